@@ -1,0 +1,50 @@
+"""(image, Detections) → Crops: every face brought onto the template of its recogniser."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from arcid.errors import LandmarksRequired, UsageError
+from arcid.geometry import similarity_transform, template_points, warp
+from arcid.types import Crops, Detections, Image
+
+Template = Literal["arcface", "box"]
+BOX_MARGIN = 0.1  # of the longer side, on each side
+
+
+def align(
+    image: Image, detections: Detections, *, size: int = 112, template: Template = "arcface"
+) -> Crops:
+    """(H,W,3) uint8 RGB and its detections in; (N,size,size,3) uint8 RGB out.
+
+    ``arcface`` maps the five points onto the ArcFace template by a similarity transform and needs
+    them (``LandmarksRequired``). ``box`` cuts the square around the box with a margin, upright, as
+    FaceNet-style recognisers were trained.
+    """
+    if template not in ("arcface", "box"):
+        raise UsageError(f"template {template!r} is unknown; use arcface or box")
+    if template == "arcface" and detections.points is None:
+        raise LandmarksRequired(
+            "these detections are boxes only; aligning needs the five points: "
+            "use a detector that finds them (scrfd, yunet, retinaface, mtcnn)"
+        )
+    if len(detections) == 0:
+        return Crops.empty(size)
+    if template == "arcface":
+        assert detections.points is not None
+        matrices = similarity_transform(detections.points, template_points(size))
+    else:
+        matrices = _box_transform(detections, size)
+    return Crops(np.stack([warp(image, matrix, size) for matrix in matrices]))
+
+
+def _box_transform(detections: Detections, size: int) -> np.ndarray:
+    centre = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
+    side = np.maximum(detections.sizes.max(axis=1), 1.0) * (1 + 2 * BOX_MARGIN)
+    scale = size / side
+    matrices = np.zeros((len(detections), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = scale
+    matrices[:, :, 2] = size / 2 - centre * scale[:, None]
+    return matrices

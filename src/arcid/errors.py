@@ -1,0 +1,295 @@
+"""Everything arcid raises on purpose.
+
+    ArcidError
+    ├── UsageError               the call itself is wrong (unknown option value, unknown name)
+    │   ├── ConfigError          a setting or environment variable has no meaning
+    │   └── MissingExtra         an optional package is needed for this
+    ├── InputError               what was handed in cannot be used; nothing was changed
+    │   ├── ImageError
+    │   │   ├── ImageUnreadable  not an image, damaged, cut short, or an unsupported kind
+    │   │   ├── ImageTooLarge    more bytes, pixels or side length than the limits allow
+    │   │   └── ImageTooSmall    no face could be in it
+    │   ├── NoFaceFound
+    │   ├── SeveralFacesFound    one face was asked for
+    │   ├── LandmarksRequired    boxes without points cannot be aligned
+    │   ├── QualityRejected      a face was found but should not be used; carries the reasons
+    │   ├── SamePhotoConflict    two faces of one photo cannot be one person
+    │   └── InvalidArray         shape, type or values (NaN, zero vector) are wrong
+    ├── ModelError
+    │   ├── ModelNotFound
+    │   ├── ModelHashMismatch
+    │   ├── ManifestInvalid      manifest.json, or model and manifest disagree
+    │   ├── ModelUnsupported     the file is fine but no runtime here can run it as asked
+    │   ├── LicenceNotAccepted
+    │   └── DownloadFailed
+    ├── ContractMismatch         vectors of two models met
+    ├── CalibrationError
+    │   ├── CalibrationMissing
+    │   ├── CalibrationInvalid
+    │   └── RateUnsupported      the data behind the calibration cannot support the asked error rate
+    ├── GalleryError
+    │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound
+    │   ├── AlreadyExists
+    │   ├── SchemaTooNew         the database was written by a newer arcid
+    │   ├── GalleryBusy          another process holds the database
+    │   ├── StorageFull          the disk is full; the last write was rolled back
+    │   └── GalleryDamaged       the database failed an integrity check or an I/O call
+    └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
+
+Each class carries a stable ``code`` (used in REST answers and ``--json`` output) and a
+``details`` mapping that never holds pixels, vectors or keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ArcidError(Exception):
+    """Base of everything arcid raises on purpose."""
+
+    code: ClassVar[str] = "arcid_error"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = details
+
+
+class UsageError(ArcidError):
+    """The call itself is wrong: an unknown name or an option value without meaning."""
+
+    code = "usage_error"
+
+
+class ConfigError(UsageError):
+    """A setting or environment variable has no meaning."""
+
+    code = "config_error"
+
+
+class MissingExtra(UsageError):
+    """An optional package is needed for this call."""
+
+    code = "missing_extra"
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed; run: pip install 'arcid[{extra}]'",
+            extra=extra,
+        )
+
+
+class InputError(ArcidError):
+    """What was handed in cannot be used; nothing was changed."""
+
+    code = "bad_input"
+
+
+class ImageError(InputError):
+    """The picture cannot be used."""
+
+    code = "image_error"
+
+
+class ImageUnreadable(ImageError):
+    """Not an image, damaged, cut short, or of a kind arcid does not read."""
+
+    code = "image_unreadable"
+
+
+class ImageTooLarge(ImageError):
+    """More bytes, pixels or side length than the limits allow."""
+
+    code = "image_too_large"
+
+
+class ImageTooSmall(ImageError):
+    """So small that no face could be in it."""
+
+    code = "image_too_small"
+
+
+class NoFaceFound(InputError):
+    """No face where at least one is needed."""
+
+    code = "no_face_found"
+
+
+class SeveralFacesFound(InputError):
+    """More than one face where exactly one was asked for."""
+
+    code = "several_faces_found"
+
+
+class LandmarksRequired(InputError):
+    """Boxes without the five points cannot be aligned."""
+
+    code = "landmarks_required"
+
+
+class QualityRejected(InputError):
+    """A face was found but should not be used; ``details['reasons']`` says why."""
+
+    code = "quality_rejected"
+
+
+class SamePhotoConflict(InputError):
+    """Two faces of one photo cannot be one person."""
+
+    code = "same_photo_conflict"
+
+
+class InvalidArray(InputError):
+    """An array has the wrong shape, type or values."""
+
+    code = "invalid_array"
+
+
+class ModelError(ArcidError):
+    """A model file, its manifest or its runtime is the problem."""
+
+    code = "model_error"
+
+
+class ModelNotFound(ModelError):
+    """No bundle or file of that name in any of the places searched."""
+
+    code = "model_not_found"
+
+
+class ModelHashMismatch(ModelError):
+    """The file's sha256 is not the one its manifest or the catalogue states."""
+
+    code = "model_hash_mismatch"
+
+
+class ManifestInvalid(ModelError):
+    """The manifest is wrong, or manifest and model file disagree."""
+
+    code = "manifest_invalid"
+
+
+class ModelUnsupported(ModelError):
+    """The file is fine but no runtime here can run it as asked."""
+
+    code = "model_unsupported"
+
+
+class LicenceNotAccepted(ModelError):
+    """A download was asked for without accepting the licence of the weights."""
+
+    code = "licence_not_accepted"
+
+
+class DownloadFailed(ModelError):
+    """A download did not arrive whole; the partial file is kept and resumes next time."""
+
+    code = "download_failed"
+
+
+class ContractMismatch(ArcidError):
+    """Vectors made by two different models met; their cosine would mean nothing."""
+
+    code = "contract_mismatch"
+
+
+class CalibrationError(ArcidError):
+    """A decision cannot be backed by a measured error rate."""
+
+    code = "calibration_error"
+
+
+class CalibrationMissing(CalibrationError):
+    """The model has no calibration, so no threshold is known for it."""
+
+    code = "calibration_missing"
+
+
+class CalibrationInvalid(CalibrationError):
+    """calibration.json does not follow its schema or contradicts itself."""
+
+    code = "calibration_invalid"
+
+
+class RateUnsupported(CalibrationError):
+    """The data behind the calibration cannot support the error rate asked for."""
+
+    code = "rate_unsupported"
+
+
+class GalleryError(ArcidError):
+    """The gallery refused; its content is as it was before the call."""
+
+    code = "gallery_error"
+
+
+class NotFound(GalleryError):
+    """No such row."""
+
+    code = "not_found"
+
+
+class CollectionNotFound(NotFound):
+    """No collection of that name (it may have been deleted)."""
+
+    code = "collection_not_found"
+
+
+class PersonNotFound(NotFound):
+    """No person with that id or name in the collection."""
+
+    code = "person_not_found"
+
+
+class FaceNotFound(NotFound):
+    """No face with that id in the collection."""
+
+    code = "face_not_found"
+
+
+class AlreadyExists(GalleryError):
+    """A collection or person of that name is there already."""
+
+    code = "already_exists"
+
+
+class SchemaTooNew(GalleryError):
+    """The database was written by a newer arcid; this one will not touch it."""
+
+    code = "schema_too_new"
+
+
+class GalleryBusy(GalleryError):
+    """Another process holds the database; nothing was written, try again."""
+
+    code = "gallery_busy"
+
+
+class StorageFull(GalleryError):
+    """The disk is full; the last write was rolled back."""
+
+    code = "storage_full"
+
+
+class GalleryDamaged(GalleryError):
+    """The database failed an integrity check or an I/O call."""
+
+    code = "gallery_damaged"
+
+
+class Overloaded(ArcidError):
+    """The bounded queue is full; try again after ``details['retry_after_s']`` seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+__all__ = sorted(
+    name
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, ArcidError)
+)

@@ -1,0 +1,155 @@
+"""Five-point template, similarity transform, warp, boxes and NMS: the only copy in the project.
+
+Points are (x, y) pixels, origin top-left. Boxes are (N,4) float32 xyxy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.errors import InvalidArray
+from arcid.types import FloatArray, Image
+
+#: The five-point template of ArcFace (Deng et al., CVPR 2019) on its 112×112 canvas: the eye on
+#: the viewer's left, the other eye, nose tip, mouth corner on the viewer's left, the other corner.
+ARCFACE_TEMPLATE: FloatArray = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655],
+     [70.7299, 92.2041]],
+    np.float32,
+)  # fmt: skip
+TEMPLATE_SIZE = 112
+
+
+def template_points(size: int) -> FloatArray:
+    """(5,2) float32 ArcFace template scaled to a ``size`` × ``size`` canvas."""
+    points: FloatArray = ARCFACE_TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+    return points
+
+
+def similarity_transform(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Least-squares similarity (rotation, one scale, shift; never a reflection) per face.
+
+    (N,5,2) points in, (5,2) or (N,5,2) target points; (N,2,3) float64 matrices out. In the complex
+    plane the optimum of Umeyama (TPAMI 1991) without reflection is one division.
+    """
+    src = np.asarray(source, np.float64)
+    dst = np.broadcast_to(np.asarray(target, np.float64), src.shape)
+    if src.ndim != 3 or src.shape[2] != 2:
+        raise InvalidArray(f"points must have shape (N,P,2), got {src.shape}")
+    z, w = src[..., 0] + 1j * src[..., 1], dst[..., 0] + 1j * dst[..., 1]
+    z_mean, w_mean = z.mean(axis=1), w.mean(axis=1)
+    zc, wc = z - z_mean[:, None], w - w_mean[:, None]
+    power = (np.abs(zc) ** 2).sum(axis=1)
+    if (power < 1e-9).any():
+        raise InvalidArray("the five points of a face coincide; it cannot be aligned")
+    a = (zc.conj() * wc).sum(axis=1) / power
+    b = w_mean - a * z_mean
+    matrix = np.empty((len(src), 2, 3))
+    matrix[:, 0] = np.stack([a.real, -a.imag, b.real], axis=1)
+    matrix[:, 1] = np.stack([a.imag, a.real, b.imag], axis=1)
+    return matrix
+
+
+def warp(image: Image, matrix: npt.NDArray[Any], size: int) -> Image:
+    """(H,W,3) uint8 in, (size,size,3) uint8 out; bilinear, black outside the image.
+
+    ``matrix`` (2,3) maps image pixels to canvas pixels. Faces more than twice the canvas are first
+    shrunk by area averaging, so that a 24-megapixel portrait does not alias.
+    """
+    import cv2
+
+    m = np.asarray(matrix, np.float64)
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
+    inverse = np.linalg.inv(np.vstack([m, [0, 0, 1]]))[:2]
+    scale = float(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))  # image pixels per canvas pixel
+    if scale > 2:
+        quad = corners @ inverse[:, :2].T + inverse[:, 2]
+        height, width = image.shape[:2]
+        x0, y0 = np.clip(np.floor(quad.min(axis=0) - scale), 0, [width, height]).astype(int)
+        x1, y1 = np.clip(np.ceil(quad.max(axis=0) + scale), 0, [width, height]).astype(int)
+        if x1 - x0 >= 2 and y1 - y0 >= 2:
+            shrunk = (max(1, round((x1 - x0) / scale)), max(1, round((y1 - y0) / scale)))
+            sx, sy = (x1 - x0) / shrunk[0], (y1 - y0) / shrunk[1]
+            image = cv2.resize(image[y0:y1, x0:x1], shrunk, interpolation=cv2.INTER_AREA)
+            # pixel centres: x_full = (x_small + 0.5) * sx - 0.5 + x0
+            shift = np.array([(sx - 1) / 2 + x0, (sy - 1) / 2 + y0])
+            m = np.hstack([m[:, :2] * [sx, sy], (m[:, :2] @ shift + m[:, 2])[:, None]])
+    warped = cv2.warpAffine(image, m, (size, size), flags=cv2.INTER_LINEAR, borderValue=0)
+    return np.asarray(warped, np.uint8)
+
+
+def letterbox(image: Image, height: int, width: int) -> tuple[Image, float]:
+    """Resize (H,W,3) to fit ``height`` × ``width``, black padding right and below.
+
+    Returns the canvas and the scale (canvas pixels per image pixel).
+    """
+    import cv2
+
+    scale = min(height / image.shape[0], width / image.shape[1])
+    new_h = max(1, min(height, round(image.shape[0] * scale)))
+    new_w = max(1, min(width, round(image.shape[1] * scale)))
+    canvas = np.zeros((height, width, 3), np.uint8)
+    method = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    canvas[:new_h, :new_w] = cv2.resize(image, (new_w, new_h), interpolation=method)
+    return canvas, scale
+
+
+def box_iou(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
+    """(N,4) and (M,4) xyxy in; (N,M) float32 intersection over union out."""
+    x, y = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    low = np.maximum(x[:, None, :2], y[None, :, :2])
+    high = np.minimum(x[:, None, 2:], y[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    area_x = np.clip(x[:, 2:] - x[:, :2], 0, None).prod(axis=1)
+    area_y = np.clip(y[:, 2:] - y[:, :2], 0, None).prod(axis=1)
+    iou: FloatArray = overlap / np.maximum(area_x[:, None] + area_y[None] - overlap, 1e-9)
+    return iou
+
+
+def nms(boxes: npt.ArrayLike, scores: npt.ArrayLike, iou_threshold: float) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression; indices of the kept boxes, best score first."""
+    all_boxes = np.asarray(boxes, np.float32)
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    keep: list[int] = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        keep.append(int(best))
+        if not len(rest):
+            break
+        order = rest[box_iou(all_boxes[best : best + 1], all_boxes[rest])[0] <= iou_threshold]
+    return np.array(keep, np.intp)
+
+
+def rotate_quarter(image: Image, quarters: int) -> Image:
+    """Turn (H,W,3) counter-clockwise by ``quarters`` × 90°."""
+    return np.ascontiguousarray(np.rot90(image, quarters))
+
+
+def rotation_matrix(height: int, width: int, angle_deg: float) -> npt.NDArray[np.float64]:
+    """(2,3) matrix that turns an image counter-clockwise about its centre on a canvas that holds
+    all of it; ``rotated_size`` gives that canvas."""
+    theta = np.deg2rad(angle_deg)
+    cos, sin = np.cos(theta), np.sin(theta)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    new_h, new_w = rotated_size(height, width, angle_deg)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    new_centre = np.array([(new_w - 1) / 2, (new_h - 1) / 2])
+    return np.hstack([turn, (new_centre - turn @ centre)[:, None]])
+
+
+def rotated_size(height: int, width: int, angle_deg: float) -> tuple[int, int]:
+    """(height, width) of the canvas that holds the image turned by ``angle_deg``."""
+    theta = np.deg2rad(angle_deg)
+    cos, sin = abs(np.cos(theta)), abs(np.sin(theta))
+    return int(np.ceil(height * cos + width * sin)), int(np.ceil(height * sin + width * cos))
+
+
+def apply_affine(matrix: npt.NDArray[Any], points: npt.ArrayLike) -> FloatArray:
+    """(2,3) matrix on (...,2) points; (...,2) float32 out."""
+    moved: FloatArray = (np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]).astype(
+        np.float32
+    )
+    return moved

@@ -1,0 +1,251 @@
+"""Frozen batch values that travel between the stages.
+
+Coordinates are pixels with the origin at the top-left corner of the image, x to the right,
+y down. Images are RGB uint8 (H,W,3). A batch of zero faces is ordinary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.errors import (
+    ContractMismatch,
+    InvalidArray,
+    NoFaceFound,
+    SeveralFacesFound,
+    UsageError,
+)
+
+FloatArray = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
+Selection = Literal["one", "largest", "center", "all"]
+PROMINENT_AREA = 0.25  # share of the largest face's area that makes another face count
+Index = int | slice | Sequence[int] | npt.NDArray[Any]
+
+
+def _checked(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    array = np.asarray(value, dtype=dtype)
+    if array.ndim != len(shape) or any(
+        want is not None and have != want for have, want in zip(array.shape, shape, strict=False)
+    ):
+        wanted = ",".join("N" if d is None else str(d) for d in shape)
+        raise InvalidArray(f"{name} must have shape ({wanted}), got {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InvalidArray(f"{name} holds NaN or infinite values")
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def _rows(index: Index) -> Any:
+    return slice(index, index + 1 or None) if isinstance(index, int) else index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces found in one image, best score first."""
+
+    boxes: FloatArray  # (N,4) float32 xyxy pixels; may reach past the image border
+    scores: FloatArray  # (N,) float32 0–1
+    points: FloatArray | None  # (N,5,2) float32 pixels: eyes (viewer's left first), nose, mouth
+    image_size: tuple[int, int]  # (height, width) pixels
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "boxes", _checked("boxes", self.boxes, np.float32, (None, 4)))
+        n = len(self.boxes)
+        set_(self, "scores", _checked("scores", self.scores, np.float32, (n,)))
+        if self.points is not None:
+            set_(self, "points", _checked("points", self.points, np.float32, (n, 5, 2)))
+        height, width = self.image_size
+        if height < 1 or width < 1:
+            raise InvalidArray(f"image_size must be (height, width) >= 1, got {self.image_size}")
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int], *, points: bool = True) -> Detections:
+        return cls(
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros((0, 5, 2), np.float32) if points else None,
+            image_size,
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Index) -> Detections:
+        rows = _rows(index)
+        points = None if self.points is None else self.points[rows]
+        return Detections(self.boxes[rows], self.scores[rows], points, self.image_size)
+
+    def __iter__(self) -> Iterator[Detections]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def sizes(self) -> FloatArray:
+        """(N,2) float32 width and height in pixels."""
+        sizes: FloatArray = self.boxes[:, 2:] - self.boxes[:, :2]
+        return sizes
+
+    def select(self, which: Selection) -> Detections:
+        """Keep the one prominent face, the largest, the one nearest the centre, or all of them.
+
+        ``one`` insists: it raises ``NoFaceFound`` on none and ``SeveralFacesFound`` where a second
+        face has at least a quarter of the largest one's area. ``center`` weighs size against distance as InsightFace's examples do: twice the squared
+        distance of the box centre to the image centre is taken off the box's area.
+        """
+        if which not in ("one", "largest", "center", "all"):
+            raise UsageError(f"selection {which!r} is unknown; use one, largest, center or all")
+        if which == "one" and len(self) == 0:
+            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
+        if which == "all" or len(self) == 0:
+            return self
+        area = self.sizes.prod(axis=1)
+        if which == "one":
+            prominent = int((area >= area.max() * PROMINENT_AREA).sum())
+            if prominent > 1:
+                raise SeveralFacesFound(
+                    f"{prominent} faces of similar size were found where one is needed; "
+                    "crop the photo, or choose with selection largest or center",
+                    faces=prominent,
+                )
+            return self[int(area.argmax())]
+        if which == "largest":
+            return self[int(area.argmax())]
+        height, width = self.image_size
+        middle = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+        offset = middle - np.array([width / 2, height / 2], np.float32)
+        return self[int((area - 2 * (offset**2).sum(axis=1)).argmax())]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """Aligned faces, (N,S,S,3) uint8 RGB, S=112 unless the recogniser wants another size."""
+
+    pixels: Image
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels)
+        if pixels.dtype != np.uint8:
+            raise InvalidArray(f"crops must be uint8 RGB 0–255, got {pixels.dtype}")
+        if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.shape[1] != pixels.shape[2]:
+            raise InvalidArray(f"crops must have shape (N,S,S,3), got {pixels.shape}")
+        if pixels.shape[1] < 16:
+            raise InvalidArray(f"crops must be at least 16 pixels wide, got {pixels.shape[1]}")
+        object.__setattr__(self, "pixels", pixels)
+
+    @classmethod
+    def empty(cls, size: int = 112) -> Crops:
+        return cls(np.zeros((0, size, size, 3), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: Index) -> Crops:
+        return Crops(self.pixels[_rows(index)])
+
+    @property
+    def size(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Crops]) -> Crops:
+        return cls(np.concatenate([part.pixels for part in parts])) if parts else cls.empty()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Unit-norm vectors of one model, (N,D) float32."""
+
+    vectors: FloatArray
+    contract_id: str
+
+    def __post_init__(self) -> None:
+        vectors = np.asarray(self.vectors)
+        if vectors.ndim != 2:
+            raise InvalidArray(f"embeddings must have shape (N,D), got {vectors.shape}")
+        vectors = _checked("embeddings", vectors, np.float32, (None, vectors.shape[1]))
+        norms = np.linalg.norm(vectors, axis=1)
+        if (np.abs(norms - 1) > 1e-3).any():
+            raise InvalidArray(
+                "embeddings must have unit norm; use Embeddings.normalised for raw model output"
+            )
+        if not self.contract_id:
+            raise InvalidArray("embeddings need the contract_id of the model that made them")
+        object.__setattr__(self, "vectors", vectors)
+
+    @classmethod
+    def normalised(cls, raw: npt.ArrayLike, contract_id: str) -> Embeddings:
+        """(N,D) raw model output in; unit-norm embeddings out. Zero and NaN rows are refused."""
+        vectors = np.asarray(raw, np.float32)
+        if vectors.ndim != 2:
+            raise InvalidArray(f"embeddings must have shape (N,D), got {vectors.shape}")
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or (norms < 1e-12).any():
+            raise InvalidArray("the model returned a zero, NaN or infinite embedding")
+        return cls(vectors / norms, contract_id)
+
+    @classmethod
+    def empty(cls, dim: int, contract_id: str) -> Embeddings:
+        return cls(np.zeros((0, dim), np.float32), contract_id)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, index: Index) -> Embeddings:
+        return Embeddings(self.vectors[_rows(index)], self.contract_id)
+
+    @property
+    def dim(self) -> int:
+        return int(self.vectors.shape[1])
+
+    def cosine(self, other: Embeddings) -> FloatArray:
+        """(N,M) float32 cosines against another batch of the same contract."""
+        if other.contract_id != self.contract_id:
+            raise ContractMismatch(
+                "embeddings of two models cannot be compared: "
+                f"{self.contract_id[:12]} and {other.contract_id[:12]}; embed both with one model"
+            )
+        scores: FloatArray = np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One gallery person found for a probe; ``cosine`` is the aggregate over their faces."""
+
+    person_id: str
+    name: str
+    cosine: float
+    face_id: str  # the person's face nearest to the probe
+    faces: int  # how many faces of the person were compared
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+Outcome = Literal["match", "no_match", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about one comparison or search, and on what grounds."""
+
+    outcome: Outcome
+    cosine: float | None  # None when the gallery was empty
+    threshold: float
+    probability: float | None  # calibrated probability of one person at equal priors
+    fmr: float | None  # false match rate of a single comparison at this cosine
+    target: float  # the error rate asked for
+    target_kind: Literal["fmr", "fpir"]
+    gallery_size: int  # templates searched; 1 for a comparison of two photos
+    calibration_id: str
+    extrapolated: bool
+    reason: str
+
+    @property
+    def matched(self) -> bool:
+        return self.outcome == "match"
