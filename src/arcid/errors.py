@@ -14,6 +14,7 @@
     │   ├── LandmarksRequired    boxes without points cannot be aligned
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
+    │   ├── DatasetInvalid       a list, folder or archive to measure on breaks its layout
     │   └── InvalidArray         shape, type or values (NaN, zero vector) are wrong
     ├── ModelError
     │   ├── ModelNotFound
@@ -138,6 +139,12 @@ class SamePhotoConflict(InputError):
     """Two faces of one photo cannot be one person."""
 
     code = "same_photo_conflict"
+
+
+class DatasetInvalid(InputError):
+    """A pair list, folder or archive to measure on breaks its layout; names file and line."""
+
+    code = "dataset_invalid"
 
 
 class InvalidArray(InputError):
@@ -288,8 +295,44 @@ class Overloaded(ArcidError):
         self.retry_after_s = retry_after_s
 
 
-__all__ = sorted(
-    name
-    for name, value in list(globals().items())
-    if isinstance(value, type) and issubclass(value, ArcidError)
-)
+__all__ = [
+    "AlreadyExists",
+    "ArcidError",
+    "CalibrationError",
+    "CalibrationInvalid",
+    "CalibrationMissing",
+    "CollectionNotFound",
+    "ConfigError",
+    "ContractMismatch",
+    "DatasetInvalid",
+    "DownloadFailed",
+    "FaceNotFound",
+    "GalleryBusy",
+    "GalleryDamaged",
+    "GalleryError",
+    "ImageError",
+    "ImageTooLarge",
+    "ImageTooSmall",
+    "ImageUnreadable",
+    "InputError",
+    "InvalidArray",
+    "LandmarksRequired",
+    "LicenceNotAccepted",
+    "ManifestInvalid",
+    "MissingExtra",
+    "ModelError",
+    "ModelHashMismatch",
+    "ModelNotFound",
+    "ModelUnsupported",
+    "NoFaceFound",
+    "NotFound",
+    "Overloaded",
+    "PersonNotFound",
+    "QualityRejected",
+    "RateUnsupported",
+    "SamePhotoConflict",
+    "SchemaTooNew",
+    "SeveralFacesFound",
+    "StorageFull",
+    "UsageError",
+]

@@ -96,8 +96,9 @@ class Detections:
         """Keep the one prominent face, the largest, the one nearest the centre, or all of them.
 
         ``one`` insists: it raises ``NoFaceFound`` on none and ``SeveralFacesFound`` where a second
-        face has at least a quarter of the largest one's area. ``center`` weighs size against distance as InsightFace's examples do: twice the squared
-        distance of the box centre to the image centre is taken off the box's area.
+        face has at least a quarter of the largest one's area. ``center`` weighs size against
+        distance as InsightFace's examples do: twice the squared distance of the box centre to the
+        image centre is taken off the box's area.
         """
         if which not in ("one", "largest", "center", "all"):
             raise UsageError(f"selection {which!r} is unknown; use one, largest, center or all")

@@ -29,7 +29,7 @@ _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 class InputSpec:
     """The network's input: tensor = (pixel − mean) / std per channel, in ``colour`` order."""
 
-    name: str
+    name: str | None  # None: the model has one input
     colour: Literal["RGB", "BGR"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -66,7 +66,7 @@ class InputSpec:
 class OutputSpec:
     """The output tensor that holds the vector."""
 
-    name: str
+    name: str | None  # None: the model has one output
     dim: int
 
 

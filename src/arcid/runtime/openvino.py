@@ -43,6 +43,10 @@ class OpenVinoSession:
             model = core.read_model(path)
             if input_shape is not None:
                 model.reshape({model.inputs[0]: list(input_shape)})
+            # The file's own names; compiling adds aliases of merged tensors.
+            self.output_names = tuple(
+                o.any_name if o.names else f"output_{i}" for i, o in enumerate(model.outputs)
+            )
             # Left alone, OpenVINO may choose bf16: the precision is always set.
             config: dict[str, Any] = {
                 "INFERENCE_PRECISION_HINT": precision,
@@ -65,11 +69,6 @@ class OpenVinoSession:
         self.input_shape = tuple(
             int(d.get_length()) if d.is_static else None for d in source.partial_shape
         )
-        # OpenVINO merges names of equal tensors; every alias answers, as in the ONNX file.
-        self._aliases = [
-            sorted(o.names) or [f"output_{i}"] for i, o in enumerate(self._compiled.outputs)
-        ]
-        self.output_names = tuple(name for names in self._aliases for name in names)
         self._local = threading.local()
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
@@ -78,6 +77,4 @@ class OpenVinoSession:
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
         results = request.infer({0: np.ascontiguousarray(tensor)}, share_inputs=True)
-        return {
-            name: np.asarray(results[i]) for i, names in enumerate(self._aliases) for name in names
-        }
+        return {name: np.asarray(results[i]) for i, name in enumerate(self.output_names)}

@@ -1,0 +1,38 @@
+"""The ``arcid`` command. Thin: each command parses, calls the library, prints.
+
+Exit codes: 0 ok · 1 no match, or rejected · 2 usage · 3 bad input · 4 model problem · 5 gallery
+or service problem. ``--json`` prints one JSON object on standard output, errors included;
+progress and messages go to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from arcid.cli import bench, calibrate, doctor, enrol, faces, gallery, models, serve
+from arcid.cli.output import run_command
+
+app = typer.Typer(
+    name="arcid",
+    help="Self-hosted face identity: detect, verify, enrol and search faces, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+faces.register(app)
+enrol.register(app)
+calibrate.register(app)
+serve.register(app)
+doctor.register(app)
+bench.register(app)
+app.add_typer(gallery.app, name="gallery")
+app.add_typer(models.app, name="models")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(run_command(app, sys.argv[1:] if argv is None else list(argv)))

@@ -1,0 +1,191 @@
+"""What every command shares: JSON or rich output, progress, and errors as exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from arcid.errors import (
+    ArcidError,
+    CalibrationError,
+    ContractMismatch,
+    InputError,
+    ModelError,
+    QualityRejected,
+    UsageError,
+)
+
+OK, REJECTED, USAGE, BAD_INPUT, MODEL, SERVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+class Exit(Exception):
+    """Ends a command with an exit code after its output was printed."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def exit_code(error: ArcidError) -> int:
+    """Exit code of an error, by its class."""
+    if isinstance(error, QualityRejected):
+        return REJECTED
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, InputError):
+        return BAD_INPUT
+    if isinstance(error, (ModelError, CalibrationError, ContractMismatch)):
+        return MODEL
+    return SERVICE
+
+
+def run_command(app: typer.Typer, argv: Sequence[str]) -> int:
+    """Run the app; every ``ArcidError`` becomes one message and an exit code."""
+    as_json = "--json" in argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    try:
+        result = typer.main.get_command(app).main(
+            args=list(argv), prog_name="arcid", standalone_mode=False
+        )
+        sys.stdout.flush()
+        if result == INTERRUPTED:
+            raise KeyboardInterrupt
+        return result if isinstance(result, int) else OK
+    except Exit as done:
+        return done.code
+    except ArcidError as error:
+        report(error, as_json)
+        return exit_code(error)
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.TyperException as error:
+        if as_json:
+            print_json({"error": {"code": "usage_error", "message": error.format_message()}})
+        elif show := getattr(error, "show", None):
+            show()
+        else:
+            note(f"error: {error.format_message()}")
+        return USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; what was finished is kept\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OK
+
+
+def report(error: ArcidError, as_json: bool) -> None:
+    """One error, as JSON on standard output or in words on standard error."""
+    if as_json:
+        print_json({"error": error_dict(error)})
+    else:
+        sys.stderr.write(f"error: {plain(error.message)}\n")
+
+
+def error_dict(error: ArcidError) -> dict[str, Any]:
+    """An error as ``--json`` shows it."""
+    return {"code": error.code, "message": error.message, "details": error.details}
+
+
+def about(error: ArcidError, subject: object) -> ArcidError:
+    """The same error, its message led by the photo or folder it is about."""
+    name = str(subject)
+    if name.rsplit("/", 1)[-1] not in error.message:
+        error.message = f"{name}: {error.message}"
+    return error
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def plain(text: object) -> str:
+    """Text without control characters: names from files must not steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in str(text))
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    sys.stdout.write(plain(text) + "\n")
+
+
+def note(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(plain(text) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output; cells are plain text, numbers go to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [tuple(row) for row in rows]
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        numeric = all(isinstance(row[i], (int, float)) for row in listed) and bool(listed)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        grid.add_row(*(Text(plain("" if cell is None else cell)) for cell in row))
+    console().print(grid)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only with ``--yes`` or a "y" typed in; raises ``UsageError`` where nobody can type."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Say so with --yes; nothing was changed")
+    if not typer.confirm(question, err=True):
+        note("nothing was changed")
+        raise Exit(REJECTED)
+
+
+def console() -> Any:
+    """A rich console on standard output; as wide as needed where that is no terminal."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
+    """A progress bar on standard error; yields ``advance(n)``."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda count=1: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count=1: bar.advance(task, count)
+
+
+def tracked(items: Iterable[T], description: str, total: int, *, quiet: bool) -> Iterator[T]:
+    """Iterate with a progress bar on standard error."""
+    with progress_bar(description, total, quiet=quiet) as advance:
+        for item in items:
+            yield item
+            advance(1)

@@ -1,0 +1,132 @@
+"""Cosine + calibration + gallery size → match / no match / review, each with its reason.
+
+No threshold stands in this file: a target error rate and a calibration make it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from arcid.calibration import Calibration, Threshold, fpir_for_fmr
+from arcid.errors import RateUnsupported
+from arcid.types import Decision, Outcome
+
+DEFAULT_FMR = 1e-4  # 1:1, one stranger in ten thousand
+DEFAULT_FPIR = 1e-2  # 1:N, one search in a hundred by somebody not enrolled
+Unsupported = Literal["raise", "review", "extrapolate"]
+
+
+def verify(
+    cosine: float,
+    calibration: Calibration,
+    *,
+    fmr: float = DEFAULT_FMR,
+    review_fmr: float | None = None,
+    allow_extrapolation: bool = False,
+) -> Decision:
+    """Decide whether two faces are one person, at a target false match rate.
+
+    With ``review_fmr`` (a larger rate) cosines between both thresholds are for a human to see.
+    Raises ``RateUnsupported`` where the calibration's data cannot support ``fmr``.
+    """
+    threshold = calibration.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
+    lower = calibration.threshold_at_fmr(review_fmr) if review_fmr else threshold
+    outcome: Outcome
+    if cosine >= threshold.cosine:
+        outcome, relation = "match", "at or above"
+    elif cosine >= lower.cosine:
+        outcome, relation = "review", "below"
+    else:
+        outcome, relation = "no_match", "below"
+    reason = (
+        f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the threshold at a false match "
+        f"rate of {fmr:g}{_suffix(threshold)}"
+    )
+    return _decision(outcome, cosine, threshold, calibration, fmr, "fmr", 1, reason)
+
+
+def identify(
+    cosine: float | None,
+    calibration: Calibration,
+    gallery_size: int,
+    *,
+    fpir: float = DEFAULT_FPIR,
+    unsupported: Unsupported = "review",
+) -> Decision:
+    """Decide whether the best of ``gallery_size`` searched templates is the person of the probe.
+
+    ``cosine`` is the best one found, None when there is no candidate. The threshold follows the
+    gallery's size. Where the calibration cannot support the rate that this size needs:
+    ``raise`` raises ``RateUnsupported``; ``review`` rejects what is below the last supported
+    threshold and leaves the rest to a human; ``extrapolate`` uses the table beyond its data and
+    says so.
+    """
+    if cosine is None or gallery_size == 0:
+        last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
+        reason = (
+            "every candidate is nearer to another face of this photo"
+            if gallery_size
+            else "the gallery holds no faces of this model"
+        )
+        return _decision("no_match", None, last, calibration, fpir, "fpir", gallery_size, reason)
+    try:
+        threshold = calibration.threshold_at_fpir(
+            fpir, gallery_size, allow_extrapolation=unsupported == "extrapolate"
+        )
+    except RateUnsupported:
+        if unsupported != "review":
+            raise
+        return _review(cosine, calibration, gallery_size, fpir)
+    match = cosine >= threshold.cosine
+    reason = (
+        f"cosine {cosine:.3f} is {'at or above' if match else 'below'} {threshold.cosine:.3f}, the "
+        f"threshold for {gallery_size:,} templates at a false positive identification rate of "
+        f"{fpir:g}{_suffix(threshold)}"
+    )
+    outcome: Outcome = "match" if match else "no_match"
+    return _decision(outcome, cosine, threshold, calibration, fpir, "fpir", gallery_size, reason)
+
+
+def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: float) -> Decision:
+    last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
+    reached = fpir_for_fmr(last.fmr, gallery_size)
+    if cosine < last.cosine:
+        outcome: Outcome = "no_match"
+        reason = f"cosine {cosine:.3f} is below {last.cosine:.3f}, the last measured threshold"
+    else:
+        outcome = "review"
+        reason = (
+            f"{gallery_size:,} templates at a false positive identification rate of {fpir:g} need "
+            f"a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
+            f"{cosine:.3f} passes its last measured threshold {last.cosine:.3f}: a human decides"
+        )
+    return _decision(outcome, cosine, last, calibration, fpir, "fpir", gallery_size, reason)
+
+
+def _suffix(threshold: Threshold) -> str:
+    return " (extrapolated beyond the measured data)" if threshold.extrapolated else ""
+
+
+def _decision(
+    outcome: Outcome,
+    cosine: float | None,
+    threshold: Threshold,
+    calibration: Calibration,
+    target: float,
+    kind: Literal["fmr", "fpir"],
+    gallery_size: int,
+    reason: str,
+) -> Decision:
+    return Decision(
+        outcome=outcome,
+        cosine=cosine,
+        threshold=threshold.cosine,
+        probability=None if cosine is None else calibration.probability(cosine),
+        fmr=None if cosine is None else calibration.fmr(cosine),
+        target=target,
+        target_kind=kind,
+        gallery_size=gallery_size,
+        calibration_id=calibration.calibration_id,
+        extrapolated=threshold.extrapolated,
+        reason=reason,
+    )

@@ -1,0 +1,128 @@
+"""Detectors: (H,W,3) uint8 RGB pictures in, one ``Detections`` each out.
+
+One file per family behind the ``Detector`` protocol; ``create`` builds one from a manifest and the
+sessions of its files. Nothing here opens model files or downloads: sessions are handed in.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from arcid.detect._common import Detector
+from arcid.detect.dlib import Dlib
+from arcid.detect.mediapipe import MediaPipe
+from arcid.detect.mtcnn import MTCNN
+from arcid.detect.retinaface import RetinaFace
+from arcid.detect.rotated import RotationSearch
+from arcid.detect.scrfd import SCRFD
+from arcid.detect.tiled import TiledDetector
+from arcid.detect.ultralight import UltraLight
+from arcid.detect.yunet import YuNet
+from arcid.errors import ManifestInvalid, UsageError
+from arcid.models.manifest import Manifest
+
+#: Every family by the name that manifests use. ``files`` on each class names the model files it
+#: needs: none (dlib's is built in), one ("model"), or MTCNN's three.
+FAMILIES: dict[str, Any] = {
+    "scrfd": SCRFD,
+    "yunet": YuNet,
+    "retinaface": RetinaFace,
+    "mtcnn": MTCNN,
+    "ultralight": UltraLight,
+    "mediapipe": MediaPipe,
+    "dlib": Dlib,
+}
+
+
+def family(name: str) -> Any:
+    """The class of a family, or ``UsageError`` listing the known ones."""
+    if name not in FAMILIES:
+        raise UsageError(f"detector family {name!r} is unknown; known: {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def model_files(manifest: Manifest) -> dict[str, tuple[str, str]]:
+    """{part: (file name, sha256)} of every model file the manifest's family needs.
+
+    The first part is ``Manifest.file``; further ones stand in ``options[part]`` as
+    ``{"file": ..., "sha256": ...}``. Raises ``ManifestInvalid`` where one is missing.
+    """
+    parts = family(manifest.family).files
+    files = dict.fromkeys(parts[:1], (manifest.file, manifest.sha256))
+    for part in parts[1:]:
+        entry = manifest.options.get(part)
+        if not isinstance(entry, Mapping) or not {"file", "sha256"} <= set(entry):
+            raise ManifestInvalid(
+                f"{manifest.name}: options.{part} must be an object with file and sha256"
+            )
+        files[part] = (str(entry["file"]), str(entry["sha256"]))
+    return files
+
+
+def create(manifest: Manifest | str, sessions: Any = None, **options: Any) -> Detector:
+    """Build the detector a manifest describes.
+
+    ``sessions``: one ``Session``, or for families of several files a mapping by the names of
+    ``model_files``. MediaPipe takes its engine (``mediapipe.open_engine``) in that place; dlib
+    takes nothing or a landmark predictor, and its family name will do for a manifest.
+    ``options`` override the manifest's own: ``threshold``, ``nms_iou``, ``size`` and what else the
+    family's class documents.
+
+    Raises ``UsageError`` (unknown family or option), ``ManifestInvalid``, ``MissingExtra``.
+    """
+    kind = family(manifest if isinstance(manifest, str) else manifest.family)
+    stored = {} if isinstance(manifest, str) else dict(manifest.options)
+    for part in kind.files[1:]:
+        stored.pop(part, None)
+    known = _option_names(kind)
+    if unknown := sorted(set(stored) - known):
+        raise ManifestInvalid(
+            f"options {unknown} mean nothing to {kind.family}; known: {sorted(known)}"
+        )
+    if unknown := sorted(set(options) - known):
+        raise UsageError(f"options {unknown} mean nothing to {kind.family}; known: {sorted(known)}")
+    settings = {**stored, **options}
+    if not isinstance(manifest, str):
+        settings.setdefault("name", manifest.name)
+    if not kind.files or kind is MediaPipe:
+        built: Detector = kind(sessions, **settings)
+        return built
+    if isinstance(manifest, str):
+        raise UsageError(f"{manifest} needs a manifest: its networks differ from file to file")
+    built = kind(_handed(kind, manifest.name, sessions), manifest.input, **settings)
+    return built
+
+
+def _option_names(kind: Any) -> set[str]:
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _handed(kind: Any, name: str, sessions: Any) -> Any:
+    """The one session, or the mapping of all, that the family's class takes."""
+    given = sessions if isinstance(sessions, Mapping) else {kind.files[0]: sessions}
+    if missing := [part for part in kind.files if given.get(part) is None]:
+        raise UsageError(f"{name} needs a session for each of {', '.join(missing)}")
+    return (
+        {part: given[part] for part in kind.files} if len(kind.files) > 1 else given[kind.files[0]]
+    )
+
+
+__all__ = [
+    "FAMILIES",
+    "MTCNN",
+    "SCRFD",
+    "Detector",
+    "Dlib",
+    "MediaPipe",
+    "RetinaFace",
+    "RotationSearch",
+    "TiledDetector",
+    "UltraLight",
+    "YuNet",
+    "create",
+    "family",
+    "model_files",
+]

@@ -1,0 +1,115 @@
+"""dlib's HOG frontal face detector (King, "Max-Margin Object Detection", 2015), from the optional
+package ``dlib-bin``: ``pip install 'arcid[dlib]'``.
+
+The detector is built into dlib; its landmark models are separate files that no package ships. With
+a landmark file of the 68-point kind (``open_landmarks``) the five points are filled in; without one
+there are boxes only.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from arcid.detect._common import check_images, check_share, check_side, finish
+from arcid.errors import MissingExtra, ModelNotFound, ModelUnsupported
+from arcid.geometry import letterbox
+from arcid.types import Detections, FloatArray, Image
+
+SCORE_AT_ZERO = 0.5  # dlib's margin is squashed by a logistic, so its own cut-off 0 becomes 0.5
+
+
+class Dlib:
+    """(H,W,3) uint8 RGB in; boxes of upright frontal faces of about 40 pixels or more out.
+
+    ``threshold``: on the logistic of dlib's margin; 0.5 is dlib's own cut-off. ``size``: larger
+    pictures are scaled down to this longer side. ``upsample``: how often a picture is doubled
+    first, to find faces half as large.
+    """
+
+    family: ClassVar[str] = "dlib"
+    files: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        landmarks: Any = None,
+        *,
+        name: str = "dlib",
+        threshold: float = SCORE_AT_ZERO,
+        nms_iou: float = 0.4,
+        size: int | None = None,
+        upsample: int = 1,
+    ) -> None:
+        self.name = name
+        self.threshold = check_share("threshold", threshold)
+        self.nms_iou = check_share("nms_iou", nms_iou)
+        self.size = check_side("size", size or 1024)
+        self.upsample = max(0, int(upsample))
+        self.has_points = landmarks is not None
+        self._landmarks = landmarks
+        self._dlib = _import()
+        self._detector = self._dlib.get_frontal_face_detector()
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
+
+        Raises ``InvalidArray``.
+        """
+        return [self._detect_one(image) for image in check_images(images)]
+
+    def _detect_one(self, image: Image) -> Detections:
+        height, width = image.shape[:2]
+        shrink = min(1.0, self.size / max(height, width))
+        fitted, scale = np.ascontiguousarray(image), 1.0
+        if shrink < 1:
+            fitted, scale = letterbox(image, round(height * shrink), round(width * shrink))
+        margin = float(np.log(max(self.threshold, 1e-6) / max(1 - self.threshold, 1e-6)))
+        found, margins, _ = self._detector.run(fitted, self.upsample, margin)
+        boxes = [(r.left(), r.top(), r.right() + 1, r.bottom() + 1) for r in found]
+        points = None
+        if self.has_points:
+            shapes = [_five(self._landmarks(fitted, r)) for r in found]
+            points = np.asarray(shapes, np.float32).reshape(-1, 5, 2) / scale
+        return finish(
+            np.asarray(boxes, np.float32).reshape(-1, 4) / scale,
+            (1 / (1 + np.exp(-np.asarray(margins)))).astype(np.float32),
+            points,
+            image_size=(height, width),
+            threshold=self.threshold,
+            nms_iou=self.nms_iou,
+        )
+
+
+def open_landmarks(path: Path) -> Any:
+    """A dlib landmark predictor of 68 points, for ``Dlib(landmarks=...)``.
+
+    Raises ``MissingExtra``, ``ModelNotFound``, ``ModelUnsupported``.
+    """
+    dlib = _import()
+    if not path.is_file():
+        raise ModelNotFound(f"landmark file {path} does not exist", path=str(path))
+    try:
+        return dlib.shape_predictor(str(path))
+    except RuntimeError as error:
+        raise ModelUnsupported(f"dlib cannot read {path.name}: {error}") from None
+
+
+def _five(shape: Any) -> FloatArray:
+    if shape.num_parts != 68:
+        raise ModelUnsupported(
+            f"the landmark file gives {shape.num_parts} points; the 68-point kind is needed, "
+            "which has mouth corners"
+        )
+    xy = np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+    return np.stack([xy[36:42].mean(axis=0), xy[42:48].mean(axis=0), xy[30], xy[48], xy[54]])
+
+
+def _import() -> Any:
+    try:
+        return importlib.import_module("dlib")
+    except ImportError:
+        raise MissingExtra("the dlib detector", "dlib") from None

@@ -1,0 +1,216 @@
+"""From a name to verified files: packaged default → ``ARCID_MODELS`` → ``$ARCID_DATA/models``.
+
+A folder ``NAME/`` with ``manifest.json`` is a bundle; a raw third-party file lying in one of the
+last two places gets its manifest from the catalogue. Every file's sha256 is checked before use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from arcid import paths
+from arcid.calibration import Calibration
+from arcid.errors import CalibrationMissing, ManifestInvalid, ModelHashMismatch, ModelNotFound
+from arcid.models import catalogue
+from arcid.models.manifest import Manifest, Task
+
+Origin = Literal["packaged", "models", "data", "path"]
+CALIBRATIONS = Path(__file__).parent / "calibrations"
+#: Used while arcid ships no model of that task itself.
+FALLBACK: dict[Task, str] = {"detection": "scrfd_2.5g", "recognition": "mobilefacenet_128"}
+_VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model found on this machine, its files verified."""
+
+    name: str
+    manifest: Manifest
+    path: Path  # the model file
+    origin: Origin
+    folder: Path | None = None  # of a bundle with its own manifest
+
+    def file(self, filename: str, sha256: str) -> Path:
+        """A further file of the model (cascades have several), verified."""
+        path = self.path.parent / filename
+        _verify(path, sha256, self.name)
+        return path
+
+
+def resolve(name: str) -> Bundle:
+    """Find a model by name, or by the path of a bundle folder, and verify its sha256.
+
+    Raises ``ModelNotFound`` (naming what was looked for, where, and the command that gets it),
+    ``ModelHashMismatch``, ``ManifestInvalid``.
+    """
+    if os.sep in name or name.endswith(".onnx"):
+        return _from_path(Path(name).expanduser())
+    for origin, root in _places():
+        folder = root / name
+        if (folder / "manifest.json").is_file():
+            return _load_folder(folder, origin, name)
+        entry = catalogue.ENTRIES.get(name)
+        if entry and not entry.convert and origin != "packaged":
+            path = root / entry.files[0].filename
+            if path.is_file():
+                _verify(path, entry.files[0].sha256, name)
+                return Bundle(name, entry.manifest, path, origin)
+    raise _not_found(name)
+
+
+def resolve_default(task: Task) -> Bundle:
+    """The model to use when none is named: ``ARCID_DETECTOR`` / ``ARCID_RECOGNISER``, else the
+    packaged default, else the fallback."""
+    variable = _VARIABLE.get(task)
+    if variable and (named := os.environ.get(variable)):
+        return resolve(named)
+    shipped = list(_bundles(paths.packaged_models_dir(), "packaged", task))
+    chosen = [b for b in shipped if b.manifest.default] or shipped
+    if len(chosen) > 1:
+        names = ", ".join(sorted(b.name for b in chosen))
+        raise ManifestInvalid(f"several packaged {task} models claim to be the default: {names}")
+    if chosen:
+        _verify(chosen[0].path, chosen[0].manifest.sha256, chosen[0].name)
+        return chosen[0]
+    if task not in FALLBACK:
+        raise ModelNotFound(f"no {task} model is installed; see: arcid models list")
+    return resolve(FALLBACK[task])
+
+
+def installed() -> list[Bundle]:
+    """Every model found on this machine, not verified; the first place wins a name."""
+    found: dict[str, Bundle] = {}
+    for origin, root in _places():
+        for bundle in _bundles(root, origin, None):
+            found.setdefault(bundle.name, bundle)
+        if origin == "packaged":
+            continue
+        for entry in catalogue.ENTRIES.values():
+            path = root / entry.files[0].filename
+            if not entry.convert and path.is_file():
+                found.setdefault(entry.name, Bundle(entry.name, entry.manifest, path, origin))
+    return sorted(found.values(), key=lambda b: (b.manifest.task, b.name))
+
+
+def find_calibration(bundle: Bundle) -> Calibration:
+    """The calibration of a recogniser: the user's own, else the bundle's, else arcid's.
+
+    The user's own lies in ``$ARCID_MODELS/calibrations/CONTRACT_ID.json``. Raises
+    ``CalibrationMissing``.
+    """
+    contract_id = bundle.manifest.contract_id
+    candidates = [user_calibration_path(contract_id)]
+    if bundle.folder:
+        candidates.append(bundle.folder / "calibration.json")
+    entry = catalogue.ENTRIES.get(bundle.name)
+    if entry and entry.calibration:
+        candidates.append(CALIBRATIONS / entry.calibration)
+    for path in candidates:
+        if path.is_file():
+            calibration = Calibration.load(path)
+            calibration.check_contract(contract_id)
+            return calibration
+    raise CalibrationMissing(
+        f"{bundle.name} has no calibration, so no threshold is known for its scores; measure one "
+        f"on labelled photos: arcid calibrate FOLDER --model {bundle.name}"
+    )
+
+
+def user_calibration_path(contract_id: str) -> Path:
+    """Where a calibration measured here is kept."""
+    return paths.models_dir() / "calibrations" / f"{contract_id}.json"
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _places() -> tuple[tuple[Origin, Path], ...]:
+    return (
+        ("packaged", paths.packaged_models_dir()),
+        ("models", paths.models_dir()),
+        ("data", paths.data_dir() / "models"),
+    )
+
+
+def _bundles(root: Path, origin: Origin, task: Task | None) -> Iterator[Bundle]:
+    if not root.is_dir():
+        return
+    for folder in sorted(root.iterdir()):
+        if (folder / "manifest.json").is_file():
+            manifest = Manifest.load(folder / "manifest.json")
+            if task is None or manifest.task == task:
+                yield Bundle(folder.name, manifest, folder / manifest.file, origin, folder)
+
+
+def _load_folder(folder: Path, origin: Origin, name: str) -> Bundle:
+    manifest = Manifest.load(folder / "manifest.json")
+    path = folder / manifest.file
+    _verify(path, manifest.sha256, name)
+    return Bundle(name, manifest, path, origin, folder)
+
+
+def _from_path(path: Path) -> Bundle:
+    folder = path.parent if path.suffix == ".onnx" else path
+    if (folder / "manifest.json").is_file():
+        return _load_folder(folder, "path", folder.name)
+    if path.is_file():
+        digest = sha256_file(path)
+        for entry in catalogue.ENTRIES.values():
+            if entry.files[0].sha256 == digest and not entry.convert:
+                manifest = dataclasses.replace(entry.manifest, file=path.name)
+                return Bundle(entry.name, manifest, path, "path")
+        raise ModelNotFound(
+            f"{path.name} is not a model the catalogue knows (sha256 {digest[:12]}…); make a "
+            "bundle of it: arcid models import FILE --like CONTRACT --dim N"
+        )
+    raise ModelNotFound(f"there is no bundle and no model file at {path}")
+
+
+def _verify(path: Path, sha256: str, name: str) -> None:
+    if not path.is_file():
+        raise ModelNotFound(f"{name}: its file {path.name} is missing from {path.parent}")
+    actual = sha256_file(path)
+    if actual != sha256:
+        raise ModelHashMismatch(
+            f"{name}: {path} has sha256 {actual[:12]}…, expected {sha256[:12]}…; the file is "
+            "damaged or another version: delete it and get it again",
+            expected=sha256,
+            actual=actual,
+        )
+
+
+def _not_found(name: str) -> ModelNotFound:
+    looked = ", ".join(str(root) for _, root in _places())
+    entry = catalogue.ENTRIES.get(name)
+    if entry is None:
+        known = ", ".join(sorted({b.name for b in installed()})) or "none"
+        return ModelNotFound(
+            f"no model is called {name!r}; installed: {known}; to pull: "
+            f"{', '.join(sorted(pullable()))}"
+        )
+    files = ", ".join(f.filename for f in entry.files)
+    if entry.convert:
+        how = f"convert it: python scripts/convert_weights.py --only {name}"
+    elif name in pullable():
+        how = f"get it: arcid models pull {name}"
+    else:
+        how = f"put {files} into {paths.models_dir()}"
+    return ModelNotFound(
+        f"model {name} is not installed: {files} was looked for in {looked}; {how}", model=name
+    )
+
+
+def pullable() -> set[str]:
+    """Names that ``arcid models pull`` can fetch: single models with a URL, and packs."""
+    single = {e.name for e in catalogue.ENTRIES.values() if e.files[0].url and not e.convert}
+    return single | set(catalogue.PACKS)

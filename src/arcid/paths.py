@@ -1,0 +1,42 @@
+"""Where arcid looks on this machine; every folder can be moved by an environment variable.
+
+``ARCID_HOME``    gallery and downloads (default: the user's data folder)
+``ARCID_MODELS``  bundles pulled, imported or converted (default: ``$ARCID_HOME/models``)
+``ARCID_DATA``    photographs and third-party weights for development (default: ``../shared``)
+``ARCID_DATABASE`` path or SQLAlchemy URL of the gallery (default: ``$ARCID_HOME/gallery.db``)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home_dir() -> Path:
+    """The folder that holds everything arcid writes by default."""
+    if value := os.environ.get("ARCID_HOME"):
+        return Path(value).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("arcid", appauthor=False))
+
+
+def models_dir() -> Path:
+    """Where ``arcid models pull`` and ``import`` put bundles."""
+    value = os.environ.get("ARCID_MODELS")
+    return Path(value).expanduser() if value else home_dir() / "models"
+
+
+def data_dir() -> Path:
+    """The development data folder; its ``models/`` is the last place models are looked for."""
+    return Path(os.environ.get("ARCID_DATA", "../shared")).expanduser()
+
+
+def packaged_models_dir() -> Path:
+    """The bundles that ship with arcid."""
+    return Path(__file__).parent / "models" / "default"
+
+
+def database_url() -> str:
+    """Path or SQLAlchemy URL of the gallery."""
+    return os.environ.get("ARCID_DATABASE") or str(home_dir() / "gallery.db")
