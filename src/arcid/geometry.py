@@ -57,11 +57,14 @@ def warp(image: Image, matrix: npt.NDArray[Any], size: int) -> Image:
     """(H,W,3) uint8 in, (size,size,3) uint8 out; bilinear, black outside the image.
 
     ``matrix`` (2,3) maps image pixels to canvas pixels. Faces more than twice the canvas are first
-    shrunk by area averaging, so that a 24-megapixel portrait does not alias.
+    shrunk by area averaging, so that a 24-megapixel portrait does not alias. Raises
+    ``InvalidArray`` for a matrix that cannot be inverted.
     """
     import cv2
 
     m = np.asarray(matrix, np.float64)
+    if not abs(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]) > 1e-12:
+        raise InvalidArray("the warp would squeeze the photo into a point or a line")
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
     inverse = np.linalg.inv(np.vstack([m, [0, 0, 1]]))[:2]
     scale = float(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))  # image pixels per canvas pixel
@@ -73,7 +76,8 @@ def warp(image: Image, matrix: npt.NDArray[Any], size: int) -> Image:
         if x1 - x0 >= 2 and y1 - y0 >= 2:
             shrunk = (max(1, round((x1 - x0) / scale)), max(1, round((y1 - y0) / scale)))
             sx, sy = (x1 - x0) / shrunk[0], (y1 - y0) / shrunk[1]
-            image = cv2.resize(image[y0:y1, x0:x1], shrunk, interpolation=cv2.INTER_AREA)
+            part = cv2.resize(image[y0:y1, x0:x1], shrunk, interpolation=cv2.INTER_AREA)
+            image = np.asarray(part, np.uint8)
             # pixel centres: x_full = (x_small + 0.5) * sx - 0.5 + x0
             shift = np.array([(sx - 1) / 2 + x0, (sy - 1) / 2 + y0])
             m = np.hstack([m[:, :2] * [sx, sy], (m[:, :2] @ shift + m[:, 2])[:, None]])
@@ -84,7 +88,8 @@ def warp(image: Image, matrix: npt.NDArray[Any], size: int) -> Image:
 def letterbox(image: Image, height: int, width: int) -> tuple[Image, float]:
     """Resize (H,W,3) to fit ``height`` × ``width``, black padding right and below.
 
-    Returns the canvas and the scale (canvas pixels per image pixel).
+    Returns the canvas and the scale (canvas pixels per image pixel). Pixel centres map as
+    ``x_canvas = (x + 0.5) * scale - 0.5``.
     """
     import cv2
 
@@ -144,7 +149,9 @@ def rotated_size(height: int, width: int, angle_deg: float) -> tuple[int, int]:
     """(height, width) of the canvas that holds the image turned by ``angle_deg``."""
     theta = np.deg2rad(angle_deg)
     cos, sin = abs(np.cos(theta)), abs(np.sin(theta))
-    return int(np.ceil(height * cos + width * sin)), int(np.ceil(height * sin + width * cos))
+    sides = np.array([height * cos + width * sin, height * sin + width * cos])
+    new_height, new_width = np.ceil(sides.round(6))  # cos 90° is not quite 0
+    return int(new_height), int(new_width)
 
 
 def apply_affine(matrix: npt.NDArray[Any], points: npt.ArrayLike) -> FloatArray:

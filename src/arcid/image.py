@@ -53,7 +53,7 @@ class ImageLimits:
     """What is refused before decoding."""
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 100_000_000
+    max_pixels: int = 64_000_000
     max_side_px: int = 20_000
     min_side_px: int = 16
 

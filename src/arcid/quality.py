@@ -73,7 +73,7 @@ class Quality:
     """
 
     inter_eye_px: float | None  # distance of the eyes in the photo
-    sharpness: float  # fine detail per coarse detail, about 0.2 (blurred) to 1.5
+    sharpness: float  # fine detail per coarse detail; below 0.5 blurred, sharp to 1
     brightness: float  # mean luma of the face, 0–1
     burnt_out: float  # share of the face at full white, 0–1
     contrast: float  # 5th to 95th percentile of the face's luma, 0–1
