@@ -1,0 +1,34 @@
+"""Collections of people and their face templates: SQL is the truth, indexes are disposable."""
+
+from __future__ import annotations
+
+from arcid.gallery.gallery import Gallery
+from arcid.gallery.index import Aggregate, IndexFactory, PersonHit, VectorIndex
+from arcid.gallery.records import (
+    Box,
+    Change,
+    ChangeKind,
+    Collection,
+    ContractUsage,
+    NewFace,
+    Person,
+    ReembedReport,
+    StoredFace,
+)
+
+__all__ = [
+    "Aggregate",
+    "Box",
+    "Change",
+    "ChangeKind",
+    "Collection",
+    "ContractUsage",
+    "Gallery",
+    "IndexFactory",
+    "NewFace",
+    "Person",
+    "PersonHit",
+    "ReembedReport",
+    "StoredFace",
+    "VectorIndex",
+]

@@ -1,0 +1,364 @@
+"""Connections and transactions; the one place that knows SQLite from PostgreSQL.
+
+SQLite: WAL, ``synchronous=FULL`` (a commit is on disk before the call returns), foreign keys,
+``secure_delete``. A write takes the lock at once (``BEGIN IMMEDIATE``), so two processes wait for
+each other and never deadlock. PostgreSQL: reads see one snapshot, writes queue on the counter row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from arcid.errors import (
+    GalleryBusy,
+    GalleryDamaged,
+    GalleryError,
+    MissingExtra,
+    NotFound,
+    SchemaTooNew,
+    UsageError,
+)
+from arcid.gallery import schema
+from arcid.gallery.faults import translated
+
+log = logging.getLogger(__name__)
+
+_MAGIC = b"SQLite format 3\0"
+_WRITE = "arcid_write"
+_SCRUB_WAIT_S = 2.0  # other writers wait as long as this
+_UPGRADE_LOCK = 0x61726369  # PostgreSQL advisory lock held while tables are made
+
+
+def parse_url(url: str | Path) -> URL:
+    """A path or a SQLAlchemy URL (``sqlite:///file``, ``postgresql://...``) in."""
+    if isinstance(url, Path) or "://" not in url:
+        return URL.create("sqlite", database=str(url))
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError:
+        raise UsageError("this gallery URL cannot be read; use a path or postgresql://") from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise UsageError(f"galleries live in sqlite or postgresql, not {backend}")
+    return parsed
+
+
+class Database:
+    """One gallery's tables. Thread-safe; several processes may hold one each."""
+
+    def __init__(self, url: str | Path, *, create: bool = True, busy_s: float = 10.0) -> None:
+        self.url = parse_url(url)
+        self.path = self._sqlite_path()
+        self._busy_s = busy_s
+        self._writer = threading.Lock()
+        self._scrub_due = False
+        if self.path is not None:
+            _prepare_file(self.path, create)
+        with translated(self.path):
+            if self.path is not None:
+                self._refuse_unknown_schema(_read_only_engine(self.path), create)
+            self._engine = self._make_engine()
+            try:
+                with self._engine.connect() as connection, connection.begin():
+                    version = _check_schema(connection, create)
+                if self.path is not None:
+                    self._enable_wal()
+                if version != schema.HEAD:
+                    self._upgrade(create)
+            except BaseException:
+                self._engine.dispose()
+                raise
+
+    @property
+    def shown_url(self) -> str:
+        """The URL with its password masked."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the gallery throughout."""
+        with translated(self.path), self._engine.connect() as connection:
+            if self.path is None:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that no other writer can interleave with; all of it commits, or none."""
+        if not self._writer.acquire(timeout=self._busy_s):
+            raise GalleryBusy("another thread is writing to the gallery; try again")
+        try:
+            with translated(self.path), self._engine.connect() as connection:
+                connection.execution_options(**{_WRITE: True})
+                with connection.begin():
+                    connection.execute(sa.select(schema.gallery.c.id).with_for_update())
+                    yield connection
+        finally:
+            self._writer.release()
+        if self._scrub_due:
+            self.scrub()
+
+    def scrub(self) -> None:
+        """Move the WAL into the database and cut it to nothing, so deleted vectors leave it too.
+
+        A reader of another process can hold this up; it is then tried again after the next write.
+        The deletion itself is committed already, so a failure here is logged, not raised.
+        """
+        if self.path is None:
+            return
+        try:
+            with self._writer, translated(self.path):
+                busy = self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, _SCRUB_WAIT_S))
+            self._scrub_due = bool(busy)
+        except GalleryError as error:
+            self._scrub_due = True
+            log.warning("truncating the WAL failed", extra={"code": error.code})
+
+    def pragma(self, name: str) -> Any:
+        """First value of a SQLite pragma; None on other databases."""
+        with translated(self.path):
+            return None if self.path is None else self._pragma(name)
+
+    def integrity(self) -> list[str]:
+        """The database's own findings about its structure; empty when sound."""
+        if self.path is None:
+            return []
+        with self.read() as connection:
+            rows = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        findings = [f"integrity: {row}" for row in rows if row != "ok"]
+        return findings + [f"a row of {row[0]} refers to a missing row" for row in broken]
+
+    def settings(self) -> dict[str, Any]:
+        """How the database keeps its promises, for `doctor` and `stats`."""
+        with self.read() as connection:
+            version = _revision(connection)
+            if self.path is None:
+                commit = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+                size = connection.exec_driver_sql("SELECT pg_database_size(current_database())")
+                return {
+                    "backend": "postgresql",
+                    "schema_version": version,
+                    "journal_mode": "wal",
+                    "synchronous": commit,
+                    "file_bytes": int(size.scalar_one()),
+                }
+        level = int(self.pragma("synchronous"))
+        return {
+            "backend": "sqlite",
+            "schema_version": version,
+            "journal_mode": self.pragma("journal_mode"),
+            "synchronous": {0: "off", 1: "normal", 2: "full", 3: "extra"}.get(level, str(level)),
+            "file_bytes": sum(
+                file.stat().st_size
+                for suffix in ("", "-wal")
+                if (file := self.path.with_name(self.path.name + suffix)).exists()
+            ),
+        }
+
+    def close(self) -> None:
+        if self._scrub_due:
+            self.scrub()
+        self._engine.dispose()
+
+    def _sqlite_path(self) -> Path | None:
+        if self.url.get_backend_name() != "sqlite":
+            return None
+        if not self.url.database or self.url.database == ":memory:":
+            raise UsageError("a gallery needs a file: give a path, not an in-memory database")
+        return Path(self.url.database).expanduser().absolute()
+
+    def _make_engine(self) -> Engine:
+        if self.path is None:
+            try:
+                engine = sa.create_engine(
+                    self.url,
+                    pool_size=8,
+                    max_overflow=24,
+                    pool_pre_ping=True,
+                    connect_args={"options": f"-c lock_timeout={int(self._busy_s * 1000)}"},
+                )
+            except ModuleNotFoundError:
+                raise MissingExtra("a gallery on PostgreSQL", "postgres") from None
+            return engine
+        engine = sa.create_engine(
+            URL.create("sqlite", database=str(self.path)),
+            poolclass=sa.pool.QueuePool,
+            pool_size=8,
+            max_overflow=24,
+            connect_args={"timeout": self._busy_s, "check_same_thread": False},
+        )
+        sa.event.listen(engine, "connect", _set_pragmas)
+        sa.event.listen(engine, "begin", _begin)
+        sa.event.listen(engine, "checkout", self._refuse_replaced_file)
+        return engine
+
+    def _refuse_replaced_file(self, dbapi: Any, record: Any, proxy: Any) -> None:
+        """After a restore that swaps the file, pooled connections still see the old one."""
+        now = _file_identity(self.path)
+        if record.info.setdefault("file", now) != now:
+            raise sa.exc.DisconnectionError("the database file was replaced")
+
+    def _pragma(self, name: str, busy_s: float | None = None) -> Any:
+        connection = self._engine.raw_connection()
+        cursor = connection.cursor()
+        try:
+            if busy_s is not None:
+                cursor.execute(f"PRAGMA busy_timeout={int(busy_s * 1000)}")
+            cursor.execute(f"PRAGMA {name}")
+            row = cursor.fetchone()
+            return None if row is None else row[0]
+        finally:
+            if busy_s is not None:
+                cursor.execute(f"PRAGMA busy_timeout={int(self._busy_s * 1000)}")
+            cursor.close()
+            connection.close()
+
+    def _enable_wal(self) -> None:
+        mode = self._pragma("journal_mode")
+        if mode != "wal":
+            mode = self._pragma("journal_mode=WAL")
+        if mode != "wal":
+            log.warning("the file system refuses WAL", extra={"journal_mode": mode})
+
+    def _refuse_unknown_schema(self, engine: Engine, create: bool) -> None:
+        try:
+            with engine.connect() as connection:
+                _check_schema(connection, create)
+        except sa.exc.OperationalError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            if code != sqlite3.SQLITE_READONLY:  # a crash left work that only a writer may undo
+                raise
+        finally:
+            engine.dispose()
+
+    def _upgrade(self, create: bool) -> None:
+        with self._engine.connect() as connection:
+            connection.execution_options(**{_WRITE: True})
+            with connection.begin():
+                if self.path is None:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+                if _check_schema(connection, create) != schema.HEAD:
+                    _migrate(connection)
+
+
+def _prepare_file(path: Path, create: bool) -> None:
+    """Refuse what cannot be a gallery before SQLite touches it; make a new file private."""
+    wal = path.with_name(path.name + "-wal")
+    try:
+        if not path.parent.is_dir():
+            raise UsageError(f"the folder for {path.name} does not exist; create it first")
+        if path.is_dir():
+            raise UsageError(f"{path.name} is a folder; give the path of a file in it")
+        if not path.exists():
+            if not create:
+                raise NotFound(f"there is no gallery at {path.name}")
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            return
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+        wal_left = wal.exists() and wal.stat().st_size > 0
+    except OSError as error:
+        raise GalleryError(f"{path.name} cannot be opened: {error.strerror}") from None
+    if start and start != _MAGIC:
+        raise GalleryDamaged(f"{path.name} is not a SQLite database; choose another path")
+    if not start and wal_left:
+        raise GalleryDamaged(
+            f"{path.name} is empty but its -wal file is not: restore both from one backup"
+        )
+
+
+def _file_identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        status = None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _read_only_engine(path: Path) -> Engine:
+    name = f"file:{quote(str(path))}?mode=ro"
+    return sa.create_engine(
+        "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
+    )
+
+
+def _set_pragmas(dbapi: Any, record: Any) -> None:
+    dbapi.isolation_level = None  # transactions begin where _begin says, nowhere else
+    cursor = dbapi.cursor()
+    for pragma in (
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        "temp_store=MEMORY",
+        "journal_size_limit=67108864",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _check_schema(connection: Connection, create: bool) -> str | None:
+    """The schema version found, None in an empty database."""
+    version = _revision(connection)
+    tables = sa.inspect(connection).get_table_names()
+    if version is None:
+        if tables and "gallery" not in tables and tables != ["alembic_version"]:
+            raise UsageError("this database belongs to something else; choose another path")
+        if not create:
+            raise NotFound("there is no gallery in this database")
+        return None
+    if version not in schema.KNOWN:
+        raise SchemaTooNew(
+            f"the gallery has schema {version}, this arcid knows up to {schema.HEAD}: "
+            "upgrade arcid; nothing was changed",
+            found=version,
+            known=schema.HEAD,
+        )
+    return version
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if connection.execute(sa.select(schema.gallery.c.id)).first() is None:
+        connection.execute(
+            schema.gallery.insert().values(
+                id=1,
+                identity=secrets.token_hex(16),
+                last_change=0,
+                stamp=secrets.randbits(62),
+            )
+        )

@@ -1,0 +1,448 @@
+"""The gallery's front door: collections → people → faces, and exact search over them.
+
+SQL is the truth; indexes in memory are projections of it (``projection``). Every method that writes
+is one transaction: it returns after the commit is on disk, or raises and has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from arcid.gallery import health, searching
+from arcid.gallery import reembedding as _reembedding
+from arcid.gallery.database import Database
+from arcid.gallery.index import Aggregate, IndexFactory
+from arcid.gallery.index.exact import ExactIndex
+from arcid.gallery.projection import Projection
+from arcid.gallery.records import (
+    Change,
+    Collection,
+    ContractUsage,
+    NewFace,
+    Person,
+    ReembedReport,
+    StoredFace,
+)
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import contracts as _contracts
+from arcid.gallery.store import faces as _faces
+from arcid.gallery.store import journal as _journal
+from arcid.gallery.store import people as _people
+from arcid.gallery.store import vectors as _vectors
+from arcid.types import Embeddings, FloatArray, Image, Match
+
+
+class Gallery:
+    """People and their face templates. Thread-safe; several processes may open one gallery."""
+
+    def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
+        self._database = database
+        self._projection = Projection(database, make_index)
+
+    @classmethod
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        create: bool = True,
+        busy_s: float = 10.0,
+        make_index: IndexFactory = ExactIndex,
+    ) -> Gallery:
+        """Open a path or SQLAlchemy URL, bringing an older schema up to date.
+
+        ``busy_s``: how long a write waits for another process before ``GalleryBusy``.
+        Raises ``NotFound`` (none there and ``create`` is off), ``SchemaTooNew`` (before anything is
+        touched), ``GalleryDamaged``, ``GalleryError`` or ``UsageError``.
+        """
+        return cls(Database(url, create=create, busy_s=busy_s), make_index)
+
+    def close(self) -> None:
+        self._projection.drop()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """For display: the password is masked."""
+        return self._database.shown_url
+
+    # collections
+
+    def create_collection(
+        self, name: str, *, keep_crops: bool = False, metadata: Mapping[str, Any] | None = None
+    ) -> Collection:
+        """Raises ``AlreadyExists``. Names differ by more than case."""
+        with _journal.writing(self._database) as log:
+            return _collections.add(log, name, keep_crops, metadata)
+
+    def collections(self) -> list[Collection]:
+        """All of them, by name."""
+        with self._database.read() as connection:
+            rows = _collections.every(connection)
+            return [_collections.record(connection, row) for row in rows]
+
+    def collection(self, name: str) -> Collection:
+        """Raises ``CollectionNotFound``."""
+        with self._database.read() as connection:
+            return _collections.record(connection, _collections.find(connection, name))
+
+    def update_collection(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        keep_crops: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Collection:
+        """Change what is given. Turning ``keep_crops`` off erases the stored crops."""
+        with _journal.writing(self._database) as log:
+            collection, erased = _collections.update(log, name, new_name, keep_crops, metadata)
+        if erased:
+            self._database.scrub()
+        return collection
+
+    def delete_collection(self, name: str) -> None:
+        """Erase a collection with its people, faces, vectors and crops."""
+        with _journal.writing(self._database) as log:
+            _collections.delete(log, name)
+        self._database.scrub()
+
+    # people
+
+    def add_person(
+        self, collection: str, name: str, *, metadata: Mapping[str, Any] | None = None
+    ) -> Person:
+        """Raises ``AlreadyExists``: names are unique in a collection, whatever their case."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            row = _people.add(log, own, name, metadata)
+            return _people.record(log.connection, own, row)
+
+    def people(
+        self,
+        collection: str,
+        *,
+        search: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[Person]:
+        """One page of people by name; ``after`` is the id of the last person of the page before.
+
+        ``search``: part of the name, whatever its case.
+        """
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            rows = _people.page(connection, own, search, limit, after)
+            return [_people.record(connection, own, row) for row in rows]
+
+    def person(self, collection: str, person_id: str) -> Person:
+        """Raises ``PersonNotFound``."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _people.record(connection, own, _people.find(connection, own, person_id))
+
+    def find_person(self, collection: str, name: str) -> Person | None:
+        """By name, whatever its case; None when there is none."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            row = _people.by_name(connection, own, name)
+            return None if row is None else _people.record(connection, own, row)
+
+    def update_person(
+        self,
+        collection: str,
+        person_id: str,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Person:
+        """Change what is given; ``metadata`` replaces what was there."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            row = _people.find(log.connection, own, person_id)
+            _people.update(log, own, row, name, metadata)
+            return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
+
+    def delete_person(self, collection: str, person_id: str) -> None:
+        """Erase a person with all faces, vectors and crops."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            _people.delete(log, own, _people.find(log.connection, own, person_id))
+        self._database.scrub()
+
+    def merge_people(self, collection: str, keep_id: str, other_id: str) -> Person:
+        """Give all faces of ``other_id`` to ``keep_id`` and remove the emptied person.
+
+        Name and metadata of ``keep_id`` stay. Raises ``SamePhotoConflict`` if one photo shows both.
+        """
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            keep = _people.find(log.connection, own, keep_id)
+            other = _people.find(log.connection, own, other_id)
+            if keep["id"] != other["id"]:
+                _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
+                _people.delete(log, own, other)
+            return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
+
+    def split_person(
+        self,
+        collection: str,
+        person_id: str,
+        face_ids: Sequence[str],
+        new_name: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Person:
+        """Move some of a person's faces, not all, to a new person."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            old = _people.find(log.connection, own, person_id)
+            chosen = _faces.chosen(_faces.of_person(log.connection, own, old), face_ids)
+            new = _people.add(log, own, new_name, metadata)
+            _faces.move(log, own, chosen, new)
+            return _people.record(log.connection, own, new)
+
+    # faces
+
+    def enrol(
+        self,
+        collection: str,
+        name: str,
+        faces: Sequence[NewFace],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> tuple[Person, list[StoredFace]]:
+        """Add faces to the person of that name, who is made if missing, in one transaction.
+
+        ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
+        """
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            row = _people.by_name(log.connection, own, name)
+            if row is None:
+                row = _people.add(log, own, name, metadata)
+            elif metadata is not None:
+                _people.update(log, own, row, metadata=metadata)
+            keys = _faces.add(log, own, row, faces)
+            person = _people.find(log.connection, own, row["uid"])
+            return (
+                _people.record(log.connection, own, person),
+                _faces.stored(log.connection, own, keys),
+            )
+
+    def add_faces(
+        self, collection: str, person_id: str, faces: Sequence[NewFace]
+    ) -> list[StoredFace]:
+        """Add all faces or, on any error, none.
+
+        A person has at most one face per photo: another face of a known photo raises
+        ``SamePhotoConflict``, the very same face ``AlreadyExists``. The same face embedded by
+        another model is added to the stored one.
+        """
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            person = _people.find(log.connection, own, person_id)
+            keys = _faces.add(log, own, person, faces)
+            return _faces.stored(log.connection, own, keys)
+
+    def faces(self, collection: str, person_id: str) -> list[StoredFace]:
+        """A person's faces, oldest first."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            person = _people.find(connection, own, person_id)
+            return _faces.records(connection, _faces.of_person(connection, own, person))
+
+    def face(self, collection: str, face_id: str) -> StoredFace:
+        """Raises ``FaceNotFound``."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _faces.records(connection, [_faces.find(connection, own, face_id)])[0]
+
+    def face_crop(self, collection: str, face_id: str) -> Image | None:
+        """(S,S,3) uint8 RGB aligned crop, None where none is kept."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _faces.crop(connection, _faces.find(connection, own, face_id))
+
+    def move_face(self, collection: str, face_id: str, to_person_id: str) -> StoredFace:
+        """ "Not this person": give a face to somebody else. Raises ``SamePhotoConflict``."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            face = _faces.find(log.connection, own, face_id)
+            to = _people.find(log.connection, own, to_person_id)
+            if face["person_id"] != to["id"]:
+                _faces.move(log, own, [face], to)
+            return _faces.stored(log.connection, own, [face["id"]])[0]
+
+    def delete_face(self, collection: str, face_id: str) -> None:
+        """Erase a face with its vectors and crop."""
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            _faces.delete(log, own, [_faces.find(log.connection, own, face_id)])
+        self._database.scrub()
+
+    def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
+        """Faces enrolled from that photo."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _faces.records(connection, _faces.of_photo(connection, own, photo_id))
+
+    # search
+
+    def search(
+        self,
+        collection: str,
+        probes: Embeddings,
+        *,
+        k: int = 5,
+        aggregate: Aggregate = "max",
+        top_m: int = 3,
+        exclude_person: str | None = None,
+        one_photo: bool = False,
+    ) -> list[list[Match]]:
+        """(Q,D) probes in; per probe the best k people by aggregated cosine, best first. Exact.
+
+        ``aggregate``: ``max`` is a person's nearest face, ``mean`` the mean of the nearest
+        ``top_m``. ``one_photo``: the probes are faces of one photo, so no person is given to two
+        of them; the assignment with the greatest total cosine is chosen, and a probe's list lacks
+        the people given to the others.
+        Only vectors of the probes' contract are searched. Raises ``ContractMismatch`` if the
+        collection has faces, but none of that contract; an empty collection finds nobody.
+        """
+        with self._projection.snapshot() as snapshot:
+            own = _collections.find(snapshot.connection, collection)
+            exclude = None
+            if exclude_person is not None:
+                exclude = _people.find(snapshot.connection, own, exclude_person)["id"]
+            return searching.search(
+                snapshot,
+                own,
+                probes,
+                k=k,
+                aggregate=aggregate,
+                top_m=top_m,
+                exclude=exclude,
+                one_photo=one_photo,
+            )
+
+    def search_person(
+        self, collection: str, person_id: str, contract_id: str | None = None, *, k: int = 5
+    ) -> list[Match]:
+        """Possible duplicates: the people nearest to any face of a person, who is left out.
+
+        ``contract_id`` defaults to the model that embedded most of the person's faces.
+        """
+        with self._projection.snapshot() as snapshot:
+            own = _collections.find(snapshot.connection, collection)
+            person = _people.find(snapshot.connection, own, person_id)
+            return searching.like_person(snapshot, own, person, contract_id, k)
+
+    def size(self, collection: str, contract_id: str) -> int:
+        """Templates a search with that contract compares; what a target FPIR depends on."""
+        with self._projection.snapshot() as snapshot:
+            own = _collections.find(snapshot.connection, collection)
+            found = snapshot.index(own["id"], contract_id)
+            return 0 if found is None else len(found[1])
+
+    # models
+
+    def contracts(self, collection: str) -> list[ContractUsage]:
+        """Models that embedded this collection, oldest first: the progress of a model change."""
+        with self._database.read() as connection:
+            return _vectors.usage(connection, _collections.find(connection, collection))
+
+    def vectors(
+        self, collection: str, contract_id: str
+    ) -> Iterator[tuple[list[str], list[str], FloatArray]]:
+        """Blocks of (face ids, person ids, (N,D) float32 unit-norm vectors), oldest face first.
+
+        Each block is one read; faces changed between two blocks may show either way.
+        """
+        after = 0
+        while True:
+            with self._database.read() as connection:
+                own = _collections.find(connection, collection)
+                made_by = _vectors.contract(connection, contract_id)
+                if made_by is None:
+                    return
+                after, face_ids, person_ids, rows = _vectors.named_block(
+                    connection, own["id"], made_by, after
+                )
+            if not face_ids:
+                return
+            yield face_ids, person_ids, np.ascontiguousarray(rows)
+
+    def reembed(
+        self,
+        collection: str,
+        embed: _reembedding.EmbedCrops,
+        to_contract: str,
+        *,
+        batch: int = 64,
+        progress: _reembedding.Progress | None = None,
+        model_name: str = "",
+    ) -> ReembedReport:
+        """Embed kept crops with another model, beside the old vectors.
+
+        Each batch is committed, so a stopped run goes on where it was; ``progress(done, total)``
+        follows each. Raises ``ContractMismatch`` when ``embed`` makes vectors of another contract.
+        """
+        return _reembedding.reembed(
+            self._database, collection, embed, to_contract, batch, progress, model_name
+        )
+
+    def drop_contract(self, collection: str, contract_id: str, *, force: bool = False) -> int:
+        """Erase a model's vectors once another has taken over; returns how many.
+
+        Faces that have no other vector go with them. Raises ``InputError`` while a person would be
+        left with none, or a kept crop is not re-embedded yet, unless ``force``.
+        """
+        with _journal.writing(self._database) as log:
+            own = _collections.find(log.connection, collection)
+            erased = _contracts.drop(log, own, contract_id, force)
+        self._database.scrub()
+        return erased
+
+    # change log and health
+
+    def last_change(self) -> int:
+        """The number of the newest change; grows with every commit that changes anything."""
+        with self._database.read() as connection:
+            return _journal.head(connection).last_change
+
+    def changes(self, after: int, limit: int = 1000) -> list[Change]:
+        """Changes numbered above ``after``, oldest first."""
+        with self._database.read() as connection:
+            return _journal.read(connection, after, limit)
+
+    def prune_changes(self, keep: int = 100_000) -> int:
+        """Forget all but the newest changes; an index that is further behind is built anew."""
+        with _journal.writing(self._database) as log:
+            return _journal.prune(log.connection, max(keep, 0))
+
+    def drop_indexes(self) -> None:
+        """Free the memory of all indexes; the next search builds what it needs."""
+        self._projection.drop()
+
+    def check(self) -> list[str]:
+        """What is wrong with the gallery, in plain words; empty when sound. Reads every row."""
+        return health.check(self._database, self._projection)
+
+    def stats(self) -> dict[str, Any]:
+        """Backend, schema version, journal mode, synchronous, file size, rows per table."""
+        return health.stats(self._database)

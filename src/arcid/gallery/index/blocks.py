@@ -1,0 +1,182 @@
+"""Blocks of int8 rows that are replaced, never changed, so a search needs no lock.
+
+A state of the index is a list of blocks: full ones first, and at most one that still grows, last.
+The functions here take a list and give a new one; blocks that a search may hold stay as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.gallery.index import Keys, int8
+from arcid.types import FloatArray
+
+BLOCK_ROWS = 32_768
+FIRST_ROWS = 256  # room a growing block starts with; doubled as needed
+REMOVED_SHARE = 4  # a block is rewritten once more than 1/4 of it was removed
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one block. Those past ``size`` are spare room, which a successor may fill."""
+
+    rows: int8.ArrayRows | int8.PackedRows
+    faces: Keys  # (room,) int64
+    people: Keys  # (room,) int64
+    error: FloatArray  # (room,) float32 largest error of any cosine; -inf: the row was removed
+    size: int = 0
+    removed: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        columns = (self.faces, self.people, self.error)
+        order: Rows | None = self.__dict__.get("by_person")
+        held = self.rows.nbytes + sum(column.nbytes for column in columns)
+        return held + (0 if order is None else order.nbytes)
+
+    @functools.cached_property
+    def by_person(self) -> Rows:
+        """(size,) rows in the order of their person keys."""
+        return np.argsort(self.people[: self.size], kind="stable")
+
+    def upper(self, planes: int8.Planes, start: int, stop: int) -> FloatArray:
+        """(Q,n) float32: the most the cosines of rows start..stop can be; -inf where removed."""
+        upper = self.rows.upper(planes, start, stop)
+        if self.removed:
+            upper[:, self.error[start:stop] < 0] = -np.inf
+        return upper
+
+    def find(self, keys: Keys) -> tuple[Rows, Rows]:
+        """Sorted face keys in; the rows that hold them and their positions in ``keys`` out."""
+        faces = self.faces[: self.size]
+        if len(keys) == 1:
+            rows = np.flatnonzero(faces == keys[0])
+        else:
+            nearest = keys[np.minimum(np.searchsorted(keys, faces), len(keys) - 1)]
+            rows = np.flatnonzero(nearest == faces)
+        rows = rows[self.error[rows] >= 0]
+        return rows, np.searchsorted(keys, faces[rows])
+
+    def of_people(self, people: Keys) -> Rows:
+        """Sorted person keys in; all their rows out."""
+        first = np.searchsorted(self.people[: self.size], people, "left", self.by_person)
+        last = np.searchsorted(self.people[: self.size], people, "right", self.by_person)
+        counts = last - first
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + counts, counts)
+        rows: Rows = self.by_person[places]
+        return rows[self.error[rows] >= 0]
+
+
+@dataclass(frozen=True, eq=False)
+class NewRows:
+    """Rows on their way into a list of blocks."""
+
+    rows: int8.Quantised
+    faces: Keys
+    people: Keys
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @property
+    def dim(self) -> int:
+        return int(self.rows.codes.shape[1])
+
+    def take(self, part: Any) -> NewRows:
+        return NewRows(self.rows.take(part), self.faces[part], self.people[part])
+
+
+def append(blocks: Sequence[Block], new: NewRows, full: int) -> list[Block]:
+    """Fill the growing block, and start another whenever one reaches ``full`` rows."""
+    result = list(blocks)
+    while len(new):
+        growing = bool(result) and result[-1].size < full
+        tail = result.pop() if growing else _empty(new.dim, min(FIRST_ROWS, full))
+        count = min(len(new), full - tail.size)
+        tail = _with_room(tail, tail.size + count, full)
+        _write(tail, new.take(slice(count)))
+        tail = replace(tail, size=tail.size + count)
+        if tail.size == full:
+            if int8.packing_works():
+                tail = replace(tail, rows=int8.PackedRows(tail.rows.unpack(full)))
+            int8.give_back_freed_memory()
+        result.append(tail)
+        new = new.take(slice(count, None))
+    return result
+
+
+def remove(blocks: Sequence[Block], keys: Keys, full: int) -> list[Block]:
+    """Forget the faces of the sorted ``keys``; rewrite blocks that became too empty."""
+    kept: list[Block] = []
+    sparse: list[Block] = []
+    for block in blocks:
+        rows, _ = block.find(keys)
+        if len(rows):
+            error = block.error.copy()
+            error[rows] = -np.inf
+            block = replace(block, error=error, removed=block.removed + len(rows))  # noqa: PLW2901
+        (sparse if block.removed * REMOVED_SHARE > block.size else kept).append(block)
+    for block in sparse:
+        kept = append(kept, _alive(block), full)
+    return kept
+
+
+def move(blocks: Sequence[Block], keys: Keys, people: Keys) -> list[Block]:
+    """Give the faces of the sorted ``keys`` to ``people``."""
+    result = []
+    for block in blocks:
+        rows, positions = block.find(keys)
+        if len(rows):
+            owners = block.people.copy()
+            owners[rows] = people[positions]
+            block = replace(block, people=owners)  # noqa: PLW2901
+        result.append(block)
+    return result
+
+
+def _empty(dim: int, room: int) -> Block:
+    codes, step, error = (
+        np.empty((room, dim), np.int8),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
+    )
+    rows = int8.ArrayRows(int8.Quantised(codes, step, error))
+    return Block(rows, np.empty(room, np.int64), np.empty(room, np.int64), error.copy())
+
+
+def _with_room(block: Block, size: int, full: int) -> Block:
+    room = len(block.faces)
+    if size <= room:
+        return block
+    while room < size:
+        room = min(2 * room, full)
+    old = NewRows(block.rows.unpack(len(block.faces)), block.faces, block.people)
+    larger = _empty(old.dim, room)
+    _write(larger, old)
+    larger.error[: block.size] = block.error[: block.size]
+    return replace(larger, size=block.size, removed=block.removed)
+
+
+def _write(block: Block, new: NewRows) -> None:
+    part = slice(block.size, block.size + len(new))
+    held = block.rows.unpack(len(block.faces))
+    held.codes[part], held.step[part], held.error[part] = new.rows
+    block.faces[part], block.people[part], block.error[part] = (
+        new.faces,
+        new.people,
+        new.rows.error,
+    )
+
+
+def _alive(block: Block) -> NewRows:
+    rows = np.flatnonzero(block.error[: block.size] >= 0)
+    return NewRows(block.rows.unpack(block.size).take(rows), block.faces[rows], block.people[rows])

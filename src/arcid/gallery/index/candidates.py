@@ -1,0 +1,131 @@
+"""What may still be among the best k of one probe: by upper bounds first, then by cosines."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.gallery.index import Keys
+from arcid.gallery.index.blocks import Block
+from arcid.types import FloatArray
+
+Rows = npt.NDArray[np.intp]
+
+_PRUNE_AT = 512  # rows that may wait before the floor is raised
+_FIRST_BATCH = 64  # rows measured before anything is known of the true cosines
+NOTHING = -np.inf
+
+
+def kth(values: npt.NDArray[np.floating[Any]], k: int) -> float:
+    """The k-th largest value; -inf where there are fewer."""
+    return float(np.partition(values, -k)[-k]) if len(values) >= k else NOTHING
+
+
+def bests(values: FloatArray, group: Rows, groups: int) -> FloatArray:
+    """(groups,) the largest value of each group."""
+    best = np.full(groups, NOTHING, np.float32)
+    np.maximum.at(best, group, values)
+    return best
+
+
+class Candidates:
+    """Always holds the best k faces, or the best face of each of the best k people.
+
+    Faces come in with an upper bound of their cosine and an error; none is closer to the truth
+    than its bound by more than twice the error. ``floor`` is a cosine that k faces (people) are
+    known to reach: whatever stays below is dropped. ``offer`` may run in several threads.
+    """
+
+    def __init__(self, k: int, by_person: bool, probe_error: float) -> None:
+        self.floor = NOTHING
+        self._k = k
+        self._by_person = by_person
+        self._probe_error = np.float32(probe_error)
+        self._lock = threading.Lock()
+        self._parts: list[tuple[Keys, Keys, FloatArray, FloatArray]] = []
+        self._waiting = 0
+        self.faces: Keys = np.zeros(0, np.int64)
+        self.people: Keys = np.zeros(0, np.int64)
+        self.upper: FloatArray = np.zeros(0, np.float32)
+
+    def offer(self, block: Block, start: int, upper: FloatArray) -> None:
+        """Take from rows ``start``... of a block, bounded by ``upper`` (n,), what can matter."""
+        floor = max(self.floor, self._first_floor(block, start, upper)) - self._probe_error
+        picked = np.flatnonzero(upper >= floor if floor > NOTHING else upper > NOTHING)
+        if len(picked) == 0:
+            return
+        rows = picked + start
+        bound = upper[picked] + self._probe_error
+        with self._lock:
+            self._parts.append((block.faces[rows], block.people[rows], bound, block.error[rows]))
+            self._waiting += len(rows)
+            if self._waiting >= _PRUNE_AT or self.floor == NOTHING:
+                self._prune()
+
+    def settle(self) -> None:
+        """End of the scan: order what is left, highest bound first."""
+        self._prune()
+        if not self._parts:
+            self._parts = [(self.faces, self.people, self.upper, self.upper)]
+        faces, people, upper, _ = self._parts.pop()
+        order = np.argsort(-upper, kind="stable")
+        self.faces, self.people, self.upper = faces[order], people[order], upper[order]
+        self._open = np.arange(len(faces))
+        self._batch = max(_FIRST_BATCH, 2 * self._k)
+        self._group = self._open
+        if self._by_person:
+            self._group = np.unique(self.people, return_inverse=True)[1]
+        self._groups = int(self._group.max(initial=-1)) + 1
+        self._best = np.full(self._groups, NOTHING, np.float32)
+        self._cosines = np.full(len(faces), NOTHING, np.float32)
+
+    def next_batch(self) -> Rows:
+        """Positions in ``faces`` to measure next; none once the answer is certain."""
+        least = np.maximum(self._best[self._group[self._open]], kth(self._best, self._k))
+        self._open = self._open[self.upper[self._open] >= least]
+        batch, self._open = self._open[: self._batch], self._open[self._batch :]
+        self._batch *= 4
+        return batch
+
+    def measured(self, batch: Rows, cosines: FloatArray) -> None:
+        self._cosines[batch] = cosines
+        np.maximum.at(self._best, self._group[batch], cosines)
+
+    def result(self) -> tuple[Keys, Keys, FloatArray]:
+        """(face keys, person keys, cosines) of all that were measured, in no order."""
+        known = np.flatnonzero(self._cosines > NOTHING)
+        return self.faces[known], self.people[known], self._cosines[known]
+
+    def _first_floor(self, block: Block, start: int, upper: FloatArray) -> float:
+        """Before any floor is known, the best few rows of a block give one for the rest of it."""
+        few = 16 * self._k + 64
+        if self.floor > NOTHING or len(upper) < 2 * few:
+            return NOTHING
+        top = np.argpartition(upper, -few)[-few:]
+        top = top[upper[top] > NOTHING]
+        lower = self._lower(upper[top] + self._probe_error, block.error[start + top])
+        return self._floor_of(lower, block.people[start + top])[0]
+
+    def _lower(self, bound: FloatArray, error: FloatArray) -> FloatArray:
+        return bound - 2 * (error + self._probe_error)
+
+    def _floor_of(self, lower: FloatArray, people: Keys) -> tuple[float, FloatArray]:
+        """The k-th best of ``lower``, and for each row the best of its person (faces: -inf)."""
+        if not self._by_person:
+            return kth(lower, self._k), np.full(len(lower), NOTHING, np.float32)
+        known, group = np.unique(people, return_inverse=True)
+        best = bests(lower, group, len(known))
+        return kth(best, self._k), best[group]
+
+    def _prune(self) -> None:
+        if not self._parts:
+            return
+        faces, people, bound, error = (np.concatenate(c) for c in zip(*self._parts, strict=True))
+        floor, own = self._floor_of(self._lower(bound, error), people)
+        self.floor = max(self.floor, floor)
+        kept = bound >= np.maximum(own, np.float32(self.floor))
+        self._parts = [(faces[kept], people[kept], bound[kept], error[kept])]
+        self._waiting = 0

@@ -1,0 +1,201 @@
+"""Keeps the indexes at the state of the store.
+
+Every search runs inside one read transaction. If the change log stands where the indexes stand, the
+search goes ahead together with others; otherwise the indexes first take in what happened since.
+An index is built from SQL on first use and can be dropped at any time; nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.database import Database
+from arcid.gallery.index import FetchVectors, IndexFactory, Keys, VectorIndex
+from arcid.gallery.locks import SharedLock
+from arcid.gallery.schema import changes, embeddings, faces
+from arcid.gallery.store import journal, vectors
+from arcid.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+FAR_BEHIND = 100_000  # changes after which building anew is cheaper than following
+Slot = tuple[int, str]  # collection key, contract_id
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What a stretch of the log did to one index; the outcome is read from SQL."""
+
+    replaced: set[int] = field(default_factory=set)  # face keys added or removed
+    moved: set[int] = field(default_factory=set)  # face keys that changed person only
+
+
+class Snapshot:
+    """A read transaction, and the indexes that show exactly its state."""
+
+    def __init__(self, projection: Projection, connection: Connection) -> None:
+        self.connection = connection
+        self._projection = projection
+
+    def index(self, collection_key: int, contract_id: str) -> tuple[Any, VectorIndex] | None:
+        """(contract row, index); None when no vector of that contract was ever stored."""
+        made_by = vectors.contract(self.connection, contract_id)
+        if made_by is None:
+            return None
+        return made_by, self._projection.built(self.connection, collection_key, made_by)
+
+
+class Projection:
+    """All indexes of one gallery in this process. Thread-safe."""
+
+    def __init__(self, database: Database, make_index: IndexFactory) -> None:
+        self._database = database
+        self._make_index = make_index
+        self._lock = SharedLock()
+        self._building = threading.Lock()
+        self._local = threading.local()
+        self._indexes: dict[Slot, VectorIndex] = {}
+        self._head: journal.Head | None = None
+        self._mark: Sequence[Any] | None = None  # the log entry the indexes stand at
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Indexes and SQL agree until the block ends, whoever writes meanwhile."""
+        with self._lock.shared(), self._database.read() as connection:
+            if journal.head(connection) == self._head:
+                yield self._opened(connection)
+                return
+        with self._lock.exclusive(), self._database.read() as connection:
+            snapshot = self._opened(connection)
+            self._catch_up(connection)
+            yield snapshot
+
+    def drop(self) -> None:
+        """Forget every index; each is built anew when next used."""
+        with self._lock.exclusive():
+            self._forget()
+
+    def sizes(self) -> dict[Slot, int]:
+        return {slot: len(index) for slot, index in list(self._indexes.items())}
+
+    def built(self, connection: Connection, collection_key: int, made_by: Any) -> VectorIndex:
+        slot = (collection_key, made_by["uid"])
+        with self._building:
+            if slot not in self._indexes:
+                index = self._make_index(made_by["dim"], self._fetcher(made_by))
+                for face_keys, person_keys, rows in vectors.blocks(
+                    connection, collection_key, made_by
+                ):
+                    index.add(face_keys, person_keys, rows)
+                self._indexes[slot] = index
+                log.info("index built", extra={"faces": len(index), "dim": made_by["dim"]})
+            return self._indexes[slot]
+
+    def _opened(self, connection: Connection) -> Snapshot:
+        self._local.connection = connection
+        return Snapshot(self, connection)
+
+    def _fetcher(self, made_by: Any) -> FetchVectors:
+        def fetch(face_keys: Keys) -> FloatArray:
+            connection: Connection | None = getattr(self._local, "connection", None)
+            if connection is not None and not connection.closed:
+                return vectors.fetch(connection, made_by, face_keys)
+            with self._database.read() as own:  # an index that searches in threads of its own
+                return vectors.fetch(own, made_by, face_keys)
+
+        return fetch
+
+    def _forget(self) -> None:
+        for index in self._indexes.values():
+            index.close()
+        self._indexes.clear()
+        self._head = self._mark = None
+
+    def _catch_up(self, connection: Connection) -> None:
+        now = journal.head(connection)
+        if now == self._head:
+            return
+        try:
+            log_entries = self._entries(connection, now)
+            if log_entries is None:
+                self._forget()
+            else:
+                self._apply(connection, log_entries)
+        except BaseException:
+            self._forget()
+            raise
+        self._head = now
+        self._mark = _entry(connection, now.last_change)
+
+    def _entries(self, connection: Connection, now: journal.Head) -> list[Any] | None:
+        """What happened since; None when the log does not lead from here to there.
+
+        That is so at the first use, after a restore (another identity, smaller numbers, or other
+        content under the number we stand at), after pruning, and when far behind.
+        """
+        seen = self._head
+        if seen is None or not self._indexes or seen.identity != now.identity:
+            return None
+        if not 0 < now.last_change - seen.last_change <= FAR_BEHIND:
+            return None
+        if seen.last_change and _entry(connection, seen.last_change) != self._mark:
+            return None
+        entries = list(
+            connection.execute(
+                sa.select(changes).where(changes.c.seq > seen.last_change).order_by(changes.c.seq)
+            ).mappings()
+        )
+        complete = len(entries) == now.last_change - seen.last_change
+        return entries if complete else None
+
+    def _apply(self, connection: Connection, entries: list[Any]) -> None:
+        touched: dict[Slot, _Touched] = {}
+        for entry in entries:
+            for slot in [s for s in self._indexes if s[0] == entry["collection_key"]]:
+                if entry["kind"] == "collection_removed" or (
+                    entry["kind"] == "contract_removed" and entry["contract"] == slot[1]
+                ):
+                    self._indexes.pop(slot).close()
+                    touched.pop(slot, None)
+                elif entry["kind"] == "face_moved":
+                    touched.setdefault(slot, _Touched()).moved.add(entry["face_key"])
+                elif entry["face_key"] is not None and entry["contract"] in (None, slot[1]):
+                    touched.setdefault(slot, _Touched()).replaced.add(entry["face_key"])
+        for slot, what in touched.items():
+            self._follow(connection, slot, what)
+
+    def _follow(self, connection: Connection, slot: Slot, what: _Touched) -> None:
+        made_by = vectors.contract(connection, slot[1])
+        if made_by is None:
+            return
+        index = self._indexes[slot]
+        replaced = sorted(what.replaced)
+        if replaced:
+            index.remove(np.array(replaced, np.int64))
+            added = vectors.of_faces(connection, slot[0], made_by, replaced)
+            if len(added[0]):
+                index.add(*added)
+        moved = sorted(what.moved - what.replaced)
+        for part in vectors.chunks(moved):
+            rows = connection.execute(
+                sa.select(faces.c.id, faces.c.person_id)
+                .join(embeddings, embeddings.c.face_id == faces.c.id)
+                .where(faces.c.id.in_(part), embeddings.c.contract_id == made_by["id"])
+            ).all()
+            if rows:
+                pairs = np.array(rows, np.int64)
+                index.set_person(pairs[:, 0], pairs[:, 1])
+
+
+def _entry(connection: Connection, seq: int) -> Sequence[Any] | None:
+    row = connection.execute(sa.select(changes).where(changes.c.seq == seq)).first()
+    return None if row is None else tuple(row)

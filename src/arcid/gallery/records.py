@@ -1,0 +1,115 @@
+"""What the gallery hands out and takes in: plain frozen values without database ties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from arcid.types import Embeddings, Image
+
+Box = tuple[float, float, float, float]
+ChangeKind = Literal[
+    "collection_added",
+    "collection_updated",
+    "collection_removed",
+    "person_added",
+    "person_updated",
+    "person_removed",
+    "face_added",
+    "face_moved",
+    "face_removed",
+    "embedding_added",
+    "embedding_removed",
+    "contract_removed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A set of people that is searched as one."""
+
+    id: str
+    name: str
+    keep_crops: bool  # whether aligned crops are stored, so that a new model can re-embed them
+    metadata: dict[str, Any]
+    created_at: datetime  # UTC
+    people: int
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with any number of faces."""
+
+    id: str
+    collection: str  # its name
+    name: str
+    metadata: dict[str, Any]
+    created_at: datetime  # UTC
+    updated_at: datetime  # UTC; also moved on by enrolling or removing faces
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFace:
+    """One enrolled face. Its vectors stay in the gallery; see ``Gallery.vectors``."""
+
+    id: str
+    person_id: str
+    photo_id: str | None
+    contract_id: str  # the first of contract_ids
+    contract_ids: tuple[str, ...]  # models that have embedded it
+    box: Box | None  # xyxy pixels in the photo
+    score: float | None  # detection score 0–1
+    quality: dict[str, float]
+    source: str
+    created_at: datetime  # UTC
+    has_crop: bool
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class NewFace:
+    """A face to enrol."""
+
+    embedding: Embeddings  # exactly one row
+    photo_id: str | None = None  # image.photo_id(): faces with one photo_id come from one photo
+    box: Box | None = None
+    score: float | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+    crop: Image | None = None  # (S,S,3) uint8 RGB aligned; kept only where the collection says so
+    source: str = ""  # file name or client note
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # model, detector, runtime, ...
+
+
+@dataclass(frozen=True, slots=True)
+class ContractUsage:
+    """How far a collection has come with one model."""
+
+    contract_id: str
+    model_name: str  # provenance["model"] of the first face, or what reembed was told
+    faces: int
+    people: int
+    missing_people: int  # people who have faces, but none embedded by this model
+
+
+@dataclass(frozen=True, slots=True)
+class ReembedReport:
+    done: int  # faces embedded by this call
+    without_crop: int  # faces that have no crop to embed; these people need enrolling again
+    already: int  # faces that had a vector of the new contract before
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change log; the numbers grow strictly and in commit order."""
+
+    seq: int
+    collection_id: str
+    kind: ChangeKind
+    face_id: str | None
+    person_id: str | None  # for face_moved the new person
+    contract_id: str | None
+    at: datetime  # UTC

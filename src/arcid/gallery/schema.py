@@ -1,0 +1,145 @@
+"""The tables of a gallery, as SQLite and PostgreSQL both know them.
+
+Every row has an integer ``id`` (joins, index keys) and, where the outside sees it, a ``uid``
+(uuid4 hex). ``AUTOINCREMENT`` keeps SQLite from giving a deleted face's number to a new one.
+Times are microseconds since 1970 UTC; JSON is text. ``seal`` is a checksum over the row's meaning
+(see ``seals``), because neither database notices a flipped byte inside a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+HEAD = "0001"  # the newest migration
+KNOWN = ("0001",)  # every migration this version can start from
+
+Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _key() -> sa.Column[int]:
+    return sa.Column("id", BigInt, primary_key=True, autoincrement=True)
+
+
+def _reference(name: str, target: str) -> sa.Column[int]:
+    return sa.Column(name, BigInt, sa.ForeignKey(target, ondelete="CASCADE"), nullable=False)
+
+
+def _table(name: str, *columns: Any) -> sa.Table:
+    return sa.Table(name, metadata, *columns, sqlite_autoincrement=True)
+
+
+# One row. Every writer locks it first, so commits happen in the order of the change log.
+gallery = sa.Table(
+    "gallery",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("identity", sa.String(32), nullable=False),
+    sa.Column("last_change", sa.BigInteger, nullable=False),
+    sa.Column("stamp", sa.BigInteger, nullable=False),  # random, new with each logged commit
+)
+
+collections = _table(
+    "collections",
+    _key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False, unique=True),
+    sa.Column("keep_crops", sa.SmallInteger, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("seal", sa.BigInteger, nullable=False),
+)
+
+people = _table(
+    "people",
+    _key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    _reference("collection_id", "collections.id"),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("collection_id", "name_key"),
+)
+
+faces = _table(
+    "faces",
+    _key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    _reference("collection_id", "collections.id"),
+    _reference("person_id", "people.id"),
+    sa.Column("photo_id", sa.String(128), nullable=True),
+    sa.Column("box", sa.Text, nullable=True),  # JSON [x1,y1,x2,y2] pixels
+    sa.Column("score", sa.Double, nullable=True),
+    sa.Column("quality", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("provenance", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Index(None, "collection_id", "id"),
+    sa.Index(None, "collection_id", "photo_id"),
+    sa.Index(None, "person_id"),
+)
+
+contracts = _table(
+    "contracts",
+    _key(),
+    sa.Column("uid", sa.String(128), nullable=False, unique=True),  # the contract_id of a model
+    sa.Column("model_name", sa.Text, nullable=False),
+    sa.Column("dim", sa.Integer, nullable=False),
+)
+
+embeddings = sa.Table(
+    "embeddings",
+    metadata,
+    _reference("contract_id", "contracts.id"),
+    _reference("face_id", "faces.id"),
+    sa.Column("dim", sa.Integer, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # (dim,) float32 little-endian, unit norm
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("contract_id", "face_id"),
+    sa.Index(None, "face_id"),
+)
+
+crops = sa.Table(
+    "crops",
+    metadata,
+    sa.Column(
+        "face_id", BigInt, sa.ForeignKey("faces.id", ondelete="CASCADE"), primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("image", sa.LargeBinary, nullable=False),  # PNG of the aligned crop
+    sa.Column("seal", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+# Outlives what it speaks of, so it refers to nothing.
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("seq", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("collection_key", sa.BigInteger, nullable=False),
+    sa.Column("collection_uid", sa.String(32), nullable=False),
+    sa.Column("person_key", sa.BigInteger, nullable=True),
+    sa.Column("person_uid", sa.String(32), nullable=True),
+    sa.Column("face_key", sa.BigInteger, nullable=True),
+    sa.Column("face_uid", sa.String(32), nullable=True),
+    sa.Column("contract", sa.String(128), nullable=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)

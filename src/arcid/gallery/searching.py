@@ -1,0 +1,140 @@
+"""Probes in, people out: what sits between an index of integer keys and the caller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import ContractMismatch, InputError, UsageError
+from arcid.gallery.assignment import one_photo as spread
+from arcid.gallery.index import Aggregate, PersonHit
+from arcid.gallery.projection import Snapshot
+from arcid.gallery.schema import Row, contracts, embeddings, faces
+from arcid.gallery.seals import damaged
+from arcid.gallery.store import faces as faces_store
+from arcid.gallery.store import people as people_store
+from arcid.gallery.store import vectors
+from arcid.types import Embeddings, Match
+
+
+def search(
+    snapshot: Snapshot,
+    collection: Row,
+    probes: Embeddings,
+    *,
+    k: int,
+    aggregate: Aggregate,
+    top_m: int,
+    exclude: int | None,
+    one_photo: bool,
+) -> list[list[Match]]:
+    """See ``Gallery.search``."""
+    check_options(k, aggregate, top_m)
+    found = snapshot.index(collection["id"], probes.contract_id)
+    if found is None or len(found[1]) == 0:
+        _refuse_other_contract(snapshot.connection, collection, probes.contract_id)
+        return [[] for _ in range(len(probes))]
+    made_by, index = found
+    vectors.check_dim(made_by, probes.dim)
+    if len(probes) == 0:
+        return []
+    together = one_photo and len(probes) > 1
+    hits = index.search_people(
+        probes.vectors,
+        k + len(probes) - 1 if together else k,
+        aggregate=aggregate,
+        top_m=top_m,
+        exclude_person=exclude,
+    )
+    return matches(snapshot.connection, spread(hits, k) if together else hits)
+
+
+def like_person(
+    snapshot: Snapshot, collection: Row, person: Row, contract_id: str | None, k: int
+) -> list[Match]:
+    """The people nearest to any face of a person; that person left out."""
+    check_options(k, "max", 1)
+    connection = snapshot.connection
+    contract_id = contract_id or _main_contract(connection, person)
+    found = None if contract_id is None else snapshot.index(collection["id"], contract_id)
+    if contract_id is None or found is None:
+        return []
+    made_by, index = found
+    query = (
+        sa.select(faces.c.id)
+        .join(embeddings, embeddings.c.face_id == faces.c.id)
+        .where(faces.c.person_id == person["id"], embeddings.c.contract_id == made_by["id"])
+    )
+    keys = np.array(connection.execute(query).scalars().all(), np.int64)
+    if len(keys) == 0:
+        return []
+    own = vectors.fetch(connection, made_by, keys)
+    best: dict[int, PersonHit] = {}
+    for hits in index.search_people(own, k, aggregate="max", exclude_person=person["id"]):
+        for hit in hits:
+            if hit.person_key not in best or hit.cosine > best[hit.person_key].cosine:
+                best[hit.person_key] = hit
+    ranked = sorted(best.values(), key=lambda hit: (-hit.cosine, hit.person_key))[:k]
+    return matches(connection, [ranked])[0]
+
+
+def matches(connection: Connection, found: Sequence[Sequence[PersonHit]]) -> list[list[Match]]:
+    """Index keys to ids, names and metadata, each row checked on the way."""
+    hits = [hit for own in found for hit in own]
+    owners: dict[int, Row] = {}
+    best: dict[int, Row] = {}
+    for part in vectors.chunks(sorted({hit.person_key for hit in hits})):
+        owners |= people_store.by_keys(connection, part)
+    for part in vectors.chunks(sorted({hit.best_face_key for hit in hits})):
+        best |= faces_store.by_keys(connection, part)
+    return [[_match(hit, owners, best) for hit in own] for own in found]
+
+
+def check_options(k: int, aggregate: str, top_m: int) -> None:
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if aggregate not in ("max", "mean"):
+        raise UsageError(f"aggregate {aggregate!r} is unknown; use max or mean")
+    if top_m < 1:
+        raise InputError(f"top_m must be at least 1, got {top_m}")
+
+
+def _match(hit: PersonHit, owners: dict[int, Row], best: dict[int, Row]) -> Match:
+    person, face = owners.get(hit.person_key), best.get(hit.best_face_key)
+    if person is None or face is None or face["person_id"] != hit.person_key:
+        raise damaged("the link between a face and its person")
+    return Match(
+        person["uid"],
+        person["name"],
+        float(np.clip(hit.cosine, -1.0, 1.0)),
+        face["uid"],
+        hit.faces,
+        json.loads(person["metadata"]),
+    )
+
+
+def _main_contract(connection: Connection, person: Row) -> str | None:
+    """The contract that most of the person's faces have; the newest one on a draw."""
+    query = (
+        sa.select(contracts.c.uid)
+        .join(embeddings, embeddings.c.contract_id == contracts.c.id)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .where(faces.c.person_id == person["id"])
+        .group_by(contracts.c.id, contracts.c.uid)
+        .order_by(sa.func.count().desc(), contracts.c.id.desc())
+    )
+    return connection.execute(query).scalars().first()
+
+
+def _refuse_other_contract(connection: Connection, collection: Row, contract_id: str) -> None:
+    query = sa.select(faces.c.id).where(faces.c.collection_id == collection["id"]).limit(1)
+    if connection.execute(query).first() is not None:
+        raise ContractMismatch(
+            f"collection {collection['name']!r} has no vectors of contract {contract_id[:12]}: "
+            "search with the model that enrolled it, or re-embed it with this one",
+            contract_id=contract_id,
+        )

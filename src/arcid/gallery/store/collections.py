@@ -1,0 +1,127 @@
+"""Collections: named sets of people, searched as one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import AlreadyExists, CollectionNotFound
+from arcid.gallery import rules
+from arcid.gallery.records import Collection
+from arcid.gallery.schema import Row, collections, crops, faces, people
+from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store.journal import Journal, from_us
+
+_WHAT = "a collection's name"
+
+
+def find(connection: Connection, name: str) -> Row:
+    """The row of a collection; raises ``CollectionNotFound``."""
+    cleaned = rules.clean_name(name, _WHAT)
+    row = _by_key(connection, rules.name_key(cleaned))
+    if row is None:
+        raise CollectionNotFound(f"there is no collection {cleaned!r}; create it first")
+    check_row("collections", row)
+    return row
+
+
+def every(connection: Connection) -> list[Row]:
+    rows = connection.execute(sa.select(collections).order_by(collections.c.name_key)).mappings()
+    found: list[Row] = list(rows)
+    for row in found:
+        check_row("collections", row)
+    return found
+
+
+def record(connection: Connection, row: Row) -> Collection:
+    count = [
+        sa.select(sa.func.count())
+        .select_from(table)
+        .where(table.c.collection_id == row["id"])
+        .scalar_subquery()
+        for table in (people, faces)
+    ]
+    people_count, face_count = connection.execute(sa.select(*count)).one()
+    return Collection(
+        row["uid"],
+        row["name"],
+        bool(row["keep_crops"]),
+        json.loads(row["metadata"]),
+        from_us(row["created_at"]),
+        people_count,
+        face_count,
+    )
+
+
+def add(
+    journal: Journal, name: str, keep_crops: bool, metadata: Mapping[str, Any] | None
+) -> Collection:
+    cleaned = rules.clean_name(name, _WHAT)
+    _refuse_taken(journal.connection, cleaned, None)
+    values = {
+        "uid": uuid.uuid4().hex,
+        "name": cleaned,
+        "name_key": rules.name_key(cleaned),
+        "keep_crops": int(bool(keep_crops)),
+        "metadata": rules.json_text(metadata),
+        "created_at": journal.now,
+    }
+    values["seal"] = row_seal("collections", values)
+    row = journal.insert(collections, values)
+    journal.record("collection_added", row)
+    return record(journal.connection, row)
+
+
+def update(
+    journal: Journal,
+    name: str,
+    new_name: str | None,
+    keep_crops: bool | None,
+    metadata: Mapping[str, Any] | None,
+) -> tuple[Collection, bool]:
+    """The collection as it is now, and whether crops were erased."""
+    row = dict(find(journal.connection, name))
+    if new_name is not None:
+        row["name"] = rules.clean_name(new_name, _WHAT)
+        row["name_key"] = rules.name_key(row["name"])
+        _refuse_taken(journal.connection, row["name"], row["id"])
+    if metadata is not None:
+        row["metadata"] = rules.json_text(metadata)
+    erased = 0
+    if keep_crops is not None:
+        row["keep_crops"] = int(bool(keep_crops))
+        if not keep_crops:
+            erased = _erase_crops(journal.connection, row["id"])
+    row["seal"] = row_seal("collections", row)
+    journal.connection.execute(
+        collections.update().where(collections.c.id == row["id"]).values(row)
+    )
+    journal.record("collection_updated", row)
+    return record(journal.connection, row), erased > 0
+
+
+def delete(journal: Journal, name: str) -> None:
+    row = find(journal.connection, name)
+    journal.connection.execute(collections.delete().where(collections.c.id == row["id"]))
+    journal.record("collection_removed", row)
+
+
+def _erase_crops(connection: Connection, collection_key: int) -> int:
+    own = sa.select(faces.c.id).where(faces.c.collection_id == collection_key)
+    return connection.execute(crops.delete().where(crops.c.face_id.in_(own))).rowcount
+
+
+def _by_key(connection: Connection, key: str) -> Row | None:
+    found = connection.execute(sa.select(collections).where(collections.c.name_key == key))
+    return found.mappings().first()
+
+
+def _refuse_taken(connection: Connection, cleaned: str, own_key: int | None) -> None:
+    taken = _by_key(connection, rules.name_key(cleaned))
+    if taken is not None and taken["id"] != own_key:
+        raise AlreadyExists(f"there is a collection {taken['name']!r} already; choose another name")

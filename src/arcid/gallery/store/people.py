@@ -1,0 +1,161 @@
+"""People: a name, metadata, and the faces that are theirs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import AlreadyExists, InputError, PersonNotFound
+from arcid.gallery import rules
+from arcid.gallery.records import Person
+from arcid.gallery.schema import Row, faces, people
+from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store.journal import Journal, from_us
+
+_face_count = (
+    sa.select(sa.func.count())
+    .select_from(faces)
+    .where(faces.c.person_id == people.c.id)
+    .scalar_subquery()
+    .label("face_count")
+)
+
+
+def find(connection: Connection, collection: Row, person_id: str) -> Row:
+    """The row of a person; raises ``PersonNotFound``."""
+    row = _first(connection, collection, people.c.uid == str(person_id))
+    if row is None:
+        raise PersonNotFound(f"collection {collection['name']!r} has no person with that id")
+    return row
+
+
+def by_name(connection: Connection, collection: Row, name: str) -> Row | None:
+    key = rules.name_key(rules.clean_name(name))
+    return _first(connection, collection, people.c.name_key == key)
+
+
+def page(
+    connection: Connection, collection: Row, search: str | None, limit: int, after: str | None
+) -> list[Row]:
+    if limit < 1:
+        raise InputError(f"limit must be at least 1, got {limit}")
+    query = sa.select(people, _face_count).where(people.c.collection_id == collection["id"])
+    if search is not None and search.strip():
+        query = query.where(
+            people.c.name_key.contains(rules.name_key(rules.clean_name(search)), autoescape=True)
+        )
+    if after is not None:
+        query = query.where(people.c.name_key > find(connection, collection, after)["name_key"])
+    rows = connection.execute(query.order_by(people.c.name_key).limit(limit)).mappings()
+    found: list[Row] = list(rows)
+    for row in found:
+        check_row("people", row)
+    return found
+
+
+def by_keys(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:
+    rows = connection.execute(sa.select(people).where(people.c.id.in_(keys))).mappings()
+    found: dict[int, Row] = {row["id"]: row for row in rows}
+    for row in found.values():
+        check_row("people", row)
+    return found
+
+
+def record(connection: Connection, collection: Row, row: Row) -> Person:
+    """``row`` may come from any of the above; the face count is read where it is missing."""
+    if "face_count" not in row:
+        row = find(connection, collection, row["uid"])
+    return Person(
+        row["uid"],
+        collection["name"],
+        row["name"],
+        json.loads(row["metadata"]),
+        from_us(row["created_at"]),
+        from_us(row["updated_at"]),
+        row["face_count"],
+    )
+
+
+def add(journal: Journal, collection: Row, name: str, metadata: Mapping[str, Any] | None) -> Row:
+    cleaned = rules.clean_name(name)
+    _refuse_taken(journal.connection, collection, cleaned, None)
+    values = {
+        "uid": uuid.uuid4().hex,
+        "collection_id": collection["id"],
+        "name": cleaned,
+        "name_key": rules.name_key(cleaned),
+        "metadata": rules.json_text(metadata),
+        "created_at": journal.now,
+        "updated_at": journal.now,
+    }
+    values["seal"] = row_seal("people", values)
+    row = journal.insert(people, values)
+    journal.record("person_added", collection, person=row)
+    return row
+
+
+def update(
+    journal: Journal,
+    collection: Row,
+    person: Row,
+    name: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    cleaned = person["name"] if name is None else rules.clean_name(name)
+    _refuse_taken(journal.connection, collection, cleaned, person["id"])
+    values = {
+        "name": cleaned,
+        "name_key": rules.name_key(cleaned),
+        "metadata": person["metadata"] if metadata is None else rules.json_text(metadata),
+        "updated_at": journal.now,
+    }
+    values["seal"] = row_seal("people", dict(person) | values)
+    journal.connection.execute(people.update().where(people.c.id == person["id"]).values(values))
+    journal.record("person_updated", collection, person=person)
+
+
+def touch(journal: Journal, *keys: int) -> None:
+    """Their faces changed: move ``updated_at`` on."""
+    journal.connection.execute(
+        people.update().where(people.c.id.in_(keys)).values(updated_at=journal.now)
+    )
+
+
+def delete(journal: Journal, collection: Row, person: Row) -> None:
+    own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
+    for face in journal.connection.execute(own).mappings().all():
+        journal.record("face_removed", collection, person=person, face=face)
+    journal.connection.execute(people.delete().where(people.c.id == person["id"]))
+    journal.record("person_removed", collection, person=person)
+
+
+def _first(connection: Connection, collection: Row, condition: Any) -> Row | None:
+    row = (
+        connection.execute(
+            sa.select(people, _face_count).where(
+                people.c.collection_id == collection["id"], condition
+            )
+        )
+        .mappings()
+        .first()
+    )
+    if row is not None:
+        check_row("people", row)
+    return row
+
+
+def _refuse_taken(
+    connection: Connection, collection: Row, cleaned: str, own_key: int | None
+) -> None:
+    taken = by_name(connection, collection, cleaned)
+    if taken is not None and taken["id"] != own_key:
+        raise AlreadyExists(
+            f"collection {collection['name']!r} has a person of that name already; "
+            "add the faces to that person, or choose another name",
+            person_id=taken["uid"],
+        )

@@ -1,0 +1,177 @@
+"""Contracts and embeddings: which model made which vector of which face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import InvalidArray
+from arcid.gallery.index import Keys
+from arcid.gallery.records import ContractUsage
+from arcid.gallery.schema import Row, contracts, embeddings, faces, people
+from arcid.gallery.seals import damaged, pack, unpack, vector_seal
+from arcid.gallery.store.journal import Journal
+from arcid.types import Embeddings, FloatArray
+
+CHUNK = 500  # keys in one IN list
+BLOCK = 4096  # vectors read at a time
+
+
+def chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+
+
+def contract(connection: Connection, contract_id: str) -> Row | None:
+    query = sa.select(contracts).where(contracts.c.uid == contract_id)
+    return connection.execute(query).mappings().first()
+
+
+def check_dim(row: Row, dim: int) -> None:
+    if row["dim"] != dim:
+        raise InvalidArray(
+            f"vectors of contract {row['uid'][:12]} have {row['dim']} numbers, got {dim}; "
+            "they were not made by the model they claim"
+        )
+
+
+def ensure_contract(journal: Journal, contract_id: str, dim: int, model_name: str) -> Row:
+    """The contract's row, made at first sight; raises ``InvalidArray`` on another dimension."""
+    row = contract(journal.connection, contract_id)
+    if row is None:
+        values = {"uid": contract_id, "dim": dim, "model_name": model_name}
+        return journal.insert(contracts, values)
+    check_dim(row, dim)
+    if model_name and not row["model_name"]:
+        journal.connection.execute(
+            contracts.update().where(contracts.c.id == row["id"]).values(model_name=model_name)
+        )
+    return row
+
+
+def store(journal: Journal, made_by: Row, face_keys: Sequence[int], made: Embeddings) -> None:
+    """One row of ``made`` per face."""
+    rows = []
+    for face_key, vector in zip(face_keys, made.vectors, strict=True):
+        data = pack(vector)
+        rows.append(
+            {
+                "face_id": face_key,
+                "contract_id": made_by["id"],
+                "dim": made.dim,
+                "vector": data,
+                "seal": vector_seal(face_key, made_by["id"], data),
+            }
+        )
+    if rows:
+        journal.connection.execute(embeddings.insert(), rows)
+
+
+def fetch(connection: Connection, made_by: Row, face_keys: Keys) -> FloatArray:
+    """(N,) face keys in; (N,D) float32 vectors out in that order. Each face must have one."""
+    keys = [int(key) for key in face_keys]
+    found: dict[int, int] = {}
+    rows: list[Any] = []
+    for part in chunks(keys):
+        rows += connection.execute(_stored.where(_of(made_by), embeddings.c.face_id.in_(part)))
+    for position, row in enumerate(rows):
+        found[row[0]] = position
+    if len(found) != len(set(keys)):
+        raise damaged("the list of vectors")
+    vectors = unpack(rows, made_by["id"], made_by["dim"])
+    return vectors[[found[key] for key in keys]]
+
+
+def of_faces(
+    connection: Connection, collection_key: int, made_by: Row, face_keys: Sequence[int]
+) -> tuple[Keys, Keys, FloatArray]:
+    """(face keys, person keys, vectors) of those given faces that exist and have a vector."""
+    rows: list[Any] = []
+    for part in chunks(face_keys):
+        query = _joined(collection_key, made_by).where(faces.c.id.in_(part))
+        rows += connection.execute(query)
+    return _block(rows, made_by)
+
+
+def blocks(
+    connection: Connection, collection_key: int, made_by: Row
+) -> Iterator[tuple[Keys, Keys, FloatArray]]:
+    """(face keys, person keys, vectors) of a whole collection, ``BLOCK`` faces at a time."""
+    query = _joined(collection_key, made_by).order_by(faces.c.id)
+    result = connection.execution_options(yield_per=BLOCK).execute(query)
+    for part in result.partitions(BLOCK):
+        yield _block(list(part), made_by)
+
+
+def named_block(
+    connection: Connection, collection_key: int, made_by: Row, after: int
+) -> tuple[int, list[str], list[str], FloatArray]:
+    """The next block for the outside: (last face key, face ids, person ids, vectors)."""
+    query = (
+        sa.select(
+            embeddings.c.face_id,
+            embeddings.c.vector,
+            embeddings.c.seal,
+            faces.c.uid,
+            people.c.uid.label("person_uid"),
+        )
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .join(people, people.c.id == faces.c.person_id)
+        .where(faces.c.collection_id == collection_key, _of(made_by), faces.c.id > after)
+        .order_by(faces.c.id)
+        .limit(BLOCK)
+    )
+    rows = list(connection.execute(query))
+    vectors = unpack([row[:3] for row in rows], made_by["id"], made_by["dim"])
+    last = rows[-1][0] if rows else after
+    return last, [row[3] for row in rows], [row[4] for row in rows], vectors
+
+
+def usage(connection: Connection, collection: Row) -> list[ContractUsage]:
+    own = faces.c.collection_id == collection["id"]
+    enrolled = connection.execute(
+        sa.select(sa.func.count(sa.distinct(faces.c.person_id))).where(own)
+    ).scalar_one()
+    rows = connection.execute(
+        sa.select(
+            contracts.c.uid,
+            contracts.c.model_name,
+            sa.func.count(),
+            sa.func.count(sa.distinct(faces.c.person_id)),
+        )
+        .join(embeddings, embeddings.c.contract_id == contracts.c.id)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .where(own)
+        .group_by(contracts.c.id, contracts.c.uid, contracts.c.model_name)
+        .order_by(contracts.c.id)
+    )
+    return [
+        ContractUsage(uid, model_name, face_count, person_count, enrolled - person_count)
+        for uid, model_name, face_count, person_count in rows
+    ]
+
+
+_stored = sa.select(embeddings.c.face_id, embeddings.c.vector, embeddings.c.seal)
+
+
+def _of(made_by: Row) -> sa.ColumnElement[bool]:
+    matches: sa.ColumnElement[bool] = embeddings.c.contract_id == made_by["id"]
+    return matches
+
+
+def _joined(collection_key: int, made_by: Row) -> sa.Select[Any]:
+    return (
+        sa.select(embeddings.c.face_id, embeddings.c.vector, embeddings.c.seal, faces.c.person_id)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .where(faces.c.collection_id == collection_key, _of(made_by))
+    )
+
+
+def _block(rows: list[Any], made_by: Row) -> tuple[Keys, Keys, FloatArray]:
+    vectors = unpack([row[:3] for row in rows], made_by["id"], made_by["dim"])
+    keys = np.array([row[0] for row in rows], np.int64)
+    owners = np.array([row[3] for row in rows], np.int64)
+    return keys, owners, vectors
