@@ -100,6 +100,15 @@ def open_session(
     return session
 
 
+def check_inputs(path: Path, names: list[str]) -> None:
+    """Refuse a model that takes anything but one input."""
+    if len(names) != 1:
+        raise ModelUnsupported(
+            f"{path.name} has {len(names)} inputs ({', '.join(names[:8])}); models here take one, "
+            "the picture"
+        )
+
+
 def check_shape(session: Session, tensor: npt.NDArray[Any]) -> None:
     """Refuse a tensor that the model's input cannot take, naming both shapes."""
     wanted = session.input_shape

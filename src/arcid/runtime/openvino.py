@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid, ModelUnsupported, UsageError
-from arcid.runtime import check_shape
+from arcid.runtime import check_inputs, check_shape
 
 _PRECISIONS = {"f32", "bf16", "f16"}
+
+
+def import_openvino() -> Any:
+    """OpenVINO without its model converter, which takes most of the time of importing it and
+    brings a telemetry client along. The converter can still be imported by itself."""
+    converter = "openvino.tools.ovc"
+    with _importing:
+        if "openvino" in sys.modules or converter in sys.modules:
+            return importlib.import_module("openvino")
+        sys.modules[converter] = None  # type: ignore[assignment]
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            del sys.modules[converter]
+
+
+_importing = threading.Lock()
 
 
 class OpenVinoSession:
@@ -29,7 +48,7 @@ class OpenVinoSession:
         input_name: str | None = None,
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
-        import openvino as ov
+        ov = import_openvino()
 
         if precision not in _PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; use {sorted(_PRECISIONS)}")
@@ -41,6 +60,7 @@ class OpenVinoSession:
             )
         try:
             model = core.read_model(path)
+            check_inputs(path, [source.any_name for source in model.inputs])
             if input_shape is not None:
                 model.reshape({model.inputs[0]: list(input_shape)})
             # The file's own names; compiling adds aliases of merged tensors.
@@ -76,5 +96,12 @@ class OpenVinoSession:
         request = getattr(self._local, "request", None)
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
-        results = request.infer({0: np.ascontiguousarray(tensor)}, share_inputs=True)
-        return {name: np.asarray(results[i]) for i, name in enumerate(self.output_names)}
+        tensor = np.ascontiguousarray(tensor)
+        # Asynchronously, on the runtime's own pinned threads: infer() computes on the caller's,
+        # several times slower beside other busy threads.
+        request.start_async({0: tensor}, share_inputs=True)
+        request.wait()
+        return {
+            name: np.array(request.get_output_tensor(i).data)
+            for i, name in enumerate(self.output_names)
+        }

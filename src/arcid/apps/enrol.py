@@ -1,0 +1,254 @@
+"""Photos in, enrolled faces out: the one way from many pictures into a gallery.
+
+Decoding and detection run in threads ahead of the embedder, which takes the faces of many photos
+in one call; another thread writes one person's faces of a batch in one transaction. Everything in
+flight is bounded, so a folder of any length takes the memory of a few dozen photos. One bad photo
+is reported and never costs another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from arcid.errors import AlreadyExists, ArcidError, InputError
+from arcid.gallery import Gallery, NewFace
+from arcid.image import ImageSource
+from arcid.pipeline import Face, Faces, Pipeline, Prepared
+from arcid.runtime import default_threads
+from arcid.types import Selection
+
+BATCH = 32  # faces an embedder call, and the most a transaction holds
+Key = TypeVar("Key")
+Photo = tuple[str, ImageSource, str]  # person's name, picture, label for the report
+Answer = tuple[tuple[str, str], "Face | ArcidError"]  # (person, label), what became of it
+Outcome = tuple[tuple[str, str], ArcidError | None]  # (person, label), why it was not enrolled
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A photo that was not enrolled, and why."""
+
+    label: str
+    person: str
+    code: str  # ArcidError.code
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolReport:
+    """What became of every photo that was handed in."""
+
+    enrolled: int
+    people: int  # who got at least one face
+    rejected: list[Rejection]
+    seconds: float
+
+    @property
+    def photos(self) -> int:
+        return self.enrolled + len(self.rejected)
+
+    @property
+    def photos_per_s(self) -> float:
+        return self.photos / self.seconds if self.seconds > 0 else 0.0
+
+
+def enrol_photos(
+    pipeline: Pipeline,
+    gallery: Gallery,
+    collection: str,
+    items: Iterable[Photo],
+    *,
+    require_quality: bool = True,
+    select: Selection = "one",
+    aligned: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> EnrolReport:
+    """Enrol one face of every photo under the name given with it, creating people as needed.
+
+    ``on_progress`` is told how many photos are finished. A photo that cannot be used (unreadable,
+    no face, several faces, poor quality, enrolled already) becomes a ``Rejection``. What stops
+    everything raises: ``CollectionNotFound``, ``GalleryBusy``, ``StorageFull``; photos enrolled up
+    to then stay enrolled.
+    """
+    gallery.collection(collection)
+    origin = provenance(pipeline)
+    started = time.perf_counter()
+    rejected: list[Rejection] = []
+    people: set[str] = set()
+    enrolled = done = 0
+    keyed = (((person, label), source) for person, source, label in items)
+    answers = embed_photos(
+        pipeline, keyed, select=select, aligned=aligned, require_quality=require_quality
+    )
+    with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
+        for outcomes in _one_ahead(
+            writer.submit(_write_batch, gallery, collection, batch, origin)
+            for batch in _batches(answers)
+        ):
+            for (person, label), problem in outcomes:
+                if problem is None:
+                    enrolled += 1
+                    people.add(person)
+                else:
+                    rejected.append(
+                        Rejection(label, person, problem.code, problem.message, problem.details)
+                    )
+            done += len(outcomes)
+            if on_progress:
+                on_progress(done)
+    return EnrolReport(enrolled, len(people), rejected, time.perf_counter() - started)
+
+
+def embed_photos(
+    pipeline: Pipeline,
+    photos: Iterable[tuple[Key, ImageSource]],
+    *,
+    select: Selection = "one",
+    aligned: bool = False,
+    require_quality: bool = False,
+    workers: int | None = None,
+) -> Iterator[tuple[Key, Face | ArcidError]]:
+    """(key, photo) in; (key, its face or the typed reason why there is none) out, in order.
+
+    ``workers``: threads that decode and detect, by default one a core. At most ``BATCH`` photos
+    beyond those being worked on are kept waiting.
+    """
+    count = workers or default_threads()
+    source = iter(photos)
+    waiting: deque[tuple[Key, Future[Prepared | ArcidError]]] = deque()
+    with ThreadPoolExecutor(count, thread_name_prefix="arcid-prepare") as pool:
+        try:
+            while True:
+                for key, photo in itertools.islice(source, BATCH + count - len(waiting)):
+                    waiting.append((key, pool.submit(_prepare, pipeline, photo, select, aligned)))
+                if not waiting:
+                    return
+                batch = [waiting.popleft() for _ in range(min(BATCH // 2, len(waiting)))]
+                ready = [(key, future.result()) for key, future in batch]
+                yield from _embed(pipeline, ready, require_quality)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
+    """A face as the gallery takes it in; ``source`` is a file name or the client's note."""
+    measured = face.quality.to_dict() if face.quality else {}
+    return NewFace(
+        embedding=face.embedding,
+        photo_id=face.photo_id,
+        box=cast(tuple[float, float, float, float] | None, face.box),
+        score=face.score,
+        quality={k: float(v) for k, v in measured.items() if isinstance(v, float)},
+        crop=face.crop,
+        source=source[:200],
+        provenance=origin,
+    )
+
+
+def provenance(pipeline: Pipeline) -> dict[str, Any]:
+    """What is stored beside every vector and does not change its meaning."""
+    session = pipeline.embedder.session
+    return {
+        "model": pipeline.embedder.manifest.name,
+        "detector": pipeline.detector.name,
+        "runtime": session.runtime,
+        "device": session.device,
+        "precision": session.precision,
+    }
+
+
+def _prepare(
+    pipeline: Pipeline, photo: ImageSource, select: Selection, aligned: bool
+) -> Prepared | ArcidError:
+    try:
+        return pipeline.prepare(photo, select=select, aligned=aligned)
+    except ArcidError as error:
+        return error
+
+
+def _embed(
+    pipeline: Pipeline,
+    ready: Sequence[tuple[Key, Prepared | ArcidError]],
+    require_quality: bool,
+) -> Iterator[tuple[Key, Face | ArcidError]]:
+    prepared = [answer for _, answer in ready if isinstance(answer, Prepared)]
+    embedded = iter(embed_each(pipeline, prepared))
+    for key, answer in ready:
+        if isinstance(answer, ArcidError):
+            yield key, answer
+            continue
+        faces = next(embedded)
+        if isinstance(faces, ArcidError):
+            yield key, faces
+            continue
+        try:
+            face = pipeline.checked(faces)
+            if require_quality:
+                face.check_quality()
+        except ArcidError as error:
+            yield key, error
+        else:
+            yield key, face
+
+
+def embed_each(pipeline: Pipeline, prepared: Sequence[Prepared]) -> list[Faces | ArcidError]:
+    """``pipeline.embed`` where a photo that fails becomes its own error and costs no other."""
+    try:
+        return list(pipeline.embed(prepared))
+    except ArcidError as error:
+        if len(prepared) == 1:
+            return [error]
+        return [answer for one in prepared for answer in embed_each(pipeline, [one])]
+
+
+def _batches(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
+    while batch := list(itertools.islice(answers, BATCH)):
+        yield batch
+
+
+def _one_ahead(futures: Iterator[Future[list[Outcome]]]) -> Iterator[list[Outcome]]:
+    """Results in order; while one is awaited the next batch is on its way."""
+    before: Future[list[Outcome]] | None = None
+    for future in futures:
+        if before is not None:
+            yield before.result()
+        before = future
+    if before is not None:
+        yield before.result()
+
+
+def _write_batch(
+    gallery: Gallery, collection: str, batch: list[Answer], origin: dict[str, Any]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
+        faces: list[tuple[str, NewFace]] = []
+        for key, answer in group:
+            if isinstance(answer, ArcidError):
+                outcomes.append((key, answer))
+            else:
+                faces.append((key[1], new_face(answer, key[1], origin)))
+        outcomes += _write(gallery, collection, person, faces)
+    return outcomes
+
+
+def _write(
+    gallery: Gallery, collection: str, person: str, faces: Sequence[tuple[str, NewFace]]
+) -> list[Outcome]:
+    """One transaction for all; where the gallery refuses, one for each."""
+    if not faces:
+        return []
+    try:
+        gallery.enrol(collection, person, [face for _, face in faces])
+    except (InputError, AlreadyExists) as error:
+        if len(faces) == 1:
+            return [((person, faces[0][0]), error)]
+        return [outcome for one in faces for outcome in _write(gallery, collection, person, [one])]
+    return [((person, label), None) for label, _ in faces]

@@ -1,0 +1,102 @@
+"""The application: ``create_app(settings)``; ``arcid.server.run`` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+import arcid
+from arcid.gallery import Gallery
+from arcid.pipeline import Pipeline
+from arcid.server import errors
+from arcid.server.batching import Batcher
+from arcid.server.deps import Services
+from arcid.server.metrics import Metrics
+from arcid.server.middleware import Edge
+from arcid.server.opening import open_gallery, open_pipeline
+from arcid.server.routes import ROUTERS
+from arcid.server.routes.pages import ASSETS, assets_dir
+from arcid.server.settings import Settings
+
+DESCRIPTION = """\
+Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
+find them again. Every decision states the error rate it was made at.
+
+Photos travel as `multipart/form-data`, everything else as JSON. Errors have one shape: \
+`{"error": {"code", "message", "details"}, "request_id"}`."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    pipeline: Pipeline | None = None,
+    gallery: Gallery | None = None,
+) -> FastAPI:
+    """Build the application; models and gallery are opened, and closed, by its lifespan.
+
+    What is handed in stays the caller's: to warm (``opening.warm``) and to close. Raises
+    ``ConfigError`` where others could reach the service without an API key.
+    """
+    settings.check_exposed()
+    metrics = Metrics()
+    app = FastAPI(
+        title="arcid",
+        version=arcid.__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(settings, metrics, pipeline, gallery),
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount(ASSETS, StaticFiles(directory=assets_dir()))
+    app.add_middleware(Edge, settings=settings, metrics=metrics)
+    errors.install(app)
+    _describe_keys(app)
+    return app
+
+
+def _lifespan(
+    settings: Settings,
+    metrics: Metrics,
+    pipeline: Pipeline | None,
+    gallery: Gallery | None,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        models = await asyncio.to_thread(open_pipeline, settings) if pipeline is None else pipeline
+        store = await asyncio.to_thread(open_gallery, settings) if gallery is None else gallery
+        metrics.watch(store)
+        batcher = Batcher(models, settings, metrics)
+        app.state.services = Services(settings, models, store, batcher, metrics)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(batcher.close)
+            if gallery is None:
+                await asyncio.to_thread(store.close)
+
+    return lifespan
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """State both headers in the OpenAPI description; ``middleware`` is what checks them."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = build()
+        schema["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        schema["security"] = [{"bearer": []}, {"header": []}]
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,189 @@
+"""Micro-batching across concurrent requests, with a bounded queue.
+
+Worker threads decode, detect and align, one photo each; one thread embeds the faces of every photo
+that is ready in a single call. A decoded photo lives in its worker only, so the memory in use is
+bounded by the number of workers, whatever the number of waiting requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from arcid.apps.enrol import embed_each
+from arcid.errors import ArcidError, Overloaded
+from arcid.image import ImageLimits, load_image
+from arcid.pipeline import Faces, Pipeline, Prepared
+from arcid.runtime import default_threads
+from arcid.server.metrics import Metrics
+from arcid.server.settings import Settings
+from arcid.types import Selection
+
+log = logging.getLogger(__name__)
+FIRST_GUESS_S = 0.2  # time of one image, until measured
+MAX_RETRY_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    data: bytes
+    select: Selection
+    aligned: bool
+    embed: bool
+    answer: Future[Any] = field(default_factory=Future)
+    prepared: Prepared | None = None
+
+
+class Batcher:
+    """Bytes of photos in; a ``Future`` of their faces out. Thread-safe; close it once."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, metrics: Metrics) -> None:
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._queue_size = settings.queue_size
+        self._max_batch = settings.max_batch
+        self._max_wait_s = settings.max_wait_ms / 1000
+        self._limits = ImageLimits(
+            max_bytes=settings.max_upload_bytes, max_pixels=settings.max_image_pixels
+        )
+        self.workers = settings.workers or default_threads()
+        self._lock = threading.Lock()
+        self._pending = 0  # admitted and not yet answered
+        self._preparing = 0  # of these, on their way to the embedder
+        self._seconds_per_image = FIRST_GUESS_S
+        self._closed = False
+        self._ready: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="arcid-prepare")
+        self._embedder = threading.Thread(target=self._embed_loop, name="arcid-embed", daemon=True)
+        self._embedder.start()
+
+    def submit(
+        self,
+        photos: Sequence[bytes],
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+    ) -> list[Future[Faces]]:
+        """Admit all photos of a request or none; a future for the faces of each.
+
+        Raises ``Overloaded`` where the queue has no room for them.
+        """
+        return self._submit([_Job(data, select, aligned, embed=True) for data in photos])
+
+    def submit_detection(self, photo: bytes, *, select: Selection = "all") -> Future[Prepared]:
+        """As ``submit`` for one photo, without embedding."""
+        return self._submit([_Job(photo, select, aligned=False, embed=False)])[0]
+
+    @property
+    def pending(self) -> int:
+        """Images waiting or being worked on."""
+        return self._pending
+
+    def close(self) -> None:
+        """Refuse new work, finish what was admitted."""
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(wait=True)
+        self._ready.put(None)
+        self._embedder.join()
+
+    def _submit(self, jobs: list[_Job]) -> list[Future[Any]]:
+        with self._lock:
+            waiting = self._pending
+            if self._closed or waiting + len(jobs) > self._queue_size:
+                wait_s = min(waiting * self._seconds_per_image / self.workers, MAX_RETRY_S)
+                raise Overloaded(
+                    f"{waiting} images are waiting and at most {self._queue_size} may; try again "
+                    f"in {max(wait_s, 1):.0f} s",
+                    retry_after_s=max(wait_s, 1.0),
+                )
+            self._pending += len(jobs)
+            self._preparing += sum(job.embed for job in jobs)
+        self._metrics.queue_images.inc(len(jobs))
+        for job in jobs:
+            job.answer.set_running_or_notify_cancel()  # a client that left cannot cancel any more
+            job.answer.add_done_callback(self._answered)
+            self._pool.submit(self._prepare, job)
+        return [job.answer for job in jobs]
+
+    def _answered(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._pending -= 1
+        self._metrics.queue_images.dec()
+
+    def _prepare(self, job: _Job) -> None:
+        started = time.perf_counter()
+        problem: BaseException | None = None
+        try:
+            job.prepared = self._decode_and_detect(job, started)
+        except BaseException as error:  # every admitted photo is answered, whatever happens
+            problem = error
+        job.data = b""
+        took = time.perf_counter() - started
+        with self._lock:
+            self._preparing -= job.embed
+            self._seconds_per_image += 0.1 * (took - self._seconds_per_image)
+        if job.prepared is None:
+            job.answer.set_exception(problem)
+        elif job.embed:
+            self._ready.put(job)
+        else:
+            job.answer.set_result(job.prepared)
+
+    def _decode_and_detect(self, job: _Job, started: float) -> Prepared:
+        image = load_image(job.data, limits=self._limits)
+        decoded = time.perf_counter()
+        self._metrics.stage_seconds.labels("decode").observe(decoded - started)
+        prepared = self._pipeline.prepare(image, select=job.select, aligned=job.aligned)
+        self._metrics.stage_seconds.labels("detect").observe(time.perf_counter() - decoded)
+        return prepared
+
+    def _embed_loop(self) -> None:
+        while (first := self._ready.get()) is not None:
+            batch, last = self._collect(first)
+            self._embed(batch)
+            if last:
+                return
+
+    def _collect(self, first: _Job) -> tuple[list[_Job], bool]:
+        """Everything that is ready, and for a moment what is about to be."""
+        batch, faces = [first], _faces(first)
+        deadline = time.perf_counter() + self._max_wait_s
+        while faces < self._max_batch:
+            wait_s = deadline - time.perf_counter() if self._preparing else 0
+            try:
+                job = self._ready.get(timeout=wait_s) if wait_s > 0 else self._ready.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+            faces += _faces(job)
+        return batch, False
+
+    def _embed(self, batch: list[_Job]) -> None:
+        started = time.perf_counter()
+        try:
+            answers = embed_each(self._pipeline, [job.prepared for job in batch if job.prepared])
+        except Exception as error:
+            log.exception("embedding failed", extra={"photos": len(batch)})
+            for job in batch:
+                job.answer.set_exception(error)
+            return
+        self._metrics.stage_seconds.labels("embed").observe(time.perf_counter() - started)
+        self._metrics.batch_faces.observe(sum(map(_faces, batch)))
+        for job, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, ArcidError):
+                job.answer.set_exception(answer)
+            else:
+                job.answer.set_result(answer)
+
+
+def _faces(job: _Job) -> int:
+    return len(job.prepared.crops) if job.prepared else 0

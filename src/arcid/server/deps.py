@@ -1,0 +1,101 @@
+"""What routes are given: the running services, and futures turned into answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Path, Request, UploadFile
+
+from arcid.calibration import Calibration
+from arcid.errors import ArcidError, CalibrationMissing
+from arcid.gallery import Gallery
+from arcid.pipeline import Face, Faces, Pipeline, Prepared
+from arcid.server import schemas
+from arcid.server.batching import Batcher
+from arcid.server.metrics import Metrics
+from arcid.server.settings import Settings
+from arcid.server.uploads import read_images
+from arcid.types import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that lives as long as the application."""
+
+    settings: Settings
+    pipeline: Pipeline
+    gallery: Gallery
+    batcher: Batcher
+    metrics: Metrics
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def contract_id(self) -> str:
+        return self.pipeline.embedder.contract_id
+
+    def calibration(self) -> Calibration | None:
+        """None where the recogniser has none: then nothing can be decided, only compared."""
+        try:
+            return self.pipeline.calibration
+        except CalibrationMissing:
+            return None
+
+    async def faces(
+        self, files: list[UploadFile], *, select: Selection = "all", aligned: bool = False
+    ) -> list[Faces]:
+        """The faces of every uploaded photo; an error says which photo it is about."""
+        photos = await read_images(files, self.settings)
+        futures = self.batcher.submit(photos, select=select, aligned=aligned)
+        answers = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        found = []
+        for index, answer in enumerate(answers):
+            if isinstance(answer, BaseException):
+                if isinstance(answer, ArcidError) and len(files) > 1:
+                    answer.details["image"] = index
+                raise answer
+            found.append(answer)
+        return found
+
+    async def detect(self, file: UploadFile, *, select: Selection) -> Prepared:
+        """As ``faces`` for one photo, without embedding."""
+        (photo,) = await read_images([file], self.settings)
+        return await asyncio.wrap_future(self.batcher.submit_detection(photo, select=select))
+
+    async def one_face_each(
+        self,
+        files: list[UploadFile],
+        *,
+        select: Selection = "one",
+        aligned: bool = False,
+        require_quality: bool = False,
+    ) -> list[tuple[Faces, Face]]:
+        """The one face of every photo, checked; an error says which photo it is about."""
+        found = []
+        for index, faces in enumerate(await self.faces(files, select=select, aligned=aligned)):
+            try:
+                face = self.pipeline.checked(faces)
+                if require_quality:
+                    face.check_quality()
+            except ArcidError as error:
+                if len(files) > 1:
+                    error.details["image"] = index
+                raise
+            found.append((faces, face))
+        return found
+
+
+def services(request: Request) -> Services:
+    """The services of the application that answers."""
+    found: Services = request.app.state.services
+    return found
+
+
+Running = Annotated[Services, Depends(services)]
+CollectionPath = Annotated[
+    schemas.CollectionName, Path(description="Name of a collection.", examples=["staff"])
+]
+PersonPath = Annotated[schemas.Id, Path(description="Id of a person.")]
+FacePath = Annotated[schemas.Id, Path(description="Id of an enrolled face.")]

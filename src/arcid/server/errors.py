@@ -1,0 +1,166 @@
+"""Errors as HTTP: one envelope for all, one table of statuses.
+
+{"error": {"code": ..., "message": ..., "details": {...}}, "request_id": ...}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+
+from arcid import errors
+from arcid.errors import ArcidError
+
+BUSY_RETRY_S = 1
+
+#: The nearest class in an error's family decides; docs/concepts/rest.md explains each row.
+STATUS: dict[type[ArcidError], int] = {
+    errors.ArcidError: 500,
+    errors.UsageError: 422,
+    errors.ConfigError: 500,
+    errors.MissingExtra: 501,
+    errors.InputError: 422,
+    errors.ImageUnreadable: 400,
+    errors.ImageTooLarge: 413,
+    errors.SamePhotoConflict: 409,
+    errors.ModelError: 503,
+    errors.ContractMismatch: 409,
+    errors.CalibrationError: 503,
+    errors.RateUnsupported: 422,
+    errors.NotFound: 404,
+    errors.AlreadyExists: 409,
+    errors.SchemaTooNew: 503,
+    errors.GalleryBusy: 503,
+    errors.StorageFull: 507,
+    errors.Overloaded: 429,
+}
+
+#: What the HTTP layer itself refuses, where nothing more exact is known.
+HTTP_CODES = {
+    400: "bad_request",
+    401: "api_key_missing",
+    403: "forbidden",
+    404: "route_not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+}
+
+
+class HttpError(HTTPException):
+    """A refusal of the HTTP layer with a stable code."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.code = code
+        self.details = dict(details or {})
+
+    @classmethod
+    def of(cls, error: ArcidError) -> HttpError:
+        """For places where frameworks let only their own exceptions through."""
+        return cls(status_of(error), error.code, error.message, error.details, retry_headers(error))
+
+
+def status_of(error: ArcidError) -> int:
+    """HTTP status of an error by its class or the nearest base in ``STATUS``."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def retry_headers(error: ArcidError) -> dict[str, str] | None:
+    """``Retry-After`` where waiting helps."""
+    if isinstance(error, errors.Overloaded):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, errors.GalleryBusy):
+        return {"Retry-After": str(BUSY_RETRY_S)}
+    return None
+
+
+def envelope(
+    status: int,
+    code: str,
+    message: str,
+    details: Mapping[str, Any],
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The one shape of every error."""
+    finite = json.loads(json.dumps(jsonable_encoder(details)), parse_constant=lambda _: None)
+    body = {
+        "error": {"code": code, "message": message, "details": finite},
+        "request_id": request_id,
+    }
+    # ASCII only: a client's lone surrogates must not break the answer that refuses them.
+    return Response(
+        json.dumps(body), status, media_type="application/json", headers=dict(headers or {})
+    )
+
+
+def http_error_response(error: StarletteHTTPException, request_id: str) -> Response:
+    """Envelope of an ``HttpError`` or of a framework's own exception."""
+    code = getattr(error, "code", None) or HTTP_CODES.get(error.status_code, "http_error")
+    details = getattr(error, "details", {})
+    message = str(error.detail)
+    return envelope(error.status_code, code, message, details, request_id, error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers; what none of them takes becomes 500 in ``middleware``."""
+    app.add_exception_handler(ArcidError, _on_arcid_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(StarletteHTTPException, _on_http_error)
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope["state"]["request_id"])
+
+
+def _note_code(request: Request, code: str) -> None:
+    request.scope["state"]["error_code"] = code
+
+
+async def _on_arcid_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ArcidError):
+        raise error
+    return await _on_http_error(request, HttpError.of(error))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, StarletteHTTPException):
+        raise error
+    response = http_error_response(error, _request_id(request))
+    _note_code(request, getattr(error, "code", None) or HTTP_CODES.get(error.status_code, ""))
+    return response
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # What was sent (names, vectors) is left out.
+    problems = [
+        {"where": ".".join(map(str, e["loc"])), "problem": e["msg"]} for e in error.errors()
+    ]
+    first = problems[0] if problems else {"where": "request", "problem": "invalid"}
+    _note_code(request, "validation_error")
+    return envelope(
+        422,
+        "validation_error",
+        f"{first['where']}: {first['problem']}",
+        {"problems": problems},
+        _request_id(request),
+    )

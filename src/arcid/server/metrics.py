@@ -1,0 +1,84 @@
+"""Prometheus metrics of one application, in a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from arcid.gallery import Gallery
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+FACES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """Names start with ``arcid_``; docs/concepts/rest.md lists them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "arcid_http_requests_total",
+            "Requests answered, by route template.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "arcid_http_request_seconds",
+            "Time from the first byte to the answer.",
+            ("method", "route"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "arcid_stage_seconds",
+            "Time of one stage: decode, detect (with alignment and quality), embed (a batch), "
+            "search.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch_faces = Histogram(
+            "arcid_batch_faces",
+            "Faces embedded in one call.",
+            buckets=FACES,
+            registry=self.registry,
+        )
+        self.queue_images = Gauge(
+            "arcid_queue_images", "Images waiting or being worked on.", registry=self.registry
+        )
+        self.inflight_bytes = Gauge(
+            "arcid_inflight_bytes", "Bytes of uploads being worked on.", registry=self.registry
+        )
+        self.overloaded = Counter(
+            "arcid_overloaded_total", "Requests answered with 429.", registry=self.registry
+        )
+
+    def watch(self, gallery: Gallery) -> None:
+        """Report the gallery's size at every scrape."""
+        self.registry.register(_GallerySizes(gallery))
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class _GallerySizes(Collector):
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        collections = self._gallery.collections()
+        yield GaugeMetricFamily("arcid_gallery_collections", "Collections.", value=len(collections))
+        yield GaugeMetricFamily(
+            "arcid_gallery_people", "People enrolled.", value=sum(c.people for c in collections)
+        )
+        yield GaugeMetricFamily(
+            "arcid_gallery_faces", "Faces enrolled.", value=sum(c.faces for c in collections)
+        )

@@ -1,0 +1,139 @@
+"""What surrounds every request: its id, access, body limits, log line, metrics, and the 500."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from arcid.errors import Overloaded
+from arcid.server.auth import check_access
+from arcid.server.errors import HttpError, envelope, http_error_response
+from arcid.server.logging import request_id_var
+from arcid.server.metrics import Metrics
+from arcid.server.settings import MIB, Settings
+
+log = logging.getLogger("arcid.http")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNKNOWN = "(none)"  # one label for all unknown paths and methods, whatever is tried
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what has been answered so far."""
+
+    request_id: str
+    status: int = 0
+    body_bytes: int = 0
+
+
+class Edge:
+    """Pure ASGI, so that bodies are refused before they are read."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._inflight_bytes = 0  # touched by the event loop only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        offered = headers.get("x-request-id", "")
+        exchange = Exchange(offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex)
+        state = scope.setdefault("state", {})
+        state["request_id"] = exchange.request_id
+        token = request_id_var.set(exchange.request_id)
+        started = time.perf_counter()
+        sender = self._sender(exchange, send)
+        try:
+            check_access(scope["path"], headers, self._settings)
+            await self._app(scope, self._limited(exchange, headers, receive), sender)
+        except HttpError as error:
+            state["error_code"] = error.code
+            await http_error_response(error, exchange.request_id)(scope, receive, sender)
+        except Exception:
+            log.exception("request failed")
+            state["error_code"] = "internal_error"
+            if not exchange.status:
+                message = "something went wrong inside arcid; the service's log has the request id"
+                response = envelope(500, "internal_error", message, {}, exchange.request_id)
+                await response(scope, receive, sender)
+        finally:
+            self._inflight_bytes -= exchange.body_bytes
+            self._metrics.inflight_bytes.set(self._inflight_bytes)
+            self._record(scope, exchange, time.perf_counter() - started)
+            request_id_var.reset(token)
+
+    def _limited(self, exchange: Exchange, headers: Headers, receive: Receive) -> Receive:
+        settings = self._settings
+        form = headers.get("content-type", "").startswith("multipart/")
+        limit = settings.max_request_bytes if form else settings.max_json_bytes
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise _too_large(form, limit)
+
+        async def limited() -> Message:
+            message = await receive()
+            size = len(message.get("body", b"")) if message["type"] == "http.request" else 0
+            if size:
+                exchange.body_bytes += size
+                self._inflight_bytes += size
+                self._metrics.inflight_bytes.set(self._inflight_bytes)
+                if exchange.body_bytes > limit:
+                    raise _too_large(form, limit)
+                if self._inflight_bytes > settings.max_inflight_bytes:
+                    raise HttpError.of(
+                        Overloaded("too many uploads at once; try again in 1 s", retry_after_s=1)
+                    )
+            return message
+
+        return limited
+
+    def _sender(self, exchange: Exchange, send: Send) -> Send:
+        async def sender(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = exchange.request_id
+                headers.setdefault("Cache-Control", "no-store")
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        return sender
+
+    def _record(self, scope: Scope, exchange: Exchange, seconds: float) -> None:
+        # Only the template: paths and queries may hold names.
+        route = getattr(scope.get("route"), "path", None) or UNKNOWN
+        method = scope["method"] if scope["method"] in METHODS else UNKNOWN
+        self._metrics.requests.labels(method, route, str(exchange.status)).inc()
+        self._metrics.request_seconds.labels(method, route).observe(seconds)
+        if exchange.status == 429:
+            self._metrics.overloaded.inc()
+        log.log(
+            logging.WARNING if exchange.status >= 500 else logging.INFO,
+            "request",
+            extra={
+                "method": method,
+                "route": route,
+                "status": exchange.status,
+                "ms": round(seconds * 1000, 1),
+                "bytes_in": exchange.body_bytes,
+                "error": scope["state"].get("error_code"),
+            },
+        )
+
+
+def _too_large(form: bool, limit: int) -> HttpError:
+    what = "an upload" if form else "a JSON body"
+    code = "image_too_large" if form else "body_too_large"
+    message = f"{what} may have at most {limit / MIB:.1f} MiB in all"
+    return HttpError(413, code, message, {"max_bytes": limit})

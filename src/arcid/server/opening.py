@@ -1,0 +1,32 @@
+"""Models and gallery, opened; models also run once, so that no request waits for that."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from arcid import paths
+from arcid.gallery import Gallery
+from arcid.pipeline import Pipeline
+from arcid.server.settings import Settings
+from arcid.types import Crops
+
+PHOTO_SIZE = (480, 640)
+GREY = 127
+
+
+def open_pipeline(settings: Settings) -> Pipeline:
+    """The settings' models, warm. Raises ``ModelError`` kinds."""
+    return warm(Pipeline.from_models(settings.detector, settings.recogniser))
+
+
+def warm(pipeline: Pipeline) -> Pipeline:
+    """Run both models once; a session compiles its kernels in its first inference."""
+    pipeline.detector.detect([np.full((*PHOTO_SIZE, 3), GREY, np.uint8)])
+    size = pipeline.embedder.size
+    pipeline.embedder.embed(Crops(np.full((1, size, size, 3), GREY, np.uint8)))
+    return pipeline
+
+
+def open_gallery(settings: Settings) -> Gallery:
+    """The settings' gallery, made where it is not there yet. Raises ``GalleryError`` kinds."""
+    return Gallery.open(settings.database or paths.database_url())

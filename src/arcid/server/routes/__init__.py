@@ -1,0 +1,15 @@
+"""One file per group of routes; ``ROUTERS`` is what an application mounts."""
+
+from __future__ import annotations
+
+from arcid.server.routes import analyse, collections, faces, pages, people, search, system
+
+ROUTERS = (
+    system.router,
+    analyse.router,
+    collections.router,
+    people.router,
+    faces.router,
+    search.router,
+    pages.router,
+)

@@ -1,0 +1,47 @@
+"""What several groups of routes share: documented errors and form fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import File, Form, UploadFile
+
+from arcid.server.schemas import ErrorEnvelope
+from arcid.types import Selection
+
+_MEANING = {
+    400: "The image is damaged or no image, or the body cannot be parsed.",
+    401: "An API key is needed, or it is wrong.",
+    403: "Without keys only this machine's own programs may call.",
+    404: "No such collection, person or face.",
+    409: "In conflict with what the gallery holds.",
+    413: "Too many bytes or pixels.",
+    415: "Not multipart/form-data.",
+    422: "A value is wrong, or the photo cannot be used for this.",
+    429: "The queue is full; try again after Retry-After seconds.",
+    503: "The gallery is busy, or a model or calibration is missing.",
+    507: "The disk is full; nothing was changed.",
+}
+_ALWAYS = (401, 403, 422)
+UPLOAD = (400, 413, 415, 429)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses for the errors of a route, all of one shape."""
+    return {
+        status: {"model": ErrorEnvelope, "description": _MEANING[status]}
+        for status in sorted({*statuses, *_ALWAYS})
+    }
+
+
+Image = Annotated[UploadFile, File(description="JPEG, PNG, WebP, BMP, GIF or TIFF.")]
+Images = Annotated[list[UploadFile], File(description="One or several images, one face each.")]
+Aligned = Annotated[
+    bool, Form(description="The image is an aligned, square crop already: detection is left out.")
+]
+Select = Annotated[
+    Selection, Form(description="Which faces: one insists on a single prominent one.")
+]
+RequireQuality = Annotated[
+    bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")
+]

@@ -1,0 +1,68 @@
+"""Single photos, nothing stored: detect, embed, compare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.concurrency import run_in_threadpool
+
+from arcid.decide import DEFAULT_FMR
+from arcid.server import schemas, views
+from arcid.server.deps import Running
+from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
+from arcid.server.schemas import Compared, Detected, Embedded
+from arcid.server.uploads import UploadRoute
+
+router = APIRouter(tags=["photos"], route_class=UploadRoute)
+
+
+@router.post("/v1/detect", responses=errors(*UPLOAD))
+async def detect(running: Running, image: Image, select: Select = "all") -> Detected:
+    """Where are the faces, and can they be used?"""
+    found = await running.detect(image, select=select)
+    count = len(found.crops)
+    height, width = found.detections.image_size if found.detections else (0, 0)
+    faces = [views.face(found, i) for i in range(count)]
+    return Detected(width=width, height=height, faces=faces)
+
+
+@router.post("/v1/embeddings", responses=errors(*UPLOAD))
+async def embeddings(
+    running: Running, image: Image, select: Select = "all", aligned: Aligned = False
+) -> Embedded:
+    """One unit vector per face, with the contract of the model that made it."""
+    (faces,) = await running.faces([image], select=select, aligned=aligned)
+    embedder = running.pipeline.embedder
+    return Embedded(
+        model=embedder.manifest.name,
+        contract_id=embedder.contract_id,
+        dim=embedder.dim,
+        faces=[views.face_vector(faces, i) for i in range(len(faces))],
+    )
+
+
+@router.post("/v1/compare", responses=errors(*UPLOAD, 503))
+async def compare(
+    running: Running,
+    image_a: Image,
+    image_b: Image,
+    fmr: Annotated[schemas.Rate, Form(description="Target false match rate.")] = DEFAULT_FMR,
+    select: Select = "one",
+    aligned: Aligned = False,
+    extrapolate: Annotated[
+        bool, Form(description="Allow rates beyond what the calibration's data supports.")
+    ] = False,
+) -> Compared:
+    """Do two photos show one person, at a false match rate of your choice?"""
+    (faces_a, a), (faces_b, b) = await running.one_face_each(
+        [image_a, image_b], select=select, aligned=aligned
+    )
+    answer = await run_in_threadpool(
+        running.pipeline.verify_faces, a, b, fmr=fmr, allow_extrapolation=extrapolate
+    )
+    return Compared(
+        **views.decision(answer.decision).model_dump(),
+        a=views.face(faces_a, 0),
+        b=views.face(faces_b, 0),
+    )

@@ -1,0 +1,138 @@
+"""Who is it? By photo, by vector, by person."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.concurrency import run_in_threadpool
+
+from arcid.decide import DEFAULT_FPIR, Unsupported, identify
+from arcid.errors import ContractMismatch, InvalidArray
+from arcid.gallery import Aggregate
+from arcid.pipeline import Faces, Identification
+from arcid.server import schemas, views
+from arcid.server.deps import CollectionPath, Running
+from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
+from arcid.server.schemas import (
+    PersonSearchIn,
+    PersonSearchOut,
+    SearchOut,
+    VectorSearchIn,
+    VectorSearchOut,
+)
+from arcid.server.uploads import UploadRoute
+from arcid.types import Embeddings
+
+router = APIRouter(
+    prefix="/v1/collections/{collection}/search", tags=["search"], route_class=UploadRoute
+)
+_K = Annotated[int, Form(ge=1, le=100, description="Candidates per face.")]
+_Fpir = Annotated[schemas.Rate, Form(description="Target false positive identification rate.")]
+_Aggregate = Annotated[
+    Aggregate, Form(description="A person's score: the best face, or the mean of the best three.")
+]
+_Unsupported = Annotated[
+    Unsupported,
+    Form(
+        description="Where the calibration has no data for the rate and this gallery's size: leave "
+        "it to a human, extrapolate, or raise an error."
+    ),
+]
+
+
+@router.post("", responses=errors(*UPLOAD, 404, 409, 503))
+async def search_photo(
+    running: Running,
+    collection: CollectionPath,
+    image: Image,
+    k: _K = 5,
+    fpir: _Fpir = DEFAULT_FPIR,
+    select: Select = "all",
+    aggregate: _Aggregate = "max",
+    unsupported: _Unsupported = "review",
+    aligned: Aligned = False,
+) -> SearchOut:
+    """Who of a collection is in a photo? Two faces of it are never one person."""
+    await run_in_threadpool(running.gallery.collection, collection)
+    (faces,) = await running.faces([image], select=select, aligned=aligned)
+    found = await run_in_threadpool(
+        _identify, running, faces, collection, k, fpir, aggregate, unsupported
+    )
+    calibration = running.calibration()
+    return SearchOut(
+        collection=collection,
+        contract_id=running.contract_id,
+        faces=[views.identified(faces, i, value, calibration) for i, value in enumerate(found)],
+    )
+
+
+@router.post("/embedding", responses=errors(400, 404, 409, 413, 503))
+def search_embedding(
+    running: Running, collection: CollectionPath, body: VectorSearchIn
+) -> VectorSearchOut:
+    """Whose vector is it? It must be of the model that runs here."""
+    embedder = running.pipeline.embedder
+    if body.contract_id != embedder.contract_id:
+        raise ContractMismatch(
+            f"the vector is of contract {body.contract_id[:12]}, the service runs "
+            f"{embedder.contract_id[:12]}; embed the photo with POST /v1/embeddings"
+        )
+    if len(body.vector) != embedder.dim:
+        raise InvalidArray(
+            f"the vector has {len(body.vector)} values; this model's have {embedder.dim}"
+        )
+    probe = Embeddings.normalised([body.vector], body.contract_id)
+    calibration = running.pipeline.calibration
+    (candidates,) = running.gallery.search(collection, probe, k=body.k, aggregate=body.aggregate)
+    decision = identify(
+        candidates[0].cosine if candidates else None,
+        calibration,
+        running.gallery.size(collection, body.contract_id),
+        fpir=body.fpir,
+        unsupported=body.unsupported,
+    )
+    return VectorSearchOut(
+        collection=collection,
+        contract_id=body.contract_id,
+        candidates=[views.candidate(match, calibration) for match in candidates],
+        decision=views.decision(decision),
+    )
+
+
+@router.post("/person", responses=errors(400, 404, 409, 413, 503))
+def search_person(
+    running: Running, collection: CollectionPath, body: PersonSearchIn
+) -> PersonSearchOut:
+    """Who looks like this enrolled person? Finds people enrolled twice."""
+    found = running.gallery.search_person(collection, body.person_id, running.contract_id, k=body.k)
+    calibration = running.calibration()
+    return PersonSearchOut(
+        collection=collection,
+        contract_id=running.contract_id,
+        candidates=[views.candidate(match, calibration) for match in found],
+    )
+
+
+def _identify(
+    running: Running,
+    faces: Faces,
+    collection: str,
+    k: int,
+    fpir: float,
+    aggregate: Aggregate,
+    unsupported: Unsupported,
+) -> list[Identification]:
+    started = time.perf_counter()
+    found = running.pipeline.identify_faces(
+        faces,
+        running.gallery,
+        collection,
+        k=k,
+        fpir=fpir,
+        aggregate=aggregate,
+        unsupported=unsupported,
+    )
+    running.metrics.stage_seconds.labels("search").observe(time.perf_counter() - started)
+    return found

@@ -1,0 +1,113 @@
+"""Is it up, what runs here, and how is it doing?"""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+import arcid
+from arcid.models import weights
+from arcid.models.manifest import Manifest
+from arcid.runtime import default_threads, hardware
+from arcid.server import schemas
+from arcid.server.deps import Running
+from arcid.server.routes._common import errors
+from arcid.server.schemas import CalibrationOut, Health, LicenceOut, ModelOut, Models, System
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/v1/health", responses=errors(503), openapi_extra={"security": [{}]})
+def health(running: Running) -> Health:
+    """Answers once the models are warm; asks the gallery for its last change."""
+    running.gallery.last_change()
+    return Health(status="ready", version=arcid.__version__)
+
+
+@router.get("/v1/system", responses=errors(503))
+def system(running: Running) -> System:
+    """Version, hardware, runtime and database."""
+    session = running.pipeline.embedder.session
+    return System(
+        version=arcid.__version__,
+        python=platform.python_version(),
+        platform=platform.platform(terse=True),
+        cpu=hardware.cpu_name(),
+        instruction_sets=hardware.instruction_sets(),
+        threads=default_threads(),
+        workers=running.batcher.workers,
+        recogniser=schemas.ModelRun.model_validate(session),
+        uptime_s=round(time.monotonic() - running.started, 3),
+        queue_images=running.batcher.pending,
+        queue_size=running.settings.queue_size,
+        database=running.gallery.url,
+        gallery=running.gallery.stats(),
+    )
+
+
+@router.get("/v1/models", responses=errors())
+def models(running: Running) -> Models:
+    """The detector and the recogniser: facts, licences, and what their scores mean."""
+    recogniser = running.pipeline.embedder.manifest
+    return Models(
+        models=[
+            _detector(running),
+            ModelOut(
+                **_facts(recogniser),
+                role="recognition",
+                contract_id=running.contract_id,
+                dim=running.pipeline.embedder.dim,
+                calibration=_calibration(running),
+            ),
+        ]
+    )
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(running: Running) -> Response:
+    """Prometheus text format."""
+    return Response(running.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _detector(running: Running) -> ModelOut:
+    name = running.pipeline.detector.name
+    known = [b.manifest for b in weights.installed() if b.name == name]
+    if known:
+        return ModelOut(**_facts(known[0]), role="detection")
+    return ModelOut(
+        role="detection", name=name, family=name, description="", training_data="", source="",
+        precision="fp32", sha256=None, licence=None,
+    )  # fmt: skip
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "family": manifest.family,
+        "description": manifest.description,
+        "training_data": manifest.training_data,
+        "source": manifest.source,
+        "precision": manifest.precision,
+        "sha256": manifest.sha256,
+        "licence": LicenceOut.model_validate(manifest.licence),
+        "accuracy": dict(manifest.accuracy),
+    }
+
+
+def _calibration(running: Running) -> CalibrationOut | None:
+    found = running.calibration()
+    if found is None:
+        return None
+    return CalibrationOut(
+        calibration_id=found.calibration_id,
+        status=str(found.data["status"]),
+        provisional=found.provisional,
+        smallest_supported_fmr=found.smallest_supported_fmr,
+        **{
+            key: found.data[key]
+            for key in ("dataset", "people", "photos", "impostor_pairs", "date")
+        },
+    )

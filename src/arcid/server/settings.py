@@ -1,0 +1,121 @@
+"""Settings of the service, from ``ARCID_*`` environment variables or keyword arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from arcid.errors import ConfigError
+
+MIN_KEY_LENGTH = 16
+MIB = 2**20
+
+
+def hash_keys(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Comma-separated API keys in; their sha256 out, which is all that is kept of them."""
+    keys = value.split(",") if isinstance(value, str) else list(value)
+    keys = [key.strip() for key in keys if key.strip()]
+    if any(len(key) < MIN_KEY_LENGTH or not key.isascii() for key in keys):
+        raise ValueError(f"every API key needs at least {MIN_KEY_LENGTH} ASCII characters")
+    return tuple(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+
+
+class Settings(BaseSettings):
+    """What ``create_app`` and ``serve`` need to know; immutable. Build it with ``load``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ARCID_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database: str | None = Field(
+        None, description="Path or SQLAlchemy URL of the gallery; by default in ARCID_HOME."
+    )
+    detector: str | None = Field(None, description="Detector to run; by default the packaged one.")
+    recogniser: str | None = Field(
+        None, description="Recogniser to run; by default the packaged one."
+    )
+    api_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hash_keys)] = Field(
+        (), description="API keys, separated by commas; only their sha256 is kept in memory."
+    )
+    max_upload_bytes: int = Field(16 * MIB, ge=1024, description="Most bytes of one image.")
+    max_request_bytes: int = Field(64 * MIB, ge=1024, description="Most bytes of one upload.")
+    max_json_bytes: int = Field(MIB, ge=1024, description="Most bytes of a JSON body.")
+    max_inflight_bytes: int = Field(
+        256 * MIB, ge=1024, description="Most bytes of all uploads being worked on at once."
+    )
+    max_image_pixels: int = Field(
+        50_000_000,
+        ge=256,
+        description="Most pixels of one image; a decoded one takes 3 bytes each.",
+    )
+    max_images: int = Field(16, ge=1, le=1000, description="Most images of one request.")
+    queue_size: int = Field(
+        64, ge=1, description="Images waiting or being worked on; one more is answered with 429."
+    )
+    max_batch: int = Field(32, ge=1, le=1024, description="Faces that close a batch.")
+    max_wait_ms: float = Field(
+        3.0, ge=0, le=1000, description="How long a face waits for others whose photo is in work."
+    )
+    workers: int | None = Field(
+        None, ge=1, le=256, description="Threads that decode and detect; by default one a core."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important log lines that are written."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.max_images > self.queue_size:
+            raise ValueError("queue_size must be at least max_images")
+        if self.max_request_bytes > self.max_inflight_bytes:
+            raise ValueError("max_inflight_bytes must be at least max_request_bytes")
+        return self
+
+    @classmethod
+    def load(cls, **values: Any) -> Settings:
+        """Environment plus ``values`` (None: not given); raises ``ConfigError``."""
+        try:
+            return cls(**{name: value for name, value in values.items() if value is not None})
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'ARCID_' + '_'.join(map(str, e['loc'])).upper() + ': ' if e['loc'] else ''}"
+                f"{e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors(include_input=False, include_context=False)
+            )
+            raise ConfigError(problems) from None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach ``host``."""
+        return is_loopback(self.host)
+
+    def check_exposed(self) -> None:
+        """Raise ``ConfigError`` where others could reach the service and no key protects it."""
+        if not self.loopback and not self.api_keys:
+            raise ConfigError(
+                f"listening on {self.host} lets other machines in, so an API key is needed: set "
+                f"ARCID_API_KEYS to one or more keys of at least {MIN_KEY_LENGTH} characters "
+                "(python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one), or "
+                "listen on 127.0.0.1"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

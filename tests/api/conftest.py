@@ -1,0 +1,95 @@
+"""A real service on a real port: real models, a real SQLite file, real photographs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from arcid.gallery import Gallery
+from arcid.pipeline import Pipeline
+from arcid.server.app import create_app
+from arcid.server.settings import Settings
+
+StartService = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def pipeline(data_dir: Path) -> Iterator[Pipeline]:
+    """The default models."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCID_DATA", str(data_dir))
+        pipeline = Pipeline.from_models()
+        yield pipeline
+
+
+@pytest.fixture(scope="session")
+def photo(data_dir: Path) -> Callable[[str], bytes]:
+    """Bytes of a photo of the data folder: ``photo("deepface-pairs/img1.jpg")``."""
+    return lambda name: (data_dir / "data" / name).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def face(photo: Callable[[str], bytes]) -> Callable[[int], bytes]:
+    """Bytes of ``deepface-pairs/imgN.jpg``."""
+    return lambda number: photo(f"deepface-pairs/img{number}.jpg")
+
+
+@contextmanager
+def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Iterator[httpx.Client]:
+    """The application behind uvicorn on a free port, and a client for it."""
+    app = create_app(settings, pipeline=pipeline, gallery=gallery)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive() and time.monotonic() < deadline, (
+                    "the service did not start"
+                )
+                time.sleep(0.01)
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                client.app = app  # type: ignore[attr-defined]
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def start(pipeline: Pipeline, tmp_path: Path) -> StartService:
+    """``with start(queue_size=2) as client:`` with a gallery of its own."""
+
+    def start_one(*, models: Any = None, gallery: Gallery | None = None, **settings: Any) -> Any:
+        settings.setdefault("database", str(tmp_path / "gallery.db"))
+        return running(Settings.load(**settings), models or pipeline, gallery)
+
+    return start_one
+
+
+@pytest.fixture(scope="module")
+def client(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One service for a whole test file; tests use collections of their own."""
+    database = tmp_path_factory.mktemp("api") / "gallery.db"
+    with running(Settings.load(database=str(database)), pipeline, None) as client:
+        yield client
+
+
+@pytest.fixture
+def collection(client: httpx.Client, request: pytest.FixtureRequest) -> str:
+    """A fresh collection's path, ``/v1/collections/NAME``."""
+    name = request.node.name.replace("[", "-").replace("]", "").replace("/", "-")[:80]
+    assert client.post("/v1/collections", json={"name": name}).status_code == 201
+    return f"/v1/collections/{name}"

@@ -1,0 +1,95 @@
+"""The service as a process of its own: start, answer, stop; and the ways it refuses to start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.data
+PROGRAM = """
+import sys
+from arcid.errors import ArcidError
+from arcid.server.run import serve
+from arcid.server.settings import Settings
+try:
+    serve(Settings.load(), announce=lambda line: print(line, flush=True))
+except ArcidError as error:
+    sys.exit(f"{error.code}: {error.message}")
+"""
+
+
+def start(data_dir: Path, tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("ARCID_")},
+        "ARCID_DATA": str(data_dir),
+        "ARCID_DATABASE": str(tmp_path / "gallery.db"),
+        "ARCID_PORT": "0",
+        **settings,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_starts_says_where_answers_and_stops(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = time.perf_counter()
+    process = start(data_dir, tmp_path)
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().rstrip() for _ in range(6)]
+        seconds = time.perf_counter() - started
+        url = re.search(r"http://127\.0\.0\.1:\d+/", lines[1])
+        assert url, lines
+        assert "gallery.db" in lines[3] and "no key" in lines[5]
+        with httpx.Client(base_url=url[0]) as client:
+            assert client.get("/v1/health").json()["status"] == "ready"
+            client.post("/v1/collections", json={"name": "kept"})
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    finally:
+        process.kill()
+        _, log = process.communicate()
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert log.count('"level": "error"') == 0 and '"message": "ready"' in log
+    with capsys.disabled():
+        print(f"\n    ready {seconds:.2f} s after the process was started (empty gallery)")
+    again = start(data_dir, tmp_path)
+    try:
+        assert again.stdout is not None
+        url = re.search(r"http://\S+", [again.stdout.readline() for _ in range(2)][1])
+        assert url
+        names = httpx.get(f"{url[0]}v1/collections").json()["collections"]
+        assert [c["name"] for c in names] == ["kept"]
+    finally:
+        again.kill()
+        again.communicate()
+
+
+def test_refuses_to_start(data_dir: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        processes = {
+            "config_error: cannot listen": start(data_dir, tmp_path, ARCID_PORT=port),
+            "config_error: listening on 0.0.0.0": start(data_dir, tmp_path, ARCID_HOST="0.0.0.0"),
+            "model_not_found": start(data_dir, tmp_path, ARCID_RECOGNISER="unheard-of"),
+        }
+        for message, process in processes.items():
+            _, log = process.communicate(timeout=60)
+            assert process.returncode == 1
+            assert message in log, log
+            assert "Traceback" not in log
