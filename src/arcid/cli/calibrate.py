@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from arcid.cli.output import Json, print_json, tracked
+from arcid.types import Selection
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def calibrate(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the photographs.")] = None,
     select: Annotated[
-        str, typer.Option(help="Which face is the labelled one: center, largest or one.")
+        Selection, typer.Option(help="Which face of a photo is the labelled one.")
     ] = "center",
     provisional: Annotated[bool, typer.Option(help="Mark the result provisional.")] = False,
     notes: Annotated[str, typer.Option(help="A sentence kept in the file.")] = "",

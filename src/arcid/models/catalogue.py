@@ -23,7 +23,6 @@ class SourceFile:
     sha256: str
     size_bytes: int | None = None
     url: str | None = None
-    member: str | None = None  # path inside the pack's archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Pack:
     archive: SourceFile
     licence: Licence
     models: tuple[str, ...]
+    members: Mapping[str, str] = field(default_factory=dict)  # model: its file name in the archive
 
 
 INSIGHTFACE_LICENCE = Licence(
@@ -62,6 +62,7 @@ _MEAN, _STD128, _STD = (127.5,) * 3, (128.0,) * 3, (127.5,) * 3
 _ZERO, _ONE = (0.0,) * 3, (1.0,) * 3
 _RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 _UNIFACE = "https://github.com/yakhyo/uniface/releases/download/weights"
+_MINIFASNET = "https://github.com/yakhyo/face-anti-spoofing/releases/download/weights"
 _ZOO = "https://github.com/opencv/opencv_zoo/raw/main/models"
 
 
@@ -124,6 +125,23 @@ def _recogniser(
         source=file.url or "",
     )
     return Entry(name, manifest, (file,), calibration=calibration)
+
+
+def _minifasnet(name: str, file: SourceFile, crop_scale: float) -> Entry:
+    manifest = Manifest(
+        name=name,
+        task="liveness",
+        family="minifasnet",
+        sha256=file.sha256,
+        file=file.filename,
+        input=InputSpec(None, "BGR", _ZERO, _ONE, (80, 80)),
+        template="box",
+        licence=APACHE,
+        options={"crop_scale": crop_scale, "live_class": 1},
+        description=f"MiniFASNet of Silent-Face-Anti-Spoofing, crop {crop_scale}x the box",
+        source=file.url or "",
+    )
+    return Entry(name, manifest, (file,))
 
 
 def _scrfd(name: str, file: SourceFile) -> Entry:
@@ -330,11 +348,31 @@ _ENTRIES = (
         std=_ONE,
         description="SFace; takes 0-255 and normalises inside the network",
     ),
+    # liveness
+    _minifasnet(
+        "minifasnet_v2",
+        SourceFile(
+            "MiniFASNetV2.onnx",
+            "b32929adc2d9c34b9486f8c4c7bc97c1b69bc0ea9befefc380e4faae4e463907",
+            url=f"{_MINIFASNET}/MiniFASNetV2.onnx",
+        ),
+        2.7,
+    ),
+    _minifasnet(
+        "minifasnet_v1se",
+        SourceFile(
+            "MiniFASNetV1SE.onnx",
+            "ebab7f90c7833fbccd46d3a555410e78d969db5438e169b6524be444862b3676",
+            url=f"{_MINIFASNET}/MiniFASNetV1SE.onnx",
+        ),
+        4.0,
+    ),
 )
 
 _PACKS = tuple(
     Pack(name, SourceFile(f"{name}.zip", sha, size, f"{_RELEASE}/{name}.zip"),
-         INSIGHTFACE_LICENCE, models)
+         INSIGHTFACE_LICENCE, models,
+         {"scrfd_10g": "scrfd_10g_bnkps.onnx"} if name == "antelopev2" else {})
     for name, sha, size, models in (
         ("buffalo_l", "80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f",
          288_621_354, ("scrfd_10g", "w600k_r50")),

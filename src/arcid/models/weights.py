@@ -84,11 +84,15 @@ def resolve_default(task: Task) -> Bundle:
     return resolve(FALLBACK[task])
 
 
-def installed() -> list[Bundle]:
-    """Every model found on this machine, not verified; the first place wins a name."""
+def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle]:
+    """Every model found on this machine, not verified; the first place wins a name.
+
+    Bundles whose manifest cannot be used raise ``ManifestInvalid``, or go into ``problems`` by name
+    where one is handed in.
+    """
     found: dict[str, Bundle] = {}
     for origin, root in _places():
-        for bundle in _bundles(root, origin, None):
+        for bundle in _bundles(root, origin, None, problems):
             found.setdefault(bundle.name, bundle)
         if origin == "packaged":
             continue
@@ -142,12 +146,23 @@ def _places() -> tuple[tuple[Origin, Path], ...]:
     )
 
 
-def _bundles(root: Path, origin: Origin, task: Task | None) -> Iterator[Bundle]:
+def _bundles(
+    root: Path,
+    origin: Origin,
+    task: Task | None,
+    problems: dict[str, ManifestInvalid] | None = None,
+) -> Iterator[Bundle]:
     if not root.is_dir():
         return
     for folder in sorted(root.iterdir()):
         if (folder / "manifest.json").is_file():
-            manifest = Manifest.load(folder / "manifest.json")
+            try:
+                manifest = Manifest.load(folder / "manifest.json")
+            except ManifestInvalid as error:
+                if problems is None:
+                    raise
+                problems.setdefault(folder.name, error)
+                continue
             if task is None or manifest.task == task:
                 yield Bundle(folder.name, manifest, folder / manifest.file, origin, folder)
 

@@ -1,0 +1,663 @@
+"""``arcid detect``, ``embed``, ``verify`` and ``search``: photos in, faces and answers out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.options import (
+    Aligned,
+    Collection,
+    Database,
+    Detector,
+    Model,
+    Photos,
+    SelectFaces,
+    SelectOne,
+)
+from arcid.cli.output import (
+    BAD_INPUT,
+    OK,
+    REJECTED,
+    Exit,
+    Json,
+    about,
+    error_dict,
+    note,
+    print_json,
+    print_table,
+    say,
+    tracked,
+)
+
+if TYPE_CHECKING:
+    from arcid import detect as detectors
+    from arcid.calibration import Calibration
+    from arcid.errors import ArcidError
+    from arcid.gallery import Gallery
+    from arcid.pipeline import Face, Faces
+    from arcid.quality import Quality
+    from arcid.types import Decision, Detections, Embeddings, Image, Match, Selection
+
+Fmr = Annotated[float, typer.Option("--fmr", help="Target false match rate of one comparison.")]
+Extrapolate = Annotated[
+    bool,
+    typer.Option("--allow-extrapolation", help="Go beyond what the calibration has measured."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (detect, embed, verify, search):
+        app.command()(command)
+
+
+# detect
+
+
+def detect(
+    photos: Photos,
+    detector: Detector = None,
+    select: SelectFaces = "all",
+    tiled: Annotated[
+        bool, typer.Option("--tiled", help="Also look at tiles: for small faces in large photos.")
+    ] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Also look at the photo turned by quarters.")
+    ] = False,
+    crops: Annotated[
+        Path | None, typer.Option("--crops", help="Write the aligned faces here, as PNG.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find faces: boxes, five points, scores and quality."""
+    from arcid.errors import ArcidError
+    from arcid.pipeline import load_detector
+
+    started = time.perf_counter()
+    finder = _wrapped(load_detector(detector), tiled=tiled, rotate=rotate)
+    found: list[dict[str, Any]] = []
+    failed: list[tuple[Path, ArcidError]] = []
+    for index, photo in enumerate(tracked(photos, "detecting", len(photos), quiet=json)):
+        try:
+            found.append(
+                _detected(finder, photo, select, crops, index if len(photos) > 1 else None)
+            )
+        except ArcidError as error:
+            failed.append((photo, about(error, photo)))
+            found.append({"photo": str(photo), "error": error_dict(error)})
+    if json:
+        seconds = round(time.perf_counter() - started, 3)
+        print_json({"detector": finder.name, "photos": found, "time": seconds})
+    else:
+        _print_detected(found)
+    _finish(failed, json)
+
+
+def _wrapped(finder: detectors.Detector, *, tiled: bool, rotate: bool) -> detectors.Detector:
+    from arcid.detect import RotationSearch, TiledDetector
+
+    if tiled:
+        finder = TiledDetector(finder)
+    return RotationSearch(finder) if rotate else finder
+
+
+def _detected(
+    finder: detectors.Detector,
+    photo: Path,
+    select: Selection,
+    crops: Path | None,
+    index: int | None,
+) -> dict[str, Any]:
+    from arcid.align import align
+    from arcid.image import load_image
+    from arcid.quality import QualityGate
+
+    image = load_image(photo)
+    found = finder.detect([image])[0].select(select)
+    cut = align(image, found, template="box" if found.points is None else "arcface")
+    faces = _face_rows(found, QualityGate().assess(image, found, cut))
+    if crops is not None:
+        stem = photo.stem if index is None else f"{index:04d}-{photo.stem}"
+        for i, face in enumerate(faces):
+            face["crop"] = str(_write_png(crops / f"{stem}-{i}.png", cut.pixels[i]))
+    height, width = image.shape[:2]
+    return {"photo": str(photo), "width": width, "height": height, "faces": faces}
+
+
+def _face_rows(found: Detections, quality: Sequence[Quality]) -> list[dict[str, Any]]:
+    return [
+        {
+            "box": _rounded(found.boxes[i]),
+            "points": None if found.points is None else [_rounded(p) for p in found.points[i]],
+            "score": round(float(found.scores[i]), 4),
+            "quality": quality[i].to_dict() if quality else None,
+        }
+        for i in range(len(found))
+    ]
+
+
+def _print_detected(found: Sequence[dict[str, Any]]) -> None:
+    rows: list[tuple[object, ...]] = []
+    for entry in found:
+        faces = entry.get("faces", ())
+        if "faces" in entry and not faces:
+            rows.append((entry["photo"], "", "", "no face found", ""))
+        for i, face in enumerate(faces):
+            reasons = " ".join(reason["message"] for reason in face["quality"]["reasons"])
+            box = " ".join(f"{v:.0f}" for v in face["box"])
+            rows.append((entry["photo"], i, f"{face['score']:.3f}", box, reasons or "good"))
+    if rows:
+        print_table(("photo", "face", "score", "box (x1 y1 x2 y2)", "quality"), rows)
+
+
+# embed
+
+
+def embed(
+    photos: Photos,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="NPZ file to write the vectors to.")
+    ] = None,
+    model: Model = None,
+    detector: Detector = None,
+    select: SelectFaces = "all",
+    aligned: Aligned = False,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Print the vectors themselves; needs --json.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Turn faces into vectors.
+
+    The NPZ file holds vectors (N,D), contract_id, model, files (N,), boxes (N,4) and scores (N,);
+    boxes and scores are NaN for aligned photos.
+    """
+    from arcid.errors import ArcidError, NoFaceFound, UsageError
+    from arcid.pipeline import Pipeline
+
+    if output is None and not vectors:
+        raise UsageError("say where the vectors go: -o FILE.npz, or --vectors --json")
+    if vectors and not json:
+        raise UsageError("--vectors needs --json")
+    started = time.perf_counter()
+    pipeline = Pipeline.from_models(detector, model)
+    found: list[tuple[Path, Faces]] = []
+    failed: list[tuple[Path, ArcidError]] = []
+    for photo in tracked(photos, "embedding", len(photos), quiet=json):
+        try:
+            faces = pipeline.faces(photo, select=select, aligned=aligned)
+            if len(faces) == 0:
+                raise NoFaceFound("no face was found in the photo; use one that shows a face")
+            found.append((photo, faces))
+        except ArcidError as error:
+            failed.append((photo, about(error, photo)))
+    contract = pipeline.embedder.contract_id
+    name = pipeline.embedder.manifest.name
+    if output is not None:
+        _write_npz(output, found, contract, name, pipeline.embedder.dim)
+    count = sum(len(faces) for _, faces in found)
+    if json:
+        listed = [
+            {"photo": str(photo), "faces": len(faces)}
+            | ({"vectors": faces.embeddings.vectors.tolist()} if vectors else {})
+            for photo, faces in found
+        ]
+        errors = [{"photo": str(photo), "error": error_dict(error)} for photo, error in failed]
+        print_json(
+            {
+                "model": name,
+                "contract_id": contract,
+                "dim": pipeline.embedder.dim,
+                "faces": count,
+                "photos": listed + errors,
+                "output": None if output is None else str(output),
+                "time": round(time.perf_counter() - started, 3),
+            }
+        )
+    else:
+        say(f"{count} faces of {len(found)} photos embedded by {name} into {output}")
+    _finish(failed, json)
+
+
+def _write_npz(
+    path: Path, found: Sequence[tuple[Path, Faces]], contract: str, model: str, dim: int
+) -> None:
+    import numpy as np
+
+    empty = np.full((1, 5), np.nan, np.float32)
+    places = [
+        np.repeat(empty, len(faces), axis=0)
+        if faces.detections is None
+        else np.column_stack([faces.detections.boxes, faces.detections.scores])
+        for _, faces in found
+    ]
+    table = np.concatenate([empty[:0], *places]).astype(np.float32)
+    vectors = [np.zeros((0, dim), np.float32), *(f.embeddings.vectors for _, f in found)]
+    names = [str(photo) for photo, faces in found for _ in range(len(faces))]
+    with _replacing(path) as stream:
+        np.savez(
+            stream,
+            vectors=np.concatenate(vectors),
+            contract_id=np.array(contract),
+            model=np.array(model),
+            files=np.array(names, np.str_),
+            boxes=table[:, :4],
+            scores=table[:, 4],
+        )
+
+
+def read_npz(path: Path) -> Embeddings:
+    """Vectors that ``arcid embed`` wrote; raises ``InvalidArray``."""
+    import zipfile
+
+    import numpy as np
+
+    from arcid.errors import InvalidArray
+    from arcid.types import Embeddings
+
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            vectors, contract = data["vectors"], str(data["contract_id"])
+    except FileNotFoundError:
+        raise InvalidArray(f"{path} does not exist") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InvalidArray(
+            f"{path} holds no vectors; write them with: arcid embed PHOTO -o {path.name}"
+        ) from None
+    if vectors.dtype.kind != "f":
+        raise InvalidArray(f"{path}: vectors must be floating point, got {vectors.dtype}")
+    return Embeddings(vectors.astype(np.float32), contract)
+
+
+# verify
+
+
+def verify(
+    a: Annotated[Path, typer.Argument(help="One photo.", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="The other photo.", metavar="B")],
+    fmr: Fmr = 1e-4,
+    select: SelectOne = "one",
+    detector: Detector = None,
+    model: Model = None,
+    aligned: Aligned = False,
+    allow_extrapolation: Extrapolate = False,
+    json: Json = False,
+) -> None:
+    """Are these two photos of one person? Exit code 0: yes, 1: no."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from arcid import decide
+    from arcid.errors import ArcidError, UsageError
+    from arcid.image import load_image
+    from arcid.pipeline import Pipeline
+
+    if select == "all":
+        raise UsageError("verify compares one face with one: --select one, largest or center")
+    started = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        reading = [pool.submit(load_image, photo) for photo in (a, b)]
+        pipeline = Pipeline.from_models(detector, model)
+        images = [future.result() for future in reading]
+    faces: list[Face] = []
+    for photo, image in zip((a, b), images, strict=True):
+        try:
+            faces.append(pipeline.one_face(image, select=select, aligned=aligned))
+        except ArcidError as error:
+            raise about(error, photo) from None
+    cosine = float(faces[0].embedding.cosine(faces[1].embedding)[0, 0])
+    calibration = pipeline.calibration
+    decision = decide.verify(cosine, calibration, fmr=fmr, allow_extrapolation=allow_extrapolation)
+    if json:
+        values = _deepface_keys(decision, pipeline.detector.name, faces, images)
+        print_json(
+            values
+            | {
+                "model": pipeline.embedder.manifest.name,
+                **_decision_keys(decision, calibration),
+                "time": round(time.perf_counter() - started, 3),
+            }
+        )
+    else:
+        _print_verdict(decision, calibration)
+    raise Exit(OK if decision.matched else REJECTED)
+
+
+def _deepface_keys(
+    decision: Decision, detector: str, faces: Sequence[Face], images: Sequence[Image]
+) -> dict[str, Any]:
+    """What deepface's users look for; distances are 1 − cosine."""
+    return {
+        "verified": decision.matched,
+        "distance": round(1 - (decision.cosine or 0.0), 6),
+        "threshold": round(1 - decision.threshold, 6),
+        "similarity_metric": "cosine",
+        "detector_backend": detector,
+        "facial_areas": {
+            f"img{i}": _facial_area(face, image)
+            for i, (face, image) in enumerate(zip(faces, images, strict=True), 1)
+        },
+    }
+
+
+def _facial_area(face: Face, image: Image) -> dict[str, Any]:
+    """x, y, w, h in pixels; left and right eye are the person's own."""
+    x1, y1, x2, y2 = face.box or (0, 0, image.shape[1], image.shape[0])
+    x, y = round(x1), round(y1)
+    points = None if face.points is None else [[round(float(v)) for v in p] for p in face.points]
+    return {
+        "x": x,
+        "y": y,
+        "w": round(x2) - x,
+        "h": round(y2) - y,
+        "left_eye": points[1] if points else None,
+        "right_eye": points[0] if points else None,
+    }
+
+
+def _decision_keys(decision: Decision, calibration: Calibration) -> dict[str, Any]:
+    return {
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "cosine": None if decision.cosine is None else round(decision.cosine, 6),
+        "cosine_threshold": round(decision.threshold, 6),
+        "probability": decision.probability,
+        "fmr": decision.fmr,
+        f"target_{decision.target_kind}": decision.target,
+        "extrapolated": decision.extrapolated,
+        "calibration": {
+            "id": decision.calibration_id,
+            "dataset": calibration.data["dataset"]["name"],
+            "provisional": calibration.provisional,
+        },
+    }
+
+
+def _print_verdict(decision: Decision, calibration: Calibration) -> None:
+    heading = "Same person" if decision.matched else "Different people"
+    say(
+        f"{heading}: cosine {decision.cosine:.2f}, threshold {decision.threshold:.2f} at "
+        f"FMR {decision.target:g}"
+    )
+    say(
+        f"probability {decision.probability:.4f}; {decision.fmr:.1g} of comparisons of two "
+        "different people reach this cosine"
+    )
+    _note_provisional(calibration, decision.extrapolated)
+
+
+def _note_provisional(calibration: Calibration, extrapolated: bool) -> None:
+    if calibration.provisional:
+        note(f"the calibration is provisional: measured on {calibration.data['dataset']['name']}")
+    if extrapolated:
+        note("the threshold is extrapolated beyond the measured data")
+
+
+# search
+
+
+def search(
+    photo: Annotated[
+        Path | None, typer.Argument(help="Photo of the people looked for.", metavar="PHOTO")
+    ] = None,
+    collection: Collection = "default",
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Candidates per face.")] = 5,
+    fpir: Annotated[
+        float, typer.Option("--fpir", help="Target false positive identification rate.")
+    ] = 0.01,
+    allow_extrapolation: Extrapolate = False,
+    select: SelectFaces = "all",
+    embedding: Annotated[
+        Path | None, typer.Option("--embedding", help="Search by the vectors of an NPZ file.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option("--person", help="Search for doubles of a person, by id or name.")
+    ] = None,
+    detector: Detector = None,
+    model: Model = None,
+    aligned: Aligned = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Who of the gallery is this? Exit code 0: somebody was found, 1: nobody.
+
+    Two faces of one photo are never given the same person. A search the calibration cannot
+    support at this rate and gallery size ends in "review", unless extrapolation is allowed.
+    """
+    from arcid.cli.gallery import open_gallery
+    from arcid.decide import Unsupported
+    from arcid.errors import UsageError
+
+    if sum(given is not None for given in (photo, embedding, person)) != 1:
+        raise UsageError("search by one thing: a PHOTO, --embedding FILE.npz or --person PERSON")
+    started = time.perf_counter()
+    unsupported: Unsupported = "extrapolate" if allow_extrapolation else "review"
+    with open_gallery(database) as gallery:
+        gallery.collection(collection)
+        if photo is not None:
+            rows, calibration = _search_photo(
+                gallery, collection, photo, k, fpir, unsupported, select, detector, model, aligned
+            )
+        elif embedding is not None:
+            rows, calibration = _search_vectors(
+                gallery, collection, read_npz(embedding), k, fpir, unsupported
+            )
+        else:
+            rows, calibration = _search_person(
+                gallery, collection, str(person), k, fpir, unsupported, model
+            )
+    if json:
+        print_json(
+            {
+                "collection": collection,
+                "gallery_size": rows[0][2].gallery_size if rows else 0,
+                "fpir": fpir,
+                "faces": [
+                    place
+                    | {
+                        "candidates": [asdict(match) for match in candidates],
+                        "decision": _decision_keys(decision, calibration),
+                    }
+                    for place, candidates, decision in rows
+                ],
+                "time": round(time.perf_counter() - started, 3),
+            }
+        )
+    else:
+        _print_found(rows, calibration)
+    raise Exit(OK if any(decision.matched for _, _, decision in rows) else REJECTED)
+
+
+Row = tuple[dict[str, Any], "list[Match]", "Decision"]  # where the face is, candidates, decision
+
+
+def _search_photo(
+    gallery: Gallery,
+    collection: str,
+    photo: Path,
+    k: int,
+    fpir: float,
+    unsupported: Any,
+    select: Selection,
+    detector: str | None,
+    model: str | None,
+    aligned: bool,
+) -> tuple[list[Row], Calibration]:
+    from arcid.errors import ArcidError, NoFaceFound
+    from arcid.image import load_image
+    from arcid.pipeline import Pipeline
+
+    image = load_image(photo)
+    pipeline = Pipeline.from_models(detector, model)
+    try:
+        found = pipeline.identify(
+            image,
+            gallery,
+            collection,
+            fpir=fpir,
+            k=k,
+            select=select,
+            aligned=aligned,
+            unsupported=unsupported,
+        )
+        if not found:
+            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
+    except ArcidError as error:
+        raise about(error, photo) from None
+    rows = [(_place(answer.face), answer.candidates, answer.decision) for answer in found]
+    return rows, pipeline.calibration
+
+
+def _search_vectors(
+    gallery: Gallery,
+    collection: str,
+    probes: Embeddings,
+    k: int,
+    fpir: float,
+    unsupported: Any,
+) -> tuple[list[Row], Calibration]:
+    calibration = _calibration_of(probes.contract_id)
+    size = gallery.size(collection, probes.contract_id)
+    found = gallery.search(collection, probes, k=k)
+    rows = [_decided(matches, size, calibration, fpir, unsupported) for matches in found]
+    return rows, calibration
+
+
+def _search_person(
+    gallery: Gallery,
+    collection: str,
+    reference: str,
+    k: int,
+    fpir: float,
+    unsupported: Any,
+    model: str | None,
+) -> tuple[list[Row], Calibration]:
+    from arcid.cli.gallery import find_person
+    from arcid.errors import ContractMismatch, FaceNotFound
+    from arcid.models import weights
+
+    person = find_person(gallery, collection, reference)
+    bundle = weights.resolve(model) if model else weights.resolve_default("recognition")
+    contract = bundle.manifest.contract_id
+    faces = gallery.faces(collection, person.id)
+    known = [contract for face in faces for contract in face.contract_ids]
+    if not known:
+        raise FaceNotFound(f"{person.name} has no faces to search by")
+    if contract not in known:
+        if model:
+            raise ContractMismatch(
+                f"no face of {person.name} was embedded by {bundle.name}; "
+                f"see: arcid gallery status --collection {collection}"
+            )
+        contract = known[0]
+    calibration = _calibration_of(contract)
+    matches = gallery.search_person(collection, person.id, contract, k=k)
+    others = gallery.size(collection, contract) - known.count(contract)
+    _, _, decision = _decided(matches, others, calibration, fpir, unsupported)
+    if not matches:
+        decision = replace(decision, reason="nobody else is enrolled with this model")
+    return [({"person_id": person.id, "name": person.name}, matches, decision)], calibration
+
+
+def _calibration_of(contract_id: str) -> Calibration:
+    from arcid.cli.gallery import bundle_of_contract
+    from arcid.errors import CalibrationMissing
+    from arcid.models import weights
+
+    bundle = bundle_of_contract(contract_id)
+    if bundle is None:
+        raise CalibrationMissing(
+            f"no installed recogniser makes vectors of contract {contract_id[:12]}, so no "
+            "threshold is known for them; see: arcid models list"
+        )
+    return weights.find_calibration(bundle)
+
+
+def _decided(
+    matches: list[Match], size: int, calibration: Calibration, fpir: float, unsupported: Any
+) -> Row:
+    from arcid import decide
+
+    best = matches[0].cosine if matches else None
+    decision = decide.identify(best, calibration, size, fpir=fpir, unsupported=unsupported)
+    return {}, matches, decision
+
+
+def _place(face: Face) -> dict[str, Any]:
+    return {
+        "box": None if face.box is None else _rounded(face.box),
+        "score": None if face.score is None else round(face.score, 4),
+        "quality": None if face.quality is None else face.quality.to_dict(),
+    }
+
+
+def _print_found(rows: Sequence[Row], calibration: Calibration) -> None:
+    words = {"match": "match", "no_match": "nobody", "review": "review"}
+    table: list[tuple[object, ...]] = []
+    for i, (_, candidates, decision) in enumerate(rows):
+        if not candidates:
+            table.append((i, words[decision.outcome], "", "", ""))
+        for rank, match in enumerate(candidates, 1):
+            outcome = words[decision.outcome] if rank == 1 else ""
+            table.append((i, outcome, rank, match.name, f"{match.cosine:.3f}"))
+    print_table(("face", "decision", "rank", "candidate", "cosine"), table)
+    for i, (_, _, decision) in enumerate(rows):
+        say(f"face {i}: {decision.reason}")
+    _note_provisional(calibration, any(decision.extrapolated for _, _, decision in rows))
+
+
+# shared
+
+
+def _finish(failed: Sequence[tuple[Path, ArcidError]], json: bool) -> None:
+    """Say which photos failed; exit code 3 where any did."""
+    if failed and not json:
+        for _, error in failed:
+            note(f"error: {error.message}")
+    if failed:
+        raise Exit(BAD_INPUT)
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(v), 2) for v in values]
+
+
+def _write_png(path: Path, pixels: Image) -> Path:
+    from PIL import Image as Pil
+
+    with _replacing(path) as stream:
+        Pil.fromarray(pixels).save(stream, "PNG")
+    return path
+
+
+class _replacing:  # noqa: N801
+    """Write a file beside its place and move it there whole; the folder is made when needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+
+    def __enter__(self) -> Any:
+        from arcid.errors import UsageError
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._part.open("wb")
+        except OSError as error:
+            raise UsageError(f"{self._path} cannot be written: {error.strerror}") from None
+        return self._stream
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        from arcid.errors import UsageError
+
+        self._stream.close()
+        if kind is None:
+            self._part.replace(self._path)
+            return
+        self._part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UsageError(f"{self._path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,538 @@
+"""``arcid gallery …``: look after collections, people and their faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.options import Collection, Database, Person, Yes
+from arcid.cli.output import (
+    SERVICE,
+    Exit,
+    Json,
+    confirm,
+    note,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+
+if TYPE_CHECKING:
+    from arcid import gallery as store
+    from arcid.models.weights import Bundle
+
+app = typer.Typer(help="Look after collections, people and faces.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="COLLECTION")]
+Face = Annotated[str, typer.Argument(help="Face by its id.", metavar="FACE")]
+Metadata = Annotated[
+    list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
+]
+
+
+# what other commands share
+
+
+def open_gallery(database: str | None, *, create: bool = False) -> store.Gallery:
+    """The gallery at a path or URL; None takes the default, whose folder is made when needed.
+
+    Raises ``NotFound`` where there is none and ``create`` is not set.
+    """
+    from arcid import paths
+    from arcid.errors import NotFound
+    from arcid.gallery import Gallery
+
+    url = database or paths.database_url()
+    if create:
+        prepare_folder(url)
+    elif "://" not in url and not Path(url).expanduser().exists():
+        raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
+    return Gallery.open(url, create=create)
+
+
+def prepare_folder(url: str) -> None:
+    """Make the folder a gallery file goes into; URLs are left alone. Raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    if "://" in url:
+        return
+    folder = Path(url).expanduser().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+def find_person(gallery: store.Gallery, collection: str, reference: str) -> store.Person:
+    """A person by id or by name; raises ``PersonNotFound``, ``CollectionNotFound``."""
+    from arcid.errors import PersonNotFound
+
+    try:
+        return gallery.person(collection, reference)
+    except PersonNotFound:
+        person = gallery.find_person(collection, reference)
+    if person is None:
+        raise PersonNotFound(
+            f"nobody in collection {collection!r} has the id or name {reference!r}; "
+            f"see: arcid gallery people --collection {collection}"
+        )
+    return person
+
+
+def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """KEY=VALUE pairs as a mapping; raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"metadata is written KEY=VALUE, got {pair!r}")
+        found[key.strip()] = value
+    return found
+
+
+def count(found: store.Collection) -> str:
+    """People and faces of a collection in words."""
+    people = "1 person" if found.people == 1 else f"{found.people} people"
+    return f"{people} and " + ("1 face" if found.faces == 1 else f"{found.faces} faces")
+
+
+def bundle_of_contract(contract_id: str) -> Bundle | None:
+    """The installed recogniser that makes vectors of a contract, if there is one."""
+    from arcid.models import weights
+
+    recognisers = (b for b in weights.installed({}) if b.manifest.task == "recognition")
+    return next((b for b in recognisers if b.manifest.contract_id == contract_id), None)
+
+
+# collections
+
+
+@app.command("list")
+def list_(database: Database = None, json: Json = False) -> None:
+    """List the collections."""
+    with open_gallery(database) as gallery:
+        found = gallery.collections()
+        if json:
+            print_json({"gallery": gallery.url, "collections": [asdict(c) for c in found]})
+            return
+    columns = ("collection", "people", "faces", "keeps crops", "created")
+    print_table(
+        columns,
+        [(c.name, c.people, c.faces, _yes_no(c.keep_crops), _day(c.created_at)) for c in found],
+    )
+
+
+@app.command()
+def create(
+    name: Name,
+    keep_crops: Annotated[
+        bool, typer.Option("--keep-crops", help="Keep aligned crops, so models can be changed.")
+    ] = False,
+    metadata: Metadata = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Make a collection."""
+    kept = metadata_from(metadata)
+    with open_gallery(database, create=True) as gallery:
+        made = gallery.create_collection(name, keep_crops=keep_crops, metadata=kept)
+    _done(f"Made collection {made.name}.", json, collection=asdict(made))
+
+
+@app.command()
+def show(name: Name, database: Database = None, json: Json = False) -> None:
+    """Show one collection: its size, settings and models."""
+    with open_gallery(database) as gallery:
+        found = gallery.collection(name)
+        contracts = [asdict(usage) for usage in gallery.contracts(name)]
+    if json:
+        print_json({"collection": asdict(found), "contracts": contracts})
+        return
+    say(f"{found.name}: {count(found)}, made {_day(found.created_at)}")
+    say(f"keeps crops: {_yes_no(found.keep_crops)}")
+    for key, value in found.metadata.items():
+        say(f"{key}: {value}")
+    _print_contracts(contracts)
+
+
+@app.command()
+def update(
+    name: Name,
+    new_name: Annotated[str | None, typer.Option("--name", help="New name.")] = None,
+    keep_crops: Annotated[
+        bool | None,
+        typer.Option("--keep-crops/--no-keep-crops", help="Off erases the crops that are kept."),
+    ] = None,
+    metadata: Metadata = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Change a collection's name, metadata or whether it keeps aligned crops."""
+    from arcid.errors import UsageError
+
+    if new_name is None and keep_crops is None and not metadata:
+        raise UsageError(
+            "nothing to change: give --name, --keep-crops, --no-keep-crops, --metadata"
+        )
+    added = metadata_from(metadata)
+    with open_gallery(database) as gallery:
+        merged = {**gallery.collection(name).metadata, **added} if added else None
+        changed = gallery.update_collection(
+            name, new_name=new_name, keep_crops=keep_crops, metadata=merged
+        )
+    _done(f"Changed collection {changed.name}.", json, collection=asdict(changed))
+
+
+@app.command()
+def delete_collection(
+    name: Name, yes: Yes = False, database: Database = None, json: Json = False
+) -> None:
+    """Delete a collection with everybody in it."""
+    with open_gallery(database) as gallery:
+        found = gallery.collection(name)
+        confirm(f"Delete collection {name} with {count(found)}?", yes=yes)
+        gallery.delete_collection(name)
+    _done(f"Deleted collection {name}.", json, deleted=asdict(found))
+
+
+# people
+
+
+@app.command()
+def people(
+    collection: Collection = "default",
+    search: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on after the person of this id.")] = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """List the people of a collection, by name."""
+    with open_gallery(database) as gallery:
+        found = gallery.people(collection, search=search, limit=limit, after=after)
+    following = found[-1].id if len(found) == limit else None
+    if json:
+        print_json({"people": [asdict(p) for p in found], "after": following})
+        return
+    print_table(("name", "faces", "id"), [(p.name, p.faces, p.id) for p in found])
+    if following:
+        note(f"perhaps there are more: --after {following}")
+
+
+@app.command()
+def person(
+    person: Person,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Show one person and their faces."""
+    with open_gallery(database) as gallery:
+        found = find_person(gallery, collection, person)
+        faces = gallery.faces(collection, found.id)
+    if json:
+        print_json({"person": asdict(found), "faces": [asdict(face) for face in faces]})
+        return
+    say(f"{found.name} ({found.id}), enrolled {_day(found.created_at)}")
+    for key, value in found.metadata.items():
+        say(f"{key}: {value}")
+    columns = ("face", "source", "score", "crop", "models", "enrolled")
+    print_table(
+        columns,
+        [
+            (
+                face.id,
+                face.source,
+                "" if face.score is None else f"{face.score:.2f}",
+                _yes_no(face.has_crop),
+                " ".join(contract[:8] for contract in face.contract_ids),
+                _day(face.created_at),
+            )
+            for face in faces
+        ],
+    )
+
+
+@app.command()
+def rename(
+    person: Person,
+    name: Annotated[str, typer.Argument(help="The new name.", metavar="NAME")],
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Give a person another name."""
+    with open_gallery(database) as gallery:
+        found = find_person(gallery, collection, person)
+        changed = gallery.update_person(collection, found.id, name=name)
+    _done(f"{found.name} is now {changed.name}.", json, person=asdict(changed))
+
+
+@app.command()
+def metadata(
+    person: Person,
+    pairs: Annotated[list[str], typer.Argument(help="KEY=VALUE to keep.", metavar="KEY=VALUE")],
+    replace: Annotated[bool, typer.Option("--replace", help="Forget what is kept now.")] = False,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Keep notes on a person."""
+    added = metadata_from(pairs)
+    with open_gallery(database) as gallery:
+        found = find_person(gallery, collection, person)
+        kept = added if replace else {**found.metadata, **added}
+        changed = gallery.update_person(collection, found.id, metadata=kept)
+    _done(f"Changed the metadata of {changed.name}.", json, person=asdict(changed))
+
+
+@app.command()
+def merge(
+    keep: Annotated[str, typer.Argument(help="Who stays, by id or name.", metavar="KEEP")],
+    other: Annotated[str, typer.Argument(help="Whose faces move over.", metavar="OTHER")],
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Make two entries of one person into one."""
+    with open_gallery(database) as gallery:
+        kept = find_person(gallery, collection, keep)
+        gone = find_person(gallery, collection, other)
+        merged = gallery.merge_people(collection, kept.id, gone.id)
+    _done(f"{merged.name} now has {merged.faces} faces.", json, person=asdict(merged))
+
+
+@app.command()
+def split(
+    person: Person,
+    name: Annotated[str, typer.Argument(help="Name of the new person.", metavar="NAME")],
+    faces: Annotated[list[str], typer.Argument(help="Faces that move over.", metavar="FACE")],
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Move some faces of a person to a new person."""
+    with open_gallery(database) as gallery:
+        found = find_person(gallery, collection, person)
+        made = gallery.split_person(collection, found.id, faces, name)
+    _done(f"{made.name} now has {made.faces} faces.", json, person=asdict(made))
+
+
+@app.command()
+def delete_person(
+    person: Person,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Delete a person with all their faces."""
+    with open_gallery(database) as gallery:
+        found = find_person(gallery, collection, person)
+        gallery.delete_person(collection, found.id)
+    _done(f"Deleted {found.name} with {found.faces} faces.", json, deleted=asdict(found))
+
+
+# faces
+
+
+@app.command()
+def move_face(
+    face: Face,
+    person: Person,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Give a face to another person."""
+    with open_gallery(database) as gallery:
+        target = find_person(gallery, collection, person)
+        moved = gallery.move_face(collection, face, target.id)
+    _done(f"Face {moved.id} now belongs to {target.name}.", json, face=asdict(moved))
+
+
+@app.command()
+def delete_face(
+    face: Face, collection: Collection = "default", database: Database = None, json: Json = False
+) -> None:
+    """Delete one face."""
+    with open_gallery(database) as gallery:
+        found = gallery.face(collection, face)
+        gallery.delete_face(collection, face)
+    _done(f"Deleted face {face}.", json, deleted=asdict(found))
+
+
+# models
+
+
+@app.command()
+def status(
+    collection: Collection = "default", database: Database = None, json: Json = False
+) -> None:
+    """Show how far a collection has come with each model."""
+    with open_gallery(database) as gallery:
+        contracts = [asdict(usage) for usage in gallery.contracts(collection)]
+    if json:
+        print_json({"collection": collection, "contracts": contracts})
+        return
+    _print_contracts(contracts)
+    for usage in contracts:
+        if usage["missing_people"]:
+            say(
+                f"{usage['missing_people']} people cannot be found by {usage['model_name']} yet: "
+                "re-embed them, or enrol them again where no crop is kept"
+            )
+
+
+@app.command()
+def reembed(
+    collection: Collection = "default",
+    to: Annotated[
+        str | None, typer.Option("--to", help="Recogniser to change to; default: the default one.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops embedded at a time.")] = 64,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Embed the kept crops with another model, beside the vectors that are there.
+
+    May be stopped and started again; what is done stays done.
+    """
+    from arcid import pipeline
+    from arcid.models import weights
+
+    with open_gallery(database) as gallery:
+        total = gallery.collection(collection).faces
+        bundle = weights.resolve(to) if to else weights.resolve_default("recognition")
+        _check_template(bundle, [usage.contract_id for usage in gallery.contracts(collection)])
+        embedder = pipeline.load_embedder(bundle)
+        with progress_bar("embedding", total, quiet=json) as advance:
+            report = gallery.reembed(
+                collection,
+                embedder.embed,
+                embedder.contract_id,
+                batch=batch,
+                progress=_steps(advance),
+                model_name=bundle.name,
+            )
+    values = {"model": bundle.name, "contract_id": embedder.contract_id, **asdict(report)}
+    words = f"{report.done} faces embedded by {bundle.name}, {report.already} were already."
+    if report.without_crop:
+        words += (
+            f" {report.without_crop} have no crop to embed: enrol those people again; "
+            "until then the old model finds them (arcid gallery status)."
+        )
+    _done(words, json, **values)
+
+
+@app.command()
+def drop_contract(
+    contract: Annotated[
+        str, typer.Argument(help="Contract id, or how it begins.", metavar="CONTRACT")
+    ],
+    collection: Collection = "default",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where people are left without any vector.")
+    ] = False,
+    yes: Yes = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Erase the vectors of a model that is no longer used."""
+    from arcid.errors import UsageError
+
+    with open_gallery(database) as gallery:
+        usages = [u for u in gallery.contracts(collection) if u.contract_id.startswith(contract)]
+        if len(usages) != 1:
+            raise UsageError(
+                f"{len(usages)} models of collection {collection!r} have a contract id that "
+                f"begins with {contract!r}; see: arcid gallery status --collection {collection}"
+            )
+        usage = usages[0]
+        confirm(f"Erase {usage.faces} vectors of {usage.model_name}?", yes=yes)
+        erased = gallery.drop_contract(collection, usage.contract_id, force=force)
+    _done(f"Erased {erased} vectors.", json, contract_id=usage.contract_id, erased=erased)
+
+
+# health
+
+
+@app.command()
+def check(database: Database = None, json: Json = False) -> None:
+    """Check that the gallery is sound; exit code 5 when it is not."""
+    with open_gallery(database) as gallery:
+        findings = gallery.check()
+        if json:
+            print_json({"gallery": gallery.url, "sound": not findings, "findings": findings})
+        else:
+            say("\n".join(findings) if findings else f"{gallery.url} is sound")
+    if findings:
+        raise Exit(SERVICE)
+
+
+@app.command()
+def stats(database: Database = None, json: Json = False) -> None:
+    """Show the database behind the gallery: schema, journal, size, rows."""
+    with open_gallery(database) as gallery:
+        values = {"gallery": gallery.url, **gallery.stats()}
+    if json:
+        print_json(values)
+        return
+    for key, value in values.items():
+        say(f"{key.replace('_', ' ')}: {value}")
+
+
+def _check_template(bundle: Bundle, contracts: Sequence[str]) -> None:
+    """Kept crops are cut for the recogniser they were enrolled with; refuse another cut."""
+    from arcid.errors import ModelUnsupported
+
+    for contract in contracts:
+        old = bundle_of_contract(contract)
+        if old and old.manifest.template != bundle.manifest.template:
+            raise ModelUnsupported(
+                f"{bundle.name} wants faces cut by {bundle.manifest.template!r}, the kept crops "
+                f"were cut by {old.manifest.template!r} for {old.name}: enrol people again"
+            )
+
+
+def _steps(advance: Callable[[int], None]) -> Callable[[int, int], None]:
+    """A progress callback (done, total) over one that takes increments."""
+    last = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        advance(done - last)
+        last = done
+
+    return progress
+
+
+def _print_contracts(contracts: Sequence[dict[str, Any]]) -> None:
+    columns = ("model", "contract", "faces", "people", "people missing")
+    print_table(
+        columns,
+        [
+            (u["model_name"], u["contract_id"][:12], u["faces"], u["people"], u["missing_people"])
+            for u in contracts
+        ],
+    )
+
+
+def _done(words: str, json: bool, **values: Any) -> None:
+    if json:
+        print_json(values)
+    else:
+        say(words)
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _day(moment: Any) -> str:
+    return str(moment.strftime("%Y-%m-%d %H:%M"))

@@ -1,0 +1,460 @@
+"""``arcid models …``: what is installed, what can be had, and whether it is sound."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.output import (
+    MODEL,
+    Exit,
+    Json,
+    error_dict,
+    note,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+
+if TYPE_CHECKING:
+    from arcid.errors import ManifestInvalid
+    from arcid.models.manifest import Task
+    from arcid.models.pull import Offer
+    from arcid.models.weights import Bundle
+
+app = typer.Typer(help="List, check, pull and import models.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
+SHORT = 12  # digits of hashes shown
+DEFAULT_TASKS: tuple[Task, ...] = ("detection", "recognition")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """What is installed, which is the default, and what can be pulled."""
+    from arcid.models import pull as fetch
+    from arcid.models import weights
+
+    broken: dict[str, ManifestInvalid] = {}
+    defaults = _defaults()
+    here = [_summary(bundle, defaults) for bundle in weights.installed(broken)]
+    names = {row["name"] for row in here}
+    offers = [fetch.offer(name) for name in sorted(weights.pullable())]
+    to_pull = [_offer_row(o) for o in offers if not {e.name for e in o.models} <= names]
+    if json:
+        problems = {name: error_dict(error) for name, error in broken.items()}
+        print_json({"installed": here, "unusable": problems, "available": to_pull})
+        return
+    say("Installed:" if here else "Nothing is installed yet.")
+    if here:
+        print_table(
+            (
+                *("name", "task", "family", "precision", "dim", "contract"),
+                *("calibrated", "from", "licence"),
+            ),
+            [
+                (
+                    row["name"] + (" (default)" if row["default"] else ""),
+                    row["task"],
+                    row["family"],
+                    row["precision"],
+                    row["dim"] or "",
+                    (row["contract_id"] or "")[:SHORT],
+                    row["calibration"] or "",
+                    row["origin"],
+                    row["licence"],
+                )
+                for row in here
+            ],
+        )  # fmt: skip
+    for name, error in broken.items():
+        say(f"{name} cannot be used: {error.message}")
+    say("\nTo pull (arcid models pull NAME):")
+    print_table(
+        ("name", "holds", "size", "licence"),
+        [
+            (row["name"], ", ".join(row["models"]), _megabytes(row["size_bytes"]), row["licence"])
+            for row in to_pull
+        ],
+    )
+
+
+@app.command()
+def info(name: Name, json: Json = False) -> None:
+    """Everything about one model: its manifest, files, calibration and licence."""
+    from arcid.errors import CalibrationError
+    from arcid.models import weights
+
+    # Not resolve() alone: a file with a wrong hash is to be shown, not refused.
+    found = (b for b in weights.installed({}) if b.name == name)
+    bundle = next(found, None) or weights.resolve(name)
+    manifest = bundle.manifest
+    files = _files(bundle)
+    calibration: dict[str, Any] | None = None
+    problem = None
+    if manifest.task == "recognition":
+        try:
+            calibration = _calibration(bundle)
+        except CalibrationError as error:
+            problem = error.message
+    if json:
+        print_json(
+            {
+                **_summary(bundle, _defaults()),
+                "path": str(bundle.path),
+                "manifest": manifest.to_dict(),
+                "files": files,
+                "calibration": calibration,
+                "calibration_problem": problem,
+            }
+        )
+    else:
+        _print_info(bundle, files, calibration, problem)
+    if any(file["state"] != "ok" for file in files):
+        raise Exit(MODEL)
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Models; default: all installed.", metavar="NAME")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check the hashes, load every model and run recognisers on made-up crops."""
+    from arcid.errors import ArcidError
+    from arcid.models import weights
+
+    broken: dict[str, ManifestInvalid] = {}
+    found = [bundle.name for bundle in weights.installed(broken)]
+    chosen = names or sorted({*found, *broken})
+    results: list[dict[str, Any]] = []
+    with progress_bar("verifying", len(chosen), quiet=json) as advance:
+        for name in chosen:
+            try:
+                results.append(
+                    {"name": name, "ok": True, "checked": verify_model(weights.resolve(name))}
+                )
+            except ArcidError as error:
+                results.append({"name": name, "ok": False, "error": error_dict(error)})
+            advance(1)
+    failed = [row for row in results if not row["ok"]]
+    if json:
+        print_json({"ok": not failed, "models": results})
+    else:
+        for row in results:
+            what = row["checked"] if row["ok"] else "FAILED: " + row["error"]["message"]
+            say(f"{row['name']}: {what}")
+        say(f"{len(results) - len(failed)} of {len(results)} models are sound")
+    if failed:
+        raise Exit(MODEL)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A pack or model, as arcid models list shows them.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You have read and accept the licence.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", help="A mirror; the sha256 stays the same.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fetch a known model over https, verify it and install it. Resumes what was begun."""
+    from arcid import paths
+    from arcid.models import pull as fetch
+
+    offer, root = fetch.offer(name), paths.models_dir()
+    if fetch.installed(offer, root):
+        _pulled(name, [root / e.name for e in offer.models], fetched=False, json=json)
+        return
+    accepted = accept_licence or _ask(offer, url, json)
+    with progress_bar(f"fetching {name}", offer.file.size_bytes, quiet=json) as advance:
+        seen = 0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal seen
+            advance(done - seen)
+            seen = done
+
+        folders = fetch.pull(offer, root, accept_licence=accepted, url=url, progress=progress)
+    _pulled(name, folders, fetched=True, json=json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="An ONNX recogniser.", metavar="FILE")],
+    name: Annotated[str, typer.Option("--name", help="Name of the new bundle.")],
+    like: Annotated[
+        str,
+        typer.Option(
+            "--like",
+            help="How it wants its pixels: arcface, mobilefacenet, adaface, sface, facenet or "
+            "luxonis. Options below override single points.",
+        ),
+    ],
+    dim: Annotated[int | None, typer.Option("--dim", help="Dimension of the vector.")] = None,
+    input_name: Annotated[str | None, typer.Option("--input", help="Name of the input.")] = None,
+    output_name: Annotated[str | None, typer.Option("--output", help="Name of the output.")] = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="Subtracted: one number, or three with commas.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option("--std", help="Divided by: one number, or three with commas.")
+    ] = None,
+    colour: Annotated[str | None, typer.Option("--colour", help="RGB or BGR.")] = None,
+    size: Annotated[int | None, typer.Option("--size", min=16, help="Side of the crop.")] = None,
+    layout: Annotated[str, typer.Option("--layout", help="NCHW or NHWC.")] = "NCHW",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored face.")] = False,
+    licence: Annotated[str, typer.Option("--licence", help="Terms of the weights.")] = "",
+    description: Annotated[str, typer.Option("--description", help="A sentence to keep.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle so named.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a bundle of any ONNX recogniser, after running it."""
+    from arcid import paths
+    from arcid.models.importer import Request, import_model
+    from arcid.pipeline import load_embedder
+
+    request = Request(
+        name=name,
+        like=like,
+        dim=dim,
+        input_name=input_name,
+        output_name=output_name,
+        colour=colour,
+        mean=_three("--mean", mean),
+        std=_three("--std", std),
+        size=size,
+        layout=layout,
+        flip=flip,
+        licence=licence,
+        description=description,
+    )
+    bundle = import_model(file, request, paths.models_dir(), load_embedder, replace=replace)
+    row = _summary(bundle, _defaults())
+    if json:
+        print_json({**row, "path": str(bundle.path), "batch": bundle.manifest.input.batch})
+        return
+    batch = bundle.manifest.input.batch
+    say(f"{name}: {row['dim']}-d, batch {batch or 'of any size'}, contract {row['contract_id']}")
+    say(f"installed in {bundle.folder}")
+    say(f"its scores are not calibrated yet: arcid calibrate FOLDER --model {name}")
+
+
+# helpers
+
+
+def _summary(bundle: Bundle, defaults: dict[str, str]) -> dict[str, Any]:
+    manifest = bundle.manifest
+    recognises = manifest.output is not None
+    return {
+        "name": bundle.name,
+        "task": manifest.task,
+        "family": manifest.family,
+        "precision": manifest.precision,
+        "dim": manifest.output.dim if manifest.output else None,
+        "contract_id": manifest.contract_id if recognises else None,
+        "calibration": _calibrated(bundle) if recognises else None,
+        "origin": bundle.origin,
+        "default": bundle.name == defaults.get(manifest.task),
+        "licence": manifest.licence.name,
+        "commercial_use": manifest.licence.commercial_use,
+    }
+
+
+def _defaults() -> dict[str, str]:
+    from arcid.errors import ArcidError
+    from arcid.models import weights
+
+    found: dict[str, str] = {}
+    for task in DEFAULT_TASKS:
+        with suppress(ArcidError):
+            found[task] = weights.resolve_default(task).name
+    return found
+
+
+def _calibrated(bundle: Bundle) -> str:
+    from arcid.errors import ArcidError, CalibrationMissing
+    from arcid.models import weights
+
+    try:
+        return "provisional" if weights.find_calibration(bundle).provisional else "measured"
+    except CalibrationMissing:
+        return "no"
+    except ArcidError:
+        return "unusable"
+
+
+def _calibration(bundle: Bundle) -> dict[str, Any]:
+    from arcid.models import weights
+
+    found = weights.find_calibration(bundle)
+    keys = ("status", "detector", "people", "photos", "impostor_pairs", "date", "notes")
+    return {
+        "calibration_id": found.calibration_id,
+        "smallest_supported_fmr": found.smallest_supported_fmr,
+        **{key: found.data[key] for key in keys if key in found.data},
+        "dataset": found.data["dataset"]["name"],
+    }
+
+
+def _files(bundle: Bundle) -> list[dict[str, Any]]:
+    from arcid import detect
+    from arcid.models import weights
+
+    wanted = {bundle.path.name: bundle.manifest.sha256}
+    if bundle.manifest.task == "detection":
+        wanted |= dict(detect.model_files(bundle.manifest).values())
+    files = []
+    for filename, sha256 in wanted.items():
+        path = bundle.path.with_name(filename)
+        state = "missing"
+        if path.is_file():
+            state = "ok" if weights.sha256_file(path) == sha256 else "wrong sha256"
+        size = path.stat().st_size if path.is_file() else None
+        files.append({"file": filename, "sha256": sha256, "bytes": size, "state": state})
+    return files
+
+
+def _print_info(
+    bundle: Bundle,
+    files: list[dict[str, Any]],
+    calibration: dict[str, Any] | None,
+    problem: str | None,
+) -> None:
+    manifest = bundle.manifest
+    spec = manifest.input
+    size = "any size" if spec.size is None else f"{spec.size[1]}×{spec.size[0]}"
+    rows: list[tuple[str, Any]] = [
+        ("name", bundle.name),
+        ("what", f"{manifest.task}, {manifest.family}, {manifest.precision}"),
+        ("description", manifest.description),
+        ("from", f"{bundle.origin}: {bundle.path.parent}"),
+        *((f"file {f['file']}", f"{f['state']}, sha256 {f['sha256']}") for f in files),
+        ("input", f"{spec.name or 'the only one'}: {spec.layout} {spec.colour} {size}, batch "
+                  f"{spec.batch or 'any'}, (x - {_short(spec.mean)}) / {_short(spec.std)}"),
+    ]  # fmt: skip
+    if output := manifest.output:
+        flip = ", averaged with its mirror" if manifest.flip else ""
+        rows += [
+            ("output", f"{output.name or 'the only one'}: {output.dim}-d, unit norm"),
+            ("template", manifest.template + flip),
+            ("contract", manifest.contract_id),
+            ("calibration", problem or _plain(calibration or {})),
+        ]  # fmt: skip
+    rows += [
+        ("training data", manifest.training_data),
+        ("accuracy", _plain(dict(manifest.accuracy))),
+        ("source", manifest.source),
+        ("provenance", _plain(dict(manifest.provenance))),
+        ("options", _plain(dict(manifest.options))),
+        ("licence", _licence_words(bundle)),
+    ]
+    for key, value in rows:
+        if value:
+            say(f"{key + ':':15} {value}")
+
+
+def _licence_words(bundle: Bundle) -> str:
+    licence = bundle.manifest.licence
+    use = {
+        True: "commercial use is allowed under its terms",
+        False: "commercial use is NOT allowed",
+        None: "whether commercial use is allowed is not stated",
+    }[licence.commercial_use]
+    where = f"; text: {licence.url}" if licence.url else ""
+    return f"{licence.name}; {use}{where}"
+
+
+def verify_model(bundle: Bundle) -> str:
+    """Load and run one resolved model; what was checked, in words. Raises ``ModelError`` kinds."""
+    import numpy as np
+
+    from arcid import pipeline
+    from arcid.models import goldens
+    from arcid.runtime import open_session
+
+    manifest = bundle.manifest
+    if manifest.task == "detection":
+        detector = pipeline.load_detector(
+            str(bundle.path) if bundle.origin == "path" else bundle.name
+        )
+        detector.detect([np.full((320, 320, 3), 127, np.uint8)])
+        return "verified, loaded and run"
+    if manifest.task != "recognition":
+        open_session(bundle.path, input_name=manifest.input.name)
+        return "verified and loaded"
+    embedder = pipeline.load_embedder(bundle)
+    cosine = goldens.check(manifest, embedder.embed, bundle.folder)
+    stored = "no goldens" if cosine is None else f"goldens met, cosine {cosine:.5f}"
+    return f"verified, loaded and run on {embedder.session.runtime}: {embedder.dim}-d, {stored}"
+
+
+def _offer_row(offer: Offer) -> dict[str, Any]:
+    return {
+        "name": offer.name,
+        "models": [entry.name for entry in offer.models],
+        "size_bytes": offer.file.size_bytes,
+        "url": offer.url,
+        "sha256": offer.file.sha256,
+        "licence": offer.licence.name,
+        "commercial_use": offer.licence.commercial_use,
+    }
+
+
+def _ask(offer: Offer, url: str | None, json: bool) -> bool:
+    """Show what would be fetched under which terms; True when a person at the terminal agrees."""
+    if json or not sys.stdin.isatty():
+        return False
+    row = _offer_row(offer)
+    note(f"{row['name']}: {', '.join(row['models'])}, {_megabytes(row['size_bytes'])}")
+    note(f"from     {url or row['url']}")
+    note(f"sha256   {row['sha256']}")
+    note(f"licence  {row['licence']}" + (f" ({offer.licence.url})" if offer.licence.url else ""))
+    if offer.licence.commercial_use is False:
+        note("         commercial use is NOT allowed")
+    return typer.confirm("Do you accept this licence, and shall it be fetched?", err=True)
+
+
+def _pulled(name: str, folders: list[Path], *, fetched: bool, json: bool) -> None:
+    if json:
+        models = [{"name": folder.name, "path": str(folder)} for folder in folders]
+        print_json({"name": name, "fetched": fetched, "models": models})
+        return
+    for folder in folders:
+        say(f"{folder.name}: {'installed in' if fetched else 'is installed and sound in'} {folder}")
+
+
+def _three(option: str, text: str | None) -> tuple[float, float, float] | None:
+    from arcid.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3:
+        raise UsageError(f"{option} takes one number or three with commas, got {text!r}")
+    return values[0], values[1], values[2]
+
+
+def _short(values: tuple[float, ...]) -> str:
+    listed = [f"{value:g}" for value in values]
+    return listed[0] if len(set(listed)) == 1 else f"({', '.join(listed)})"
+
+
+def _plain(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items() if value)
+
+
+def _megabytes(size: int | None) -> str:
+    return "size not published" if size is None else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,385 @@
+"""Fetching known models, only ever because somebody asked: ``arcid models pull NAME``.
+
+https with a pinned sha256, the licence accepted first, a ``.part`` file that resumes, and nothing
+visible to ``weights`` before every byte was verified.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import hashlib
+import http.client
+import ipaddress
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from arcid.errors import (
+    DownloadFailed,
+    LicenceNotAccepted,
+    ModelHashMismatch,
+    ModelNotFound,
+    UsageError,
+)
+from arcid.models import catalogue, weights
+from arcid.models.catalogue import Entry, SourceFile
+from arcid.models.install import WORK, publish, staging
+from arcid.models.manifest import Licence, Manifest
+
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all
+CHUNK_BYTES = 1 << 18
+MAX_BYTES = 2 << 30  # no model or pack is larger
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What ``pull`` would fetch, to be shown before anything is asked of the network."""
+
+    name: str
+    file: SourceFile
+    licence: Licence
+    models: tuple[Entry, ...]
+    archive: bool
+    members: Mapping[str, str] = field(default_factory=dict)  # model: its file in the archive
+
+    @property
+    def url(self) -> str:
+        return self.file.url or ""
+
+
+def offer(name: str) -> Offer:
+    """The pack or model of that name; raises ``ModelNotFound`` and lists what can be pulled."""
+    if pack := catalogue.PACKS.get(name):
+        models = tuple(catalogue.entry(model) for model in pack.models)
+        return Offer(name, pack.archive, pack.licence, models, True, pack.members)
+    if name in weights.pullable():
+        entry = catalogue.entry(name)
+        return Offer(name, entry.files[0], entry.manifest.licence, (entry,), archive=False)
+    raise ModelNotFound(
+        f"{name!r} cannot be pulled; to pull: {', '.join(sorted(weights.pullable()))}"
+    )
+
+
+def installed(wanted: Offer, root: Path) -> bool:
+    """Whether every model of the offer lies verified in ``root``."""
+    return all(_is_installed(entry, root) for entry in wanted.models)
+
+
+def pull(
+    wanted: Offer,
+    root: Path,
+    *,
+    accept_licence: bool,
+    url: str | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Fetch, verify and install; the bundle folders of the offer, new or there already.
+
+    ``url``: a mirror to fetch the same bytes from; the sha256 stays the catalogue's.
+    Raises ``LicenceNotAccepted``, ``DownloadFailed`` (what arrived is kept and resumed next time),
+    ``ModelHashMismatch`` (nothing is kept), ``UsageError`` for an address that is not https.
+    """
+    if not accept_licence:
+        raise LicenceNotAccepted(
+            f"{wanted.name} is under: {wanted.licence.name}"
+            + (f" ({wanted.licence.url})" if wanted.licence.url else "")
+            + "; read it and say --accept-licence. Nothing was downloaded",
+            licence=wanted.licence.name,
+            url=wanted.licence.url,
+        )
+    if not installed(wanted, root):
+        source = url or wanted.url
+        check_url(source)
+        path = _download(wanted.file, source, root, progress or (lambda done, total: None))
+        with _disk_errors(path):
+            _install(wanted, path, source, root)
+        path.unlink(missing_ok=True)
+    return [root / entry.name for entry in wanted.models]
+
+
+def check_url(url: str) -> None:
+    """Allow https, and http to this machine only; raises ``UsageError``."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and _is_loopback(parts.hostname):
+        return
+    raise UsageError(
+        f"models are fetched over https only (http from this machine itself), not from {_bare(url)}"
+    )
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects only to where ``check_url`` allows, and never from https to http."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        check_url(newurl)
+        if req.type == "https" and not newurl.startswith("https:"):
+            raise UsageError(f"{_bare(req.full_url)} redirects from https to http; not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_url(url: str, start: int) -> http.client.HTTPResponse:
+    """GET from byte ``start`` on; the whole file where the server knows no ranges."""
+    headers = {"User-Agent": "arcid", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    handlers: list[urllib.request.BaseHandler] = [_SafeRedirects()]
+    if _is_loopback(urllib.parse.urlsplit(url).hostname):
+        handlers.append(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - check_url saw it
+    response: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(
+        request, timeout=TIMEOUT_S
+    )
+    return response
+
+
+def _download(file: SourceFile, url: str, root: Path, progress: Progress) -> Path:
+    """The verified file, whole, in the work folder."""
+    folder = root / WORK
+    part = folder / f"{file.sha256}.part"  # by content: a mirror resumes what another began
+    with _disk_errors(part):
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as stream, _alone(stream, part):
+            _check_space(file, part)
+            if not _is_whole(file, stream.tell()):
+                _fetch(file, url, stream, progress)
+    actual = weights.sha256_file(part)
+    if actual != file.sha256:
+        part.unlink()
+        raise ModelHashMismatch(
+            f"{_bare(url)} delivered sha256 {actual[:12]}…, expected {file.sha256[:12]}…: it is "
+            "another version, or damaged. Nothing was installed and the download was thrown away; "
+            "try again, or another mirror with --url",
+            expected=file.sha256,
+            actual=actual,
+        )
+    return part
+
+
+def _is_whole(file: SourceFile, size: int) -> bool:
+    return file.size_bytes is not None and size == file.size_bytes
+
+
+def _fetch(file: SourceFile, url: str, stream: IO[bytes], progress: Progress) -> None:
+    start = stream.tell()
+    if file.size_bytes is not None and start > file.size_bytes:
+        start = _restart(stream)
+    try:
+        response = open_url(url, start)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != 416 or not start:
+            raise _failed(url, f"the server answered {error.code} {error.reason}", start) from None
+        start = _restart(stream)  # the kept part is longer than the file the server has
+        with _as_failure(url, stream):
+            response = open_url(url, 0)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, _reason(error), start) from None
+    with response, _as_failure(url, stream):
+        if start and not _continues(response, start):
+            start = _restart(stream)
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdigit() else file.size_bytes
+        limit = file.size_bytes or MAX_BYTES
+        if total is not None and (total > limit or file.size_bytes not in (None, total)):
+            reason = f"it has {total} bytes where {limit} are expected: another version"
+            raise _failed(url, reason, start)
+        progress(start, total)
+        while block := response.read(CHUNK_BYTES):
+            stream.write(block)
+            if stream.tell() > limit:
+                _restart(stream)
+                raise _failed(url, f"it is larger than the {_mib(limit)} expected", 0)
+            progress(stream.tell(), total)
+        stream.flush()
+        if total is not None and stream.tell() < total:
+            reason = f"it broke off at {_mib(stream.tell())} of {_mib(total)}"
+            raise _failed(url, reason, stream.tell())
+
+
+def _continues(response: http.client.HTTPResponse, start: int) -> bool:
+    range_ = response.headers.get("Content-Range", "")
+    return response.status == 206 and range_.startswith(f"bytes {start}-")
+
+
+def _restart(stream: IO[bytes]) -> int:
+    stream.seek(0)
+    stream.truncate()
+    return 0
+
+
+@contextmanager
+def _as_failure(url: str, stream: IO[bytes]) -> Iterator[None]:
+    """Network trouble becomes ``DownloadFailed``; trouble with the disk stays what it is."""
+    try:
+        yield
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as e:
+        stream.flush()
+        raise _failed(url, _reason(e), stream.tell()) from None
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kept = path.stat().st_size if path.exists() else 0
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else f"it cannot be written ({error.strerror})"
+        raise DownloadFailed(
+            f"{what}: {path.parent}; {_mib(kept)} are kept and nothing was installed. Make room, "
+            "or set ARCID_MODELS to a folder elsewhere, and run the command again",
+            kept_bytes=kept,
+        ) from None
+
+
+@contextmanager
+def _alone(stream: IO[bytes], part: Path) -> Iterator[None]:
+    """One process per partial file, where the system has locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise DownloadFailed(
+            f"another process is fetching the same file into {part.parent}; wait for it"
+        ) from None
+    yield  # closing the file gives the lock back
+
+
+def _check_space(file: SourceFile, part: Path) -> None:
+    if file.size_bytes is None:
+        return
+    needed = 2 * file.size_bytes - part.stat().st_size  # the file, and the bundle made of it
+    free = shutil.disk_usage(part.parent).free
+    if free < needed:
+        raise DownloadFailed(
+            f"{_mib(needed)} are needed in {part.parent} but {_mib(free)} are free; make room, or "
+            "set ARCID_MODELS to a folder elsewhere. Nothing was downloaded",
+            needed_bytes=needed,
+            free_bytes=free,
+        )
+
+
+def _install(wanted: Offer, path: Path, url: str, root: Path) -> None:
+    for entry in wanted.models:
+        if _is_installed(entry, root):
+            continue
+        with staging(root) as work:
+            bundle = work / entry.name
+            bundle.mkdir()
+            file = entry.files[0]
+            with (bundle / file.filename).open("xb") as target:
+                if wanted.archive:
+                    _extract(wanted, path, entry, target)
+                else:
+                    with path.open("rb") as source:
+                        shutil.copyfileobj(source, target, CHUNK_BYTES)
+            publish(bundle, _with_provenance(entry.manifest, wanted, url), root)
+
+
+def _extract(wanted: Offer, archive: Path, entry: Entry, target: IO[bytes]) -> None:
+    """Copy one member, found by its plain name in any folder of the archive, and verify it."""
+    file = entry.files[0]
+    name = wanted.members.get(entry.name, file.filename)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            found = [
+                info
+                for info in opened.infolist()
+                if not info.is_dir() and PurePosixPath(info.filename).name == name
+            ]
+            if len(found) != 1:
+                inside = ", ".join(PurePosixPath(i.filename).name for i in opened.infolist()[:12])
+                raise DownloadFailed(
+                    f"{wanted.name} should hold one {name}, it has {len(found)}; "
+                    f"inside are: {inside}. Nothing was installed"
+                )
+            with opened.open(found[0]) as source:
+                _copy_verified(source, target, file, wanted.name)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DownloadFailed(f"{wanted.name} cannot be unpacked: {error}") from None
+
+
+def _copy_verified(source: IO[bytes], target: IO[bytes], file: SourceFile, pack: str) -> None:
+    limit, copied, digest = file.size_bytes or MAX_BYTES, 0, hashlib.sha256()
+    while block := source.read(CHUNK_BYTES):
+        copied += len(block)
+        if copied > limit:
+            raise DownloadFailed(
+                f"{file.filename} in {pack} unpacks to more than {_mib(limit)}; refused"
+            )
+        digest.update(block)
+        target.write(block)
+    if digest.hexdigest() != file.sha256:
+        raise ModelHashMismatch(
+            f"{file.filename} in {pack} has sha256 {digest.hexdigest()[:12]}…, expected "
+            f"{file.sha256[:12]}…; nothing was installed",
+            expected=file.sha256,
+            actual=digest.hexdigest(),
+        )
+
+
+def _with_provenance(manifest: Manifest, wanted: Offer, url: str) -> Manifest:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    origin = {"pulled": wanted.name, "url": _bare(url), "licence_accepted": today}
+    return replace(manifest, provenance={**manifest.provenance, **origin})
+
+
+def _is_installed(entry: Entry, root: Path) -> bool:
+    folder, file = root / entry.name, entry.files[0]
+    path = folder / file.filename
+    if not (folder / "manifest.json").is_file() or not path.is_file():
+        return False
+    return weights.sha256_file(path) == file.sha256
+
+
+def _failed(url: str, reason: str, kept: int) -> DownloadFailed:
+    what = f"{_mib(kept)} are kept and resume when the command is run again" if kept else (
+        "nothing was kept; try again, or another mirror with --url"
+    )  # fmt: skip
+    return DownloadFailed(f"{_bare(url)}: {reason}; {what}", kept_bytes=kept)
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "reason", error)
+    if isinstance(inner, TimeoutError):
+        return f"the server was silent for {TIMEOUT_S:.0f} seconds"
+    if isinstance(inner, http.client.IncompleteRead):
+        return "the connection broke off"
+    return str(inner) or type(inner).__name__
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _bare(url: str) -> str:
+    """The address without user, password, query and fragment."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rsplit("@", 1)[-1]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB"
