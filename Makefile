@@ -48,7 +48,7 @@ bench: $(VENV)/.tested ## measure speed and size as ratios in one run
 	$(BIN)/arcid bench
 
 openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
-	$(BIN)/python scripts/write_openapi.py
+	$(BIN)/python -m tests.api.update_openapi
 
 clean: ## remove the environment and build products
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

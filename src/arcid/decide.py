@@ -64,7 +64,7 @@ def identify(
     if cosine is None or gallery_size == 0:
         last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
         reason = (
-            "every candidate is nearer to another face of this photo"
+            "nobody is left to decide on"
             if gallery_size
             else "the gallery holds no faces of this model"
         )

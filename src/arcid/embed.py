@@ -11,7 +11,7 @@ from arcid.models.manifest import Manifest
 from arcid.runtime import Session
 from arcid.types import Crops, Embeddings, FloatArray, Image
 
-CHUNK = 16  # crops a call; larger batches fall out of cache and get slower per face
+CHUNK = 8  # crops a call; larger batches fall out of cache and get slower per face
 
 
 class Embedder(Protocol):

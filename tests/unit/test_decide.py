@@ -91,10 +91,10 @@ def test_empty_gallery_matches_nobody(calibration: Calibration) -> None:
     assert "no faces" in decision.reason
 
 
-def test_every_candidate_given_away(calibration: Calibration) -> None:
+def test_no_candidate_left(calibration: Calibration) -> None:
     decision = decide.identify(None, calibration, 5)
     assert decision.outcome == "no_match"
-    assert "nearer to another face" in decision.reason
+    assert "nobody is left" in decision.reason
 
 
 def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:

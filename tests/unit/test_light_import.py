@@ -33,6 +33,6 @@ def test_the_product_needs_no_torch() -> None:
 
 def test_every_public_name_resolves() -> None:
     code = "import arcid\nfor name in arcid.__all__: getattr(arcid, name)\narcid.Pipelin"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "has no attribute 'Pipelin'" in done.stderr

@@ -47,7 +47,7 @@ class Dlib:
         self.name = name
         self.threshold = check_share("threshold", threshold)
         self.nms_iou = check_share("nms_iou", nms_iou)
-        self.size = check_side("size", size or 1024)
+        self.size = check_side("size", size or 640)
         self.upsample = max(0, int(upsample))
         self.has_points = landmarks is not None
         self._landmarks = landmarks

@@ -10,10 +10,8 @@ The package has shipped no model files since 0.10.30, so the file is handed in (
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import threading
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,6 +65,10 @@ class MediaPipe:
         Raises ``InvalidArray``.
         """
         return [self._detect_one(image) for image in check_images(images)]
+
+    def close(self) -> None:
+        """Free the engine; one still open when the interpreter ends fails in its destructor."""
+        self._engine.close()
 
     def _detect_one(self, image: Image) -> Detections:
         height, width = image.shape[:2]
@@ -144,9 +146,6 @@ def open_engine(path: Path, *, threshold: float = 0.5) -> Any:
     except (RuntimeError, ValueError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnsupported(f"MediaPipe cannot read {path.name}: {reason}") from None
-    # Left open until the interpreter ends, an engine fails in its destructor.
-    alive = weakref.ref(engine)
-    atexit.register(lambda: (still := alive()) is not None and still.close())
     return engine
 
 

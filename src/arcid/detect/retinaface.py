@@ -36,7 +36,7 @@ class RetinaFace(SingleShot):
         threshold: float = 0.6,
         nms_iou: float = 0.4,
         size: int | None = None,
-        max_upscale: float = 2.0,
+        max_upscale: float = 1.0,
         anchors_px: Sequence[Sequence[float]] = ((16, 32), (64, 128), (256, 512)),
         strides: Sequence[int] = (8, 16, 32),
         variances: Sequence[float] = (0.1, 0.2),

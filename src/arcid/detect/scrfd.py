@@ -37,7 +37,7 @@ class SCRFD(SingleShot):
         threshold: float = 0.5,
         nms_iou: float = 0.4,
         size: int | None = None,
-        max_upscale: float = 2.0,
+        max_upscale: float = 1.0,
         strides: Sequence[int] = (8, 16, 32),
     ) -> None:
         super().__init__(

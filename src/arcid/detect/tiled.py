@@ -11,6 +11,7 @@ from arcid.detect._common import Detector, check_images, check_share, check_side
 from arcid.errors import UsageError
 from arcid.types import Detections, FloatArray, Image
 
+_SCALES = (2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
 _EDGE_SHARE = 0.02  # of the tile: a box this near to an inner edge is taken as cut
 
 
@@ -20,7 +21,8 @@ class TiledDetector:
     ``tile``: side of a tile in pixels, best the wrapped detector's own ``size``. ``overlap``: share
     of a tile that its neighbour sees too; a face smaller than that is whole in one of them, and a
     larger one is left to the pass over the whole picture. ``scales``: sizes at which the picture is
-    cut up, 1.0 its own; a scale at which it fits into one tile adds nothing and is skipped.
+    cut up, 1.0 its own; a scale at which it fits into one tile adds nothing and is skipped. None
+    takes the largest of 2, 1.5, 1, 0.75, 0.5 and 0.25 that needs at most ``max_tiles`` tiles.
     """
 
     def __init__(
@@ -29,16 +31,19 @@ class TiledDetector:
         *,
         tile: int = 640,
         overlap: float = 0.25,
-        scales: Sequence[float] = (1.0, 2.0),
+        scales: Sequence[float] | None = None,
         nms_iou: float = 0.4,
-        max_tiles: int = 256,
+        max_tiles: int = 128,
     ) -> None:
         if not 0 <= overlap <= 0.75:
             raise UsageError(f"overlap must lie between 0 and 0.75, got {overlap}")
-        if not scales or min(scales) <= 0 or max(scales) > 8:
+        if scales is not None and (not scales or min(scales) <= 0 or max(scales) > 8):
             raise UsageError(f"scales must lie above 0 and at most at 8, got {tuple(scales)}")
+        if max_tiles < 1:
+            raise UsageError(f"max_tiles must be at least 1, got {max_tiles}")
         self.tile, self.overlap = check_side("tile", tile), overlap
-        self.scales, self.max_tiles = tuple(scales), max_tiles
+        self.scales = None if scales is None else tuple(scales)
+        self.max_tiles = max_tiles
         self.nms_iou = check_share("nms_iou", nms_iou)
         self._detector = detector
 
@@ -66,15 +71,16 @@ class TiledDetector:
         import cv2
 
         height, width = image.shape[:2]
-        for scale in self.scales:
+        for scale in self.scales or self._finest(height, width):
             size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            rows, columns = (starts(side, self.tile, self.overlap) for side in size)
-            if len(rows) * len(columns) == 1:
+            rows, columns = self._starts(height, width, scale)
+            count = len(rows) * len(columns)
+            if count == 1:
                 continue
-            if len(rows) * len(columns) > self.max_tiles:
+            if count > self.max_tiles:
                 raise UsageError(
-                    f"{width}×{height} pixels at scale {scale:g} make {len(rows) * len(columns)} "
-                    f"tiles of {self.tile}; raise tile or max_tiles, or lower scales"
+                    f"{width}×{height} pixels at scale {scale:g} make {count} tiles of "
+                    f"{self.tile}; raise tile or max_tiles, lower scales or leave them out"
                 )
             method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             level = image
@@ -90,6 +96,17 @@ class TiledDetector:
                 points = None if faces.points is None else (faces.points + offset) * factor
                 boxes = (faces.boxes + np.tile(offset, 2)) * np.tile(factor, 2)
                 yield Detections(boxes, faces.scores, points, (height, width))
+
+    def _starts(self, height: int, width: int, scale: float) -> tuple[list[int], list[int]]:
+        sides = (round(height * scale), round(width * scale))
+        return starts(sides[0], self.tile, self.overlap), starts(sides[1], self.tile, self.overlap)
+
+    def _finest(self, height: int, width: int) -> tuple[float, ...]:
+        for scale in _SCALES:
+            rows, columns = self._starts(height, width, scale)
+            if len(rows) * len(columns) <= self.max_tiles:
+                return (scale,)
+        return ()
 
 
 def starts(side: int, tile: int, overlap: float) -> list[int]:

@@ -31,7 +31,7 @@ class UltraLight(SingleShot):
         threshold: float = 0.7,
         nms_iou: float = 0.4,
         size: int | None = None,
-        max_upscale: float = 2.0,
+        max_upscale: float = 1.0,
     ) -> None:
         super().__init__(
             session,

@@ -34,7 +34,7 @@ class YuNet(SingleShot):
         threshold: float = 0.6,
         nms_iou: float = 0.4,
         size: int | None = None,
-        max_upscale: float = 2.0,
+        max_upscale: float = 1.5,
         strides: Sequence[int] = (8, 16, 32),
     ) -> None:
         super().__init__(
@@ -63,6 +63,11 @@ class YuNet(SingleShot):
                 return np.asarray(outputs[f"{kind}_{s}"], np.float32).reshape(batch, -1, *shape)
 
             box, certain = level("bbox", (4,)), level("cls", ()) * level("obj", ())
+            if box.shape[1] != len(cells):
+                raise ManifestInvalid(
+                    f"{self.name}: {box.shape[1]} boxes at stride {stride}, but a canvas of "
+                    f"{canvas[1]}×{canvas[0]} pixels has {len(cells)} cells"
+                )
             centre, half = cells + box[..., :2], np.exp(box[..., 2:]) / 2
             boxes.append(np.concatenate([centre - half, centre + half], axis=-1) * stride)
             scores.append(np.sqrt(np.clip(certain, 0, 1)))

@@ -1,0 +1,432 @@
+"""Turns published PyTorch state dicts into arcid bundles (``manifest.json`` + ONNX).
+
+    pip install torch onnx
+    python scripts/convert_weights.py --from MODELS --to BUNDLES [--only NAME ...]
+
+Reads from ``--from`` and writes ``BUNDLES/NAME/`` for every source whose files are there:
+
+    retinaface_mnet025   retinaface_mobilenet0.25.pth                   MIT
+    mtcnn                mtcnn_pnet.pt, mtcnn_rnet.pt, mtcnn_onet.pt    MIT
+
+Each source must have the sha256 written below and is loaded with ``weights_only=True``. A bundle is
+written only after ONNX Runtime has agreed with PyTorch on pictures of two shapes (``--check PHOTO``
+takes a photograph of yours; without it a drawn gradient is used). H and W stay dynamic; so does the
+batch of the two MTCNN nets that look at crops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arcid.errors import ArcidError, ModelHashMismatch, ModelNotFound, ModelUnsupported, UsageError
+from arcid.image import load_image
+from arcid.models.manifest import InputSpec, Licence, Manifest
+
+log = logging.getLogger("convert_weights")
+OPSET = 17
+TOLERANCE = 1e-4  # largest difference between PyTorch and ONNX Runtime, outputs of order 1
+
+
+# --- RetinaFace, MobileNet-0.25, ReLU throughout (Deng et al., CVPR 2020) -------------------------
+
+
+def _conv(cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(cout)]
+
+
+def _conv_act(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(*_conv(cin, cout, kernel, stride), nn.ReLU())
+
+
+def _separable(cin: int, cout: int, stride: int) -> nn.Sequential:
+    depthwise = [*_conv(cin, cin, 3, stride, groups=cin), nn.ReLU()]
+    return nn.Sequential(*depthwise, *_conv(cin, cout, 1), nn.ReLU())
+
+
+class _Body(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        plan = [(8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1)]
+        self.stage1 = nn.Sequential(_conv_act(3, 8, 3, 2), *(_separable(*p) for p in plan))
+        self.stage2 = nn.Sequential(
+            _separable(64, 128, 2), *(_separable(128, 128, 1) for _ in range(5))
+        )
+        self.stage3 = nn.Sequential(_separable(128, 256, 2), _separable(256, 256, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        one = self.stage1(x)
+        two = self.stage2(one)
+        return one, two, self.stage3(two)
+
+
+class _Pyramid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.output1, self.output2, self.output3 = (_conv_act(c, 64, 1) for c in (64, 128, 256))
+        self.merge1, self.merge2 = _conv_act(64, 64, 3), _conv_act(64, 64, 3)
+
+    def forward(self, one: Tensor, two: Tensor, three: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        three = self.output3(three)
+        two = self.merge2(self.output2(two) + F.interpolate(three, scale_factor=2.0))
+        one = self.merge1(self.output1(one) + F.interpolate(two, scale_factor=2.0))
+        return one, two, three
+
+
+class _Context(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv3X3 = nn.Sequential(*_conv(64, 32, 3))
+        self.conv5X5_1 = _conv_act(64, 16, 3)
+        self.conv5X5_2 = nn.Sequential(*_conv(16, 16, 3))
+        self.conv7X7_2 = _conv_act(16, 16, 3)
+        self.conv7x7_3 = nn.Sequential(*_conv(16, 16, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = self.conv5X5_1(x)
+        wide = self.conv7x7_3(self.conv7X7_2(shared))
+        return F.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(shared), wide], dim=1))
+
+
+class _Head(nn.Module):
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.values = values
+        self.conv1x1 = nn.Conv2d(64, 2 * values, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells: Tensor = self.conv1x1(x).permute(0, 2, 3, 1)
+        return cells.reshape(x.shape[0], -1, self.values)
+
+
+class RetinaFace(nn.Module):
+    """(N,3,H,W) BGR minus mean in, H and W multiples of 32; boxes (N,A,4), scores (N,A,2) and
+    points (N,A,10) out, still relative to the anchors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _Body()
+        self.fpn = _Pyramid()
+        self.ssh1, self.ssh2, self.ssh3 = _Context(), _Context(), _Context()
+        self.ClassHead = nn.ModuleList(_Head(2) for _ in range(3))
+        self.BboxHead = nn.ModuleList(_Head(4) for _ in range(3))
+        self.LandmarkHead = nn.ModuleList(_Head(10) for _ in range(3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        one, two, three = self.fpn(*self.body(x))
+        levels = [self.ssh1(one), self.ssh2(two), self.ssh3(three)]
+
+        def joined(heads: nn.ModuleList) -> Tensor:
+            return torch.cat([head(x) for head, x in zip(heads, levels, strict=True)], dim=1)
+
+        scores = F.softmax(joined(self.ClassHead), dim=-1)
+        return joined(self.BboxHead), scores, joined(self.LandmarkHead)
+
+
+# --- MTCNN (Zhang et al., SPL 2016; the facenet-pytorch weights) ----------------------------------
+
+
+def _pool(kernel: int, stride: int) -> nn.MaxPool2d:
+    return nn.MaxPool2d(kernel, stride, ceil_mode=True)
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 2, 1).flatten(1)  # the dense weights count W, H, C
+
+
+class PNet(nn.Module):
+    """(N,3,H,W) in; box offsets (N,4,h,w) and scores (N,2,h,w) out, one cell per 2 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 10, 3), nn.PReLU(10)
+        self.conv2, self.prelu2 = nn.Conv2d(10, 16, 3), nn.PReLU(16)
+        self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
+        self.conv4_1, self.conv4_2 = nn.Conv2d(32, 2, 1), nn.Conv2d(32, 4, 1)
+        self.pool1 = _pool(2, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.pool1(self.prelu1(self.conv1(x)))
+        x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
+        return self.conv4_2(x), F.softmax(self.conv4_1(x), dim=1)
+
+
+class RNet(nn.Module):
+    """(N,3,24,24) in; box offsets (N,4) and scores (N,2) out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 28, 3), nn.PReLU(28)
+        self.conv2, self.prelu2 = nn.Conv2d(28, 48, 3), nn.PReLU(48)
+        self.conv3, self.prelu3 = nn.Conv2d(48, 64, 2), nn.PReLU(64)
+        self.dense4, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
+        self.dense5_1, self.dense5_2 = nn.Linear(128, 2), nn.Linear(128, 4)
+        self.pool1, self.pool2 = _pool(3, 2), _pool(3, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.pool1(self.prelu1(self.conv1(x)))
+        x = self.prelu3(self.conv3(self.pool2(self.prelu2(self.conv2(x)))))
+        x = self.prelu4(self.dense4(_flat(x)))
+        return self.dense5_2(x), F.softmax(self.dense5_1(x), dim=1)
+
+
+class ONet(nn.Module):
+    """(N,3,48,48) in; box offsets (N,4), scores (N,2) and points (N,10: five x, five y) out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 32, 3), nn.PReLU(32)
+        self.conv2, self.prelu2 = nn.Conv2d(32, 64, 3), nn.PReLU(64)
+        self.conv3, self.prelu3 = nn.Conv2d(64, 64, 3), nn.PReLU(64)
+        self.conv4, self.prelu4 = nn.Conv2d(64, 128, 2), nn.PReLU(128)
+        self.dense5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
+        self.dense6_1, self.dense6_2 = nn.Linear(256, 2), nn.Linear(256, 4)
+        self.dense6_3 = nn.Linear(256, 10)
+        self.pool1, self.pool2, self.pool3 = _pool(3, 2), _pool(3, 2), _pool(2, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.pool1(self.prelu1(self.conv1(x)))
+        x = self.pool2(self.prelu2(self.conv2(x)))
+        x = self.prelu4(self.conv4(self.pool3(self.prelu3(self.conv3(x)))))
+        x = self.prelu5(self.dense5(_flat(x)))
+        return self.dense6_2(x), F.softmax(self.dense6_1(x), dim=1), self.dense6_3(x)
+
+
+# --- what is converted ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One state dict and the ONNX file it becomes."""
+
+    source: str
+    sha256: str
+    file: str
+    net: Callable[[], nn.Module]
+    outputs: tuple[str, ...]
+    sizes: tuple[tuple[int, int], tuple[int, int]]  # (height, width) the check runs at
+    dynamic: tuple[int, ...]  # axes of the input left open
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One bundle."""
+
+    family: str
+    parts: Mapping[str, Part]  # the first is ``Manifest.file``, the others go to ``options``
+    input: InputSpec
+    licence: Licence
+    options: Mapping[str, Any]
+    description: str
+    training_data: str
+    origin: str
+
+
+INPUT_NAME = "input"
+RECIPES: dict[str, Recipe] = {
+    "retinaface_mnet025": Recipe(
+        family="retinaface",
+        parts={
+            "model": Part(
+                "retinaface_mobilenet0.25.pth",
+                "ed6fa7d45a5179f03cb5ce82c73b0c6711372968e53782e88395acee88d319e1",
+                "model.onnx",
+                RetinaFace,
+                ("boxes", "scores", "points"),
+                ((320, 416), (160, 96)),
+                (0, 2, 3),
+            )
+        },
+        input=InputSpec(INPUT_NAME, "BGR", (104.0, 117.0, 123.0), (1.0,) * 3, None),
+        licence=Licence("MIT", "https://github.com/biubug6/Face-Detector-1MB-with-landmark", True),
+        options={
+            "anchors_px": [[10, 20], [32, 64], [128, 256]],
+            "strides": [8, 16, 32],
+            "variances": [0.1, 0.2],
+        },
+        description="RetinaFace with a MobileNet-0.25 body: boxes and five points.",
+        training_data="WIDER FACE",
+        origin="https://github.com/biubug6/Face-Detector-1MB-with-landmark",
+    ),
+    "mtcnn": Recipe(
+        family="mtcnn",
+        parts={
+            "pnet": Part(
+                "mtcnn_pnet.pt",
+                "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+                "pnet.onnx",
+                PNet,
+                ("boxes", "scores"),
+                ((237, 320), (48, 31)),
+                (0, 2, 3),
+            ),
+            "rnet": Part(
+                "mtcnn_rnet.pt",
+                "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+                "rnet.onnx",
+                RNet,
+                ("boxes", "scores"),
+                ((24, 24), (24, 24)),
+                (0,),
+            ),
+            "onet": Part(
+                "mtcnn_onet.pt",
+                "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+                "onet.onnx",
+                ONet,
+                ("boxes", "scores", "points"),
+                ((48, 48), (48, 48)),
+                (0,),
+            ),
+        },
+        input=InputSpec(INPUT_NAME, "RGB", (127.5,) * 3, (128.0,) * 3, None),
+        licence=Licence("MIT", "https://github.com/timesler/facenet-pytorch", True),
+        options={},
+        description="MTCNN: three small networks in cascade, boxes and five points.",
+        training_data="WIDER FACE and CelebA, as published",
+        origin="https://github.com/timesler/facenet-pytorch",
+    ),
+}
+
+
+def convert(name: str, source: Path, target: Path, photo: Path | None = None) -> Path:
+    """Write the bundle ``target/name`` and return its folder; an older one is replaced whole.
+
+    Raises ``UsageError`` (unknown name), ``ModelNotFound``, ``ModelHashMismatch``,
+    ``ModelUnsupported`` (ONNX and PyTorch disagree).
+    """
+    if name not in RECIPES:
+        raise UsageError(f"{name!r} cannot be converted; known: {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        files: dict[str, dict[str, str]] = {}
+        difference: dict[str, float] = {}
+        for part_name, part in recipe.parts.items():
+            net = _load(source / part.source, part)
+            path = folder / part.file
+            _export(net, part, path)
+            difference[part_name] = _compare(net, part, recipe.input, path, photo)
+            files[part_name] = {"file": part.file, "sha256": _sha256(path)}
+        main, *others = files
+        Manifest(
+            name=name,
+            task="detection",
+            family=recipe.family,
+            sha256=files[main]["sha256"],
+            file=files[main]["file"],
+            input=recipe.input,
+            licence=recipe.licence,
+            description=recipe.description,
+            training_data=recipe.training_data,
+            source=recipe.origin,
+            options={**recipe.options, **{other: files[other] for other in others}},
+            provenance={
+                "converted_by": "scripts/convert_weights.py",
+                "torch": torch.__version__.split("+")[0],
+                "sources": {p.source: p.sha256 for p in recipe.parts.values()},
+                "max_abs_difference_to_torch": difference,
+            },
+        ).save(folder / "manifest.json")
+        final = target / name
+        if final.exists():
+            shutil.rmtree(final)
+        folder.rename(final)
+    log.info("bundle written", extra={"bundle": name, "difference": max(difference.values())})
+    return final
+
+
+def _load(path: Path, part: Part) -> nn.Module:
+    if not path.is_file():
+        raise ModelNotFound(f"{path.name} is not in {path.parent}; fetch it from its repository")
+    found = _sha256(path)
+    if found != part.sha256:
+        raise ModelHashMismatch(f"{path.name} has sha256 {found}, expected {part.sha256}")
+    net = part.net()
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net.eval()
+
+
+def _export(net: nn.Module, part: Part, path: Path) -> None:
+    labels = {axis: ("batch", "", "height", "width")[axis] for axis in part.dynamic}
+    height, width = part.sizes[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that needs no further package is deprecated
+        torch.onnx.export(
+            net,
+            (torch.zeros(1, 3, height, width),),
+            str(path),
+            input_names=[INPUT_NAME],
+            output_names=list(part.outputs),
+            dynamic_axes={INPUT_NAME: labels, **{o: {0: "batch"} for o in part.outputs}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def _compare(net: nn.Module, part: Part, spec: InputSpec, path: Path, photo: Path | None) -> float:
+    """Largest absolute difference over all outputs, at two sizes and a batch of two."""
+    import cv2
+    import onnxruntime as ort
+
+    image = _gradient() if photo is None else load_image(photo)
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for height, width in part.sizes:
+        small = np.asarray(cv2.resize(image, (width, height)), np.uint8)
+        tensor = spec.prepare(np.stack([small, small[:, ::-1]]))
+        with torch.inference_mode():
+            expected = net(torch.from_numpy(tensor))
+        for want, have in zip(expected, session.run(None, {INPUT_NAME: tensor}), strict=True):
+            if want.shape != have.shape:
+                raise ModelUnsupported(f"{path.name} answers {have.shape}, PyTorch {want.shape}")
+            worst = max(worst, float(np.abs(want.numpy() - have).max()))
+    if worst > TOLERANCE:
+        raise ModelUnsupported(f"{path.name} differs from PyTorch by {worst:.2g} (> {TOLERANCE})")
+    return worst
+
+
+def _gradient() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    y, x = np.mgrid[0:480, 0:640]
+    return np.stack([x * 255 // 639, y * 255 // 479, (x + y) % 256], axis=-1).astype(np.uint8)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="PyTorch state dicts to arcid bundles")
+    parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--to", dest="target", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--only", nargs="+", choices=sorted(RECIPES), metavar="NAME")
+    parser.add_argument("--check", type=Path, metavar="PHOTO", help="compare on this photograph")
+    args = parser.parse_args(argv)
+    try:
+        for name in args.only or RECIPES:
+            print(convert(name, args.source, args.target, args.check))
+    except ArcidError as error:
+        print(f"error: {error.message}")
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
