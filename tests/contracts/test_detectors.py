@@ -7,7 +7,6 @@ MediaPipe need their packages, MediaPipe a model file in ``models/`` besides. Wh
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +38,6 @@ NETWORKS = (REFERENCE, "yunet", "yunet_320", "yunet_640", *CONVERTED, "ultraligh
 WITH_POINTS = tuple(n for n in NETWORKS if n != "ultralight_rfb")
 OPTIONAL = ("dlib", "mediapipe")
 ALL = (*NETWORKS, *OPTIONAL)
-SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 
 GROUPS = ("2.jpg", "3.jpg", "8.jpg", "10.jpg", "20.jpg", "24.jpg", "friends.jpg", "couple.jpg")
 #: Least share of the faces (score ≥ 0.7, ≥ 24 px) of the reference that each finds in GROUPS.
@@ -94,32 +92,6 @@ GOLDEN: dict[str, list[tuple[float, ...]]] = {
 GOLDEN_TOLERANCE = 0.003  # mean of |score difference| + largest |corner difference| / face size
 
 Make = Callable[..., Detector]
-
-
-@pytest.fixture(scope="session")
-def script() -> ModuleType:
-    pytest.importorskip("torch", reason="converting the state dicts needs torch")
-    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
-    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["convert_weights"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def bundles(request: pytest.FixtureRequest, data_dir: Path, tmp_path_factory: Any) -> Any:
-    """The folder of a converted bundle by name, made on first use."""
-    target = tmp_path_factory.mktemp("bundles")
-    photo = data_dir / "data/photos/group/friends.jpg"
-
-    @cache
-    def bundle(name: str) -> Path:
-        module = request.getfixturevalue("script")
-        return Path(module.convert(name, data_dir / "models", target, photo))
-
-    return bundle
 
 
 @pytest.fixture(scope="session")
