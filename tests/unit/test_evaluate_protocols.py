@@ -131,6 +131,7 @@ class TestRealFaces:
         assert result.accuracy.value == pytest.approx(0.5, abs=0.01)
         worst = result.mistakes(3)
         assert {m.kind for m in worst} == {"false_non_match"}
+        json.dumps(result.to_dict(), allow_nan=False)
         assert worst[0].cosine == min(
             s for s, same in zip(result.pairs.scores, result.pairs.same, strict=True) if same
         )
@@ -231,6 +232,15 @@ class TestVerify:
         result = protocols.verify(listed, as_set(perfect, failed))
         assert result.accuracy.value == pytest.approx(0.75)
         assert result.eer.value >= 0.25
+
+    def test_nothing_could_be_embedded(self):
+        listed = pair_list(self.labels, some_pairs(self.labels, 20))
+        everything = tuple(range(len(self.labels)))
+        report = protocols.verify(listed, as_set(self.vectors, everything)).to_dict()
+        assert report["accuracy"] == 0.5 and report["d_prime"] is None
+        assert report["eer"]["value"] >= 0.5
+        assert all(p["tar"]["value"] == 0 for p in report["tar_at_fmr"])
+        json.dumps(report, allow_nan=False)
 
     def test_video_units_average_their_frames(self):
         vectors = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [-1, 1], [1, -1]], np.float32)

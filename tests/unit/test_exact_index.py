@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import int8
+from arcid.gallery.index.blocks import Piece
 from arcid.gallery.index.exact import FETCH_ROWS, ExactIndex
 
 
@@ -85,10 +87,17 @@ def test_the_scan_itself_stays_within_the_bound(dim: int) -> None:
     for block in index._blocks:
         for start in range(0, block.size, block.rows.piece):
             stop = min(start + block.rows.piece, block.size)
-            upper = block.upper(planes, start, stop) + planes.error[:, None]
+            piece = Piece(block, start, stop, planes, None)
+            bounds = np.array([piece.upper(i) for i in range(len(probes))], np.float64)
+            upper = bounds + planes.error[:, None]
             lower = upper - 2 * (block.error[start:stop] + planes.error[:, None])
             own = truth[:, block.faces[start:stop]]
             assert (own <= upper).all() and (own >= lower).all()
+            for i, floor in itertools.product(range(0, len(probes), 3), (-0.5, 0.0, 0.1, 0.6)):
+                reached, found = piece.reaching(i, floor)
+                expected = np.flatnonzero(bounds[i] >= floor) + start
+                assert reached.tolist() == expected.tolist()
+                assert np.array_equal(found, bounds[i][reached - start])
             seen += stop - start
     assert seen == len(rows)
 
@@ -310,10 +319,8 @@ def test_a_face_added_again_is_replaced() -> None:
 def test_packed_rows_come_back_as_they_went_in() -> None:
     if not int8.packing_works():
         pytest.skip("this processor has no exact prepacked int8 product")
-    rows = int8.quantise(hard_rows(100))
-    restored = int8.PackedRows(rows).unpack(350)
-    for column, whole in zip(restored, rows, strict=True):
-        assert np.array_equal(column, whole[:350])
+    codes = int8.quantise(hard_rows(100)).codes
+    assert np.array_equal(int8.PackedRows(codes).unpack(350), codes[:350])
 
 
 def test_what_cannot_be_added_is_refused_and_changes_nothing() -> None:
@@ -390,9 +397,9 @@ def test_a_missing_library_is_said_and_searched_around(
 def test_a_kernel_that_saturates_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upper, dots = int8.PackedRows.upper, int8._numpy_dots
-    monkeypatch.setattr(int8.PackedRows, "upper", lambda *asked: np.minimum(upper(*asked), 0.9))
-    monkeypatch.setattr(int8, "_numkong_dots", lambda *asked: np.minimum(dots(*asked), 2.0**20))
+    packed, plain = int8.PackedRows.dots, int8._numpy_dots
+    monkeypatch.setattr(int8.PackedRows, "dots", lambda *asked: np.minimum(packed(*asked), 2**20))
+    monkeypatch.setattr(int8, "_numkong_dots", lambda *asked: np.minimum(plain(*asked), 2**20))
     with caplog.at_level(logging.WARNING):
         assert int8.kernel_name() == "numpy-float32"
     assert len(caplog.records) == 2

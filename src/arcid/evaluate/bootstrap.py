@@ -187,6 +187,8 @@ class PairBootstrap:
     def eer(self) -> Array:
         """(B,) equal error rates, on a grid of 400 thresholds about the observed one."""
         finite = self.pairs.scores[np.isfinite(self.pairs.scores)]
+        if not len(finite):
+            return np.full(len(self.weights), 0.5)
         grid = np.unique(np.quantile(finite, np.linspace(0, 1, 400)))
         gap = self.fmr(grid) - self.fnmr(grid)  # falls along the grid
         fnmrs = self.fnmr(grid)

@@ -128,9 +128,10 @@ def _open(copy: Path, file: Path, spec: InputSpec) -> Session:
     except ManifestInvalid as error:
         raise ManifestInvalid(f"{error.message}; say which with --input") from None
     except ModelUnsupported as error:
-        beside = [p.name for p in (file.with_name(file.name + ".data"),) if p.exists()]
-        hint = f"; its weights lie apart in {beside[0]}: save it as one file first" * bool(beside)
-        raise ModelUnsupported(f"{error.message}{hint}", **error.details) from None
+        apart = file.with_name(file.name + ".data")
+        hint = f"; its weights lie apart in {apart.name}: save it as one file first"
+        message = error.message + (hint if apart.exists() else "")
+        raise ModelUnsupported(message, **error.details) from None
 
 
 def _probe(

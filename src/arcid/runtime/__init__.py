@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -100,13 +101,16 @@ def open_session(
     return session
 
 
-def check_inputs(path: Path, names: list[str]) -> None:
-    """Refuse a model that takes anything but one input."""
-    if len(names) != 1:
+def check_inputs(path: Path, types: Mapping[str, str]) -> None:
+    """Refuse a model that takes anything but one float32 input; ``types`` by input name."""
+    if len(types) != 1:
         raise ModelUnsupported(
-            f"{path.name} has {len(names)} inputs ({', '.join(names[:8])}); models here take one, "
-            "the picture"
+            f"{path.name} has {len(types)} inputs ({', '.join(list(types)[:8])}); models here take "
+            "one, the picture"
         )
+    for name, kind in types.items():
+        if kind not in ("f32", "tensor(float)"):
+            raise ModelUnsupported(f"input {name!r} of {path.name} is {kind}, expected float32")
 
 
 def check_shape(session: Session, tensor: npt.NDArray[Any]) -> None:

@@ -58,7 +58,7 @@ class OnnxRuntimeSession:
         if self.device != wanted[0]:
             raise ModelUnsupported(f"{wanted[0]} was asked for but {self.device} was loaded")
         self.precision = precision
-        check_inputs(path, [source.name for source in self._session.get_inputs()])
+        check_inputs(path, {i.name: i.type for i in self._session.get_inputs()})
         source = self._session.get_inputs()[0]
         self.input_name = source.name
         if input_name is not None and input_name != source.name:

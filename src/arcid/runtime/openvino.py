@@ -60,10 +60,13 @@ class OpenVinoSession:
             )
         try:
             model = core.read_model(path)
-            check_inputs(path, [source.any_name for source in model.inputs])
+            check_inputs(
+                path, {i.any_name: i.get_element_type().get_type_name() for i in model.inputs}
+            )
             if input_shape is not None:
                 model.reshape({model.inputs[0]: list(input_shape)})
             # The file's own names; compiling adds aliases of merged tensors.
+            self.input_name = model.inputs[0].any_name
             self.output_names = tuple(
                 o.any_name if o.names else f"output_{i}" for i, o in enumerate(model.outputs)
             )
@@ -81,8 +84,7 @@ class OpenVinoSession:
             ) from None
         self.precision = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         source = self._compiled.inputs[0]
-        self.input_name = source.any_name
-        if input_name is not None and input_name not in source.names:
+        if input_name is not None and input_name != self.input_name:
             raise ManifestInvalid(
                 f"{path.name} has input {self.input_name!r}, its manifest says {input_name!r}"
             )

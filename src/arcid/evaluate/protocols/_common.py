@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,17 @@ from arcid.evaluate.sources import EmbeddingSet, failure_counts
 from arcid.types import FloatArray
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+
+def jsonable(value: Any) -> Any:
+    """The same with NaN and infinite numbers as None, which strict JSON can carry."""
+    if isinstance(value, dict):
+        return {k: jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def photo_counts(embeddings: EmbeddingSet) -> dict[str, Any]:

@@ -29,6 +29,7 @@ TOP_PAIRS = 10_000
 _OFFSET = 4200  # bin of cosine 0; leaves room for rounding beyond ±1
 _BINS = 2 * _OFFSET
 _MAGIC = float(2**23 + _OFFSET)
+_NOWHERE = -4150  # scaled score of an entry that is no pair: below −1
 _BLOCK = 2048
 
 
@@ -220,22 +221,18 @@ def all_pairs(
         for j in range(i, len(order), block):
             columns = order[j : j + block]
             right = vectors[columns]
-            out = (
-                scores[: len(rows), : len(columns)]
-                if len(columns) < block or (len(rows) < block)
-                else scores
-            )
-            out = np.matmul(left, right.T, out=out)
-            if sorted_labels[min(i + block, len(order)) - 1] < sorted_labels[j]:
-                impostor.add(out, rows, columns)
-            else:
+            out = np.matmul(left, right.T, out=scores[: len(rows), : len(columns)])
+            if i == j or sorted_labels[min(i + block, len(order)) - 1] >= sorted_labels[j]:
                 same = sorted_labels[i : i + block, None] == sorted_labels[None, j : j + block]
-                wanted = np.ones(same.shape, bool)
                 if i == j:
-                    wanted = np.triu(wanted, 1)
-                genuine.add(np.ascontiguousarray(out), rows, columns, same & wanted)
-                out = np.matmul(left, right.T, out=out)
-                impostor.add(out, rows, columns, ~same & wanted)
+                    below = np.tri(len(rows), dtype=bool)  # the diagonal and what is counted above
+                    at = np.nonzero(same & ~below)
+                    same |= below
+                else:
+                    at = np.nonzero(same)
+                genuine.add_values(out[at], rows[at[0]], columns[at[1]])
+                np.putmask(out, same, np.float32(_NOWHERE))
+            impostor.add(out, rows, columns)
             done += 1
             if progress is not None:
                 progress(done, blocks)
@@ -249,56 +246,45 @@ def all_pairs(
 
 
 class _Counter:
-    """Histogram and extreme pairs of scaled score blocks; ``add`` spoils the block."""
+    """Histogram and extreme pairs of scaled scores; entries of ``_NOWHERE`` are not counted."""
 
     def __init__(self, top: int, *, lowest: bool = False) -> None:
         self.counts = np.zeros(_BINS, np.int64)
-        self.top, self.lowest = top, lowest
-        self._floor = -math.inf
+        self.top, self.sign = top, -1 if lowest else 1
+        self._floor = -float(_OFFSET) + 100  # above _NOWHERE, below any cosine
+        self._fresh = True
         self._bins = np.empty(0, np.uint16)
         self._kept: list[tuple[Array, IndexArray, IndexArray]] = []
         self._waiting = 0
 
-    def add(
-        self,
-        scaled: npt.NDArray[Any],
-        rows: IndexArray,
-        columns: IndexArray,
-        mask: npt.NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Count (R,C) float32 scores × 4096, where the mask allows; keep the extreme ones."""
-        self._keep(scaled, rows, columns, mask)
+    def add(self, scaled: npt.NDArray[Any], rows: IndexArray, columns: IndexArray) -> None:
+        """Count (R,C) float32 scores × 4096 and keep the highest; spoils the block."""
+        high = np.flatnonzero(scaled.max(axis=1) > self._floor)
+        if len(high):
+            part = scaled[high]
+            if self._fresh and part.size > 64 * self.top:
+                cut = np.partition(part.ravel(), part.size - self.top)[part.size - self.top]
+                self._floor = max(self._floor, float(np.nextafter(cut, np.float32(-np.inf))))
+            self._fresh = False
+            at = np.nonzero(part > self._floor)
+            self._keep(part[at], rows[high[at[0]]], columns[at[1]])
         if self._bins.size < scaled.size:
             self._bins = np.empty(scaled.size, np.uint16)
-        self.counts += _binned(scaled, mask, self._bins)
+        counts = _binned(scaled, self._bins)
+        counts[_OFFSET + _NOWHERE] = 0
+        self.counts += counts
 
-    def _keep(
-        self,
-        scaled: npt.NDArray[Any],
-        rows: IndexArray,
-        columns: IndexArray,
-        mask: npt.NDArray[np.bool_] | None,
-    ) -> None:
-        if mask is not None:
-            at = np.nonzero(mask)
-            found = scaled[at] * (-1 if self.lowest else 1)
-            fits = np.flatnonzero(found > self._floor)
-            at = (at[0][fits], at[1][fits])
-            found = found[fits]
-        else:
-            high = np.flatnonzero(scaled.max(axis=1) > self._floor)
-            if not len(high):
-                return
-            part = scaled[high]
-            if part.size > 64 * self.top and self._floor == -math.inf:
-                cut = np.partition(part.ravel(), part.size - self.top)[part.size - self.top]
-                self._floor = float(np.nextafter(cut, np.float32(-np.inf)))
-            inner = np.nonzero(part > self._floor)
-            found = part[inner]
-            at = (high[inner[0]], inner[1])
+    def add_values(self, scaled: npt.NDArray[Any], first: IndexArray, second: IndexArray) -> None:
+        """Count (M,) scores × 4096 of pairs and keep the extreme ones."""
+        bins = np.rint(scaled).astype(np.int64) + _OFFSET
+        self.counts += np.bincount(bins, minlength=_BINS)
+        fits = self.sign * scaled > self._floor
+        self._keep(self.sign * scaled[fits], first[fits], second[fits])
+
+    def _keep(self, found: npt.NDArray[Any], first: IndexArray, second: IndexArray) -> None:
         if not len(found):
             return
-        self._kept.append((found.astype(np.float64), rows[at[0]], columns[at[1]]))
+        self._kept.append((found.astype(np.float64), first, second))
         self._waiting += len(found)
         if self._waiting > 4 * self.top:
             self._prune()
@@ -318,20 +304,17 @@ class _Counter:
         self._prune()
         found, first, second = self._kept[0]
         order = np.argsort(-found, kind="stable")
-        sign = -1 if self.lowest else 1
-        return TopPairs(sign * found[order] / BINS_PER_UNIT, first[order], second[order])
+        cosines = self.sign * found[order] / BINS_PER_UNIT
+        return TopPairs(cosines, first[order], second[order])
 
 
-def _binned(
-    scaled: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None, bins: npt.NDArray[np.uint16]
-) -> IndexArray:
+def _binned(scaled: npt.NDArray[Any], bins: npt.NDArray[np.uint16]) -> IndexArray:
     import cv2
 
     np.add(scaled, np.float32(_MAGIC), out=scaled)
     low = bins[: scaled.size].reshape(scaled.shape)
     np.copyto(low, scaled.view(np.uint32), casting="unsafe")  # keeps the low sixteen bits
-    where = None if mask is None else mask.view(np.uint8)
-    counts = cv2.calcHist([low], [0], where, [_BINS], [0, _BINS])
+    counts = cv2.calcHist([low], [0], None, [_BINS], [0, _BINS])
     return np.asarray(counts).ravel().astype(np.int64)
 
 

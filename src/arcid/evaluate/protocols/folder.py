@@ -11,7 +11,7 @@ import numpy as np
 from arcid.errors import DatasetInvalid
 from arcid.evaluate import metrics
 from arcid.evaluate.metrics import Rate, binomial_rate
-from arcid.evaluate.protocols._common import RATES, photo_counts
+from arcid.evaluate.protocols._common import RATES, jsonable, photo_counts
 from arcid.evaluate.protocols.all_pairs import TOP_PAIRS, AllPairs, all_pairs
 from arcid.evaluate.readers.folder import PeopleFolder
 from arcid.evaluate.sources import EmbeddingSet, Progress
@@ -60,25 +60,28 @@ class FolderResult:
     def to_dict(self) -> dict[str, Any]:
         stats = self.statistics
         eer, threshold = stats.eer
-        return {
-            "protocol": "folder",
-            "name": self.name,
-            "contract_id": self.contract_id,
-            "people": int(stats.people.max()) + 1,
-            "genuine_pairs": stats.genuine.total,
-            "impostor_pairs": stats.impostor.total,
-            "failed_genuine_pairs": self.failed_genuine_pairs,
-            "genuine_mean": stats.genuine.mean,
-            "genuine_std": stats.genuine.std,
-            "impostor_mean": stats.impostor.mean,
-            "impostor_std": stats.impostor.std,
-            "d_prime": stats.d_prime,
-            "auc": stats.auc,
-            "eer": eer,
-            "eer_threshold": threshold,
-            "tar_at_fmr": [p.to_dict() for p in self.points],
-            **self.photos,
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "folder",
+                "name": self.name,
+                "contract_id": self.contract_id,
+                "people": int(stats.people.max()) + 1,
+                "genuine_pairs": stats.genuine.total,
+                "impostor_pairs": stats.impostor.total,
+                "failed_genuine_pairs": self.failed_genuine_pairs,
+                "genuine_mean": stats.genuine.mean,
+                "genuine_std": stats.genuine.std,
+                "impostor_mean": stats.impostor.mean,
+                "impostor_std": stats.impostor.std,
+                "d_prime": stats.d_prime,
+                "auc": stats.auc,
+                "eer": eer,
+                "eer_threshold": threshold,
+                "tar_at_fmr": [p.to_dict() for p in self.points],
+                **self.photos,
+            }
+        )
+        return found
 
 
 def evaluate_folder(

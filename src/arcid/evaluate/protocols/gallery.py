@@ -12,7 +12,7 @@ from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate import bootstrap, metrics
 from arcid.evaluate.bootstrap import IdentificationPoint
 from arcid.evaluate.metrics import Array, IndexArray, Rate
-from arcid.evaluate.protocols._common import normalised, photo_counts
+from arcid.evaluate.protocols._common import jsonable, normalised, photo_counts
 from arcid.evaluate.readers.folder import PeopleFolder
 from arcid.evaluate.sources import EmbeddingSet
 
@@ -115,30 +115,33 @@ class GalleryResult:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "protocol": "gallery",
-            "name": self.name,
-            "contract_id": self.contract_id,
-            "accuracy": self.top[1].value,
-            "people": len(set(self.mated_people)),
-            "seed": self.split.seed,
-            "pool": self.pool,
-            "enrolled_photos": len(self.split.enrolled),
-            "probes": len(self.split.probes),
-            "strangers": len(self.split.strangers),
-            **{f"top_{k}": rate.to_dict() for k, rate in self.top.items()},
-            "cmc": self.cmc.tolist(),
-            "failed_reads": {
-                "enrolled": self.failed_enrolments,
-                "probes": self.failed_probes,
-                "strangers": self.failed_strangers,
-                "people_not_enrolled": self.unenrolled_people,
-            },
-            "failed_reads_rule": "a failed probe is a miss at every rank; a failed stranger is "
-            "turned away",
-            "dir_at_fpir": [p.to_dict() for p in self.points],
-            **self.photos,
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "gallery",
+                "name": self.name,
+                "contract_id": self.contract_id,
+                "accuracy": self.top[1].value,
+                "people": len(set(self.mated_people)),
+                "seed": self.split.seed,
+                "pool": self.pool,
+                "enrolled_photos": len(self.split.enrolled),
+                "probes": len(self.split.probes),
+                "strangers": len(self.split.strangers),
+                **{f"top_{k}": rate.to_dict() for k, rate in self.top.items()},
+                "cmc": self.cmc.tolist(),
+                "failed_reads": {
+                    "enrolled": self.failed_enrolments,
+                    "probes": self.failed_probes,
+                    "strangers": self.failed_strangers,
+                    "people_not_enrolled": self.unenrolled_people,
+                },
+                "failed_reads_rule": "a failed probe is a miss at every rank; a failed stranger is "
+                "turned away",
+                "dir_at_fpir": [p.to_dict() for p in self.points],
+                **self.photos,
+            }
+        )
+        return found
 
 
 def evaluate_gallery(

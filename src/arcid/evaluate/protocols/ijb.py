@@ -19,7 +19,7 @@ from arcid.evaluate.bootstrap import (
     people_of_pairs,
 )
 from arcid.evaluate.metrics import Array, IndexArray, Mask, Rate
-from arcid.evaluate.protocols._common import RATES, normalised, photo_counts
+from arcid.evaluate.protocols._common import RATES, jsonable, normalised, photo_counts
 from arcid.evaluate.readers.ijb import IjbMeta
 from arcid.evaluate.sources import EmbeddingSet
 from arcid.types import FloatArray
@@ -139,22 +139,25 @@ class IjbResult:
     photos: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "protocol": "ijb",
-            "name": self.name,
-            "contract_id": self.contract_id,
-            "tar_at_fmr": [p.to_dict() for p in self.points],
-            "tar_arcface_torch": {f"{k:g}": v for k, v in self.arcface_torch.items()},
-            "auc": self.auc,
-            "eer": self.eer,
-            "identification": [g.to_dict() for g in self.galleries],
-            "templates": self.templates,
-            "failed_templates": self.failed_templates,
-            "genuine_pairs": int(self.pairs.same.sum()),
-            "impostor_pairs": int((~self.pairs.same).sum()),
-            "failed_pairs": self.pairs.failed,
-            **self.photos,
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "ijb",
+                "name": self.name,
+                "contract_id": self.contract_id,
+                "tar_at_fmr": [p.to_dict() for p in self.points],
+                "tar_arcface_torch": {f"{k:g}": v for k, v in self.arcface_torch.items()},
+                "auc": self.auc,
+                "eer": self.eer,
+                "identification": [g.to_dict() for g in self.galleries],
+                "templates": self.templates,
+                "failed_templates": self.failed_templates,
+                "genuine_pairs": int(self.pairs.same.sum()),
+                "impostor_pairs": int((~self.pairs.same).sum()),
+                "failed_pairs": self.pairs.failed,
+                **self.photos,
+            }
+        )
+        return found
 
 
 def evaluate_ijb(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from arcid.errors import InvalidArray
 from arcid.evaluate import bootstrap, metrics
 from arcid.evaluate.metrics import Array, Rate
+from arcid.evaluate.protocols._common import jsonable
 from arcid.evaluate.protocols.all_pairs import Histogram, TopPairs, cross_pairs
 from arcid.evaluate.sources import EmbeddingSet, Progress
 from arcid.types import FloatArray
@@ -37,21 +38,24 @@ class MegafaceResult:
     failed_distractors: int
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "protocol": "megaface",
-            "contract_id": self.contract_id,
-            "rank_1": {str(k): r.to_dict() for k, r in self.rank_1.items()},
-            "tar_at_fmr": [
-                {"target_fmr": k, "threshold": self.thresholds[k], "tar": r.to_dict()}
-                for k, r in self.tar.items()
-            ],
-            "probes": self.probes,
-            "distractors": self.distractors,
-            "genuine_pairs": len(self.genuine),
-            "impostor_pairs": self.impostor.total,
-            "failed_probes": self.failed_probes,
-            "failed_distractors": self.failed_distractors,
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "megaface",
+                "contract_id": self.contract_id,
+                "rank_1": {str(k): r.to_dict() for k, r in self.rank_1.items()},
+                "tar_at_fmr": [
+                    {"target_fmr": k, "threshold": self.thresholds[k], "tar": r.to_dict()}
+                    for k, r in self.tar.items()
+                ],
+                "probes": self.probes,
+                "distractors": self.distractors,
+                "genuine_pairs": len(self.genuine),
+                "impostor_pairs": self.impostor.total,
+                "failed_probes": self.failed_probes,
+                "failed_distractors": self.failed_distractors,
+            }
+        )
+        return found
 
 
 def evaluate_megaface(

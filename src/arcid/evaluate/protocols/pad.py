@@ -11,6 +11,7 @@ import numpy as np
 from arcid.errors import InvalidArray
 from arcid.evaluate import metrics
 from arcid.evaluate.metrics import Array, AttackRates
+from arcid.evaluate.protocols._common import jsonable
 from arcid.evaluate.readers.pad import PadList
 
 
@@ -37,24 +38,27 @@ class PadResult:
 
     def to_dict(self) -> dict[str, Any]:
         worst = self.rates.worst_apcer
-        return {
-            "protocol": "pad",
-            "name": self.name,
-            "threshold": self.rates.threshold,
-            "apcer": {s: r.to_dict() for s, r in self.rates.apcer.items()},
-            "apcer_worst": None if worst is None else worst.to_dict(),
-            "refused_species": {
-                s: f"{n} attacks; {metrics.MIN_ATTACKS} are needed to state an APCER"
-                for s, n in self.rates.refused.items()
-            },
-            "bpcer": self.rates.bpcer.to_dict(),
-            "bpcer_at_apcer_0.1": self.bpcer_at_apcer(0.1),
-            "bona_fide": len(self.bona_fide),
-            "attacks": {s: len(v) for s, v in self.attacks.items()},
-            "unusable": self.unusable,
-            "unusable_rule": "an attack without a usable face is stopped, a live person turned "
-            "away",
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "pad",
+                "name": self.name,
+                "threshold": self.rates.threshold,
+                "apcer": {s: r.to_dict() for s, r in self.rates.apcer.items()},
+                "apcer_worst": None if worst is None else worst.to_dict(),
+                "refused_species": {
+                    s: f"{n} attacks; {metrics.MIN_ATTACKS} are needed to state an APCER"
+                    for s, n in self.rates.refused.items()
+                },
+                "bpcer": self.rates.bpcer.to_dict(),
+                "bpcer_at_apcer_0.1": self.bpcer_at_apcer(0.1),
+                "bona_fide": len(self.bona_fide),
+                "attacks": {s: len(v) for s, v in self.attacks.items()},
+                "unusable": self.unusable,
+                "unusable_rule": "an attack without a usable face is stopped, a live person turned "
+                "away",
+            }
+        )
+        return found
 
 
 def evaluate_pad(

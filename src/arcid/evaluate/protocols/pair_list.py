@@ -12,7 +12,7 @@ import numpy as np
 from arcid.evaluate import metrics
 from arcid.evaluate.bootstrap import PairScores
 from arcid.evaluate.metrics import Array, Confusion, IndexArray, Stump
-from arcid.evaluate.protocols._common import pair_cosines, photo_counts, unit_vectors
+from arcid.evaluate.protocols._common import jsonable, pair_cosines, photo_counts, unit_vectors
 from arcid.evaluate.readers._pairs import PairList
 from arcid.evaluate.sources import EmbeddingSet
 
@@ -56,20 +56,23 @@ class PairListResult:
         return self.pair_list.name
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "protocol": "pairs",
-            "name": self.name,
-            "contract_id": self.contract_id,
-            "accuracy": self.distances["cosine"].in_sample.accuracy,
-            "distances": {k: d.to_dict() for k, d in self.distances.items()},
-            "published": {k: dict(v) for k, v in PUBLISHED.items()},
-            "people": self.pairs.people,
-            "genuine_pairs": int(self.pairs.same.sum()),
-            "impostor_pairs": int((~self.pairs.same).sum()),
-            "failed_pairs": self.pairs.failed,
-            "failed_pairs_rule": "a pair with a failed photo is a non-match",
-            **self.photos,
-        }
+        found: dict[str, Any] = jsonable(
+            {
+                "protocol": "pairs",
+                "name": self.name,
+                "contract_id": self.contract_id,
+                "accuracy": self.distances["cosine"].in_sample.accuracy,
+                "distances": {k: d.to_dict() for k, d in self.distances.items()},
+                "published": {k: dict(v) for k, v in PUBLISHED.items()},
+                "people": self.pairs.people,
+                "genuine_pairs": int(self.pairs.same.sum()),
+                "impostor_pairs": int((~self.pairs.same).sum()),
+                "failed_pairs": self.pairs.failed,
+                "failed_pairs_rule": "a pair with a failed photo is a non-match",
+                **self.photos,
+            }
+        )
+        return found
 
 
 def evaluate_pair_list(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from arcid.evaluate.bootstrap import OperatingPoint, PairBootstrap, PairScores
 from arcid.evaluate.metrics import ArcfaceTorchResult, FoldAccuracy, Mask, Rate
 from arcid.evaluate.protocols._common import (
     RATES,
+    jsonable,
     pair_cosines,
     photo_counts,
     stratified_folds,
@@ -111,7 +113,8 @@ class VerificationResult:
                 "val_at_far_1e-3": self.arcface_torch.val,
                 "far": self.arcface_torch.far,
             }
-        return data
+        found: dict[str, Any] = jsonable(data)
+        return found
 
 
 def verify(
@@ -160,7 +163,7 @@ def verify(
         auc=metrics.auc(pairs.genuine, pairs.impostor),
         eer=eer,
         eer_threshold=eer_threshold,
-        d_prime=metrics.d_prime(pairs.genuine, pairs.impostor),
+        d_prime=_d_prime(pairs),
         points=bootstrap.operating_points(boot, rates),
         arcface_torch=_parity(scores, pair_list.same),
         photos=photo_counts(embeddings),
@@ -175,6 +178,13 @@ def _apart(first: Any, second: Any, same: Mask, people: int) -> tuple[Any, Any]:
     second = second.copy()
     second[clash] = people + np.arange(int(clash.sum()))
     return first, second
+
+
+def _d_prime(pairs: PairScores) -> float:
+    try:
+        return metrics.d_prime(pairs.genuine, pairs.impostor)
+    except InvalidArray:  # every pair of a kind failed; the rates say so
+        return math.nan
 
 
 def _fixed(scores: metrics.Array, same: Mask, threshold: float) -> FoldAccuracy:

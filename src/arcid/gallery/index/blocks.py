@@ -31,28 +31,31 @@ class Block:
     rows: int8.ArrayRows | int8.PackedRows
     faces: Keys  # (room,) int64
     people: Keys  # (room,) int64
+    step: FloatArray  # (room,) float32
     error: FloatArray  # (room,) float32 largest error of any cosine; -inf: the row was removed
     size: int = 0
     removed: int = 0
 
     @property
     def nbytes(self) -> int:
-        columns = (self.faces, self.people, self.error)
+        columns = (self.faces, self.people, self.step, self.error)
         order: Rows | None = self.__dict__.get("by_person")
         held = self.rows.nbytes + sum(column.nbytes for column in columns)
         return held + (0 if order is None else order.nbytes)
+
+    @functools.cached_property
+    def greatest(self) -> tuple[float, float]:
+        """Largest step and largest error among the rows."""
+        return float(self.step[: self.size].max()), float(self.error[: self.size].max())
 
     @functools.cached_property
     def by_person(self) -> Rows:
         """(size,) rows in the order of their person keys."""
         return np.argsort(self.people[: self.size], kind="stable")
 
-    def upper(self, planes: int8.Planes, start: int, stop: int) -> FloatArray:
-        """(Q,n) float32: the most the cosines of rows start..stop can be; -inf where removed."""
-        upper = self.rows.upper(planes, start, stop)
-        if self.removed:
-            upper[:, self.error[start:stop] < 0] = -np.inf
-        return upper
+    @property
+    def alive(self) -> Rows:
+        return np.flatnonzero(self.error[: self.size] >= 0)
 
     def find(self, keys: Keys) -> tuple[Rows, Rows]:
         """Sorted face keys in; the rows that hold them and their positions in ``keys`` out."""
@@ -74,6 +77,53 @@ class Block:
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + counts, counts)
         rows: Rows = self.by_person[places]
         return rows[self.error[rows] >= 0]
+
+
+class Piece:
+    """Rows start..stop of a block, multiplied with some probes."""
+
+    def __init__(
+        self, block: Block, start: int, stop: int, planes: int8.Planes, excluded: int | None
+    ) -> None:
+        self.block, self.start, self.stop = block, start, stop
+        self._planes, self._excluded = planes, excluded
+        self._dots = block.rows.dots(planes, start, stop)
+
+    def upper(self, probe: int) -> FloatArray:
+        """(n,) float32 the most the cosines can be, but for the probe's own error.
+
+        -inf where a row was removed or belongs to the person left out.
+        """
+        return self._upper(probe, slice(None))
+
+    def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:
+        """Rows (of the block) whose upper bound is ``floor`` or more, and those bounds.
+
+        One comparison of whole numbers drops nearly all rows: with every step, error and fine
+        plane at its largest they could not get there.
+        """
+        step, error = self.block.greatest
+        slack = error + float(self._planes.fine[probe])
+        if floor > slack:
+            least = (floor - slack) / (step * self._planes.step) * (1 - 1e-6)
+            rows = np.flatnonzero(self._dots[probe] >= int(min(least, 2**31 - 1)))
+        else:
+            rows = np.arange(self.stop - self.start)
+        upper = self._upper(probe, rows)
+        picked = upper >= max(floor, float(np.finfo(np.float32).min))
+        return rows[picked] + self.start, upper[picked]
+
+    def _upper(self, probe: int, rows: Rows | slice) -> FloatArray:
+        block, part = self.block, slice(self.start, self.stop)
+        upper: FloatArray = self._dots[len(self._dots) // 2 + probe, rows].astype(np.float32)
+        upper *= np.float32(1 / int8.PLANE_RATIO)
+        upper += self._dots[probe, rows].astype(np.float32)
+        upper *= block.step[part][rows]
+        upper *= np.float32(self._planes.step)
+        upper += block.error[part][rows]
+        if self._excluded is not None:
+            upper[block.people[part][rows] == self._excluded] = -np.inf
+        return upper
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +176,7 @@ def remove(blocks: Sequence[Block], keys: Keys, full: int) -> list[Block]:
             block = replace(block, error=error, removed=block.removed + len(rows))  # noqa: PLW2901
         (sparse if block.removed * REMOVED_SHARE > block.size else kept).append(block)
     for block in sparse:
-        kept = append(kept, _alive(block), full)
+        kept = append(kept, _rows_of(block, block.alive), full)
     return kept
 
 
@@ -144,13 +194,13 @@ def move(blocks: Sequence[Block], keys: Keys, people: Keys) -> list[Block]:
 
 
 def _empty(dim: int, room: int) -> Block:
-    codes, step, error = (
-        np.empty((room, dim), np.int8),
+    return Block(
+        int8.ArrayRows(np.empty((room, dim), np.int8)),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
         np.empty(room, np.float32),
         np.empty(room, np.float32),
     )
-    rows = int8.ArrayRows(int8.Quantised(codes, step, error))
-    return Block(rows, np.empty(room, np.int64), np.empty(room, np.int64), error.copy())
 
 
 def _with_room(block: Block, size: int, full: int) -> Block:
@@ -159,24 +209,20 @@ def _with_room(block: Block, size: int, full: int) -> Block:
         return block
     while room < size:
         room = min(2 * room, full)
-    old = NewRows(block.rows.unpack(len(block.faces)), block.faces, block.people)
+    old = _rows_of(block, slice(block.size))
     larger = _empty(old.dim, room)
     _write(larger, old)
-    larger.error[: block.size] = block.error[: block.size]
     return replace(larger, size=block.size, removed=block.removed)
 
 
 def _write(block: Block, new: NewRows) -> None:
     part = slice(block.size, block.size + len(new))
-    held = block.rows.unpack(len(block.faces))
-    held.codes[part], held.step[part], held.error[part] = new.rows
-    block.faces[part], block.people[part], block.error[part] = (
-        new.faces,
-        new.people,
-        new.rows.error,
-    )
+    block.rows.unpack(len(block.faces))[part] = new.rows.codes
+    block.step[part], block.error[part] = new.rows.step, new.rows.error
+    block.faces[part], block.people[part] = new.faces, new.people
 
 
-def _alive(block: Block) -> NewRows:
-    rows = np.flatnonzero(block.error[: block.size] >= 0)
-    return NewRows(block.rows.unpack(block.size).take(rows), block.faces[rows], block.people[rows])
+def _rows_of(block: Block, rows: Any) -> NewRows:
+    codes = block.rows.unpack(block.size)[rows]
+    held = int8.Quantised(codes, block.step[rows], block.error[rows])
+    return NewRows(held, block.faces[rows], block.people[rows])

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.gallery.index import Keys
-from arcid.gallery.index.blocks import Block
+from arcid.gallery.index.blocks import Piece, Rows
 from arcid.types import FloatArray
-
-Rows = npt.NDArray[np.intp]
 
 _PRUNE_AT = 512  # rows that may wait before the floor is raised
 _FIRST_BATCH = 64  # rows measured before anything is known of the true cosines
@@ -51,14 +49,13 @@ class Candidates:
         self.people: Keys = np.zeros(0, np.int64)
         self.upper: FloatArray = np.zeros(0, np.float32)
 
-    def offer(self, block: Block, start: int, upper: FloatArray) -> None:
-        """Take from rows ``start``... of a block, bounded by ``upper`` (n,), what can matter."""
-        floor = max(self.floor, self._first_floor(block, start, upper)) - self._probe_error
-        picked = np.flatnonzero(upper >= floor if floor > NOTHING else upper > NOTHING)
-        if len(picked) == 0:
+    def offer(self, piece: Piece, probe: int) -> None:
+        """Take from a piece what can matter to its probe number ``probe``."""
+        floor = max(self.floor, self._first_floor(piece, probe)) - float(self._probe_error)
+        rows, upper = piece.reaching(probe, floor)
+        if len(rows) == 0:
             return
-        rows = picked + start
-        bound = upper[picked] + self._probe_error
+        block, bound = piece.block, upper + self._probe_error
         with self._lock:
             self._parts.append((block.faces[rows], block.people[rows], bound, block.error[rows]))
             self._waiting += len(rows)
@@ -99,15 +96,17 @@ class Candidates:
         known = np.flatnonzero(self._cosines > NOTHING)
         return self.faces[known], self.people[known], self._cosines[known]
 
-    def _first_floor(self, block: Block, start: int, upper: FloatArray) -> float:
-        """Before any floor is known, the best few rows of a block give one for the rest of it."""
+    def _first_floor(self, piece: Piece, probe: int) -> float:
+        """Before any floor is known, the best few rows of a piece give one for the rest of it."""
         few = 16 * self._k + 64
-        if self.floor > NOTHING or len(upper) < 2 * few:
+        if self.floor > NOTHING or piece.stop - piece.start < 2 * few:
             return NOTHING
+        upper = piece.upper(probe)
         top = np.argpartition(upper, -few)[-few:]
         top = top[upper[top] > NOTHING]
-        lower = self._lower(upper[top] + self._probe_error, block.error[start + top])
-        return self._floor_of(lower, block.people[start + top])[0]
+        rows = top + piece.start
+        lower = self._lower(upper[top] + self._probe_error, piece.block.error[rows])
+        return self._floor_of(lower, piece.block.people[rows])[0]
 
     def _lower(self, bound: FloatArray, error: FloatArray) -> FloatArray:
         return bound - 2 * (error + self._probe_error)

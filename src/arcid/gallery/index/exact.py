@@ -16,7 +16,7 @@ import numpy as np
 from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import Aggregate, FetchVectors, Keys, PersonHit, int8
 from arcid.gallery.index import blocks as block_list
-from arcid.gallery.index.blocks import BLOCK_ROWS, Block, NewRows
+from arcid.gallery.index.blocks import BLOCK_ROWS, Block, NewRows, Piece
 from arcid.gallery.index.candidates import Candidates
 from arcid.gallery.index.people import MeanRivals, by_best_face
 from arcid.runtime import default_threads
@@ -27,7 +27,7 @@ FETCH_ROWS = 2048  # most rows asked of the store at once
 PROBES = 16  # share one pass over the rows
 
 Found = tuple[Keys, Keys, FloatArray]  # face keys, person keys, cosines
-Visit = Callable[[int, int, FloatArray], None]  # block number, first row, upper bounds (Q,n)
+Visit = Callable[[int, Piece], None]  # block number, some of its rows
 
 
 class ExactIndex:
@@ -186,7 +186,7 @@ class ExactIndex:
             planes = int8.Planes.split(part)
             sets = [Candidates(k, by_person, error) for error in planes.error]
 
-            self._scan(blocks, planes, exclude_person, _offered(blocks, sets))
+            self._scan(blocks, planes, exclude_person, _offered(sets))
             for candidates in sets:
                 candidates.settle()
             self._measure_all(sets, part)
@@ -216,9 +216,9 @@ class ExactIndex:
         likely = Candidates(4 * k, True, probe_error)
         uppers = [np.empty(block.size, np.float32) for block in blocks]
 
-        def visit(number: int, first: int, upper: FloatArray) -> None:
-            uppers[number][first : first + upper.shape[1]] = upper[0]
-            likely.offer(blocks[number], first, upper[0])
+        def visit(number: int, piece: Piece) -> None:
+            uppers[number][piece.start : piece.stop] = piece.upper(0)
+            likely.offer(piece, 0)
 
         self._scan(blocks, planes, exclude_person, visit)
         likely.settle()
@@ -267,7 +267,7 @@ class ExactIndex:
         exclude_person: int | None,
         visit: Visit,
     ) -> None:
-        """Show ``visit`` the upper bounds of all rows, a piece at a time, in several threads."""
+        """Show ``visit`` all rows, a piece at a time, in several threads."""
         pieces = [
             (number, start, min(start + block.rows.piece, block.size))
             for number, block in enumerate(blocks)
@@ -277,11 +277,7 @@ class ExactIndex:
 
         def work() -> None:
             for number, start, stop in left:
-                block = blocks[number]
-                upper = block.upper(planes, start, stop)
-                if exclude_person is not None:
-                    upper[:, block.people[start:stop] == exclude_person] = -np.inf
-                visit(number, start, upper)
+                visit(number, Piece(blocks[number], start, stop, planes, exclude_person))
 
         helpers = self._helpers_for(min(self._threads, len(pieces)) - 1, work)
         try:
@@ -301,10 +297,10 @@ class ExactIndex:
             return [self._helpers.submit(work) for _ in range(count)]
 
 
-def _offered(blocks: Sequence[Block], sets: Sequence[Candidates]) -> Visit:
-    def visit(number: int, first: int, upper: FloatArray) -> None:
-        for candidates, bounds in zip(sets, upper, strict=True):
-            candidates.offer(blocks[number], first, bounds)
+def _offered(sets: Sequence[Candidates]) -> Visit:
+    def visit(_: int, piece: Piece) -> None:
+        for probe, candidates in enumerate(sets):
+            candidates.offer(piece, probe)
 
     return visit
 

@@ -62,6 +62,7 @@ class Planes:
     codes: Codes  # (2Q,D) int8 -127–127: all coarse planes, then all fine ones
     step: float
     error: npt.NDArray[np.float64]  # (Q,) the most that splitting the probe changes any cosine
+    fine: npt.NDArray[np.float64]  # (Q,) the most that the fine plane adds to any cosine
 
     @classmethod
     def split(cls, probes: FloatArray) -> Planes:
@@ -70,21 +71,24 @@ class Planes:
         scaled = probes.astype(np.float64) / step
         coarse = np.clip(np.rint(scaled), -LEVELS, LEVELS)
         fine = np.clip(np.rint((scaled - coarse) * PLANE_RATIO), -LEVELS, LEVELS)
-        left = (scaled - coarse - fine / PLANE_RATIO) * step
         row_norm = (1 + NORM_TOLERANCE) * (1 + probes.shape[1] ** 0.5 / (2 * LEVELS))
+        fine_norm, left_norm = (
+            np.linalg.norm(part * step, axis=1) * row_norm + ROUNDING
+            for part in (fine / PLANE_RATIO, scaled - coarse - fine / PLANE_RATIO)
+        )
         codes = np.concatenate([coarse, fine]).astype(np.int8)
-        return cls(codes, step, np.linalg.norm(left, axis=1) * row_norm + ROUNDING)
+        return cls(codes, step, left_norm, fine_norm)
 
     @functools.cached_property
     def biased(self) -> npt.NDArray[np.uint8]:
         return (self.codes.astype(np.int16) + 128).astype(np.uint8)
 
 
-# (rows (n,D) int8, planes) to (2Q,n) float32 whole numbers
-ArrayKernel = Callable[[Codes, Planes], FloatArray]
+Dots = npt.NDArray[np.int32] | FloatArray  # (2Q,n) whole numbers: planes times rows
+ArrayKernel = Callable[[Codes, Planes], Dots]
 
 
-def _numpy_dots(rows: Codes, planes: Planes) -> FloatArray:
+def _numpy_dots(rows: Codes, planes: Planes) -> Dots:
     # Sums of up to 1040 products of int8 stay below 2^24, where float32 still counts exactly.
     exact = np.float32 if rows.shape[1] <= 1040 else np.float64
     parts = [
@@ -94,23 +98,22 @@ def _numpy_dots(rows: Codes, planes: Planes) -> FloatArray:
     return np.ascontiguousarray(np.concatenate(parts).T, np.float32)
 
 
-def _numkong_dots(rows: Codes, planes: Planes) -> FloatArray:
+def _numkong_dots(rows: Codes, planes: Planes) -> Dots:
     import numkong
 
     padded = planes.codes
     if len(padded) % 4:  # the packed kernel is fastest at multiples of four
         padded = np.concatenate([padded, np.zeros((2, padded.shape[1]), np.int8)])
     dots = np.asarray(numkong.dots_packed(rows, numkong.dots_pack(padded, dtype="int8")))
-    return np.ascontiguousarray(dots[:, : len(planes.codes)].T, np.float32)
+    return np.ascontiguousarray(dots[:, : len(planes.codes)].T)
 
 
-def _reference() -> tuple[Quantised, Planes]:
+def _reference() -> tuple[Codes, Planes]:
     """Rows and planes whose products overflow every kernel that saturates on the way."""
     spread = np.arange(40 * 256, dtype=np.int64) * 7919 % 255 - LEVELS
     codes = spread.reshape(40, 256).astype(np.int8)
     codes[0], codes[1] = LEVELS, -LEVELS
-    rows = Quantised(codes, np.full(40, 2.0**-11, np.float32), np.full(40, 0.25, np.float32))
-    return rows, Planes(codes[:4].copy(), 2.0**-11, np.zeros(2))
+    return codes, Planes(codes[:4].copy(), 1.0, np.zeros(2), np.zeros(2))
 
 
 @functools.cache
@@ -123,7 +126,7 @@ def array_kernel() -> tuple[str, ArrayKernel]:
         simd = [name for name, here in numkong.get_capabilities().items() if here]
         if simd == ["serial"]:
             raise RuntimeError("numkong has no SIMD kernel for this processor")
-        if not np.array_equal(_numkong_dots(rows.codes, planes), _numpy_dots(rows.codes, planes)):
+        if not np.array_equal(_numkong_dots(rows, planes), _numpy_dots(rows, planes)):
             raise RuntimeError("numkong's int8 products are not exact here")
     except (ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         _log.warning(
@@ -141,10 +144,9 @@ def packing_works() -> bool:
     Processors without VNNI or its like saturate at 16 bits on the way; they fail the check.
     """
     rows, planes = _reference()
-    expected = ArrayRows(rows).upper(planes, 0, len(rows.codes))
     try:
-        found = PackedRows(rows).upper(planes, 0, len(rows.codes))
-        if np.abs(found - expected).max() <= ROUNDING * np.abs(expected).max():
+        found = PackedRows(rows).dots(planes, 0, len(rows))
+        if np.array_equal(found, _numpy_dots(rows, planes)):
             return True
         reason = "the products saturate on this processor"
     except (ImportError, AttributeError, TypeError, RuntimeError) as error:
@@ -163,90 +165,62 @@ def kernel_name() -> str:
 
 
 class ArrayRows:
-    """Rows in plain arrays, with room to grow; scanned by ``array_kernel``."""
+    """Codes in a plain matrix, with room to grow; scanned by ``array_kernel``."""
 
     piece = 8192
 
-    def __init__(self, rows: Quantised) -> None:
-        self.rows = rows
+    def __init__(self, codes: Codes) -> None:
+        self.codes = codes
 
     @property
     def nbytes(self) -> int:
-        return sum(column.nbytes for column in self.rows)
+        return self.codes.nbytes
 
-    def upper(self, planes: Planes, start: int, stop: int) -> FloatArray:
-        """(Q,n) float32: the most the cosines of rows start..stop can be, but for the probe."""
-        codes, step, error = self.rows.take(slice(start, stop))
-        dots = array_kernel()[1](codes, planes)
-        coarse, fine = _halves(dots)
-        fine *= np.float32(1 / PLANE_RATIO)
-        fine += coarse
-        fine *= step * np.float32(planes.step)
-        fine += error
-        return fine
+    def dots(self, planes: Planes, start: int, stop: int) -> Dots:
+        return array_kernel()[1](self.codes[start:stop], planes)
 
-    def unpack(self, size: int) -> Quantised:
-        return self.rows.take(slice(size))
+    def unpack(self, size: int) -> Codes:
+        return self.codes[:size]
 
 
 class PackedRows:
     """A full block in the layout ONNX Runtime multiplies as fast as memory delivers it.
 
-    The session is one MatMulIntegerToFloat with the codes as constant weights, which the runtime
-    packs once and then drops, their steps as scales and their errors as bias.
+    The session is one MatMulInteger with the codes as constant weights, which the runtime packs
+    once and then drops; nothing else keeps a copy. Always scanned as a whole.
     """
 
-    def __init__(self, rows: Quantised) -> None:
+    def __init__(self, codes: Codes) -> None:
         import onnxruntime
 
-        self.piece, self._dim = map(int, rows.codes.shape)
-        self._step, self._error = rows.step, rows.error
+        self.piece, self._dim = map(int, codes.shape)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
-        # Both planes get the bias; together they shall have the error once.
-        bias = self._error / np.float32(1 + 1 / PLANE_RATIO)
         self._session: Any = onnxruntime.InferenceSession(
-            _scaled_product(_transposed(rows.codes), self._step, bias),
-            options,
-            providers=["CPUExecutionProvider"],
+            _product(_transposed(codes)), options, providers=["CPUExecutionProvider"]
         )
         # The Python wrapper would hold the serialised model, a second copy of every row.
         self._session._model_bytes = None
 
     @property
     def nbytes(self) -> int:
-        # Packing adds an int32 sum per row; step and bias are in the session once more.
-        return self.piece * (self._dim + 4 + 8) + self._step.nbytes + self._error.nbytes
+        return self.piece * (self._dim + 4)  # packing adds an int32 sum per row
 
-    def upper(self, planes: Planes, start: int, stop: int) -> FloatArray:
-        """(Q,n) float32: the most the cosines of rows start..stop can be, but for the probe."""
-        coarse, fine = _halves(self._product(planes.biased, planes.step))
-        fine *= np.float32(1 / PLANE_RATIO)
-        fine += coarse
-        return fine[:, start:stop]
+    def dots(self, planes: Planes, start: int, stop: int) -> Dots:
+        dots: Dots = self._session.run(None, {"a": planes.biased})[0]
+        return dots[:, start:stop]
 
-    def unpack(self, size: int) -> Quantised:
+    def unpack(self, size: int) -> Codes:
         """The codes back again: the product with one unit vector per dimension."""
         codes = np.empty((self.piece, self._dim), np.int8)
-        bias = self._error / np.float32(1 + 1 / PLANE_RATIO)
         for start in range(0, self._dim, 32):
             unit = np.full((min(32, self._dim - start), self._dim), 128, np.uint8)
             unit[np.arange(len(unit)), start + np.arange(len(unit))] = 129
-            column = (self._product(unit, 1.0) - bias) / self._step
-            codes[:, start : start + len(unit)] = np.rint(column).T
-        return Quantised(codes, self._step, self._error).take(slice(size))
-
-    def _product(self, biased: npt.NDArray[np.uint8], scale: float) -> FloatArray:
-        inputs = {"a": biased, "scale": np.array(scale, np.float32)}
-        product: FloatArray = self._session.run(None, inputs)[0]
-        return product
-
-
-def _halves(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    half = len(rows) // 2
-    return rows[:half], rows[half:]
+            (column,) = self._session.run(None, {"a": unit})
+            codes[:, start : start + len(unit)] = column.T
+        return codes[:size]
 
 
 def _transposed(codes: Codes) -> Codes:
@@ -299,43 +273,28 @@ def _record(tag: int, *content: _Parts | bytes | str) -> _Parts:
     return [_varint(tag << 3 | 2), _varint(sum(len(part) for part in parts)), *parts]
 
 
-def _value(name: str, kind: int, *dims: _Parts) -> _Parts:
-    """A graph input or output; ``dims`` are ONNX dimensions."""
-    shape = _record(2, *(_record(1, dim) for dim in dims))
+def _value(name: str, kind: int, width: int) -> _Parts:
+    """A graph input or output of shape ("m", width)."""
+    shape = _record(2, _record(1, _record(2, "m")), _record(1, _number(1, width)))
     return [*_record(1, name), *_record(2, _record(1, _number(1, kind), shape))]
 
 
-def _constant(name: str, kind: int, values: npt.NDArray[Any]) -> _Parts:
-    sizes = [part for size in values.shape for part in _number(1, size)]
-    data: _Parts = [memoryview(values.reshape(-1).data).cast("B")]
-    return _record(5, sizes, _number(2, kind), _record(8, name), _record(9, data))
+def _product(weights: Codes) -> bytes:
+    """The ONNX file of ``y = (a - 128) @ weights``: a (m,K) uint8 in, y (m,N) int32 out.
 
-
-def _scaled_product(weights: Codes, step: FloatArray, bias: FloatArray) -> bytes:
-    """The ONNX file of ``y = (a - 128) @ weights * scale * step + bias``.
-
-    ``a`` (m,K) uint8 and ``scale`` () float32 come in, ``y`` (m,N) float32 goes out. Written by
-    hand so that searching needs no ONNX package; the tags are those of onnx.proto.
+    Written by hand so that searching needs no ONNX package; the tags are those of onnx.proto.
     """
     depth, width = weights.shape
-    uint8, int8, float32 = 2, 3, 1
-    names = ("a", "w", "scale", "step", "zero", "", "bias")
-    node = [part for name in names for part in _record(1, name)]
-    node += [*_record(2, "y"), *_record(4, "MatMulIntegerToFloat"), *_record(7, "com.microsoft")]
-    rows, deep, wide = _record(2, "m"), _number(1, depth), _number(1, width)
+    uint8, signed8, int32 = 2, 3, 6
+    inputs = [*_record(1, "a"), *_record(1, "w"), *_record(1, "zero")]
+    sizes = [*_number(1, depth), *_number(1, width), *_number(2, signed8)]
+    data: _Parts = [memoryview(weights.data).cast("B")]
     graph = (
-        _record(1, node),
+        _record(1, inputs, _record(2, "y"), _record(4, "MatMulInteger")),
         _record(2, "scan"),
-        _constant("w", int8, weights),
-        _constant("step", float32, step),
-        _constant("bias", float32, bias),
-        _constant("zero", uint8, np.full((), 128, np.uint8)),
-        _record(11, _value("a", uint8, rows, deep)),
-        _record(11, _value("scale", float32)),
-        _record(12, _value("y", float32, rows, wide)),
+        _record(5, sizes, _record(8, "w"), _record(9, data)),
+        _record(5, _number(2, uint8), _record(8, "zero"), _record(9, b"\x80")),
+        _record(11, _value("a", uint8, depth)),
+        _record(12, _value("y", int32, width)),
     )
-    operators = (
-        _record(8, _record(1, ""), _number(2, 17)),
-        _record(8, _record(1, "com.microsoft"), _number(2, 1)),
-    )
-    return b"".join([*_number(1, 8), *operators[0], *operators[1], *_record(7, *graph)])
+    return b"".join([*_number(1, 8), *_record(8, _number(2, 17)), *_record(7, *graph)])

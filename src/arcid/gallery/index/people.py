@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.gallery.index import Keys, PersonHit
-from arcid.gallery.index.blocks import Block
-from arcid.gallery.index.candidates import NOTHING, Rows, kth
+from arcid.gallery.index.blocks import Block, Rows
+from arcid.gallery.index.candidates import NOTHING, kth
 from arcid.types import FloatArray
 
 _FIRST_BATCH = 16  # people measured before anything is known of the true means
