@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from arcid.bench import search
 from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import int8
 from arcid.gallery.index.blocks import Piece
@@ -121,7 +122,10 @@ def test_ranks_that_int8_alone_gets_wrong(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_bound_a_tenth_too_small_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rows: the better one rounded down, the other up, each as far as can be."""
+    """One row rounded down, a hundred worse ones rounded up, each as far as can be.
+
+    By their bounds the hundred come first, so stopping early misses the one too.
+    """
     rng = np.random.default_rng(12)
     probe = unit(rng.standard_normal(512)).astype(np.float64)
     codes = np.clip(np.rint(rng.standard_normal(512) * 35), -126, 126)
@@ -136,7 +140,7 @@ def test_a_bound_a_tenth_too_small_would_be_noticed(monkeypatch: pytest.MonkeyPa
             0.95 * gain
         ):
             higher[place] += step
-    rows = unit(np.stack([codes + push, higher - push]))
+    rows = unit(np.stack([codes + push, *[higher - push] * 100]))
     probe = probe.astype(np.float32)
     assert float32_top(rows, probe, 1) == [0]
     (found,) = indexed(rows).search_faces(probe[None], 1)
@@ -411,3 +415,11 @@ def test_processors_with_vnni_use_the_prepacked_kernel() -> None:
     if not flags & {"avx512_vnni", "avx_vnni"}:
         pytest.skip("no VNNI here")
     assert ExactIndex(8, lambda keys: keys).kernel == "onnxruntime-int8+numkong-int8"
+
+
+def test_the_benchmark_measures_right_answers_from_a_real_store() -> None:
+    rows = search.run([3000], dim=128, pairs=2, checks=12, peers=False)
+    assert [row["engine"] for row in rows] == ["arcid exact", "arcid people"]
+    assert rows[0]["same_ids"] == 1.0
+    assert 10 <= rows[0]["rows_fetched"] < 400
+    assert all(row["ratio"] > 0 and row["numpy_p50_ms"] > 0 for row in rows)

@@ -37,9 +37,10 @@ FACES_EACH = 5
 # The norm of the difference between a photo and its person: 0.62 between two photos of one person.
 SPREAD = 0.785
 BLOCK = 4000
-# After a product NumPy's BLAS threads wait for the next one in a busy loop for up to 0.1 s, on the
-# cores of whoever is timed next.
-REST_S = 0.2
+# Each timed call follows calls of the same kind for so long: after a product NumPy's BLAS threads
+# wait for the next one in a busy loop for up to 0.1 s, on the cores of whoever is timed next, and a
+# core that slept takes milliseconds to come back.
+SETTLE_S = 0.15
 CONTRACT = "search-benchmark"
 
 _log = logging.getLogger(__name__)
@@ -217,14 +218,15 @@ def _build(faces: Faces, store: Store, index: ExactIndex) -> tuple[float, int]:
 
 def _by_turns(base: Search, engine: Search, probes: FloatArray) -> dict[str, float]:
     """Medians over alternating pairs; which goes first alternates too."""
-    for warm in (base, engine) * 2:
-        warm(probes[0])
     times: dict[bool, list[float]] = {False: [], True: []}
     for turn, probe in enumerate(probes):
         for mine in (turn % 2 == 0, turn % 2 == 1):
-            time.sleep(REST_S)
+            search = engine if mine else base
+            settled = time.perf_counter() + SETTLE_S
+            while time.perf_counter() < settled:
+                search(probes[turn - 1])
             began = time.perf_counter()
-            (engine if mine else base)(probe)
+            search(probe)
             times[mine].append((time.perf_counter() - began) * 1000)
     own, other = np.array(times[True]), np.array(times[False])
     return {

@@ -44,11 +44,6 @@ class Block:
         return held + (0 if order is None else order.nbytes)
 
     @functools.cached_property
-    def greatest(self) -> tuple[float, float]:
-        """Largest step and largest error among the rows."""
-        return float(self.step[: self.size].max()), float(self.error[: self.size].max())
-
-    @functools.cached_property
     def by_person(self) -> Rows:
         """(size,) rows in the order of their person keys."""
         return np.argsort(self.people[: self.size], kind="stable")
@@ -89,31 +84,11 @@ class Piece:
         self._planes, self._excluded = planes, excluded
         self._dots = block.rows.dots(planes, start, stop)
 
-    def upper(self, probe: int) -> FloatArray:
+    def upper(self, probe: int, rows: Rows | slice = slice(None)) -> FloatArray:
         """(n,) float32 the most the cosines can be, but for the probe's own error.
 
-        -inf where a row was removed or belongs to the person left out.
+        -inf where a row was removed or belongs to the person left out. ``rows`` of the piece.
         """
-        return self._upper(probe, slice(None))
-
-    def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:
-        """Rows (of the block) whose upper bound is ``floor`` or more, and those bounds.
-
-        One comparison of whole numbers drops nearly all rows: with every step, error and fine
-        plane at its largest they could not get there.
-        """
-        step, error = self.block.greatest
-        slack = error + float(self._planes.fine[probe])
-        if floor > slack:
-            least = (floor - slack) / (step * self._planes.step) * (1 - 1e-6)
-            rows = np.flatnonzero(self._dots[probe] >= int(min(least, 2**31 - 1)))
-        else:
-            rows = np.arange(self.stop - self.start)
-        upper = self._upper(probe, rows)
-        picked = upper >= max(floor, float(np.finfo(np.float32).min))
-        return rows[picked] + self.start, upper[picked]
-
-    def _upper(self, probe: int, rows: Rows | slice) -> FloatArray:
         block, part = self.block, slice(self.start, self.stop)
         upper: FloatArray = self._dots[len(self._dots) // 2 + probe, rows].astype(np.float32)
         upper *= np.float32(1 / int8.PLANE_RATIO)
@@ -124,6 +99,12 @@ class Piece:
         if self._excluded is not None:
             upper[block.people[part][rows] == self._excluded] = -np.inf
         return upper
+
+    def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:
+        """Rows (of the block) whose upper bound is ``floor`` or more, and those bounds."""
+        upper = self.upper(probe)
+        rows = _places(upper >= max(floor, float(np.finfo(np.float32).min)))
+        return rows + self.start, upper[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +124,15 @@ class NewRows:
 
     def take(self, part: Any) -> NewRows:
         return NewRows(self.rows.take(part), self.faces[part], self.people[part])
+
+
+def _places(flags: npt.NDArray[np.bool_]) -> Rows:
+    """Where the few true ones are; eight flags are looked at together."""
+    if len(flags) % 8:
+        return np.flatnonzero(flags)
+    words = np.flatnonzero(flags.view(np.uint64))
+    places: Rows = (words[:, None] * 8 + np.arange(8)).reshape(-1)
+    return places[flags[places]]
 
 
 def append(blocks: Sequence[Block], new: NewRows, full: int) -> list[Block]:

@@ -13,6 +13,7 @@ from arcid.gallery.index.blocks import Piece, Rows
 from arcid.types import FloatArray
 
 _PRUNE_AT = 512  # rows that may wait before the floor is raised
+_SAMPLE = 4096
 _FIRST_BATCH = 64  # rows measured before anything is known of the true cosines
 NOTHING = -np.inf
 
@@ -97,11 +98,12 @@ class Candidates:
         return self.faces[known], self.people[known], self._cosines[known]
 
     def _first_floor(self, piece: Piece, probe: int) -> float:
-        """Before any floor is known, the best few rows of a piece give one for the rest of it."""
-        few = 16 * self._k + 64
-        if self.floor > NOTHING or piece.stop - piece.start < 2 * few:
+        """Before any floor is known, the first few thousand rows of a piece give one."""
+        few = 4 * self._k + 16
+        seen = min(piece.stop - piece.start, max(_SAMPLE, 4 * few))
+        if self.floor > NOTHING or seen < 2 * few:
             return NOTHING
-        upper = piece.upper(probe)
+        upper = piece.upper(probe, slice(seen))
         top = np.argpartition(upper, -few)[-few:]
         top = top[upper[top] > NOTHING]
         rows = top + piece.start
