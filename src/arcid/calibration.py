@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ class Threshold:
 
     cosine: float
     fmr: float  # of one comparison at this cosine
+    extrapolated: bool
+
+
+class Row(NamedTuple):
+    """One row of the gallery table at some FPIR."""
+
+    size: int  # templates
+    cosine: float
     extrapolated: bool
 
 
@@ -93,6 +101,10 @@ class Calibration:
         """False match rate of one comparison accepted at ``cosine`` or above."""
         return float(_log_interp(cosine, self._cosines, self._fmrs))
 
+    def stated_fmr(self, cosine: float) -> float:
+        """As ``fmr``, but never below the smallest rate that the data supports."""
+        return max(self.fmr(cosine), self.smallest_supported_fmr)
+
     def fnmr(self, cosine: float) -> float:
         """False non-match rate when a comparison is accepted at ``cosine`` or above."""
         table = self.data["fnmr_table"]
@@ -106,6 +118,11 @@ class Calibration:
             return float(np.interp(cosine, spec["cosine"], spec["probability"]))
         z = spec["intercept"] + spec["slope"] * cosine
         return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+
+    def likelihood_ratio(self, cosine: float) -> float:
+        """How many times likelier this cosine is for one person than for two."""
+        p = self.probability(cosine)
+        return p / (1 - p) if p < 1 else math.inf
 
     def threshold_at_fmr(self, fmr: float, *, allow_extrapolation: bool = False) -> Threshold:
         """Cosine threshold whose false match rate is at most ``fmr``.
@@ -139,42 +156,56 @@ class Calibration:
         """Cosine threshold for searching ``gallery_size`` templates at a false positive
         identification rate of at most ``fpir``.
 
-        A measured gallery table is used where it holds the rate; otherwise comparisons are taken
-        as independent, FPIR = 1 − (1 − FMR)^N, and the FMR table is asked.
+        Between two sizes of the gallery table at that rate the threshold is interpolated in
+        log N. Elsewhere comparisons are taken as independent, FPIR = 1 − (1 − FMR)^N, which never
+        understates FPIR, and the FMR table is asked; the answer is then held between the table's
+        rows on both sides, so that a larger gallery or a smaller rate never lowers the threshold.
+        Extrapolated rows count only where extrapolation is allowed.
         """
         _check_rate("fpir", fpir)
         if gallery_size < 1:
             raise UsageError(f"gallery_size must be at least 1, got {gallery_size}")
-        fmr = fmr_for_fpir(fpir, gallery_size)
-        measured = self._gallery_threshold(fpir, gallery_size, allow_extrapolation)
-        if measured is not None:
-            return Threshold(measured.cosine, self.fmr(measured.cosine), measured.extrapolated)
-        try:
-            return self.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
-        except RateUnsupported as error:
-            raise RateUnsupported(
-                f"an FPIR of {fpir:g} over {gallery_size:,} templates needs an FMR of {fmr:.1e}: "
-                + error.message,
-                gallery_size=gallery_size,
-                fmr=fmr,
-                smallest_supported_fmr=self.smallest_supported_fmr,
-            ) from None
+        rows = self._gallery_rows(allow_extrapolation)
+        listed = next((r for r in rows if math.isclose(r, fpir, rel_tol=1e-6)), None)
+        found = None if listed is None else _between(rows[listed], gallery_size)
+        if found is None:
+            found = self._independent(fpir, gallery_size, rows, allow_extrapolation)
+        return Threshold(found.cosine, self.fmr(found.cosine), found.extrapolated)
 
-    def _gallery_threshold(
-        self, fpir: float, gallery_size: int, allow_extrapolation: bool
-    ) -> Threshold | None:
-        rows = sorted(
-            (r for r in self.data["gallery_table"] if math.isclose(r["fpir"], fpir, rel_tol=1e-6)),
-            key=lambda r: r["gallery_size"],
-        )
-        if not rows or not rows[0]["gallery_size"] <= gallery_size <= rows[-1]["gallery_size"]:
-            return None
-        sizes = [r["gallery_size"] for r in rows]
-        above = next(r for r in rows if r["gallery_size"] >= gallery_size)
-        if above["extrapolated"] and not allow_extrapolation:
-            return None
-        cosine = np.interp(math.log(gallery_size), np.log(sizes), [r["cosine"] for r in rows])
-        return Threshold(float(cosine), 0.0, bool(above["extrapolated"]))
+    def _independent(
+        self, fpir: float, size: int, rows: Mapping[float, list[Row]], allow_extrapolation: bool
+    ) -> Threshold:
+        above = [r for f in rows if f <= fpir * (1 + 1e-6) for r in rows[f] if r.size >= size]
+        below = [r for f in rows if f >= fpir * (1 - 1e-6) for r in rows[f] if r.size <= size]
+        ceiling = min(above, key=lambda r: r.cosine, default=None)
+        floor = max(below, key=lambda r: r.cosine, default=None)
+        fmr = fmr_for_fpir(fpir, size)
+        try:
+            found = self.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
+        except RateUnsupported as error:
+            if ceiling is None:
+                raise RateUnsupported(
+                    f"an FPIR of {fpir:g} over {size:,} templates needs an FMR of {fmr:.1e}: "
+                    + error.message,
+                    gallery_size=size,
+                    fmr=fmr,
+                    smallest_supported_fmr=self.smallest_supported_fmr,
+                ) from None
+            return Threshold(ceiling.cosine, 0.0, ceiling.extrapolated)
+        if ceiling is not None and ceiling.cosine < found.cosine:
+            found = Threshold(ceiling.cosine, 0.0, ceiling.extrapolated)
+        if floor is not None and floor.cosine > found.cosine:
+            found = Threshold(floor.cosine, 0.0, found.extrapolated or floor.extrapolated)
+        return found
+
+    def _gallery_rows(self, allow_extrapolation: bool) -> dict[float, list[Row]]:
+        """FPIR → rows by gallery size."""
+        found: dict[float, list[Row]] = {}
+        for r in sorted(self.data["gallery_table"], key=lambda r: float(r["gallery_size"])):
+            if allow_extrapolation or not r["extrapolated"]:
+                row = Row(int(r["gallery_size"]), float(r["cosine"]), bool(r["extrapolated"]))
+                found.setdefault(float(r["fpir"]), []).append(row)
+        return found
 
     @cached_property
     def _cosines(self) -> Array:
@@ -193,6 +224,15 @@ def fmr_for_fpir(fpir: float, gallery_size: int) -> float:
 def fpir_for_fmr(fmr: float, gallery_size: int) -> float:
     """FPIR of searching N templates at an FMR, comparisons taken as independent."""
     return -math.expm1(gallery_size * math.log1p(-fmr))
+
+
+def _between(rows: Sequence[Row], size: int) -> Threshold | None:
+    """Interpolated in log N; None outside the rows."""
+    if not rows or not rows[0].size <= size <= rows[-1].size:
+        return None
+    above = next(r for r in rows if r.size >= size)
+    cosine = np.interp(math.log(size), np.log([r.size for r in rows]), [r.cosine for r in rows])
+    return Threshold(float(cosine), 0.0, above.extrapolated)
 
 
 def _check_rate(name: str, rate: float) -> None:
@@ -245,3 +285,15 @@ def _validate_tables(data: Mapping[str, Any], fail: Any) -> None:
     for row in data["gallery_table"]:
         if not {"fpir", "gallery_size", "cosine", "extrapolated"} <= set(row):
             fail("gallery_table rows need fpir, gallery_size, cosine and extrapolated")
+    for a in data["gallery_table"]:
+        for b in data["gallery_table"]:
+            stricter = b["gallery_size"] >= a["gallery_size"] and b["fpir"] <= a["fpir"]
+            if stricter and b["cosine"] < a["cosine"]:
+                fail(
+                    "gallery_table: the cosine must not fall as the gallery grows or the rate "
+                    f"shrinks ({a['gallery_size']:,} to {b['gallery_size']:,} templates)"
+                )
+    if data["probability"]["kind"] == "isotonic":
+        for key in ("cosine", "probability"):
+            if not (np.diff(np.asarray(data["probability"][key], np.float64)) >= 0).all():
+                fail(f"probability: {key} must not fall")

@@ -122,7 +122,7 @@ def _decision(
         cosine=cosine,
         threshold=threshold.cosine,
         probability=None if cosine is None else calibration.probability(cosine),
-        fmr=None if cosine is None else calibration.fmr(cosine),
+        fmr=None if cosine is None else calibration.stated_fmr(cosine),
         target=target,
         target_kind=kind,
         gallery_size=gallery_size,

@@ -22,7 +22,9 @@
     │   ├── ManifestInvalid      manifest.json, or model and manifest disagree
     │   ├── ModelUnsupported     the file is fine but no runtime here can run it as asked
     │   ├── LicenceNotAccepted
-    │   └── DownloadFailed
+    │   ├── DownloadFailed
+    │   ├── CheckpointInvalid    a training checkpoint is missing, incomplete or damaged
+    │   └── CheckpointMismatch   it is whole but belongs to another network, config or world size
     ├── ContractMismatch         vectors of two models met
     ├── CalibrationError
     │   ├── CalibrationMissing
@@ -195,6 +197,18 @@ class DownloadFailed(ModelError):
     code = "download_failed"
 
 
+class CheckpointInvalid(ModelError):
+    """A training checkpoint is missing, incomplete or damaged; an older one may serve."""
+
+    code = "checkpoint_invalid"
+
+
+class CheckpointMismatch(ModelError):
+    """A training checkpoint is whole but belongs to another network, config or world size."""
+
+    code = "checkpoint_mismatch"
+
+
 class ContractMismatch(ArcidError):
     """Vectors made by two different models met; their cosine would mean nothing."""
 
@@ -301,6 +315,8 @@ __all__ = [
     "CalibrationError",
     "CalibrationInvalid",
     "CalibrationMissing",
+    "CheckpointInvalid",
+    "CheckpointMismatch",
     "CollectionNotFound",
     "ConfigError",
     "ContractMismatch",

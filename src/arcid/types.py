@@ -239,7 +239,7 @@ class Decision:
     cosine: float | None  # None when the gallery was empty
     threshold: float
     probability: float | None  # calibrated probability of one person at equal priors
-    fmr: float | None  # false match rate of a single comparison at this cosine
+    fmr: float | None  # at most this share of strangers reaches the cosine; as far as data supports
     target: float  # the error rate asked for
     target_kind: Literal["fmr", "fpir"]
     gallery_size: int  # templates searched; 1 for a comparison of two photos

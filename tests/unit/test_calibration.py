@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -116,6 +117,62 @@ def test_measured_gallery_table_comes_first(calibration: Calibration) -> None:
         table.threshold_at_fpir(0.01, 10_000)
 
 
+def test_a_larger_gallery_or_a_smaller_rate_never_lowers_the_threshold(
+    calibration: Calibration,
+) -> None:
+    sizes = [1, 7, 30, 60, 99, 100, 101, 200, 294, 295, 296, 700, 5000, 10**5, 10**6, 10**7]
+    rates = [0.3, 0.1, 0.05, 0.01, 0.004, 0.001]
+    for allow in (False, True):
+        found = np.full((len(rates), len(sizes)), np.nan)
+        for i, rate in enumerate(rates):
+            for j, size in enumerate(sizes):
+                with contextlib.suppress(RateUnsupported):
+                    found[i, j] = calibration.threshold_at_fpir(
+                        rate, size, allow_extrapolation=allow
+                    ).cosine
+        assert np.isfinite(found).sum() > (60 if allow else 15)
+        for axis in (0, 1):
+            steps = np.diff(found, axis=axis)
+            assert (steps[np.isfinite(steps)] >= 0).all()
+        refused = np.isnan(found)
+        assert (refused[:, 1:] >= refused[:, :-1]).all()  # once refused, refused for all larger
+
+
+def test_outside_the_gallery_table_comparisons_are_independent_within_its_rows(
+    calibration: Calibration,
+) -> None:
+    data = copy.deepcopy(dict(calibration.data))
+    independent = calibration.threshold_at_fpir(0.1, 5).cosine
+    data["gallery_table"] = []
+    plain = Calibration(data)
+    data["gallery_table"] = [
+        {"fpir": 0.1, "gallery_size": 10, "cosine": independent + 0.2, "extrapolated": False}
+    ]
+    wide = Calibration(copy.deepcopy(data))
+    assert wide.threshold_at_fpir(0.1, 5).cosine == plain.threshold_at_fpir(0.1, 5).cosine
+    assert wide.threshold_at_fpir(0.1, 20).cosine == pytest.approx(independent + 0.2)  # not below
+    data["gallery_table"][0]["cosine"] = independent - 0.2
+    narrow = Calibration(data)
+    assert narrow.threshold_at_fpir(0.1, 5).cosine == pytest.approx(independent - 0.2)
+    assert narrow.threshold_at_fpir(0.2, 10).cosine <= independent - 0.2
+
+
+def test_extrapolated_rows_count_only_when_allowed(calibration: Calibration) -> None:
+    assert not calibration.threshold_at_fpir(0.1, 100).extrapolated
+    with pytest.raises(RateUnsupported):
+        calibration.threshold_at_fpir(0.001, 1_000_000)
+    far = calibration.threshold_at_fpir(0.1, 100_000, allow_extrapolation=True)
+    assert far.extrapolated
+    assert far.cosine > calibration.threshold_at_fpir(0.1, 100).cosine
+
+
+def test_likelihood_ratio_is_the_odds(calibration: Calibration) -> None:
+    for cosine in (0.2, 0.5, 0.7):
+        p = calibration.probability(cosine)
+        assert calibration.likelihood_ratio(cosine) == pytest.approx(p / (1 - p))
+    assert calibration.likelihood_ratio(0.9) > 10 > 1 > calibration.likelihood_ratio(0.1)
+
+
 def test_independent_comparisons() -> None:
     assert fmr_for_fpir(0.01, 1) == pytest.approx(0.01)
     assert fpir_for_fmr(fmr_for_fpir(0.01, 12345), 12345) == pytest.approx(0.01)
@@ -146,6 +203,13 @@ def _drop(key: str) -> Any:
         (lambda d: d.update(fnmr_table=[]), "at least two rows"),
         (lambda d: d["probability"].update(kind="magic"), "probability kind"),
         (lambda d: d.update(gallery_table=[{"fpir": 0.1}]), "gallery_table rows need"),
+        (lambda d: d["gallery_table"][1].update(cosine=-0.5), "must not fall as the gallery grows"),
+        (
+            lambda d: d.update(
+                probability={"kind": "isotonic", "cosine": [0, 1], "probability": [1, 0]}
+            ),
+            "probability must not fall",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(
@@ -187,3 +251,7 @@ def test_every_packaged_calibration_is_sound() -> None:
         jsonschema.validate(calibration.data, schema)
         assert calibration.data["impostor_pairs"] > 1_000_000
         assert calibration.data["command"].startswith("arcid calibrate")
+        sizes = {r["gallery_size"] for r in calibration.data["gallery_table"]}
+        assert sizes >= {100, 500, 1000, 10_000, 100_000, 1_000_000}
+        assert [r["fmr"] for r in calibration.data["thresholds"]][-1] == 1e-6
+        assert {r["reason"] for r in calibration.data["quality"]["reasons"]} >= {"any", "blurred"}

@@ -12,7 +12,18 @@ from collections.abc import Sequence
 
 import typer
 
-from arcid.cli import bench, calibrate, doctor, enrol, faces, gallery, models, serve
+from arcid.cli import (
+    bench,
+    calibrate,
+    compare,
+    doctor,
+    enrol,
+    evaluate,
+    faces,
+    gallery,
+    models,
+    serve,
+)
 from arcid.cli.output import run_command
 
 app = typer.Typer(
@@ -26,9 +37,11 @@ app = typer.Typer(
 faces.register(app)
 enrol.register(app)
 calibrate.register(app)
+compare.register(app)
 serve.register(app)
 doctor.register(app)
 bench.register(app)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
 

@@ -384,8 +384,8 @@ def _print_verdict(decision: Decision, calibration: Calibration) -> None:
         f"FMR {decision.target:g}"
     )
     say(
-        f"probability {decision.probability:.4f}; {decision.fmr:.1g} of comparisons of two "
-        "different people reach this cosine"
+        f"probability {decision.probability:.4f}; at most {decision.fmr:.2g} of comparisons "
+        "of two different people reach this cosine"
     )
     _note_provisional(calibration, decision.extrapolated)
 

@@ -1,17 +1,16 @@
-"""Labelled embeddings → ``calibration.json``: score → FMR, FNMR, probability, with intervals.
+"""Labelled embeddings → ``calibration.json``: score → FMR, FNMR, probability, search thresholds.
 
-Intervals come from a bootstrap over identities: photos of one person hang together, so pairs are
-never resampled one by one. Rates below thirty observed false matches (rule of 30) are not
-supported; the table goes on below them by an exponential tail fitted to the highest impostor
-scores, marked ``extrapolated``.
+Intervals resample people. Rates below thirty observed false matches (rule of 30) are not supported;
+the tables go on below them by a tail fitted to the highest impostors, marked ``extrapolated``.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.calibration import Calibration
-from arcid.errors import InvalidArray
+from arcid.errors import InvalidArray, RateUnsupported
+from arcid.evaluate import probability
+from arcid.evaluate.bootstrap import PairBootstrap, PairScores, identity_weights
+from arcid.evaluate.discard import quality_block
+from arcid.evaluate.identification import OpenSet, gallery_table
+from arcid.evaluate.metrics import RULE_OF_3, RULE_OF_30, Array, IndexArray, wilson
+from arcid.evaluate.protocols.all_pairs import BINS_PER_UNIT, AllPairs, TopPairs, all_pairs
+from arcid.evaluate.review import Suspect
+from arcid.evaluate.sources import Progress
+from arcid.evaluate.tail import TailBootstrap, exceedance_count, shrinkage
 from arcid.types import Embeddings
 
-Array = npt.NDArray[np.float64]
-RULE_OF_30 = 30
-TAIL_SHARE = 1e-3  # of the impostor pairs, the highest, that the tail is fitted to
-EXTRAPOLATE_TO = 1e-8
+EXTRAPOLATE_TO = 1e-9
 BOOTSTRAPS = 300
+RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+QUALITY_FMR = 1e-4  # the threshold at which quality reasons are judged, where supported
+BODY_PHOTOS = 4000  # above this, intervals of high rates come from a random subset
+_TOP = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,52 +58,28 @@ def calibrate(
     people: npt.ArrayLike,
     provenance: Provenance,
     *,
+    exclude: Sequence[tuple[int, int]] = (),
+    measures: Mapping[str, npt.ArrayLike] | None = None,
+    reasons: Sequence[Sequence[str]] = (),
     bootstraps: int = BOOTSTRAPS,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Calibration:
     """(N,D) unit-norm embeddings and N person labels in, a checked ``Calibration`` out.
 
-    Raises ``InvalidArray`` where there is nothing to measure: fewer than two people, or no person
-    with two photos.
+    ``exclude``: pairs of rows that are label errors, left out of the impostors. ``measures`` and
+    ``reasons``: the quality of each photo, as ``discard.quality_block`` takes it.
+
+    Raises ``InvalidArray`` where there is nothing to measure (fewer than two people, or no person
+    with two photos) and ``RateUnsupported`` where not even an FMR of 0.1 is.
     """
-    labels = np.unique(np.asarray(people), return_inverse=True)[1]
-    if len(labels) != len(embeddings):
-        raise InvalidArray(f"{len(embeddings)} embeddings but {len(labels)} labels")
-    first, second = np.triu_indices(len(labels), k=1)
-    scores = (embeddings.vectors @ embeddings.vectors.T)[first, second].astype(np.float64)
-    same = labels[first] == labels[second]
-    if not same.any() or same.all():
-        raise InvalidArray(
-            "calibrating needs at least two people, and at least one person with two photos"
-        )
-    impostor = np.sort(scores[~same])[::-1]
-    genuine = scores[same]
-    supported = RULE_OF_30 / len(impostor)
-
-    rates = _rate_grid(supported)
-    cosines = impostor[np.minimum((rates * len(impostor)).astype(int), len(impostor) - 1)]
-    cosines, keep = np.unique(cosines, return_index=True)
-    measured = np.array([(impostor >= c).mean() for c in cosines])
-    del keep
-    weights = _identity_weights(labels.max() + 1, bootstraps, seed)
-    fmr_low, fmr_high = _fmr_interval(
-        cosines, scores[~same], labels[first[~same]], labels[second[~same]], weights
-    )
-    fmr_table = [
-        {"cosine": c, "fmr": f, "fmr_low": lo, "fmr_high": hi, "extrapolated": False}
-        for c, f, lo, hi in zip(cosines, measured, fmr_low, fmr_high, strict=True)
-    ]
-    fmr_table += _tail(impostor, cosines[-1], measured[-1])
-
-    grid = np.unique(np.concatenate([np.linspace(-0.2, 1.0, 121), cosines]))
-    fnmr = np.searchsorted(np.sort(genuine), grid, side="left") / len(genuine)
-    fnmr_low, fnmr_high = _fnmr_interval(grid, genuine, labels[first[same]], weights)
-    fnmr_table = [
-        {"cosine": c, "fnmr": f, "fnmr_low": lo, "fnmr_high": hi}
-        for c, f, lo, hi in zip(grid, fnmr, fnmr_low, fnmr_high, strict=True)
-    ]
-    intercept, slope = _logistic(genuine, impostor)
-    data = {
+    found = Measured(embeddings, people, exclude=exclude, bootstraps=bootstraps, seed=seed,
+                     progress=progress)  # fmt: skip
+    fmr_table = found.fmr_table()
+    fnmr_table = found.fnmr_table([row["cosine"] for row in fmr_table])
+    chosen = probability.choose(*found.subset, seed=seed)
+    searches, first, second = found.searches, found.first, found.second
+    data: dict[str, Any] = {
         "schema_version": 1,
         "status": provenance.status,
         "model": provenance.model,
@@ -102,21 +87,253 @@ def calibrate(
         "detector": provenance.detector,
         "runtime": provenance.runtime,
         "dataset": {"name": provenance.dataset, "sha256": provenance.dataset_sha256},
-        "people": int(labels.max() + 1),
-        "photos": len(labels),
+        "people": int(found.labels.max()) + 1,
+        "photos": len(found.labels),
         "failed_photos": provenance.failed_photos,
-        "genuine_pairs": len(genuine),
-        "impostor_pairs": len(impostor),
-        "fmr_table": [_rounded(row) for row in fmr_table],
-        "fnmr_table": [_rounded(row) for row in fnmr_table],
-        "smallest_supported_fmr": float(f"{supported:.3g}"),
-        "gallery_table": [],
-        "probability": {"kind": "logistic", "intercept": intercept, "slope": slope},
+        "genuine_pairs": len(found.genuine),
+        "impostor_pairs": found.impostors,
+        "label_errors_removed": len(found.excluded),
+        "label_errors_suspected": len(found.suspects()),
+        "smallest_supported_fmr": float(f"{found.supported:.3g}"),
+        "thresholds": found.thresholds(fmr_table, fnmr_table),
+        "fmr_table": fmr_table,
+        "fnmr_table": fnmr_table,
+        "gallery_table": gallery_table(searches, found.tail, found.genuine, first, second),
+        "probability": chosen.to_dict(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": provenance.command,
         "notes": provenance.notes,
     }
-    return Calibration(data)
+    if found.tail is not None:
+        data["tail"] = found.tail.to_dict()
+    if measures is not None or reasons:
+        fmr = max(QUALITY_FMR, found.supported)
+        data["quality"] = {"fmr": fmr} | quality_block(
+            found.genuine, first, second, found.labels, found.stats.threshold_at_fmr(fmr),
+            measures or {}, reasons, replicates=bootstraps,
+        )  # fmt: skip
+    return Calibration(_rounded(data))
+
+
+class Measured:
+    """The scores of all pairs and what is drawn from them, each once."""
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        people: npt.ArrayLike,
+        *,
+        exclude: Sequence[tuple[int, int]] = (),
+        bootstraps: int = BOOTSTRAPS,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.vectors = embeddings.vectors
+        self.labels = np.unique(np.asarray(people), return_inverse=True)[1].astype(np.int64)
+        if len(self.labels) != len(embeddings):
+            raise InvalidArray(f"{len(embeddings)} embeddings but {len(self.labels)} labels")
+        photos = np.bincount(self.labels, minlength=1)
+        if len(photos) < 2 or photos.max() < 2:
+            raise InvalidArray(
+                "calibrating needs at least two people, and at least one person with two photos"
+            )
+        pairs = (len(self.labels) ** 2 - int((photos**2).sum())) // 2
+        if pairs < 10 * RULE_OF_30:
+            raise RateUnsupported(
+                f"{pairs} impostor pairs support no rate worth a threshold: {10 * RULE_OF_30} are "
+                "the least (thirty false matches at an FMR of 0.1); use more people or photos"
+            )
+        top = max(_TOP, exceedance_count(pairs) + 1 + len(exclude))
+        counted = all_pairs(self.vectors, self.labels, top=top, progress=progress)
+        self.excluded = _impostor_pairs(exclude, self.labels)
+        self.stats = _without(counted, self.excluded, self.vectors)
+        self.impostors = self.stats.impostor.total
+        self.supported = RULE_OF_30 / self.impostors
+        self.genuine, self.first, self.second = _genuine(self.vectors, self.labels)
+        self.seed = seed
+        self.weights = identity_weights(len(photos), bootstraps, seed)
+        drawn = self.weights @ photos
+        self.exposure = (photos * (len(self.labels) - photos)).astype(np.float64)
+        self.totals = (drawn**2 - self.weights**2 @ photos**2) / 2
+
+    @cached_property
+    def tail(self) -> TailBootstrap | None:
+        """The fitted tail; None where the pairs are too few."""
+        top = self.stats.highest_impostors
+        try:
+            return TailBootstrap(
+                top.cosines,
+                self.labels[top.first],
+                self.labels[top.second],
+                self.impostors,
+                self.weights,
+                self.totals,
+                self.exposure,
+            )
+        except RateUnsupported:
+            return None
+
+    @cached_property
+    def searches(self) -> OpenSet:
+        """Searches by people who are not enrolled."""
+        top = self.stats.highest_impostors
+        return OpenSet(top.cosines, top.first, top.second, self.labels, self.weights)
+
+    @cached_property
+    def subset(self) -> tuple[npt.NDArray[np.float32], IndexArray]:
+        """All photos, or those of a random part of the people where there are very many."""
+        if len(self.labels) <= BODY_PHOTOS:
+            return self.vectors, self.labels
+        photos = np.bincount(self.labels)
+        order = np.random.default_rng(self.seed).permutation(len(photos))
+        kept = order[np.cumsum(photos[order]) <= BODY_PHOTOS]
+        rows = np.flatnonzero(np.isin(self.labels, kept))
+        return self.vectors[rows], np.unique(self.labels[rows], return_inverse=True)[1]
+
+    @cached_property
+    def _body(self) -> PairBootstrap:
+        vectors, labels = self.subset
+        first, second = np.triu_indices(len(labels), 1)
+        scores = (vectors @ vectors.T)[first, second].astype(np.float64)
+        a, b = labels[first], labels[second]
+        return PairBootstrap(
+            PairScores(scores, a == b, a, b), replicates=len(self.weights), seed=self.seed
+        )
+
+    def suspects(self, count: int | None = None) -> list[tuple[int, int, float]]:
+        """(photo, photo, cosine) of the highest impostors: ``count`` of them, or all that reach the
+        median of the genuine pairs, as two photos of one person under two names do."""
+        top = self.stats.highest_impostors
+        if count is None:
+            count = int((top.cosines >= self.genuine_median).sum())
+        rows = zip(top.first[:count], top.second[:count], top.cosines[:count], strict=True)
+        return [(int(a), int(b), float(c)) for a, b, c in rows]
+
+    @property
+    def genuine_median(self) -> float:
+        return float(np.median(self.genuine))
+
+    def fmr_table(self) -> list[dict[str, Any]]:
+        """Measured rows in tenths of a decade down to what is supported, then the tail's."""
+        decades = np.arange(0, -np.log10(self.supported), 0.1)
+        rates = np.append(10.0**-decades, self.supported)
+        cosines = np.maximum(
+            [self.stats.threshold_at_fmr(r) if r < 1 else -1.0 for r in rates], -1.0
+        )
+        cosines = np.unique(cosines)
+        values = self.stats.fmr(cosines)
+        falls = np.append(True, np.diff(values) < 0) & (values > 0)
+        cosines, values = cosines[falls], values[falls]
+        rows = []
+        for cosine, value, (low, high) in zip(
+            cosines, values, self.fmr_intervals(cosines), strict=True
+        ):
+            rows.append(_fmr_row(cosine, value, min(low, value), max(high, value), False))
+        return rows + self._tail_rows(float(cosines[-1]), float(values[-1]))
+
+    def _tail_rows(self, cosine: float, fmr: float) -> list[dict[str, Any]]:
+        if self.tail is None:
+            return []
+        rows: list[dict[str, Any]] = []
+        lowest = round(-4 * np.log10(EXTRAPOLATE_TO))
+        for quarter in range(1, lowest + 1):
+            rate = 10.0 ** (-quarter / 4)
+            if rate >= fmr * 0.9:
+                continue
+            found = float(self.tail.tail.cosine(rate))
+            if found > 1 or found <= cosine + 1e-5:
+                continue
+            cosine = found
+            low, high = self.tail.fmr_interval(found)
+            rows.append(_fmr_row(found, rate, min(low, rate), max(high, rate), True))
+        return rows
+
+    def fmr_intervals(self, cosines: Array) -> list[tuple[float, float]]:
+        """95 % intervals of FMR over people; exact where all pairs above are kept."""
+        top = self.stats.highest_impostors
+        kept_all = len(top.cosines) >= self.impostors
+        inside = (cosines > top.cosines[-1]) | kept_all
+        body = self._body.fmr(cosines) if not inside.all() else None
+        counts = np.searchsorted(-top.cosines, -cosines, side="right")
+        a, b = self.labels[top.first], self.labels[top.second]
+        shares = np.empty((len(self.weights), len(cosines)))
+        for row, (weights, total) in enumerate(zip(self.weights, self.totals, strict=True)):
+            summed = np.append(0.0, np.cumsum(weights[a] * weights[b]))
+            shares[row] = summed[counts] / total
+        out = []
+        for i, count in enumerate(counts):
+            if not inside[i] and body is not None:
+                low, high = np.percentile(body[:, i], [2.5, 97.5])
+            else:
+                value = count / self.impostors
+                factor = shrinkage(a[:count], b[:count], np.ones(count), self.exposure)
+                ends = np.percentile(shares[:, i], [2.5, 97.5])
+                low, high = value * (np.maximum(ends, 1e-15) / value) ** factor
+                if ends[0] == 0:  # a handful of pairs: replicates without any say nothing
+                    low = wilson(int(count), self.impostors)[0]
+            out.append((float(low), float(min(high, 1.0))))
+        return out
+
+    def fnmr_table(self, cosines: Sequence[float]) -> list[dict[str, Any]]:
+        """FNMR on an even grid and at the given cosines.
+
+        Where few or no errors were seen the upper end is at least 3 over the people with genuine
+        pairs (rule of 3), and only then narrower intervals of the bootstrap count.
+        """
+        grid = np.unique(np.round(np.concatenate([np.linspace(-0.2, 1, 121), cosines]), 6))
+        ordered = np.sort(self.genuine)
+        values = np.searchsorted(ordered, grid, side="left") / len(ordered)
+        own = self.labels[self.first]
+        size = self.weights.shape[1]
+        drawn = np.maximum(self.weights @ np.bincount(own, minlength=size), 1)
+        floor = min(1.0, RULE_OF_3 / len(np.unique(own)))
+        bins = np.searchsorted(grid, self.genuine, side="right")
+        cells = np.bincount(bins * size + own, minlength=(len(grid) + 1) * size)
+        wrong = np.cumsum(self.weights @ cells.reshape(-1, size).T.astype(np.float64), axis=1)
+        shares = wrong[:, : len(grid)] / drawn[:, None]
+        low, high = np.percentile(shares, [2.5, 97.5], axis=0)
+        return [
+            {"cosine": c, "fnmr": f, "fnmr_low": min(lo, f), "fnmr_high": max(hi, f, floor)}
+            for c, f, lo, hi in zip(grid, values, low, high, strict=True)
+        ]
+
+    def thresholds(
+        self, fmr_table: Sequence[Mapping[str, Any]], fnmr_table: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The rows that people read: threshold and FNMR at FMR 1e-1 … 1e-6."""
+        cosines = np.array([row["cosine"] for row in fmr_table])
+        grid = [row["cosine"] for row in fnmr_table]
+        rows = []
+        for rate in RATES:
+            measured = rate >= self.supported * (1 - 1e-9)
+            if measured:
+                cosine = self.stats.threshold_at_fmr(rate)
+                low, high = (
+                    float(np.interp(-np.log(rate), -np.log([max(r[k], 1e-12) for r in fmr_table]),
+                                    cosines))
+                    for k in ("fmr_low", "fmr_high")
+                )  # fmt: skip
+            elif self.tail is not None and (found := float(self.tail.tail.cosine(rate))) <= 1:
+                cosine = found
+                low, high = self.tail.cosine_interval(rate)
+            else:
+                continue
+            row = {
+                "fmr": rate,
+                "cosine": cosine,
+                "cosine_low": min(low, cosine),
+                "cosine_high": min(max(high, cosine), 1.0),
+                "extrapolated": not measured,
+            }
+            for key in ("fnmr", "fnmr_low", "fnmr_high"):
+                row[key] = float(np.interp(cosine, grid, [r[key] for r in fnmr_table]))
+            rows.append(row)
+        return rows
+
+
+def suspects_of(measured: Measured, names: Sequence[str], count: int = 50) -> list[Suspect]:
+    """The highest impostors with their photos' names, for ``review.write_review``."""
+    return [Suspect(names[a], names[b], c) for a, b, c in measured.suspects(count)]
 
 
 def dataset_sha256(root: Path, files: Iterable[Path]) -> str:
@@ -128,95 +345,76 @@ def dataset_sha256(root: Path, files: Iterable[Path]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _rate_grid(smallest: float) -> Array:
-    decades = np.arange(0, -np.log10(smallest), 0.1)
-    return np.append(10.0**-decades, smallest)
+def _genuine(
+    vectors: npt.NDArray[np.float32], labels: IndexArray
+) -> tuple[Array, IndexArray, IndexArray]:
+    """Cosines and photo rows of all pairs of one person."""
+    order = np.argsort(labels, kind="stable")
+    first, second = [], []
+    for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        a, b = np.triu_indices(len(rows), 1)
+        first.append(rows[a])
+        second.append(rows[b])
+    i, j = np.concatenate(first), np.concatenate(second)
+    cosines = np.empty(len(i))
+    for start in range(0, len(i), 65536):
+        part = slice(start, start + 65536)
+        cosines[part] = np.einsum("md,md->m", vectors[i[part]], vectors[j[part]])
+    return cosines, i, j
 
 
-def _identity_weights(people: int, bootstraps: int, seed: int) -> Array:
-    """(B,P) how often each identity was drawn; Poisson-free, exactly P draws a row."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(people, np.full(people, 1 / people), bootstraps).astype(np.float64)
+def _impostor_pairs(pairs: Sequence[tuple[int, int]], labels: IndexArray) -> set[tuple[int, int]]:
+    ordered = {(min(a, b), max(a, b)) for a, b in pairs}
+    if any(not 0 <= a < b < len(labels) for a, b in ordered):
+        raise InvalidArray(f"excluded pairs must be two of the {len(labels)} rows")
+    return {(a, b) for a, b in ordered if labels[a] != labels[b]}
 
 
-def _fmr_interval(
-    cosines: Array, scores: Array, a: npt.NDArray[Any], b: npt.NDArray[Any], weights: Array
-) -> tuple[Array, Array]:
-    people = weights.shape[1]
-
-    def weighted(mask: npt.NDArray[np.bool_]) -> Array:
-        counts = np.bincount(a[mask] * people + b[mask], minlength=people * people)
-        table = counts.reshape(people, people).astype(np.float64)
-        summed: Array = np.einsum("bp,bp->b", weights @ table, weights)
-        return summed
-
-    total = weighted(np.ones(len(scores), np.bool_))
-    rates = np.array([weighted(scores >= c) / total for c in cosines])
-    return _percentiles(rates)
-
-
-def _fnmr_interval(
-    grid: Array, genuine: Array, person: npt.NDArray[Any], weights: Array
-) -> tuple[Array, Array]:
-    people = weights.shape[1]
-    total = weights @ np.bincount(person, minlength=people)
-    rates = np.array(
+def _without(
+    stats: AllPairs, pairs: set[tuple[int, int]], vectors: npt.NDArray[np.float32]
+) -> AllPairs:
+    """The statistics less these impostor pairs."""
+    if not pairs:
+        return stats
+    counts = stats.impostor.counts.copy()
+    rows = np.array(sorted(pairs))
+    cosines = np.einsum("md,md->m", vectors[rows[:, 0]], vectors[rows[:, 1]])
+    bins = np.rint((cosines - stats.impostor.centres[0]) * BINS_PER_UNIT).astype(int)
+    np.subtract.at(counts, bins, 1)
+    top = stats.highest_impostors
+    keep = np.array(
         [
-            weights @ np.bincount(person[genuine < c], minlength=people) / np.maximum(total, 1)
-            for c in grid
+            (min(a, b), max(a, b)) not in pairs
+            for a, b in zip(top.first.tolist(), top.second.tolist(), strict=True)
         ]
     )
-    return _percentiles(rates)
+    return AllPairs(
+        stats.genuine,
+        type(stats.impostor)(np.maximum(counts, 0)),
+        TopPairs(top.cosines[keep], top.first[keep], top.second[keep]),
+        stats.lowest_genuine,
+        stats.people,
+    )
 
 
-def _percentiles(rates: Array) -> tuple[Array, Array]:
-    low, high = np.percentile(rates, [2.5, 97.5], axis=1)
-    return low, high
-
-
-def _tail(impostor: Array, last_cosine: float, last_fmr: float) -> list[dict[str, Any]]:
-    """Exponential tail over the highest impostors: FMR(t) = FMR(u) · exp(−(t − u) / β)."""
-    top = impostor[: max(RULE_OF_30, int(TAIL_SHARE * len(impostor)))]
-    beta = float((top[:-1] - top[-1]).mean())
-    if beta <= 0:
-        return []
-    spread = 1.96 / np.sqrt(len(top))  # of the mean excess
-    rows = []
-    for exponent in np.arange(0.25, 9, 0.25):
-        fmr = last_fmr * 10.0**-exponent
-        cosine = last_cosine + beta * exponent * np.log(10)
-        if fmr < EXTRAPOLATE_TO or cosine > 1:
-            break
-        low, high = (
-            last_fmr * np.exp(-(cosine - last_cosine) / (beta * factor))
-            for factor in (1 - spread, 1 + spread)
-        )
-        rows.append(
-            {"cosine": cosine, "fmr": fmr, "fmr_low": low, "fmr_high": high, "extrapolated": True}
-        )
-    return rows
-
-
-def _logistic(genuine: Array, impostor: Array) -> tuple[float, float]:
-    """Newton's method on the log-loss with both kinds of pairs weighted equally in total."""
-    x = np.concatenate([genuine, impostor])
-    y = np.concatenate([np.ones(len(genuine)), np.zeros(len(impostor))])
-    w = np.where(y == 1, 0.5 / len(genuine), 0.5 / len(impostor))
-    design = np.stack([np.ones_like(x), x], axis=1)
-    beta = np.zeros(2)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -500, 500)))
-        gradient = design.T @ (w * (y - p))
-        hessian = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        beta += np.clip(step, -20, 20)
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(round(beta[0], 6)), float(round(beta[1], 6))
-
-
-def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+def _fmr_row(
+    cosine: float, fmr: float, low: float, high: float, extrapolated: bool
+) -> dict[str, Any]:
     return {
-        key: value if isinstance(value, bool) else float(f"{value:.6g}")
-        for key, value in row.items()
+        "cosine": float(cosine),
+        "fmr": float(fmr),
+        "fmr_low": float(low),
+        "fmr_high": float(high),
+        "extrapolated": extrapolated,
     }
+
+
+def _rounded(value: Any) -> Any:
+    """The same with every float brought to six digits."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(inner) for inner in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}")
+    return int(value) if isinstance(value, np.integer) else value

@@ -196,7 +196,8 @@ class DecisionOut(Out):
         description="That both faces are one person, at equal prior odds."
     )
     fmr: float | None = Field(
-        description="False match rate of one comparison accepted at this cosine or above."
+        description="At most this share of comparisons of two people reaches this cosine; "
+        "never below the smallest rate that the calibration's data supports."
     )
     target: float = Field(description="The error rate asked for.")
     target_kind: Literal["fmr", "fpir"]

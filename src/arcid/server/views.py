@@ -66,7 +66,7 @@ def candidate(match: Match, calibration: Calibration | None) -> schemas.Candidat
         metadata=match.metadata,
         cosine=match.cosine,
         probability=calibration.probability(match.cosine) if calibration else None,
-        fmr=calibration.fmr(match.cosine) if calibration else None,
+        fmr=calibration.stated_fmr(match.cosine) if calibration else None,
         face_id=match.face_id,
         faces=match.faces,
     )

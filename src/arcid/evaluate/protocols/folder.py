@@ -10,7 +10,8 @@ import numpy as np
 
 from arcid.errors import DatasetInvalid
 from arcid.evaluate import metrics
-from arcid.evaluate.metrics import Rate, binomial_rate
+from arcid.evaluate.bootstrap import identity_weights, interval
+from arcid.evaluate.metrics import Mask, Rate, binomial_rate, wilson
 from arcid.evaluate.protocols._common import RATES, jsonable, photo_counts
 from arcid.evaluate.protocols.all_pairs import TOP_PAIRS, AllPairs, all_pairs
 from arcid.evaluate.readers.folder import PeopleFolder
@@ -24,15 +25,19 @@ class FolderPoint:
     target_fmr: float
     threshold: float
     fmr: Rate
-    tar: float
+    tar_rate: Rate
     support: str
+
+    @property
+    def tar(self) -> float:
+        return self.tar_rate.value
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "target_fmr": self.target_fmr,
             "threshold": self.threshold,
             "fmr": self.fmr.to_dict(),
-            "tar": self.tar,
+            "tar": self.tar_rate.to_dict(),
             "support": self.support,
         }
 
@@ -97,7 +102,8 @@ def evaluate_folder(
     """Statistics of all pairs; failed photos leave the histograms and are counted.
 
     TAR counts their genuine pairs as non-matches. FMR intervals resample people where the kept
-    impostors reach down to the threshold, else they are Wilson's, which are too narrow.
+    impostors reach down to the threshold, else they are Wilson's, which are too narrow; TAR
+    intervals likewise where the kept genuine pairs reach up to it.
     """
     names = [p.name for p in folder.photos]
     rows = embeddings.rows(names)
@@ -120,8 +126,7 @@ def evaluate_folder(
         if not level.supported:
             continue
         threshold = stats.threshold_at_fmr(rate)
-        share = float(stats.genuine.share_at_least(threshold))
-        tar = share * stats.genuine.total / (stats.genuine.total + lost)
+        tar = _tar(stats, people, ~failed, threshold, replicates, seed)
         kept = stats.highest_impostors.cosines
         if threshold > kept[-1]:
             fmr = stats.fmr_interval(threshold, replicates=replicates, seed=seed)
@@ -140,5 +145,34 @@ def evaluate_folder(
     )
 
 
+def _tar(
+    stats: AllPairs, people: Any, good: Mask, threshold: float, replicates: int, seed: int
+) -> Rate:
+    """TAR with the interval over people; a genuine pair with a failed photo is a non-match."""
+    names, everybody = np.unique(people, return_inverse=True)
+    totals = _pairs_each(np.bincount(everybody))
+    usable = _pairs_each(np.bincount(everybody[good], minlength=len(names)))
+    total, low = int(totals.sum()), stats.lowest_genuine
+    if len(low.cosines) < stats.genuine.total and threshold > low.cosines[-1]:
+        accepted = round(float(stats.genuine.share_at_least(threshold)) * stats.genuine.total)
+        return binomial_rate(accepted, total)
+    number = np.searchsorted(names, np.unique(people[good]))
+    missed = number[stats.people[low.first[low.cosines < threshold]]]
+    misses = np.bincount(missed, minlength=len(names)) + totals - usable
+    weights = identity_weights(len(names), replicates, seed)
+    drawn = weights @ totals
+    samples = np.divide(
+        drawn - weights @ misses, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0
+    )
+    accepted = total - int(misses.sum())
+    value = accepted / total
+    low_end, high_end = wilson(accepted, total) if accepted in (0, total) else interval(samples)
+    return Rate(value, min(low_end, value), max(high_end, value), accepted, total)
+
+
 def _pairs(counts: Any) -> int:
-    return int((counts.astype(np.int64) * (counts - 1) // 2).sum())
+    return int(_pairs_each(counts).sum())
+
+
+def _pairs_each(counts: Any) -> Any:
+    return counts.astype(np.int64) * (counts - 1) // 2

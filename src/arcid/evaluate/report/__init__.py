@@ -10,18 +10,24 @@ runs pair by pair.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from arcid.errors import UsageError
+from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate.bootstrap import PairScores
+from arcid.evaluate.metrics import Mask
+from arcid.evaluate.readers import PairList
 from arcid.evaluate.report import html, markdown
-from arcid.evaluate.report.contents import Extras, Qualities, document
+from arcid.evaluate.report.common import Extras, Qualities, at_product_threshold
+from arcid.evaluate.report.contents import document
 from arcid.evaluate.report.document import Document, Pictures
 
 SCHEMA_VERSION = 1
@@ -34,6 +40,7 @@ def write(
     *,
     pictures: Pictures | None = None,
     pairs: PairScores | None = None,
+    accepted: Mask | None = None,
 ) -> dict[str, str]:
     """Write the files of a report; returns their paths by kind. The folder is made when needed.
 
@@ -48,8 +55,14 @@ def write(
         scores.unlink(missing_ok=True)
         if pairs is not None:
             files["scores"] = scores
+            decisions = np.zeros(0, bool) if accepted is None else accepted
             np.savez_compressed(
-                scores, scores=pairs.scores, same=pairs.same, first=pairs.first, second=pairs.second
+                scores,
+                scores=pairs.scores,
+                same=pairs.same,
+                first=pairs.first,
+                second=pairs.second,
+                accepted=decisions,
             )
         page = files["html"]
         page.touch(mode=0o600 if pictures is not None else 0o644)
@@ -61,6 +74,53 @@ def write(
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
     return {kind: str(path) for kind, path in files.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What two reports are compared by."""
+
+    record: dict[str, Any]
+    pairs: PairScores
+    accepted: Mask | None
+
+
+def read(path: Path) -> Kept:
+    """A report written before: ``report.json`` (or its folder) with ``scores.npz`` beside it.
+
+    Raises ``DatasetInvalid`` where one of them cannot be read, or the report has no pairs.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        record = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetInvalid(f"{file} cannot be read as a report ({error})") from None
+    if not isinstance(record, dict) or "protocol" not in record:
+        raise DatasetInvalid(f"{file} is not a report of arcid evaluate: it names no protocol")
+    scores = file.with_name("scores.npz")
+    if "pairs_sha256" not in record:
+        raise DatasetInvalid(
+            f"{file}: a {record['protocol']} report has no list of pairs to compare by; keep the "
+            "vectors with --save-embeddings and compare those files with --data"
+        )
+    try:
+        with np.load(scores, allow_pickle=False) as data:
+            pairs = PairScores(data["scores"], data["same"], data["first"], data["second"])
+            accepted = data["accepted"].astype(bool)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DatasetInvalid(
+            f"{scores} cannot be read ({type(error).__name__}); it belongs beside the report"
+        ) from None
+    return Kept(record, pairs, accepted if len(accepted) == len(pairs) else None)
+
+
+def pairs_sha256(listed: PairList) -> str:
+    """Names the pairs exactly: their photos, labels and order."""
+    found = hashlib.sha256()
+    for a, b, same in zip(listed.first, listed.second, listed.same, strict=True):
+        names = listed.unit_names[int(a)], listed.unit_names[int(b)]
+        found.update(f"{names[0]}\t{names[1]}\t{int(same)}\n".encode())
+    return found.hexdigest()
 
 
 def plain(value: Any) -> Any:
@@ -78,4 +138,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["Document", "Extras", "Pictures", "Qualities", "document", "plain", "write"]
+__all__ = [
+    "Document",
+    "Extras",
+    "Kept",
+    "Pictures",
+    "Qualities",
+    "at_product_threshold",
+    "document",
+    "pairs_sha256",
+    "plain",
+    "read",
+    "write",
+]

@@ -11,6 +11,8 @@ from arcid.evaluate.metrics import Rate
 
 Pictures = Callable[[str], bytes | None]  # photo name → encoded picture, None where there is none
 
+NOTHING = "There are too few comparisons to state any of these."
+
 
 @dataclass(frozen=True)
 class Card:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 
 from arcid.evaluate.report.document import (
+    NOTHING,
     Card,
     Document,
     Figure,
@@ -40,9 +41,9 @@ p{margin:0 0 12px;max-width:72ch}
 .card dd{margin:0}
 .card .value{font-size:1.75rem;font-weight:650;line-height:1.25;font-variant-numeric:tabular-nums}
 .card .detail{color:var(--soft);font-size:.84rem}
-.warning{background:var(--warn);color:var(--warnink);border-radius:8px;padding:10px 14px;margin:8px 0;
-max-width:none}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px}
+.warning{background:var(--warn);color:var(--warnink);border-radius:8px;padding:10px 14px;
+margin:8px 0;max-width:none}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:16px}
 figure{margin:0;min-width:0;background:var(--sheet);border:1px solid var(--line);border-radius:10px;
 padding:16px}
 figure svg{display:block;width:100%;height:auto;overflow:visible}
@@ -83,7 +84,7 @@ background:var(--grid)}
 .pair .absent{display:grid;place-items:center;color:var(--soft);font-size:.8rem}
 .pair figcaption{overflow-wrap:anywhere;font-size:.8rem;line-height:1.35}
 .facts td{white-space:normal;text-align:left;overflow-wrap:anywhere}
-footer{margin-top:44px;color:var(--soft);font-size:.85rem}
+.facts td:first-child{white-space:nowrap;color:var(--soft)}
 :focus-visible{outline:2px solid var(--genuine);outline-offset:2px}
 @media(max-width:480px){main{padding:18px 14px 40px}h1{font-size:1.5rem}figure{padding:10px 8px}
 .cards{grid-template-columns:1fr 1fr;gap:8px}.card{padding:10px 12px}.card .value{font-size:1.35rem}
@@ -99,7 +100,7 @@ def page(document: Document, pictures: Pictures | None = None) -> str:
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<meta name="robots" content="noindex">',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src data:; style-src 'unsafe-inline'\">",
         f"<title>{escape(document.title)}</title><style>{STYLE}</style></head><body><main>",
         f"<h1>{escape(document.title)}</h1>",
@@ -147,6 +148,8 @@ def _table(table: Table) -> str:
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
     )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    if not table.rows:
+        return f"<p>{NOTHING}</p>{note}"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arcid.evaluate.report.document import Document, Table
+from arcid.evaluate.report.document import NOTHING, Document, Table
 
 
 def text(document: Document) -> str:
@@ -15,11 +15,14 @@ def text(document: Document) -> str:
         rows = [(c.label, c.value, c.detail) for c in document.cards]
         parts.append(_table(Table("", ("", "value", ""), rows)))
     for table in document.tables:
-        parts += [f"## {_plain(table.title)}", _table(table)]
+        parts += [f"## {_plain(table.title)}", _table(table) if table.rows else NOTHING]
         if table.note:
             parts.append(_plain(table.note))
     if document.facts:
-        parts += ["## How this was measured", _table(Table("", ("", ""), [*document.facts.items()]))]
+        parts += [
+            "## How this was measured",
+            _table(Table("", ("", ""), [*document.facts.items()])),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

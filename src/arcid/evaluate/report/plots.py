@@ -40,11 +40,14 @@ class Counted:
 
     @property
     def shares(self) -> Array:
-        return self.counts / max(self.counts.sum(), 1)
+        return np.asarray(self.counts / max(self.counts.sum(), 1), np.float64)
 
 
-def edges_for(*scores: npt.ArrayLike, bins: int = 60) -> Array:
-    """Common bins from the lowest to the highest finite score."""
+def edges_for(*scores: npt.ArrayLike, bins: int | None = None) -> Array:
+    """Common bins from the lowest to the highest finite score; as many as the fewest can fill."""
+    if bins is None:
+        fewest = min(np.isfinite(np.asarray(s, np.float64)).sum() for s in scores)
+        bins = int(np.clip(4 * np.sqrt(fewest), 16, 60))
     both = np.concatenate([np.asarray(s, np.float64).ravel() for s in scores])
     both = both[np.isfinite(both)]
     if not len(both):
@@ -134,24 +137,27 @@ def det(curve: Roc, eer: float, impostors: int, genuine: int) -> Figure:
     """Detection error trade-off on normal-deviate axes."""
     low = max(1e-7, 0.5 / max(impostors, 1))
     low_y = max(1e-7, 0.5 / max(genuine, 1))
+    top = 0.5 if eer < 0.2 else 0.95
     thin = curve.thinned()
     plot = Plot(
         "DET",
         f"False non-match rate over false match rate; equal at {share(eer)}",
-        probit("false match rate", low, 0.8),
-        probit("false non-match rate", low_y, 0.8),
+        probit("false match rate", low, top),
+        probit("false non-match rate", low_y, top),
     )
     plot.diagonal()
-    inside = (thin.fmr > 0) & (thin.fmr < 1)
+    inside = (thin.fmr > 0) & (thin.fmr <= top) & (thin.fnmr <= top)
     x, y = thin.fmr[inside], np.maximum(thin.fnmr[inside], low_y)
     plot.line(x, y, "neutral", step=True)
-    if low < eer < 0.8 and eer > low_y:
+    if shown := max(low, low_y) < eer < top:
         plot.point(eer, eer, "third", note=f"equal error rate {share(eer)}")
     return Figure(
         "Detection error trade-off",
         plot.svg(),
-        "Nearer the lower left corner is better. The dot is the equal error rate "
-        f"({share(eer)}). Both axes are scaled as normal deviates.",
+        "Nearer the lower left corner is better. Both axes are scaled as normal deviates. "
+        + (
+            f"Dot: the equal error rate, {share(eer)}." if shown else f"Equal errors: {share(eer)}."
+        ),
         _curve_table(curve),
     )
 
@@ -197,7 +203,7 @@ def cmc(curves: Mapping[str, Array], people: int) -> Figure:
     """Share of probes found among the first k candidates."""
     longest = max(len(c) for c in curves.values())
     floor = min(float(c[0]) for c in curves.values())
-    floor = max(0.0, floor - 0.25 * (1 - floor) - 0.01)
+    floor = max(0.0, min(floor - 0.25 * (1 - floor), 0.9))
     plot = Plot(
         "CMC",
         f"Share of probes whose person is among the first k of {people} people",
@@ -209,7 +215,7 @@ def cmc(curves: Mapping[str, Array], people: int) -> Figure:
         ranks = np.arange(1, len(values) + 1)
         plot.line(ranks, values, role, name if len(curves) > 1 else "")
         for k, value in zip(ranks, values, strict=True):
-            plot.point(k, value, role, note=f"rank {k}: {share(float(value))}")
+            plot.point(float(k), float(value), role, note=f"rank {k}: {share(float(value))}")
     rows = [
         (str(k), *(share(float(c[k - 1])) if k <= len(c) else "" for c in curves.values()))
         for k in range(1, longest + 1)
@@ -300,7 +306,9 @@ def folds(accuracies: Array) -> Figure:
         linear("accuracy", floor, 1.0, share=True),
     )
     mean = float(accuracies.mean())
-    plot.line([0.5, len(accuracies) + 0.5], [mean, mean], "neutral", f"mean {share(mean)}", dashed=True)
+    plot.line(
+        [0.5, len(accuracies) + 0.5], [mean, mean], "neutral", f"mean {share(mean)}", dashed=True
+    )
     for i, value in enumerate(accuracies, start=1):
         plot.point(i, float(value), "genuine", note=f"fold {i}: {share(float(value))}")
     rows = [(str(i), share(float(v))) for i, v in enumerate(accuracies, start=1)]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Role = Literal["genuine", "impostor", "neutral", "third", "fourth"]
 WIDTH, HEIGHT = 420, 290
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 68, 14, 12, 44
 CHARACTER = 6.3  # mean width of a letter at the plots' size
 _NORMAL = NormalDist()
 
@@ -52,12 +52,12 @@ def linear(label: str, low: float, high: float, *, share: bool = False) -> Axis:
     """About six round ticks; ``share`` writes them in per cent."""
     if not high > low:
         high = low + 1.0
-    step = _round_step((high - low) / 5)
+    step = _round_step((high - low) / 6)
     first = math.ceil(low / step - 1e-9)
     count = math.floor(high / step + 1e-9) - first + 1
     values = [round((first + i) * step, 10) for i in range(count)]
     scale, unit = (100.0, " %") if share else (1.0, "")
-    digits = max(0, -math.floor(math.log10(step * scale) + 1e-9))
+    digits = next(d for d in range(12) if abs(round(step * scale, d) - step * scale) < 1e-9)
     return Axis(
         label, low, high, "linear", tuple((v, f"{v * scale:.{digits}f}{unit}") for v in values)
     )
@@ -68,8 +68,17 @@ def logarithmic(label: str, low: float, high: float, *, rate: bool = True) -> Ax
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     every = max(1, math.ceil((last - first + 1) / 7))
     values = [10.0**e for e in range(first, last + 1, every)]
+    if len(values) < 3:  # 1, 2 and 5 of each decade
+        near = [m * 10.0**e for e in range(first - 1, last + 1) for m in (1, 2, 5)]
+        values = [v for v in near if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
     write = rate_tick if rate else count_tick
     return Axis(label, low, high, "log", tuple((v, write(v)) for v in values))
+
+
+def signed(label: str, low: float, high: float) -> Axis:
+    """For differences: zero in the middle, in per cent."""
+    reach = max(abs(low), abs(high), 1e-4) * 1.1
+    return linear(label, -reach, reach, share=True)
 
 
 def probit(label: str, low: float, high: float) -> Axis:
@@ -151,7 +160,9 @@ class Plot:
         xs, ys = np.repeat(e, 2)[1:-1], np.repeat(h, 2)
         px, py = self._at(xs, ys)
         ground = self._y(np.array([self.y.low]))[0]
-        body = _path(np.concatenate([px[:1], px, px[-1:]]), np.concatenate([[ground], py, [ground]]))
+        body = _path(
+            np.concatenate([px[:1], px, px[-1:]]), np.concatenate([[ground], py, [ground]])
+        )
         self._marks.append(f'<path class="area {role}" d="{body}Z"/>')
         self._marks.append(f'<path class="line {role}" d="{_path(px, py)}"/>')
         if name:
@@ -177,7 +188,9 @@ class Plot:
             wx, wy = self._at(*pair)
             parts.append(f'<path class="line {role}" d="{_path(wx, wy)}"/>')
         tip = f"<title>{escape(note)}</title>" if note else ""
-        parts.append(f'<circle class="dot {role}" cx="{px:.1f}" cy="{py:.1f}" r="3.5">{tip}</circle>')
+        parts.append(
+            f'<circle class="dot {role}" cx="{px:.1f}" cy="{py:.1f}" r="3.5">{tip}</circle>'
+        )
         self._over += parts
 
     def vertical(self, x: float, label: str) -> None:
@@ -237,7 +250,7 @@ class Plot:
         middle = (LEFT + right) / 2
         parts.append(_text(middle, HEIGHT - 6, self.x.label, "middle", "name"))
         parts.append(
-            f'<text class="name" text-anchor="middle" transform="translate(12 '
+            f'<text class="name" text-anchor="middle" transform="translate(11 '
             f'{(TOP + bottom) / 2:.0f}) rotate(-90)">{escape(self.y.label)}</text>'
         )
         return "".join(parts)
@@ -250,7 +263,9 @@ class Plot:
             if x > LEFT and x + width > WIDTH:
                 x, y = float(LEFT), y + 18
             if extra == " block":
-                parts.append(f'<rect class="swatch {role}" x="{x}" y="{y - 9}" width="14" height="10"/>')
+                parts.append(
+                    f'<rect class="swatch {role}" x="{x}" y="{y - 9}" width="14" height="10"/>'
+                )
             else:
                 parts.append(f'<path class="line {role}{extra}" d="M{x} {y - 4}h14"/>')
             parts.append(_text(x + 19, y, name, "start"))
@@ -289,11 +304,14 @@ def forest(
 ) -> str:
     """One line a row: name, value, low, high and a tooltip; for rates of groups side by side."""
     finite = [v for _, value, low, high, _ in rows for v in (value, low, high) if math.isfinite(v)]
-    positive = [v for v in finite if v > 0]
-    top = max(positive, default=1.0)
-    floor = min(positive, default=top / 10) / 2
-    scale = axis(label, 0.0, top * 1.05) if axis else logarithmic(label, floor, top * 2)
-    longest = min(150.0, max((CHARACTER * len(name) for name, *_ in rows), default=40) + 10)
+    if axis is None:
+        positive = [v for v in finite if v > 0]
+        top = max(positive, default=1.0)
+        floor = min(positive, default=top / 10) / 2
+        scale = logarithmic(label, floor, min(top * 2, 1.0) if top < 1 else top * 2)
+    else:
+        scale = axis(label, min(finite, default=0.0), max(finite, default=1.0))
+    longest = min(150.0, max((7.5 * len(name) for name, *_ in rows), default=40) + 12)
     line, head = 24, 8
     height = head + line * len(rows) + 40
     width = WIDTH - longest - 16
@@ -321,13 +339,17 @@ def forest(
             f'<circle class="dot {role}" cx="{at(value):.1f}" cy="{y}" r="4">'
             f"<title>{escape(note)}</title></circle>"
         )
+    if scale.low < 0 < scale.high:
+        parts.append(f'<path class="mark" d="M{at(0.0):.1f} {head}V{bottom}"/>')
     parts.append(f'<path class="axis" d="M{longest:.0f} {bottom}H{WIDTH - 16}"/>')
     parts.append(_text((longest + WIDTH - 16) / 2, height - 6, label, "middle", "name"))
     return "".join([*parts, "</svg>"])
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return (
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    )
 
 
 def _path(xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]) -> str:
