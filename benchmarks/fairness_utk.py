@@ -39,6 +39,7 @@ its authors. FMR of a group compares people who are both of it. UTKFace names no
 at a cosine of {same} or more are set aside as one person. That does not find every double, so the
 lowest rates are upper bounds. Intervals are 95 % and resample photos; groups for which fewer than
 thirty false matches are expected are marked.
+
 """
 CONCLUSION = """\
 ## What to take from it

@@ -116,8 +116,8 @@ def compare(
 
     Each is judged at its own thresholds. ``accepted``: decisions on each pair for the accuracy;
     default: ten folds, the threshold chosen on the other nine, and no accuracy where under a tenth
-    of the pairs is of one kind. Rates that the impostors cannot
-    support (rule of 3) are left out and listed. Raises ``InvalidArray`` where the pairs differ.
+    of the pairs is of one kind. Rates that the impostors cannot support (rule of 3) are left out
+    and listed. Raises ``InvalidArray`` where the pairs differ.
     """
     left, right = PairBootstrap(a, replicates, seed), PairBootstrap(b, replicates, seed)
     impostors = int((~a.same).sum())
