@@ -1,0 +1,248 @@
+"""YAML to frozen dataclasses and back: strict about keys and types, generous with advice.
+
+Knows nothing of any one config; ``arcid.train.config`` says what there is to set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import re
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, cast
+
+from arcid.errors import ConfigError, MissingExtra
+
+T = TypeVar("T")
+
+
+def refuse(where: str, what: str) -> typing.NoReturn:
+    """Raise ``ConfigError`` about one key."""
+    raise ConfigError(f"{where}: {what}", key=where)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    one: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            one |= flat(value, f"{prefix}{key}.")
+        else:
+            one[f"{prefix}{key}"] = value
+    return one
+
+
+def yaml_package() -> Any:
+    """PyYAML. Raises ``MissingExtra``."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtra("reading a training config", "train") from None
+    return yaml
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """YAML text as plain values. Raises ``ConfigError`` with the line."""
+    yaml = yaml_package()
+    try:
+        return yaml.load(text, Loader=_loader())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable"
+        raise ConfigError(f"{name}{line} is not valid YAML: {problem}") from None
+
+
+@functools.cache
+def _loader() -> Any:
+    """A safe loader that refuses a key given twice and takes 5e-4 for the number it is."""
+    yaml = yaml_package()
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc,name-defined,unused-ignore]
+        pass
+
+    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return cast(dict[Any, Any], loader.construct_mapping(node, deep=True))
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    Loader.yaml_implicit_resolvers = {k: list(v) for k, v in Loader.yaml_implicit_resolvers.items()}
+    number = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+    return Loader
+
+
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    """Set ``key.sub=value`` in nested mappings and lists. Raises ``ConfigError``."""
+    key, equals, text = override.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
+        raise ConfigError(f"override {override!r} must read key.sub=value, such as optim.lr=0.05")
+    here: Any = tree
+    parts = key.split(".")
+    for part in parts[:-1]:
+        if isinstance(here, list):
+            here = here[_position(here, part, override)]
+        else:
+            if here.get(part) is None:
+                here[part] = {}
+            here = here[part]
+        if not isinstance(here, (dict, list)):
+            raise ConfigError(f"override {override!r}: {part} holds a value, not a section")
+    value = parse_yaml(text, f"override {override!r}")
+    if isinstance(here, list):
+        here[_position(here, parts[-1], override)] = value
+    else:
+        here[parts[-1]] = value
+
+
+def _position(items: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(items):
+        raise ConfigError(f"override {override!r}: the list has entries 0 to {len(items) - 1}")
+    return int(part)
+
+
+def build(kind: type[T], tree: Any, where: str = "", root: type[Any] | None = None) -> T:
+    """A dataclass from plain mappings and lists, every key and type checked.
+
+    A class with ``SHORTHAND`` takes a plain string for that field. ``where`` is the key so far,
+    ``root`` the outermost class, whose other sections are searched for a misplaced key. Raises
+    ``ConfigError``.
+    """
+    root = root or kind
+    if isinstance(tree, str) and (short := getattr(kind, "SHORTHAND", "")):
+        tree = {short: tree}
+    if tree is None and where:  # a section with nothing under it
+        tree = {}
+    if not isinstance(tree, Mapping):
+        refuse(where or "config", f"must be a section, got {kind_of(tree)}")
+    known = {item.name: item for item in _fields(kind)}
+    for key in tree:
+        if key not in known:
+            _unknown(kind, str(key), where, root)
+    hints = _hints(kind)
+    values = {
+        key: _coerce(hints[key], value, _join(where, key), root) for key, value in tree.items()
+    }
+    required = [
+        name
+        for name, item in known.items()
+        if item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+        and name not in values
+    ]
+    if required:
+        refuse(where or "config", f"needs {', '.join(required)}")
+    return kind(**values)
+
+
+def _unknown(kind: type[Any], key: str, where: str, root: type[Any]) -> typing.NoReturn:
+    names = [item.name for item in _fields(kind)]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    if near:
+        advice = f"did you mean {_join(where, near[0])}?"
+    else:
+        elsewhere = [full for full in _all_keys(root) if full.rpartition(".")[2] == key]
+        advice = (
+            f"there is {' and '.join(elsewhere)}" if elsewhere else f"known: {', '.join(names)}"
+        )
+    refuse(_join(where, key), f"unknown key; {advice}")
+
+
+def _all_keys(root: type[Any]) -> list[str]:
+    keys: list[str] = []
+    for name, hint in _hints(root).items():
+        keys.append(name)
+        if dataclasses.is_dataclass(hint):
+            keys += [f"{name}.{item.name}" for item in _fields(hint)]
+    return keys
+
+
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _coerce(hint: Any, value: Any, where: str, root: type[Any]) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return build(cast(type[Any], hint), value, where, root)
+    if origin is Literal:
+        if value not in arguments or isinstance(value, bool):
+            refuse(where, f"must be one of {', '.join(map(str, arguments))}, got {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            refuse(where, f"must be a list, got {kind_of(value)}")
+        if arguments[-1] is ...:
+            return tuple(
+                _coerce(arguments[0], v, f"{where}.{i}", root) for i, v in enumerate(value)
+            )
+        if len(value) != len(arguments):
+            refuse(where, f"must have {len(arguments)} entries, got {len(value)}")
+        return tuple(
+            _coerce(a, v, f"{where}.{i}", root)
+            for i, (a, v) in enumerate(zip(arguments, value, strict=True))
+        )
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            refuse(where, f"must be a mapping of names to values, got {kind_of(value)}")
+        return dict(value)
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+        if number - number != 0:
+            refuse(where, f"must be a finite number, got {value}")
+        return number
+    if hint is str and isinstance(value, str):
+        return value
+    refuse(where, f"must be {_NAMES[hint]}, got {value!r} ({kind_of(value)})")
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def kind_of(value: Any) -> str:
+    """What a YAML value is, in words."""
+    names = {type(None): "nothing", dict: "a section", list: "a list", str: "text"}
+    return names.get(type(value)) or {bool: "true/false", int: "a whole number"}.get(
+        type(value), "a number" if isinstance(value, float) else type(value).__name__
+    )
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists, mappings as dicts, all the way down."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return value
+
+
+__all__ = [
+    "apply_override",
+    "build",
+    "flat",
+    "kind_of",
+    "parse_yaml",
+    "plain",
+    "refuse",
+    "yaml_package",
+]

@@ -1,0 +1,211 @@
+"""Batches of chips as tensors, made ahead of the network by threads or processes, in order.
+
+Threads suit most machines: decoding and most of the augmentation run outside Python's lock.
+Processes help where one rank needs more than about 4,000 augmented chips a second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from arcid.errors import DatasetInvalid
+from arcid.train.config import DataConfig
+from arcid.train.data.chips import Unusable, centre
+from arcid.train.data.dataset import ChipSet
+from arcid.train.data.store import Faults
+from arcid.train.data.stream import Draw
+from arcid.types import Image
+
+_TRIES = 64
+
+
+class View(Protocol):
+    """What turns a canvas into the picture the network sees; ``arcid.train.augment`` has it."""
+
+    def __call__(self, canvas: Image, *, epoch: int, index: int, repeat: int = 0) -> Image: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipBatch:
+    """One step's photos. Teacher and student both take ``images``: there is one view of each."""
+
+    images: torch.Tensor  # (B,3,S,S) uint8 RGB in channels_last memory
+    labels: torch.Tensor  # (B,) int64, -1 without identity
+    index: npt.NDArray[np.int64]  # (B,) photo of the set
+    position: int  # of the stream once this batch is trained on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    pixels: Image  # (B,S,S,3)
+    labels: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    position: int
+    faults: list[tuple[int, str]]  # photo, reason
+
+
+@dataclass(eq=False)
+class _Maker:
+    """Makes the batch of a draw. Sent whole to worker processes."""
+
+    chips: ChipSet
+    view: View | None
+    neighbours: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.chips.labels, kind="stable").astype(np.int64)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        self.neighbours = order, place
+
+    def __getitem__(self, draw: Draw) -> _Made:  # torch's loader asks a data set this way
+        size = self.chips.store.size
+        pixels = np.empty((len(draw.index), size, size, 3), np.uint8)
+        used = draw.index.copy()
+        faults: list[tuple[int, str]] = []
+        for i, (index, epoch, repeat) in enumerate(
+            zip(draw.index.tolist(), draw.epoch.tolist(), draw.repeat.tolist(), strict=True)
+        ):
+            used[i], canvas = self._readable(index, faults)
+            if self.view is None:
+                pixels[i] = centre(canvas, size)
+            else:
+                pixels[i] = self.view(canvas, epoch=epoch, index=int(used[i]), repeat=repeat)
+        return _Made(pixels, self.chips.labels[used], used, draw.position, faults)
+
+    def _readable(self, index: int, faults: list[tuple[int, str]]) -> tuple[int, Image]:
+        """The photo asked for, or the next readable one, of its own identity first."""
+        for candidate in self._candidates(index):
+            try:
+                return candidate, self.chips.store.read(int(self.chips.rows[candidate]))
+            except Unusable as error:
+                faults.append((candidate, error.message))
+        raise DatasetInvalid(
+            f"{self.chips.key(index)} and the {_TRIES - 1} photos tried in its place cannot be "
+            f"used; the last: {faults[-1][1]}"
+        )
+
+    def _candidates(self, index: int) -> Iterator[int]:
+        yield index
+        order, place = self.neighbours
+        labels, at, count = self.chips.labels, int(place[index]), len(order)
+        own = [at]
+        low, high = at, at
+        while len(own) < _TRIES and low > 0 and labels[order[low - 1]] == labels[index]:
+            low -= 1
+            own.append(low)
+        while len(own) < _TRIES and high + 1 < count and labels[order[high + 1]] == labels[index]:
+            high += 1
+            own.append(high)
+        tries = dict.fromkeys([*own, *((high + 1 + i) % count for i in range(_TRIES))])
+        yield from (int(order[t]) for t in islice(tries, 1, _TRIES))
+
+
+class ChipLoader:
+    """Iterate to get ``ChipBatch`` after ``ChipBatch``, in the order of ``draws``.
+
+    A photo that cannot be used is counted in ``faults`` and another of the same person takes its
+    place, the same one in every run. Iterating raises ``DatasetInvalid`` when more than
+    ``config.max_corrupt`` of the set's photos (and at least ten) are unusable. Close it, or use it
+    in a ``with`` statement, to end its workers.
+    """
+
+    def __init__(
+        self, chips: ChipSet, draws: Iterable[Draw], view: View | None, config: DataConfig
+    ) -> None:
+        self.faults = Faults()
+        self._maker = _Maker(chips, view)
+        self._draws = draws
+        self._config = config
+        self._running: Iterator[_Made] | None = None
+
+    def __enter__(self) -> ChipLoader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[ChipBatch]:
+        self.close()
+        self._running = self._start()
+        for made in self._running:
+            self._note(made)
+            images = torch.from_numpy(made.pixels).permute(0, 3, 1, 2)
+            yield ChipBatch(images, torch.from_numpy(made.labels), made.index, made.position)
+
+    def close(self) -> None:
+        """End the workers and drop batches made ahead."""
+        running, self._running = self._running, None
+        if running is not None and hasattr(running, "close"):
+            running.close()
+
+    def _start(self) -> Iterator[_Made]:
+        if self._config.workers == 0:
+            return (self._maker[draw] for draw in self._draws)
+        return self._processes() if self._config.worker_kind == "process" else self._threads()
+
+    def _threads(self) -> Iterator[_Made]:
+        ahead: deque[Future[_Made]] = deque()
+        pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="chips")
+        try:
+            draws = iter(self._draws)
+            for draw in islice(draws, self._config.prefetch):
+                ahead.append(pool.submit(self._maker.__getitem__, draw))
+            while ahead:
+                made = ahead.popleft().result()
+                for draw in islice(draws, 1):
+                    ahead.append(pool.submit(self._maker.__getitem__, draw))
+                yield made
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _processes(self) -> Iterator[_Made]:
+        loader: Any = torch.utils.data.DataLoader(
+            self._maker,  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=self._draws,
+            num_workers=self._config.workers,
+            prefetch_factor=-(-self._config.prefetch // self._config.workers),
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            worker_init_fn=_single_threaded,
+            multiprocessing_context="spawn",
+        )
+        batches = iter(loader)
+        try:
+            yield from batches
+        finally:
+            batches._shutdown_workers()
+
+    def _note(self, made: _Made) -> None:
+        chips = self._maker.chips
+        for photo, reason in made.faults:
+            self.faults.add(chips.key(photo), reason)
+        if len(self.faults) > max(10, self._config.max_corrupt * len(chips)):
+            raise DatasetInvalid(
+                f"{len(self.faults)} of {len(chips)} photos cannot be used, more than "
+                f"data.max_corrupt={self._config.max_corrupt:g} allows: "
+                f"{'; '.join(self.faults.lines()[1:4])}",
+                photos=len(self.faults),
+            )
+
+
+def _as_it_is(made: _Made) -> _Made:
+    return made
+
+
+def _single_threaded(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)
+
+
+__all__ = ["ChipBatch", "ChipLoader", "View"]

@@ -1,0 +1,264 @@
+"""Augmentation on real chips: each does what its name says, and the same wherever it is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from arcid.geometry import template_points
+from arcid.train.augment import Augment
+from arcid.train.config import AUGMENTATIONS, AugmentConfig, SourceConfig, load_config
+from arcid.train.data.chips import centre, decode_chip, fit_chip
+from arcid.train.data.sources import open_source
+from arcid.types import Image
+
+pytestmark = pytest.mark.data
+OFF = AugmentConfig(flip=0.0)
+
+
+@pytest.fixture(scope="module")
+def chips(data_dir: Path) -> list[Image]:
+    source = open_source(SourceConfig(str(data_dir / "data/train/vgg.tar")))
+    return [fit_chip(decode_chip(source.read(i)), -1, 112) for i in range(0, 5200, 130)]
+
+
+def only(**options: Any) -> Augment:
+    return Augment(dataclasses.replace(OFF, **options), seed=1)
+
+
+def views(augment: Augment, chips: list[Image], epoch: int = 0) -> list[Image]:
+    return [augment(chip, epoch=epoch, index=i) for i, chip in enumerate(chips)]
+
+
+def sharpness(image: Image) -> float:
+    return float(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
+
+
+def test_without_any_the_view_is_the_template(chips: list[Image]) -> None:
+    for view, chip in zip(views(only(), chips), chips, strict=True):
+        assert (view == centre(chip, 112)).all()
+        view[:] = 0
+        assert chip.any()  # the canvas may be kept in memory; a view never is a part of it
+
+
+def test_a_view_depends_on_seed_epoch_photo_and_repeat_alone(chips: list[Image]) -> None:
+    every = AugmentConfig(**dict.fromkeys(AUGMENTATIONS, 0.5))
+    augment = Augment(every, seed=4)
+    before = [chip.copy() for chip in chips]
+    first = views(augment, chips)
+    backwards = [
+        Augment(every, seed=4)(chips[i], epoch=0, index=i) for i in reversed(range(len(chips)))
+    ]
+    for a, b in zip(first, reversed(backwards), strict=True):
+        assert (a == b).all()
+        assert (a.shape, a.dtype) == ((112, 112, 3), np.uint8)
+    assert all((a == b).all() for a, b in zip(before, chips, strict=True))
+    others = [
+        augment(chips[0], epoch=1, index=0), augment(chips[0], epoch=0, index=1),
+        augment(chips[0], epoch=0, index=0, repeat=1),
+        Augment(every, seed=5)(chips[0], epoch=0, index=0),
+    ]  # fmt: skip
+    assert all((other != first[0]).any() for other in others)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_each_is_applied_as_often_as_asked(chips: list[Image], name: str) -> None:
+    chip = chips[0]
+    plain = centre(chip, 112)
+    augment = only(**{name: 0.3})
+    changed = [(augment(chip, epoch=7, index=i) != plain).any() for i in range(400)]
+    assert 0.22 < float(np.mean(changed)) < 0.38  # 0.3 ± 3.5 standard deviations
+    always = only(**{name: 1.0})
+    seen = {always(chip, epoch=7, index=i).tobytes() for i in range(12)}
+    assert len(seen) == 1 if name in ("flip", "grey") else len(seen) >= 10
+
+
+def test_switching_one_off_leaves_the_others_as_they_were(chips: list[Image]) -> None:
+    both = views(only(flip=0.5, colour=1.0, mask=0.5), chips)
+    fewer = views(only(colour=1.0, mask=0.5), chips)
+    mirrored = 0
+    for a, b in zip(both, fewer, strict=True):
+        upper_a, upper_b = a[:40], b[:40]  # above any mask
+        assert (upper_a == upper_b).all() or (upper_a[:, ::-1] == upper_b).all()
+        mirrored += int((upper_a != upper_b).any())
+    assert 10 < mirrored < 30
+
+
+def test_jitter_moves_the_crop_within_the_rim(chips: list[Image]) -> None:
+    augment = only(jitter=1.0, jitter_px=3.0)
+    seen = set()
+    for i in range(300):
+        view = augment(chips[3], epoch=0, index=i)
+        (at,) = [
+            (x, y)
+            for y in range(5, 12)
+            for x in range(5, 12)
+            if (chips[3][y : y + 112, x : x + 112] == view).all()
+        ]
+        seen.add(at)
+    assert {x for x, _ in seen} == {y for _, y in seen} == set(range(5, 12))
+
+
+def test_the_points_follow_the_face_through_warp_jitter_and_flip() -> None:
+    canvas = np.zeros((128, 128, 3), np.uint8)
+    marks = template_points(112) + 8
+    for number, (x, y) in enumerate(marks):
+        cv2.circle(
+            canvas, (round(float(x) * 16), round(float(y) * 16)), 40, (0, 50 + 40 * number, 0), -1,
+            cv2.LINE_AA, 4,
+        )  # fmt: skip
+    augment = only(warp=1.0, jitter=1.0, flip=0.5, warp_deg=15.0, warp_scale=0.1)
+    turned = set()
+    for index in range(60):
+        on = dict(zip(AUGMENTATIONS, np.random.default_rng(index).random((13, 8)), strict=True))
+        if index % 2:
+            on.pop("flip")
+        view, points = augment._placed(canvas, on)
+        order = [1, 0, 2, 4, 3] if "flip" in on else range(5)
+        for place, number in enumerate(order):
+            spot = np.abs(view[..., 1].astype(int) - (50 + 40 * number)) <= 12
+            ys, xs = np.nonzero(spot & _near(points[place], 8))
+            assert np.hypot(xs.mean() - points[place][0], ys.mean() - points[place][1]) < 1.2
+        assert points[0][0] < points[1][0]  # the viewer's left eye stays the first
+        turned.add(round(float(np.degrees(np.arctan2(*(points[1] - points[0])[::-1])))))
+    assert len(turned) > 12
+
+
+def _near(point: Any, radius: float) -> Any:
+    ys, xs = np.mgrid[:112, :112]
+    return np.hypot(xs - point[0], ys - point[1]) <= radius
+
+
+def test_colour_keeps_grey_grey_and_stays_in_range(chips: list[Image]) -> None:
+    ramp = np.repeat(np.arange(128, dtype=np.uint8)[None, :, None] + 60, 128, axis=0)
+    grey = np.repeat(ramp, 3, axis=2)
+    tinted = only(
+        colour=1.0, colour_brightness=0.0, colour_contrast=0.0, colour_hue_deg=40.0,
+        colour_saturation=0.9,
+    )  # fmt: skip
+    for i in range(10):
+        assert np.abs(tinted(grey, epoch=0, index=i).astype(int) - centre(grey, 112)).max() <= 2
+    bright = only(colour=1.0, colour_contrast=0.0, colour_saturation=0.0, colour_hue_deg=0.0)
+    ratios = [
+        float(bright(c // 2, epoch=0, index=i).mean() / centre(c // 2, 112).mean())
+        for i, c in enumerate(chips)
+    ]
+    assert 0.78 < min(ratios) < 0.9 and 1.1 < max(ratios) < 1.22
+
+
+def test_gamma_bends_the_middle_and_pins_the_ends() -> None:
+    ramp = np.tile(np.arange(128, dtype=np.uint8) * 2, (128, 1))
+    ramp[:, -9:] = 255
+    ramp[:, :9] = 0
+    canvas = np.repeat(ramp[..., None], 3, axis=2)
+    middles = []
+    for i in range(30):
+        row = only(gamma=1.0)(canvas, epoch=0, index=i)[0, :, 0].astype(int)
+        assert (np.diff(row) >= 0).all() and row[0] == 0 and row[-1] == 255
+        middles.append(row[56])
+    assert min(middles) < 115 < 145 < max(middles)
+
+
+def test_dark_is_darker_and_has_grain(chips: list[Image]) -> None:
+    for view, chip in zip(views(only(dark=1.0), chips), chips, strict=True):
+        plain = centre(chip, 112)
+        assert 0.2 * plain.mean() < view.mean() < 0.75 * plain.mean() + 8
+    flat = np.full((128, 128, 3), 120, np.uint8)
+    spread = [
+        float(only(dark=1.0, dark_noise=12.0)(flat, epoch=0, index=i).std()) for i in range(40)
+    ]
+    assert 0.5 < min(spread) < 3 and 6 < max(spread) < 13
+
+
+@pytest.mark.parametrize("name", ["blur", "motion", "lowres"])
+def test_detail_is_lost(chips: list[Image], name: str) -> None:
+    loss = [
+        sharpness(view) / sharpness(centre(chip, 112))
+        for view, chip in zip(views(only(**{name: 1.0}), chips), chips, strict=True)
+    ]
+    if name != "lowres":
+        assert max(loss) < 1.0
+    assert float(np.median(loss)) < 0.6
+    for view, chip in zip(views(only(**{name: 1.0}), chips), chips, strict=True):
+        difference = view.astype(int).mean(axis=(0, 1)) - centre(chip, 112).mean(axis=(0, 1))
+        assert np.abs(difference).max() < 4  # nothing but detail, each colour for itself
+
+
+def test_jpeg_and_grey_keep_the_order_of_colours(chips: list[Image]) -> None:
+    for view, chip in zip(views(only(jpeg=1.0), chips), chips, strict=True):
+        plain = centre(chip, 112).astype(int)
+        error = np.abs(view.astype(int) - plain).mean()
+        assert 0 < error < 12
+        assert error < np.abs(view[..., ::-1].astype(int) - plain).mean()
+    for view, chip in zip(views(only(grey=1.0), chips), chips, strict=True):
+        assert (view == view[..., :1]).all()
+        luma = centre(chip, 112) @ np.array([0.299, 0.587, 0.114])
+        assert np.abs(view[..., 0] - luma).max() <= 1
+
+
+def test_occlusion_covers_no_more_than_its_share(chips: list[Image]) -> None:
+    shares = []
+    for i in range(200):
+        chip = chips[i % len(chips)]
+        view = only(occlusion=1.0, occlusion_share=0.2)(chip, epoch=1, index=i)
+        changed = (view != centre(chip, 112)).any(axis=2)
+        ys, xs = np.nonzero(changed)
+        shares.append(float(changed.mean()))
+        assert (np.ptp(ys) + 1) * (np.ptp(xs) + 1) <= 0.2 * 112 * 112 * 1.1
+    assert max(shares) > 0.15 and float(np.median(shares)) > 0.05
+
+
+def test_the_mask_hides_mouth_and_nose_and_leaves_the_eyes(chips: list[Image]) -> None:
+    shapes, tones = set(), set()
+    for i in range(80):
+        chip = chips[i % len(chips)]
+        view, plain = only(mask=1.0)(chip, epoch=0, index=i), centre(chip, 112)
+        changed = (view != plain).any(axis=2)
+        assert not changed[:53].any()
+        for x, y in template_points(112)[2:].round().astype(int):
+            assert changed[y - 1 : y + 2, x - 1 : x + 2].mean() > 0.5
+        assert changed[75:105, 45:68].mean() > 0.9
+        shapes.add(round(float(changed.mean()), 2))
+        tones.add(tuple((view[85, 56] // 32).tolist()))
+    assert len(shapes) > 8 and len(tones) > 8
+
+
+def test_another_network_size_scales_everything(chips: list[Image]) -> None:
+    small = Augment(dataclasses.replace(OFF, mask=1.0), seed=1)(chips[0], epoch=0, index=0)
+    canvas = np.asarray(cv2.resize(chips[0], (256, 256), interpolation=cv2.INTER_CUBIC), np.uint8)
+    large = Augment(dataclasses.replace(OFF, mask=1.0), seed=1, size=224)(canvas, epoch=0, index=0)
+    assert large.shape == (224, 224, 3)
+    shrunk = cv2.resize(large, (112, 112), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - small).mean() < 3
+
+
+def test_people_stay_themselves_under_the_shipped_recipe(
+    chips: list[Image], data_dir: Path
+) -> None:
+    """A published network still takes a view for its photo's person, and for nobody else."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = ort.InferenceSession(
+        data_dir / "models/mobilefacenet_128.onnx", options, providers=["CPUExecutionProvider"]
+    )
+
+    def embed(images: list[Image]) -> Any:
+        batch = (np.stack(images).transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 128
+        vectors = session.run(None, {session.get_inputs()[0].name: batch})[0]
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    recipe = load_config(Path(__file__).parents[2] / "configs/small.yaml").augment
+    photos = embed([centre(chip, 112) for chip in chips])
+    cosine = embed(views(Augment(recipe, seed=3), chips)) @ photos.T
+    own, others = np.diag(cosine), cosine[~np.eye(len(chips), dtype=bool)]
+    assert float(np.median(own)) > 0.6
+    assert float((own > np.quantile(others, 0.99)).mean()) >= 0.85
+    masked = embed(views(only(mask=1.0), chips)) @ photos.T
+    assert float(np.median(np.diag(masked))) > float(np.quantile(others, 0.9))

@@ -1,0 +1,275 @@
+"""Checkpoints: whole or not there, whoever kills the process, and never another run's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
+from arcid.train import checkpoint as module
+from arcid.train.checkpoint import (
+    CheckpointStore,
+    open_checkpoint,
+    random_state,
+    restore_random_state,
+)
+from arcid.train.config import TrainConfig
+
+CONFIG = TrainConfig()
+
+
+def save(store: CheckpointStore, step: int, **options: Any) -> Path:
+    options = {
+        "position": step * 128,
+        "config": CONFIG,
+        "shared": {"model": {"w": torch.full((8,), float(step))}},
+        "own": {"rng": random_state()},
+        **options,
+    }
+    return store.save(step=step, **options)
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    network(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    store = CheckpointStore(tmp_path / "checkpoints")
+    config = dataclasses.replace(CONFIG, seed=7)
+    save(
+        store,
+        12,
+        config=config,
+        shared={"model": network.state_dict(), "optimiser": optimiser.state_dict()},
+        own={"centres": torch.arange(6.0), "rng": random_state()},
+        extra={"classes": ["vgg/n1", "vgg/n2"]},
+    )
+    found = store.latest()
+    assert found is not None
+    assert (found.step, found.position, found.world) == (12, 12 * 128, 1)
+    assert found.config == config
+    assert found.extra == {"classes": ["vgg/n1", "vgg/n2"]}
+    other = torch.nn.Linear(3, 2)
+    other.load_state_dict(found.shared()["model"])
+    assert torch.equal(other.weight, network.weight)
+    again = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    again.load_state_dict(found.shared()["optimiser"])
+    assert torch.equal(
+        again.state[other.weight]["momentum_buffer"],
+        optimiser.state[network.weight]["momentum_buffer"],
+    )
+    assert torch.equal(found.rank(0)["centres"], torch.arange(6.0))
+    assert open_checkpoint(tmp_path).path == found.path  # the run's folder will do
+
+
+def test_random_numbers_go_on_where_they_stopped(tmp_path: Path) -> None:
+    def draw() -> tuple[Any, ...]:
+        return (
+            random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(),
+            torch.rand(3).tolist(), torch.randn(1).item(),
+        )  # fmt: skip
+
+    draw()
+    random.gauss(0, 1)  # leaves half of a pair behind, in Python and in NumPy
+    np.random.randn()
+    store = CheckpointStore(tmp_path)
+    save(store, 1)
+    expected = draw()
+    draw()
+    found = store.latest()
+    assert found is not None
+    restore_random_state(found.rank(0)["rng"])
+    assert draw() == expected
+
+
+def test_only_the_last_are_kept_and_a_repeated_step_is_the_newest(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    for step in (5, 10, 15, 20):
+        save(store, step)
+    assert [p.name for p in store.paths()] == ["step-00000015", "step-00000020"]
+    save(store, 20, shared={"model": {"w": torch.tensor([-1.0])}})
+    assert [p.name for p in store.paths()] == ["step-00000020", "step-00000020.1"]
+    found = store.latest()
+    assert found is not None
+    assert found.shared()["model"]["w"].item() == -1
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_ranks_store_their_own_parts(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    barrier = threading.Barrier(3)
+    paths: list[Path] = []
+
+    def rank(number: int) -> None:
+        paths.append(
+            save(
+                store,
+                9,
+                own={"centres": torch.full((2,), float(number))},
+                rank=number,
+                world=3,
+                barrier=lambda: barrier.wait() and None,
+            )
+        )
+
+    threads = [threading.Thread(target=rank, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(paths)) == 1
+    found = open_checkpoint(paths[0])
+    assert found.world == 3
+    assert torch.cat([part["centres"] for part in found.ranks()]).tolist() == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(CheckpointMismatch, match="written by 3 ranks and has no part 3"):
+        found.rank(3)
+    with pytest.raises(CheckpointMismatch, match="written by 3 ranks, now there are 2"):
+        found.check(CONFIG, world=2)
+
+
+def test_another_network_or_run_is_refused_by_the_keys_that_differ(tmp_path: Path) -> None:
+    found = open_checkpoint(save(CheckpointStore(tmp_path), 1))
+    assert found.check(CONFIG, world=1) == []
+    model = dataclasses.replace(CONFIG.model, backbone="vit_t")
+    with pytest.raises(
+        CheckpointMismatch, match=r"another network \(model.backbone: 'iresnet50' → 'vit_t'\)"
+    ):
+        found.check(dataclasses.replace(CONFIG, model=model))
+    optim = dataclasses.replace(CONFIG.optim, lr=0.2)
+    with pytest.raises(CheckpointMismatch, match=r"other settings: optim.lr: 0.1 → 0.2;"):
+        found.check(dataclasses.replace(CONFIG, optim=optim))
+    longer = dataclasses.replace(
+        CONFIG, schedule=dataclasses.replace(CONFIG.schedule, epochs=9.0), out="b"
+    )
+    assert found.check(longer) == ["out: 'runs/train' → 'b'", "schedule.epochs: 0.0 → 9.0"]
+
+
+def test_damage_is_noticed_and_an_older_one_serves(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    first = save(store, 1)
+    second = save(store, 2)
+    data = bytearray((second / "shared.pt").read_bytes())
+    data[len(data) // 2] ^= 1
+    (second / "shared.pt").write_bytes(data)
+    with pytest.raises(CheckpointInvalid, match="sha256"):
+        open_checkpoint(second).shared()
+    (second / "shared.pt").write_bytes(data[:-10])
+    with pytest.raises(CheckpointInvalid, match="bytes of"):
+        open_checkpoint(second)
+    found = store.latest()
+    assert found is not None and found.path == first
+    (second / "rank-00000.pt").unlink()
+    (second / "shared.pt").unlink()
+    with pytest.raises(CheckpointInvalid, match="lacks its file"):
+        open_checkpoint(second)
+    (second / "state.json").write_text('{"format": 1')
+    with pytest.raises(CheckpointInvalid, match=r"state\.json is damaged"):
+        open_checkpoint(second)
+    state = json.loads((first / "state.json").read_text())
+    (second / "state.json").write_text(json.dumps({**state, "format": 99}))
+    with pytest.raises(CheckpointInvalid, match="format 99"):
+        open_checkpoint(second)
+    with pytest.raises(CheckpointInvalid, match="holds no checkpoint"):
+        open_checkpoint(tmp_path / "nowhere")
+    assert CheckpointStore(tmp_path / "nowhere").latest() is None
+
+
+class _Bomb:
+    def __reduce__(self) -> Any:
+        return os.system, ("echo gone off",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = CheckpointStore(tmp_path)
+    path = save(store, 1, shared={"model": _Bomb()})
+    with pytest.raises(CheckpointInvalid, match="cannot be read"):
+        open_checkpoint(path).shared()
+    assert "gone off" not in capfd.readouterr().out
+    assert pickle.dumps(_Bomb())  # the same content does pickle
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CheckpointStore(tmp_path)
+    first = save(store, 1)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write", full)
+        with pytest.raises(StorageFull, match="step 2 was not stored: No space left"):
+            save(store, 2)
+    found = store.latest()
+    assert found is not None and found.path == first
+    save(store, 2)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+KILLED = """
+    import os, random, signal, sys, time
+    from pathlib import Path
+    import torch
+    from arcid.train.checkpoint import CheckpointStore, random_state
+    from arcid.train.config import TrainConfig
+
+    folder, lots = Path(sys.argv[1]), random.Random(5)
+    torch.set_num_threads(1)
+    newest = drafts = 0
+    for attempt in range(40):
+        child = os.fork()
+        if child == 0:
+            store = CheckpointStore(folder, keep=2)
+            step = newest
+            while True:
+                step += 1
+                content = {"w": torch.full((60_000,), float(step))}
+                store.save(step=step, position=step * 10, config=TrainConfig(), shared=content,
+                           own={**content, "rng": random_state()})
+        time.sleep(lots.uniform(0.01, 0.12))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        if not folder.is_dir():
+            continue
+        drafts += any(p.name.startswith((".draft", ".old")) for p in folder.iterdir())
+        found = CheckpointStore(folder, keep=2).latest()
+        if found is None:
+            assert newest == 0, "a stored checkpoint is gone"
+            continue
+        assert found.step >= newest, (found.step, newest)
+        assert found.position == found.step * 10
+        for part in (found.shared(), found.rank(0)):
+            assert part["w"].unique().tolist() == [found.step]
+        newest = found.step
+    store = CheckpointStore(folder, keep=2)
+    store.save(step=newest + 1, position=0, config=TrainConfig(), shared={}, own={})
+    assert len(list(folder.iterdir())) == 2  # what the killed ones left is gone
+    print(newest, drafts)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_a_kill_at_any_moment_leaves_the_newest_whole(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(KILLED), str(tmp_path / "c")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    newest, drafts = map(int, ran.stdout.split())
+    assert newest >= 20
+    assert drafts >= 5  # it was really hit while writing
