@@ -7,22 +7,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import re
 from pathlib import Path
 
+from arcid.bench import hardware_slug
 from arcid.bench.search import SIZES, run
-
-
-def hardware() -> str:
-    """Processor model and usable cores, fit for a file name."""
-    model = "processor"
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
-        model = found.group(1) if found else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return re.sub(r"[^a-z0-9]+", "-", f"{model} {cores} cores".lower()).strip("-")
 
 
 def main() -> None:
@@ -55,7 +43,7 @@ def main() -> None:
             f"memory {row['memory_ratio']}"
         )
     asked.results.mkdir(parents=True, exist_ok=True)
-    path = asked.results / f"search-{hardware()}.csv"
+    path = asked.results / f"search-{hardware_slug()}.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

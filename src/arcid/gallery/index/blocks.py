@@ -17,7 +17,7 @@ import numpy.typing as npt
 from arcid.gallery.index import Keys, int8
 from arcid.types import FloatArray
 
-BLOCK_ROWS = 32_768
+BLOCK_ROWS = 65_536
 FIRST_ROWS = 256  # room a growing block starts with; doubled as needed
 REMOVED_SHARE = 4  # a block is rewritten once more than 1/4 of it was removed
 
@@ -47,6 +47,10 @@ class Block:
     def by_person(self) -> Rows:
         """(size,) rows in the order of their person keys."""
         return np.argsort(self.people[: self.size], kind="stable")
+
+    @functools.cached_property
+    def largest_error(self) -> float:
+        return float(self.error[: self.size].max())
 
     @property
     def alive(self) -> Rows:
@@ -102,9 +106,24 @@ class Piece:
 
     def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:
         """Rows (of the block) whose upper bound is ``floor`` or more, and those bounds."""
-        upper = self.upper(probe)
-        rows = _places(upper >= max(floor, float(np.finfo(np.float32).min)))
-        return rows + self.start, upper[rows]
+        least = max(floor, float(np.finfo(np.float32).min))
+        rows = self._likely(probe, least)
+        upper = self.upper(probe, rows)
+        kept = _places(upper >= least)
+        return (kept if isinstance(rows, slice) else rows[kept]) + self.start, upper[kept]
+
+    def _likely(self, probe: int, floor: float) -> Rows | slice:
+        """Rows of the piece that the coarse product alone does not rule out; all, if it cannot.
+
+        Two passes over the piece instead of eight, and only few rows' bounds to look up.
+        """
+        planes = self._planes
+        need = floor - self.block.largest_error - float(planes.fine[probe]) - int8.ROUNDING
+        if not 0 < need < np.inf:
+            return slice(None)
+        step = self.block.step[self.start : self.stop]
+        coarse = np.multiply(self._dots[probe], step, dtype=np.float32, casting="unsafe")
+        return _places(coarse >= np.float32(need / planes.step * (1 - int8.ROUNDING)))
 
 
 @dataclass(frozen=True, eq=False)

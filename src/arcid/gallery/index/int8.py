@@ -62,6 +62,7 @@ class Planes:
     codes: Codes  # (2Q,D) int8 -127–127: all coarse planes, then all fine ones
     step: float
     error: npt.NDArray[np.float64]  # (Q,) the most that splitting the probe changes any cosine
+    fine: npt.NDArray[np.float64]  # (Q,) the most that the fine plane adds to any cosine
 
     @classmethod
     def split(cls, probes: FloatArray) -> Planes:
@@ -73,7 +74,9 @@ class Planes:
         row_norm = (1 + NORM_TOLERANCE) * (1 + probes.shape[1] ** 0.5 / (2 * LEVELS))
         left = (scaled - coarse - fine / PLANE_RATIO) * step
         codes = np.concatenate([coarse, fine]).astype(np.int8)
-        return cls(codes, step, np.linalg.norm(left, axis=1) * row_norm + ROUNDING)
+        error = np.linalg.norm(left, axis=1) * row_norm + ROUNDING
+        added = np.linalg.norm(fine, axis=1) * (step / PLANE_RATIO) * row_norm + ROUNDING
+        return cls(codes, step, error, added)
 
     @functools.cached_property
     def biased(self) -> npt.NDArray[np.uint8]:
@@ -109,7 +112,7 @@ def _reference() -> tuple[Codes, Planes]:
     spread = np.arange(40 * 256, dtype=np.int64) * 7919 % 255 - LEVELS
     codes = spread.reshape(40, 256).astype(np.int8)
     codes[0], codes[1] = LEVELS, -LEVELS
-    return codes, Planes(codes[:4].copy(), 1.0, np.zeros(2))
+    return codes, Planes(codes[:4].copy(), 1.0, np.zeros(2), np.zeros(2))
 
 
 @functools.cache
