@@ -22,6 +22,7 @@ from arcid.cli import (
     faces,
     gallery,
     models,
+    search,
     serve,
 )
 from arcid.cli.output import run_command
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 faces.register(app)
+search.register(app)
 enrol.register(app)
 calibrate.register(app)
 compare.register(app)

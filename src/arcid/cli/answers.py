@@ -1,0 +1,74 @@
+"""What commands that answer about faces share: numbers for JSON, vectors from files, warnings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.output import (
+    note,
+)
+
+if TYPE_CHECKING:
+    from arcid.calibration import Calibration
+    from arcid.types import Decision, Embeddings
+
+Fmr = Annotated[float, typer.Option("--fmr", help="Target false match rate of one comparison.")]
+Extrapolate = Annotated[
+    bool,
+    typer.Option("--allow-extrapolation", help="Go beyond what the calibration has measured."),
+]
+
+
+def rounded(values: Any) -> list[float]:
+    return [round(float(v), 2) for v in values]
+
+
+def decision_keys(decision: Decision, calibration: Calibration) -> dict[str, Any]:
+    return {
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "cosine": None if decision.cosine is None else round(decision.cosine, 6),
+        "cosine_threshold": round(decision.threshold, 6),
+        "probability": decision.probability,
+        "fmr": decision.fmr,
+        f"target_{decision.target_kind}": decision.target,
+        "extrapolated": decision.extrapolated,
+        "calibration": {
+            "id": decision.calibration_id,
+            "dataset": calibration.data["dataset"]["name"],
+            "provisional": calibration.provisional,
+        },
+    }
+
+
+def note_provisional(calibration: Calibration, extrapolated: bool) -> None:
+    if calibration.provisional:
+        note(f"the calibration is provisional: measured on {calibration.data['dataset']['name']}")
+    if extrapolated:
+        note("the threshold is extrapolated beyond the measured data")
+
+
+def read_npz(path: Path) -> Embeddings:
+    """Vectors that ``arcid embed`` wrote; raises ``InvalidArray``."""
+    import zipfile
+
+    import numpy as np
+
+    from arcid.errors import InvalidArray
+    from arcid.types import Embeddings
+
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            vectors, contract = data["vectors"], str(data["contract_id"])
+    except FileNotFoundError:
+        raise InvalidArray(f"{path} does not exist") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InvalidArray(
+            f"{path} holds no vectors; write them with: arcid embed PHOTO -o {path.name}"
+        ) from None
+    if vectors.dtype.kind != "f":
+        raise InvalidArray(f"{path}: vectors must be floating point, got {vectors.dtype}")
+    return Embeddings(vectors.astype(np.float32), contract)
