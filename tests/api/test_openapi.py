@@ -30,7 +30,8 @@ from arcid.server.settings import Settings
 HERE = Path(__file__).parent
 SNAPSHOT = HERE / "openapi.json"
 DOCS = HERE.parent.parent / "docs" / "concepts" / "rest.md"
-ELSEWHERE = {"dataset_invalid"}  # raised by evaluation, which no route reaches
+# raised by evaluation and training, which no route reaches
+ELSEWHERE = {"dataset_invalid", "checkpoint_invalid", "checkpoint_mismatch"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -44,6 +44,8 @@ def model_file(data_dir: Path) -> Path:
 def test_a_missing_model_names_file_and_command(empty: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"mobilefacenet_128\.onnx was looked for in .*models"):
         weights.resolve(NAME)
+    with pytest.raises(ModelNotFound, match="models pull sface, then set ARCID_RECOGNISER=sface"):
+        weights.resolve(NAME)
     with pytest.raises(ModelNotFound, match="arcid models pull w600k_r50"):
         weights.resolve("w600k_r50")
     with pytest.raises(ModelNotFound, match=r"scripts/convert_weights\.py --only mtcnn"):

@@ -219,10 +219,23 @@ def _not_found(name: str) -> ModelNotFound:
     elif name in pullable():
         how = f"get it: arcid models pull {name}"
     else:
-        how = f"put {files} into {paths.models_dir()}"
+        how = f"put {files} into {paths.models_dir()}" + _another(entry.manifest.task)
     return ModelNotFound(
         f"model {name} is not installed: {files} was looked for in {looked}; {how}", model=name
     )
+
+
+def _another(task: Task) -> str:
+    """The command that gets a model of that task whose licence is the freest."""
+    found = sorted(
+        (catalogue.ENTRIES[name].manifest.licence.commercial_use is not True, name)
+        for name in pullable() & set(catalogue.ENTRIES)
+        if catalogue.ENTRIES[name].manifest.task == task
+    )
+    if not found or task not in _VARIABLE:
+        return ""
+    name = found[0][1]
+    return f", or take another: arcid models pull {name}, then set {_VARIABLE[task]}={name}"
 
 
 def pullable() -> set[str]:
