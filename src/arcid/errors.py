@@ -14,6 +14,7 @@
     │   ├── LandmarksRequired    boxes without points cannot be aligned
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
+    │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
     │   ├── DatasetInvalid       a list, folder or archive to measure on breaks its layout
     │   └── InvalidArray         shape, type or values (NaN, zero vector) are wrong
     ├── ModelError
@@ -24,14 +25,16 @@
     │   ├── LicenceNotAccepted
     │   ├── DownloadFailed
     │   ├── CheckpointInvalid    a training checkpoint is missing, incomplete or damaged
-    │   └── CheckpointMismatch   it is whole but belongs to another network, config or world size
+    │   ├── CheckpointMismatch   it is whole but belongs to another network, config or world size
+    │   ├── ExportRefused        a file computes something else than the network it was made from
+    │   └── TrainingDiverged     a run's loss or gradient is no number any more; it was stopped
     ├── ContractMismatch         vectors of two models met
     ├── CalibrationError
     │   ├── CalibrationMissing
     │   ├── CalibrationInvalid
     │   └── RateUnsupported      the data behind the calibration cannot support the asked error rate
     ├── GalleryError
-    │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound
+    │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
     │   ├── AlreadyExists
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
@@ -143,6 +146,12 @@ class SamePhotoConflict(InputError):
     code = "same_photo_conflict"
 
 
+class SourceUnreadable(InputError):
+    """A video file, folder or stream that frames were wanted from cannot be read."""
+
+    code = "source_unreadable"
+
+
 class DatasetInvalid(InputError):
     """A pair list, folder or archive to measure on breaks its layout; names file and line."""
 
@@ -209,6 +218,18 @@ class CheckpointMismatch(ModelError):
     code = "checkpoint_mismatch"
 
 
+class ExportRefused(ModelError):
+    """An exported file computes something else than the network it was made from; not written."""
+
+    code = "export_refused"
+
+
+class TrainingDiverged(ModelError):
+    """A run's loss or gradient is no number any more; the last checkpoint is whole."""
+
+    code = "training_diverged"
+
+
 class ContractMismatch(ArcidError):
     """Vectors made by two different models met; their cosine would mean nothing."""
 
@@ -269,6 +290,12 @@ class FaceNotFound(NotFound):
     code = "face_not_found"
 
 
+class EventNotFound(NotFound):
+    """No attendance event with that id in the collection."""
+
+    code = "event_not_found"
+
+
 class AlreadyExists(GalleryError):
     """A collection or person of that name is there already."""
 
@@ -322,6 +349,8 @@ __all__ = [
     "ContractMismatch",
     "DatasetInvalid",
     "DownloadFailed",
+    "EventNotFound",
+    "ExportRefused",
     "FaceNotFound",
     "GalleryBusy",
     "GalleryDamaged",
@@ -349,6 +378,8 @@ __all__ = [
     "SamePhotoConflict",
     "SchemaTooNew",
     "SeveralFacesFound",
+    "SourceUnreadable",
     "StorageFull",
+    "TrainingDiverged",
     "UsageError",
 ]

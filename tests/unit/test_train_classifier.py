@@ -460,8 +460,47 @@ def test_wrong_use_says_what_is_right() -> None:
         classifier(features[:, :5], labels)
     with pytest.raises(InvalidArray, match="int64"):
         classifier(features, labels.int())
-    with pytest.raises(InvalidArray, match=r"0\.\.28, got .*another data set"):
+    with pytest.raises(InvalidArray, match=r"-1\.\.28, got .*another data set"):
         classifier(features, labels + 20)
+    with pytest.raises(InvalidArray, match=r"-1\.\.28, got -2"):
+        classifier(features, labels - 2 - labels.min())
+
+
+@pytest.mark.parametrize(
+    ("name", "k"), [(n, k) for n in CLASSIFYING for k in (1, 2) if n != "softmax" or k == 1]
+)
+def test_photos_without_identity_count_for_nothing(name: str, k: int) -> None:
+    features, labels = batch()
+    named = torch.arange(len(labels)) % 3 != 1
+    some = torch.where(named, labels, -1)
+
+    def ran(x: Tensor, y: Tensor) -> tuple[Classifier, Any, list[Tensor]]:
+        classifier = Classifier(CLASSES, DIM, loss_named(name), k=k, chunk=5, dtype=torch.float64)
+        x = x.clone().requires_grad_()
+        for _ in range(2):  # losses with a memory use what the first step left
+            out = classifier(x, y)
+        return classifier, out, gradients(out.loss, x, classifier.weight)
+
+    left_out, expected, (into_x, into_w) = ran(features[named], labels[named])
+    kept, found, (all_x, all_w) = ran(features, some)
+    torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(all_x[named], into_x)
+    torch.testing.assert_close(all_w, into_w)
+    assert not all_x[~named].any()
+    assert not found.losses[~named].any()
+    assert not found.correct[~named].any()
+    torch.testing.assert_close(found.losses[named], expected.losses)
+    assert found.correct[named].equal(expected.correct)
+    for key, value in left_out.loss.state_dict().items():
+        torch.testing.assert_close(kept.loss.state_dict()[key], value)
+
+
+def test_a_batch_of_nobody_costs_nothing() -> None:
+    classifier = Classifier(CLASSES, DIM, loss_named("adaface"), dtype=torch.float64)
+    features = batch()[0].requires_grad_()
+    out = classifier(features, torch.full((len(features),), -1))
+    assert out.loss.item() == 0
+    assert not any(g.any() for g in gradients(out.loss, features, classifier.weight))
 
 
 @pytest.fixture(scope="module")
@@ -493,7 +532,7 @@ def two_ranks(ranks: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> li
 
 CASES = [
     "arcface", "arcface_float32", "softmax", "sub_centres", "adaface", "magface", "curricular",
-    "partial_whole", "filtered",
+    "partial_whole", "filtered", "nameless",
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from arcid.train.config import (
 from arcid.train.schedule import rate_at_step, rate_factor, total_steps
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SHIPPED = sorted(CONFIGS.glob("*.yaml"))
+SHIPPED = sorted(p for p in CONFIGS.glob("*.yaml") if not p.name.startswith("detect_"))
 
 
 def test_every_recipe_of_the_issue_is_shipped() -> None:

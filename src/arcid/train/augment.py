@@ -31,10 +31,14 @@ class Augment:
     """One view of a photo; the same (seed, epoch, index, repeat) gives the same view anywhere.
 
     For distillation there is nothing more to do: teacher and student are shown the returned view.
+    With ``clean`` above 0 the teacher is shown ``plain`` instead, in that share of the photos.
     """
 
-    def __init__(self, config: AugmentConfig, seed: int, size: int = TEMPLATE_SIZE) -> None:
+    def __init__(
+        self, config: AugmentConfig, seed: int, size: int = TEMPLATE_SIZE, *, clean: float = 0.0
+    ) -> None:
         self.config = config
+        self.clean = clean
         self.seed = seed
         self.size = size
         self.scale = size / TEMPLATE_SIZE
@@ -42,16 +46,11 @@ class Augment:
 
     def __call__(self, canvas: Image, *, epoch: int, index: int, repeat: int = 0) -> Image:
         """``canvas`` as ``fit_chip`` makes it; it is not changed."""
-        draws = _uniform(self.seed, epoch, index, repeat)
-        on = {
-            name: row[1:]
-            for name, row, chance in zip(AUGMENTATIONS, draws, self._chance, strict=True)
-            if row[0] < chance
-        }
+        on = self._chosen(_uniform(self.seed, epoch, index, repeat))
         c, scale = self.config, self.scale
         image, points = self._placed(canvas, on)
         if (u := on.get("mask")) is not None:
-            image = _masked(image, points, u)
+            image = draw_mask(image, points, u)
         if (u := on.get("occlusion")) is not None:
             image = _occluded(image, u, c.occlusion_share)
         if (u := on.get("colour")) is not None:
@@ -74,6 +73,20 @@ class Augment:
         if (u := on.get("jpeg")) is not None:
             image = _jpeg(image, round(_between(c.jpeg_quality, 90, u[0])))
         return image
+
+    def plain(self, canvas: Image, view: Image, *, epoch: int, index: int, repeat: int) -> Image:
+        """What the teacher sees beside ``view``: itself, or only where the face is."""
+        draws = _uniform(self.seed, epoch, index, repeat)
+        if draws[0, -1] >= self.clean:  # a number of the flip's that nothing else uses
+            return view
+        return self._placed(canvas, self._chosen(draws))[0]
+
+    def _chosen(self, draws: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+        return {
+            name: row[1:]
+            for name, row, chance in zip(AUGMENTATIONS, draws, self._chance, strict=True)
+            if row[0] < chance
+        }
 
     def _placed(
         self, canvas: Image, on: dict[str, npt.NDArray[np.float64]]
@@ -135,7 +148,7 @@ def _between(low: float, high: float, u: float) -> float:
     return low + (high - low) * u
 
 
-def _masked(image: Image, points: npt.NDArray[Any], u: npt.NDArray[np.float64]) -> Image:
+def draw_mask(image: Image, points: npt.NDArray[Any], u: npt.NDArray[np.float64]) -> Image:
     """A face mask drawn from the five points, in coordinates of the face itself.
 
     The x axis runs along the eyes, the y axis from between them towards the mouth; one unit is the

@@ -71,7 +71,7 @@ class Checkpoint:
             raise CheckpointMismatch(
                 f"{self.path.name} was written by {self.world} ranks and has no part {rank}; read "
                 f"all parts 0–{self.world - 1} and divide the classifier anew, or start torchrun "
-                f"with --nproc_per_node such that {self.world} ranks run",
+                f"with --nproc-per-node such that {self.world} ranks run",
                 world=self.world,
                 rank=rank,
             )
@@ -146,7 +146,7 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """Whole checkpoints, oldest first."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for path in self.folder.iterdir():
                 if (match := _NAME.fullmatch(path.name)) and path.is_dir():
                     found.append((int(match[1]), int(match[2] or 0), path))
@@ -314,6 +314,13 @@ def random_state() -> dict[str, Any]:
     return state
 
 
+def seed_generators(seed: int) -> None:
+    """Start the global generators of Python, NumPy and torch anew."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def restore_random_state(state: Mapping[str, Any]) -> None:
     """Bring the generators back to where ``random_state`` found them."""
     version, words, gauss = state["python"]
@@ -372,4 +379,5 @@ __all__ = [
     "open_checkpoint",
     "random_state",
     "restore_random_state",
+    "seed_generators",
 ]

@@ -108,7 +108,8 @@ def initial_centres(classes: range, k: int, dim: int, seed: int) -> Tensor:
 class ClassifierOutput:
     """What one step of the classifier gives.
 
-    ``loss``    () mean over the global batch, the same on every rank; the only one with a gradient
+    ``loss``    () mean over the global batch, the same on every rank; the only one with a gradient;
+                photos without a label (-1) do not count, and without any it is 0
     ``losses``  (B,) of this rank's samples
     ``cosine``  (B,) to the own class (for plain softmax its logit), this rank's samples
     ``correct`` (B,) bool: the own class was nearest of the classes looked at
@@ -199,12 +200,13 @@ class Classifier(nn.Module):
         norms = gather_replicated(norms, self.group, factor)
         everyone = all_gather(labels, self.group)
 
+        named = everyone >= 0
         targets = self._rows(everyone)
 
         def settle(own: Tensor) -> tuple[Tensor, Tensor | None]:
             own = all_sum(own, self.group)
-            if self.training:
-                self.loss.observe(own, norms.detach())
+            if self.training and bool(named.any()):
+                self.loss.observe(own[named], norms.detach()[named])
             return own, self.loss.target(own, norms.detach()).pivot
 
         cosine, lse, best = class_sums(
@@ -218,11 +220,13 @@ class Classifier(nn.Module):
         losses = -F.logsigmoid(target.logit - lse)
         if target.penalty is not None:
             losses = losses + target.penalty
+        losses = torch.where(named, losses, 0.0)
         mine = slice(self.rank * len(labels), (self.rank + 1) * len(labels))
-        correct = cosine.detach() > all_max(best, self.group)
+        correct = named & (cosine.detach() > all_max(best, self.group))
         return ClassifierOutput(
-            losses.mean(), losses.detach()[mine], cosine.detach()[mine], correct[mine]
-        )
+            losses.sum() / named.sum().clamp_min(1),
+            losses.detach()[mine], cosine.detach()[mine], correct[mine],
+        )  # fmt: skip
 
     def _prepare(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features as the centres want them, and their (B,) lengths."""
@@ -249,9 +253,9 @@ class Classifier(nn.Module):
                 f"labels must be ({len(features)},) int64, got {tuple(labels.shape)} {labels.dtype}"
             )
         low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= self.num_classes:
+        if low < -1 or high >= self.num_classes:
             raise InvalidArray(
-                f"labels must lie in 0..{self.num_classes - 1}, got {low}..{high}; "
+                f"labels must lie in -1..{self.num_classes - 1}, got {low}..{high}; "
                 "was the classifier made for another data set?"
             )
         if self.world_size > 1 and not self._batch_checked:

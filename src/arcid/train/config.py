@@ -170,6 +170,7 @@ class ModelConfig:
     backbone: str = "iresnet50"
     dim: int = 512
     dropout: float = 0.0  # in the head BN–Dropout–FC–BN
+    freeze_norm: bool = False  # batch norms keep the statistics they start with (fine-tuning)
     options: Options = field(default_factory=dict)  # of the backbone, such as width
 
     def __post_init__(self) -> None:
@@ -299,6 +300,7 @@ class ValidationConfig:
     pairs: tuple[str, ...] = ()  # LFW-style folders, .bin files or pair lists
     every: float = 1.0  # epochs; 0 only at the end
     holdout: bool = True  # closed-set accuracy on data.holdout, where there is one
+    photos: int = 4000  # at most so many of each held-out set; 0 all
 
     def __post_init__(self) -> None:
         _at_least("validation.every", self.every, 0)
@@ -324,12 +326,32 @@ class DistilConfig:
     cosine: float = 1.0  # weight of 1 - cosine to the teacher
     relational: float = 0.0  # weight of the difference between pairwise cosines in the batch
     margin: float = 0.0  # weight of the margin loss on labelled photos
+    features: float = 0.0  # weight of the difference between feature maps
+    maps: tuple[str, ...] = ()  # STAGE=TENSOR: what of the student is compared with what of teacher
+    forced: bool = False  # every stage is fed the teacher's map, not the student's own
+    positions: int = 0  # forced: photos a stage are cut to about so many map positions; 0 keeps all
+    clean: float = 0.0  # share of photos that the teacher sees without blur, darkness, masks …
+    mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
 
     def __post_init__(self) -> None:
-        for name in ("cosine", "relational", "margin"):
+        for name in ("cosine", "relational", "margin", "features", "positions"):
             _at_least(f"distil.{name}", getattr(self, name), 0)
-        if self.teachers and self.cosine + self.relational + self.margin == 0:
-            refuse("distil", "cosine, relational and margin are all 0; nothing would be learned")
+        for name in ("clean", "mix"):
+            _share(f"distil.{name}", getattr(self, name))
+        if self.teachers and self.cosine + self.relational + self.margin + self.features == 0:
+            refuse(
+                "distil",
+                "cosine, relational, margin and features are all 0; nothing would be learned",
+            )
+        if bool(self.maps) != bool(self.features):
+            refuse("distil.maps", "and distil.features go together: set both or neither")
+        if self.maps and len(self.teachers) > 1:
+            refuse("distil.maps", f"need one teacher, got {len(self.teachers)}")
+        if self.forced and not self.maps:
+            refuse("distil.forced", "needs distil.maps, which say what a stage is fed")
+        for pair in self.maps:
+            if not all(part.strip() for part in pair.partition("=")):
+                refuse("distil.maps", f"must read STAGE=TENSOR, got {pair!r}")
 
 
 @dataclass(frozen=True, slots=True)

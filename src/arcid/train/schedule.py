@@ -1,4 +1,4 @@
-"""Learning rate over a run: pure functions of how far it has come.
+"""Length of a run, and its learning rate as pure functions of how far it has come.
 
 All return a factor of the base rate. ``at`` and ``total`` share a unit (steps, epochs or minutes).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from arcid.errors import UsageError
+from arcid.errors import ConfigError, UsageError
 from arcid.train.config import ScheduleConfig
 
 
@@ -80,11 +80,44 @@ def total_steps(config: ScheduleConfig, batch: int, photos: int) -> int:
     return math.ceil(round(config.epochs * photos / batch, 6))
 
 
+class Length:
+    """How far a run has come, and how fast it learns there, whatever its length is counted in.
+
+    ``photos`` is the size of an epoch. Raises ``ConfigError`` for a run without any length.
+    """
+
+    def __init__(self, config: ScheduleConfig, batch: int, photos: int) -> None:
+        if not config.length:
+            raise ConfigError(
+                "the run has no length; set schedule.epochs, steps or minutes", key="schedule"
+            )
+        self._config, self._batch, self._photos = config, batch, photos
+        self._minutes = config.unit == "minutes"
+        self._steps = 0 if self._minutes else total_steps(config, batch, photos)
+
+    def share(self, step: int, seconds: float) -> float:
+        """0 at the start, 1 at the end, after ``step`` updates and ``seconds``."""
+        if self._minutes:
+            return min(seconds / 60 / self._config.minutes, 1.0)
+        return min(step / self._steps, 1.0)
+
+    def over(self, step: int, seconds: float) -> bool:
+        """Whether there is nothing left to do."""
+        return self.share(step, seconds) >= 1
+
+    def rate(self, step: int, seconds: float) -> float:
+        """The factor of ``optim.lr`` for update number ``step`` (0 is the first)."""
+        if self._minutes:
+            return rate_factor(self._config, seconds / 60)
+        return rate_at_step(self._config, step, self._batch, self._photos)
+
+
 def _share(at: float, total: float, warmup: float) -> float:
     return min(max((at - warmup) / (total - warmup), 0.0), 1.0)
 
 
 __all__ = [
+    "Length",
     "cosine_factor",
     "poly_factor",
     "rate_at_step",

@@ -35,7 +35,7 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = MappingProxyType(
         f"mobilefacenet_{activation}_x{width}": partial(
             MobileFaceNet, activation=activation, width=width
         )
-        for activation in ("relu", "prelu")
+        for activation in ("relu", "relu6", "prelu")
         for width in MOBILE_WIDTHS
     }
     | {f"vit_{variant}": partial(FaceViT, variant=variant) for variant in SIZES}
@@ -46,8 +46,8 @@ def create_backbone(name: str, dim: int = 512, **options: Any) -> Backbone:
     """A fresh backbone. Raises ``ConfigError`` for an unknown name or option, listing the known.
 
     ``size`` (pixels, 112), ``dropout`` (0) and ``gradient_checkpointing`` (False) work everywhere;
-    IResNet also takes ``bn_eps``, ResNet ``stem`` and ``pool``, MobileFaceNet ``width`` and
-    ``activation``, ViT ``patch``, ``token_dim`` and ``drop_path``.
+    IResNet also takes ``bn_eps``, ResNet ``stem`` and ``pool``, MobileFaceNet ``width``,
+    ``activation``, ``stem`` and ``expansion``, ViT ``patch``, ``token_dim`` and ``drop_path``.
     """
     if name not in BACKBONES:
         raise ConfigError(f"no backbone is called {name!r}; known: {', '.join(BACKBONES)}")

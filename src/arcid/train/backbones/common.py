@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -28,6 +28,17 @@ class Backbone(nn.Module):
             raise ConfigError(f"size must be a multiple of {stride} pixels, got {size}")
         self.dim, self.size = dim, size
         self.gradient_checkpointing = gradient_checkpointing
+
+    def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """The network as named steps, each fed by the one before, the last giving the features.
+
+        Distillation that compares feature maps needs them. Raises ``ConfigError`` where a backbone
+        has none.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} names no stages to compare with a teacher's; "
+            "set distil.features=0, or use a MobileFaceNet"
+        )
 
     def run_blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
         """``x`` through each child of ``blocks``, checkpointed when asked for and training."""

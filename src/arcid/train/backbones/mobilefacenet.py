@@ -6,6 +6,7 @@ each cell of an aligned face weigh for itself where average pooling would not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
@@ -17,13 +18,16 @@ from arcid.train.backbones.common import Backbone, Head, embedding_norm, initial
 STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 LAST = 512  # channels before the head; grows with the width but never shrinks
 
-Activation = Literal["prelu", "relu"]
+Activation = Literal["prelu", "relu", "relu6"]
+Stem = Literal["depthwise", "separable"]
 
 
 def _activation(kind: Activation, channels: int) -> nn.Module:
-    if kind not in ("prelu", "relu"):
-        raise ConfigError(f"activation must be prelu or relu, got {kind!r}")
-    return nn.PReLU(channels) if kind == "prelu" else nn.ReLU(inplace=True)
+    if kind not in ("prelu", "relu", "relu6"):
+        raise ConfigError(f"activation must be prelu, relu or relu6, got {kind!r}")
+    if kind == "prelu":
+        return nn.PReLU(channels)
+    return nn.ReLU(inplace=True) if kind == "relu" else nn.ReLU6(inplace=True)
 
 
 class ConvNorm(nn.Sequential):
@@ -53,10 +57,9 @@ class InvertedResidual(nn.Module):
     """1×1 up, 3×3 depthwise, 1×1 down and linear; added to the input where shapes agree."""
 
     def __init__(
-        self, channels_in: int, channels: int, expansion: int, stride: int, activation: Activation
+        self, channels_in: int, channels: int, wide: int, stride: int, activation: Activation
     ) -> None:
         super().__init__()
-        wide = channels_in * expansion
         self.expand = ConvNorm(channels_in, wide, 1, activation=activation)
         self.depthwise = ConvNorm(wide, wide, 3, stride, wide, activation)
         self.project = ConvNorm(wide, channels, 1)
@@ -70,8 +73,9 @@ class InvertedResidual(nn.Module):
 class MobileFaceNet(Backbone):
     """See ``Backbone``. ``width`` multiplies channels, rounded to eights.
 
-    ``activation`` "prelu" as published, or "relu", which some runtimes run up to four times as
-    fast.
+    ``activation`` "prelu" as published, or "relu" and "relu6", which some runtimes run up to four
+    times as fast. ``stem`` "depthwise" as published, or "separable": a 1×1 convolution follows the
+    first depthwise one. ``expansion`` multiplies the channels inside the blocks alone.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class MobileFaceNet(Backbone):
         *,
         width: float = 1.0,
         activation: Activation = "prelu",
+        stem: Stem = "depthwise",
+        expansion: float = 1.0,
         size: int = 112,
         dropout: float = 0.0,
         gradient_checkpointing: bool = False,
@@ -89,15 +95,22 @@ class MobileFaceNet(Backbone):
         )
         if not 0.1 <= width <= 8:
             raise ConfigError(f"width must lie in 0.1–8, got {width}")
+        if stem not in ("depthwise", "separable"):
+            raise ConfigError(f"stem must be depthwise or separable, got {stem!r}")
+        if not 0.25 <= expansion <= 4:
+            raise ConfigError(f"expansion must lie in 0.25–4, got {expansion}")
         channels = _eights(64 * width)
         self.stem = ConvNorm(3, channels, 3, 2, activation=activation)
         self.depthwise = ConvNorm(channels, channels, 3, groups=channels, activation=activation)
+        self.pointwise: nn.Module = nn.Sequential()
+        if stem == "separable":
+            self.pointwise = ConvNorm(channels, channels, 1, activation=activation)
         blocks = []
-        for expansion, base, count, stride in STAGES:
+        for factor, base, count, stride in STAGES:
             for i in range(count):
-                wide = _eights(base * width)
+                wide, inner = _eights(base * width), _eights(channels * factor * expansion)
                 blocks.append(
-                    InvertedResidual(channels, wide, expansion, 1 if i else stride, activation)
+                    InvertedResidual(channels, wide, inner, 1 if i else stride, activation)
                 )
                 channels = wide
         self.blocks = nn.Sequential(*blocks)
@@ -110,7 +123,17 @@ class MobileFaceNet(Backbone):
         self.head.features = embedding_norm(dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.run_blocks(self.blocks, self.depthwise(self.stem(images)))
+        return self._end(self.run_blocks(self.blocks, self._begin(images)))
+
+    def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        blocks = {f"blocks.{i}": block for i, block in enumerate(self.blocks)}
+        return {"stem": self._begin, **blocks, "end": self._end}
+
+    def _begin(self, images: Tensor) -> Tensor:
+        out: Tensor = self.pointwise(self.depthwise(self.stem(images)))
+        return out
+
+    def _end(self, x: Tensor) -> Tensor:
         out: Tensor = self.head(self.gdconv(self.last(x)))
         return out
 

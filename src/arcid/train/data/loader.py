@@ -29,19 +29,29 @@ _TRIES = 64
 
 
 class View(Protocol):
-    """What turns a canvas into the picture the network sees; ``arcid.train.augment`` has it."""
+    """What turns a canvas into the picture the network sees; ``arcid.train.augment`` has it.
+
+    Where ``clean`` is above 0, ``plain`` gives what a teacher sees beside it.
+    """
+
+    clean: float
 
     def __call__(self, canvas: Image, *, epoch: int, index: int, repeat: int = 0) -> Image: ...
+
+    def plain(self, canvas: Image, view: Image, *, epoch: int, index: int, repeat: int) -> Image:
+        """The same photo before blur, darkness and masks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipBatch:
-    """One step's photos. Teacher and student both take ``images``: there is one view of each."""
+    """One step's photos. A teacher takes ``clean`` where there is one, else ``images`` too."""
 
     images: torch.Tensor  # (B,3,S,S) uint8 RGB in channels_last memory
     labels: torch.Tensor  # (B,) int64, -1 without identity
     index: npt.NDArray[np.int64]  # (B,) photo of the set
     position: int  # of the stream once this batch is trained on
+    clean: torch.Tensor | None = None  # like images
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +61,7 @@ class _Made:
     index: npt.NDArray[np.int64]
     position: int
     faults: list[tuple[int, str]]  # photo, reason
+    clean: Image | None = None
 
 
 @dataclass(eq=False)
@@ -70,6 +81,8 @@ class _Maker:
     def __getitem__(self, draw: Draw) -> _Made:  # torch's loader asks a data set this way
         size = self.chips.store.size
         pixels = np.empty((len(draw.index), size, size, 3), np.uint8)
+        twins = self.view is not None and self.view.clean > 0
+        clean = np.empty_like(pixels) if twins else None
         used = draw.index.copy()
         faults: list[tuple[int, str]] = []
         for i, (index, epoch, repeat) in enumerate(
@@ -79,8 +92,11 @@ class _Maker:
             if self.view is None:
                 pixels[i] = centre(canvas, size)
             else:
-                pixels[i] = self.view(canvas, epoch=epoch, index=int(used[i]), repeat=repeat)
-        return _Made(pixels, self.chips.labels[used], used, draw.position, faults)
+                place = {"epoch": epoch, "index": int(used[i]), "repeat": repeat}
+                pixels[i] = self.view(canvas, **place)
+                if clean is not None:
+                    clean[i] = self.view.plain(canvas, pixels[i], **place)
+        return _Made(pixels, self.chips.labels[used], used, draw.position, faults, clean)
 
     def _readable(self, index: int, faults: list[tuple[int, str]]) -> tuple[int, Image]:
         """The photo asked for, or the next readable one, of its own identity first."""
@@ -139,8 +155,13 @@ class ChipLoader:
         self._running = self._start()
         for made in self._running:
             self._note(made)
-            images = torch.from_numpy(made.pixels).permute(0, 3, 1, 2)
-            yield ChipBatch(images, torch.from_numpy(made.labels), made.index, made.position)
+            yield ChipBatch(
+                _channels_first(made.pixels),
+                torch.from_numpy(made.labels),
+                made.index,
+                made.position,
+                None if made.clean is None else _channels_first(made.clean),
+            )
 
     def close(self) -> None:
         """End the workers and drop batches made ahead."""
@@ -178,6 +199,7 @@ class ChipLoader:
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             worker_init_fn=_single_threaded,
             multiprocessing_context="spawn",
+            generator=torch.Generator(),  # else it draws from the run's own
         )
         batches = iter(loader)
         try:
@@ -196,6 +218,10 @@ class ChipLoader:
                 f"{'; '.join(self.faults.lines()[1:4])}",
                 photos=len(self.faults),
             )
+
+
+def _channels_first(pixels: Image) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def _as_it_is(made: _Made) -> _Made:

@@ -1,0 +1,159 @@
+"""Photographs an export needs: some to quantise with, others to measure on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.errors import DatasetInvalid, ExportRefused
+from arcid.train.config import DataConfig, SourceConfig
+from arcid.train.data.chips import Unusable, centre
+from arcid.train.data.dataset import ChipSet, open_data
+from arcid.types import Crops, Image
+
+_LOG = logging.getLogger(__name__)
+RESERVED = "lfw-dev"  # only ever measured on
+PER_PERSON = 20  # photos of one person in a set to measure on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chips:
+    """Crops in a fixed order, who is on them, and what the set is called."""
+
+    name: str
+    crops: Crops  # (N,S,S,3)
+    labels: npt.NDArray[np.int64]  # (N,), -1 without identity
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, rows: slice) -> Chips:
+        return Chips(self.name, Crops(self.crops.pixels[rows]), self.labels[rows])
+
+    def digests(self) -> set[bytes]:
+        """One hash a photo, to find photos that two sets share."""
+        return {hashlib.sha256(p.tobytes()).digest() for p in self.crops.pixels}
+
+
+def calibration_chips(path: str, size: int, count: int, seed: int = 0) -> Chips:
+    """``count`` photos drawn from a folder or archive, identities unused.
+
+    Raises ``DatasetInvalid``, and ``ExportRefused`` for the set that is only ever measured on.
+    """
+    refuse_reserved(path)
+    return _drawn(_named(path), _all_photos(_config(path, size)), count, seed)
+
+
+def training_chips(config: DataConfig, count: int, seed: int = 0) -> Chips:
+    """``count`` photos a run was trained on."""
+    for source in config.sources:
+        refuse_reserved(source.path)
+    return _drawn("the run's training photos", _all_photos(config), count, seed)
+
+
+def held_chips(config: DataConfig, count: int, seed: int = 0) -> Chips | None:
+    """Photos of the identities a run never saw (data.holdout_identities); None without any."""
+    if not config.holdout_identities:
+        return None
+    data = open_data(replace(config, cache="none"), need_identities=False)
+    return _people(
+        f"{config.holdout_identities} identities held out of training", data.held, count, seed
+    )
+
+
+def labelled_chips(path: str, size: int, count: int, seed: int = 0) -> Chips:
+    """Up to ``count`` photos of whole identities of a folder or archive, two or more of each."""
+    data = open_data(replace(_config(path, size), min_images=2), need_identities=False)
+    chips = _people(_named(path), data.train, count, seed)
+    if len(set(chips.labels.tolist())) < 2:
+        raise DatasetInvalid(
+            f"{_named(path)} has fewer than two people with at least two photos each; accuracy "
+            "needs folders (or archive folders) named after people"
+        )
+    return chips
+
+
+def require_disjoint(calibration: Chips, evaluation: Chips) -> None:
+    """Raise ``ExportRefused`` where a photo to measure on was also quantised with."""
+    shared = len(calibration.digests() & evaluation.digests())
+    if shared:
+        raise ExportRefused(
+            f"{shared} photos of {evaluation.name} are also in {calibration.name}; measure on "
+            "photos that were not calibrated with",
+            shared=shared,
+        )
+
+
+def refuse_reserved(path: str) -> None:
+    """Raise ``ExportRefused`` for the development set, which nothing may be fitted to."""
+    if RESERVED in PurePath(path).parts:
+        raise ExportRefused(
+            f"{RESERVED} is there to compare finished models; calibrate with other photos"
+        )
+
+
+def _config(path: str, size: int) -> DataConfig:
+    return DataConfig(sources=(SourceConfig(path),), size=size, min_images=1)
+
+
+def _all_photos(config: DataConfig) -> ChipSet:
+    data = open_data(replace(config, cache="none"), need_identities=False)
+    return data.train.joined(data.unlabelled)
+
+
+def _drawn(name: str, photos: ChipSet, count: int, seed: int) -> Chips:
+    order = np.random.default_rng(seed).permutation(len(photos))
+    return _read(name, photos, order, count)
+
+
+def _people(name: str, photos: ChipSet, count: int, seed: int) -> Chips:
+    """Whole people in shuffled order, at most ``PER_PERSON`` photos of each."""
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for person in rng.permutation(np.unique(photos.labels)):
+        rows = np.flatnonzero(photos.labels == person)
+        take = rng.permutation(rows)[:PER_PERSON]
+        if len(chosen) + len(take) > count:
+            break
+        chosen += sorted(int(row) for row in take)
+    return _read(name, photos, np.asarray(chosen, np.int64), len(chosen))
+
+
+def _read(name: str, photos: ChipSet, order: npt.NDArray[np.int64], count: int) -> Chips:
+    size = photos.store.size
+    crops: list[Image] = []
+    labels: list[int] = []
+    failed = 0
+    for index in order:
+        if len(crops) == count:
+            break
+        try:
+            crops.append(centre(photos.store.read(int(photos.rows[index])), size))
+            labels.append(int(photos.labels[index]))
+        except Unusable:
+            failed += 1
+    if failed:
+        _LOG.warning("photos passed over", extra={"source": name, "photos": failed})
+    if not crops:
+        raise DatasetInvalid(f"no photo of {name} can be read")
+    return Chips(name, Crops(np.stack(crops)), np.asarray(labels, np.int64))
+
+
+def _named(path: str) -> str:
+    return PurePath(path).name
+
+
+__all__ = [
+    "Chips",
+    "calibration_chips",
+    "held_chips",
+    "labelled_chips",
+    "refuse_reserved",
+    "require_disjoint",
+    "training_chips",
+]

@@ -1,0 +1,73 @@
+"""This process among the others of a run: alone, or one rank of ``torchrun``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from arcid.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Rank ``rank`` of ``world``, computing on ``device``."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """The rank that writes logs and measures."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.world > 1:
+            dist.barrier()
+
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """Each value's largest over ranks, the same on all of them."""
+        if self.world == 1:
+            return values
+        held = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(held, dist.ReduceOp.MAX)
+        return tuple(held.tolist())
+
+
+@contextmanager
+def start_ranks() -> Iterator[Ranks]:
+    """Join the process group ``torchrun`` describes (gloo on CPU, nccl on CUDA), or stay alone.
+
+    Raises ``ConfigError`` where there are more ranks on this machine than GPUs.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        if local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"torchrun started local rank {local}, this machine has "
+                f"{torch.cuda.device_count()} GPUs; lower --nproc-per-node"
+            )
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield Ranks(0, 1, device)
+        return
+    joined = not dist.is_initialized()
+    if joined:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(rank, world, device)
+    finally:
+        if joined:
+            dist.destroy_process_group()
+
+
+__all__ = ["Ranks", "start_ranks"]
