@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcid.detect._common import Detector
+from arcid.detect.arcid_detect import ArcidDetect
 from arcid.detect.dlib import Dlib
 from arcid.detect.mediapipe import MediaPipe
 from arcid.detect.mtcnn import MTCNN
@@ -26,6 +27,7 @@ from arcid.models.manifest import Manifest
 #: Every family by the name that manifests use. ``files`` on each class names the model files it
 #: needs: none (dlib's is built in), one ("model"), or MTCNN's three.
 FAMILIES: dict[str, Any] = {
+    "arcid": ArcidDetect,
     "scrfd": SCRFD,
     "yunet": YuNet,
     "retinaface": RetinaFace,
@@ -114,6 +116,7 @@ __all__ = [
     "FAMILIES",
     "MTCNN",
     "SCRFD",
+    "ArcidDetect",
     "Detector",
     "Dlib",
     "MediaPipe",

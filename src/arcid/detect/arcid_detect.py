@@ -1,0 +1,80 @@
+"""The detectors trained by ``arcid detector train``: anchor-free, strides 8, 16 and 32.
+
+Every cell of three grids answers with a score, the middle of the face relative to its own in cells,
+the logarithm of the face's sides in cells, and five points in cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.detect._common import Candidates, SingleShot, grid
+from arcid.errors import ManifestInvalid
+from arcid.models.manifest import InputSpec
+from arcid.runtime import Session
+
+_OUTPUTS = ("scores", "boxes", "points")
+_LARGEST = 6.0  # of a side's logarithm; e^6 cells are more than any canvas
+
+
+class ArcidDetect(SingleShot):
+    """(H,W,3) uint8 RGB in; boxes, scores after sigmoid and points out.
+
+    ``strides``: pixels a cell of each grid, finest first; the outputs hold all grids in that order,
+    row by row: ``scores`` (B,A), ``boxes`` (B,A,4), ``points`` (B,A,10).
+    """
+
+    family: ClassVar[str] = "arcid"
+
+    def __init__(
+        self,
+        session: Session,
+        spec: InputSpec,
+        *,
+        name: str = "arcid-detect",
+        threshold: float = 0.5,
+        nms_iou: float = 0.4,
+        size: int | None = None,
+        max_upscale: float = 1.0,
+        strides: Sequence[int] = (8, 16, 32),
+    ) -> None:
+        super().__init__(
+            session,
+            spec,
+            name=name,
+            threshold=threshold,
+            nms_iou=nms_iou,
+            size=size,
+            max_upscale=max_upscale,
+        )
+        self.strides = tuple(strides)
+        if missing := sorted(set(_OUTPUTS) - set(session.output_names)):
+            raise ManifestInvalid(f"{name}: the file has no outputs {', '.join(missing)}")
+
+    def decode(
+        self, outputs: dict[str, npt.NDArray[Any]], batch: int, canvas: tuple[int, int]
+    ) -> Candidates:
+        cells = [grid(canvas[0] // s, canvas[1] // s, 1) + np.float32(0.5) for s in self.strides]
+        sides = [
+            np.full((len(c), 1), s, np.float32) for c, s in zip(cells, self.strides, strict=True)
+        ]
+        centre, stride = np.concatenate(cells) * np.concatenate(sides), np.concatenate(sides)
+        scores = np.asarray(outputs["scores"], np.float32).reshape(batch, -1)
+        if scores.shape[1] != len(centre):
+            raise ManifestInvalid(
+                f"{self.name}: {scores.shape[1]} cells, but a canvas of {canvas[1]}×{canvas[0]} "
+                f"pixels has {len(centre)} at strides {self.strides}"
+            )
+        raw = np.asarray(outputs["boxes"], np.float32).reshape(batch, -1, 4)
+        middle = centre + raw[..., :2] * stride
+        half = np.exp(np.minimum(raw[..., 2:], _LARGEST)) * stride / 2
+        points = np.asarray(outputs["points"], np.float32).reshape(batch, -1, 5, 2)
+        return Candidates(
+            np.concatenate([middle - half, middle + half], axis=-1),
+            scores,
+            centre[:, None] + points * stride[:, None],
+        )

@@ -1,0 +1,268 @@
+"""One detector training run as frozen values, read from YAML by the rules of the recogniser's.
+
+config = load_detect_config("configs/detect_s.yaml", ["schedule.minutes=10"])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from arcid.errors import ConfigError
+from arcid.train.config import AugmentConfig, ScheduleConfig, config_to_dict
+from arcid.train.configfile import (
+    apply_override,
+    build,
+    flat,
+    kind_of,
+    parse_yaml,
+    refuse,
+    yaml_package,
+)
+
+STRIDES = (8, 16, 32)
+CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride
+#: Changes of a chip that placing pictures on a canvas replaces.
+_PLACED = ("flip", "jitter", "warp", "mask", "occlusion")
+
+
+def _at_least(where: str, value: float, low: float) -> None:
+    if not value >= low:
+        refuse(where, f"must be at least {low:g}, got {value:g}")
+
+
+def _share(where: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        refuse(where, f"is a share and must lie in 0–1, got {value:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class ScenesConfig:
+    """Whole pictures named ``folder/picture`` and what is known about the faces in them."""
+
+    path: str = "${ARCID_DATA}/data/scenes.tar"  # .tar, folder of folders or another source
+    labels: str = ""  # JSON lines written by ``arcid detector label``
+    reserve: float = 0.15  # share of every folder kept for judging, chosen by hash of the name
+    weights: Mapping[str, Any] = field(default_factory=dict)  # folder → how often; default 1
+    pictures: int = 0  # 0 all; otherwise only so many training pictures
+    batch: int = 32  # pictures a step on a canvas of ``views.sizes[0]``
+    workers: int = 1  # threads that draw views
+    prefetch: int = 3  # batches made ahead
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            refuse("scenes.path", "is empty; name the archive of pictures")
+        if not 0 < self.reserve < 1:
+            refuse("scenes.reserve", f"must lie between 0 and 1, got {self.reserve:g}")
+        for name, weight in self.weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+                refuse(f"scenes.weights.{name}", f"must be a number of at least 0, got {weight!r}")
+        _at_least("scenes.pictures", self.pictures, 0)
+        for key in ("batch", "workers", "prefetch"):
+            _at_least(f"scenes.{key}", getattr(self, key), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewsConfig:
+    """How pictures are put on a canvas. Pixels are those the network sees."""
+
+    sizes: tuple[int, ...] = (320,)  # canvas sides; a step takes one, with as many pixels a batch
+    mosaic: float = 0.35  # share of canvases cut into four
+    crowd: float = 0.15  # share of canvases cut into 9 to 25: many small faces
+    empty: float = 0.1  # share of places that get a picture without faces
+    face_px: float = 12.0  # smallest size a chosen face is brought to …
+    face_share: float = 0.9  # … and the largest, as a share of its place
+    upscale: float = 2.5  # how far a picture may be enlarged
+    ignore_px: float = 8.0  # faces below this size are neither wanted nor held against it
+    visible: float = 0.6  # a face less visible is ignored
+    flip: float = 0.5
+    rotate: float = 0.5  # share turned by up to rotate_deg; the others by up to a fifth of it
+    rotate_deg: float = 45.0
+    mask: float = 0.1  # share of faces of 24 px and more that get a drawn mask
+    photo: AugmentConfig = field(default_factory=lambda: AugmentConfig(flip=0.0))
+
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            refuse("views.sizes", "is empty; give at least one canvas side in pixels")
+        for size in self.sizes:
+            if size < 2 * CANVAS_STEP or size % CANVAS_STEP:
+                refuse("views.sizes", f"must be multiples of {CANVAS_STEP} from 64 on, got {size}")
+        for name in ("mosaic", "crowd", "empty", "visible", "flip", "rotate", "mask"):
+            _share(f"views.{name}", getattr(self, name))
+        if self.mosaic + self.crowd > 1:
+            refuse("views.crowd", "and views.mosaic together are more than all canvases")
+        _at_least("views.ignore_px", self.ignore_px, 1)
+        _at_least("views.face_px", self.face_px, self.ignore_px)
+        _at_least("views.upscale", self.upscale, 1)
+        if not 0.1 <= self.face_share <= 1.5:
+            refuse("views.face_share", f"must lie in 0.1–1.5, got {self.face_share:g}")
+        if not 0 <= self.rotate_deg <= 180:
+            refuse("views.rotate_deg", f"must lie in 0–180, got {self.rotate_deg:g}")
+        for name in _PLACED:
+            if getattr(self.photo, name):
+                refuse(f"views.photo.{name}", "must be 0; views has a setting of its own for that")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Size of the network; every number is in channels or blocks."""
+
+    stem: int = 16
+    channels: tuple[int, int, int, int] = (24, 64, 96, 128)  # strides 4, 8, 16, 32
+    blocks: tuple[int, int, int, int] = (1, 3, 3, 3)  # separable convolutions at each
+    neck: int = 64  # of the pyramid and the head all levels share
+    head: int = 2  # separable convolutions in the head
+
+    def __post_init__(self) -> None:
+        for name in ("stem", "neck"):
+            _at_least(f"network.{name}", getattr(self, name), 4)
+        for name in ("channels", "blocks"):
+            for value in getattr(self, name):
+                _at_least(f"network.{name}", value, 1)
+        _at_least("network.head", self.head, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectLossConfig:
+    """Weights of the parts of the loss."""
+
+    score: float = 1.0  # quality focal loss
+    box: float = 2.0  # 1 - DIoU
+    points: float = 0.5  # smooth L1 in units of the face's size
+    points_beta: float = 0.02  # where it turns from square to straight
+
+    def __post_init__(self) -> None:
+        for name in ("score", "box", "points"):
+            _at_least(f"loss.{name}", getattr(self, name), 0)
+        if not self.points_beta > 0:
+            refuse("loss.points_beta", f"must be above 0, got {self.points_beta:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptimConfig:
+    """AdamW with averaged weights."""
+
+    lr: float = 2e-3
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 10.0  # largest gradient norm; 0 leaves it alone
+    ema: float = 0.999  # decay of the averaged weights, lower in the first steps
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay", "clip"):
+            _at_least(f"optim.{name}", getattr(self, name), 0)
+        if not all(0 <= value < 1 for value in (*self.betas, self.ema)):
+            refuse("optim", "betas and ema must lie in 0–1, below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeConfig:
+    """What is measured on reserved pictures while training."""
+
+    minutes: float = 10.0  # how often; 0 only at the end
+    pictures: int = 200  # 0 all reserved ones
+    size: int = 640  # longer side of the network's input
+    alarms: float = 0.1  # false alarms a picture at which recall is read
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "pictures"):
+            _at_least(f"judge.{name}", getattr(self, name), 0)
+        _at_least("judge.size", self.size, CANVAS_STEP)
+        if not self.alarms > 0:
+            refuse("judge.alarms", f"must be above 0, got {self.alarms:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig:
+    """Everything that decides a run."""
+
+    out: str = "runs/detect"
+    seed: int = 1
+    init_from: str = ""  # run folder or detector bundle whose weights the run starts from
+    threads: int = 0  # of the arithmetic; 0 leaves torch's own choice
+    checkpoint_minutes: float = 3.0
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: DetectLossConfig = field(default_factory=DetectLossConfig)
+    optim: DetectOptimConfig = field(default_factory=DetectOptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "threads", "checkpoint_minutes"):
+            _at_least(name, getattr(self, name), 0)
+        if not self.out:
+            refuse("out", "is empty; name the folder of the run")
+
+
+#: Settings that may change when a run goes on.
+FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge",
+        "scenes.workers", "scenes.prefetch", "scenes.path", "scenes.labels")  # fmt: skip
+
+
+def load_detect_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> DetectConfig:
+    """Read a YAML file and apply ``key.sub=value`` overrides. Raises ``ConfigError``,
+    ``MissingExtra``."""
+    where = Path(path)
+    try:
+        text = where.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"the config {where.name} cannot be read: {reason}") from None
+    return parse_detect_config(text, overrides, name=where.name)
+
+
+def parse_detect_config(
+    text: str, overrides: Iterable[str] = (), *, name: str = "the config"
+) -> DetectConfig:
+    """``load_detect_config`` on YAML text; ``name`` stands in the messages."""
+    tree = parse_yaml(text, name)
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{name} must be a mapping of sections, got {kind_of(tree)}")
+    for override in overrides:
+        apply_override(tree, override)
+    try:
+        return build(DetectConfig, tree)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", **error.details) from None
+
+
+def dump_detect_config(config: DetectConfig) -> str:
+    """The resolved config as YAML; ``parse_detect_config`` gives it back unchanged."""
+    text: str = yaml_package().safe_dump(
+        config_to_dict(config), sort_keys=False, allow_unicode=True
+    )
+    return text
+
+
+def changed(old: Mapping[str, Any], new: DetectConfig) -> list[str]:
+    """``key: old → new`` for every setting that makes ``new`` another run than ``old``."""
+    before, after = flat(dict(old)), flat(config_to_dict(new))
+    return [
+        f"{key}: {before.get(key)!r} → {after.get(key)!r}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in FREE)
+    ]
+
+
+__all__ = [
+    "STRIDES",
+    "DetectConfig",
+    "DetectLossConfig",
+    "DetectOptimConfig",
+    "JudgeConfig",
+    "NetworkConfig",
+    "ScenesConfig",
+    "ViewsConfig",
+    "changed",
+    "dump_detect_config",
+    "load_detect_config",
+    "parse_detect_config",
+]

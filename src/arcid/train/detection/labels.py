@@ -1,0 +1,262 @@
+"""Faces two detectors agree on, as one JSON-lines file.
+
+    {"format": 1, "detectors": ["scrfd_2.5g", "yunet"], "iou": 0.5, ...}
+    {"picture": "group/1.webp", "size": [480, 640], "faces": [{"box": [...], "points": [...],
+     "scores": [0.83, 0.94]}], "ignore": [{"box": [...], "by": "yunet", "score": 0.61}]}
+
+A face both find is a label; it keeps the box and points of the first detector. What only one of
+them finds is neither a face nor background: it is ignored in training and judging. In folders known
+to be without faces every find is a false alarm and the place background.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arcid.errors import DatasetInvalid, InvalidArray, StorageFull
+from arcid.geometry import box_iou
+from arcid.types import Detections, FloatArray, Image
+
+FORMAT = 1
+Find = Callable[[Sequence[Image]], Sequence[Detections]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """When two detectors mean the same face, and which of their finds count."""
+
+    iou: float = 0.5  # boxes overlapping at least so much are one face
+    sure: float = 0.5  # the first detector's score of a face both find; below it is ignored
+    second: float = 0.5  # least score of the second detector
+    lone: float = 0.3  # least score of a find by one alone that is ignored
+    negatives: tuple[str, ...] = (
+        "background",
+    )  # folders without faces: every find there is an alarm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureLabels:
+    """What is known about one picture; coordinates are its pixels."""
+
+    picture: str
+    size: tuple[int, int]  # (height, width)
+    boxes: FloatArray  # (N,4) xyxy
+    points: FloatArray  # (N,5,2)
+    ignore: FloatArray  # (M,4) xyxy
+
+    @property
+    def folder(self) -> str:
+        return self.picture.partition("/")[0]
+
+
+def reserved(picture: str, share: float) -> bool:
+    """Whether a picture is kept for judging: by the sha256 of its name, so on every machine."""
+    digest = hashlib.sha256(picture.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def agree(
+    first: Detections, second: Detections, rule: Agreement
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Pairs (i, j) of one face, best score first, then the lone finds of each detector.
+
+    A pair in which the first detector is less sure than ``rule.sure`` counts as a lone find of it.
+    """
+    overlap = box_iou(first.boxes, second.boxes)
+    overlap[:, second.scores < rule.second] = 0
+    pairs, lone, taken = [], [], np.zeros(len(second), bool)
+    for i in np.argsort(-first.scores, kind="stable"):
+        open_ = np.where(taken, 0, overlap[i]) if len(second) else np.zeros(0)
+        j = int(open_.argmax()) if len(open_) else -1
+        if j >= 0 and open_[j] >= rule.iou:
+            taken[j] = True
+            if first.scores[i] >= rule.sure:
+                pairs.append((int(i), j))
+            elif first.scores[i] >= rule.lone:
+                lone.append(int(i))
+        elif first.scores[i] >= rule.lone:
+            lone.append(int(i))
+    other = np.flatnonzero(~taken & (second.scores >= rule.lone))
+    return pairs, lone, [int(j) for j in other]
+
+
+def label(
+    pictures: Iterable[tuple[str, Image]],
+    detectors: Mapping[str, Find],
+    rule: Agreement | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Look at every (name, (H,W,3) uint8 RGB picture) with both detectors; one line each, after a
+    first line that says how. The first detector's ``Detections`` need points.
+
+    Raises ``InvalidArray`` where it has none or there are not two detectors.
+    """
+    rule = rule or Agreement()
+    if len(detectors) != 2:
+        raise InvalidArray(f"two detectors have to agree, got {len(detectors)}")
+    (name_a, find_a), (name_b, find_b) = detectors.items()
+    yield {
+        "format": FORMAT,
+        "detectors": [name_a, name_b],
+        "iou": rule.iou,
+        "sure": rule.sure,
+        "second": rule.second,
+        "lone": rule.lone,
+        "negatives": list(rule.negatives),
+    }
+    for name, image in pictures:
+        a, b = find_a([image])[0], find_b([image])[0]
+        if a.points is None:
+            raise InvalidArray(f"{name_a} finds no points; put a detector first that does")
+        pairs, lone_a, lone_b = agree(a, b, rule)
+        negative = name.partition("/")[0] in rule.negatives
+        if negative:  # what both find there is a mistake of both
+            pairs, lone_a = [], [*(i for i, _ in pairs), *lone_a]
+        ignore = [_lone(a, i, name_a) for i in lone_a] + [_lone(b, j, name_b) for j in lone_b]
+        yield {
+            "picture": name,
+            "size": list(image.shape[:2]),
+            "faces": [
+                {
+                    "box": _rounded(a.boxes[i]),
+                    "points": _rounded(a.points[i]),
+                    "scores": [round(float(a.scores[i]), 3), round(float(b.scores[j]), 3)],
+                }
+                for i, j in pairs
+            ],
+            ("alarms" if negative else "ignore"): ignore,
+        }
+
+
+def _lone(found: Detections, row: int, by: str) -> dict[str, Any]:
+    score = round(float(found.scores[row]), 3)
+    return {"box": _rounded(found.boxes[row]), "by": by, "score": score}
+
+
+def _rounded(values: FloatArray) -> Any:
+    return np.round(values.astype(np.float64), 2).tolist()
+
+
+def write_labels(path: Path, lines: Iterable[Mapping[str, Any]]) -> int:
+    """Store lines as they come, under the final name only once all are there; pictures written.
+
+    Raises ``StorageFull``.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    count = -1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
+                count += 1
+        draft.replace(path)
+    except OSError as error:
+        raise StorageFull(f"the labels were not stored: {error.strerror}", path=str(path)) from None
+    return max(count, 0)
+
+
+def read_labels(path: Path) -> list[PictureLabels]:
+    """Every picture of a label file. Raises ``DatasetInvalid`` naming the line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = _json(next(file, ""), path, 1)
+            if head.get("format") != FORMAT:
+                raise DatasetInvalid(
+                    f"{path.name} line 1: format {head.get('format')!r}, this arcid reads {FORMAT};"
+                    " make the file anew: arcid detector label",
+                    path=str(path),
+                )
+            return [_parse(_json(text, path, n), path, n) for n, text in enumerate(file, 2)]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DatasetInvalid(
+            f"the labels {path.name} cannot be read: {reason}; make them: arcid detector label",
+            path=str(path),
+        ) from None
+
+
+def _json(text: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise DatasetInvalid(f"{path.name} line {number} is no JSON object", path=str(path))
+    return value
+
+
+def _parse(line: Mapping[str, Any], path: Path, number: int) -> PictureLabels:
+    try:
+        faces: list[Any] = line["faces"]
+        height, width = line["size"]
+        labels = PictureLabels(
+            str(line["picture"]),
+            (int(height), int(width)),
+            np.array([face["box"] for face in faces], np.float32).reshape(len(faces), 4),
+            np.array([face["points"] for face in faces], np.float32).reshape(len(faces), 5, 2),
+            np.array([one["box"] for one in line.get("ignore", ())], np.float32).reshape(-1, 4),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetInvalid(
+            f"{path.name} line {number} lacks picture, size or faces with box and points "
+            f"({type(error).__name__}: {error})",
+            path=str(path),
+        ) from None
+    arrays = (labels.boxes, labels.points, labels.ignore)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise DatasetInvalid(f"{path.name} line {number} holds NaN or infinity", path=str(path))
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """How a folder was labelled."""
+
+    folder: str
+    pictures: int
+    faces: int  # both detectors agree
+    lone: Mapping[str, int]  # detector → finds of it alone
+    disputed: int  # pictures with at least one lone find
+
+
+def summarise(path: Path) -> list[LabelSummary]:
+    """One row a folder, from a label file. Raises ``DatasetInvalid``."""
+    read_labels(path)
+    with path.open(encoding="utf-8") as file:
+        head, *lines = (json.loads(text) for text in file)
+    rows = []
+    for folder in sorted({line["picture"].partition("/")[0] for line in lines}):
+        mine = [line for line in lines if line["picture"].partition("/")[0] == folder]
+        lone = [[*line.get("ignore", ()), *line.get("alarms", ())] for line in mine]
+        by = [one["by"] for found in lone for one in found]
+        rows.append(
+            LabelSummary(
+                folder,
+                len(mine),
+                sum(len(line["faces"]) for line in mine),
+                {name: by.count(name) for name in head["detectors"]},
+                sum(bool(found) for found in lone),
+            )
+        )
+    return rows
+
+
+__all__ = [
+    "Agreement",
+    "Find",
+    "LabelSummary",
+    "PictureLabels",
+    "agree",
+    "label",
+    "read_labels",
+    "reserved",
+    "summarise",
+    "write_labels",
+]

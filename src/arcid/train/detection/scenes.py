@@ -1,0 +1,121 @@
+"""Pictures with their labels: split for training and judging, decoded once, kept in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from arcid.errors import DatasetInvalid
+from arcid.image import load_image
+from arcid.train.config import SourceConfig, expand_path
+from arcid.train.data.sources import ChipSource, open_source
+from arcid.train.detection.config import ScenesConfig
+from arcid.train.detection.labels import PictureLabels, read_labels, reserved
+from arcid.types import Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One labelled picture; the pixels are read when asked for."""
+
+    labels: PictureLabels
+    index: int  # in the source
+
+
+class Scenes:
+    """The pictures of one side of the split; threads may share it."""
+
+    def __init__(self, source: ChipSource, scenes: list[Scene]) -> None:
+        self._source, self.scenes = source, scenes
+        self._cache: dict[tuple[int, int], Image] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def labels(self, row: int) -> PictureLabels:
+        return self.scenes[row].labels
+
+    def image(self, row: int, halvings: int = 0) -> Image:
+        """(H,W,3) uint8 RGB, decoded once, its sides halved so often by averaging, rounded up.
+
+        Raises ``ImageError``, ``DatasetInvalid``.
+        """
+        index = self.scenes[row].index
+        image = self._cache.get((index, halvings))
+        if image is None:
+            image = _halved(self.image(row, halvings - 1)) if halvings else self._read(row)
+            image.flags.writeable = False
+            with self._lock:
+                self._cache[index, halvings] = image
+        return image
+
+    def _read(self, row: int) -> Image:
+        image, labels = read_picture(self._source, self.scenes[row].index), self.labels(row)
+        if image.shape[:2] != labels.size:
+            raise DatasetInvalid(
+                f"{labels.picture} has {image.shape[1]}×{image.shape[0]} pixels, its labels are "
+                f"for {labels.size[1]}×{labels.size[0]}; label the pictures again",
+                picture=labels.picture,
+            )
+        return image
+
+
+def _halved(image: Image) -> Image:
+    """Mean of every four pixels; the last row or column of an odd side stands twice."""
+    import cv2
+
+    even = cv2.copyMakeBorder(
+        image, 0, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_REPLICATE
+    )
+    half = (even.shape[1] // 2, even.shape[0] // 2)
+    return np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def read_picture(source: ChipSource, index: int) -> Image:
+    """One picture of a source as (H,W,3) uint8 RGB. Raises ``ImageError``."""
+    return load_image(source.read(index))
+
+
+def pictures(config: ScenesConfig) -> tuple[int, Iterator[tuple[str, Image]]]:
+    """How many pictures there are, and each with its name, unlabelled. Raises
+    ``DatasetInvalid``, ``ImageError``."""
+    source = open_scenes(config)
+    return len(source), ((source.key(i), read_picture(source, i)) for i in range(len(source)))
+
+
+def open_scenes(config: ScenesConfig) -> ChipSource:
+    """The archive of pictures."""
+    return open_source(SourceConfig(str(expand_path(config.path)), labelled=False))
+
+
+def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
+    """(for training, reserved for judging). Raises ``DatasetInvalid``."""
+    if not config.labels:
+        raise DatasetInvalid("scenes.labels is empty; make labels first: arcid detector label")
+    source = open_scenes(config)
+    index = {source.key(i): i for i in range(len(source))}
+    training: list[Scene] = []
+    judging: list[Scene] = []
+    for labels in read_labels(expand_path(config.labels)):
+        if labels.picture not in index:
+            raise DatasetInvalid(
+                f"{labels.picture} has labels but is not among the {len(index)} pictures of "
+                "scenes.path",
+                picture=labels.picture,
+            )
+        side = judging if reserved(labels.picture, config.reserve) else training
+        side.append(Scene(labels, index[labels.picture]))
+    if config.pictures:
+        training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
+    if not training or not judging:
+        raise DatasetInvalid(
+            f"{len(training)} pictures to train on and {len(judging)} to judge by; both are needed"
+        )
+    return Scenes(source, training), Scenes(source, judging)
+
+
+__all__ = ["Scene", "Scenes", "open_scenes", "pictures", "read_picture", "split"]

@@ -1,0 +1,117 @@
+"""Where a detector run stands: one file, replaced whole, read without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
+from arcid.train.configfile import build
+from arcid.train.detection.config import DetectConfig, NetworkConfig, changed
+from arcid.train.detection.network import DetectorNetwork
+
+FORMAT = 1
+FILE = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One stored state."""
+
+    step: int
+    pictures: int  # canvases trained on
+    seconds: float  # of training, over all starts
+    config: dict[str, Any]
+    network: dict[str, Tensor]
+    averaged: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+    def check(self, config: DetectConfig) -> None:
+        """Refuse to go on under a config that means another run. Raises ``CheckpointMismatch``."""
+        if other := changed(self.config, config):
+            raise CheckpointMismatch(
+                f"the run in {config.out} has other settings: {'; '.join(other)}; resume with its "
+                "config, or start a new run with init_from and another out"
+            )
+
+
+def save_state(folder: Path, state: RunState) -> Path:
+    """Store under a hidden name, flush, rename. Raises ``StorageFull``; the old state stays."""
+    path, draft = folder / FILE, folder / f".{FILE}.part"
+    content = {"format": FORMAT, **{name: getattr(state, name) for name in RunState.__slots__}}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise StorageFull(
+            f"the checkpoint was not stored: {error.strerror}; the one before is whole",
+            path=str(path),
+        ) from error
+    return path
+
+
+def load_state(folder: Path) -> RunState | None:
+    """The state of a run folder, None without any. Raises ``CheckpointInvalid``."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.pop("format") != FORMAT:
+            raise CheckpointInvalid(
+                f"{path.name} is of another format than {FORMAT}; use the arcid that wrote it",
+                path=str(path),
+            )
+        return RunState(**content)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError,
+            AttributeError) as error:  # fmt: skip
+        raise CheckpointInvalid(
+            f"{path.name} cannot be read ({type(error).__name__}); begin the run anew",
+            path=str(path),
+        ) from None
+
+
+def restore_network(folder: Path, *, averaged: bool = True) -> tuple[DetectorNetwork, RunState]:
+    """The network of a run in eval mode, with its averaged weights.
+
+    Raises ``CheckpointInvalid``.
+    """
+    state = load_state(folder)
+    if state is None:
+        raise CheckpointInvalid(
+            f"{folder.name} holds no {FILE}; name the folder a run was written to",
+            path=str(folder),
+        )
+    network = DetectorNetwork(build(NetworkConfig, state.config["network"], "network"))
+    network.load_state_dict(state.averaged if averaged else state.network)
+    return network.eval(), state
+
+
+class Average:
+    """Exponential average of weights and batch statistics; young averages forget faster."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        keep = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.values[name].lerp_(value, 1 - keep)
+            else:
+                self.values[name].copy_(value)
+
+
+__all__ = ["FILE", "Average", "RunState", "load_state", "restore_network", "save_state"]

@@ -1,0 +1,209 @@
+"""A short run from labels to a bundle that finds faces in the product, resumed on the way."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from arcid.errors import CheckpointInvalid, CheckpointMismatch, ManifestInvalid
+from arcid.geometry import letterbox
+from arcid.models.manifest import Manifest
+from arcid.pipeline import Pipeline
+from arcid.runtime import open_session
+from arcid.train.detection.config import DetectConfig, parse_detect_config
+from arcid.train.detection.export import export_detector, fold, load_weights
+from arcid.train.detection.loop import INPUT, TorchSession, judge_network, train_detector
+from arcid.train.detection.network import DetectorNetwork
+from arcid.train.detection.scenes import split
+from arcid.train.detection.state import Average, load_state, restore_network
+from arcid.types import Image
+
+STEPS = 240
+RECIPE = """
+scenes: {{path: {scenes}, labels: {labels}, pictures: 16, batch: 8, reserve: 0.3}}
+views:
+  {{sizes: [128], mosaic: 0, crowd: 0, empty: 0, face_px: 48, face_share: 0.5, rotate: 0,
+   rotate_deg: 0, mask: 0}}
+network: {{stem: 8, channels: [16, 24, 32, 48], blocks: [1, 2, 2, 2], neck: 24, head: 1}}
+optim: {{lr: 0.01, ema: 0.9}}
+schedule: {{steps: {steps}, warmup: 3, final: 0.2}}
+judge: {{minutes: 0, pictures: 0, size: 192}}
+out: {out}
+threads: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def labels(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty single portraits, labelled through the command line."""
+    import tarfile
+
+    from arcid.cli import app
+    from arcid.cli.output import run_command
+
+    folder = tmp_path_factory.mktemp("scenes")
+    with tarfile.open(data_dir / "data/scenes.tar") as archive:
+        members = [m for m in archive if m.name.startswith("single/")][:30]
+        archive.extractall(folder, members, filter="data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCID_DATA", str(data_dir))
+        command = ["detector", "label", "--out", str(folder / "labels.jsonl")]
+        assert run_command(app, [*command, "--scenes", str(folder), "--json"]) == 0
+    return folder / "labels.jsonl"
+
+
+def recipe(labels: Path, out: Path, **settings: Any) -> DetectConfig:
+    values = {"steps": STEPS, **settings}
+    text = RECIPE.format(scenes=labels.parent, labels=labels, out=out, **values)
+    return parse_detect_config(text)
+
+
+@pytest.fixture(scope="module")
+def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a minute at most, stopped and resumed once."""
+    out = tmp_path_factory.mktemp("run") / "detect"
+    first = train_detector(recipe(labels, out, steps=STEPS // 2))
+    assert first.steps == STEPS // 2
+    second = train_detector(recipe(labels, out))
+    assert (second.steps, second.pictures) == (STEPS, STEPS * 8)
+    return out
+
+
+pytestmark = pytest.mark.data
+
+
+def test_the_loss_falls_and_rows_are_kept_over_a_resume(run: Path) -> None:
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    assert [row["step"] for row in rows] == list(range(20, STEPS + 1, 20))
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+    assert rows[-1]["points"] < 0.5 * rows[0]["points"]
+    state = load_state(run)
+    assert state is not None and (state.step, state.pictures) == (STEPS, STEPS * 8)
+
+
+def test_pictures_trained_on_are_found_again(run: Path, labels: Path) -> None:
+    config = recipe(labels, run)
+    training, _ = split(config.scenes)
+    network, _ = restore_network(run)
+    assert judge_network(network, training, config).recall_at[1.0] >= 0.6
+
+
+def test_a_run_with_other_settings_is_not_resumed(run: Path, labels: Path) -> None:
+    other = recipe(labels, run)
+    other = dataclasses.replace(other, network=dataclasses.replace(other.network, neck=16))
+    with pytest.raises(CheckpointMismatch, match=r"network\.neck: 24 → 16"):
+        train_detector(other)
+
+
+def test_a_damaged_checkpoint_is_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointInvalid, match="holds no checkpoint"):
+        restore_network(tmp_path)
+    whole = (run / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointInvalid, match="cannot be read"):
+        restore_network(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnx", reason="exporting needs onnx")
+    _, judging = split(recipe(labels, run).scenes)
+    return export_detector(
+        run,
+        tmp_path_factory.mktemp("bundles"),
+        [judging.image(0), judging.image(1)],
+        name="arcid-detect-smoke",
+        threshold=0.2,
+    )
+
+
+def test_the_bundle_finds_faces_in_the_product(
+    bundle: Path, run: Path, labels: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    pipeline = Pipeline.from_models(detector=str(bundle), size=192)
+    assert pipeline.detector.name == "arcid-detect-smoke" and pipeline.detector.has_points
+    training, _ = split(recipe(labels, run).scenes)
+    met = 0
+    for row in range(len(training)):
+        known = training.labels(row)
+        faces = pipeline.faces(training.image(row), select="all")
+        if not len(faces) or not len(known.boxes) or faces.detections is None:
+            continue
+        box = faces.detections.boxes[0]
+        centre = (box[:2] + box[2:]) / 2
+        met += bool((centre > known.boxes[0, :2]).all() and (centre < known.boxes[0, 2:]).all())
+        assert np.isfinite(faces.embeddings.vectors).all()
+    assert met >= 0.7 * len(training)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_the_file_answers_as_torch_does_on_any_shape(
+    bundle: Path, run: Path, labels: Path, runtime: Any
+) -> None:
+    network, _ = restore_network(run)
+    session, ours = open_session(bundle / "model.onnx", runtime=runtime), TorchSession(network)
+    _, judging = split(recipe(labels, run).scenes)
+    for shape in ((192, 96), (96, 224)):
+        pictures: list[Image] = [letterbox(judging.image(i), *shape)[0] for i in range(2)]
+        tensor = INPUT.prepare(np.stack(pictures))
+        theirs, wanted = session.run(tensor), ours.run(tensor)
+        for name, value in wanted.items():
+            assert value.std() > 0
+            np.testing.assert_allclose(theirs[name], value, atol=2e-3)
+
+
+def test_card_and_manifest_say_what_was_done(bundle: Path) -> None:
+    manifest = Manifest.load(bundle / "manifest.json")
+    assert (manifest.task, manifest.family) == ("detection", "arcid")
+    assert manifest.provenance["steps"] == STEPS
+    card = (bundle / "card.md").read_text("utf-8")
+    assert manifest.sha256 in card and f"{STEPS * 8:,} canvases" in card
+
+
+def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, run: Path) -> None:
+    network, _ = restore_network(run)
+    x = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    config = recipe(run, run).network
+    started, copied = DetectorNetwork(config), DetectorNetwork(config)
+    load_weights(started, bundle)
+    load_weights(copied, run)
+    with torch.inference_mode():
+        wanted = network(x)
+        for other in (fold(network), started.eval(), copied.eval()):
+            for mine, theirs in zip(other(x), wanted, strict=True):
+                torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-3)
+    wider = DetectorNetwork(dataclasses.replace(config, neck=16))
+    for source in (bundle, run):
+        with pytest.raises(CheckpointMismatch, match="another network"):
+            load_weights(wider, source)
+
+
+def test_a_manifest_of_other_strides_is_refused(bundle: Path) -> None:
+    from arcid.detect import create
+
+    manifest = Manifest.load(bundle / "manifest.json")
+    session = open_session(bundle / "model.onnx")
+    other = dataclasses.replace(manifest, options={"strides": [16, 32, 64]})
+    with pytest.raises(ManifestInvalid, match="cells"):
+        create(other, session).detect([np.zeros((64, 64, 3), np.uint8)])
+
+
+def test_the_average_follows_the_weights() -> None:
+    layer = torch.nn.Linear(1, 1)
+    average = Average(layer, 0.5)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        average.values["weight"].fill_(0.0)
+    average.update(layer, step=1000)
+    assert float(average.values["weight"]) == pytest.approx(0.5)
+    average.values["weight"].fill_(0.0)
+    average.update(layer, step=0)  # young: keeps a tenth
+    assert float(average.values["weight"]) == pytest.approx(0.9)

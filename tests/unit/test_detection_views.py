@@ -1,0 +1,228 @@
+"""Recipes, and canvases of real pictures whose faces are followed."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arcid.detect import create
+from arcid.errors import ConfigError, DatasetInvalid
+from arcid.geometry import apply_affine, box_iou
+from arcid.models import catalogue
+from arcid.runtime import open_session
+from arcid.train.config import AugmentConfig
+from arcid.train.detection.config import (
+    STRIDES,
+    DetectConfig,
+    ScenesConfig,
+    ViewsConfig,
+    changed,
+    dump_detect_config,
+    load_detect_config,
+    parse_detect_config,
+)
+from arcid.train.detection.labels import label, write_labels
+from arcid.train.detection.scenes import Scenes, pictures, split
+from arcid.train.detection.views import Views, collate, moved_boxes, visible
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECIPES = sorted(CONFIGS.glob("detect_*.yaml"))
+PLAIN = ViewsConfig(
+    sizes=(256,),
+    mosaic=0,
+    crowd=0,
+    empty=0,
+    face_px=40,
+    face_share=0.5,
+    rotate=1,
+    rotate_deg=30,
+    mask=0,
+)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_shipped_recipes_parse(path: Path) -> None:
+    config = load_detect_config(path)
+    assert parse_detect_config(dump_detect_config(config)) == config
+    assert config.schedule.length > 0
+    assert config.out == f"runs/{path.stem}"
+    assert all(size % STRIDES[-1] == 0 for size in config.views.sizes)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("views: {mosaik: 1}", "did you mean views.mosaic"),
+        ("views: {sizes: [300]}", "multiples of 32"),
+        ("views: {mosaic: 0.7, crowd: 0.6}", "more than all"),
+        ("views: {photo: {mask: 0.5}}", "setting of its own"),
+        ("views: {face_px: 4}", "views.face_px"),
+        ("scenes: {reserve: 0}", "scenes.reserve"),
+        ("scenes: {weights: {group: many}}", "scenes.weights.group"),
+        ("network: {channels: [8, 8, 8]}", "4 entries"),
+        ("loss: {points_beta: 0}", "points_beta"),
+        ("optim: {ema: 1}", "below 1"),
+        ("judge: {alarms: 0}", "judge.alarms"),
+        ("- 1", "mapping of sections"),
+    ],
+)
+def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        parse_detect_config(text)
+
+
+def test_what_makes_another_run() -> None:
+    config = DetectConfig()
+    other = parse_detect_config("{out: b, seed: 2, schedule: {minutes: 3}, network: {neck: 8}}")
+    assert changed({}, config)
+    stored = parse_detect_config("{}")
+    from arcid.train.config import config_to_dict
+
+    assert changed(config_to_dict(stored), config) == []
+    assert {line.split(":")[0] for line in changed(config_to_dict(stored), other)} == {
+        "seed", "network.neck",
+    }  # fmt: skip
+
+
+def test_a_turned_box_holds_the_ellipse_not_the_corners() -> None:
+    turn = np.array([[0.0, -1, 100], [1, 0, 50]])  # a quarter
+    np.testing.assert_allclose(
+        moved_boxes(turn, np.array([[10, 20, 30, 60]], np.float32)), [[40, 60, 80, 80]], atol=1e-4
+    )
+    c = np.sqrt(0.5)
+    eighth = np.array([[c, -c, 0.0], [c, c, 0.0]])
+    circle = moved_boxes(eighth, np.array([[-10, -10, 10, 10]], np.float32))
+    np.testing.assert_allclose(circle, [[-10, -10, 10, 10]], atol=1e-4)
+    angles = np.linspace(0, 2 * np.pi, 721)
+    ellipse = np.stack([20 * np.cos(angles) + 5, 8 * np.sin(angles) - 3], 1)
+    moved = apply_affine(eighth, ellipse)
+    hull = np.concatenate([moved.min(0), moved.max(0)])
+    box = moved_boxes(eighth, np.array([[-15, -11, 25, 5]], np.float32))[0]
+    np.testing.assert_allclose(box, hull, atol=0.01)
+
+
+def test_visible_share() -> None:
+    boxes = np.array([[0, 0, 10, 10], [-5, -5, 5, 5], [30, 0, 40, 10]], np.float32)
+    assert visible(boxes, (20, 30)).tolist() == [1.0, 0.25, 0.0]
+
+
+@pytest.fixture(scope="module")
+def scenes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scenes, Scenes]:
+    """Pictures of the data folder with labels made here, by the two teachers."""
+    folder = tmp_path_factory.mktemp("scenes")
+    with tarfile.open(data_dir / "data/scenes.tar") as archive:
+        archive.extractall(folder, archive.getmembers()[::60], filter="data")
+    config = ScenesConfig(str(folder), str(folder / "labels.jsonl"))
+    finders = {}
+    for name in ("scrfd_2.5g", "yunet"):
+        entry = catalogue.ENTRIES[name]
+        session = open_session(data_dir / "models" / entry.files[0].filename)
+        finders[name] = create(entry.manifest, session, threshold=0.3).detect
+    count, images = pictures(config)
+    assert write_labels(folder / "labels.jsonl", label(images, finders)) == count == 64
+    return split(config)
+
+
+@pytest.mark.data
+def test_teachers_agree_on_most_faces_and_on_no_background(
+    scenes: tuple[Scenes, Scenes],
+) -> None:
+    known = [part.labels(i) for part in scenes for i in range(len(part))]
+    by = {f: [k for k in known if k.folder == f] for f in ("single", "background", "group")}
+    assert sum(len(k.boxes) == 1 for k in by["single"]) >= 0.8 * len(by["single"]) > 10
+    assert sum(len(k.boxes) for k in by["background"]) == 0
+    assert all(len(k.ignore) == 0 for k in by["background"])
+    assert max(len(k.boxes) for k in by["group"]) >= 2
+
+
+@pytest.mark.data
+def test_faces_are_where_the_labels_of_a_canvas_say(
+    scenes: tuple[Scenes, Scenes], data_dir: Path
+) -> None:
+    """The teacher, shown the canvas alone, finds the same faces: boxes, points and no mirror."""
+    views = Views(scenes[0], PLAIN, ScenesConfig(), seed=3)
+    entry = catalogue.ENTRIES["scrfd_2.5g"]
+    detector = create(
+        entry.manifest, open_session(data_dir / "models" / entry.files[0].filename), threshold=0.3
+    )
+    overlaps, errors = [], []
+    for row in range(24):
+        view = views(0, row, 256)
+        found = detector.detect([view.image])[0]
+        clear = np.flatnonzero(visible(view.boxes, (256, 256)) > 0.95)
+        for i in clear:
+            overlap = box_iou(view.boxes[i : i + 1], found.boxes)[0]
+            overlaps.append(overlap.max(initial=0))
+            if overlaps[-1] > 0.5:
+                side = np.sqrt((view.boxes[i, 2:] - view.boxes[i, :2]).prod())
+                best = found.points[overlap.argmax()]
+                errors.append(np.linalg.norm(best - view.points[i], axis=1).mean() / side)
+    assert len(overlaps) >= 20
+    assert np.mean(np.array(overlaps) > 0.6) >= 0.85
+    assert np.median(errors) < 0.03 and np.mean(np.array(errors) < 0.1) > 0.85
+
+
+@pytest.mark.data
+def test_canvases_repeat_and_differ(scenes: tuple[Scenes, Scenes]) -> None:
+    config = ViewsConfig(
+        sizes=(128, 192),
+        mosaic=0.5,
+        crowd=0.3,
+        mask=1.0,
+        photo=AugmentConfig(flip=0, dark=0.5, blur=0.5, jpeg=0.5, grey=0.5),
+    )
+    views, again = (Views(scenes[0], config, ScenesConfig(), seed=5) for _ in range(2))
+    for row in range(6):
+        one, two = views(7, row, 192), again(7, row, 192)
+        np.testing.assert_array_equal(one.image, two.image)
+        np.testing.assert_array_equal(one.boxes, two.boxes)
+        assert (views(8, row, 192).image != one.image).any()
+    batch = collate([views(1, row, 128) for row in range(12)])
+    assert batch.images.shape == (12, 128, 128, 3) and batch.images.std() > 20
+    assert len(batch.boxes) == len(batch.points) == len(batch.boxes_of) > 12
+    assert batch.boxes_of.max() < 12 and (np.diff(batch.boxes_of) >= 0).all()
+    sides = np.sqrt((batch.boxes[:, 2:] - batch.boxes[:, :2]).prod(axis=1))
+    assert sides.min() >= config.ignore_px and sides.max() > 40
+
+
+@pytest.mark.data
+def test_flips_swap_left_and_right(scenes: tuple[Scenes, Scenes]) -> None:
+    for flip in (0.0, 1.0):
+        views = Views(
+            scenes[0],
+            ViewsConfig(sizes=(256,), mosaic=0, crowd=0, empty=0, flip=flip, rotate=0, mask=0),
+            ScenesConfig(weights={"group": 0, "masked": 0}),
+            seed=1,
+        )
+        points = np.concatenate([views(0, row, 256).points for row in range(12)])
+        ordered = (points[:, 0, 0] < points[:, 1, 0]) & (points[:, 3, 0] < points[:, 4, 0])
+        assert ordered.mean() > 0.9
+
+
+@pytest.mark.data
+def test_pictures_that_are_not_the_labelled_ones_are_refused(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.jsonl"
+    line = '{"picture": "%s", "size": [7, 9], "faces": []}\n'
+    config = ScenesConfig(str(data_dir / "data/scenes.tar"), str(labels), reserve=0.5)
+    names = [f"group/{i}.webp" for i in (1, 10, 100, 105)]
+
+    def write(pictures: list[str]) -> None:
+        head = '{"format": 1, "detectors": ["a", "b"]}\n'
+        labels.write_text(head + "".join(line % name for name in pictures))
+
+    write(names)
+    training, judging = split(config)
+    assert len(training) + len(judging) == 4
+    with pytest.raises(DatasetInvalid, match="label the pictures again"):
+        training.image(0)
+    write([*names, "group/unknown.webp"])
+    with pytest.raises(DatasetInvalid, match="not among"):
+        split(config)
+    write(["group/1.webp"])
+    with pytest.raises(DatasetInvalid, match="both are needed"):
+        split(config)
