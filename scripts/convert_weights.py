@@ -7,11 +7,13 @@ Reads from ``--from`` and writes ``BUNDLES/NAME/`` for every source whose files 
 
     retinaface_mnet025   retinaface_mobilenet0.25.pth                   MIT
     mtcnn                mtcnn_pnet.pt, mtcnn_rnet.pt, mtcnn_onet.pt    MIT
+    minifasnet_v2        2.7_80x80_MiniFASNetV2.pth                     Apache-2.0
+    minifasnet_v1se      4_0_0_80x80_MiniFASNetV1SE.pth                 Apache-2.0
 
 Each source must have the sha256 written below and is loaded with ``weights_only=True``. A bundle is
 written only after ONNX Runtime has agreed with PyTorch on pictures of two shapes (``--check PHOTO``
-takes a photograph of yours; without it a drawn gradient is used). H and W stay dynamic; so does the
-batch of the two MTCNN nets that look at crops.
+takes a photograph of yours; without it a drawn gradient is used). H and W of the detectors stay
+dynamic; so does the batch of every net that looks at crops.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,7 +36,7 @@ from torch.nn import functional as F
 
 from arcid.errors import ArcidError, ModelHashMismatch, ModelNotFound, ModelUnsupported, UsageError
 from arcid.image import load_image
-from arcid.models.manifest import InputSpec, Licence, Manifest
+from arcid.models.manifest import InputSpec, Licence, Manifest, Task
 
 log = logging.getLogger("convert_weights")
 OPSET = 17
@@ -206,6 +208,105 @@ class ONet(nn.Module):
         return self.dense6_2(x), F.softmax(self.dense6_1(x), dim=1), self.dense6_3(x)
 
 
+# --- MiniFASNet (Silent-Face-Anti-Spoofing): pruned MobileFaceNets for 80×80 crops ----------------
+
+
+def _unit(cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+    conv, bn = _conv(cin, cout, kernel, stride, groups)
+    return _named(conv=conv, bn=bn, prelu=nn.PReLU(cout))
+
+
+def _plain(cin: int, cout: int, kernel: int, groups: int = 1) -> nn.Module:
+    conv = nn.Conv2d(cin, cout, kernel, groups=groups, bias=False)
+    return _named(conv=conv, bn=nn.BatchNorm2d(cout))
+
+
+def _named(**parts: nn.Module) -> nn.Sequential:
+    named = nn.Sequential()
+    for name, part in parts.items():
+        named.add_module(name, part)
+    return named
+
+
+class _SqueezeExcite(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        few = channels // 4
+        self.fc1, self.bn1 = nn.Conv2d(channels, few, 1, bias=False), nn.BatchNorm2d(few)
+        self.fc2, self.bn2 = nn.Conv2d(few, channels, 1, bias=False), nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = F.relu(self.bn1(self.fc1(x.mean(dim=(2, 3), keepdim=True))))
+        return x * torch.sigmoid(self.bn2(self.fc2(gate)))
+
+
+class _Bottleneck(nn.Module):
+    """Widen, look around per channel, project; ``stride`` 1 adds the input again."""
+
+    def __init__(self, cin: int, wide: int, cout: int, stride: int, squeeze: bool = False) -> None:
+        super().__init__()
+        self.conv = _unit(cin, wide, 1)
+        self.conv_dw = _unit(wide, wide, 3, stride, groups=wide)
+        self.project = _plain(wide, cout, 1)
+        self.adds = stride == 1
+        if squeeze:
+            self.se_module = _SqueezeExcite(cout)
+        self.squeeze = squeeze
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.project(self.conv_dw(self.conv(x)))
+        if self.squeeze:
+            out = self.se_module(out)
+        return x + out if self.adds else out
+
+
+class MiniFASNet(nn.Module):
+    """(N,3,80,80) BGR 0–255 in; logits (N,3) out, class 1 is a live face.
+
+    ``widths``: inner channels of the blocks at 20, 10 and 5 pixels, as pruning left them;
+    ``squeeze``: the last block of each resolution weighs its channels.
+    """
+
+    def __init__(self, widths: Sequence[Sequence[int]], squeeze: bool) -> None:
+        super().__init__()
+
+        def stage(channels: int, inner: Sequence[int]) -> nn.Module:
+            last = len(inner) - 1
+            blocks = (
+                _Bottleneck(channels, wide, channels, 1, squeeze and i == last)
+                for i, wide in enumerate(inner)
+            )
+            return _named(model=nn.Sequential(*blocks))
+
+        self.conv1 = _unit(3, 32, 3, 2)
+        self.conv2_dw = _unit(32, 32, 3, groups=32)
+        self.conv_23 = _Bottleneck(32, 103, 64, 2)
+        self.conv_3 = stage(64, widths[0])
+        self.conv_34 = _Bottleneck(64, 231, 128, 2)
+        self.conv_4 = stage(128, widths[1])
+        self.conv_45 = _Bottleneck(128, 308, 128, 2)
+        self.conv_5 = stage(128, widths[2])
+        self.conv_6_sep = _unit(128, 512, 1)
+        self.conv_6_dw = _plain(512, 512, 5, groups=512)
+        self.linear = nn.Linear(512, 128, bias=False)
+        self.bn = nn.BatchNorm1d(128)
+        self.prob = nn.Linear(128, 3, bias=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        x = self.conv_23(self.conv2_dw(self.conv1(x)))
+        x = self.conv_45(self.conv_4(self.conv_34(self.conv_3(x))))
+        x = self.conv_6_dw(self.conv_6_sep(self.conv_5(x)))
+        return (self.prob(self.bn(self.linear(x.flatten(1)))),)
+
+
+def minifasnet_v2() -> MiniFASNet:
+    return MiniFASNet([[13, 13, 13, 13], [231, 52, 26, 77, 26, 26], [26, 26]], squeeze=False)
+
+
+def minifasnet_v1se() -> MiniFASNet:
+    return MiniFASNet([[13, 26, 13, 52], [154, 52, 26, 52, 26, 26], [26, 26]], squeeze=True)
+
+
 # --- what is converted ----------------------------------------------------------------------------
 
 
@@ -234,6 +335,26 @@ class Recipe:
     description: str
     training_data: str
     origin: str
+    task: Task = "detection"
+    template: Literal["arcface", "box"] = "arcface"
+
+
+def _minifasnet_recipe(
+    source: str, sha256: str, net: Callable[[], nn.Module], crop_scale: float
+) -> Recipe:
+    size = (80, 80)
+    return Recipe(
+        family="minifasnet",
+        parts={"model": Part(source, sha256, "model.onnx", net, ("logits",), (size, size), (0,))},
+        input=InputSpec(INPUT_NAME, "BGR", (0.0,) * 3, (1.0,) * 3, size),
+        licence=Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", True),
+        options={"crop_scale": crop_scale, "live_class": 1},
+        description=f"MiniFASNet of Silent-Face-Anti-Spoofing, crop {crop_scale}x the box",
+        training_data="not published",
+        origin="https://github.com/minivision-ai/Silent-Face-Anti-Spoofing",
+        task="liveness",
+        template="box",
+    )
 
 
 INPUT_NAME = "input"
@@ -300,6 +421,18 @@ RECIPES: dict[str, Recipe] = {
         training_data="WIDER FACE and CelebA, as published",
         origin="https://github.com/timesler/facenet-pytorch",
     ),
+    "minifasnet_v2": _minifasnet_recipe(
+        "2.7_80x80_MiniFASNetV2.pth",
+        "a5eb02e1843f19b5386b953cc4c9f011c3f985d0ee2bb9819eea9a142099bec0",
+        minifasnet_v2,
+        2.7,
+    ),
+    "minifasnet_v1se": _minifasnet_recipe(
+        "4_0_0_80x80_MiniFASNetV1SE.pth",
+        "84ee1d37d96894d5e82de5a57df044ef80a58be2b218b5ed7cdfd875ec2f5990",
+        minifasnet_v1se,
+        4.0,
+    ),
 }
 
 
@@ -327,8 +460,9 @@ def convert(name: str, source: Path, target: Path, photo: Path | None = None) ->
         main, *others = files
         Manifest(
             name=name,
-            task="detection",
+            task=recipe.task,
             family=recipe.family,
+            template=recipe.template,
             sha256=files[main]["sha256"],
             file=files[main]["file"],
             input=recipe.input,
@@ -359,7 +493,9 @@ def _load(path: Path, part: Part) -> nn.Module:
     if found != part.sha256:
         raise ModelHashMismatch(f"{path.name} has sha256 {found}, expected {part.sha256}")
     net = part.net()
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    # Data-parallel training leaves its wrapper's name before every key.
+    net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     return net.eval()
 
 
