@@ -109,7 +109,7 @@ def test_collections_are_created_listed_renamed_and_deleted(gallery: Gallery) ->
         gallery.search("guests", vectors(1))
     assert gallery.stats()["rows"] | {"changes": 0} == {
         "gallery": 1, "collections": 1, "people": 0, "faces": 0, "contracts": 1, "embeddings": 0,
-        "crops": 0, "changes": 0,
+        "crops": 0, "changes": 0, "events": 0, "visits": 0, "traces": 0, "blocks": 0, "outbox": 0,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
+from arcid.gallery.events import Events
 from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.projection import Projection
@@ -30,6 +31,7 @@ from arcid.gallery.records import (
 )
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
+from arcid.gallery.store import events as _events
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
@@ -43,6 +45,7 @@ class Gallery:
     def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
         self._database = database
         self._projection = Projection(database, make_index)
+        self.events = Events(database)
 
     @classmethod
     def open(
@@ -196,6 +199,7 @@ class Gallery:
             other = _people.find(log.connection, own, other_id)
             if keep["id"] != other["id"]:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
+                _events.hand_over(log.connection, own, other, keep)
                 _people.delete(log, own, other)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 

@@ -48,7 +48,7 @@ def stats(database: Database) -> dict[str, Any]:
 
 
 def _rows(connection: Connection) -> Iterator[str]:
-    for table in (collections, people, faces):
+    for table in (collections, people, faces, schema.events):
         broken = sum(
             row_seal(table.name, row) != row["seal"]
             for row in _streamed(connection, sa.select(table)).mappings()

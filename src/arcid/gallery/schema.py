@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0001"  # the newest migration
-KNOWN = ("0001",)  # every migration this version can start from
+HEAD = "0002"  # the newest migration
+KNOWN = ("0001", "0002")  # every migration this version can start from
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -142,4 +142,90 @@ changes = sa.Table(
     sa.Column("face_uid", sa.String(32), nullable=True),
     sa.Column("contract", sa.String(128), nullable=True),
     sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+# What was seen, decided or corrected. Rows are added and never changed; people are named by uid
+# only, so that deleting a person leaves no name behind.
+events = _table(
+    "events",
+    _key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("event_key", sa.String(64), nullable=False, unique=True),
+    _reference("collection_id", "collections.id"),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),  # when it happened, by the source's clock
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+    sa.Column("camera", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("person_uid", sa.String(32), nullable=True),
+    sa.Column("visitor_uid", sa.String(32), nullable=True),  # first unknown event of a visitor
+    sa.Column("about_uid", sa.String(32), nullable=True),  # corrections: the event they speak of
+    sa.Column("action", sa.String(16), nullable=True),
+    sa.Column("actor", sa.Text, nullable=True),
+    sa.Column("note", sa.Text, nullable=True),
+    sa.Column("grounds", sa.Text, nullable=False),  # JSON: on what it was decided
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Index(None, "collection_id", "at"),
+    sa.Index(None, "about_uid"),
+)
+
+# Who is where, and was until when: working state that the events are made from.
+visits = _table(
+    "visits",
+    _key(),
+    _reference("collection_id", "collections.id"),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("camera", sa.Text, nullable=False),
+    sa.Column("person_uid", sa.String(32), nullable=True),
+    sa.Column("visitor_uid", sa.String(32), nullable=True),
+    sa.Column("arrived_at", sa.BigInteger, nullable=False),
+    sa.Column("last_seen_at", sa.BigInteger, nullable=False),
+    sa.Column("closed", sa.SmallInteger, nullable=False),
+    sa.Index(None, "collection_id", "closed", "last_seen_at"),
+    sa.Index(None, "collection_id", "person_uid"),
+)
+
+# The face behind an event, for "not this person" and for unknown visitors. Erased after a while.
+traces = sa.Table(
+    "traces",
+    metadata,
+    sa.Column(
+        "event_id", BigInt, sa.ForeignKey("events.id", ondelete="CASCADE"), primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("contract", sa.String(128), nullable=False),
+    sa.Column("dim", sa.Integer, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("crop", sa.LargeBinary, nullable=True),  # PNG of the aligned crop
+    sa.Column("seal", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+# Faces that an operator said are not this person.
+blocks = _table(
+    "blocks",
+    _key(),
+    _reference("person_id", "people.id"),
+    sa.Column("event_uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("contract", sa.String(128), nullable=False),
+    sa.Column("dim", sa.Integer, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Index(None, "person_id"),
+)
+
+# Events still to be told to a webhook or broker; written with the event, in one transaction.
+outbox = _table(
+    "outbox",
+    _key(),
+    _reference("event_id", "events.id"),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.BigInteger, nullable=False),
+    sa.Column("done_at", sa.BigInteger, nullable=True),
+    sa.Column("failed_at", sa.BigInteger, nullable=True),  # given up
+    sa.Column("last_error", sa.Text, nullable=True),
+    sa.UniqueConstraint("event_id", "target"),
+    sa.Index(None, "target", "next_at"),
 )

@@ -22,6 +22,10 @@ _SEALED = {
         "uid", "collection_id", "person_id", "photo_id", "box", "score", "quality", "source",
         "provenance", "created_at",
     ),
+    "events": (
+        "uid", "event_key", "collection_id", "kind", "at", "recorded_at", "camera", "place",
+        "person_uid", "visitor_uid", "about_uid", "action", "actor", "note", "grounds",
+    ),
 }  # fmt: skip
 
 

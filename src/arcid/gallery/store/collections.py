@@ -30,6 +30,13 @@ def find(connection: Connection, name: str) -> Row:
     return row
 
 
+def by_id(connection: Connection, key: int) -> Row:
+    """The row of a collection that is known to exist."""
+    return (
+        connection.execute(sa.select(collections).where(collections.c.id == key)).mappings().one()
+    )
+
+
 def every(connection: Connection) -> list[Row]:
     rows = connection.execute(sa.select(collections).order_by(collections.c.name_key)).mappings()
     found: list[Row] = list(rows)

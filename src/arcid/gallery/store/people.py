@@ -15,6 +15,7 @@ from arcid.gallery import rules
 from arcid.gallery.records import Person
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store import events
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -130,6 +131,7 @@ def delete(journal: Journal, collection: Row, person: Row) -> None:
     own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     for face in journal.connection.execute(own).mappings().all():
         journal.record("face_removed", collection, person=person, face=face)
+    events.forget_person(journal.connection, person)
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
 

@@ -1,0 +1,215 @@
+"""Daily and monthly sheets: first in, last out, hours, absent. Made from events as they read now.
+
+An arrival opens a stay at its place and the next departure there closes it; a departure entered by
+hand closes all. Overlapping stays count once, and a stay across midnight counts on both days.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from arcid.errors import InputError
+from arcid.gallery import Gallery
+from arcid.gallery.events import Event
+
+LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
+WORKDAYS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One person's day."""
+
+    person_id: str
+    name: str
+    first_in: datetime | None  # in the sheet's zone; None: absent
+    last_out: datetime | None  # None also while still there
+    seconds: float
+    still_there: bool = False
+    incomplete: bool = False  # an arrival without departure: counted until last seen
+
+    @property
+    def absent(self) -> bool:
+        return self.first_in is None
+
+    @property
+    def hours(self) -> float:
+        return round(self.seconds / 3600, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Everybody on one day, by name."""
+
+    collection: str
+    day: date
+    rows: tuple[Presence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MonthRow:
+    """One person's month; ``days`` has one entry a day, None for days still to come."""
+
+    person_id: str
+    name: str
+    days: tuple[Presence | None, ...]
+    workdays_absent: int
+
+    @property
+    def days_present(self) -> int:
+        return sum(day is not None and not day.absent for day in self.days)
+
+    @property
+    def hours(self) -> float:
+        return round(sum(day.seconds for day in self.days if day is not None) / 3600, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    collection: str
+    days: tuple[date, ...]
+    rows: tuple[MonthRow, ...]
+
+
+Stay = tuple[datetime, datetime, bool, bool]  # from, until, still there, incomplete
+
+
+def day_sheet(
+    gallery: Gallery,
+    collection: str,
+    day: date,
+    *,
+    zone: tzinfo | None = None,
+    now: datetime | None = None,
+) -> Day:
+    """See ``Attendance.day``."""
+    people = _people(gallery, collection)
+    stays = _stays(gallery, collection, [day], zone, now)
+    rows = [_presence(key, name, stays.get(key, ()), day, zone) for key, name in people]
+    return Day(collection, day, tuple(rows))
+
+
+def month_sheet(
+    gallery: Gallery,
+    collection: str,
+    year: int,
+    month: int,
+    *,
+    zone: tzinfo | None = None,
+    now: datetime | None = None,
+) -> Month:
+    """See ``Attendance.month``."""
+    if not (1970 <= year <= 9998 and 1 <= month <= 12):
+        raise InputError(f"{year}-{month} is no month; years run from 1970 to 9998")
+    days = [date(year, month, d + 1) for d in range(calendar.monthrange(year, month)[1])]
+    today = _local(now or datetime.now(UTC), zone).date()
+    people = _people(gallery, collection)
+    stays = _stays(gallery, collection, days, zone, now)
+    rows = []
+    for key, name in people:
+        entries = [
+            None if day > today else _presence(key, name, stays.get(key, ()), day, zone)
+            for day in days
+        ]
+        absent = sum(e is not None and e.absent and d.weekday() in WORKDAYS
+                     for d, e in zip(days, entries, strict=True))  # fmt: skip
+        rows.append(MonthRow(key, name, tuple(entries), absent))
+    return Month(collection, tuple(days), tuple(rows))
+
+
+def bounds(day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
+    """Midnight to midnight of a day, UTC; summer time makes some days 23 or 25 hours long."""
+    edges = [datetime.combine(d, time(), zone) for d in (day, day + timedelta(days=1))]
+    return edges[0].astimezone(UTC), edges[1].astimezone(UTC)
+
+
+def _stays(
+    gallery: Gallery,
+    collection: str,
+    days: Sequence[date],
+    zone: tzinfo | None,
+    now: datetime | None,
+) -> dict[str, list[Stay]]:
+    """Stays by person that may touch the days, oldest first."""
+    since, until = bounds(days[0], zone)[0] - LOOK_BACK, bounds(days[-1], zone)[1]
+    events = gallery.events.find(
+        collection,
+        since=since,
+        until=until + LOOK_BACK,
+        kinds=("arrival", "departure"),
+        limit=None,
+    )
+    there = {visit.person_id: visit.last_seen_at for visit in gallery.events.present(collection)}
+    by_person: dict[str, list[Event]] = {}
+    for event in sorted(events, key=lambda e: (e.at, e.kind)):
+        if event.person_id is not None:
+            by_person.setdefault(event.person_id, []).append(event)
+    moment = now or datetime.now(UTC)
+    return {key: _pair(own, there.get(key), moment) for key, own in by_person.items()}
+
+
+def _pair(events: Sequence[Event], last_seen: datetime | None, now: datetime) -> list[Stay]:
+    stays: list[Stay] = []
+    begun: dict[str, datetime] = {}
+    for event in events:
+        if event.kind == "arrival":
+            begun.setdefault(event.place, event.at)
+        elif not event.place:
+            stays += [(at, event.at, False, False) for at in begun.values()]
+            if not begun:
+                stays.append((event.at, event.at, False, True))
+            begun = {}
+        else:
+            place = event.place if event.place in begun else ""
+            at = begun.pop(place, event.at)
+            stays.append((at, event.at, False, False))
+    for at in begun.values():
+        if last_seen is not None and last_seen >= at:
+            recent = now - last_seen < LOOK_BACK
+            stays.append((at, max(last_seen, at), recent, not recent))
+        else:
+            stays.append((at, at, False, True))
+    return sorted(stays)
+
+
+def _presence(
+    person_id: str, name: str, stays: Sequence[Stay], day: date, zone: tzinfo | None
+) -> Presence:
+    start, end = bounds(day, zone)
+    inside = [
+        (max(begin, start), min(until, end), still and until < end, incomplete)
+        for begin, until, still, incomplete in stays
+        if begin < end and (until > start or begin >= start)
+    ]
+    if not inside:
+        return Presence(person_id, name, None, None, 0.0)
+    seconds, reached = 0.0, start
+    for begin, until, _, _ in inside:
+        seconds += max((until - max(begin, reached)).total_seconds(), 0.0)
+        reached = max(reached, until)
+    still = any(flag for _, _, flag, _ in inside)
+    return Presence(
+        person_id,
+        name,
+        _local(inside[0][0], zone),
+        None if still else _local(max(until for _, until, _, _ in inside), zone),
+        seconds,
+        still,
+        any(flag for _, _, _, flag in inside),
+    )
+
+
+def _local(at: datetime, zone: tzinfo | None) -> datetime:
+    return at.astimezone(zone)
+
+
+def _people(gallery: Gallery, collection: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    after: str | None = None
+    while page := gallery.people(collection, limit=1000, after=after):
+        found += [(person.id, person.name) for person in page]
+        after = page[-1].id
+    return found
