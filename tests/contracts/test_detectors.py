@@ -365,7 +365,7 @@ def test_options_without_meaning_are_refused(make: Make, parts: Any) -> None:
     with pytest.raises(UsageError, match="leave size out"):
         make("yunet_320", size=640)
     manifest, _ = parts(REFERENCE)
-    with pytest.raises(UsageError, match="known: scrfd, yunet, retinaface, mtcnn"):
+    with pytest.raises(UsageError, match="known: arcid, scrfd, yunet, retinaface, mtcnn"):
         create(dataclasses.replace(manifest, family="blazing"), None)
     with pytest.raises(UsageError, match="needs a session"):
         create(manifest, None)

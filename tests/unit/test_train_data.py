@@ -520,6 +520,11 @@ def test_batches_chosen_elsewhere_get_a_view_for_every_repeat() -> None:
 class Marker:
     """A view that writes what it was asked for into the picture."""
 
+    clean = 0.0
+
+    def plain(self, canvas: Any, view: Any, **place: int) -> Any:
+        return view
+
     def __call__(self, canvas: Any, *, epoch: int, index: int, repeat: int = 0) -> Any:
         view = centre(canvas, 112).copy()
         view[0, 0] = (epoch, index, repeat)

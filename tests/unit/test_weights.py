@@ -71,7 +71,9 @@ def test_dropping_a_bundle_into_the_package_makes_it_the_default(
     shutil.copy(model_file, empty / "data" / "models")
     assert weights.resolve_default("recognition").name == NAME
     _bundle(empty / "packaged", model_file, "ours")
-    assert weights.resolve_default("recognition").name == "ours"
+    assert weights.resolve_default("recognition").name == NAME, "not marked as the default"
+    (empty / "data" / "models" / model_file.name).unlink()
+    assert weights.resolve_default("recognition").name == "ours", "better than none"
     _bundle(empty / "packaged", model_file, "ours-int8", precision="int8", default=True)
     assert weights.resolve_default("recognition").name == "ours-int8"
     monkeypatch.setenv("ARCID_RECOGNISER", "ours")

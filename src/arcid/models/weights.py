@@ -22,7 +22,7 @@ from arcid.models.manifest import Manifest, Task
 
 Origin = Literal["packaged", "models", "data", "path"]
 CALIBRATIONS = Path(__file__).parent / "calibrations"
-#: Used while arcid ships no model of that task itself.
+#: Used while no model of that task in the package is the default.
 FALLBACK: dict[Task, str] = {"detection": "scrfd_2.5g", "recognition": "mobilefacenet_128"}
 _VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
 
@@ -67,21 +67,27 @@ def resolve(name: str) -> Bundle:
 
 def resolve_default(task: Task) -> Bundle:
     """The model to use when none is named: ``ARCID_DETECTOR`` / ``ARCID_RECOGNISER``, else the
-    packaged default, else the fallback."""
+    packaged default, else the fallback, else a packaged model that is no default yet: one that is
+    still behind the fallback, but is there when nothing else is."""
     variable = _VARIABLE.get(task)
     if variable and (named := os.environ.get(variable)):
         return resolve(named)
     shipped = list(_bundles(paths.packaged_models_dir(), "packaged", task))
-    chosen = [b for b in shipped if b.manifest.default] or shipped
+    chosen = [b for b in shipped if b.manifest.default]
     if len(chosen) > 1:
         names = ", ".join(sorted(b.name for b in chosen))
         raise ManifestInvalid(f"several packaged {task} models claim to be the default: {names}")
-    if chosen:
-        _verify(chosen[0].path, chosen[0].manifest.sha256, chosen[0].name)
-        return chosen[0]
-    if task not in FALLBACK:
-        raise ModelNotFound(f"no {task} model is installed; see: arcid models list")
-    return resolve(FALLBACK[task])
+    if not chosen:
+        if task not in FALLBACK:
+            raise ModelNotFound(f"no {task} model is installed; see: arcid models list")
+        try:
+            return resolve(FALLBACK[task])
+        except ModelNotFound:
+            chosen = [b for b in shipped if b.manifest.precision != "int8"][:1]
+            if not chosen:
+                raise
+    _verify(chosen[0].path, chosen[0].manifest.sha256, chosen[0].name)
+    return chosen[0]
 
 
 def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle]:
