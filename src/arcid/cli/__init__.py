@@ -13,17 +13,25 @@ from collections.abc import Sequence
 import typer
 
 from arcid.cli import (
+    attend,
     bench,
     calibrate,
+    clean,
     compare,
+    detector,
+    distil,
     doctor,
     enrol,
     evaluate,
+    export,
     faces,
     gallery,
+    liveness,
     models,
     search,
     serve,
+    study,
+    train,
 )
 from arcid.cli.output import run_command
 
@@ -41,11 +49,19 @@ enrol.register(app)
 calibrate.register(app)
 compare.register(app)
 serve.register(app)
+attend.register(app)
 doctor.register(app)
 bench.register(app)
+liveness.register(app)
+train.register(app)
+study.register(app)
+clean.register(app)
+distil.register(app)
+export.register(app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
+app.add_typer(detector.app, name="detector")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

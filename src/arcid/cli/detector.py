@@ -1,0 +1,311 @@
+"""``arcid detector``: label pictures, train arcid's own face detector, export and measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.output import Json, note, print_json, print_table, say, tracked
+from arcid.types import Detections, Image
+
+if TYPE_CHECKING:
+    from arcid.train.detection.config import DetectConfig
+    from arcid.train.detection.evaluate import Judgement
+
+app = typer.Typer(help="Train and measure arcid's own face detector.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings that replace the recipe's: key.sub=value.", metavar="OVERRIDE"),
+]
+LOW = 0.05  # threshold at which detectors are measured, so that the curve reaches its alarms
+
+
+@app.command()
+def label(
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON-lines file to write.")],
+    scenes: Annotated[
+        str, typer.Option("--scenes", help="Pictures named folder/picture: .tar or folder.")
+    ] = "${ARCID_DATA}/data/scenes.tar",
+    first: Annotated[
+        str, typer.Option("--first", help="Detector whose boxes and points are kept.")
+    ] = "scrfd_2.5g",
+    second: Annotated[str, typer.Option("--second", help="Detector that has to agree.")] = "yunet",
+    tile: Annotated[
+        list[str] | None,
+        typer.Option("--tile", help="Folder also looked at in tiles; default: group."),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option("--negative", help="Folder without faces; default: background."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find faces two detectors agree on; what one alone finds is set aside."""
+    from arcid.train.detection.config import ScenesConfig
+    from arcid.train.detection.labels import Agreement, summarise, write_labels
+    from arcid.train.detection.labels import label as look
+    from arcid.train.detection.scenes import pictures
+
+    rule = Agreement(negatives=tuple(negative or ["background"]))
+    count, images = pictures(ScenesConfig(path=scenes))
+    teachers = {name: _Tiling(name, rule.lone, set(tile or ["group"])) for name in (first, second)}
+    watched = _watched(tracked(images, "labelling", count, quiet=json), teachers.values())
+    write_labels(out, look(watched, {name: t.detect for name, t in teachers.items()}, rule))
+    rows = summarise(out)
+    if json:
+        found = [{**_fields(row), "lone": dict(row.lone)} for row in rows]
+        print_json({"labels": str(out), "folders": found})
+        return
+    columns = ("folder", "pictures", "faces", *(f"{name} alone" for name in teachers), "disputed")
+    print_table(
+        columns,
+        [(r.folder, r.pictures, r.faces, *r.lone.values(), r.disputed) for r in rows],
+    )
+
+
+@app.command()
+def train(config: Config, override: Overrides = None, json: Json = False) -> None:
+    """Train by a recipe; the same command goes on with a run that was stopped."""
+    _need("training a detector", "train", "torch", "yaml")
+    from arcid.train.detection.config import load_detect_config
+    from arcid.train.detection.loop import train_detector
+
+    result = train_detector(load_detect_config(config, override or []))
+    if json:
+        print_json(
+            {
+                "run": str(result.run),
+                "steps": result.steps,
+                "pictures": result.pictures,
+                "seconds": round(result.seconds, 1),
+                "reserved": _rounded(result.judgement),
+            }
+        )
+        return
+    say(f"{result.run}: {result.steps} steps, {result.pictures} canvases, {result.seconds:.0f} s")
+    _show([("averaged weights", result.judgement)])
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder the run was written to.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder that gets the bundle NAME/.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the bundle.")] = "arcid-detect-s",
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Score from which a find counts; default: measured."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judge a run's averaged weights on all reserved pictures and write them as a bundle."""
+    _need("exporting a detector", "convert", "torch", "onnx")
+    import dataclasses
+
+    from arcid.train.detection.export import export_detector
+    from arcid.train.detection.loop import judge_network
+    from arcid.train.detection.scenes import split
+    from arcid.train.detection.state import restore_network
+
+    config = _config_of(run)
+    config = dataclasses.replace(config, judge=dataclasses.replace(config.judge, pictures=0))
+    network, _ = restore_network(run)
+    _, judging = split(config.scenes)
+    judgement = judge_network(network, judging, config)
+    folder = export_detector(
+        run,
+        to,
+        [judging.image(row) for row in range(3)],
+        name=name,
+        threshold=judgement.threshold if threshold is None else threshold,
+        judgement=judgement,
+    )
+    size = (folder / "model.onnx").stat().st_size
+    if json:
+        print_json({"bundle": str(folder), "bytes": size, "reserved": _rounded(judgement)})
+        return
+    say(f"{folder}: {size / 1e6:.2f} MB")
+    _show([(name, judgement)])
+
+
+@app.command()
+def evaluate(
+    detector: Annotated[
+        list[str], typer.Argument(help="Detectors by name or bundle folder.", metavar="DETECTOR")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Label file; its reserved pictures are judged."),
+    ] = None,
+    scenes: Annotated[
+        str, typer.Option("--scenes", help="The pictures the labels are for.")
+    ] = "${ARCID_DATA}/data/scenes.tar",
+    all_pictures: Annotated[
+        bool, typer.Option("--all", help="Every labelled picture, not only the reserved ones.")
+    ] = False,
+    alarms: Annotated[
+        float, typer.Option("--alarms", help="False alarms a picture at which recall is read.")
+    ] = 0.1,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", help="Folder of photos whose main face is compared instead."),
+    ] = None,
+    reference: Annotated[
+        str, typer.Option("--reference", help="Detector the main faces are compared with.")
+    ] = "scrfd_2.5g",
+    json: Json = False,
+) -> None:
+    """Measure detectors on labelled pictures, or against another one on any photos."""
+    from arcid.errors import UsageError
+
+    if (labels is None) == (photos is None):
+        raise UsageError("give either --labels, or --photos to compare main faces")
+    if photos is not None:
+        _compare_main(detector, reference, photos, json)
+        return
+    from arcid.pipeline import load_detector
+    from arcid.train.detection.config import ScenesConfig
+    from arcid.train.detection.evaluate import judge
+    from arcid.train.detection.scenes import Scenes, split
+
+    training, judging = split(ScenesConfig(path=scenes, labels=str(labels)))
+    parts: list[Scenes] = [training, judging] if all_pictures else [judging]
+
+    def pictures() -> Iterator[tuple[Image, Any]]:
+        return ((part.image(row), part.labels(row)) for part in parts for row in range(len(part)))
+
+    total = sum(map(len, parts))
+    found = []
+    for name in detector:
+        find = load_detector(_located(name), threshold=LOW).detect
+        items = tracked(pictures(), Path(name).name, total, quiet=json)
+        found.append((Path(name).name, judge(find, items, alarms=alarms)))
+    if json:
+        print_json({"detectors": {name: _rounded(result) for name, result in found}})
+        return
+    _show(found)
+
+
+def _compare_main(names: Sequence[str], reference: str, photos: Path, json: bool) -> None:
+    from arcid.errors import DatasetInvalid
+    from arcid.image import SUFFIXES, load_image
+    from arcid.pipeline import load_detector
+    from arcid.train.detection.evaluate import main_faces
+
+    files = sorted(f for f in photos.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    if not files:
+        raise DatasetInvalid(f"{photos.name} holds no photos", path=str(photos))
+    against = load_detector(_located(reference)).detect
+    rows = []
+    for name in names:
+        images = (load_image(f) for f in tracked(files, name, len(files), quiet=json))
+        rows.append(
+            (Path(name).name, main_faces(load_detector(_located(name)).detect, against, images))
+        )
+    if json:
+        print_json({"reference": reference, "detectors": {n: _fields(row) for n, row in rows}})
+        return
+    print_table(
+        ("detector", "photos", "main faces found %", "point error %", "95 % below"),
+        [
+            (n, r.pictures, f"{100 * r.found:.2f}", f"{100 * r.point_error:.2f}",
+             f"{100 * r.point_error_95:.2f}")
+            for n, r in rows
+        ],
+    )  # fmt: skip
+
+
+class _Tiling:
+    """A detector that also looks at tiles while pictures of some folders come."""
+
+    def __init__(self, name: str, threshold: float, folders: set[str]) -> None:
+        from arcid.detect import TiledDetector
+        from arcid.pipeline import load_detector
+
+        self._whole = load_detector(_located(name), threshold=threshold)
+        self._tiled = TiledDetector(self._whole, scales=(2.0,))
+        self._folders = folders
+        self.folder = ""
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        chosen = self._tiled if self.folder in self._folders else self._whole
+        return chosen.detect(images)
+
+
+def _watched(
+    images: Iterable[tuple[str, Image]], teachers: Iterable[_Tiling]
+) -> Iterator[tuple[str, Image]]:
+    told = list(teachers)
+    for name, image in images:
+        for teacher in told:
+            teacher.folder = name.partition("/")[0]
+        yield name, image
+
+
+def _need(what: str, extra: str, *packages: str) -> None:
+    """Raise ``MissingExtra`` where one of the packages is not installed."""
+    import importlib.util
+
+    from arcid.errors import MissingExtra
+
+    if not all(importlib.util.find_spec(name) for name in packages):
+        raise MissingExtra(what, extra)
+
+
+def _config_of(run: Path) -> DetectConfig:
+    """The resolved recipe a run was made by."""
+    from arcid.train.detection.config import load_detect_config
+
+    return load_detect_config(run / "config.yaml")
+
+
+def _located(name: str) -> str:
+    """A bundle folder in the working folder is meant as a path, not as a name."""
+    return str(Path(name).resolve()) if (Path(name) / "manifest.json").is_file() else name
+
+
+def _show(found: Sequence[tuple[str, Judgement]]) -> None:
+    first = found[0][1]
+    note(f"{first.pictures} pictures, {first.faces} faces of 16 px and more")
+    levels = sorted(first.recall_at)
+    print_table(
+        (
+            "detector",
+            *(f"recall % at {level:g} alarms" for level in levels),
+            f"threshold at {first.alarms:g}",
+            "point error %",
+            "median %",
+            "alarms on empty",
+        ),
+        [
+            (
+                name,
+                *(f"{100 * result.recall_at[level]:.1f}" for level in levels),
+                f"{result.threshold:.3f}",
+                f"{100 * result.point_error:.2f}",
+                f"{100 * result.point_error_median:.2f}",
+                f"{result.empty_alarms:.3f}",
+            )
+            for name, result in found
+        ],
+    )
+
+
+def _rounded(judgement: Judgement) -> dict[str, Any]:
+    fields = _fields(judgement)
+    return {
+        name: {str(k): round(v, 4) for k, v in value.items()}
+        if isinstance(value, dict)
+        else round(value, 4)
+        for name, value in fields.items()
+    }
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}

@@ -1,0 +1,57 @@
+"""``arcid study``: which loss is better, and can one say so?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arcid.cli.options import Detector
+from arcid.cli.output import Json, note, print_json, print_table, say
+from arcid.cli.train import Overrides, aligner, require_torch
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(study)
+
+
+def study(
+    config: Annotated[Path, typer.Argument(help="YAML file of the study.", metavar="CONFIG")],
+    overrides: Overrides = None,
+    detector: Detector = None,
+    json: Json = False,
+) -> None:
+    """Compare losses: rounds with more and more identities, one budget, several seeds.
+
+    Goes on where it was stopped. A winner is named only where intervals separate.
+    """
+    require_torch()
+    from arcid.evaluate.report import plain
+    from arcid.train.study import load_study, run_study
+    from arcid.train.study.report import record
+
+    wanted = load_study(config, overrides or ())
+    size = wanted.run_config(*wanted.runs()[0]).data.size
+    result = run_study(
+        wanted,
+        align=aligner(size, detector),
+        progress=not json,
+        tell=(lambda line: None) if json else note,
+    )
+    report = result.folder / "report.html"
+    if json:
+        print_json(plain({**record(result), "report": str(report)}))
+        return
+    last = result.rounds[-1]
+    rows = []
+    for name in last.ranking.names:
+        own, (best, worst) = last.ranking.values[name], last.ranking.places(name)
+        place = f"{best}" if best == worst else f"{best}–{worst}"
+        interval = f"{100 * own.low:.2f} – {100 * own.high:.2f}"
+        rows.append((name, place, round(100 * own.value, 2), interval))
+    say(f"{last.identities} identities, TAR % at FMR {wanted.fmr:g} on {result.strangers[0]} "
+        "people never trained on")  # fmt: skip
+    print_table(("loss", "place", "TAR", "95 % interval"), rows)
+    say(result.statement)
+    say(f"report: {report}")

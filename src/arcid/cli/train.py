@@ -1,0 +1,174 @@
+"""``arcid train``, ``arcid distill`` and ``arcid backbones``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arcid.cli.options import Detector
+from arcid.cli.output import INTERRUPTED, Exit, Json, note, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from arcid.evaluate.sources import Failure
+    from arcid.train.config import TrainConfig
+    from arcid.train.loop import TrainResult
+    from arcid.train.validate import Align
+    from arcid.types import Image
+
+ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the run.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Settings that replace the file's, such as optim.lr=0.05 or out=runs/try.",
+        metavar="KEY=VALUE",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(train)
+    app.command()(backbones)
+
+
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    detector: Detector = None,
+    json: Json = False,
+) -> None:
+    """Train a network as a config says, or go on where such a run stopped.
+
+    Ctrl-C stores a checkpoint and stops; the same command goes on from there.
+    """
+    from arcid.errors import UsageError
+
+    wanted = read_config(config, overrides)
+    if wanted.distil.teachers:
+        raise UsageError(
+            f"{config.name} names teachers ({', '.join(wanted.distil.teachers)}); run: "
+            f"arcid distill {config.name}"
+        )
+    result = run_training(wanted, detector, quiet=json)
+    if is_first_rank():
+        report(result, {}, json=json)
+
+
+def backbones(
+    size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.")] = 112,
+    json: Json = False,
+) -> None:
+    """List the networks that can be trained, with their size and cost."""
+    require_torch()
+    from arcid.train.backbones import BACKBONES, backbone_costs
+
+    costs = backbone_costs(BACKBONES, size)
+    if json:
+        print_json({"size": size, "dim": 512, "backbones": [dataclasses.asdict(c) for c in costs]})
+        return
+    print_table(
+        ("name", "parameters (M)", "MACs (M)"),
+        [(c.name, round(c.parameters / 1e6, 2), round(c.macs / 1e6, 1)) for c in costs],
+    )
+
+
+def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
+    """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
+    require_torch()
+    from arcid.train.config import load_config
+
+    return load_config(path, overrides or ())
+
+
+def run_training(wanted: TrainConfig, detector: str | None, *, quiet: bool) -> TrainResult:
+    """Train; what is going on is told on standard error, by the first rank."""
+    from arcid.train.loop import train as run
+
+    quiet = quiet or not is_first_rank()
+    return run(
+        wanted,
+        align=aligner(wanted.data.size, detector),
+        progress=not quiet,
+        tell=(lambda line: None) if quiet else note,
+    )
+
+
+def report(result: TrainResult, more: dict[str, Any], *, json: bool) -> None:
+    """The result on standard output; exit code 130 where the run was interrupted."""
+    facts: dict[str, Any] = {
+        "run": str(result.run),
+        "checkpoint": str(result.checkpoint),
+        "steps": result.steps,
+        "epochs": round(result.epochs, 4),
+        "seconds": round(result.seconds, 1),
+        "images_per_s": round(result.images_per_s, 1),
+        "stopped": result.stopped,
+        "metrics": dict(result.metrics),
+        **more,
+    }
+    if json:
+        print_json(facts)
+    else:
+        state = "stopped; run it again to go on" if result.stopped else "done"
+        say(f"{state}: {result.steps} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s")
+        shown = {k: v for k, v in result.metrics.items() if k not in ("step", "epoch")}
+        for name, value in {**shown, **more}.items():
+            say(f"  {name}: {value:.4f}" if isinstance(value, float) else f"  {name}: {value}")
+        say(f"checkpoint: {result.checkpoint}")
+    sys.stdout.flush()
+    if result.stopped:
+        raise Exit(INTERRUPTED)
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one of a run that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def require_torch() -> None:
+    """Raise ``MissingExtra`` where the trainer's packages are not installed."""
+    import importlib.util
+
+    from arcid.errors import MissingExtra
+
+    if not all(importlib.util.find_spec(name) for name in ("torch", "yaml")):
+        raise MissingExtra("training", "train")
+
+
+def aligner(size: int, detector: str | None) -> Align:
+    """Photos in; the aligned face nearest their middle, or why there is none, out.
+
+    The detector is opened when photos come, so runs without pairs need none.
+    """
+
+    def align_all(photos: Sequence[Path | bytes | Image]) -> list[Image | Failure]:
+        from arcid.pipeline import load_detector
+
+        found = load_detector(detector)
+        return [_aligned(photo, found, size) for photo in photos]
+
+    return align_all
+
+
+def _aligned(photo: Path | bytes | Image, detector: Any, size: int) -> Image | Failure:
+    from arcid.align import align
+    from arcid.errors import InputError, LandmarksRequired, NoFaceFound
+    from arcid.evaluate.sources import Failure
+    from arcid.image import load_image
+
+    try:
+        image = load_image(photo)
+        crops = align(image, detector.detect([image])[0].select("center"), size=size)
+        if not len(crops):
+            raise NoFaceFound("no face was found in the photo")
+    except LandmarksRequired:
+        raise
+    except InputError as error:
+        return Failure(error.code, error.message)
+    pixels: Image = crops.pixels[0]
+    return pixels

@@ -1,0 +1,286 @@
+"""``clean``: train or open a network with sub-centres, judge its photos, write what was found.
+
+    OUT/kept.csv          key,identity: hand it to data.keep and train again with one centre
+    OUT/dropped.csv       key,identity,angle_deg,sub_centre, worst first
+    OUT/identities.csv    every identity: photos, share of the dominant sub-centre, dropped
+    OUT/report.html/.md/.json
+    OUT/sheets/*.jpg      the dropped photos beside their identity's most typical one
+
+The lists name people and the sheets show them: all are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from arcid.errors import CheckpointMismatch, ConfigError, UsageError
+from arcid.evaluate.metrics import IndexArray, Mask
+from arcid.train.checkpoint import Checkpoint, open_checkpoint
+from arcid.train.classifier import Classifier, reshard_state
+from arcid.train.clean.rule import Rule, Verdict, judge
+from arcid.train.clean.sheets import write_sheets
+from arcid.train.config import TrainConfig
+from arcid.train.data.chips import Unusable, centre
+from arcid.train.data.dataset import ChipSet, TrainData, open_data
+from arcid.train.losses import loss_spec
+from arcid.train.noise import Listed, write_list
+from arcid.train.objective import create_classifier
+from arcid.train.private import write_private_csv
+from arcid.train.ranks import Ranks
+from arcid.train.restore import restore_backbone
+from arcid.train.validate import embed
+from arcid.types import Image
+
+Tell = Callable[[str], None]
+KEPT = "kept.csv"
+_READ = 512  # photos held in memory at once
+
+
+@dataclass(frozen=True, eq=False)
+class CleanResult:
+    """What was found and where it lies."""
+
+    folder: Path
+    checkpoint: Path
+    step: int
+    rule: Rule
+    centres: int  # K
+    classes: tuple[str, ...]  # the trained identities
+    verdict: Verdict
+    keys: tuple[str, ...]  # (N,) photos the verdict is about: those trained on
+    labels: IndexArray  # (N,) their identities
+    unreadable: tuple[tuple[str, str], ...]  # (key, why); they stay in the list
+    other_photos: int  # in the sources but not trained on: held out, not chosen, of nobody
+    sheets: tuple[Path, ...]
+
+    @property
+    def kept_list(self) -> Path:
+        """What ``data.keep`` of the next run is set to."""
+        return self.folder / KEPT
+
+    @property
+    def dropped(self) -> int:
+        """Photos beyond the angle."""
+        return int((~self.verdict.keep).sum())
+
+    @property
+    def judged_photos(self) -> int:
+        """Photos of identities with enough of them."""
+        return int(self.verdict.photos[self.verdict.judged].sum())
+
+    @property
+    def judged_identities(self) -> int:
+        """Identities with enough photos."""
+        return int(self.verdict.judged.sum())
+
+    @property
+    def emptied(self) -> tuple[str, ...]:
+        """Identities that lost every photo."""
+        kept = np.bincount(self.labels[self.verdict.keep], minlength=len(self.classes))
+        gone = (self.verdict.photos > 0) & (kept == 0)
+        return tuple(self.classes[i] for i in np.flatnonzero(gone))
+
+    @property
+    def dominant_share(self) -> float:
+        """Share of the judged photos that are nearest to their identity's dominant sub-centre."""
+        judged, photos = self.verdict.judged, self.verdict.photos
+        near = (self.verdict.share[judged] * photos[judged]).sum()
+        return float(near / max(photos[judged].sum(), 1))
+
+
+def clean(
+    source: TrainConfig | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    rule: Rule | None = None,
+    *,
+    run: Callable[[TrainConfig], Path] | None = None,
+    sheet_photos: int = 600,
+    tell: Tell = lambda line: None,
+) -> CleanResult:
+    """Judge the photos that a network with sub-centres was trained on.
+
+    ``source``: a config, which is trained first (or gone on with, where its run exists), or the
+    folder of a checkpoint or run. ``run`` trains a config and returns its checkpoint; by default
+    ``arcid.train.loop.train``. ``out`` defaults to ``clean`` inside the run. At most
+    ``sheet_photos`` dropped photos are drawn, those farthest away.
+
+    Raises ``ConfigError`` where the config or checkpoint has one centre an identity or none, what
+    training and opening data raise, ``CheckpointMismatch`` where the data is another now, and
+    ``KeyboardInterrupt`` where training was interrupted.
+    """
+    rule = rule or Rule()
+    if isinstance(source, TrainConfig):
+        require_sub_centres(source)
+        tell("training with sub-centres")
+        opened = (run or _train)(source)
+    else:
+        opened = Path(source)
+    checkpoint = open_checkpoint(opened)
+    require_sub_centres(checkpoint.config)
+    data = open_data(dataclasses.replace(checkpoint.config.data, cache="none"))
+    if list(checkpoint.extra.get("classes", ())) != list(data.classes):
+        raise CheckpointMismatch(
+            f"{checkpoint.path.name} was trained on {len(checkpoint.extra.get('classes', ()))} "
+            f"identities, its sources now give {len(data.classes)} or others; bring the data back",
+            path=str(checkpoint.path),
+        )
+    folder = Path(out) if out is not None else checkpoint.path.parent.parent / "clean"
+    tell(f"looking at {len(data.train)} photos of {len(data.classes)} identities")
+    cosines, rows, unreadable = sub_centre_cosines(checkpoint, data.train)
+    labels = data.train.labels[rows]
+    verdict = judge(cosines, labels, len(data.classes), rule)
+    keys = tuple(data.train.key(int(row)) for row in rows)
+    dropped = {key for key, keep in zip(keys, verdict.keep, strict=True) if not keep}
+    everything = _everything(checkpoint.config, data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_list(folder / KEPT, [photo for photo in everything if photo.key not in dropped])
+        _write_dropped(folder / "dropped.csv", data, keys, labels, verdict)
+        _write_identities(folder / "identities.csv", data.classes, labels, verdict)
+        sheets = write_sheets(folder / "sheets", data.train, rows, verdict, data.classes,
+                              limit=sheet_photos)  # fmt: skip
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+    result = CleanResult(
+        folder=folder,
+        checkpoint=checkpoint.path,
+        step=checkpoint.step,
+        rule=rule,
+        centres=_centres(checkpoint.config),
+        classes=data.classes,
+        verdict=verdict,
+        keys=keys,
+        labels=labels,
+        unreadable=unreadable,
+        other_photos=len(everything) - len(data.train),
+        sheets=tuple(sheets),
+    )
+    from arcid.train.clean.report import write_report
+
+    write_report(result)
+    return result
+
+
+def require_sub_centres(config: TrainConfig) -> None:
+    """Refuse a config whose identities have no or one centre. Raises ``ConfigError``."""
+    if config.distil.teachers and not config.distil.margin:
+        raise ConfigError(
+            "distillation without distil.margin has no class centres to judge photos by"
+        )
+    if _centres(config) < 2:
+        raise ConfigError(
+            f"loss {config.loss.name} keeps {_centres(config)} centre an identity, cleaning needs "
+            "several; set loss.name=subcenter_arcface, or classifier.centres=3",
+            key="classifier.centres",
+        )
+
+
+def sub_centre_cosines(
+    checkpoint: Checkpoint, chips: ChipSet
+) -> tuple[IndexArray, IndexArray, tuple[tuple[str, str], ...]]:
+    """(M,K) cosines to the own identity's sub-centres, (M,) rows of the set, and who failed.
+
+    The weights as trained, not their average: the centres belong to them.
+    """
+    backbone = restore_backbone(checkpoint.path, averaged=False).backbone
+    centres = restore_centres(checkpoint)
+    found, rows, failed = [np.zeros((0, centres.k))], [], []
+    size, device = checkpoint.config.data.size, torch.device("cpu")
+    for start in range(0, len(chips), _READ):
+        pixels: list[Image] = []
+        read = []
+        for row in range(start, min(start + _READ, len(chips))):
+            try:
+                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
+                read.append(row)
+            except Unusable as error:
+                failed.append((chips.key(row), error.message))
+        if read:
+            features = embed(backbone, np.stack(pixels), device)
+            own = torch.from_numpy(chips.labels[read])
+            found.append(centres.sub_centre_cosines(features, own).numpy().astype(np.float64))
+            rows += read
+    return np.concatenate(found), np.array(rows, np.int64), tuple(failed)
+
+
+def restore_centres(checkpoint: Checkpoint) -> Classifier:
+    """All class centres of a checkpoint on one rank, whoever wrote it."""
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    classes = len(checkpoint.extra["classes"])
+    centres = create_classifier(checkpoint.config, classes, ranks)
+    parts = [part["classifier"] for part in checkpoint.ranks()]
+    centres.load_state_dict(reshard_state(parts, 0, 1))
+    return centres.eval()
+
+
+def _train(config: TrainConfig) -> Path:
+    from arcid.train.loop import train
+
+    result = train(config)
+    if result.stopped:
+        raise KeyboardInterrupt
+    return result.checkpoint
+
+
+def _centres(config: TrainConfig) -> int:
+    return config.classifier.centres or loss_spec(config.loss.name, **config.loss.options).k
+
+
+def _everything(config: TrainConfig, data: TrainData) -> list[Listed]:
+    """Every photo the run could choose from with its identity, so that the list takes none away."""
+    whole = open_data(
+        dataclasses.replace(
+            config.data, cache="none", min_images=1, identities=0, max_images=0,
+            holdout=0.0, holdout_identities=0,
+        )
+    )  # fmt: skip
+    names = [whole.classes[label] for label in whole.train.labels.tolist()]
+    labelled = zip(whole.train.rows.tolist(), names, strict=True)
+    nobody = ((row, "") for row in whole.unlabelled.rows.tolist())
+    both = sorted([*labelled, *nobody])
+    return [Listed(whole.train.store.key(row), name) for row, name in both]
+
+
+def _write_dropped(
+    path: Path, data: TrainData, keys: Sequence[str], labels: IndexArray, verdict: Verdict
+) -> None:
+    gone = np.flatnonzero(~verdict.keep)
+    worst = gone[np.argsort(-verdict.angle_deg[gone], kind="stable")]
+    rows = (
+        (
+            keys[i],
+            data.classes[labels[i]],
+            f"{verdict.angle_deg[i]:.2f}",
+            int(verdict.nearest[i]),
+        )
+        for i in worst.tolist()
+    )
+    write_private_csv(path, ("key", "identity", "angle_deg", "sub_centre"), rows)
+
+
+def _write_identities(
+    path: Path, classes: Sequence[str], labels: IndexArray, verdict: Verdict
+) -> None:
+    gone: Mask = ~verdict.keep
+    lost = np.bincount(labels[gone], minlength=len(classes))
+    rows = (
+        (
+            name,
+            int(verdict.photos[i]),
+            "yes" if verdict.judged[i] else "no",
+            f"{verdict.share[i]:.4f}" if verdict.judged[i] else "",
+            int(lost[i]),
+        )
+        for i, name in enumerate(classes)
+    )
+    write_private_csv(path, ("identity", "photos", "judged", "dominant_share", "dropped"), rows)
+
+
+__all__ = ["CleanResult", "clean", "require_sub_centres", "restore_centres", "sub_centre_cosines"]

@@ -1,0 +1,206 @@
+"""What is measured on a finished network: closed set by class means, verification on strangers."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from arcid.errors import ConfigError, DatasetInvalid
+from arcid.evaluate.bootstrap import PairBootstrap, PairScores
+from arcid.evaluate.metrics import Array, IndexArray, auc, eer, tar_at_fmr
+from arcid.train.config import DataConfig
+from arcid.train.data.chips import Unusable, centre
+from arcid.train.data.dataset import ChipSet, open_data
+from arcid.train.validate import embed
+from arcid.types import FloatArray, Image
+
+MOST_PHOTOS = 4000  # all pairs of so many still fit in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Centre crops (N,S,S,3) uint8 RGB of labelled photos; unreadable ones are left out."""
+
+    pixels: Image
+    labels: IndexArray  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Photos of one round: of the trained identities, held out of them, and of strangers."""
+
+    train: Photos
+    holdout: Photos
+    strangers: Photos
+    identities: int = 0  # trained on
+    photos: int = 0  # of them, whether in ``train`` or not
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """All pairs of strangers. ``samples`` (B,): TAR of the bootstrap over people."""
+
+    tar: float
+    eer: float
+    auc: float
+    samples: Array
+
+
+def prepare(
+    config: DataConfig,
+    *,
+    photos_each: int = 0,
+    closed_photos: int = 0,
+    strangers: Photos | None = None,
+) -> Measured:
+    """Read what is measured of a run's data; the same photos whatever loss and seed.
+
+    ``strangers`` read before are taken as they are. Raises what ``open_data`` raises and
+    ``ConfigError`` where the held-out identities have too many photos for all their pairs.
+    """
+    data = open_data(dataclasses.replace(config, cache="none"))
+    if strangers is None:
+        strangers = read_photos(some_of_each(data.held, photos_each), config.size)
+        check_strangers(strangers)
+    return Measured(
+        read_photos(some(data.train, closed_photos), config.size),
+        read_photos(some(data.holdout, closed_photos), config.size),
+        strangers,
+        len(data.classes),
+        len(data.train),
+    )
+
+
+def check_strangers(strangers: Photos) -> None:
+    """Raises ``ConfigError`` above ``MOST_PHOTOS``, ``DatasetInvalid`` without genuine pairs."""
+    if len(strangers) > MOST_PHOTOS:
+        raise ConfigError(
+            f"the held-out identities have {len(strangers)} photos, all pairs of at most "
+            f"{MOST_PHOTOS} are compared; lower photos_each or data.holdout_identities"
+        )
+    counts = np.bincount(strangers.labels) if len(strangers) else np.zeros(1)
+    if (counts > 0).sum() < 2 or counts.max() < 2:
+        raise DatasetInvalid(
+            "the held-out identities have no pair of photos; raise data.holdout_identities"
+        )
+
+
+def some(chips: ChipSet, limit: int) -> ChipSet:
+    """At most ``limit`` photos, 0 all; the same in every call."""
+    if not limit or len(chips) <= limit:
+        return chips
+    rows = np.sort(np.random.default_rng((0, 21)).choice(len(chips), limit, replace=False))
+    return ChipSet(chips.store, chips.rows[rows], chips.labels[rows])
+
+
+def some_of_each(chips: ChipSet, limit: int) -> ChipSet:
+    """At most ``limit`` photos of every identity, 0 all; the same in every call."""
+    if not limit:
+        return chips
+    lots = np.random.default_rng((0, 22)).random(len(chips))
+    order = np.lexsort((lots, chips.labels))
+    first = np.flatnonzero(np.diff(chips.labels[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff([*first, len(order)]))
+    rows = np.sort(order[place < limit])
+    return ChipSet(chips.store, chips.rows[rows], chips.labels[rows])
+
+
+def read_photos(chips: ChipSet, size: int) -> Photos:
+    """Centre crops of a set."""
+    pixels, labels = [], []
+    for row, label in zip(chips.rows.tolist(), chips.labels.tolist(), strict=True):
+        try:
+            pixels.append(centre(chips.store.read(row), size))
+        except Unusable:
+            continue
+        labels.append(label)
+    empty = np.zeros((0, size, size, 3), np.uint8)
+    return Photos(np.stack(pixels) if pixels else empty, np.array(labels, np.int64))
+
+
+def unit_features(backbone: nn.Module, photos: Photos) -> FloatArray:
+    """(N,D) float32 unit-norm features."""
+    device = next(backbone.parameters(), torch.zeros(0)).device
+    found: FloatArray = F.normalize(embed(backbone, photos.pixels, device), dim=1).numpy(force=True)
+    return found
+
+
+def verification(
+    backbone: nn.Module, strangers: Photos, fmr: float, *, replicates: int = 1000, seed: int = 0
+) -> Verification:
+    """All pairs of ``strangers``; replicates draw people, the same ones for every network."""
+    pairs = all_pair_scores(unit_features(backbone, strangers), strangers.labels)
+    boot = PairBootstrap(pairs, replicates, seed)
+    genuine, impostor = pairs.genuine, pairs.impostor
+    return Verification(
+        tar_at_fmr(genuine, impostor, fmr),
+        eer(genuine, impostor)[0],
+        auc(genuine, impostor),
+        boot.tar_at_fmr([fmr])[:, 0],
+    )
+
+
+def all_pair_scores(vectors: FloatArray, labels: IndexArray) -> PairScores:
+    """Cosines of all N(N−1)/2 pairs of (N,D) unit vectors."""
+    a, b = np.triu_indices(len(vectors), k=1)
+    scores = (vectors @ vectors.T)[a, b].astype(np.float64)
+    people = np.unique(labels, return_inverse=True)[1]
+    return PairScores(scores, people[a] == people[b], people[a], people[b])
+
+
+def closed_set(
+    train: FloatArray, train_labels: IndexArray, other: FloatArray, other_labels: IndexArray
+) -> tuple[float, float]:
+    """Share of photos nearest to the mean of their own class, (training, other) photos.
+
+    Means are over training photos; a training photo's own class is the mean of its others, so
+    classes with a single one are left out. Works for losses without class centres too. NaN where
+    there are no photos.
+    """
+    classes = int(max(train_labels.max(initial=-1), other_labels.max(initial=-1))) + 1
+    sums = np.zeros((classes, train.shape[1]))
+    np.add.at(sums, train_labels, train.astype(np.float64))
+    counts = np.bincount(train_labels, minlength=classes)
+    means = _unit(sums)
+    scores = train @ means.T
+    rows = np.arange(len(train))
+    others = _unit(sums[train_labels] - train)
+    scores[rows, train_labels] = np.einsum("nd,nd->n", train, others)
+    usable = counts[train_labels] > 1
+    hit = scores.argmax(axis=1) == train_labels
+    known = counts[other_labels] > 0 if len(other) else np.zeros(0, bool)
+    right = (other @ means.T).argmax(axis=1) == other_labels if len(other) else known
+    return (
+        float(hit[usable].mean()) if usable.any() else float("nan"),
+        float(right[known].mean()) if known.any() else float("nan"),
+    )
+
+
+def _unit(rows: Array) -> Array:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, 1e-12), np.float64)
+
+
+__all__ = [
+    "MOST_PHOTOS",
+    "Measured",
+    "Photos",
+    "Verification",
+    "all_pair_scores",
+    "check_strangers",
+    "closed_set",
+    "prepare",
+    "read_photos",
+    "some",
+    "some_of_each",
+    "unit_features",
+    "verification",
+]

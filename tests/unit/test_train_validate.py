@@ -1,0 +1,242 @@
+"""Numbers measured while training equal those of ``arcid.evaluate`` on the same vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from arcid.errors import ConfigError, DatasetInvalid
+from arcid.evaluate.sources import Failure
+from arcid.train.backbones import Backbone, create_backbone
+from arcid.train.config import TrainConfig, parse_config
+from arcid.train.data.dataset import TrainData, open_data
+from arcid.train.loop import train
+from arcid.train.objective import create_classifier
+from arcid.train.ranks import Ranks
+from arcid.train.restore import restore_backbone
+from arcid.train.validate import Validator, embed, read_chips
+
+pytestmark = pytest.mark.data
+ALONE = Ranks(0, 1, torch.device("cpu"))
+BASE = """
+data:
+  sources: ["${ARCID_DATA}/data/train/vgg.tar"]
+  size: 32
+  batch: 16
+  workers: 1
+  identities: 8
+  max_images: 20
+  holdout: 0.25
+  holdout_identities: 6
+model: {backbone: mobilefacenet_relu_x0.5, dim: 32, options: {width: 0.25}}
+loss: {name: arcface, options: {m2: 0.2, s: 16}}
+optim: {lr: 0.1, ema: 0.5}
+schedule: {steps: 20}
+validation: {every: 0, photos: 300}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(data_dir: Path) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCID_DATA", str(data_dir))
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("validate")
+
+
+def config(folder: Path, *overrides: str) -> TrainConfig:
+    return parse_config(
+        BASE, [f"out={folder / 'run'}", f"data.index_cache={folder / 'index'}", *overrides]
+    )
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> TrainData:
+    return open_data(config(folder).data)
+
+
+@pytest.fixture(scope="module")
+def lfw(folder: Path, data: TrainData) -> Path:
+    """LFW's layout over chips of people held out: 4 folds of 5 + 5 pairs; one photo is broken."""
+    pixels, labels = read_chips(data.held, 112)
+    place = folder / "pairs-of-six"
+    people = [np.flatnonzero(labels == who)[:10] for who in range(6)]
+    for who, photos in enumerate(people):
+        (place / "images" / f"p{who}").mkdir(parents=True)
+        for i, photo in enumerate(photos, 1):
+            path = place / "images" / f"p{who}" / f"p{who}_{i:04d}.png"
+            cv2.imwrite(str(path), pixels[photo][..., ::-1])
+    lines = ["4\t5"]
+    for fold in range(4):
+        lines += [f"p{i}\t{2 * fold + 1}\t{2 * fold + 2}" for i in range(5)]
+        lines += [f"p{i}\t{fold + 1}\tp{i + 1}\t{fold + 3}" for i in range(5)]
+    (place / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return place
+
+
+def crop(photos: Sequence[Any]) -> list[Any]:
+    """What a detector would give; one photo shows no face."""
+    found: list[Any] = []
+    for photo in photos:
+        if Path(photo).name == "p1_0001.png":
+            found.append(Failure("no_face_found", "no face"))
+        else:
+            found.append(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB))
+    return found
+
+
+def unit(backbone: Backbone, pixels: Any) -> np.ndarray:
+    with torch.no_grad():
+        x = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+        vectors = backbone.eval()(x).double().numpy()
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, lfw: Path) -> None:
+    wanted = config(folder, f"validation.pairs=[{lfw}]")
+    result = train(wanted, align=crop)
+    restored = restore_backbone(result.run)
+    assert restored.averaged
+    backbone, metrics = restored.backbone, result.metrics
+    assert result.history[-1] == metrics
+
+    chips, labels = read_chips(data.holdout, 32)
+    assert len(chips) == 8 * 5
+    stored = restored.checkpoint.rank(0)["classifier"]["weight"][:, 0].double().numpy()
+    centres = stored / np.linalg.norm(stored, axis=1, keepdims=True)
+    hits = (unit(backbone, chips) @ centres.T).argmax(axis=1) == labels
+    assert metrics["holdout_accuracy"] == pytest.approx(hits.mean(), abs=1e-5)
+
+    pixels, people = read_chips(data.held, 32)
+    vectors = unit(backbone, pixels)
+    rng = np.random.default_rng(0)
+    order, counts = rng.permutation(6), np.bincount(people)
+    kept = order[: max(2, int((np.cumsum(counts[order]) <= 300).sum()))]
+    chosen = np.isin(people, kept)
+    score = vectors[chosen] @ vectors[chosen].T
+    same = people[chosen][:, None] == people[chosen][None]
+    upper = np.triu(np.ones_like(same), 1)
+    genuine, impostor = score[same & upper], score[~same & upper]
+    above = np.searchsorted(np.sort(impostor), genuine)
+    # the scorer counts in bins of 1/4096, and this network's cosines lie close together
+    assert metrics["held_auc"] == pytest.approx(above.mean() / len(impostor), abs=3e-3)
+    threshold = np.quantile(impostor, 1 - 1e-3)
+    assert metrics["held_tar_1e-3"] == pytest.approx((genuine > threshold).mean(), abs=0.01)
+
+    from arcid.evaluate.protocols import verify
+    from arcid.evaluate.readers import read_lfw
+    from arcid.evaluate.sources import EmbeddingSet
+
+    listed = read_lfw(lfw / "pairs.txt", lfw / "images")
+    sources = [photo.source for photo in listed.photos]
+    failures = {i: f for i, f in enumerate(crop(sources)) if isinstance(f, Failure)}
+    assert len(failures) == 1
+    shrunk = np.stack(
+        [
+            np.zeros((32, 32, 3), np.uint8)
+            if isinstance(c, Failure)
+            else cv2.resize(c, (32, 32), interpolation=cv2.INTER_AREA)
+            for c in crop(sources)
+        ]
+    )
+    names = tuple(photo.name for photo in listed.photos)
+    vectors32 = unit(backbone, shrunk).astype(np.float32)
+    expected = verify(listed, EmbeddingSet(names, vectors32, "x", failures), replicates=2)
+    assert metrics["pairs-of-six_auc"] == pytest.approx(expected.auc, abs=1e-4)
+    assert metrics["pairs-of-six_accuracy"] == pytest.approx(expected.accuracy.value, abs=1e-4)
+    assert 0.5 < metrics["pairs-of-six_auc"] < 1
+
+
+def test_measuring_leaves_the_network_as_it_was(folder: Path, data: TrainData) -> None:
+    wanted = config(folder)
+    backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25)
+    centres = create_classifier(wanted, len(data.classes), ALONE)
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    random = torch.get_rng_state()
+    for training in (True, False):
+        backbone.train(training)
+        found = Validator(wanted, data, None, ALONE)(backbone, centres, ALONE)
+        assert backbone.training is training
+        assert centres.training
+    assert all(before[k].equal(v) for k, v in backbone.state_dict().items())
+    assert torch.get_rng_state().equal(random)
+    assert set(found) == {"holdout_accuracy", "held_auc", "held_tar_1e-3"}
+    assert set(Validator(wanted, data, None, ALONE)(backbone, None, ALONE)) == {
+        "held_auc", "held_tar_1e-3",
+    }  # fmt: skip
+    silent = config(folder, "validation.holdout=false")
+    assert "holdout_accuracy" not in Validator(silent, data, None, ALONE)(backbone, centres, ALONE)
+
+
+def test_embedding_does_not_depend_on_the_batch(data: TrainData) -> None:
+    torch.manual_seed(0)
+    backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25).eval()
+    pixels, _ = read_chips(data.holdout, 32)
+    many = np.concatenate([pixels, pixels[:30]])  # more than one batch of 64
+    whole = embed(backbone, many, ALONE.device)
+    single = torch.cat([embed(backbone, many[i : i + 1], ALONE.device) for i in (0, 41, 65, 69)])
+    torch.testing.assert_close(whole[[0, 41, 65, 69]], single, rtol=1e-4, atol=1e-5)
+    expected = unit(backbone, many)
+    found = torch.nn.functional.normalize(whole, dim=1).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    swapped = unit(backbone, np.ascontiguousarray(many[..., ::-1]))
+    assert np.abs(found - swapped).max() > 0.01, "colour channels would not matter"
+
+
+def test_pairs_of_aligned_faces_need_no_detector(folder: Path, data: TrainData, lfw: Path) -> None:
+    import pickle
+
+    from arcid.evaluate.readers import read_lfw
+
+    listed = read_lfw(lfw / "pairs.txt", lfw / "images")
+    sides = np.stack([listed.first, listed.second], axis=1).ravel()
+    bins = [Path(str(listed.photos[i].source)).read_bytes() for i in sides]
+    path = folder / "six.bin"
+    path.write_bytes(pickle.dumps((bins, listed.same.tolist()), protocol=4))
+    torch.manual_seed(0)
+    backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25)
+    wanted = config(folder, f"validation.pairs=[{path}]", "data.holdout_identities=0")
+    found = Validator(wanted, open_data(wanted.data), None, ALONE)(backbone, None, ALONE)
+    assert set(found) == {"six_accuracy", "six_auc"}
+    assert 0.4 < found["six_auc"] < 1
+
+
+def test_only_the_first_rank_measures_pairs(folder: Path, data: TrainData, lfw: Path) -> None:
+    def never(photos: Sequence[Any]) -> list[Any]:
+        pytest.fail("aligned")
+
+    wanted = config(folder, f"validation.pairs=[{lfw}]")
+    Validator(wanted, data, never, Ranks(1, 2, ALONE.device))
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "text"),
+    [
+        ("{folder}/nothing", ConfigError, "not there"),
+        ("{folder}/index", ConfigError, "expected a .bin"),
+        ("{folder}/broken.bin", DatasetInvalid, "broken.bin"),
+        ("{data}/data/bin/small_lfw.bin", DatasetInvalid, "no pair of different people"),
+        ("{lfw}, {lfw}", ConfigError, "could not be told apart"),
+    ],
+)
+def test_lists_that_cannot_be_measured_are_told_at_once(
+    entry: str, kind: type[Exception], text: str, folder: Path, data: TrainData, lfw: Path,
+    data_dir: Path,
+) -> None:  # fmt: skip
+    (folder / "broken.bin").write_bytes(b"no pickle")
+    listed = entry.format(folder=folder, data=data_dir, lfw=lfw)
+    with pytest.raises(kind, match=text.replace(".", r"\.")):
+        Validator(config(folder, f"validation.pairs=[{listed}]"), data, crop, ALONE)
