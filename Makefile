@@ -6,7 +6,7 @@ TORCH  ?= torch==2.13.0
 export ARCID_DATA ?= ../shared
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run serve test check lint types walls bench openapi clean help
+.PHONY: run serve test browser check lint types walls bench openapi clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -30,6 +30,9 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.served
 
 test: $(VENV)/.tested ## all tests, on the photographs of ARCID_DATA where they are
 	$(BIN)/python -m pytest
+
+browser: $(VENV)/.tested ## the console's tests, in the Chromium of this machine
+	ARCID_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser
 
 check: lint types walls test ## everything a change has to pass
 

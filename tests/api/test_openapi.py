@@ -30,8 +30,9 @@ from arcid.server.settings import Settings
 HERE = Path(__file__).parent
 SNAPSHOT = HERE / "openapi.json"
 DOCS = HERE.parent.parent / "docs" / "concepts" / "rest.md"
-# raised by evaluation and training, which no route reaches
-ELSEWHERE = {"dataset_invalid", "checkpoint_invalid", "checkpoint_mismatch"}
+# raised by evaluation, training and watching, which no route reaches
+ELSEWHERE = {"dataset_invalid", "checkpoint_invalid", "checkpoint_mismatch", "export_refused",
+             "training_diverged", "source_unreadable"}  # fmt: skip
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

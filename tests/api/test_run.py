@@ -51,11 +51,12 @@ def test_starts_says_where_answers_and_stops(
     process = start(data_dir, tmp_path)
     try:
         assert process.stdout is not None
-        lines = [process.stdout.readline().rstrip() for _ in range(6)]
+        lines = [process.stdout.readline().rstrip() for _ in range(7)]
         seconds = time.perf_counter() - started
         url = re.search(r"http://127\.0\.0\.1:\d+/", lines[1])
         assert url, lines
-        assert "gallery.db" in lines[3] and "no key" in lines[5]
+        assert lines[2].endswith("/console/")
+        assert "gallery.db" in lines[4] and "no key" in lines[6]
         with httpx.Client(base_url=url[0]) as client:
             assert client.get("/v1/health").json()["status"] == "ready"
             client.post("/v1/collections", json={"name": "kept"})

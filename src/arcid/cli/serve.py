@@ -13,7 +13,15 @@ from arcid.cli.gallery import prepare_folder
 from arcid.cli.options import Database, Detector, Model
 from arcid.cli.output import Json, print_json, say
 
-PACKAGES = ("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client")
+PACKAGES = (
+    "fastapi",
+    "uvicorn",
+    "pydantic_settings",
+    "python_multipart",
+    "prometheus_client",
+    "nicegui",
+    "argon2",
+)
 
 
 def register(app: typer.Typer) -> None:

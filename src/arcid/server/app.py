@@ -15,6 +15,8 @@ from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server import errors
 from arcid.server.batching import Batcher
+from arcid.server.console.door import ROOT as CONSOLE
+from arcid.server.console.door import Console
 from arcid.server.deps import Services
 from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge
@@ -57,6 +59,8 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=assets_dir()))
+    app.state.console = Console(settings, app.state)
+    app.mount(CONSOLE, app.state.console)
     app.add_middleware(Edge, settings=settings, metrics=metrics)
     errors.install(app)
     _describe_keys(app)
@@ -76,9 +80,11 @@ def _lifespan(
         metrics.watch(store)
         batcher = Batcher(models, settings, metrics)
         app.state.services = Services(settings, models, store, batcher, metrics)
+        app.state.console.wake()
         try:
             yield
         finally:
+            await app.state.console.close()
             await asyncio.to_thread(batcher.close)
             if gallery is None:
                 await asyncio.to_thread(store.close)

@@ -15,8 +15,8 @@ from starlette.datastructures import Headers
 from arcid.server.errors import HttpError
 from arcid.server.settings import Settings, is_loopback
 
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health"})
-OPEN_PREFIX = "/docs/"
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/console"})
+OPEN_PREFIXES = ("/docs/", "/console/")  # the console asks for a sign-in of its own
 
 
 def check_access(path: str, headers: Headers, settings: Settings) -> None:
@@ -24,7 +24,7 @@ def check_access(path: str, headers: Headers, settings: Settings) -> None:
     if not settings.api_keys:
         _check_local(headers)
         return
-    if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+    if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
         return
     key = presented_key(headers)
     if key is None:

@@ -100,6 +100,7 @@ def _say_ready(
         pipeline, keys = running.pipeline, len(running.settings.api_keys)
         announce(f"arcid is ready after {seconds:.1f} s")
         announce(f"  service    {url}/")
+        announce(f"  console    {url}/console/")
         announce(f"  reference  {url}/docs")
         announce(f"  gallery    {running.gallery.url}")
         announce(f"  models     {pipeline.detector.name}, {pipeline.embedder.manifest.name}")

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from arcid.server.routes import analyse, collections, faces, pages, people, search, system
+from arcid.server.routes import (
+    analyse,
+    attendance,
+    collections,
+    faces,
+    pages,
+    people,
+    search,
+    system,
+)
 
 ROUTERS = (
     system.router,
@@ -11,5 +20,6 @@ ROUTERS = (
     people.router,
     faces.router,
     search.router,
+    attendance.router,
     pages.router,
 )

@@ -19,6 +19,7 @@ _MEANING = {
     415: "Not multipart/form-data.",
     422: "A value is wrong, or the photo cannot be used for this.",
     429: "The queue is full; try again after Retry-After seconds.",
+    501: "A package for this is not installed.",
     503: "The gallery is busy, or a model or calibration is missing.",
     507: "The disk is full; nothing was changed.",
 }

@@ -1,0 +1,394 @@
+"""Accounts, sessions and failed sign-ins, in the gallery's database.
+
+Passwords are kept as argon2id hashes, session tokens as sha256. Every method is one transaction and
+blocks: call it from a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import ArcidError, SchemaTooNew, UsageError
+from arcid.gallery.database import Database
+from arcid.server.console import schema
+from arcid.server.console import strings as S
+from arcid.server.console.roles import Permission, Role, may, role_of
+from arcid.server.console.schema import accounts, attempts, sessions
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+MIN_PASSWORD, MAX_PASSWORD, MAX_NAME = 10, 256, 60
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
+    "admin": (12 * HOUR, 7 * 24 * HOUR),
+    "operator": (12 * HOUR, 7 * 24 * HOUR),
+    "viewer": (7 * 24 * HOUR, 30 * 24 * HOUR),
+    "kiosk": (365 * 24 * HOUR, 365 * 24 * HOUR),
+}
+SEEN_EVERY = 60 * SECOND
+FORGET_AFTER = HOUR  # failed attempts
+FREE_TRIES = {"both": 5, "name": 25, "address": 50}
+FIRST_WAIT_S, LONGEST_WAIT_S = 15, 900
+
+
+class SignInRefused(ArcidError):
+    """Name or password is wrong; which of the two is not said."""
+
+    code = "sign_in_refused"
+
+
+class TooManyAttempts(ArcidError):
+    """Wait ``details['retry_after_s']`` seconds."""
+
+    code = "too_many_attempts"
+
+
+class AccountRefused(UsageError):
+    """An account cannot be made or changed like this; the message is for the page."""
+
+    code = "account_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may sign in."""
+
+    id: str
+    name: str
+    role: Role
+    enabled: bool
+    created_at: datetime  # UTC
+    signed_in_at: datetime | None  # UTC
+
+    def may(self, permission: Permission) -> bool:
+        return may(self.role, permission)
+
+
+class Accounts:
+    """Thread-safe. Several processes may hold one each."""
+
+    def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
+        from argon2 import PasswordHasher
+
+        self._database = database
+        self._hasher = hasher or PasswordHasher()  # RFC 9106, the second of its choices
+        self._hashing = threading.BoundedSemaphore(2)  # 64 MiB each
+        self._nobody = self._hasher.hash(secrets.token_hex(16))
+        self._migrate()
+
+    @classmethod
+    def open(cls, url: str | Path, hasher: PasswordHasher | None = None) -> Accounts:
+        """Beside the gallery of that path or URL; raises as ``Gallery.open``."""
+        return cls(Database(url), hasher)
+
+    @property
+    def database(self) -> Database:
+        """Shared with the console's other tables."""
+        return self._database
+
+    def close(self) -> None:
+        self._database.close()
+
+    # accounts
+
+    def exist(self) -> bool:
+        """Whether set-up is done."""
+        with self._database.read() as connection:
+            return connection.execute(sa.select(accounts.c.id).limit(1)).first() is not None
+
+    def set_up(self, name: str, password: str) -> Account:
+        """The first account, an admin. Raises ``AccountRefused`` where there is one already."""
+        hashed = self._hash(_name(name), password)
+        with self._database.write() as connection:
+            if connection.execute(sa.select(accounts.c.id).limit(1)).first() is not None:
+                raise AccountRefused(S.SET_UP_DONE)
+            return _insert(connection, name, hashed, "admin")
+
+    def add(self, name: str, password: str, role: str) -> Account:
+        """Raises ``AccountRefused`` (name taken, password too short), ``UsageError`` (role)."""
+        kind = role_of(role)
+        hashed = self._hash(_name(name), password)
+        with self._database.write() as connection:
+            return _insert(connection, name, hashed, kind)
+
+    def all(self) -> list[Account]:
+        """By name."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(accounts).order_by(accounts.c.name_key))
+            return [_record(row) for row in rows.mappings()]
+
+    def change(
+        self,
+        account_id: str,
+        *,
+        role: str | None = None,
+        enabled: bool | None = None,
+        password: str | None = None,
+    ) -> Account:
+        """Change what is given and end the account's sessions. An enabled admin always remains."""
+        with self._database.read() as connection:
+            name = _find(connection, account_id)["name"]
+        values: dict[str, Any] = {}
+        if role is not None:
+            values["role"] = role_of(role)
+        if enabled is not None:
+            values["enabled"] = int(enabled)
+        if password is not None:
+            values["password"] = self._hash(name, password)
+        with self._database.write() as connection:
+            row = _find(connection, account_id)
+            if values:
+                connection.execute(
+                    accounts.update().where(accounts.c.id == row["id"]).values(**values)
+                )
+                connection.execute(sessions.delete().where(sessions.c.account_id == row["id"]))
+            _keep_an_admin(connection)
+            return _record(_find(connection, account_id))
+
+    def delete(self, account_id: str) -> None:
+        """With its sessions. An enabled admin always remains."""
+        with self._database.write() as connection:
+            row = _find(connection, account_id)
+            connection.execute(accounts.delete().where(accounts.c.id == row["id"]))
+            _keep_an_admin(connection)
+
+    # signing in
+
+    def sign_in(self, name: str, password: str, address: str) -> tuple[str, Account]:
+        """A new session's token and its account.
+
+        Raises ``SignInRefused``, or ``TooManyAttempts`` before the password is looked at.
+        """
+        keys = _attempt_keys(name, address)
+        self._check_attempts(keys)
+        with self._database.read() as connection:
+            query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
+            row = connection.execute(query).mappings().first()
+        right = self._verify(row["password"] if row else self._nobody, password)
+        if row is None or not right or not row["enabled"]:
+            self._count_failure(keys)
+            raise SignInRefused(S.SIGN_IN_WRONG)
+        token = secrets.token_urlsafe(32)
+        now = now_us()
+        with self._database.write() as connection:
+            connection.execute(attempts.delete().where(attempts.c.key == keys["both"]))
+            connection.execute(sessions.delete().where(sessions.c.expires_at < now))
+            values: dict[str, Any] = {"signed_in_at": now}
+            if self._hasher.check_needs_rehash(row["password"]):
+                values["password"] = self._hash(row["name"], password)
+            connection.execute(accounts.update().where(accounts.c.id == row["id"]).values(**values))
+            _, longest = LIFETIME[role_of(row["role"])]
+            connection.execute(
+                sessions.insert().values(
+                    token=_digest(token),
+                    account_id=row["id"],
+                    created_at=now,
+                    seen_at=now,
+                    expires_at=now + longest,
+                )
+            )
+            return token, _record(_find(connection, row["uid"]))
+
+    def session(self, token: str) -> Account | None:
+        """Whose session it is; None where it ended, ran out, or the account is closed."""
+        now = now_us()
+        with self._database.read() as connection:
+            query = (
+                sa.select(accounts, sessions.c.seen_at, sessions.c.expires_at)
+                .join(sessions, sessions.c.account_id == accounts.c.id)
+                .where(sessions.c.token == _digest(token))
+            )
+            row = connection.execute(query).mappings().first()
+        if row is None or not row["enabled"] or row["expires_at"] < now:
+            return None
+        idle, _ = LIFETIME[role_of(row["role"])]
+        if row["seen_at"] + idle < now:
+            return None
+        if row["seen_at"] + SEEN_EVERY < now:
+            with self._database.write() as connection:
+                connection.execute(
+                    sessions.update().where(sessions.c.token == _digest(token)).values(seen_at=now)
+                )
+        return _record(row)
+
+    def sign_out(self, token: str) -> None:
+        """End one session."""
+        with self._database.write() as connection:
+            connection.execute(sessions.delete().where(sessions.c.token == _digest(token)))
+
+    def _check_attempts(self, keys: dict[str, str]) -> None:
+        now = now_us()
+        with self._database.read() as connection:
+            query = sa.select(attempts).where(attempts.c.key.in_(keys.values()))
+            found = {row["key"]: row for row in connection.execute(query).mappings()}
+        for kind, key in keys.items():
+            row = found.get(key)
+            if row is None or row["last_at"] + FORGET_AFTER < now:
+                continue
+            over = row["failures"] - FREE_TRIES[kind]
+            if over < 0:
+                continue
+            wait_s = min(FIRST_WAIT_S * 2 ** min(over, 10), LONGEST_WAIT_S)
+            left_s = (row["last_at"] - now) / SECOND + wait_s
+            if left_s > 0:
+                raise TooManyAttempts(
+                    S.TOO_MANY_ATTEMPTS.format(wait=S.duration(left_s)),
+                    retry_after_s=max(1, round(left_s)),
+                )
+
+    def _count_failure(self, keys: dict[str, str]) -> None:
+        now = now_us()
+        with self._database.write() as connection:
+            connection.execute(attempts.delete().where(attempts.c.last_at < now - FORGET_AFTER))
+            for key in keys.values():
+                done = connection.execute(
+                    attempts.update()
+                    .where(attempts.c.key == key)
+                    .values(failures=attempts.c.failures + 1, last_at=now)
+                )
+                if done.rowcount == 0:
+                    connection.execute(attempts.insert().values(key=key, failures=1, last_at=now))
+
+    def _hash(self, name: str, password: str) -> str:
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise AccountRefused(S.PASSWORD_LENGTH.format(low=MIN_PASSWORD, high=MAX_PASSWORD))
+        if name_key(password) == name_key(name) or len(set(password)) < 4:
+            raise AccountRefused(S.PASSWORD_WEAK)
+        with self._hashing:
+            return self._hasher.hash(password)
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        from argon2.exceptions import VerificationError
+
+        if len(password) > MAX_PASSWORD:
+            return False
+        with self._hashing:
+            try:
+                return self._hasher.verify(hashed, password)
+            except VerificationError:
+                return False
+
+    def _migrate(self) -> None:
+        with self._database.read() as connection:
+            if _revision(connection) == schema.HEAD:
+                return
+        from alembic import command
+        from alembic.config import Config
+
+        with self._database.write() as connection:
+            if _revision(connection) == schema.HEAD:
+                return
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def name_key(name: str) -> str:
+    """What makes two names one: case, spacing and Unicode composition do not count."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _name(name: str) -> str:
+    shown = " ".join(unicodedata.normalize("NFC", name).split())
+    if not 1 <= len(shown) <= MAX_NAME or not shown.isprintable():
+        raise AccountRefused(S.ACCOUNT_NAME_WRONG.format(high=MAX_NAME))
+    return shown
+
+
+def _insert(connection: Connection, name: str, hashed: str, role: Role) -> Account:
+    key = name_key(name)
+    known = connection.execute(sa.select(accounts.c.id).where(accounts.c.name_key == key)).first()
+    if known is not None:
+        raise AccountRefused(S.ACCOUNT_NAME_TAKEN)
+    uid = uuid.uuid4().hex
+    connection.execute(
+        accounts.insert().values(
+            uid=uid,
+            name=_name(name),
+            name_key=key,
+            role=role,
+            password=hashed,
+            enabled=1,
+            created_at=now_us(),
+            signed_in_at=None,
+        )
+    )
+    return _record(_find(connection, uid))
+
+
+def _find(connection: Connection, uid: str) -> Any:
+    row = connection.execute(sa.select(accounts).where(accounts.c.uid == uid)).mappings().first()
+    if row is None:
+        raise AccountRefused(S.ACCOUNT_GONE)
+    return row
+
+
+def _keep_an_admin(connection: Connection) -> None:
+    """Called last inside a transaction, which the error undoes."""
+    query = sa.select(accounts.c.id).where(accounts.c.role == "admin", accounts.c.enabled == 1)
+    if connection.execute(query.limit(1)).first() is None:
+        raise AccountRefused(S.LAST_ADMIN)
+
+
+def _record(row: Any) -> Account:
+    signed_in = row["signed_in_at"]
+    return Account(
+        row["uid"],
+        row["name"],
+        role_of(row["role"]),
+        bool(row["enabled"]),
+        _time(row["created_at"]),
+        None if signed_in is None else _time(signed_in),
+    )
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table(schema.VERSION_TABLE):
+        return None
+    found = connection.execute(
+        sa.select(sa.column("version_num")).select_from(sa.table(schema.VERSION_TABLE))
+    ).scalar()
+    if found is not None and found not in schema.KNOWN:
+        raise SchemaTooNew(
+            f"the console's tables have schema {found}, this arcid knows up to {schema.HEAD}: "
+            "upgrade arcid; nothing was changed",
+            found=found,
+            known=schema.HEAD,
+        )
+    return None if found is None else str(found)
+
+
+def _attempt_keys(name: str, address: str) -> dict[str, str]:
+    key = name_key(name[:1000])
+    return {
+        "both": _digest(f"both:{len(key)}:{key}:{address}"),
+        "name": _digest(f"name:{key}"),
+        "address": _digest(f"address:{address}"),
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / SECOND, UTC)

@@ -1,0 +1,56 @@
+"""The camera component: see ``static/camera.js``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from arcid.server.console import strings as S
+from arcid.server.console.feeds import Feed, PushFeed
+from arcid.server.console.layout import ROOT
+from arcid.server.console.visit import Visit
+
+
+class CameraView(Element, component="static/camera.js"):
+    """Shows a feed for as long as its page is open."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        feed: Feed,
+        title: str,
+        *,
+        mirrored: bool = False,
+        tall: bool = False,
+        auto: bool = False,
+        latency: bool = False,
+        on_event: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        key = visit.console.feeds.add(feed, visit.token)
+        self.props["root"] = ROOT
+        self.props["feed"] = key
+        self.props["mode"] = "push" if isinstance(feed, PushFeed) else "watch"
+        self.props["mirrored"] = mirrored
+        self.props["tall"] = tall
+        self.props["auto"] = auto
+        self.props["showLatency"] = latency
+        self.props["title"] = S.LIVE_CANVAS.format(name=title)
+        self.props["nobodyText"] = S.LIVE_NOBODY
+        self.props["startText"] = S.LIVE_START
+        self.props["refusedText"] = S.CAMERA_REFUSED
+        self.props["missingText"] = S.CAMERA_MISSING
+        self.props["insecureText"] = S.CAMERA_INSECURE
+        self.props["lostText"] = S.CAMERA_LOST
+        self.props["stateTexts"] = S.CAMERA_STATES
+        ui.context.client.on_delete(lambda: visit.console.feeds.drop(key))
+        if on_event is not None:
+
+            async def happened(event: GenericEventArguments) -> None:
+                await on_event(event.args)
+
+            self.on("event", happened)

@@ -1,0 +1,351 @@
+"""Cameras the service watches by itself: how they are set up, and a thread for each.
+
+A camera is opened when the service starts, tried again when it fails, and stopped when it is
+switched off; pages that show it get the newest picture and never hold it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.apps.attendance import Liveness, Policy, View, Watcher
+from arcid.apps.attendance.policy import LivenessMode
+from arcid.errors import ArcidError, UsageError
+from arcid.gallery import Gallery
+from arcid.gallery.database import Database
+from arcid.pipeline import Pipeline
+from arcid.server.console import strings as S
+from arcid.server.console.accounts import name_key, now_us
+from arcid.server.console.schema import cameras
+from arcid.video import Frame, Health, Source, open_source
+from arcid.video.captures import shown
+
+log = logging.getLogger(__name__)
+MODES: tuple[LivenessMode, ...] = ("off", "flag", "require")
+MAX_NAME, MAX_SOURCE = 80, 1000
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+FRESH_S = 5.0  # a picture younger than this is live
+State = Literal["off", "starting", "live", "trouble", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One camera as it was set up."""
+
+    id: str
+    name: str
+    source: str
+    collection: str
+    place: str  # cameras of one place see the same comings and goings; empty: its own
+    liveness: LivenessMode
+    enabled: bool
+
+    @property
+    def shown(self) -> str:
+        """The source without what may be secret in it."""
+        return shown(self.source) if "://" in self.source else self.source
+
+
+class CameraBook:
+    """The cameras in the database. Blocks; call it from a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[Camera]:
+        """By name."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(cameras).order_by(cameras.c.name_key))
+            return [_record(row) for row in rows.mappings()]
+
+    def get(self, camera_id: str) -> Camera | None:
+        with self._database.read() as connection:
+            query = sa.select(cameras).where(cameras.c.uid == camera_id)
+            row = connection.execute(query).mappings().first()
+            return None if row is None else _record(row)
+
+    def save(
+        self,
+        camera_id: str | None,
+        *,
+        name: str,
+        source: str,
+        collection: str,
+        place: str = "",
+        liveness: str = "off",
+        enabled: bool = True,
+    ) -> Camera:
+        """Add a camera, or change one. Raises ``UsageError`` saying what is wrong."""
+        values = _checked(name, source, collection, place, liveness)
+        values["enabled"] = int(enabled)
+        with self._database.write() as connection:
+            _refuse_same_name(connection, values["name_key"], camera_id)
+            if camera_id is None:
+                camera_id = uuid.uuid4().hex
+                row = values | {"uid": camera_id, "created_at": now_us()}
+                connection.execute(cameras.insert().values(**row))
+            else:
+                table = cameras.update().where(cameras.c.uid == camera_id)
+                connection.execute(table.values(**values))
+            query = sa.select(cameras).where(cameras.c.uid == camera_id)
+            found = connection.execute(query).mappings().first()
+            if found is None:
+                raise UsageError(S.CAMERA_GONE)
+            return _record(found)
+
+    def delete(self, camera_id: str) -> None:
+        """What it has seen stays in the attendance book."""
+        with self._database.write() as connection:
+            connection.execute(cameras.delete().where(cameras.c.uid == camera_id))
+
+
+class Viewer:
+    """Somebody looking: the newest view, handed over to the event loop that waits for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ready = asyncio.Event()
+        self._view: View | None = None
+
+    def offer(self, view: View) -> None:
+        """From the camera's thread."""
+        self._view = view
+        self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def next(self, wait_s: float) -> View | None:
+        """The newest view not seen yet; None when there was none for that long."""
+        try:
+            await asyncio.wait_for(self._ready.wait(), wait_s)
+        except TimeoutError:
+            return None
+        self._ready.clear()
+        view, self._view = self._view, None
+        return view
+
+
+class Runner:
+    """One camera's thread."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        pipeline: Pipeline,
+        gallery: Gallery,
+        liveness: Callable[[], Liveness],
+    ) -> None:
+        self.camera = camera
+        self.state: State = "starting"
+        self.problem = ""
+        self.health: deque[Health] = deque(maxlen=20)
+        self.frames_per_s = 0.0
+        self.size: tuple[int, int] | None = None
+        self._pipeline, self._gallery, self._liveness = pipeline, gallery, liveness
+        self._viewers: set[Viewer] = set()
+        self._latest: View | None = None
+        self._source: Source | None = None
+        self._stop = threading.Event()
+        self._last = 0.0
+        self._thread = threading.Thread(target=self._run, name="arcid-camera", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._source is not None:
+            self._source.close()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def watch(self, viewer: Viewer) -> Callable[[], None]:
+        """Begin to hand views over, the last one at once; the answer ends it."""
+        self._viewers = self._viewers | {viewer}
+        if self._latest is not None:
+            viewer.offer(self._latest)
+
+        def leave() -> None:
+            self._viewers = self._viewers - {viewer}
+
+        return leave
+
+    @property
+    def now(self) -> State:
+        """The state, where a picture that stopped coming counts as trouble."""
+        if self.state == "live" and time.monotonic() - self._last > FRESH_S:
+            return "trouble"
+        return self.state
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._watch()
+            except ArcidError as error:
+                self._trouble(error.message, error.code)
+            except Exception as error:
+                log.exception("a camera's thread failed", extra={"camera": self.camera.id})
+                self._trouble(S.FAILED, type(error).__name__)
+            else:
+                self.state = "ended"
+                return
+            pause = FIRST_PAUSE_S if time.monotonic() - began > LONGEST_PAUSE_S else pause * 2
+            self._stop.wait(min(pause, LONGEST_PAUSE_S))
+
+    def _watch(self) -> None:
+        camera = self.camera
+        collection = self._gallery.collection(camera.collection)
+        policy = policy_of(camera, keep_crops=collection.keep_crops)
+        watcher = Watcher(
+            self._pipeline,
+            self._gallery,
+            camera.collection,
+            policy,
+            camera=camera.name,
+            liveness=None if camera.liveness == "off" else self._liveness(),
+        )
+        self._source = source = open_source(camera.source)
+        if self._stop.is_set():
+            source.close()
+        for view in watcher.watch(source):
+            self._seen(view)
+
+    def _seen(self, view: View) -> None:
+        self.health.extend(view.health)
+        if view.frame is None:
+            return
+        now = time.monotonic()
+        if self._last and now > self._last:
+            self.frames_per_s += 0.1 * (1 / (now - self._last) - self.frames_per_s)
+        self._last = now
+        self.state, self.problem = "live", ""
+        self.size = (view.frame.image.shape[1], view.frame.image.shape[0])
+        self._latest = view
+        for viewer in self._viewers:
+            viewer.offer(view)
+
+    def _trouble(self, message: str, code: str) -> None:
+        self.state, self.problem = "trouble", message
+        log.warning("camera in trouble", extra={"camera": self.camera.id, "code": code})
+
+
+class Cameras:
+    """All runners; every change of a camera starts its thread anew."""
+
+    def __init__(
+        self, book: CameraBook, pipeline: Pipeline, gallery: Gallery, liveness: Callable[[], Any]
+    ) -> None:
+        self.book = book
+        self._parts = (pipeline, gallery, liveness)
+        self._runners: dict[str, Runner] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Every enabled camera."""
+        for camera in self.book.all():
+            self.restart(camera)
+
+    def restart(self, camera: Camera) -> None:
+        """As it is set up now."""
+        with self._lock:
+            self._end(camera.id)
+            if camera.enabled:
+                self._runners[camera.id] = Runner(camera, *self._parts)
+
+    def drop(self, camera_id: str) -> None:
+        with self._lock:
+            self._end(camera_id)
+
+    def runner(self, camera_id: str) -> Runner | None:
+        return self._runners.get(camera_id)
+
+    def close(self) -> None:
+        with self._lock:
+            runners = list(self._runners.values())
+            self._runners = {}
+        for runner in runners:
+            runner.stop()
+        for runner in runners:
+            runner.join(5)
+
+    def _end(self, camera_id: str) -> None:
+        runner = self._runners.pop(camera_id, None)
+        if runner is not None:
+            runner.stop()
+            runner.join(2)
+
+
+def policy_of(camera: Camera, *, keep_crops: bool) -> Policy:
+    """Faces behind events are kept as the collection keeps its own."""
+    return Policy(
+        place=camera.place or None,
+        keep="crop" if keep_crops else "vector",
+        liveness=camera.liveness,
+    )
+
+
+def jpeg(frame: Frame, widest: int = 960) -> bytes:
+    """A frame as the browser takes it."""
+    import cv2
+
+    image = frame.image
+    height, width = image.shape[:2]
+    if width > widest:
+        image = cv2.resize(
+            image, (widest, round(height * widest / width)), interpolation=cv2.INTER_AREA
+        )  # type: ignore[assignment]
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
+    return data.tobytes()
+
+
+def _checked(name: str, source: str, collection: str, place: str, liveness: str) -> dict[str, Any]:
+    name, source = " ".join(name.split()), source.strip()
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise UsageError(S.CAMERA_NAME_WRONG.format(high=MAX_NAME))
+    if not 1 <= len(source) <= MAX_SOURCE or not source.isprintable():
+        raise UsageError(S.CAMERA_SOURCE_WRONG)
+    if (
+        not source.isdecimal()
+        and "://" in source
+        and not source.startswith(("rtsp://", "rtsps://", "rtmp://", "http://", "https://"))
+    ):
+        raise UsageError(S.CAMERA_SOURCE_WRONG)
+    if liveness not in MODES:
+        raise UsageError(f"liveness {liveness!r} is unknown; use {', '.join(MODES)}")
+    return {
+        "name": name,
+        "name_key": name_key(name),
+        "source": source,
+        "collection": collection,
+        "place": " ".join(place.split())[:MAX_NAME],
+        "liveness": liveness,
+    }
+
+
+def _refuse_same_name(connection: Connection, key: str, camera_id: str | None) -> None:
+    query = sa.select(cameras.c.uid).where(cameras.c.name_key == key)
+    found = connection.execute(query).scalar()
+    if found is not None and found != camera_id:
+        raise UsageError(S.CAMERA_NAME_TAKEN)
+
+
+def _record(row: Any) -> Camera:
+    return Camera(
+        row["uid"],
+        row["name"],
+        row["source"],
+        row["collection"],
+        row["place"],
+        row["liveness"],
+        bool(row["enabled"]),
+    )

@@ -1,0 +1,215 @@
+"""Pictures over WebSockets: a browser's camera coming in, a camera of the service going out.
+
+Coming in, a message is eight bytes of the browser's clock (milliseconds, float64 little-endian) and
+a JPEG; the answers are JSON. Going out, a message is four bytes of length (little-endian), so much
+JSON, and a JPEG; the browser asks for the next with any text. Neither side queues: the newest frame
+wins. A page registers its feed and only the page's own session can open it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from arcid.apps.attendance import FaceView
+from arcid.errors import ArcidError, ImageUnreadable
+from arcid.server.console import strings as S
+from arcid.server.console.cameras import Cameras, Viewer, jpeg
+from arcid.server.console.roles import Permission
+from arcid.server.console.visit import Visit
+from arcid.video import PushedFrames
+
+log = logging.getLogger(__name__)
+Message = dict[str, Any]
+#: What a push feed does with its frames: runs in a thread, yields an answer for each it looked at.
+Work = Callable[[PushedFrames], Iterator[Message]]
+ASK_AGAIN_S = 5.0  # how often an open socket's session is asked for
+SIGNED_OUT, REFUSED = 4401, 4403
+MAX_MESSAGE = 4 * 2**20
+TONES = {
+    "recognised": "good",
+    "unknown": "warn",
+    "review": "warn",
+    "low_quality": "plain",
+    "looking": "plain",
+    "spoof": "bad",
+}
+
+
+class Feed(Protocol):
+    """Something a WebSocket can be joined to."""
+
+    permission: Permission
+
+    async def serve(self, socket: WebSocket, visit: Visit) -> None: ...
+
+
+@dataclass(slots=True)
+class PushFeed:
+    """The browser's camera into ``work``."""
+
+    name: str
+    permission: Permission
+    work: Work
+
+    async def serve(self, socket: WebSocket, visit: Visit) -> None:
+        loop = asyncio.get_running_loop()
+        source = PushedFrames(self.name)
+        answers: asyncio.Queue[Message | None] = asyncio.Queue()
+
+        def run() -> None:
+            try:
+                for message in self.work(source):
+                    loop.call_soon_threadsafe(answers.put_nowait, message)
+            except ArcidError as error:
+                loop.call_soon_threadsafe(answers.put_nowait, {"problem": error.message})
+            except Exception:
+                log.exception("a feed failed")
+                loop.call_soon_threadsafe(answers.put_nowait, {"problem": S.FAILED})
+            finally:
+                loop.call_soon_threadsafe(answers.put_nowait, None)
+
+        worker = loop.run_in_executor(None, run)
+        telling = asyncio.create_task(_tell(socket, answers))
+        try:
+            await self._take(socket, visit, source)
+        finally:
+            source.close()
+            telling.cancel()
+            await asyncio.wait([worker], timeout=5)
+
+    async def _take(self, socket: WebSocket, visit: Visit, source: PushedFrames) -> None:
+        asked = time.monotonic()
+        while True:
+            data = await socket.receive_bytes()
+            if time.monotonic() - asked > ASK_AGAIN_S:
+                await visit.allow(self.permission)
+                asked = time.monotonic()
+            if not 8 < len(data) <= MAX_MESSAGE:
+                continue
+            (at_ms,) = struct.unpack_from("<d", data)
+            try:
+                await asyncio.to_thread(source.push, data[8:], at_ms / 1000)
+            except (ImageUnreadable, ValueError, OverflowError):
+                await socket.send_json({"problem": S.CAMERA_BAD_FRAME})
+
+
+@dataclass(slots=True)
+class WatchFeed:
+    """A camera of the service to the browser."""
+
+    cameras: Cameras
+    camera_id: str
+    permission: Permission = "live"
+
+    async def serve(self, socket: WebSocket, visit: Visit) -> None:
+        asked = time.monotonic()
+        viewer = Viewer()
+        runner = None
+        leave: Callable[[], None] = _nothing
+        try:
+            while True:
+                current = self.cameras.runner(self.camera_id)
+                if current is not runner:
+                    leave()
+                    runner = current
+                    leave = _nothing if runner is None else runner.watch(viewer)
+                if time.monotonic() - asked > ASK_AGAIN_S:
+                    await visit.allow(self.permission)
+                    asked = time.monotonic()
+                view = await viewer.next(1.0)
+                if view is None or view.frame is None:
+                    state = "off" if runner is None else runner.now
+                    problem = runner.problem if runner else ""
+                    about: Message = {"state": state, "problem": problem}
+                    await socket.send_bytes(_framed(about, b""))
+                else:
+                    height, width = view.frame.image.shape[:2]
+                    faces = [face_message(face) for face in view.faces]
+                    about = {"state": "live", "size": [width, height], "faces": faces}
+                    picture = await asyncio.to_thread(jpeg, view.frame)
+                    await socket.send_bytes(_framed(about, picture))
+                await socket.receive_text()
+        finally:
+            leave()
+
+
+class Feeds:
+    """Feeds of open pages by an id that only the page knows."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[Feed, str]] = {}
+
+    def add(self, feed: Feed, owner: str) -> str:
+        key = secrets.token_urlsafe(16)
+        self._open[key] = (feed, owner)
+        return key
+
+    def drop(self, key: str) -> None:
+        self._open.pop(key, None)
+
+    async def serve(self, key: str, socket: WebSocket, visit: Visit) -> None:
+        """Join a WebSocket to a feed of its session until one of them ends."""
+        feed, owner = self._open.get(key, (None, ""))
+        if feed is None or owner != visit.token or not visit.may(feed.permission):
+            await socket.close(REFUSED)
+            return
+        await socket.accept()
+        code = 1000
+        try:
+            await feed.serve(socket, visit)
+        except WebSocketDisconnect:
+            return
+        except ArcidError as error:
+            code = SIGNED_OUT
+            log.info("feed closed", extra={"code": error.code})
+        if socket.application_state == WebSocketState.CONNECTED:
+            await socket.close(code)
+
+
+def face_message(face: FaceView) -> Message:
+    """A face as the browser draws it: box in pixels of the frame, words, tone."""
+    label = face.name or LABELS.get(face.outcome, "")
+    if face.outcome == "low_quality" and face.why:
+        label = face.why
+    likely = None if face.probability is None else S.percent(face.probability)
+    return {
+        "track": face.track,
+        "box": [round(value, 1) for value in face.box],
+        "label": label,
+        "more": likely if face.outcome == "recognised" else None,
+        "tone": TONES[face.outcome],
+    }
+
+
+LABELS = {
+    "looking": "",
+    "unknown": S.LIVE_UNKNOWN,
+    "review": S.LIVE_REVIEW,
+    "low_quality": S.LIVE_LOW_QUALITY,
+    "spoof": S.LIVE_SPOOF,
+}
+
+
+async def _tell(socket: WebSocket, answers: asyncio.Queue[Message | None]) -> None:
+    while (message := await answers.get()) is not None:
+        await socket.send_json(message)
+    await socket.close(1011)
+
+
+def _framed(about: Message, picture: bytes) -> bytes:
+    head = json.dumps(about).encode()
+    return struct.pack("<I", len(head)) + head + picture
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,142 @@
+"""Sign-in, set-up and refusal: plain pages that need neither NiceGUI nor scripts."""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+from urllib.parse import parse_qsl, quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from arcid.server.console import strings as S
+from arcid.server.console.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Account
+from arcid.server.console.icons import LOGO
+from arcid.server.errors import HttpError
+
+MAX_FORM_BYTES = 16 * 1024
+ROOT = "/console"
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title · arcid</title>
+<link rel="icon" href="$root/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="$root/static/console.css">
+<script src="$root/static/console.js"></script>
+</head>
+<body class="door">
+<main class="door-card">
+<div class="door-logo">$logo<span>arcid</span></div>
+<h1>$title</h1>
+<p class="soft">$text</p>
+$body
+</main>
+</body>
+</html>
+""")
+
+
+def sign_in(after: str, name: str = "", problem: str | None = None, status: int = 200) -> Response:
+    """The form, again with what went wrong."""
+    action = f"{ROOT}/sign-in" + ("" if after == "/" else f"?next={quote(after)}")
+    body = _form(
+        action,
+        S.SIGN_IN,
+        problem,
+        _field("name", S.ACCOUNT_NAME, "text", "username", name, first=not name),
+        _field("password", S.PASSWORD, "password", "current-password", first=bool(name)),
+    )
+    return _page(S.SIGN_IN, S.SIGN_IN_TEXT, body, status)
+
+
+def set_up(
+    with_key: bool, name: str = "", problem: str | None = None, status: int = 200
+) -> Response:
+    """The first account; where API keys protect the service, one of them is asked for."""
+    key = _field("api_key", S.API_KEY, "password", "off", hint=S.API_KEY_HINT) if with_key else ""
+    body = _form(
+        f"{ROOT}/set-up",
+        S.SET_UP_BUTTON,
+        problem,
+        key,
+        _field("name", S.ACCOUNT_NAME, "text", "username", name, first=True),
+        _field(
+            "password",
+            S.PASSWORD,
+            "password",
+            "new-password",
+            hint=S.PASSWORD_HINT.format(low=MIN_PASSWORD),
+            extra=f'minlength="{MIN_PASSWORD}"',
+        ),
+        _field("repeat", S.PASSWORD_REPEAT, "password", "new-password"),
+    )
+    return _page(S.SET_UP, S.SET_UP_TEXT, body, status)
+
+
+def refused(account: Account) -> Response:
+    """For a page the role does not reach."""
+    body = (
+        f'<p><a class="button" href="{ROOT}/">{escape(S.BACK)}</a></p>'
+        f'<form method="post" action="{ROOT}/sign-out"><button class="button quiet">'
+        f"{escape(S.SIGN_IN_AS_OTHER)}</button></form>"
+    )
+    text = S.NOT_ALLOWED_TEXT.format(name=account.name, role=S.ROLE_NAMES[account.role])
+    return _page(S.NOT_ALLOWED_TITLE, text, body, 403)
+
+
+def local_path(path: str | None) -> str:
+    """A path inside the console to go on to; anything else becomes the start page."""
+    usable = path is not None and path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if usable and path is not None and path.isprintable() else "/"
+
+
+async def fields(request: Request) -> dict[str, str]:
+    """An URL-encoded form, bounded."""
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind != "application/x-www-form-urlencoded":
+        raise HttpError(415, "unsupported_media_type", "send an URL-encoded form")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise HttpError(413, "body_too_large", "the form is too long")
+    return dict(
+        parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=8)
+    )
+
+
+def _page(title: str, text: str, body: str, status: int) -> Response:
+    page = _PAGE.substitute(root=ROOT, title=escape(title), text=escape(text), body=body, logo=LOGO)
+    return HTMLResponse(page, status)
+
+
+def _form(action: str, button: str, problem: str | None, *parts: str) -> str:
+    alert = f'<p class="door-problem" role="alert">{escape(problem)}</p>' if problem else ""
+    return (
+        f'<form method="post" action="{escape(action)}" class="door-form">{alert}{"".join(parts)}'
+        f'<button class="button primary wide" type="submit">{escape(button)}</button></form>'
+    )
+
+
+def _field(
+    name: str,
+    label: str,
+    kind: str,
+    autocomplete: str,
+    value: str = "",
+    *,
+    hint: str = "",
+    extra: str = "",
+    first: bool = False,
+) -> str:
+    longest = MAX_NAME if kind == "text" else MAX_PASSWORD
+    described = f'aria-describedby="{name}-hint"' if hint else ""
+    return (
+        f'<label class="field"><span>{escape(label)}</span>'
+        f'<input name="{name}" type="{kind}" autocomplete="{autocomplete}" required '
+        f'value="{escape(value)}" maxlength="{longest}" {described} {extra} '
+        f"{'autofocus' if first else ''}></label>"
+        + (f'<p class="hint" id="{name}-hint">{escape(hint)}</p>' if hint else "")
+    )

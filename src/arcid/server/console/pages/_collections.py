@@ -1,0 +1,57 @@
+"""Which collection a page shows: chosen in the address, remembered for the account."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from nicegui import ui
+
+from arcid.gallery import Collection
+from arcid.server.console import strings as S
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import action, button, card, element, empty, text
+
+
+async def chosen(visit: Visit, name: str | None) -> tuple[Collection | None, list[Collection]]:
+    """The collection to show and all there are; None where there is none."""
+    known = await visit.run(visit.gallery.collections)
+    wanted = name or visit.console.remembered.get(visit.account.id)
+    found = next((c for c in known if c.name == wanted), known[0] if known else None)
+    if found is not None:
+        visit.console.remembered[visit.account.id] = found.name
+    return found, known
+
+
+def selector(path: str, current: Collection, known: list[Collection]) -> None:
+    """A choice of collections, where there is more than one."""
+    if len(known) < 2:
+        return
+    ui.select(
+        [c.name for c in known],
+        value=current.name,
+        label=S.COLLECTION,
+        on_change=lambda event: ui.navigate.to(f"{path}?collection={quote(event.value)}"),
+    ).props("outlined dense options-dense").classes("collection-choice")
+
+
+def first_collection(visit: Visit) -> None:
+    """What stands on a page while there is no collection at all."""
+    with card(cls="narrow centre"):
+        if not visit.may("enrol"):
+            empty("people", S.NO_COLLECTION, S.NO_COLLECTION_VIEWER)
+            return
+        empty("people", S.NO_COLLECTION, S.NO_COLLECTION_TEXT)
+        name = ui.input(S.COLLECTION_NAME, value=S.COLLECTION_FIRST).props("outlined")
+        name.classes("wide")
+        keep = ui.checkbox(S.COLLECTION_KEEP, value=True)
+        text(S.COLLECTION_KEEP_TEXT, "soft small", tag="p")
+
+        @action(visit, "enrol")
+        async def make() -> None:
+            await visit.run(
+                visit.gallery.create_collection, name.value, keep_crops=bool(keep.value)
+            )
+            ui.navigate.reload()
+
+        with element("div", "row end"):
+            button(S.COLLECTION_MAKE, make, kind="primary")

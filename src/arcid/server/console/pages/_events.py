@@ -1,0 +1,189 @@
+"""Events as lines of a list, and the dialog that explains and corrects one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+
+from arcid.apps.attendance import Attendance, Event
+from arcid.errors import UsageError
+from arcid.server.console import strings as S
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    Tone,
+    action,
+    button,
+    chip,
+    data_url,
+    element,
+    face,
+    facts,
+    say,
+    text,
+)
+
+TONES: dict[str, Tone] = {"arrival": "good", "unknown": "warn", "spoof": "bad"}
+Refresh = Callable[[], Awaitable[None]]
+
+
+def event_line(event: Event, on_click: Callable[[], Any] | None = None) -> Element:
+    """One event; a button where it can be looked into."""
+    if on_click is None:
+        made = element("div", "event-row")
+    else:
+        what = S.EVENT_OPEN.format(what=event.name or S.EVENT_KINDS[event.kind])
+        made = element("button", "event-row", type="button", aria_label=what)
+        made.on("click", on_click, args=[])
+    with made:
+        element("span", f"event-dot {TONES.get(event.kind, 'plain')}", aria_hidden="true")
+        with element("span", "event-lines"):
+            kind = S.EVENT_KINDS[event.kind]
+            struck = "struck" if event.voided else ""
+            text(event.name or kind, f"person-name {struck}")
+            at = event.at.astimezone().strftime("%H:%M:%S")
+            camera = event.camera or S.EVENT_BY_HAND
+            words = S.EVENT_AT.format(time=at, camera=camera)
+            text(f"{kind} · {words}" if event.name else words, "soft small")
+        if event.corrections:
+            chip(S.CORRECTED, "info")
+    return made
+
+
+def explainer(visit: Visit, book: Attendance, refresh: Refresh) -> Callable[[Event], Any]:
+    """What opens the dialog about an event."""
+
+    def opener(event: Event) -> Callable[[], Awaitable[None]]:
+        @action(visit, "attendance")
+        async def show() -> None:
+            await _dialog(visit, book, event, refresh)
+
+        return show
+
+    return opener
+
+
+async def _dialog(visit: Visit, book: Attendance, event: Event, refresh: Refresh) -> None:
+    told = await visit.run(book.explain, event.id)
+    picture = await visit.run(book.picture, event.id) if told["face_kept"] else None
+    people = await visit.run(visit.gallery.people, book.collection, limit=1000)
+    with ui.dialog().props("aria-labelledby=event-title") as dialog, element("div", "dialog"):
+        text(event.name or S.EVENT_KINDS[event.kind], tag="h2", id="event-title")
+        if picture is not None:
+            face(data_url(picture), S.EVENT_FACE)
+        facts(_grounds(event, told))
+        for row in told["history"][1:]:
+            when = datetime.fromisoformat(row["recorded_at"])
+            words = f"{S.ACTION_NAMES[row['action']]} · {row['actor']} · {S.moment(when)}"
+            text(words, "soft small", tag="p")
+        if visit.may("correct") and not event.voided and event.kind != "correction":
+            _corrections(visit, book, event, dialog, refresh, {p.id: p.name for p in people})
+        with element("div", "dialog-buttons"):
+            button(S.CLOSE, dialog.close, kind="quiet")
+    dialog.open()
+
+
+def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
+    grounds = told["grounds"]
+    rows = [(S.EVENT_WHEN, S.moment(event.at)), (S.EVENT_CAMERA, event.camera or S.EVENT_BY_HAND)]
+    if event.actor:
+        rows.append((S.EVENT_ACTOR, event.actor))
+    if event.note:
+        rows.append((S.EVENT_NOTE, event.note))
+    if grounds.get("reason"):
+        rows.append((S.EVENT_GROUNDS, str(grounds["reason"])))
+    if grounds.get("cosine") is not None and grounds.get("threshold") is not None:
+        score = S.SCORE_TEXT.format(cosine=grounds["cosine"], threshold=grounds["threshold"])
+        rows.append((S.SCORE, score))
+    if grounds.get("probability") is not None:
+        rows.append((S.PROBABILITY, S.percent(grounds["probability"])))
+    if grounds.get("model"):
+        rows.append((S.EVENT_MODEL, f"{grounds['model']} · {str(grounds['contract_id'])[:12]}"))
+    if grounds.get("calibration_id"):
+        rows.append((S.EVENT_CALIBRATION, str(grounds["calibration_id"])))
+    live = grounds.get("liveness")
+    if live:
+        answer = live.get("answer") or live.get("score")
+        rows.append((S.EVENT_LIVENESS, f"{live['check']}: {answer}"))
+    return rows
+
+
+def _corrections(
+    visit: Visit,
+    book: Attendance,
+    event: Event,
+    dialog: ui.dialog,
+    refresh: Refresh,
+    people: dict[str, str],
+) -> None:
+    note = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
+    who = visit.account.name
+
+    async def done(message: str) -> None:
+        say(message)
+        dialog.close()
+        await refresh()
+
+    @action(visit, "correct")
+    async def void() -> None:
+        await visit.run(book.correct, event.id, "void", actor=who, note=note.value or "")
+        await done(S.CORRECTED_DONE)
+
+    @action(visit, "correct")
+    async def not_person() -> None:
+        _, blocked = await visit.run(
+            book.not_this_person, event.id, actor=who, note=note.value or ""
+        )
+        name = event.name or ""
+        await done(S.CORRECTED_BLOCKED.format(name=name) if blocked else S.CORRECTED_DONE)
+
+    @action(visit, "correct")
+    async def reassign() -> None:
+        if not person.value:
+            raise UsageError(S.ADD_NAME_MISSING)
+        await visit.run(
+            book.correct,
+            event.id,
+            "reassign",
+            actor=who,
+            note=note.value or "",
+            person_id=person.value,
+        )
+        await done(S.CORRECTED_DONE)
+
+    with element("div", "row"):
+        button(S.CORRECT_VOID, void, icon="trash", kind="danger")
+        if event.person_id is not None:
+            button(S.CORRECT_NOT_PERSON, not_person, icon="cross")
+    with element("div", "row"):
+        person = ui.select(people, label=S.CORRECT_REASSIGN, with_input=True).props(
+            "outlined dense options-dense"
+        )
+        person.classes("grow")
+        button(S.SAVE, reassign)
+    if event.kind in ("arrival", "departure"):
+        _retime(visit, book, event, done)
+
+
+def _retime(
+    visit: Visit, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
+) -> None:
+    local = event.at.astimezone()
+    with element("div", "row"):
+        clock = ui.input(S.CORRECT_RETIME, value=f"{local:%H:%M}").props("outlined dense type=time")
+        clock.classes("grow")
+
+        @action(visit, "correct")
+        async def retime() -> None:
+            try:
+                given = datetime.strptime(clock.value or "", "%H:%M")
+            except ValueError:
+                raise UsageError(S.CORRECT_TIME) from None
+            at = local.replace(hour=given.hour, minute=given.minute, second=0, microsecond=0)
+            await visit.run(book.correct, event.id, "retime", actor=visit.account.name, at=at)
+            await done(S.CORRECTED_DONE)
+
+        button(S.SAVE, retime)

@@ -1,0 +1,34 @@
+"""One declared page becomes one of NiceGUI's."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from fastapi import Request
+from nicegui import ui
+
+from arcid.server.console.pages import Page
+from arcid.server.console.visit import Visit
+
+SLOW_S = 20.0  # a page that reads a large gallery
+
+
+def hand_over(declared: Page) -> None:
+    """The builder's ``visit`` comes from the door, which has checked the page's permission."""
+    build = declared.build
+    given = [
+        p for p in inspect.signature(build, eval_str=True).parameters.values() if p.name != "visit"
+    ]
+
+    async def shown(request: Request, **values: Any) -> Any:
+        visit: Visit = request.scope["arcid"]
+        await visit.allow(declared.permission)
+        return await build(visit, **values)
+
+    parameters = [
+        inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),
+        *[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in given],
+    ]
+    shown.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    ui.page(declared.path, response_timeout=SLOW_S)(shown)

@@ -1,0 +1,158 @@
+"""Who may sign in: add, change the role, close, new password, delete. Admins only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from arcid.server.console import strings as S
+from arcid.server.console.accounts import MIN_PASSWORD, Account
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.roles import ROLES
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    chip,
+    confirm,
+    element,
+    say,
+    text,
+)
+
+
+@page("/accounts", "accounts")
+async def accounts(visit: Visit) -> None:
+    """All accounts, and a form for a new one."""
+    with frame(visit, S.ACCOUNTS, "/accounts", lead=S.ACCOUNTS_LEAD):
+        with element("div", "columns"):
+            board = card(S.ACCOUNTS)
+            listed = element("div", "account-list")
+            listed.move(board)
+
+            async def show() -> None:
+                found = await visit.run(visit.console.accounts.all)
+                listed.clear()
+                with listed:
+                    for account in found:
+                        _account(visit, account, show)
+
+            with card(S.ACCOUNT_ADD):
+                _add(visit, show)
+        await show()
+
+
+def _add(visit: Visit, show: Callable[[], Awaitable[None]]) -> None:
+    name = ui.input(S.ACCOUNT_NAME).props("outlined autocomplete=off").classes("wide")
+    password = ui.input(S.PASSWORD, password=True).props("outlined autocomplete=new-password")
+    password.classes("wide")
+    text(S.PASSWORD_HINT.format(low=MIN_PASSWORD), "soft small", tag="p")
+    role = _role_choice("viewer").classes("wide")
+    meaning = text(S.ROLE_TEXTS["viewer"], "soft small", tag="p")
+    role.on_value_change(lambda event: meaning.set_content(S.ROLE_TEXTS[event.value]))
+
+    @action(visit, "accounts")
+    async def add() -> None:
+        made = await visit.run(
+            visit.console.accounts.add, name.value or "", password.value or "", role.value
+        )
+        name.value = password.value = ""
+        say(S.ACCOUNT_ADDED.format(name=made.name))
+        await show()
+
+    with element("div", "row end"):
+        button(S.ACCOUNT_ADD, add, icon="add", kind="primary")
+
+
+def _role_choice(value: str) -> ui.select:
+    names = {role: S.ROLE_NAMES[role] for role in ROLES}
+    return ui.select(names, value=value, label=S.ACCOUNT_ROLE).props("outlined dense options-dense")
+
+
+def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]) -> None:
+    own = account.id == visit.account.id
+    change = visit.console.accounts.change
+    with element("div", "account"):
+        avatar(account.name, "small-face")
+        with element("div", "person-lines grow"):
+            with element("span", "row tight"):
+                text(account.name, "person-name")
+                chip(S.ROLE_NAMES[account.role], "info")
+                if own:
+                    chip(S.ACCOUNT_YOU)
+                if not account.enabled:
+                    chip(S.ACCOUNT_CLOSED, "warn")
+            when = S.moment(account.signed_in_at) if account.signed_in_at else S.NEVER
+            text(S.ACCOUNT_LAST.format(when=when), "soft small")
+
+        async def done() -> None:
+            visit.console.forget()
+            say(S.ACCOUNT_CHANGED.format(name=account.name))
+            await show()
+
+        @action(visit, "accounts")
+        async def reset() -> None:
+            password = await _ask_password(account)
+            if password is None:
+                return
+            await visit.allow("accounts")
+            await visit.run(change, account.id, password=password)
+            await done()
+
+        with element("div", "row"):
+            if not own:
+                role = _role_choice(account.role)
+                role.classes("role-choice")
+
+                @action(visit, "accounts")
+                async def turn() -> None:
+                    try:
+                        await visit.run(change, account.id, role=role.value)
+                    except Exception:
+                        await show()
+                        raise
+                    await done()
+
+                role.on_value_change(turn)
+            button(S.ACCOUNT_RESET, reset, icon="lock")
+            if own:
+                return
+
+            @action(visit, "accounts")
+            async def close() -> None:
+                await visit.run(change, account.id, enabled=not account.enabled)
+                await done()
+
+            @action(visit, "accounts")
+            async def delete() -> None:
+                title = S.ACCOUNT_DELETE_TITLE.format(name=account.name)
+                if not await confirm(title, S.ACCOUNT_DELETE_TEXT, S.ACCOUNT_DELETE):
+                    return
+                await visit.allow("accounts")
+                await visit.run(visit.console.accounts.delete, account.id)
+                visit.console.forget()
+                say(S.ACCOUNT_DELETED.format(name=account.name))
+                await show()
+
+            button(S.ACCOUNT_CLOSE if account.enabled else S.ACCOUNT_OPEN, close)
+            button(S.ACCOUNT_DELETE, delete, icon="trash", kind="danger")
+
+
+async def _ask_password(account: Account) -> str | None:
+    with ui.dialog() as dialog, element("div", "dialog"):
+        text(S.ACCOUNT_RESET_TITLE.format(name=account.name), tag="h2")
+        field = ui.input(S.PASSWORD, password=True).props(
+            "outlined autofocus autocomplete=new-password"
+        )
+        field.classes("wide")
+        text(S.PASSWORD_HINT.format(low=MIN_PASSWORD), "soft small", tag="p")
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
+            button(S.SAVE, lambda: dialog.submit(field.value or ""), kind="primary")
+    answer = await dialog
+    dialog.delete()
+    return None if answer is None else str(answer)

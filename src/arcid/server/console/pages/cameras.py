@@ -1,0 +1,161 @@
+"""Cameras of the service: add, change, switch off, and how they are doing. Admins only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from arcid.server.console import strings as S
+from arcid.server.console.cameras import MODES, Camera, Runner
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.visit import Visit, quietly
+from arcid.server.console.widgets import (
+    Tone,
+    action,
+    button,
+    card,
+    chip,
+    confirm,
+    element,
+    empty,
+    facts,
+    note,
+    say,
+    text,
+)
+
+TONES: dict[str, Tone] = {"live": "good", "trouble": "bad", "starting": "info"}
+REFRESH_S = 2.0
+Show = Callable[[], Awaitable[None]]
+
+
+@page("/cameras", "cameras")
+async def cameras(visit: Visit) -> None:
+    """All cameras and a form."""
+    current, known = await chosen(visit, None)
+    with frame(visit, S.CAMERAS, "/cameras", lead=S.CAMERAS_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        names = [collection.name for collection in known]
+        with element("div", "toolbar"):
+            element("span", "grow")
+            button(
+                S.CAMERA_ADD,
+                action(visit, "cameras")(lambda: _form(visit, None, names, show)),
+                icon="add",
+                kind="primary",
+            )
+        board = element("div", "visitor-grid")
+
+        async def show() -> None:
+            found = await visit.run(visit.console.cameras.book.all)
+            board.clear()
+            with board:
+                if not found:
+                    with card(cls="span"):
+                        empty("cameras", S.CAMERA_NONE, S.CAMERA_NONE_TEXT)
+                for camera in found:
+                    _camera(visit, camera, names, show)
+
+        await show()
+
+
+def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
+    with card(cls="visitor"):
+        text(camera.name, tag="h2")
+        state = element("div", aria_live="polite")
+        rows = [
+            (S.CAMERA_SOURCE, camera.shown),
+            (S.COLLECTION, camera.collection),
+            (S.CAMERA_LIVENESS, S.CAMERA_LIVENESS_NAMES[camera.liveness]),
+        ]
+        facts(rows)
+
+        async def refresh() -> None:
+            state.clear()
+            with state:
+                _state(visit.console.cameras.runner(camera.id))
+
+        @action(visit, "cameras")
+        async def delete() -> None:
+            title = S.CAMERA_DELETE_TITLE.format(name=camera.name)
+            if not await confirm(title, S.CAMERA_DELETE_TEXT, S.CAMERA_DELETE):
+                return
+            await visit.allow("cameras")
+            await visit.run(visit.console.cameras.book.delete, camera.id)
+            await visit.run(visit.console.cameras.drop, camera.id)
+            say(S.CAMERA_DELETED.format(name=camera.name))
+            await show()
+
+        with element("div", "row end"):
+            button(
+                S.EDIT,
+                action(visit, "cameras")(lambda: _form(visit, camera, names, show)),
+                icon="edit",
+            )
+            button(S.CAMERA_DELETE, delete, icon="trash", kind="danger")
+        ui.timer(REFRESH_S, quietly(visit, "cameras")(refresh))
+
+
+def _state(runner: Runner | None) -> None:
+    state = "off" if runner is None else runner.now
+    with element("div", "row tight"):
+        chip(S.CAMERA_STATES[state], TONES.get(state, "plain"))
+        if runner is not None and state == "live":
+            chip(S.CAMERA_RATE.format(n=runner.frames_per_s))
+            if runner.size is not None:
+                chip(S.CAMERA_SIZE.format(width=runner.size[0], height=runner.size[1]))
+    if runner is None:
+        return
+    if runner.problem:
+        note(runner.problem, "bad", role="alert")
+    for entry in list(runner.health)[-3:]:
+        text(entry.detail, "soft small", tag="p")
+
+
+async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Show) -> None:
+    with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
+        text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
+        name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
+        source = ui.input(S.CAMERA_SOURCE, value=camera.source if camera else "")
+        text(S.CAMERA_SOURCE_HINT, "soft small", tag="p")
+        collection = ui.select(
+            names, value=camera.collection if camera else names[0], label=S.COLLECTION
+        )
+        place = ui.input(S.CAMERA_PLACE, value=camera.place if camera else "")
+        text(S.CAMERA_PLACE_HINT, "soft small", tag="p")
+        liveness = ui.select(
+            {mode: S.CAMERA_LIVENESS_NAMES[mode] for mode in MODES},
+            value=camera.liveness if camera else "off",
+            label=S.CAMERA_LIVENESS,
+        )
+        text(S.CAMERA_LIVENESS_TEXT, "soft small", tag="p")
+        enabled = ui.checkbox(S.CAMERA_ENABLED, value=camera.enabled if camera else True)
+        for field in (name, source, collection, place, liveness):
+            field.props("outlined dense options-dense").classes("wide")
+
+        @action(visit, "cameras")
+        async def save() -> None:
+            saved = await visit.run(
+                visit.console.cameras.book.save,
+                camera.id if camera else None,
+                name=name.value or "",
+                source=source.value or "",
+                collection=collection.value or "",
+                place=place.value or "",
+                liveness=liveness.value or "off",
+                enabled=bool(enabled.value),
+            )
+            await visit.run(visit.console.cameras.restart, saved)
+            say(S.CAMERA_SAVED.format(name=saved.name))
+            dialog.close()
+            await show()
+
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, dialog.close, kind="quiet")
+            button(S.SAVE, save, kind="primary")
+    dialog.open()

@@ -1,0 +1,92 @@
+"""Live: the cameras' pictures with names on them, and what happened beside them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from nicegui import ui
+
+from arcid.apps.attendance import Attendance
+from arcid.gallery import Collection
+from arcid.server.console import strings as S
+from arcid.server.console.camera_view import CameraView
+from arcid.server.console.cameras import Camera
+from arcid.server.console.feeds import PushFeed, WatchFeed
+from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._events import event_line
+from arcid.server.console.visit import Visit, quietly
+from arcid.server.console.watching import attend
+from arcid.server.console.widgets import card, element, link_button, text
+
+SHOWN = 30
+POLL_S = 1.0
+RECENT = timedelta(hours=12)
+
+
+@page("/live", "live")
+async def live(visit: Visit, collection: str | None = None) -> None:
+    """Every camera of the collection, this device's own, and the newest events."""
+    current, known = await chosen(visit, collection)
+    with frame(visit, S.LIVE, "/live", lead=S.LIVE_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            selector("/live", current, known)
+            if visit.may("cameras"):
+                link_button(S.CAMERA_ADD, f"{ROOT}/cameras", icon="cameras")
+        cameras = [
+            camera
+            for camera in await visit.run(visit.console.cameras.book.all)
+            if camera.enabled and camera.collection == current.name
+        ]
+        with element("div", "columns"):
+            many = "many" if (cameras and visit.may("capture")) or len(cameras) > 1 else ""
+            with element("div", f"live-grid {many}"):
+                for camera in cameras:
+                    _camera(visit, camera)
+                if visit.may("capture"):
+                    _own(visit, current)
+                elif not cameras:
+                    text(S.LIVE_NO_CAMERA, "soft", tag="p")
+            with card(S.LIVE_EVENTS):
+                board = element("div", "event-list", aria_live="polite")
+        _follow(visit, current, board)
+
+
+def _camera(visit: Visit, camera: Camera) -> None:
+    with element("section", "live-tile"):
+        text(camera.name, tag="h2")
+        CameraView(visit, WatchFeed(visit.console.cameras, camera.id), camera.name)
+
+
+def _own(visit: Visit, current: Collection) -> None:
+    with element("section", "live-tile"):
+        text(S.LIVE_OWN, tag="h2")
+        name = S.LIVE_OWN_NAME.format(name=visit.account.name)
+        feed = PushFeed(name, "capture", attend(visit.services, current, name))
+        CameraView(visit, feed, S.LIVE_OWN, mirrored=True, latency=True)
+
+
+def _follow(visit: Visit, current: Collection, board: ui.element) -> None:
+    book = Attendance(visit.gallery, current.name)
+    newest: list[str] = ["nothing read yet"]
+
+    @quietly(visit, "live")
+    async def look() -> None:
+        since = datetime.now(UTC) - RECENT
+        events = await visit.run(book.events, since=since, limit=SHOWN)
+        read = [event.id for event in events]
+        if read == newest:
+            return
+        newest[:] = read
+        board.clear()
+        with board:
+            if not events:
+                text(S.LIVE_EVENTS_NONE, "soft", tag="p")
+            for event in events:
+                event_line(event)
+
+    ui.timer(POLL_S, look)

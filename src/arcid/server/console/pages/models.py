@@ -1,0 +1,136 @@
+"""What runs here, under which licence, how good it is, and what its scores mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arcid.calibration import Calibration
+from arcid.decide import DEFAULT_FMR
+from arcid.models import weights
+from arcid.models.manifest import Manifest
+from arcid.server.console import strings as S
+from arcid.server.console.chart import Line, lines
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import card, chip, element, facts, html, note, text
+
+
+@page("/models", "models")
+async def models(visit: Visit) -> None:
+    """The two models and the calibration."""
+    with frame(visit, S.MODELS, "/models", lead=S.MODELS_LEAD):
+        embedder = visit.services.pipeline.embedder
+        with element("div", "columns even"):
+            session = embedder.session
+            _model(
+                S.MODEL_RECOGNITION,
+                embedder.manifest,
+                [
+                    (S.MODEL_RUNTIME, f"{session.runtime} · {session.device}"),
+                    (S.MODEL_PRECISION, session.precision),
+                    (S.MODEL_DIM, S.MODEL_DIM_TEXT.format(n=embedder.dim)),
+                    (S.MODEL_CONTRACT, embedder.contract_id[:16]),
+                ],
+            )
+            name = visit.services.pipeline.detector.name
+            installed = await visit.run(weights.installed)
+            known = next((b.manifest for b in installed if b.name == name), None)
+            if known is None:
+                with card(S.MODEL_DETECTION):
+                    text(name, "model-name", tag="p")
+            else:
+                _model(S.MODEL_DETECTION, known, [])
+        calibration = visit.services.calibration()
+        if calibration is None:
+            note(S.NO_CALIBRATION, "warn")
+        else:
+            _calibration(calibration)
+
+
+def _model(role: str, manifest: Manifest, rows: list[tuple[str, str]]) -> None:
+    with card(role):
+        text(manifest.name, "model-name", tag="p")
+        text(manifest.description, "soft", tag="p")
+        licence = manifest.licence
+        words = licence.name
+        if not licence.commercial_use:
+            words = S.MODEL_RESEARCH_ONLY.format(name=licence.name)
+        accuracy = [(f"{S.MODEL_ACCURACY}: {k}", _plain(v)) for k, v in manifest.accuracy.items()]
+        facts(
+            [
+                *rows,
+                (S.MODEL_LICENCE, words),
+                (S.MODEL_TRAINED_ON, manifest.training_data or S.UNKNOWN_VALUE),
+                *accuracy,
+            ]
+        )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _calibration(calibration: Calibration) -> None:
+    data = calibration.data
+    with element("div", "columns even"):
+        with card(S.CALIBRATION):
+            if calibration.provisional:
+                chip(S.CALIBRATION_PROVISIONAL, "warn")
+            pairs = S.CALIBRATION_PAIRS_TEXT.format(
+                genuine=data["genuine_pairs"], impostor=data["impostor_pairs"]
+            )
+            people = S.CALIBRATION_PEOPLE_TEXT.format(people=data["people"], photos=data["photos"])
+            facts(
+                [
+                    (S.CALIBRATION_DATA, str(data["dataset"]["name"])),
+                    (S.CALIBRATION_PEOPLE, people),
+                    (S.CALIBRATION_PAIRS, pairs),
+                    (S.CALIBRATION_SMALLEST, S.rate(calibration.smallest_supported_fmr)),
+                    (S.CALIBRATION_DAY, str(data["date"])),
+                ]
+            )
+            if data.get("notes"):
+                text(str(data["notes"]), "soft small", tag="p")
+        with card(S.CALIBRATION_TABLE):
+            _thresholds(calibration)
+    with element("div", "columns even"):
+        _curves(calibration)
+
+
+def _thresholds(calibration: Calibration) -> None:
+    with element("div", "table-box"), element("table"):
+        with element("thead"), element("tr"):
+            for name in S.CALIBRATION_TABLE_HEAD:
+                text(name, tag="th", scope="col")
+        with element("tbody"):
+            for row in calibration.data["thresholds"]:
+                with element("tr"):
+                    with element("td"):
+                        text(S.rate(row["fmr"]))
+                        if row["extrapolated"]:
+                            text(S.CALIBRATION_BEYOND, "soft small beyond")
+                    text(f"{row['cosine']:.3f}", "number", tag="td")
+                    text(S.percent(row["fnmr"]) if "fnmr" in row else "", "number", tag="td")
+
+
+def _curves(calibration: Calibration) -> None:
+    data = calibration.data
+    lowest = 10.0 ** -len(str(round(1 / calibration.smallest_supported_fmr)))
+    fmr = [(row["cosine"], row["fmr"]) for row in data["fmr_table"]]
+    fnmr = [(row["cosine"], row["fnmr"]) for row in data["fnmr_table"]]
+    span = (-0.2, 1.0)
+    at = calibration.threshold_at_fmr(max(DEFAULT_FMR, calibration.smallest_supported_fmr))
+    mark = (at.cosine, S.rate(at.fmr))
+    with card(S.CALIBRATION_CURVE):
+        text(S.CURVE_TEXT, "soft small", tag="p")
+        curves = [Line(S.CURVE_FMR, "impostor", fmr), Line(S.CURVE_FNMR, "genuine", fnmr)]
+        html(
+            lines(S.CALIBRATION_CURVE, curves, S.CURVE_X, span, lowest=lowest, mark=mark), tag="div"
+        )
+    with card(S.PROBABILITY_CURVE):
+        text(S.PROBABILITY_CURVE_TEXT, "soft small", tag="p")
+        steps = [span[0] + i * (span[1] - span[0]) / 240 for i in range(241)]
+        shown = [(x, calibration.probability(x)) for x in steps]
+        curve = Line(S.CURVE_PROBABILITY, "genuine", shown)
+        html(lines(S.PROBABILITY_CURVE, [curve], S.CURVE_X, span, mark=mark), tag="div")

@@ -1,0 +1,253 @@
+"""Everybody who is enrolled; who may be enrolled twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import Request
+from starlette.responses import Response
+
+from arcid.decide import DEFAULT_FMR
+from arcid.errors import ArcidError, SamePhotoConflict
+from arcid.gallery import Collection, Gallery, Person
+from arcid.server.console import strings as S
+from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.pages import page, route
+from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    chip,
+    confirm,
+    element,
+    empty,
+    face,
+    link_button,
+    note,
+    say,
+    text,
+)
+from arcid.types import Match
+
+PAGE = 60
+MOST_COMPARED = 5000
+
+
+class Shown(NamedTuple):
+    """A person with a face to show, where the collection keeps pictures."""
+
+    person: Person
+    face_id: str | None
+
+
+class Alike(NamedTuple):
+    """Two people who may be one."""
+
+    person: Person
+    match: Match
+
+
+@page("/people", "people")
+async def people(visit: Visit, collection: str | None = None) -> None:
+    """Cards of people, found by name."""
+    current, known = await chosen(visit, collection)
+    with frame(visit, S.PEOPLE, "/people", lead=S.PEOPLE_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            search = ui.input(S.PEOPLE_SEARCH).props("outlined dense clearable debounce=250")
+            search.classes("grow")
+            selector("/people", current, known)
+            if visit.may("enrol"):
+                where = f"?collection={quote(current.name)}"
+                link_button(S.PEOPLE_DUPLICATES, f"{ROOT}/people/duplicates{where}", icon="merge")
+                link_button(S.PEOPLE_ADD, f"{ROOT}/people/new{where}", icon="add", kind="primary")
+        total = S.PEOPLE_COUNT.format(
+            people=S.count(current.people, S.ONE_PERSON, S.MANY_PEOPLE),
+            faces=S.count(current.faces, S.ONE_FACE, S.MANY_FACES),
+        )
+        text(total, "soft", tag="p")
+        board = element("div", "people-grid", role="list")
+        below = element("div", "row centre-row")
+
+        async def show(after: str | None = None) -> None:
+            name = (search.value or "").strip() or None
+            found = await visit.run(_page, visit.gallery, current, name, after)
+            if after is None:
+                board.clear()
+            below.clear()
+            with board:
+                for one in found[:PAGE]:
+                    person_card(current, one)
+                if not found and after is None:
+                    _nobody(visit, current, name)
+            if len(found) > PAGE:
+                last = found[PAGE - 1].person.id
+                with below:
+                    button(S.PEOPLE_MORE, action(visit, "people")(lambda: show(last)))
+
+        search.on_value_change(action(visit, "people")(show))
+        await show()
+
+
+def person_card(collection: Collection, shown: Shown) -> None:
+    """A link to somebody's page."""
+    person = shown.person
+    href = f"{ROOT}/people/{person.id}?collection={quote(collection.name)}"
+    with element("div", role="listitem"), element("a", "person-card", href=href):
+        portrait(collection, person.name, shown.face_id)
+        with element("span", "person-lines"):
+            text(person.name, "person-name")
+            text(S.count(person.faces, S.ONE_FACE, S.MANY_FACES), "soft small")
+
+
+def portrait(collection: Collection, name: str, face_id: str | None, alt: str = "") -> None:
+    """The kept picture, or initials."""
+    if face_id is None:
+        avatar(name)
+    else:
+        face(crop_url(collection.name, face_id), alt)
+
+
+def crop_url(collection: str, face_id: str) -> str:
+    """Where a kept picture is fetched from."""
+    return f"{ROOT}/crop?collection={quote(collection)}&face={quote(face_id)}"
+
+
+def thumbnail(gallery: Gallery, collection: Collection, person: Person) -> str | None:
+    """The sharpest kept face of somebody; None where no pictures are kept."""
+    if not collection.keep_crops:
+        return None
+    kept = [f for f in gallery.faces(collection.name, person.id) if f.has_crop]
+    best = max(kept, key=lambda f: f.quality.get("sharpness", 0.0), default=None)
+    return None if best is None else best.id
+
+
+@route("crop", "people")
+async def crop(request: Request, visit: Visit) -> Response:
+    """A kept aligned face as PNG."""
+    import io
+
+    from PIL import Image as Pil
+
+    collection = request.query_params.get("collection", "")
+    face_id = request.query_params.get("face", "")
+    try:
+        pixels = await visit.run(visit.gallery.face_crop, collection, face_id)
+    except ArcidError:
+        pixels = None
+    if pixels is None:
+        return Response(status_code=404)
+    buffer = io.BytesIO()
+    Pil.fromarray(pixels).save(buffer, "PNG")
+    headers = {"Cache-Control": "private, max-age=300"}
+    return Response(buffer.getvalue(), media_type="image/png", headers=headers)
+
+
+@page("/people/duplicates", "enrol")
+async def duplicates(visit: Visit, collection: str | None = None) -> None:
+    """Pairs who may be one person."""
+    current, known = await chosen(visit, collection)
+    with frame(visit, S.DUPLICATES, "/people", lead=S.DUPLICATES_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
+            selector("/people/duplicates", current, known)
+        pairs = await visit.run(find_duplicates, visit, current)
+        if current.people > MOST_COMPARED:
+            note(S.DUPLICATES_LIMIT.format(n=MOST_COMPARED), "warn")
+        if not pairs:
+            with card(cls="narrow centre"):
+                message = S.DUPLICATES_NONE_TEXT.format(collection=current.name)
+                empty("check", S.DUPLICATES_NONE, message)
+        for pair in pairs:
+            await _pair(visit, current, pair)
+
+
+async def _pair(visit: Visit, current: Collection, pair: Alike) -> None:
+    person, match = pair
+    calibration = visit.services.calibration()
+    other = await visit.run(visit.gallery.person, current.name, match.person_id)
+    shown_a = await visit.run(thumbnail, visit.gallery, current, person)
+    shown_b = match.face_id if current.keep_crops else None
+    with card(cls="pair") as made:
+        with element("div", "pair-faces"):
+            portrait(current, person.name, shown_a, S.FACE_OF.format(name=person.name))
+            portrait(current, other.name, shown_b, S.FACE_OF.format(name=other.name))
+        with element("div", "pair-lines grow"):
+            text(f"{person.name} · {other.name}", "person-name")
+            if calibration is not None:
+                likely = S.percent(calibration.probability(match.cosine))
+                chip(S.LIKELY.format(probability=likely), "warn")
+
+        def merging(keep: Person, gone: Person) -> None:
+            @action(visit, "enrol")
+            async def merge() -> None:
+                title = S.MERGE_TITLE.format(other=gone.name, keep=keep.name)
+                words = S.MERGE_TEXT.format(other=gone.name, keep=keep.name)
+                if not await confirm(title, words, S.MERGE):
+                    return
+                await visit.allow("enrol")
+                try:
+                    await visit.run(visit.gallery.merge_people, current.name, keep.id, gone.id)
+                except SamePhotoConflict:
+                    say(S.DUPLICATES_CONFLICT, "warn")
+                    return
+                say(S.MERGED.format(name=keep.name))
+                made.delete()
+
+            button(S.MERGE_INTO.format(name=keep.name), merge, icon="merge")
+
+        with element("div", "row"):
+            merging(person, other)
+            merging(other, person)
+
+
+def find_duplicates(visit: Visit, collection: Collection) -> list[Alike]:
+    """Pairs above the threshold of the default false match rate, most alike first."""
+    calibration = visit.services.pipeline.calibration
+    lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
+    gallery, contract = visit.gallery, visit.services.contract_id
+    found: dict[frozenset[str], Alike] = {}
+    for person in islice(_everybody(gallery, collection), MOST_COMPARED):
+        if person.faces == 0:
+            continue
+        for match in gallery.search_person(collection.name, person.id, contract, k=3):
+            if match.cosine >= lowest:
+                found.setdefault(frozenset({person.id, match.person_id}), Alike(person, match))
+    return sorted(found.values(), key=lambda pair: -pair.match.cosine)
+
+
+def _everybody(gallery: Gallery, collection: Collection) -> Iterator[Person]:
+    after = None
+    while some := gallery.people(collection.name, limit=500, after=after):
+        yield from some
+        after = some[-1].id
+
+
+def _page(
+    gallery: Gallery, collection: Collection, name: str | None, after: str | None
+) -> list[Shown]:
+    found = gallery.people(collection.name, search=name, limit=PAGE + 1, after=after)
+    return [Shown(person, thumbnail(gallery, collection, person)) for person in found]
+
+
+def _nobody(visit: Visit, current: Collection, name: str | None) -> None:
+    with card(cls="narrow centre span"):
+        if name:
+            empty("search", S.PEOPLE_NOT_FOUND, S.PEOPLE_NOT_FOUND_TEXT)
+            return
+        with empty("people", S.PEOPLE_NONE, S.PEOPLE_NONE_TEXT):
+            if visit.may("enrol"):
+                href = f"{ROOT}/people/new?collection={quote(current.name)}"
+                link_button(S.PEOPLE_ADD, href, icon="add", kind="primary")

@@ -1,0 +1,373 @@
+"""One person: add by photos, look at, rename, find who looks alike, delete for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from nicegui.element import Element
+
+from arcid.apps.enrol import new_face, provenance
+from arcid.decide import DEFAULT_FMR
+from arcid.errors import ArcidError, PersonNotFound, UsageError
+from arcid.gallery import Collection, Person, StoredFace
+from arcid.pipeline import Face
+from arcid.server.console import strings as S
+from arcid.server.console.camera_view import CameraView
+from arcid.server.console.feeds import PushFeed
+from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.pages.people import crop_url, portrait, thumbnail
+from arcid.server.console.visit import Visit
+from arcid.server.console.watching import Guide
+from arcid.server.console.widgets import (
+    PhotoDrop,
+    action,
+    button,
+    card,
+    chip,
+    confirm,
+    data_url,
+    element,
+    enable,
+    face,
+    link_button,
+    note,
+    say,
+    text,
+)
+from arcid.types import Match
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A photo on its way into the gallery."""
+
+    face: Face
+    file: str
+    use: bool
+
+
+@dataclass(slots=True)
+class Tray:
+    """The photos of one person, looked at one by one before any is enrolled."""
+
+    visit: Visit
+    collection: Collection
+    on_change: Any = None
+    found: list[Candidate] = field(default_factory=list)
+    board: Element | None = None
+
+    def build(self) -> None:
+        """The drop zone and, below it, what became of each photo."""
+        settings = self.visit.services.settings
+        PhotoDrop(S.ADD_PHOTOS, self.add, max_bytes=settings.max_upload_bytes, multiple=True)
+        self.board = element("div", "tray", aria_live="polite")
+
+    async def add(self, photo_id: str, file: str) -> None:
+        """A photo arrived: find its face, say whether it can be used."""
+
+        @action(self.visit, "enrol")
+        async def look() -> None:
+            photo = self.visit.console.photos.take(photo_id, self.visit.token)
+            try:
+                found = await self.visit.one_face(photo)
+            except ArcidError as error:
+                self._refused(file, error.message)
+                return
+            self.take(found, file)
+
+        await look()
+
+    def take(self, found: Face, file: str) -> None:
+        """Show a face that was found, with the reasons against it."""
+        reasons = found.quality.reasons if found.quality else ()
+        candidate = Candidate(found, file, use=not reasons)
+        self.found.append(candidate)
+        if self.board is None:
+            return
+        with self.board, element("div", "tray-item") as item:
+            face(data_url(found.crop), S.FACE_FROM.format(file=file))
+            with element("div", "tray-lines"):
+                text(file, "file-name")
+                if not reasons:
+                    chip(S.ADD_OK, "good")
+                else:
+                    chip(S.ADD_POOR, "warn")
+                    for reason in reasons:
+                        text(reason.message, "reason", tag="p")
+                    ui.checkbox(
+                        S.ADD_USE_ANYWAY,
+                        on_change=lambda event: self._use(candidate, bool(event.value)),
+                    ).props("dense")
+                button(
+                    S.ADD_REMOVE, partial(self._remove, candidate, item), kind="quiet", icon="cross"
+                )
+        self._changed()
+
+    @property
+    def chosen(self) -> list[Candidate]:
+        return [candidate for candidate in self.found if candidate.use]
+
+    def _refused(self, file: str, message: str) -> None:
+        if self.board is None:
+            return
+        with self.board, element("div", "tray-item") as item, element("div", "tray-lines"):
+            text(file, "file-name")
+            chip(S.ADD_POOR, "bad")
+            text(message, "reason", tag="p")
+            button(S.ADD_REMOVE, item.delete, kind="quiet", icon="cross")
+
+    def _use(self, candidate: Candidate, use: bool) -> None:
+        candidate.use = use
+        self._changed()
+
+    def _remove(self, candidate: Candidate, item: Element) -> None:
+        self.found.remove(candidate)
+        self._changed()
+        item.delete()
+
+    def _changed(self) -> None:
+        if self.on_change is not None and self.board is not None:
+            with self.board:
+                self.on_change()
+
+
+@page("/people/new", "enrol")
+async def new_person(visit: Visit, collection: str | None = None, name: str = "") -> None:
+    """Name and photos in; an enrolled person out."""
+    current, _ = await chosen(visit, collection)
+    with frame(visit, S.ADD_PERSON, "/people", lead=S.ADD_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
+        with card(cls="narrow"):
+            field_ = ui.input(S.ADD_NAME, value=name[:200]).props("outlined maxlength=200")
+            field_.classes("wide")
+            tray = Tray(visit, current)
+            _by_camera(visit, tray)
+            tray.build()
+            alike = element("div")
+
+            @action(visit, "enrol")
+            async def enrol() -> None:
+                wanted = " ".join((field_.value or "").split())
+                if not wanted:
+                    raise UsageError(S.ADD_NAME_MISSING)
+                person = await enrol_faces(visit, current, tray.chosen, name=wanted)
+                faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
+                say(S.ADD_DONE.format(name=person.name, faces=faces))
+                ui.navigate.to(f"/people/{person.id}?collection={quote(current.name)}")
+
+            with element("div", "row end"):
+                link_button(S.CANCEL, f"{ROOT}/people", kind="quiet")
+                go = button(S.ADD_BUTTON, enrol, kind="primary")
+
+            async def changed() -> None:
+                enable(go, bool(tray.chosen))
+                alike.clear()
+                if tray.chosen:
+                    await _who_is_it(visit, current, tray.chosen[-1].face, alike)
+
+            tray.on_change = lambda: ui.timer(0, action(visit, "enrol")(changed), once=True)
+            enable(go, False)
+
+
+def _by_camera(visit: Visit, tray: Tray) -> None:
+    """Guided pictures of this device's camera, as an alternative to photos."""
+    with element("details", "by-camera"):
+        text(S.BY_CAMERA, tag="summary")
+        arrived: list[tuple[str, Face]] = []
+        guide = Guide(visit.services, lambda pose, found: arrived.append((pose, found)))
+
+        @action(visit, "enrol")
+        async def taken(_: Any) -> None:
+            while arrived:
+                pose, found = arrived.pop(0)
+                tray.take(found, S.POSE_FILE.format(pose=S.POSE_NAMES[pose]))
+
+        feed = PushFeed(S.BY_CAMERA, "enrol", guide.work)
+        CameraView(visit, feed, S.BY_CAMERA, mirrored=True, on_event=taken)
+
+
+async def enrol_faces(
+    visit: Visit,
+    collection: Collection,
+    chosen_faces: list[Candidate],
+    *,
+    name: str = "",
+    person_id: str = "",
+    source: str = "",
+) -> Person:
+    """Faces into the gallery, under a new name or for a known person; all or none."""
+    if not chosen_faces:
+        raise UsageError(S.ADD_FACES_MISSING)
+    origin = provenance(visit.services.pipeline)
+    faces = [new_face(one.face, source or one.file, origin) for one in chosen_faces]
+    if person_id:
+        await visit.run(visit.gallery.add_faces, collection.name, person_id, faces)
+        return await visit.run(visit.gallery.person, collection.name, person_id)
+    person, _ = await visit.run(visit.gallery.enrol, collection.name, name, faces)
+    return person
+
+
+async def _who_is_it(visit: Visit, collection: Collection, probe: Face, where: Element) -> None:
+    """Warn before somebody is enrolled twice."""
+    calibration = visit.services.calibration()
+    if calibration is None or collection.faces == 0:
+        return
+    (found,) = await visit.run(visit.gallery.search, collection.name, probe.embedding, k=1)
+    if not found or found[0].cosine < calibration.threshold_at_fmr(DEFAULT_FMR).cosine:
+        return
+    likely = S.percent(calibration.probability(found[0].cosine))
+    with where:
+        note(S.ADD_ALIKE.format(name=found[0].name, probability=likely), "warn")
+
+
+@page("/people/{person_id}", "people")
+async def person_page(visit: Visit, person_id: str, collection: str | None = None) -> None:
+    """Faces and doings of one person."""
+    current, _ = await chosen(visit, collection)
+    found = None
+    if current is not None:
+        try:
+            found = await visit.run(visit.gallery.person, current.name, person_id)
+        except PersonNotFound:
+            found = None
+    if current is None or found is None:
+        with frame(visit, S.PEOPLE_NOT_FOUND, "/people"):
+            link_button(S.PEOPLE, f"{ROOT}/people", icon="back")
+        return
+    faces = await visit.run(visit.gallery.faces, current.name, found.id)
+    shown = await visit.run(thumbnail, visit.gallery, current, found)
+    lead = S.PERSON_SINCE.format(
+        day=S.day(found.created_at), faces=S.count(found.faces, S.ONE_FACE, S.MANY_FACES)
+    )
+    with frame(visit, found.name, "/people", lead=lead):
+        with element("div", "toolbar"):
+            link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
+            element("span", "grow")
+            _doings(visit, current, found)
+        with element("div", "columns"):
+            with card(S.PERSON_FACES):
+                if not faces:
+                    text(S.PERSON_NO_FACES, "soft", tag="p")
+                with element("div", "face-grid"):
+                    for stored in faces:
+                        _stored_face(visit, current, found, stored)
+            with element("div", "column"):
+                if visit.may("enrol"):
+                    _add_photos(visit, current, found)
+                with card(S.PERSON_ALIKE):
+                    await _alike(visit, current, found, shown)
+
+
+def _doings(visit: Visit, current: Collection, person: Person) -> None:
+    if visit.may("enrol"):
+
+        @action(visit, "enrol")
+        async def rename() -> None:
+            with ui.dialog() as dialog, element("div", "dialog"):
+                text(S.PERSON_RENAME, tag="h2")
+                field_ = ui.input(S.PERSON_NEW_NAME, value=person.name).props(
+                    "outlined autofocus maxlength=200"
+                )
+                field_.classes("wide")
+                with element("div", "dialog-buttons"):
+                    button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
+                    button(S.SAVE, lambda: dialog.submit(field_.value), kind="primary")
+            name = await dialog
+            dialog.delete()
+            if not name or name == person.name:
+                return
+            await visit.allow("enrol")
+            await visit.run(visit.gallery.update_person, current.name, person.id, name=name)
+            ui.navigate.reload()
+
+        button(S.PERSON_RENAME, rename, icon="edit")
+    if visit.may("delete"):
+
+        @action(visit, "delete")
+        async def delete() -> None:
+            title = S.PERSON_DELETE_TITLE.format(name=person.name)
+            if not await confirm(title, S.PERSON_DELETE_TEXT, S.PERSON_DELETE, typed=person.name):
+                return
+            await visit.allow("delete")
+            await visit.run(visit.gallery.delete_person, current.name, person.id)
+            say(S.PERSON_DELETED.format(name=person.name))
+            ui.navigate.to(f"/people?collection={quote(current.name)}")
+
+        button(S.PERSON_DELETE, delete, icon="trash", kind="danger")
+
+
+def _stored_face(visit: Visit, current: Collection, person: Person, stored: StoredFace) -> None:
+    with element("figure", "stored-face") as made:
+        if stored.has_crop:
+            face(crop_url(current.name, stored.id), S.FACE_OF.format(name=person.name))
+        else:
+            portrait(current, person.name, None)
+        with element("figcaption"):
+            text(S.day(stored.created_at), "small")
+            eyes = stored.quality.get("inter_eye_px")
+            if eyes is not None:
+                words = f"{S.FACE_EYES} {S.FACE_PIXELS.format(n=eyes)}"
+                text(words, "soft small")
+            if visit.may("delete"):
+
+                @action(visit, "delete")
+                async def delete() -> None:
+                    if not await confirm(S.FACE_DELETE_TITLE, S.FACE_DELETE_TEXT, S.FACE_DELETE):
+                        return
+                    await visit.allow("delete")
+                    await visit.run(visit.gallery.delete_face, current.name, stored.id)
+                    say(S.FACE_DELETED)
+                    made.delete()
+
+                button(S.ADD_REMOVE, delete, kind="quiet", icon="trash", name=S.FACE_DELETE)
+
+
+def _add_photos(visit: Visit, current: Collection, person: Person) -> None:
+    with card(S.ADD_PHOTOS):
+        tray = Tray(visit, current)
+        tray.build()
+
+        @action(visit, "enrol")
+        async def add() -> None:
+            await enrol_faces(visit, current, tray.chosen, person_id=person.id)
+            say(S.FACE_ADDED.format(name=person.name))
+            ui.navigate.reload()
+
+        with element("div", "row end"):
+            go = button(S.ADD_BUTTON, add, kind="primary")
+        enable(go, False)
+        tray.on_change = lambda: enable(go, bool(tray.chosen))
+
+
+async def _alike(visit: Visit, current: Collection, person: Person, shown: str | None) -> None:
+    calibration = visit.services.calibration()
+    matches: list[Match] = []
+    if calibration is not None and person.faces:
+        lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
+        found = await visit.run(
+            visit.gallery.search_person, current.name, person.id, visit.services.contract_id, k=3
+        )
+        matches = [match for match in found if match.cosine >= lowest]
+    if not matches or calibration is None:
+        text(S.PERSON_ALIKE_NONE, "soft", tag="p")
+        return
+    for match in matches:
+        href = f"{ROOT}/people/{match.person_id}?collection={quote(current.name)}"
+        with element("a", "person-card", href=href):
+            portrait(current, match.name, match.face_id if current.keep_crops else None)
+            with element("span", "person-lines"):
+                text(match.name, "person-name")
+                likely = S.percent(calibration.probability(match.cosine))
+                text(S.LIKELY.format(probability=likely), "soft small")
+    where = f"{ROOT}/people/duplicates?collection={quote(current.name)}"
+    link_button(S.PEOPLE_DUPLICATES, where, icon="merge")

@@ -1,0 +1,137 @@
+"""Is it well, how fast is it, how much does it hold?"""
+
+from __future__ import annotations
+
+import platform
+import time
+
+import arcid
+from arcid.errors import ArcidError
+from arcid.runtime import default_threads, hardware
+from arcid.server.console import strings as S
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    action,
+    button,
+    card,
+    chip,
+    element,
+    facts,
+    note,
+    say,
+    text,
+)
+from arcid.server.deps import Services
+
+
+@page("/system", "system")
+async def system(visit: Visit) -> None:
+    """Health, speed and storage on one page."""
+    running = visit.services
+    with frame(visit, S.SYSTEM, "/system", lead=S.SYSTEM_LEAD):
+        with element("div", "columns even"):
+            with card(S.HEALTH):
+                await _health(visit)
+                queue = S.QUEUE_TEXT.format(
+                    waiting=running.batcher.pending, size=running.settings.queue_size
+                )
+                facts(
+                    [
+                        (S.VERSION, arcid.__version__),
+                        (S.UPTIME, S.duration(time.monotonic() - running.started)),
+                        (S.QUEUE, queue),
+                        (S.PROCESSOR, hardware.cpu_name()),
+                        (S.THREADS, str(default_threads())),
+                        (S.PYTHON, platform.python_version()),
+                        (S.PLATFORM, platform.platform(terse=True)),
+                    ]
+                )
+            with card(S.SPEED):
+                _speed(running)
+        with element("div", "columns even"):
+            with card(S.STORAGE):
+                await _storage(visit)
+            with card(S.COLLECTIONS):
+                await _collections(visit)
+
+
+async def _health(visit: Visit) -> None:
+    try:
+        await visit.run(visit.gallery.last_change)
+    except ArcidError as error:
+        chip(S.HEALTH_TROUBLE, "bad")
+        note(error.message, "bad", role="alert")
+    else:
+        chip(S.HEALTHY, "good")
+
+
+def _speed(running: Services) -> None:
+    stages = {name: stage_times(running, name) for name in S.STAGES}
+    if not any(count for count, _ in stages.values()):
+        text(S.SPEED_NONE, "soft", tag="p")
+        return
+    text(S.SPEED_TEXT, "soft small", tag="p")
+    with element("div", "table-box"), element("table"), element("tbody"):
+        for name, (count, mean_s) in stages.items():
+            if count:
+                with element("tr"):
+                    text(S.STAGES[name], tag="td")
+                    text(S.MILLISECONDS.format(ms=mean_s * 1000), "number", tag="td")
+                    text(S.STAGE_COUNT.format(n=round(count)), "number soft", tag="td")
+
+
+def stage_times(running: Services, stage: str) -> tuple[float, float]:
+    """How often a stage ran since the start, and its mean time in seconds."""
+    values = {
+        sample.name: sample.value
+        for metric in running.metrics.stage_seconds.collect()
+        for sample in metric.samples
+        if sample.labels.get("stage") == stage
+    }
+    count = values.get("arcid_stage_seconds_count", 0.0)
+    return count, values.get("arcid_stage_seconds_sum", 0.0) / count if count else 0.0
+
+
+async def _storage(visit: Visit) -> None:
+    stats = await visit.run(visit.gallery.stats)
+    facts(
+        [
+            (S.DATABASE, f"{stats['backend']} · {visit.gallery.url}"),
+            (S.DATABASE_SIZE, S.bytes_(stats["file_bytes"])),
+            (S.JOURNAL, f"{stats['journal_mode']}, {stats['synchronous']}"),
+            (S.SCHEMA, str(stats["schema_version"])),
+        ]
+    )
+    findings = element("div", aria_live="polite")
+
+    @action(visit, "system")
+    async def check() -> None:
+        found = await visit.run(visit.gallery.check)
+        findings.clear()
+        with findings:
+            for line in found:
+                note(line, "bad", role="alert")
+        if not found:
+            say(S.CHECK_OK)
+
+    button(S.CHECK, check, icon="check")
+
+
+async def _collections(visit: Visit) -> None:
+    known = await visit.run(visit.gallery.collections)
+    if not known:
+        text(S.NO_COLLECTION, "soft", tag="p")
+        return
+    with element("div", "table-box"), element("table"):
+        with element("thead"), element("tr"):
+            for name in S.COLLECTION_HEAD:
+                text(name, tag="th", scope="col")
+        with element("tbody"):
+            for one in known:
+                with element("tr"):
+                    text(one.name, tag="td")
+                    text(f"{one.people:,}", "number", tag="td")
+                    text(f"{one.faces:,}", "number", tag="td")
+                    text(S.YES if one.keep_crops else S.NO, tag="td")

@@ -1,0 +1,95 @@
+"""Visitors nobody knows: alike ones together, enrolled with a name and a click."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from arcid.apps.attendance import Attendance, Visitor
+from arcid.errors import UsageError
+from arcid.gallery import Collection
+from arcid.server.console import strings as S
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    confirm,
+    data_url,
+    element,
+    empty,
+    face,
+    note,
+    say,
+    text,
+)
+
+ENROLLED_AT_MOST = 8  # of the newest sightings
+
+
+@page("/unknowns", "unknowns")
+async def unknowns(visit: Visit, collection: str | None = None) -> None:
+    """A card a visitor."""
+    current, known = await chosen(visit, collection)
+    with frame(visit, S.UNKNOWNS, "/unknowns", lead=S.UNKNOWNS_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            selector("/unknowns", current, known)
+        calibration = visit.services.calibration()
+        if calibration is None:
+            note(S.NO_CALIBRATION, "warn")
+            return
+        book = Attendance(visit.gallery, current.name)
+        found = await visit.run(book.unknowns, calibration)
+        if not found:
+            with card(cls="narrow centre"):
+                empty("unknowns", S.UNKNOWNS_NONE, S.UNKNOWNS_NONE_TEXT)
+        with element("div", "visitor-grid"):
+            for visitor in found:
+                await _visitor(visit, current, book, visitor)
+
+
+async def _visitor(visit: Visit, current: Collection, book: Attendance, visitor: Visitor) -> None:
+    picture = await visit.run(book.picture, visitor.id)
+    with card(cls="visitor") as made:
+        with element("div", "visitor-head"):
+            if picture is None:
+                avatar("?")
+            else:
+                face(data_url(picture), S.UNKNOWN_FACE)
+            with element("div", "person-lines"):
+                times = S.count(len(visitor.events), S.ONE_TIME, S.MANY_TIMES)
+                text(S.UNKNOWN_SEEN.format(times=times), "person-name")
+                text(S.UNKNOWN_LAST.format(when=S.moment(visitor.last_seen)), "soft small")
+                text(", ".join(sorted({e.camera for e in visitor.events})), "soft small")
+        name = ui.input(S.UNKNOWN_NAME).props("outlined dense maxlength=200").classes("wide")
+
+        @action(visit, "unknowns")
+        async def enrol() -> None:
+            wanted = " ".join((name.value or "").split())
+            if not wanted:
+                raise UsageError(S.ADD_NAME_MISSING)
+            events = [event.id for event in visitor.events[:ENROLLED_AT_MOST]]
+            person = await visit.run(book.enrol_unknown, events, wanted, actor=visit.account.name)
+            say(S.UNKNOWN_ENROLLED.format(name=person.name))
+            made.delete()
+
+        @action(visit, "delete")
+        async def forget() -> None:
+            if not await confirm(S.UNKNOWN_FORGET_TITLE, S.UNKNOWN_FORGET_TEXT, S.UNKNOWN_FORGET):
+                return
+            await visit.allow("delete")
+            for event in visitor.events:
+                await visit.run(book.forget_face, event.id)
+            say(S.UNKNOWN_FORGOTTEN)
+            made.delete()
+
+        with element("div", "row end"):
+            if visit.may("delete"):
+                button(S.UNKNOWN_FORGET, forget, icon="trash", kind="danger")
+            button(S.UNKNOWN_ENROL, enrol, icon="add", kind="primary")

@@ -1,0 +1,58 @@
+"""Who may do what. The door asks for every page, ``Visit.allow`` before every action."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from arcid.errors import UsageError
+
+Role = Literal["admin", "operator", "viewer", "kiosk"]
+Permission = Literal[
+    "home",
+    "live",
+    "capture",
+    "attendance",
+    "correct",
+    "export",
+    "people",
+    "enrol",
+    "delete",
+    "search",
+    "unknowns",
+    "cameras",
+    "models",
+    "system",
+    "accounts",
+    "kiosk",
+]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+_VIEWER: frozenset[Permission] = frozenset({"home", "live", "attendance", "people", "models"})
+_OPERATOR: frozenset[Permission] = _VIEWER | {
+    "correct",
+    "export",
+    "enrol",
+    "search",
+    "unknowns",
+    "capture",
+    "kiosk",
+}
+MAY: dict[Role, frozenset[Permission]] = {
+    "viewer": _VIEWER,
+    "operator": _OPERATOR,
+    "admin": frozenset(get_args(Permission)),
+    "kiosk": frozenset({"kiosk"}),
+}
+
+
+def may(role: Role, permission: Permission) -> bool:
+    """Whether the role holds the permission."""
+    return permission in MAY[role]
+
+
+def role_of(value: str) -> Role:
+    """A stored or typed role; raises ``UsageError`` with the known ones."""
+    for role in ROLES:
+        if role == value:
+            return role
+    raise UsageError(f"role {value!r} is unknown; use {', '.join(ROLES)}")

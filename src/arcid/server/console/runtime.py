@@ -1,0 +1,69 @@
+"""NiceGUI, loaded once a process: our pages registered, its life tied to the running service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from arcid.errors import ConfigError
+
+_loaded: ASGIApp | None = None
+_running = False
+
+
+def load() -> ASGIApp:
+    """NiceGUI's application with every page of the console. Blocks for half a second once."""
+    global _loaded
+    if _loaded is None:
+        from nicegui import core, ui
+
+        from arcid.server.console import pages
+
+        pages.register()
+        ui.run_with(
+            FastAPI(openapi_url=None),  # only to configure: the door calls NiceGUI itself
+            title="arcid",
+            dark=None,
+            language="en-GB",
+            tailwind=False,
+            gzip_middleware_factory=None,
+            reconnect_timeout=10.0,
+            show_welcome_message=False,
+        )
+        core.app.config.socket_io_js_transports = ["websocket"]
+        logging.getLogger("nicegui").addFilter(_without_texts)
+        logging.getLogger("uvicorn.error").addFilter(_without_sockets)
+        _loaded = core.app
+    return _loaded
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[None]:
+    """NiceGUI's background tasks for as long as a service runs; one service a process."""
+    global _running
+    if _running:
+        raise ConfigError("another service of this process has the console open already")
+    from nicegui import core
+
+    _running = True
+    try:
+        async with core.app.router.lifespan_context(core.app):
+            yield
+    finally:
+        _running = False
+
+
+def _without_texts(record: logging.LogRecord) -> bool:
+    """What NiceGUI logs may hold what a browser sent or a database was given: keep the kind."""
+    if record.levelno >= logging.WARNING:
+        record.msg, record.args = "the console reported a problem", ()
+    return True
+
+
+def _without_sockets(record: logging.LogRecord) -> bool:
+    """The server writes a line with a page's id for every WebSocket; ``arcid.http`` says enough."""
+    return "WebSocket" not in record.msg and not record.msg.startswith("connection ")

@@ -1,0 +1,78 @@
+"""The console's tables. They lie in the gallery's database and have migrations of their own.
+
+Times are microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+HEAD = "0001"  # the newest migration
+KNOWN = ("0001",)
+VERSION_TABLE = "console_version"
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+accounts = sa.Table(
+    "console_accounts",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True, autoincrement=True),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False, unique=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("password", sa.Text, nullable=False),  # argon2id, PHC string
+    sa.Column("enabled", sa.SmallInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("signed_in_at", sa.BigInteger, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+sessions = sa.Table(
+    "console_sessions",
+    metadata,
+    sa.Column("token", sa.String(64), primary_key=True),  # sha256 of what the cookie carries
+    sa.Column(
+        "account_id",
+        BigInt,
+        sa.ForeignKey("console_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Index(None, "account_id"),
+)
+
+cameras = sa.Table(
+    "console_cameras",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True, autoincrement=True),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False, unique=True),
+    sa.Column("source", sa.Text, nullable=False),  # may hold a password: see Camera.shown
+    sa.Column("collection", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("liveness", sa.String(16), nullable=False),
+    sa.Column("enabled", sa.SmallInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Failed sign-ins, counted by name, by address and by both; keys are hashed.
+attempts = sa.Table(
+    "console_attempts",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,67 @@
+"""The key that signs session cookies: 32 random bytes in ``ARCID_HOME``, for its owner only."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+from pathlib import Path
+
+from arcid.errors import ConfigError
+
+log = logging.getLogger(__name__)
+NAME = "console.key"
+LENGTH = 32
+
+
+def load_secret(folder: Path) -> bytes:
+    """Read the key, making it where there is none. Raises ``ConfigError``."""
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & 0o077:
+            log.warning("console.key was readable by others; its rights were taken back")
+            path.chmod(0o600)
+        secret = bytes.fromhex(path.read_text("ascii"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{NAME} in ARCID_HOME cannot be used ({type(error).__name__}); make the folder "
+            "writable, or delete the file: everybody then signs in again"
+        ) from None
+    if len(secret) != LENGTH:
+        raise ConfigError(
+            f"{NAME} in ARCID_HOME is damaged; delete it: everybody then signs in again"
+        )
+    return secret
+
+
+def _make(path: Path) -> None:
+    """Written aside and linked into place, so that a second process never reads half a key."""
+    draft = path.with_name(f"{NAME}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_hex(LENGTH))
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+
+
+def sign(secret: bytes, token: str) -> str:
+    """``token.signature``, as the cookie carries it."""
+    return f"{token}.{_signature(secret, token)}"
+
+
+def unsign(secret: bytes, value: str) -> str | None:
+    """The token of a cookie this service signed; None for any other."""
+    token, _, signature = value.rpartition(".")
+    if not token or not value.isascii():
+        return None
+    return token if hmac.compare_digest(signature, _signature(secret, token)) else None
+
+
+def _signature(secret: bytes, token: str) -> str:
+    return hmac.new(secret, b"arcid-session:" + token.encode(), hashlib.sha256).hexdigest()

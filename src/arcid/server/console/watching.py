@@ -1,0 +1,384 @@
+"""What is done with a browser's frames: attendance, enrolment by pose, the kiosk's greeting."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from arcid.apps.attendance import Policy, Watcher
+from arcid.errors import ArcidError
+from arcid.gallery import Collection
+from arcid.gallery.events import Place
+from arcid.liveness import Challenge, ChallengeSettings
+from arcid.pipeline import Face, Faces, Identification
+from arcid.quality import pose
+from arcid.server.console import strings as S
+from arcid.server.console.feeds import Message, face_message
+from arcid.server.deps import Services
+from arcid.types import Detections, Embeddings
+from arcid.video import Frame, PushedFrames
+
+Pose = Literal["straight", "left", "right"]
+POSES: tuple[Pose, ...] = ("straight", "left", "right")
+STRAIGHT_DEG, TURNED_DEG = 12.0, (14.0, 40.0)
+HOLD_FRAMES = 3
+SAME_FMR = 1e-3  # at which the faces of one run count as one person
+EMBED_EVERY_S = 0.4
+GREET_S, REFUSE_S = 4.0, 4.0
+LOOKS = 3
+#: A busy machine skips frames; who it is is asked again before every action.
+CHALLENGE = ChallengeSettings(lost_limit_s=2.0)
+
+
+def attend(
+    running: Services, collection: Collection, camera: str
+) -> Callable[[PushedFrames], Iterator[Message]]:
+    """Names over the picture and events in the book, as for any other camera."""
+
+    def work(source: PushedFrames) -> Iterator[Message]:
+        policy = Policy(keep="crop" if collection.keep_crops else "vector")
+        watcher = Watcher(running.pipeline, running.gallery, collection.name, policy, camera=camera)
+        for view in watcher.watch(source):
+            if view.frame is not None:
+                height, width = view.frame.image.shape[:2]
+                faces = [face_message(face) for face in view.faces]
+                yield {"at": view.frame.at, "size": [width, height], "faces": faces}
+
+    return work
+
+
+@dataclass(slots=True)
+class Guide:
+    """Takes one picture a pose of one person, when the head is where it should be."""
+
+    running: Services
+    on_face: Callable[[Pose, Face], None]  # called from the feed's thread
+    taken: list[Face] = field(default_factory=list)
+    held: int = 0
+
+    def work(self, source: PushedFrames) -> Iterator[Message]:
+        for frame in source.frames():
+            if frame is not None:
+                height, width = frame.image.shape[:2]
+                yield {"at": frame.at, "size": [width, height], **self.look(frame)}
+
+    def look(self, frame: Frame) -> Message:
+        """One frame: what to draw and say."""
+        step = len(self.taken)
+        if step == len(POSES):
+            return {"faces": [], "prompt": S.POSE_DONE, "tone": "good", "progress": 1.0}
+        wanted = POSES[step]
+        prepared = self.running.pipeline.prepare(frame.image)
+        found = prepared.detections
+        if found is None or len(found) == 0:
+            return self._say(S.POSE_NOBODY, step, "plain")
+        box = [round(float(v), 1) for v in found.select("largest").boxes[0]]
+        shown = [{"track": 0, "box": box, "label": "", "more": None, "tone": "plain"}]
+        if _prominent(found) > 1:
+            return self._say(S.POSE_SEVERAL, step, "warn", shown)
+        index = int(found.sizes.prod(axis=1).argmax())
+        quality = prepared.quality[index]
+        reasons = [r for r in quality.reasons if r.code not in ("turned_away",)]
+        if reasons:
+            self.held = 0
+            return self._say(reasons[0].message, step, "warn", shown)
+        if found.points is None or not _in_pose(wanted, found, index):
+            self.held = 0
+            return self._say(S.POSES[wanted], step, "plain", shown)
+        self.held += 1
+        shown[0]["tone"] = "good"
+        if self.held < HOLD_FRAMES:
+            return self._say(S.POSE_HOLD, step, "plain", shown)
+        self.held = 0
+        face = self.running.pipeline.embed([prepared])[0][index]
+        if self.taken and not _alike(self.running, self.taken[0].embedding, face.embedding):
+            return self._say(S.POSE_OTHER, step, "bad", shown)
+        self.taken.append(face)
+        self.on_face(wanted, face)
+        return {**self.look_done(), "faces": shown}
+
+    def look_done(self) -> Message:
+        """What to say right after a picture was taken."""
+        step = len(self.taken)
+        done = step == len(POSES)
+        words = S.POSE_DONE if done else S.POSES[POSES[step]]
+        return {
+            "prompt": words,
+            "detail": "",
+            "tone": "good",
+            "progress": step / len(POSES),
+            "event": {"taken": step},
+        }
+
+    def _say(
+        self, words: str, step: int, tone: str, faces: list[dict[str, Any]] | None = None
+    ) -> Message:
+        return {
+            "faces": faces or [],
+            "prompt": words,
+            "detail": "",
+            "tone": tone,
+            "progress": step / len(POSES),
+        }
+
+
+def _prominent(found: Detections) -> int:
+    area = found.sizes.prod(axis=1)
+    return int((area >= area.max() * 0.25).sum())
+
+
+def _in_pose(wanted: Pose, found: Detections, index: int) -> bool:
+    """Yaw is positive to the viewer's right, which is the person's own left."""
+    if found.points is None:
+        return False
+    yaw, pitch, _ = pose(found.points[index][None])[0]
+    if abs(pitch) > 25:
+        return False
+    if wanted == "straight":
+        return bool(abs(yaw) <= STRAIGHT_DEG)
+    low, high = TURNED_DEG
+    return bool(low <= (yaw if wanted == "left" else -yaw) <= high)
+
+
+def _alike(running: Services, one: Embeddings, other: Embeddings) -> bool:
+    calibration = running.pipeline.calibration
+    rate = max(SAME_FMR, calibration.smallest_supported_fmr)
+    return float(one.cosine(other)[0, 0]) >= calibration.threshold_at_fmr(rate).cosine
+
+
+@dataclass(slots=True)
+class Kiosk:
+    """One face at a time: recognise it, have it turn its head where that is asked for, greet it."""
+
+    running: Services
+    collection: Collection
+    camera: str
+    challenged: bool = True
+    draw: Callable[[], Challenge] = lambda: Challenge.draw(CHALLENGE)
+    vectors: list[Embeddings] = field(default_factory=list)
+    answer: Identification | None = None
+    challenge: Challenge | None = None
+    embedded_at: float = 0.0
+    strange: int = 0
+    checked: int = -1  # the step before which the face was last found to be the same
+    until: float = 0.0  # ticks until which the last word stays
+    word: Message = field(default_factory=dict)
+    gone: bool = True  # the face has left since the last word
+
+    def work(self, source: PushedFrames) -> Iterator[Message]:
+        for frame in source.frames():
+            if frame is not None:
+                height, width = frame.image.shape[:2]
+                yield {"at": frame.at, "size": [width, height], **self.look(frame)}
+
+    def look(self, frame: Frame) -> Message:
+        """One frame: what to draw and say."""
+        prepared = self.running.pipeline.prepare(frame.image)
+        found = prepared.detections
+        empty = found is None or len(found) == 0
+        if frame.ticks < self.until:
+            self.gone = self.gone or empty
+            return self.word
+        if self.word and not self.gone and not empty:
+            return self.word  # until whoever was greeted has stepped aside
+        self.word = {}
+        if found is None or empty:
+            self.gone = True
+            if self.challenge is not None:
+                return self._challenged(frame, None, [])
+            self._forget()
+            return _words(S.KIOSK_WELCOME)
+        if _prominent(found) > 1 and self.challenge is None:
+            self._forget()
+            return _words(S.KIOSK_SEVERAL, tone="warn")
+        index = int(found.sizes.prod(axis=1).argmax())
+        box = [round(float(v), 1) for v in found.boxes[index]]
+        shown = [{"track": 1, "box": box, "label": "", "more": None, "tone": "plain"}]
+        self.gone = False
+        quality = prepared.quality[index]
+        if self.challenge is not None:
+            if self._check_due(frame) and not quality.reasons:
+                yaw = abs(quality.yaw_deg or 0.0)
+                if yaw <= STRAIGHT_DEG:  # a face turned away says little about who it is
+                    self._still_the_same(frame, self.running.pipeline.embed([prepared])[0], index)
+            points = None if found.points is None else found.points[index]
+            return self._challenged(frame, points, shown)
+        if quality.reasons:
+            return _words(quality.reasons[0].message, shown, tone="warn")
+        faces = self.running.pipeline.embed([prepared])[0]
+        self._collect(faces, index)
+        if len(self.vectors) < LOOKS:
+            return _words(S.KIOSK_LOOKING, shown)
+        self.answer = self._identify(faces, index)
+        if self.answer.decision.outcome != "match":
+            return self._stranger(frame, shown)
+        if not self.challenged:
+            return self._welcome(frame, shown)
+        self.challenge, self.embedded_at = self.draw(), frame.ticks
+        self.strange, self.checked = 0, -1
+        return self._challenged(frame, None if found.points is None else found.points[index], shown)
+
+    def _check_due(self, frame: Frame) -> bool:
+        """Every so often, and at least once before each of the actions."""
+        status = None if self.challenge is None else self.challenge.status
+        new_step = status is not None and status.phase == "centre" and status.step != self.checked
+        return new_step or frame.ticks - self.embedded_at >= EMBED_EVERY_S
+
+    def _collect(self, faces: Faces, index: int) -> None:
+        vector = faces.embeddings[index]
+        if self.vectors and not _alike(self.running, self.vectors[0], vector):
+            self.vectors = []
+        self.vectors.append(vector)
+
+    def _pooled(self) -> Embeddings:
+        total = np.sum([v.vectors for v in self.vectors], axis=0)
+        return Embeddings.normalised(total, self.vectors[0].contract_id)
+
+    def _identify(self, faces: Faces, index: int) -> Identification:
+        one = dataclasses.replace(
+            faces,
+            detections=None if faces.detections is None else faces.detections[index],
+            crops=faces.crops[index],
+            embeddings=self._pooled(),
+            quality=faces.quality[index : index + 1],
+        )
+        found = self.running.pipeline.identify_faces(
+            one, self.running.gallery, self.collection.name
+        )
+        return found[0]
+
+    def _still_the_same(self, frame: Frame, faces: Faces, index: int) -> None:
+        self.embedded_at = frame.ticks
+        vector = faces.embeddings[index]
+        if _alike(self.running, self._pooled(), vector):
+            self.vectors.append(vector)
+            self.strange = 0
+            self.checked = -1 if self.challenge is None else self.challenge.status.step
+        else:
+            self.strange += 1
+
+    def _challenged(self, frame: Frame, points: Any, shown: list[dict[str, Any]]) -> Message:
+        if self.challenge is None:
+            return _words(S.KIOSK_WELCOME)
+        if self.strange >= 2:
+            return self._refuse(frame, "changed", shown)
+        status = self.challenge.update(points, frame.ticks)
+        if status.phase == "passed":
+            if self.checked < status.steps - 1:
+                return self._refuse(frame, "changed", shown)
+            return self._welcome(frame, shown)
+        if status.phase == "failed":
+            return self._refuse(frame, status.failure or "too_slow", shown)
+        hint = S.KIOSK_HINTS[status.hint]
+        prompt = S.KIOSK_ACTIONS[status.action] if status.action else hint
+        step = S.KIOSK_STEP.format(n=status.step + 1, total=status.steps)
+        return {
+            **_words(prompt, shown, hint if status.action and hint else step),
+            "progress": (status.step + status.progress) / status.steps,
+            "action": status.action,
+        }
+
+    def _welcome(self, frame: Frame, shown: list[dict[str, Any]]) -> Message:
+        if self.answer is None:
+            return _words(S.KIOSK_WELCOME)
+        match = self.answer.candidates[0]
+        at = datetime.fromtimestamp(frame.at, UTC)
+        policy = Policy()
+        self.running.gallery.events.sighting(
+            self.collection.name,
+            Place(self.camera, self.camera),
+            match.person_id,
+            at,
+            cooldown_s=policy.cooldown_s,
+            grounds=self._grounds("passed"),
+            vector=self._pooled(),
+        )
+        shown = [{**one, "tone": "good", "label": match.name} for one in shown]
+        local = at.astimezone()
+        hello = S.KIOSK_HELLO[local.hour // 6].format(name=match.name)
+        detail = S.KIOSK_LOGGED.format(time=f"{local:%H:%M}")
+        message = _words(hello, shown, detail, tone="good")
+        message["event"] = {"greeted": match.name}
+        return self._last(frame, message, GREET_S)
+
+    def _stranger(self, frame: Frame, shown: list[dict[str, Any]]) -> Message:
+        message = _words(S.KIOSK_STRANGER, shown, S.KIOSK_STRANGER_TEXT, tone="warn")
+        return self._last(frame, message, REFUSE_S)
+
+    def _refuse(self, frame: Frame, why: str, shown: list[dict[str, Any]]) -> Message:
+        if why in ("flat", "changed") and self.answer is not None:
+            policy = Policy()
+            self.running.gallery.events.spoof(
+                self.collection.name,
+                Place(self.camera, self.camera),
+                datetime.fromtimestamp(frame.at, UTC),
+                f"{self.camera}:{int(frame.at)}",
+                person_id=self.answer.candidates[0].person_id,
+                cooldown_s=policy.cooldown_s,
+                grounds=self._grounds(why),
+                vector=self._pooled(),
+            )
+        message = _words(S.KIOSK_FAILED, shown, S.KIOSK_FAILURES[why], tone="bad")
+        message["event"] = {"failed": why}
+        return self._last(frame, message, REFUSE_S)
+
+    def _last(self, frame: Frame, message: Message, stay_s: float) -> Message:
+        self._forget()
+        self.word = {**message, "faces": [], "event": None}
+        self.until, self.gone = frame.ticks + stay_s, False
+        return message
+
+    def _forget(self) -> None:
+        self.vectors, self.answer, self.challenge, self.strange = [], None, None, 0
+
+    def _grounds(self, challenge: str) -> dict[str, Any]:
+        if self.answer is None:
+            raise ArcidError("nothing was decided")
+        live = None
+        if self.challenge is not None:
+            live = {
+                "check": "challenge",
+                "policy": "require",
+                "actions": list(self.challenge.actions),
+                "answer": challenge,
+            }
+        embedder = self.running.pipeline.embedder
+        return {
+            **dataclasses.asdict(self.answer.decision),
+            "contract_id": embedder.contract_id,
+            "model": embedder.manifest.name,
+            "detector": self.running.pipeline.detector.name,
+            "runtime": embedder.session.runtime,
+            "precision": embedder.session.precision,
+            "candidates": [
+                {"person_id": m.person_id, "face_id": m.face_id, "cosine": round(m.cosine, 6)}
+                for m in self.answer.candidates[:3]
+            ],
+            "looks": len(self.vectors),
+            "liveness": live,
+            "source": self.camera,
+            "decided_at": time.time(),
+        }
+
+
+def _words(
+    prompt: str,
+    faces: list[dict[str, Any]] | None = None,
+    detail: str = "",
+    *,
+    tone: str = "plain",
+) -> Message:
+    return {
+        "faces": faces or [],
+        "prompt": prompt,
+        "detail": detail,
+        "tone": tone,
+        "progress": None,
+        "action": None,
+    }

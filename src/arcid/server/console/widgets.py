@@ -1,0 +1,249 @@
+"""The few building blocks every page is made of."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import io
+import logging
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import Any, Literal
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from arcid.errors import ArcidError
+from arcid.server.console import strings as S
+from arcid.server.console.icons import svg
+from arcid.server.console.roles import Permission
+from arcid.server.console.visit import SignedOut, Visit
+from arcid.types import Image
+
+log = logging.getLogger(__name__)
+ROOT = "/console"
+Tone = Literal["good", "bad", "warn", "info", "plain"]
+Kind = Literal["primary", "plain", "quiet", "danger"]
+
+
+def element(tag: str, cls: str = "", **attributes: str) -> Element:
+    """An HTML element; ``aria_label="x"`` becomes ``aria-label="x"``."""
+    made = ui.element(tag).classes(cls)
+    for name, value in attributes.items():
+        made.props[name.replace("_", "-")] = value
+    return made
+
+
+def html(content: str, *, tag: str = "span", cls: str = "") -> ui.html:
+    """Markup of our own; whatever came from outside goes through ``escape`` or ``text``."""
+    return ui.html(content, sanitize=False, tag=tag).classes(cls)
+
+
+def text(content: str, cls: str = "", *, tag: str = "span", **attributes: str) -> ui.html:
+    """Plain text in an element; markup in it is shown, not run."""
+    made = ui.html(escape(content), sanitize=False, tag=tag).classes(cls)
+    for name, value in attributes.items():
+        made.props[name.replace("_", "-")] = value
+    return made
+
+
+def set_text(target: ui.html, content: str) -> None:
+    """Replace what ``text`` shows."""
+    target.set_content(escape(content))
+
+
+def button(
+    label: str,
+    on_click: Callable[..., Any] | None = None,
+    *,
+    icon: str = "",
+    kind: Kind = "plain",
+    name: str = "",
+) -> Element:
+    """A button; ``name`` says more to a screen reader than the label does."""
+    made = element("button", f"button {kind}", type="button")
+    if name:
+        made.props["aria-label"] = name
+    with made:
+        html((svg(icon) if icon else "") + f"<span>{escape(label)}</span>", cls="button-inner")
+    if on_click is not None:
+        made.on("click", on_click, args=[])
+    return made
+
+
+def link_button(label: str, href: str, *, icon: str = "", kind: Kind = "plain") -> Element:
+    """A link that looks like a button."""
+    made = element("a", f"button {kind}", href=href)
+    with made:
+        html((svg(icon) if icon else "") + f"<span>{escape(label)}</span>", cls="button-inner")
+    return made
+
+
+def enable(target: Element, yes: bool) -> None:
+    """Switch a button on or off."""
+    if yes:
+        target.props.pop("disabled", None)
+        target.update()
+    else:
+        target.props["disabled"] = True
+
+
+def card(title: str = "", cls: str = "") -> Element:
+    """A framed part of a page."""
+    made = element("section", f"card {cls}")
+    if title:
+        with made:
+            text(title, tag="h2")
+    return made
+
+
+def chip(label: str, tone: Tone = "plain") -> ui.html:
+    """A short state."""
+    return text(label, f"chip {tone}")
+
+
+def note(message: str, tone: Tone = "info", *, role: str = "status") -> Element:
+    """A message that stays."""
+    names: dict[Tone, str] = {"good": "check", "bad": "warn", "warn": "warn"}
+    made = element("div", f"note {tone}", role=role)
+    with made:
+        html(svg(names.get(tone, "models")), cls="note-icon")
+        text(message)
+    return made
+
+
+def say(message: str, tone: Tone = "good") -> None:
+    """A message that goes away by itself, announced to screen readers."""
+    ui.notify(
+        message,
+        position="bottom",
+        timeout=4000 if tone == "good" else 8000,
+        classes=f"toast {tone}",
+        actions=[{"label": S.CLOSE, "color": "white"}],
+    )
+
+
+def empty(icon: str, title: str, message: str) -> Element:
+    """What stands where there is nothing yet; further content goes inside."""
+    made = element("div", "empty")
+    with made:
+        html(svg(icon), cls="empty-icon")
+        text(title, tag="h2")
+        text(message, "soft", tag="p")
+    return made
+
+
+def facts(rows: list[tuple[str, str]]) -> Element:
+    """Names and values in two columns."""
+    made = element("dl", "facts")
+    with made:
+        for name, value in rows:
+            with element("div"):
+                text(name, tag="dt")
+                text(value, tag="dd")
+    return made
+
+
+def data_url(picture: Image) -> str:
+    """(H,W,3) uint8 RGB as a PNG in a URL."""
+    from PIL import Image as Pil
+
+    buffer = io.BytesIO()
+    Pil.fromarray(picture).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def face(source: str, alt: str, cls: str = "") -> Element:
+    """An aligned face."""
+    return element("img", f"face {cls}", src=source, alt=alt, width="112", height="112")
+
+
+def avatar(name: str, cls: str = "") -> ui.html:
+    """Initials on a colour of the name's own, where no picture is kept."""
+    words = [word for word in name.split() if word]
+    initials = "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+    hue = int(hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:4], 16) % 360
+    made = html(escape(initials), cls=f"face avatar {cls}")
+    made.style(f"--hue: {hue}")
+    made.props["aria-hidden"] = "true"
+    return made
+
+
+class PhotoDrop(Element, component="static/photodrop.js"):
+    """Drop, paste or choose pictures; ``on_photo`` gets ``id`` and ``name`` of each."""
+
+    def __init__(
+        self,
+        label: str,
+        on_photo: Callable[[str, str], Awaitable[None]],
+        *,
+        max_bytes: int,
+        multiple: bool = False,
+        paste: bool = True,
+    ) -> None:
+        super().__init__()
+        self.props["root"] = ROOT
+        self.props["label"] = label
+        self.props["hint"] = S.DROP_HINT if paste else S.DROP_HINT_SHORT
+        self.props["busyText"] = S.DROP_BUSY
+        self.props["failedText"] = S.DROP_FAILED
+        self.props["tooLargeText"] = S.DROP_TOO_LARGE.format(mib=max_bytes // 2**20)
+        self.props["icon"] = svg("photo")
+        self.props["multiple"] = multiple
+        self.props["paste"] = paste
+        self.props["maxBytes"] = max_bytes
+
+        async def received(event: GenericEventArguments) -> None:
+            await on_photo(str(event.args["id"]), str(event.args["name"])[:120])
+
+        self.on("photo", received)
+
+
+def action(
+    visit: Visit, permission: Permission
+) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    """Around every handler that reads or changes anything: the session and role are asked for
+    anew, and what goes wrong is said on the page."""
+
+    def around(handler: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        @functools.wraps(handler)
+        async def run(*args: Any) -> None:
+            try:
+                await visit.allow(permission)
+                await handler(*args)
+            except SignedOut:
+                ui.navigate.reload()
+            except ArcidError as error:
+                say(error.message, "bad")
+            except Exception:
+                log.exception("a console action failed")
+                say(S.FAILED, "bad")
+
+        return run
+
+    return around
+
+
+async def confirm(title: str, message: str, yes: str, *, typed: str = "") -> bool:
+    """Ask before what cannot be undone; ``typed``: a word that must be written to go on."""
+    with ui.dialog().props("aria-labelledby=confirm-title") as dialog, element("div", "dialog"):
+        text(title, tag="h2", id="confirm-title")
+        text(message, tag="p")
+        go = None
+        if typed:
+            text(S.TYPE_TO_CONFIRM.format(word=typed), "soft", tag="p")
+            field = ui.input(S.TYPED).props("outlined dense autocomplete=off").classes("wide")
+            field.on_value_change(
+                lambda event: enable(go, event.value.strip() == typed) if go else None
+            )
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
+            go = button(yes, lambda: dialog.submit(True), kind="danger")
+            if typed:
+                enable(go, False)
+    try:
+        return bool(await dialog)
+    finally:
+        dialog.delete()

@@ -1,0 +1,114 @@
+"""A real service of its own in another process, and a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+ADMIN, PASSWORD = "Ada Admin", "correct horse battery"
+ACCOUNTS = {"Olga Operator": "Operator", "Vera Viewer": "Viewer", "Front door": "Kiosk"}
+
+
+def chromium() -> str | None:
+    """A Chromium of this machine; Playwright's own download is not used."""
+    names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+    return os.environ.get("ARCID_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
+    """``arcid serve`` on a free port with a home of its own; its address without a slash."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
+    env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
+    with (home / "service.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arcid", "serve", "--port", "0", "--json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, (home / "service.log").read_text()[-3000:]
+            yield json.loads(line)["url"].rstrip("/")
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+                process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+
+
+def launch(playwright: Playwright, arguments: Sequence[str] = ()) -> Browser:
+    """Chromium without a window; a machine without another host to reach shows what is offline."""
+    return playwright.chromium.launch(
+        executable_path=chromium(),
+        args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *arguments],
+    )
+
+
+def visitor(browser: Browser, url: str, width: int = 1280, height: int = 800) -> BrowserContext:
+    """A fresh browser profile."""
+    context = browser.new_context(
+        base_url=url, viewport={"width": width, "height": height}, permissions=["camera"]
+    )
+    context.set_default_timeout(15_000)
+    return context
+
+
+def set_up(page: Page) -> None:
+    """First run: the first account, an admin, who is signed in afterwards."""
+    page.goto("/console/")
+    page.get_by_label("Name").fill(ADMIN)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password again").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/console/*")
+
+
+def sign_in(page: Page, name: str = ADMIN, password: str = PASSWORD) -> None:
+    """With the form; waits for the page behind it."""
+    page.goto("/console/sign-in")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def fill(page: Page, photos: Path) -> None:
+    """A collection with two people, and an account of each other role."""
+    page.goto("/console/people")
+    page.get_by_role("button", name="Create collection").click()
+    page.get_by_text("Nobody here yet").wait_for()
+    enrol(page, "Angelina Example", [photos / "img1.jpg", photos / "img2.jpg"])
+    enrol(page, "Marc Beispiel", [photos / "img13.jpg", photos / "img14.jpg"])
+    page.goto("/console/accounts")
+    for name, role in ACCOUNTS.items():
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_label("Role").last.click()
+        page.get_by_role("option", name=role).click()
+        page.get_by_role("button", name="Add account").click()
+        page.get_by_text(f"{name} can sign in now.").wait_for()
+
+
+def enrol(page: Page, name: str, photos: Sequence[Path]) -> None:
+    """Through the page: name, photos, enrol."""
+    page.goto("/console/people/new")
+    page.get_by_label("Full name").fill(name)
+    page.get_by_label("Add photos").set_input_files(list(photos))
+    page.get_by_text("Good photo").nth(len(photos) - 1).wait_for()
+    page.get_by_role("button", name="Enrol").click()
+    page.get_by_role("heading", name=name, level=1).wait_for()

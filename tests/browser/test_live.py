@@ -1,0 +1,157 @@
+"""Live video in the browser: a known face named, a stranger flagged, the book right."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+from playwright.sync_api import Page, Playwright, expect
+from tests.browser import film, service
+
+pytestmark = pytest.mark.data
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def watched(
+    player: Playwright, pairs: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """A service of its own; the browser's camera shows Angelina, nobody, a stranger, nobody."""
+    home = tmp_path_factory.mktemp("live")
+    wall = film.scene(None)
+    path = film.write(
+        home / "film.mjpeg",
+        [(film.scene(pairs / "img4.jpg"), 4), (wall, 1.2), (film.scene(pairs / "img3.jpg"), 4),
+         (wall, 1.2)],
+    )  # fmt: skip
+    with service.serving(home, data_dir) as url:
+        own = service.launch(player, film.arguments(path))
+        context = service.visitor(own, url)
+        page = context.new_page()
+        service.set_up(page)
+        service.fill(page, pairs)
+        yield page
+        context.close()
+        own.close()
+
+
+def canvas(page: Page) -> str:
+    return page.locator("canvas").first.get_attribute("aria-label") or ""
+
+
+def test_names_over_the_picture_and_events_beside_it(watched: Page) -> None:
+    page = watched
+    page.goto("/console/live")
+    expect(page.get_by_text("Nothing yet.")).to_be_visible()
+    page.get_by_role("button", name="Start camera").click()
+    named = page.locator('canvas[aria-label*="Angelina Example"]')
+    named.wait_for(timeout=PATIENCE_MS)
+    stranger = page.locator('canvas[aria-label*="Unknown visitor"]')
+    stranger.wait_for(timeout=PATIENCE_MS)
+    assert "Marc Beispiel" not in canvas(page)
+    events = page.locator(".event-row")
+    expect(events.filter(has_text="Angelina Example")).to_have_count(1)
+    expect(events.filter(has_text="Unknown visitor")).to_have_count(1)
+    named.wait_for(timeout=PATIENCE_MS)  # the film begins again: she is seen a second time
+    stranger.wait_for(timeout=PATIENCE_MS)
+    expect(events).to_have_count(2)
+
+
+def test_the_day_has_one_row_a_person_and_can_be_exported(watched: Page) -> None:
+    page = watched
+    page.goto("/console/attendance")
+    row = page.locator("tbody tr", has_text="Angelina Example")
+    expect(row).to_have_count(1)
+    expect(row.get_by_text("here", exact=True)).to_be_visible()
+    expect(page.locator("tbody tr", has_text="Marc Beispiel")).to_contain_text("not seen")
+    expect(page.locator(".event-row")).to_have_count(2)
+
+    def export(name: str) -> bytes:
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name).click()
+        return Path(download.value.path()).read_bytes()
+
+    rows = list(csv.DictReader(io.StringIO(export("Events: Export as CSV").decode())))
+    assert sorted(row["kind"] for row in rows) == ["arrival", "unknown"]
+    (arrival,) = [row for row in rows if row["kind"] == "arrival"]
+    assert arrival["name"] == "Angelina Example"
+    assert float(arrival["cosine"]) > float(arrival["threshold"]) > 0
+    sheet = openpyxl.load_workbook(io.BytesIO(export("Day: Export as XLSX"))).active
+    assert sheet is not None
+    names = {str(line[1].value): line for line in sheet.iter_rows(min_row=2)}
+    assert set(names) == {"Angelina Example", "Marc Beispiel"}
+    assert names["Angelina Example"][2].value is not None
+    assert names["Marc Beispiel"][2].value is None
+    day = json.loads(export("Day: Export as JSON"))
+    assert [entry["absent"] for entry in day] == [False, True]
+
+
+def test_an_event_is_explained_and_corrected_without_being_edited(watched: Page) -> None:
+    page = watched
+    page.goto("/console/attendance")
+    page.get_by_role("button", name="Look into: Angelina Example").click()
+    dialog = page.get_by_role("dialog")
+    for words in ("Score", "a match from", "Model", "mobilefacenet_128", "Calibration"):
+        expect(dialog).to_contain_text(words)
+    dialog.get_by_role("button", name="Not this person").click()
+    expect(page.get_by_text("this face is not taken for Angelina Example again")).to_be_visible()
+    expect(page.locator("tbody tr", has_text="Angelina Example")).to_contain_text("not seen")
+    expect(page.locator(".event-row", has_text="corrected")).to_have_count(1)
+    page.locator(".event-row", has_text="corrected").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Not this person · Ada Admin")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+
+def test_an_unknown_visitor_is_enrolled_with_a_click(watched: Page) -> None:
+    page = watched
+    page.goto("/console/unknowns")
+    cards = page.locator(".visitor")
+    stranger = cards.filter(has_text="Seen").first
+    expect(stranger.locator("img")).to_have_js_property("naturalWidth", 112)
+    before = cards.count()
+    stranger.get_by_label("Who is it?").fill("Jennifer Exempel")
+    stranger.get_by_role("button", name="Enrol").click()
+    expect(page.get_by_text("Jennifer Exempel is enrolled")).to_be_visible()
+    expect(cards).to_have_count(before - 1)
+    page.goto("/console/attendance")
+    expect(page.locator("tbody tr", has_text="Jennifer Exempel")).to_have_count(1)
+
+
+def test_a_camera_of_the_service_is_watched_and_its_trouble_is_told(
+    watched: Page, data_dir: Path
+) -> None:
+    page = watched
+    page.goto("/console/cameras")
+
+    def add(name: str, source: str) -> None:
+        page.get_by_role("button", name="Add camera").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_label("Source").fill(source)
+        dialog.get_by_role("button", name="Save").click()
+        page.get_by_text(f"{name} is saved.").wait_for()
+
+    add("Gate", str(data_dir / "data/video/no-such-film.mp4"))
+    gate = page.locator(".visitor", has_text="Gate")
+    expect(gate.get_by_role("alert")).to_contain_text("no-such-film.mp4", timeout=PATIENCE_MS)
+    add("Lobby", str(data_dir / "data/video/short_hamilton_clip.mp4"))
+    page.goto("/console/live")
+    shown = page.locator('canvas[aria-label^="Camera picture: Lobby"]')
+    expect(shown).to_be_visible()
+    colours = """(canvas) => {
+      const pen = canvas.getContext("2d");
+      const data = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+      return new Set(data.filter((_, i) => i % 397 === 0)).size;
+    }"""
+    page.wait_for_function(f"(c) => ({colours})(c) > 20", arg=shown.element_handle())
+    page.goto("/console/cameras")
+    for name in ("Gate", "Lobby"):
+        page.locator(".visitor", has_text=name).get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        page.get_by_text(f"{name} is deleted.").wait_for()
+    expect(page.get_by_text("No camera yet")).to_be_visible()

@@ -1,0 +1,121 @@
+"""People through the pages: enrol with reasons, merge, rename, delete; search and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser import service
+
+pytestmark = pytest.mark.data
+
+
+def test_adding_says_what_is_wrong_with_a_photo_and_who_it_may_be(
+    page: Page, pairs: Path, data_dir: Path
+) -> None:
+    photos = data_dir / "data" / "photos"
+    page.goto("/console/people/new")
+    enrol = page.get_by_role("button", name="Enrol")
+    expect(enrol).to_be_disabled()
+    drop = page.get_by_label("Add photos")
+    drop.set_input_files(photos / "misc/blur.jpg")
+    item = page.locator(".tray-item", has_text="blur.jpg")
+    expect(item.get_by_text("The face is blurred")).to_be_visible()
+    expect(enrol).to_be_disabled()
+    item.get_by_role("checkbox", name="Use anyway").click()
+    expect(enrol).to_be_enabled()
+    item.get_by_role("button", name="Remove").click()
+    expect(enrol).to_be_disabled()
+    drop.set_input_files(photos / "group/couple.jpg")
+    expect(page.get_by_text("2 faces of similar size")).to_be_visible()
+    drop.set_input_files(photos / "misc/no_face.png")
+    expect(page.get_by_text("no face was found in the photo")).to_be_visible()
+    drop.set_input_files(pairs / "img4.jpg")
+    expect(page.get_by_text("Looks like Angelina Example")).to_be_visible()
+    expect(enrol).to_be_enabled()
+    enrol.click()
+    expect(page.get_by_text("Write a name first.")).to_be_visible()
+
+
+def test_enrol_rename_merge_and_delete_for_good(page: Page, pairs: Path) -> None:
+    service.enrol(page, "Second Angelina", [pairs / "img5.jpg"])
+    expect(page.get_by_text("Who looks alike")).to_be_visible()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("New name").fill("Twin of Angelina")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Twin of Angelina")).to_be_visible()
+    page.goto("/console/people/duplicates")
+    page.get_by_role("button", name="Merge into Angelina Example").click()
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
+    expect(page.get_by_text("Merged into Angelina Example.")).to_be_visible()
+    page.goto("/console/people")
+    expect(page.locator(".person-card", has_text="Angelina Example")).to_contain_text("3 faces")
+    expect(page.get_by_text("Twin of Angelina")).to_have_count(0)
+
+    service.enrol(page, "Somebody Else", [pairs / "img20.jpg"])
+    page.get_by_role("button", name="Delete for good").click()
+    yes = page.get_by_role("dialog").get_by_role("button", name="Delete for good")
+    expect(yes).to_be_disabled()
+    page.get_by_role("dialog").get_by_label("Confirmation").fill("Somebody Else")
+    yes.click()
+    page.wait_for_url("**/console/people?*")
+    expect(page.locator(".person-card", has_text="Marc Beispiel")).to_be_visible()
+    expect(page.get_by_text("Somebody Else")).to_have_count(0)
+
+
+def test_people_are_found_by_a_part_of_their_name(page: Page) -> None:
+    page.goto("/console/people")
+    cards = page.locator(".person-card")
+    expect(cards).to_have_count(2)
+    expect(cards.first.locator("img")).to_have_js_property("naturalWidth", 112)
+    page.get_by_label("Find by name").fill("beisp")
+    expect(cards).to_have_count(1)
+    expect(cards).to_contain_text("Marc Beispiel")
+    page.get_by_label("Find by name").fill("nobody like this")
+    expect(page.get_by_role("heading", name="Nobody of that name")).to_be_visible()
+
+
+def test_search_names_whom_it_knows_and_says_so_of_strangers(
+    page: Page, pairs: Path, data_dir: Path
+) -> None:
+    page.goto("/console/search")
+    page.get_by_label("Picture to search with").set_input_files(
+        data_dir / "data/photos/group/couple.jpg"
+    )
+    answers = page.locator("article.answer")
+    expect(answers).to_have_count(2)
+    known = answers.filter(has_text="This is Angelina Example.")
+    expect(known).to_have_count(1)
+    expect(known.locator("img.face")).to_have_count(2)
+    for words in ("Score", "Probability", "over 99.9 %", "a false alarm in 100 searches of"):
+        expect(known).to_contain_text(words)
+    expect(answers.filter(has_text="Nobody enrolled here.")).to_have_count(1)
+    page.get_by_label("Picture to search with").set_input_files(pairs / "img3.jpg")
+    expect(answers).to_have_count(1)
+    expect(answers).to_contain_text("Nobody enrolled here.")
+
+
+def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: Path) -> None:
+    page.goto("/console/compare")
+    page.get_by_label("First picture").set_input_files(pairs / "img1.jpg")
+    page.get_by_label("Second picture").set_input_files(pairs / "img4.jpg")
+    answer = page.locator("article.answer")
+    expect(answer.get_by_role("heading", name="The same person")).to_be_visible()
+    expect(answer.locator("img.face")).to_have_count(2)
+    expect(answer).to_contain_text("a false match rate of 1 in 10,000")
+    same = answer.locator("dd").first.inner_text()
+    page.get_by_label("Second picture").set_input_files(pairs / "img3.jpg")
+    expect(answer.get_by_role("heading", name="Two different people")).to_be_visible()
+    assert float(answer.locator("dd").first.inner_text().split()[0]) < float(same.split()[0])
+    page.get_by_label("False matches allowed").click()
+    page.get_by_role("option", name="1 in 100 comparisons").click()
+    expect(answer).to_contain_text("a false match rate of 1 in 100")
+
+
+def test_a_picture_that_is_none_is_said_so(page: Page, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 this is not a picture")
+    page.goto("/console/compare")
+    page.get_by_label("First picture").set_input_files(broken)
+    expect(page.get_by_role("alert").first).to_contain_text("image")

@@ -1,0 +1,239 @@
+"""Accounts, sessions and held-back attempts, in a real database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from arcid.errors import ConfigError, SchemaTooNew, UsageError
+from arcid.gallery import Gallery
+from arcid.server.console import accounts as module
+from arcid.server.console.accounts import (
+    HOUR,
+    SECOND,
+    AccountRefused,
+    Accounts,
+    SignInRefused,
+    TooManyAttempts,
+)
+from arcid.server.console.roles import MAY, ROLES, may, role_of
+from arcid.server.console.secret import load_secret, sign, unsign
+
+GOOD, OTHER = "correct horse battery", "another long secret"
+
+
+class Clock:
+    """Stands in for the time of day, in microseconds."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000 * SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+    def later(self, seconds: float) -> None:
+        self.now += round(seconds * SECOND)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "now_us", clock)
+    return clock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    Gallery.open(tmp_path / "gallery.db").close()
+    return tmp_path / "gallery.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Accounts]:
+    found = Accounts.open(path, PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    yield found
+    found.close()
+
+
+def test_the_first_account_is_an_admin_and_there_is_one_first(store: Accounts) -> None:
+    assert not store.exist()
+    ada = store.set_up("Ada", GOOD)
+    assert ada.role == "admin"
+    assert store.exist()
+    with pytest.raises(AccountRefused):
+        store.set_up("Eve", GOOD)
+    assert [account.name for account in store.all()] == ["Ada"]
+
+
+def test_passwords_are_kept_as_argon2id_and_tokens_as_digests(store: Accounts, path: Path) -> None:
+    store.set_up("Ada", GOOD)
+    token, _ = store.sign_in("ada", GOOD, "10.0.0.1")
+    store.close()
+    with sqlite3.connect(path) as connection:
+        (kept,) = connection.execute("SELECT password FROM console_accounts").fetchone()
+        (digest,) = connection.execute("SELECT token FROM console_sessions").fetchone()
+    connection.close()
+    assert kept.startswith("$argon2id$v=19$m=64,")
+    assert digest != token and len(digest) == 64
+    assert GOOD.encode() not in path.read_bytes()
+    assert token.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 300, "aaaaaaaaaaaa", "ada the admin"])
+def test_weak_passwords_are_refused(store: Accounts, password: str) -> None:
+    with pytest.raises(AccountRefused):
+        store.set_up("Ada  the Admin", password)
+    assert not store.exist()
+
+
+def test_names_that_differ_in_case_or_spacing_are_one(store: Accounts) -> None:
+    store.set_up("Zoë  Muster", GOOD)
+    with pytest.raises(AccountRefused):
+        store.add("zoë muster", GOOD, "viewer")
+    assert store.sign_in("ZOË MUSTER", GOOD, "a")[1].name == "Zoë Muster"
+    for name in ("", "  ", "x" * 61, "a\0b"):
+        with pytest.raises(AccountRefused):
+            store.add(name, GOOD, "viewer")
+    with pytest.raises(UsageError):
+        store.add("Root", GOOD, "root")
+
+
+def test_a_session_ends_by_sign_out_change_closing_and_time(store: Accounts, clock: Clock) -> None:
+    store.set_up("Ada", GOOD)
+    op = store.add("Op", GOOD, "operator")
+
+    def signed_in() -> str:
+        token, _ = store.sign_in("Op", store_password[0], "a")
+        found = store.session(token)
+        assert found is not None and found.role == "operator"
+        return token
+
+    store_password = [GOOD]
+    token = signed_in()
+    store.sign_out(token)
+    assert store.session(token) is None
+    token = signed_in()
+    store.change(op.id, password=OTHER)
+    assert store.session(token) is None
+    with pytest.raises(SignInRefused):
+        store.sign_in("Op", GOOD, "a")
+    store_password[0] = OTHER
+    token = signed_in()
+    store.change(op.id, enabled=False)
+    assert store.session(token) is None
+    with pytest.raises(SignInRefused):
+        store.sign_in("Op", OTHER, "a")
+    store.change(op.id, enabled=True)
+    idle = signed_in()
+    clock.later(13 * 3600)
+    assert store.session(idle) is None
+    busy = signed_in()
+    for _ in range(16):
+        clock.later(11 * 3600)
+        last = store.session(busy)
+    assert last is None, "a session must end after its whole life, however busy it is"
+    assert store.session("made up") is None
+
+
+def test_attempts_are_held_back_by_name_and_address(store: Accounts, clock: Clock) -> None:
+    store.set_up("Ada", GOOD)
+    for _ in range(5):
+        with pytest.raises(SignInRefused):
+            store.sign_in("Ada", "wrong password", "10.0.0.1")
+    with pytest.raises(TooManyAttempts) as held:
+        store.sign_in("Ada", GOOD, "10.0.0.1")
+    assert 0 < held.value.details["retry_after_s"] <= 15
+    assert store.sign_in("Ada", GOOD, "10.0.0.2")[1].name == "Ada", "from elsewhere it goes on"
+    clock.later(16)
+    with pytest.raises(SignInRefused):
+        store.sign_in("Ada", "wrong again", "10.0.0.1")
+    with pytest.raises(TooManyAttempts) as longer:
+        store.sign_in("Ada", GOOD, "10.0.0.1")
+    assert longer.value.details["retry_after_s"] > 15
+    clock.later(31)
+    store.sign_in("Ada", GOOD, "10.0.0.1")
+    with pytest.raises(SignInRefused):  # a right password clears the count
+        store.sign_in("Ada", "wrong password", "10.0.0.1")
+
+
+def test_one_address_cannot_try_many_names(store: Accounts, clock: Clock) -> None:
+    store.set_up("Ada", GOOD)
+    for number in range(50):
+        with pytest.raises(SignInRefused):
+            store._count_failure(module._attempt_keys(f"name {number}", "10.9.9.9"))
+            raise SignInRefused("counted")
+    with pytest.raises(TooManyAttempts):
+        store.sign_in("somebody else", GOOD, "10.9.9.9")
+    clock.later(HOUR / SECOND + 1)
+    with pytest.raises(SignInRefused):
+        store.sign_in("somebody else", GOOD, "10.9.9.9")
+
+
+def test_one_admin_remains(store: Accounts) -> None:
+    ada = store.set_up("Ada", GOOD)
+    for change in ({"role": "viewer"}, {"enabled": False}):
+        with pytest.raises(AccountRefused):
+            store.change(ada.id, **change)  # type: ignore[arg-type]
+    with pytest.raises(AccountRefused):
+        store.delete(ada.id)
+    assert [(a.role, a.enabled) for a in store.all()] == [("admin", True)]
+    bob = store.add("Bob", GOOD, "admin")
+    store.delete(ada.id)
+    assert [a.id for a in store.all()] == [bob.id]
+
+
+def test_a_second_opening_finds_the_tables_and_a_newer_schema_is_left_alone(path: Path) -> None:
+    first, second = Accounts.open(path), Accounts.open(path)
+    first.set_up("Ada", GOOD)
+    assert second.exist()
+    with sqlite3.connect(path) as connection:
+        (kept,) = connection.execute("SELECT password FROM console_accounts").fetchone()
+    connection.close()
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$"), "what the service itself uses"
+    first.close()
+    second.close()
+    with Gallery.open(path) as gallery:
+        assert gallery.check() == []
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE console_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(SchemaTooNew):
+        Accounts.open(path)
+
+
+def test_the_key_is_private_kept_and_checked(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    secret = load_secret(home)
+    file = home / "console.key"
+    assert len(secret) == 32 and file.stat().st_mode & 0o777 == 0o600
+    assert load_secret(home) == secret
+    file.chmod(0o644)
+    load_secret(home)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert load_secret(tmp_path / "other") != secret
+    file.write_text("no key")
+    with pytest.raises(ConfigError):
+        load_secret(home)
+
+
+def test_a_cookie_of_another_key_or_changed_by_a_letter_is_refused(tmp_path: Path) -> None:
+    ours, theirs = load_secret(tmp_path / "a"), load_secret(tmp_path / "b")
+    cookie = sign(ours, "token-1")
+    assert unsign(ours, cookie) == "token-1"
+    assert unsign(theirs, cookie) is None
+    assert unsign(ours, cookie.replace("token-1", "token-2")) is None
+    for broken in ("", ".", "token-1", "token-1.", "ü.ü", cookie[:-1]):
+        assert unsign(ours, broken) is None
+
+
+def test_roles_hold_what_they_are_for() -> None:
+    assert may("admin", "accounts") and may("admin", "delete")
+    assert not may("operator", "delete") and not may("operator", "accounts")
+    assert not may("viewer", "enrol") and not may("viewer", "search")
+    assert MAY["kiosk"] == {"kiosk"}
+    assert MAY["viewer"] < MAY["operator"] < MAY["admin"]
+    assert [role_of(role) for role in ROLES] == list(ROLES)

@@ -1,0 +1,108 @@
+"""Cameras as they are set up, and who may open a page's feed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+
+from arcid.errors import UsageError
+from arcid.gallery import Gallery
+from arcid.server.console.accounts import Accounts
+from arcid.server.console.cameras import CameraBook, policy_of
+from arcid.server.console.feeds import REFUSED, Feeds, PushFeed
+from arcid.server.console.photos import Photos
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[CameraBook]:
+    Gallery.open(tmp_path / "gallery.db").close()
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    accounts = Accounts.open(tmp_path / "gallery.db", hasher)
+    yield CameraBook(accounts.database)
+    accounts.close()
+
+
+def test_cameras_are_added_changed_and_deleted(book: CameraBook) -> None:
+    made = book.save(None, name=" Front  door ", source="rtsp://u:secret@cam/1", collection="staff")
+    assert made.name == "Front door" and made.enabled and made.liveness == "off"
+    assert made.shown == "rtsp://cam/1", "a password in the address is not shown"
+    changed = book.save(
+        made.id, name="Door", source="0", collection="staff", liveness="require", place="hall"
+    )
+    assert [c.id for c in book.all()] == [made.id] and book.get(made.id) == changed
+    policy = policy_of(changed, keep_crops=True)
+    assert (policy.liveness, policy.place, policy.keep) == ("require", "hall", "crop")
+    assert policy_of(changed, keep_crops=False).keep == "vector"
+    book.delete(made.id)
+    assert book.all() == [] and book.get(made.id) is None
+    with pytest.raises(UsageError):
+        book.save(made.id, name="Door", source="0", collection="staff")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": " "},
+        {"name": "x" * 81},
+        {"source": ""},
+        {"source": "gopher://cam"},
+        {"source": "a\nb"},
+        {"liveness": "perhaps"},
+        {"name": "KITCHEN"},
+    ],
+)
+def test_what_makes_no_camera_is_refused(book: CameraBook, wrong: dict[str, str]) -> None:
+    book.save(None, name="Kitchen", source="0", collection="staff")
+    with pytest.raises(UsageError):
+        book.save(None, **({"name": "Hall", "source": "1", "collection": "staff"} | wrong))
+    assert [c.name for c in book.all()] == ["Kitchen"]
+
+
+class Socket:
+    """Remembers how it was closed."""
+
+    closed: int | None = None
+
+    async def close(self, code: int) -> None:
+        self.closed = code
+
+    async def accept(self) -> None:
+        raise AssertionError("a feed of somebody else must not be opened")
+
+
+def test_a_feed_opens_for_its_own_session_and_role_only() -> None:
+    feeds = Feeds()
+    key = feeds.add(PushFeed("x", "enrol", lambda source: iter(())), "token-a")
+
+    def knock(key: str, token: str, may: bool) -> int | None:
+        socket: Any = Socket()
+        visit: Any = SimpleNamespace(token=token, may=lambda permission: may)
+        asyncio.run(feeds.serve(key, socket, visit))
+        return socket.closed
+
+    assert knock(key, "token-b", True) == REFUSED
+    assert knock(key, "token-a", False) == REFUSED
+    assert knock("made-up", "token-a", True) == REFUSED
+    feeds.drop(key)
+    assert knock(key, "token-a", True) == REFUSED
+
+
+def test_photos_are_taken_once_by_their_owner_and_bounded() -> None:
+    photos = Photos(max_bytes=10)
+    key = photos.hold(b"12345", "ada")
+    with pytest.raises(UsageError):
+        photos.take(key, "eve")
+    assert photos.take(key, "ada") == b"12345"
+    with pytest.raises(UsageError):
+        photos.take(key, "ada")
+    photos.hold(b"123456", "ada")
+    with pytest.raises(Exception, match="Too many pictures"):
+        photos.hold(b"123456", "ada")
+    photos.forget("ada")
+    photos.hold(b"123456", "ada")

@@ -1,0 +1,61 @@
+"""Every word of the console comes from one catalogue, and every entry of it is used."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from arcid.server.console import strings
+from arcid.server.console.icons import svg
+
+FOLDER = Path(strings.__file__).parent
+SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}
+SHOWN = dict.fromkeys(
+    ("text", "button", "card", "chip", "note", "say", "link_button", "input", "select", "checkbox"),
+    slice(0, 1),
+) | {"empty": slice(1, 3), "frame": slice(1, 2), "confirm": slice(0, 3), "Entry": slice(3, 4)}
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_no_page_shows_words_of_its_own() -> None:
+    found = []
+    for path, source in SOURCES.items():
+        for call in calls(ast.parse(source)):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            if name == "select" and getattr(getattr(call.func, "value", None), "id", "") != "ui":
+                continue
+            for value in call.args[SHOWN[name]] if name in SHOWN else []:
+                if isinstance(value, ast.Constant) and value.value:
+                    found.append(f"{path.name}: {name}({value.value!r})")
+    assert found == []
+
+
+def test_the_catalogue_holds_nothing_that_is_not_used() -> None:
+    everything = "\n".join(SOURCES.values())
+    names = [name for name in vars(strings) if name.isupper()]
+    assert len(names) > 150
+    unused = [n for n in names if not re.search(rf"\bS\.{n}\b|\bstrings\.{n}\b", everything)]
+    assert unused == []
+
+
+def test_numbers_are_said_plainly() -> None:
+    assert strings.percent(0.99999) == "over 99.9 %"
+    assert strings.percent(0.0) == "under 0.1 %"
+    assert strings.percent(0.973) == "97.3 %"
+    assert strings.rate(1e-4) == "1 in 10,000"
+    assert strings.rate(0.1) == "10.0 %"
+    assert strings.duration(0.2) == "1 second"
+    assert strings.duration(90) == "2 minutes"
+    assert strings.duration(7200) == "2 hours"
+    assert strings.bytes_(2048) == "2.0 KiB"
+    assert strings.count(1, "1 face", "{n} faces") == "1 face"
+
+
+def test_every_icon_named_in_a_page_is_drawn() -> None:
+    for source in SOURCES.values():
+        for name in re.findall(r'icon="([a-z]+)"|svg\("([a-z]+)"\)', source):
+            assert "<path" in svg("".join(name))
