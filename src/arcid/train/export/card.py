@@ -67,7 +67,8 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
         tree = config_to_dict(config)
         sources = ", ".join(s.name or s.path.rsplit("/", 1)[-1] for s in config.data.sources)
         yield f"- sources: {sources or NOT_STATED}"
-        yield f"- loss: {config.loss.name} {_plain(tree['loss']['options'])}".rstrip()
+        if not config.distil.teachers or config.distil.margin:
+            yield f"- loss: {config.loss.name} {_plain(tree['loss']['options'])}".rstrip()
         yield (
             f"- optimiser: {config.optim.name}, learning rate {config.optim.lr:g}, weight decay "
             f"{config.optim.weight_decay:g}, batch {config.data.batch}"
@@ -77,6 +78,8 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
             yield f"- started from: {config.init_from.rsplit('/', 1)[-1]}"
         if config.distil.teachers:
             yield f"- taught by: {', '.join(t.rsplit('/', 1)[-1] for t in config.distil.teachers)}"
+            terms = {n: tree["distil"][n] for n in ("cosine", "relational", "features", "margin")}
+            yield f"- weights of its terms: {_plain({n: w for n, w in terms.items() if w})}"
         yield ""
     if report.strip():
         yield "```text"
