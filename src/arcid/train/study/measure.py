@@ -137,7 +137,20 @@ def verification(
     backbone: nn.Module, strangers: Photos, fmr: float, *, replicates: int = 1000, seed: int = 0
 ) -> Verification:
     """All pairs of ``strangers``; replicates draw people, the same ones for every network."""
-    pairs = all_pair_scores(unit_features(backbone, strangers), strangers.labels)
+    vectors = unit_features(backbone, strangers)
+    return verify_vectors(vectors, strangers.labels, fmr, replicates=replicates, seed=seed)
+
+
+def verify_vectors(
+    vectors: FloatArray,
+    labels: IndexArray,
+    fmr: float,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Verification:
+    """``verification`` of (N,D) unit vectors made before."""
+    pairs = all_pair_scores(vectors, labels)
     boot = PairBootstrap(pairs, replicates, seed)
     genuine, impostor = pairs.genuine, pairs.impostor
     return Verification(
@@ -203,4 +216,5 @@ __all__ = [
     "some_of_each",
     "unit_features",
     "verification",
+    "verify_vectors",
 ]

@@ -240,8 +240,9 @@ def _curves(
             for row in read(run):
                 if key in row:
                     by_step.setdefault(row["step"], []).append(row[key])
-        if len(by_step) > 1:
-            steps = sorted(by_step)
+        most = max(map(len, by_step.values()), default=0)
+        steps = sorted(step for step, values in by_step.items() if len(values) == most)
+        if len(steps) > 1:  # a run that was interrupted has a row the others lack
             lines[name] = np.array(steps), np.array([np.mean(by_step[s]) for s in steps])
     if not lines:
         return []
@@ -249,20 +250,23 @@ def _curves(
     values = np.concatenate([v for _, v in lines.values()])
     low = max(0.0, float(values.min()) - 0.02)
     figures = []
-    for group in _groups(tuple(lines)):
+    for group in _groups(found.ranking.names):
         plot = Plot(
             title, caption, linear("step", 0, top),
             linear("", low, min(1.0, float(values.max()) + 0.02), share=True),
         )  # fmt: skip
+        shown = [name for name in group if name in lines]
         for name, (role, dashed) in zip(group, _LOOKS, strict=False):
-            plot.line(*lines[name], role, name, dashed=dashed)
+            if name in lines:
+                plot.line(*lines[name], role, name, dashed=dashed)
         rows = [
             (name, f"{lines[name][0][i]:g}", share(float(lines[name][1][i])))
-            for name in group
+            for name in shown
             for i in np.unique(np.linspace(0, len(lines[name][0]) - 1, 6).astype(int))
         ]
         table = Table(title, ("loss", "step", "value"), rows)
-        figures.append(Figure(title, plot.svg(), caption, table))
+        if shown:
+            figures.append(Figure(title, plot.svg(), caption, table))
     return figures
 
 
