@@ -80,6 +80,8 @@ def backbones(
 def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
     require_torch()
+    # torch's threads else spin while they wait for one whose core another program has, or a loader
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from arcid.train.config import load_config
 
     return load_config(path, overrides or ())
