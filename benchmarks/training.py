@@ -40,7 +40,7 @@ from arcid.train.objective import MarginObjective
 from arcid.train.ranks import Ranks
 
 BACKBONES = ("mobilefacenet_relu_x1.0", "mobilefacenet_prelu_x1.0", "iresnet18", "iresnet50",
-             "resnet50", "vit_t")  # fmt: skip
+             "resnet50", "vit_tiny")  # fmt: skip
 GPU_BACKBONES = ("mobilefacenet_relu_x1.0", "iresnet50", "iresnet100")
 FIELDS = (
     "device", "backbone", "batch", "classes", "form", "images_per_s", "ratio", "target_ratio",
@@ -177,7 +177,6 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     began = time.perf_counter()
-    rows = [r for name in options.backbones.split(",") for r in measure(name, options, device)]
     slug = hardware_slug()
     if device.type == "cuda":
         slug = "-".join(torch.cuda.get_device_name().lower().split())
@@ -186,7 +185,9 @@ def main() -> None:
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, FIELDS)
         writer.writeheader()
-        writer.writerows(rows)
+        for name in options.backbones.split(","):
+            writer.writerows(measure(name, options, device))
+            stream.flush()
     print(f"{path.name} in {time.perf_counter() - began:.0f} s")
 
 

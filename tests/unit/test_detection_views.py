@@ -10,10 +10,12 @@ import pytest
 
 from arcid.detect import create
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.geometry import apply_affine, box_iou
+from arcid.geometry import apply_affine, box_iou, template_points
+from arcid.image import load_image
 from arcid.models import catalogue
 from arcid.runtime import open_session
-from arcid.train.config import AugmentConfig
+from arcid.train.config import AugmentConfig, SourceConfig
+from arcid.train.data.sources import open_source
 from arcid.train.detection.config import (
     STRIDES,
     DetectConfig,
@@ -24,6 +26,7 @@ from arcid.train.detection.config import (
     load_detect_config,
     parse_detect_config,
 )
+from arcid.train.detection.faces import write_faces
 from arcid.train.detection.labels import label, write_labels
 from arcid.train.detection.scenes import Scenes, pictures, split
 from arcid.train.detection.views import Views, collate, moved_boxes, visible
@@ -226,3 +229,28 @@ def test_pictures_that_are_not_the_labelled_ones_are_refused(
     write(["group/1.webp"])
     with pytest.raises(DatasetInvalid, match="both are needed"):
         split(config)
+
+
+@pytest.mark.data
+def test_cut_faces_lie_on_the_template(
+    data_dir: Path, scenes: tuple[Scenes, Scenes], tmp_path: Path
+) -> None:
+    """SCRFD finds the five points of a cut face again where a chip has them."""
+    training, _ = scenes
+    path = tmp_path / "faces.tar"
+    rows = range(len(training))
+    assert write_faces(path, ((training.image(r), training.labels(r)) for r in rows), 60) > 15
+    source = open_source(SourceConfig(str(path), labelled=False))
+    entry = catalogue.ENTRIES["scrfd_2.5g"]
+    session = open_session(data_dir / "models" / entry.files[0].filename)
+    detector = create(entry.manifest, session, threshold=0.3)
+    off = []
+    for index in range(len(source)):
+        chip = load_image(source.read(index))
+        assert chip.shape == (128, 128, 3)
+        found = detector.detect([np.pad(chip, ((64, 64), (64, 64), (0, 0)))])[0]
+        if len(found):
+            assert found.points is not None
+            off.append(np.linalg.norm(found.points[0] - 64 - 8 - template_points(112), axis=1))
+    assert len(off) >= 0.9 * len(source)
+    assert np.median(off) < 4  # pixels; a face is no template, its points are matched as a whole

@@ -69,6 +69,32 @@ def label(
 
 
 @app.command()
+def faces(
+    labels: Annotated[Path, typer.Option("--labels", help="Label file of the pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Archive (.tar) to write.")],
+    scenes: Annotated[
+        str, typer.Option("--scenes", help="The pictures the labels are for.")
+    ] = "${ARCID_DATA}/data/scenes.tar",
+    least: Annotated[
+        float, typer.Option("--least", help="Smallest face in pixels; smaller ones are left out.")
+    ] = 40.0,
+    json: Json = False,
+) -> None:
+    """Cut the labelled faces of the pictures that are not reserved, to train a recogniser on."""
+    from arcid.train.detection.config import ScenesConfig
+    from arcid.train.detection.faces import write_faces
+    from arcid.train.detection.scenes import split
+
+    training, _ = split(ScenesConfig(path=scenes, labels=str(labels)))
+    pictures = ((training.image(row), training.labels(row)) for row in range(len(training)))
+    count = write_faces(out, tracked(pictures, "cutting", len(training), quiet=json), least)
+    if json:
+        print_json({"archive": str(out), "pictures": len(training), "faces": count})
+        return
+    say(f"{out}: {count} faces of {len(training)} pictures")
+
+
+@app.command()
 def train(config: Config, override: Overrides = None, json: Json = False) -> None:
     """Train by a recipe; the same command goes on with a run that was stopped."""
     _need("training a detector", "train", "torch", "yaml")

@@ -107,7 +107,7 @@ def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
                 "scenes.path",
                 picture=labels.picture,
             )
-        side = judging if reserved(labels.picture, config.reserve) else training
+        side = judging if reserved(labels.like or labels.picture, config.reserve) else training
         side.append(Scene(labels, index[labels.picture]))
     if config.pictures:
         training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
