@@ -32,7 +32,7 @@ test: $(VENV)/.tested ## all tests, on the photographs of ARCID_DATA where they 
 	$(BIN)/python -m pytest
 
 browser: $(VENV)/.tested ## the console's tests, in the Chromium of this machine
-	ARCID_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser
+	ARCID_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser $(ONLY)
 
 check: lint types walls test ## everything a change has to pass
 

@@ -74,7 +74,8 @@ def turning_head(video: Path) -> dict[str, list[Picture]]:
             own = int(found.sizes.prod(axis=1).argmax())
         middle = centres[own]
         yaw = float(pose(found.points[own][None])[0, 0])
-        seen.append((yaw, _around(frame, middle, float(found.sizes[own].max()))))
+        picture = np.asarray(frame, np.uint8)
+        seen.append((yaw, _around(picture, middle, float(found.sizes[own].max()))))
     film.release()
     yaws = np.array([yaw for yaw, _ in seen])
     straight = int(np.abs(yaws).argmin())

@@ -22,9 +22,16 @@ LOW_DISK_BYTES = 1 << 30
 _EXTRAS = {
     "server": ("fastapi", "uvicorn", "pydantic_settings", "multipart", "prometheus_client"),
     "postgres": ("psycopg",),
+    "attendance": ("edgefirst", "xlsxwriter"),
+    "mqtt": ("paho",),
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
     "convert": ("torch", "onnx"),
+    "train": ("torch", "yaml", "onnx", "tensorboard"),
+    "int8": ("onnx", "nncf"),
+    "import-keras": ("h5py",),
+    "luxonis": ("luxonis_ml",),
+    "parquet": ("pyarrow",),
     "bench": ("onnx", "nncf", "psutil"),
 }
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS", re.IGNORECASE)
