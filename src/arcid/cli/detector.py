@@ -196,15 +196,17 @@ def evaluate(
     from arcid.pipeline import load_detector
     from arcid.train.detection.config import ScenesConfig
     from arcid.train.detection.evaluate import judge
-    from arcid.train.detection.scenes import Scenes, split
+    from arcid.train.detection.scenes import Scenes, labelled
 
-    training, judging = split(ScenesConfig(path=scenes, labels=str(labels)))
+    training, judging = labelled(ScenesConfig(path=scenes, labels=str(labels)))
     parts: list[Scenes] = [training, judging] if all_pictures else [judging]
 
     def pictures() -> Iterator[tuple[Image, Any]]:
         return ((part.image(row), part.labels(row)) for part in parts for row in range(len(part)))
 
     total = sum(map(len, parts))
+    if not total:
+        raise UsageError("no picture of the labels is reserved; --all judges every one")
     found = []
     for name in detector:
         find = load_detector(_located(name), threshold=LOW).detect

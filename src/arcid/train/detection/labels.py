@@ -31,6 +31,7 @@ from arcid.types import Detections, FloatArray, Image
 FORMAT = 1
 ALIKE_BITS = 48  # of 256 that two looks of one picture may differ in; strangers differ in 64 and up
 _BLOCK = (17, 16)
+_UNKNOWN = [[float("nan")] * 2] * 5
 Find = Callable[[Sequence[Image]], Sequence[Detections]]
 
 
@@ -54,7 +55,7 @@ class PictureLabels:
     picture: str
     size: tuple[int, int]  # (height, width)
     boxes: FloatArray  # (N,4) xyxy
-    points: FloatArray  # (N,5,2)
+    points: FloatArray  # (N,5,2); NaN where the file says null: nobody knows them
     ignore: FloatArray  # (M,4) xyxy
     like: str = ""  # the first picture of the file that looks the same; empty: none before it
 
@@ -234,12 +235,14 @@ def _json(text: str, path: Path, number: int) -> dict[str, Any]:
 def _parse(line: Mapping[str, Any], path: Path, number: int) -> PictureLabels:
     try:
         faces: list[Any] = line["faces"]
+        points = [_UNKNOWN if face["points"] is None else face["points"] for face in faces]
+        known = np.array([face["points"] is not None for face in faces], bool)
         height, width = line["size"]
         labels = PictureLabels(
             str(line["picture"]),
             (int(height), int(width)),
             np.array([face["box"] for face in faces], np.float32).reshape(len(faces), 4),
-            np.array([face["points"] for face in faces], np.float32).reshape(len(faces), 5, 2),
+            np.array(points, np.float32).reshape(len(faces), 5, 2),
             np.array([one["box"] for one in line.get("ignore", ())], np.float32).reshape(-1, 4),
             str(line.get("like") or ""),
         )
@@ -249,7 +252,7 @@ def _parse(line: Mapping[str, Any], path: Path, number: int) -> PictureLabels:
             f"({type(error).__name__}: {error})",
             path=str(path),
         ) from None
-    arrays = (labels.boxes, labels.points, labels.ignore)
+    arrays = (labels.boxes, labels.points[known], labels.ignore)
     if not all(np.isfinite(array).all() for array in arrays):
         raise DatasetInvalid(f"{path.name} line {number} holds NaN or infinity", path=str(path))
     return labels

@@ -93,7 +93,17 @@ def open_scenes(config: ScenesConfig) -> ChipSource:
 
 
 def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
-    """(for training, reserved for judging). Raises ``DatasetInvalid``."""
+    """(for training, reserved for judging), neither empty. Raises ``DatasetInvalid``."""
+    training, judging = labelled(config)
+    if not len(training) or not len(judging):
+        raise DatasetInvalid(
+            f"{len(training)} pictures to train on and {len(judging)} to judge by; both are needed"
+        )
+    return training, judging
+
+
+def labelled(config: ScenesConfig) -> tuple[Scenes, Scenes]:
+    """The same, and either may be empty. Raises ``DatasetInvalid``."""
     if not config.labels:
         raise DatasetInvalid("scenes.labels is empty; make labels first: arcid detector label")
     source = open_scenes(config)
@@ -108,14 +118,16 @@ def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
                 picture=labels.picture,
             )
         side = judging if reserved(labels.like or labels.picture, config.reserve) else training
+        if side is training and not np.isfinite(labels.points).all():
+            raise DatasetInvalid(
+                f"{labels.picture} is to be trained on, but a face of it has no points; give all "
+                "five or move its box to ignore",
+                picture=labels.picture,
+            )
         side.append(Scene(labels, index[labels.picture]))
     if config.pictures:
         training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
-    if not training or not judging:
-        raise DatasetInvalid(
-            f"{len(training)} pictures to train on and {len(judging)} to judge by; both are needed"
-        )
     return Scenes(source, training), Scenes(source, judging)
 
 
-__all__ = ["Scene", "Scenes", "open_scenes", "pictures", "read_picture", "split"]
+__all__ = ["Scene", "Scenes", "labelled", "open_scenes", "pictures", "read_picture", "split"]
