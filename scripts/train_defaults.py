@@ -1,0 +1,164 @@
+"""Train the models that ship, from photographs to bundles: one command, nothing to add by hand.
+
+    python scripts/train_defaults.py [--out runs/defaults] [--smoke] [--only recogniser|detector]
+
+Steps, each skipped where its result is there, each going on where it was stopped:
+
+    label    faces SCRFD and YuNet agree on in the scenes
+    faces    those faces, cut out for the recogniser
+    stages   configs/face_s_1.yaml: every stage of the student fed the teacher's maps
+    whole    configs/face_s_2.yaml: the stages joined, trained end to end
+    face     export, measured on LFW DevTest, and its calibration
+    detect   configs/detect_s.yaml
+    export   the detector, judged on all reserved pictures
+
+The bundles are OUT/models/arcid-face-s and OUT/models/arcid-detect-s. Budgets are those of the
+recipes, hours on two cores; ``--smoke`` takes a few minutes on few pictures, to see that every step
+works: its models are not for use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+FACE, DETECTOR = "arcid-face-s", "arcid-detect-s"
+LICENCE = "Research only: the training photographs are research sets"
+TRAINING_DATA = (
+    "Aligned chips of VGGFace2, CelebA, UTKFace and UK parliament portraits, faces of the scenes:"
+    " research sets, some of them non-commercial. Teacher: a 128-d MobileFaceNet trained on refined"
+    " MS-Celeb-1M (Apache-2.0)"
+)
+SMOKE_FACE = ["data.sources=[{path: runs/some.tar, labelled: false}]", "data.batch=32"]
+SMOKE_STAGES = ["schedule.steps=60", "schedule.minutes=0", "schedule.warmup=3"]
+SMOKE_WHOLE = ["schedule.steps=30", "schedule.minutes=0", "schedule.warmup=3", "optim.ema=0.9"]
+SMOKE_DETECT = [
+    "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar"
+]  # fmt: skip
+
+
+def step(result: Path, *arguments: object) -> None:
+    """One ``arcid`` command in the folder of the runs, unless its file is there.
+
+    Trainings are started whatever is there: a finished one ends at once.
+    """
+    if result.is_file():
+        print(f"{result} is there", flush=True)
+        return
+    words = [str(word) for word in arguments]
+    print("arcid " + " ".join(words), flush=True)
+    ended = subprocess.run([sys.executable, "-m", "arcid", *words], check=False).returncode
+    if ended or not result.exists():
+        raise SystemExit(f"stopped (exit {ended}); what is done is kept, start again to go on")
+
+
+def some(archive: Path, out: Path, every: int) -> None:
+    """Every so-manieth file of a tar as a tar."""
+    if out.exists():
+        return
+    with tarfile.open(archive) as source, tarfile.open(out, "w") as small:
+        files = [member for member in source.getmembers() if member.isfile()]
+        for member in files[::every]:
+            small.addfile(member, source.extractfile(member))
+
+
+def devtest(data: Path, out: Path) -> None:
+    """The faces of the DevTest photos on the template, one folder a person: they judge only."""
+    import cv2
+    import numpy as np
+
+    from arcid.evaluate.readers import read_lfw
+    from arcid.pipeline import Pipeline
+
+    if out.exists():
+        return
+    pipeline = Pipeline.from_models("scrfd_2.5g", "mobilefacenet_128")
+    photos = read_lfw(data / "lfw-dev/pairsDevTest.txt", data / "lfw-dev/images").photos
+    for photo in photos:
+        source = Path(str(photo.source))
+        crop = pipeline.prepare(source, select="center").crops.pixels[0]
+        person = out.with_name("part") / source.stem.rpartition("_")[0]
+        person.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(person / f"{source.stem}.png"), np.ascontiguousarray(crop[..., ::-1]))
+    out.with_name("part").rename(out)
+
+
+def recogniser(data: Path, smoke: bool) -> None:
+    small: list[str] = SMOKE_FACE if smoke else []
+    step(
+        Path("runs/face_s_1"), "distill", CONFIGS / "face_s_1.yaml", *small,
+        *(SMOKE_STAGES if smoke else []),
+    )  # fmt: skip
+    step(
+        Path("runs/face_s_2"), "distill", CONFIGS / "face_s_2.yaml", *small,
+        *(SMOKE_WHOLE if smoke else []),
+    )  # fmt: skip
+    described = (
+        "--description",
+        (
+            "128-d MobileFaceNet (ReLU6, separable stem), distilled stage by stage "
+            "(configs/face_s_1.yaml), then end to end (configs/face_s_2.yaml), on two CPU cores."
+        ),
+    )
+    judged: tuple[object, ...] = ()
+    if not smoke:
+        devtest(data, Path("runs/lfw-devtest"))
+        judged = ("--evaluate", "runs/lfw-devtest")
+    bundle = Path("models") / FACE
+    step(
+        bundle / "manifest.json", "export", "runs/face_s_2", "--out", "models", "--name", FACE,
+        "--precision", "fp16", *judged, "--licence", LICENCE, "--no-commercial",
+        "--training-data", TRAINING_DATA, *described,
+    )  # fmt: skip
+    if not smoke:
+        step(
+            bundle / "calibration.json", "calibrate", data / "lfw-dev/images", "--model", bundle,
+            "--detector", "scrfd_2.5g", "--dataset", "LFW View 1 DevTest photographs",
+            "--provisional", "-o", bundle / "calibration.json",
+        )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/defaults"))
+    parser.add_argument("--smoke", action="store_true", help="few pictures, a few minutes")
+    parser.add_argument("--only", choices=["recogniser", "detector"])
+    options = parser.parse_args()
+    root = Path(os.environ.setdefault("ARCID_DATA", "../shared")).resolve()
+    if not (root / "data").is_dir():
+        raise SystemExit(f"ARCID_DATA ({root}) has no folder data; it holds what is trained on")
+    os.environ["ARCID_DATA"] = str(root)
+    data = root / "data"
+    options.out.mkdir(parents=True, exist_ok=True)
+    os.chdir(options.out)
+    Path("runs").mkdir(exist_ok=True)
+    scenes = data / "scenes.tar"
+    if options.smoke:
+        some(scenes, Path("runs/scenes.tar"), 25)
+        some(data / "train/utk.tar", Path("runs/some.tar"), 20)
+        scenes = Path("runs/scenes.tar")
+    labels = Path("runs/detect_labels.jsonl")
+    step(labels, "detector", "label", "--out", labels, "--scenes", scenes)
+    if options.only != "detector":
+        faces = Path("runs/scene_faces.tar")
+        step(faces, "detector", "faces", "--labels", labels, "--out", faces, "--scenes", scenes)
+        recogniser(data, options.smoke)
+    if options.only != "recogniser":
+        recipe = "detect_smoke.yaml" if options.smoke else "detect_s.yaml"
+        run = Path("runs") / Path(recipe).stem
+        step(
+            run, "detector", "train", CONFIGS / recipe,
+            *(SMOKE_DETECT if options.smoke else []),
+        )  # fmt: skip
+        bundle = Path("models") / DETECTOR
+        step(bundle / "manifest.json", "detector", "export", run, "--to", "models")
+    print(f"the bundles are in {Path('models').resolve()}")
+
+
+if __name__ == "__main__":
+    main()
