@@ -38,6 +38,7 @@
     │   ├── AlreadyExists
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
+    │   ├── CameraWatched        another process watches this camera
     │   ├── StorageFull          the disk is full; the last write was rolled back
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
@@ -314,6 +315,12 @@ class GalleryBusy(GalleryError):
     code = "gallery_busy"
 
 
+class CameraWatched(GalleryError):
+    """Another process watches this camera; ``details`` say which and until when its lease runs."""
+
+    code = "camera_watched"
+
+
 class StorageFull(GalleryError):
     """The disk is full; the last write was rolled back."""
 
@@ -342,6 +349,7 @@ __all__ = [
     "CalibrationError",
     "CalibrationInvalid",
     "CalibrationMissing",
+    "CameraWatched",
     "CheckpointInvalid",
     "CheckpointMismatch",
     "CollectionNotFound",

@@ -30,6 +30,7 @@ class TrackSettings:
     """When to join, to look and to doubt; times in seconds of the source."""
 
     lifespan_s: float = 1.0  # a face unseen for so long is a new track
+    gap_s: float = 10.0  # between two frames: nothing is joined across (slow machines skip frames)
     iou: float = 0.15  # least overlap with where a face was expected
     min_score: float = 0.5  # detections below it only continue tracks
     look_gap_s: float = 0.1  # between two looks at a face
@@ -133,7 +134,7 @@ class FaceTracks:
                 continue
             patch = None if image is None else _patch(image, place)
             track = self._tracks.get(info.uuid)
-            if track is not None and not self._continues(track, patch):
+            if track is not None and not self._continues(track, patch, ticks):
                 self._retire(info.uuid, track)
                 track = None
             if track is None:
@@ -217,7 +218,9 @@ class FaceTracks:
         old.last_at, old.last_ticks = min(old.last_at, first[2]), min(old.last_ticks, first[3])
         return new
 
-    def _continues(self, track: Track, patch: FloatArray | None) -> bool:
+    def _continues(self, track: Track, patch: FloatArray | None, ticks: float) -> bool:
+        if ticks - track.last_ticks > self.settings.gap_s:  # the joiner looks at overlap alone
+            return False
         if patch is None or track.patch is None:
             return True
         return float(patch @ track.patch) >= self.settings.alike

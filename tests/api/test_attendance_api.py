@@ -43,6 +43,31 @@ def listed(client: httpx.Client, collection: str, **query: Any) -> list[dict[str
     return found
 
 
+def test_an_undone_correction_brings_the_visit_back_and_an_arrival_carries_its_flag(
+    client: httpx.Client, collection: str, ann: str
+) -> None:
+    gallery: Gallery = client.app.state.services.gallery  # type: ignore[attr-defined]
+    live = {"outcome": "flagged", "score": 0.2, "threshold": 0.5}
+    (event,) = gallery.events.sighting(
+        collection.rsplit("/", 1)[1], Place("hall", "hall"), ann, NOON, cooldown_s=60,
+        grounds=GROUNDS | {"liveness": live},
+    )  # fmt: skip
+    url = f"{collection}/attendance/events"
+
+    def present() -> list[str]:
+        found = client.get(f"{collection}/attendance/present").json()["present"]
+        return [visit["place"] for visit in found]
+
+    assert {e["id"]: e["flagged"] for e in listed(client, collection)}[event.id]
+    assert "hall" in present()
+    taken = client.post(f"{url}/{event.id}/not-this-person", json={"actor": "op"}).json()
+    assert "hall" not in present()
+    undo = {"action": "void", "actor": "op"}
+    back = client.post(f"{url}/{taken['correction']['id']}/corrections", json=undo)
+    assert back.status_code == 201
+    assert "hall" in present()
+
+
 def test_an_event_is_listed_explained_and_corrected(
     client: httpx.Client, collection: str, ann: str, arrival: str
 ) -> None:

@@ -32,7 +32,7 @@ SNAPSHOT = HERE / "openapi.json"
 DOCS = HERE.parent.parent / "docs" / "concepts" / "rest.md"
 # raised by evaluation, training and watching, which no route reaches
 ELSEWHERE = {"dataset_invalid", "checkpoint_invalid", "checkpoint_mismatch", "export_refused",
-             "training_diverged", "source_unreadable"}  # fmt: skip
+             "training_diverged", "source_unreadable", "camera_watched"}  # fmt: skip
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -104,7 +104,13 @@ def test_an_event_is_explained_and_corrected_without_being_edited(watched: Page)
     expect(page.locator(".event-row", has_text="corrected")).to_have_count(1)
     page.locator(".event-row", has_text="corrected").click()
     expect(page.get_by_role("dialog")).to_contain_text("Not this person · Ada Admin")
-    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Undo: Not this person · Ada Admin").click()
+    row = page.locator("tbody tr", has_text="Angelina Example")
+    expect(row.get_by_text("here", exact=True)).to_be_visible()
+    expect(page.locator(".event-row", has_text="corrected")).to_have_count(0)
+    page.get_by_role("button", name="Look into: Angelina Example").click()
+    dialog.get_by_role("button", name="Not this person").click()
+    expect(page.locator("tbody tr", has_text="Angelina Example")).to_contain_text("not seen")
 
 
 def test_an_unknown_visitor_is_enrolled_with_a_click(watched: Page) -> None:

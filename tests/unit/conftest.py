@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 ENVIRONMENT = ("ARCID_MODELS", "ARCID_DATABASE", "ARCID_DETECTOR", "ARCID_RECOGNISER")
 
 
@@ -39,6 +42,24 @@ def opened_models() -> Iterator[None]:
         )
         patch.setattr(pipeline, "load_detector", functools.cache(pipeline.load_detector))
         yield
+
+
+@pytest.fixture(scope="session")
+def liveness_models(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the passive pair, converted from its state dicts."""
+    from arcid.liveness import passive
+
+    pytest.importorskip("torch", reason="converting the state dicts needs torch")
+    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
+    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["convert_weights"] = script
+    spec.loader.exec_module(script)
+    target = tmp_path_factory.mktemp("liveness")
+    for name in passive.PAIR:
+        script.convert(name, data_dir / "models", target, data_dir / "data/spoof/image_T1.jpg")
+    return target
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """The gallery's own promises on a real database: collections, people, faces, photos, models.
 
-Runs on SQLite files and, where ARCID_TEST_POSTGRES names a server, on PostgreSQL too.
+Runs on SQLite files and on PostgreSQL.
 Vectors are synthetic: no model is involved here.
 """
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 
 from arcid.errors import (
     AlreadyExists,
@@ -31,25 +27,12 @@ from arcid.gallery import Gallery, NewFace, StoredFace
 from arcid.types import Crops, Embeddings, Image
 
 OLD, NEW = "a" * 64, "b" * 64
-POSTGRES = os.environ.get("ARCID_TEST_POSTGRES")
 BOX, OTHER_BOX = (10.0, 10.0, 60.0, 70.0), (200.0, 10.0, 250.0, 70.0)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "gallery.db")
-        return
-    assert POSTGRES
-    name = f"arcid_{uuid.uuid4().hex[:12]}"
-    server = sa.make_url(POSTGRES).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name}")
-    engine.dispose()
+@pytest.fixture
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -110,6 +93,7 @@ def test_collections_are_created_listed_renamed_and_deleted(gallery: Gallery) ->
     assert gallery.stats()["rows"] | {"changes": 0} == {
         "gallery": 1, "collections": 1, "people": 0, "faces": 0, "contracts": 1, "embeddings": 0,
         "crops": 0, "changes": 0, "events": 0, "visits": 0, "traces": 0, "blocks": 0, "outbox": 0,
+        "leases": 0,
     }  # fmt: skip
 
 

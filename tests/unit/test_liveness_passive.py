@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from arcid.runtime import open_session
 from arcid.types import Detections, Image
 
 pytestmark = pytest.mark.data
-SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 PHOTOS = ("image_T1.jpg", "image_F1.jpg", "image_F2.jpg", "rgb_fake.jpg")
 #: Measured with SCRFD 2.5G boxes: (V2, V1SE) probability of the live class.
 EXPECTED = {
@@ -34,19 +31,8 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def bundles(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with both networks."""
-    pytest.importorskip("torch", reason="converting the state dicts needs torch")
-    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
-    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules["convert_weights"] = script
-    spec.loader.exec_module(script)
-    target = tmp_path_factory.mktemp("liveness")
-    for name in passive.PAIR:
-        script.convert(name, data_dir / "models", target, data_dir / "data/spoof/image_T1.jpg")
-    return target
+def bundles(liveness_models: Path) -> Path:
+    return liveness_models
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,18 @@ def test_a_moving_face_is_one_track_and_one_that_comes_back_late_another() -> No
     assert tracks.update(face(212, 50), 3, 3)[0].number == 2
 
 
+def test_a_face_in_the_same_place_after_a_gap_is_another_track() -> None:
+    tracks = FaceTracks(odds)
+    first = [tracks.update(face(100, 100), t, t)[0].number for t in (0, 0.5)]
+    (slow,) = tracks.update(face(100, 100), 2.5, 2.5)  # a busy machine took two seconds
+    assert slow.number == first[0]
+    gap = 2 + TrackSettings().gap_s + 0.5
+    (later,) = tracks.update(face(100, 100), 0.5 + gap, 0.5 + gap)
+    assert later.number not in first
+    assert [t.number for t in tracks.ended(0.5 + gap)] == [first[0]]
+    assert tracks.ended(0.5 + gap) == []
+
+
 def test_looks_come_first_then_only_for_better_or_after_a_while() -> None:
     tracks = FaceTracks(odds, TrackSettings(recheck_s=3))
     looked = []
@@ -113,6 +125,8 @@ def test_the_pool_leans_to_the_better_look() -> None:
 def test_one_contrary_look_is_doubt_and_two_that_agree_are_another_track() -> None:
     tracks = FaceTracks(odds)
     (track,) = tracks.update(face(0, 0), 0, 0)
+    for ticks in (0.5, 1.0, 1.5, 2.0):
+        assert tracks.update(face(0, 0), ticks, ticks) == [track]
     for ticks in (0.0, 0.2):
         assert tracks.look(track, embedding(1, 0, 0), 0.5, ticks, ticks) is track
     assert tracks.look(track, embedding(0, 1, 0), 0.5, 1, 1) is None

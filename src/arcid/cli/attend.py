@@ -113,7 +113,7 @@ def attend(
 
     With --json every event is one line. A file is read to its end; live sources until interrupted.
     """
-    from arcid.apps.attendance import Deliverer, Watcher
+    from arcid.apps.attendance import CameraLease, Deliverer, Watcher
     from arcid.pipeline import Pipeline
     from arcid.video import open_source
 
@@ -141,10 +141,14 @@ def attend(
             f"watching {opened.name}; {size} templates, false positive rate {watcher.rate(size):g}"
         )
         note_provisional(pipeline.calibration, False)
+        lease = None
+        if opened.live:  # files can be read by several at once: nothing is written twice
+            lease = CameraLease(gallery, watcher.collection, name)
+            lease.take(lambda error: note(f"{error.message}; looking whether it is"))
         deliverer = Deliverer(gallery, targets)
         deliverer.start()
         try:
-            with closing(watcher.watch(opened)) as views:
+            with closing(watcher.watch(opened, lease=lease)) as views:
                 for view in views:
                     for event in view.events:
                         _print_event(event, json)
@@ -156,6 +160,8 @@ def attend(
             if not opened.live:
                 deliverer.run_once()
             deliverer.stop()
+            if lease is not None:
+                lease.release()
     counts = watcher.counts
     note(
         f"{counts.frames} frames, {counts.detections} faces, {counts.tracks} tracks, "
@@ -428,14 +434,15 @@ def _terminated() -> Iterator[None]:
 def _print_event(event: Event, json: bool) -> None:
     if json:
         keys = ("cosine", "threshold", "target", "gallery_size", "contract_id", "calibration_id",
-                "reason")  # fmt: skip
+                "reason", "liveness")  # fmt: skip
         grounds = {key: event.grounds[key] for key in keys if key in event.grounds}
         print_json(event.to_dict() | grounds)
         sys.stdout.flush()
         return
     who = event.name or {"spoof": "suspected attack"}.get(event.kind, "unknown visitor")
     when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"
-    say(f"{when}  {event.kind:<10} {who}  ({event.camera})")
+    doubt = "  suspected picture of a face" if event.flagged else ""
+    say(f"{when}  {event.kind:<10} {who}  ({event.camera}){doubt}")
     sys.stdout.flush()
 
 

@@ -56,6 +56,12 @@ class Event:
     corrections: tuple[str, ...] = ()  # ids of the rows that changed how this one reads
     voided: bool = False
 
+    @property
+    def flagged(self) -> bool:
+        """Whether the face may have been a picture, and the camera's policy let it pass."""
+        live = self.grounds.get("liveness") or {}
+        return self.kind != "spoof" and live.get("outcome") == "flagged"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the grounds; times in ISO 8601, UTC."""
         values: dict[str, Any] = {
@@ -77,6 +83,8 @@ class Event:
                 values[key] = value
         if self.corrections:
             values["corrections"] = list(self.corrections)
+        if self.flagged:
+            values["flagged"] = True
         if self.voided:
             values["voided"] = True
         return values
@@ -271,7 +279,8 @@ class Events:
     ) -> tuple[Event, bool]:
         """A correction row about an event, and whether the face is now kept from the person.
 
-        ``void``: it did not happen (about a correction: that is undone). ``reassign``: it was
+        ``void``: it did not happen (about a correction: that is undone, and with it what followed:
+        the visit goes on, departure and blocked face are as before). ``reassign``: it was
         ``person_id``. ``retime``: it was at ``at``. ``not_person``: it was not that person; with
         ``block`` this face is not taken for them again, while the face behind the event is kept.
         Raises ``EventNotFound``, ``PersonNotFound``, ``InputError``.
@@ -300,9 +309,28 @@ class Events:
                 connection, own, about, action, _text("actor", actor), _text("note", note),
                 targets, person_uid=person_id, at=None if at is None else _us(at),
             )  # fmt: skip
-            if about["kind"] == "arrival" and about["person_uid"] and action != "retime":
-                _store.follow(connection, own, about, person_id, actor, targets)
+            self._follow(connection, own, about, actor, targets)
             return _records(connection, own, [row] if row else [])[0], blocked
+
+    def _follow(
+        self, connection: Connection, own: Row, about: Row, actor: str, targets: Sequence[str]
+    ) -> None:
+        """What hangs on an event is made to agree with how it reads after a correction."""
+        while about["kind"] == "correction":
+            about = _store.find(connection, own, about["about_uid"])
+        uid = about["uid"]
+        left = _store.standing(connection, [uid]).get(uid, [])
+        if not any(row["action"] == "not_person" for row in left):
+            _store.unblock(connection, about)
+        if about["kind"] != "arrival" or about["person_uid"] is None:
+            return
+        now = _applied(connection, own, [about])[0]
+        whose = None if now.voided or now.kind != "arrival" else now.person_id
+        if whose is not None and _person(connection, own, whose) is None:
+            whose = None
+        given = _store.corrections(connection, [uid]).get(uid, [])
+        named = [row["person_uid"] for row in given if row["person_uid"] is not None]
+        _store.follow(connection, own, about, whose, named, actor, targets)
 
     # reading
 
@@ -365,9 +393,12 @@ class Events:
             own = _collections.find(connection, collection)
             row = _store.find(connection, own, event_id)
             about = _store.corrections(connection, [event_id]).get(event_id, [])
-            undone = _store.corrections(connection, [r["uid"] for r in about])
-            later = [r for rows in undone.values() for r in rows]
-            return _records(connection, own, [row, *sorted([*about, *later], key=_id)])
+            level = about
+            while level:
+                found = _store.corrections(connection, [r["uid"] for r in level])
+                level = [r for rows in found.values() for r in rows]
+                about = [*about, *level]
+            return _records(connection, own, [row, *sorted(about, key=_id)])
 
     def present(self, collection: str) -> list[Visit]:
         """Who is there: people whose visit has not ended."""
@@ -514,14 +545,7 @@ def _applied(connection: Connection, collection: Row, rows: Sequence[Row]) -> li
     """Rows as events, each read as its corrections say."""
     if not rows:
         return []
-    about = _store.corrections(connection, [row["uid"] for row in rows])
-    later = [r["uid"] for given in about.values() for r in given]
-    undone = {
-        uid
-        for uid, given in _store.corrections(connection, later).items()
-        if any(r["action"] == "void" for r in given)
-    }
-    standing = {uid: [r for r in given if r["uid"] not in undone] for uid, given in about.items()}
+    standing = _store.standing(connection, [row["uid"] for row in rows])
     changed = {r["person_uid"] for given in standing.values() for r in given} - {None}
     names = _names(connection, collection, [*(r["person_uid"] for r in rows), *changed])
     found = []

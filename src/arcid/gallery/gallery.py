@@ -19,6 +19,7 @@ from arcid.gallery.database import Database
 from arcid.gallery.events import Events
 from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
+from arcid.gallery.leases import Leases
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import (
     Change,
@@ -46,6 +47,7 @@ class Gallery:
         self._database = database
         self._projection = Projection(database, make_index)
         self.events = Events(database)
+        self.leases = Leases(database)
 
     @classmethod
     def open(

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0002"  # the newest migration
-KNOWN = ("0001", "0002")  # every migration this version can start from
+HEAD = "0003"  # the newest migration
+KNOWN = ("0001", "0002", "0003")  # every migration this version can start from
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -181,8 +181,23 @@ visits = _table(
     sa.Column("arrived_at", sa.BigInteger, nullable=False),
     sa.Column("last_seen_at", sa.BigInteger, nullable=False),
     sa.Column("closed", sa.SmallInteger, nullable=False),
+    sa.Column("arrival_uid", sa.String(32), nullable=True),  # the event that began it
     sa.Index(None, "collection_id", "closed", "last_seen_at"),
     sa.Index(None, "collection_id", "person_uid"),
+    sa.Index(None, "arrival_uid"),
+)
+
+# Who watches a camera, and until when nobody else may.
+leases = _table(
+    "leases",
+    _key(),
+    _reference("collection_id", "collections.id"),
+    sa.Column("camera", sa.Text, nullable=False),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),  # for people: which process
+    sa.Column("taken_at", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("collection_id", "camera"),
 )
 
 # The face behind an event, for "not this person" and for unknown visitors. Erased after a while.

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.errors import InvalidArray, ManifestInvalid, ModelUnsupported, UsageError
+from arcid.errors import (
+    InvalidArray,
+    ManifestInvalid,
+    ModelNotFound,
+    ModelUnsupported,
+    UsageError,
+)
 from arcid.models import weights
 from arcid.models.manifest import Manifest
 from arcid.runtime import RuntimeName, Session, open_session
@@ -149,9 +155,16 @@ def load(
     runtime: RuntimeName | None = None,
     device: str | None = None,
 ) -> PassiveLiveness:
-    """Open the networks by name. Raises ``ModelNotFound`` (saying how to get them) and other
-    ``ModelError`` kinds."""
-    bundles = [weights.resolve(name) for name in names]
+    """Open the networks by name. Raises ``ModelNotFound`` (saying how to get all that are missing)
+    and other ``ModelError`` kinds."""
+    bundles, missing = [], []
+    for name in names:
+        try:
+            bundles.append(weights.resolve(name))
+        except ModelNotFound as error:
+            missing.append(error)
+    if missing:
+        raise ModelNotFound("; ".join(e.message for e in missing), **missing[0].details)
     return PassiveLiveness(
         [
             Net(

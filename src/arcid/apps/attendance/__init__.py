@@ -3,6 +3,7 @@
     source = open_source("rtsp://...", camera="door")           arcid.video
     watcher = Watcher(pipeline, gallery, "staff", Policy(), camera="door")
     for view in watcher.watch(source):                          one View a frame, for a live picture
+        (lease=CameraLease(...).take())                         no other process watches meanwhile
         view.faces                                              box, label, outcome, why not
         view.events, view.health                                written since the last view
     book = Attendance(gallery, "staff")                         what was written
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from arcid.apps.attendance import export
 from arcid.apps.attendance.book import Attendance, Visitor
+from arcid.apps.attendance.lease import CameraLease
 from arcid.apps.attendance.outbox import Deliverer, Mqtt, Webhook
 from arcid.apps.attendance.policy import Liveness, Policy
 from arcid.apps.attendance.sheets import Day, Month, MonthRow, Presence
@@ -35,6 +37,7 @@ from arcid.gallery.events import Event, EventKind
 
 __all__ = [
     "Attendance",
+    "CameraLease",
     "Day",
     "Deliverer",
     "Event",

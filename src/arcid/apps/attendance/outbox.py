@@ -103,21 +103,43 @@ class Mqtt:
 
     def send(self, body: bytes, event: Event, now: datetime) -> None:
         try:
-            from paho.mqtt import publish
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
         except ModuleNotFoundError:
             raise MissingExtra("MQTT", "mqtt") from None
-        auth: Any = None
-        tls: Any = {} if self.tls else None
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.connect_timeout = self.timeout_s
         if self.username is not None:
-            auth = {"username": self.username, "password": self.password}
+            client.username_pw_set(self.username, self.password)
+        if self.tls:
+            client.tls_set()
+        answer: list[bool] = []
+        answered = threading.Event()
+
+        def connected(_client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+            answer.append(not reason.is_failure)
+            answered.set()
+
+        client.on_connect = connected
         level = "".join("_" if c in "/+#\0" else c for c in event.collection)
         try:
-            publish.single(
-                f"{self.topic}/{level}/{event.kind}", body, qos=1, hostname=self.host,
-                port=self.port, auth=auth, tls=tls,
-            )  # fmt: skip
+            client.connect(self.host, self.port)
+            client.loop_start()
+            if not answered.wait(self.timeout_s):
+                raise DeliveryFailed("the broker does not answer")
+            if not answer[0]:
+                raise DeliveryFailed("the broker refuses the connection")
+            message = client.publish(f"{self.topic}/{level}/{event.kind}", body, qos=1)
+            message.wait_for_publish(self.timeout_s)
+            if not message.is_published():
+                raise DeliveryFailed("the broker acknowledges nothing")
+        except DeliveryFailed:
+            raise
         except Exception as error:  # paho raises its own kinds and plain OSErrors
             raise DeliveryFailed(f"no answer ({type(error).__name__})") from None
+        finally:
+            client.disconnect()
+            client.loop_stop()
 
 
 class Deliverer:
@@ -182,7 +204,7 @@ class Deliverer:
 def payload(event: Event) -> bytes:
     """The JSON that receivers get: the event as written, and on what it was decided."""
     keys = ("cosine", "threshold", "target", "target_kind", "probability", "gallery_size",
-            "contract_id", "calibration_id", "reason")  # fmt: skip
+            "contract_id", "calibration_id", "reason", "liveness")  # fmt: skip
     grounds = {key: event.grounds[key] for key in keys if key in event.grounds}
     return json.dumps(event.to_dict() | {"grounds": grounds}, ensure_ascii=False).encode()
 

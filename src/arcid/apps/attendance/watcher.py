@@ -17,11 +17,13 @@ from typing import Any, Literal
 import numpy as np
 
 from arcid import decide
+from arcid.apps.attendance.lease import CameraLease
 from arcid.apps.attendance.policy import RATES, Liveness, Policy
 from arcid.apps.attendance.recorder import Recorder, passing
 from arcid.errors import ArcidError, PersonNotFound, RateUnsupported, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.events import Event, Place
+from arcid.liveness.policy import Judgement, LivenessPolicy
 from arcid.pipeline import Pipeline
 from arcid.quality import Quality
 from arcid.track import FaceTracks, Track, usefulness
@@ -32,6 +34,7 @@ FaceOutcome = Literal["looking", "recognised", "unknown", "review", "low_quality
 CANDIDATES = 5
 REFRESH_S = 2.0  # how often changes of the gallery are noticed
 LIVENESS_LOOKS = 5  # newest scores that count
+PICTURE = "this may be a picture of a face"
 ODDS = 1e6  # calibrated likelihood ratios are not believed beyond
 WORDS = {
     "too_small": "too far away",
@@ -61,6 +64,7 @@ class FaceView:
     probability: float | None
     why: str  # in a few words: "too far away", or the reason of the decision
     liveness: float | None
+    flagged: bool = False  # recognised, but the face may be a picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +100,9 @@ class _State:
     poor: Quality | None = None
     best: Quality | None = None
     crop: Image | None = None
-    live: deque[float] = field(default_factory=lambda: deque(maxlen=LIVENESS_LOOKS))
+    live: deque[tuple[float, float]] = field(  # score, usefulness of the look
+        default_factory=lambda: deque(maxlen=LIVENESS_LOOKS)
+    )
     touched: float = -np.inf  # ticks
     arrived: str | None = None  # person whose arrival was reported
     unknown: bool = False  # reported as an unknown visitor
@@ -137,6 +143,7 @@ class Watcher:
         self._gallery = gallery
         self._place = Place(self.policy.place or camera, camera)
         self._liveness = liveness if self.policy.liveness != "off" else None
+        self._rule = LivenessPolicy(self.policy.liveness)
         self._calibration = pipeline.calibration
         self._alike = self._calibration.threshold_at_fmr(
             max(self.policy.visitor_fmr, self._calibration.smallest_supported_fmr)
@@ -157,12 +164,19 @@ class Watcher:
 
     # the loop
 
-    def watch(self, source: Source, *, idle_s: float = 1.0) -> Generator[View, None, None]:
-        """One ``View`` a frame until the source ends or the caller stops; writes are finished."""
+    def watch(
+        self, source: Source, *, idle_s: float = 1.0, lease: CameraLease | None = None
+    ) -> Generator[View, None, None]:
+        """One ``View`` a frame until the source ends or the caller stops; writes are finished.
+
+        Raises ``CameraWatched`` once the ``lease`` is lost.
+        """
         self._source = source.name
         self._recorder = self._recorder or self._make_recorder(wait=not source.live)
         try:
             for frame in source.frames(idle_s):
+                if lease is not None:
+                    lease.check()
                 view = self.idle(time.time()) if frame is None else self.see(frame)
                 yield dataclasses.replace(view, health=(*source.health(), *view.health))
             if not source.live:
@@ -259,8 +273,8 @@ class Watcher:
                 continue
             state = self._state(track)
             state.poor = None
-            if live is not None:
-                state.live.append(float(live[row]))
+            if live is not None and np.isfinite(live[row]):
+                state.live.append((float(live[row]), value))
             if value >= track.best:
                 state.best = judged[j]
                 state.crop = crops.pixels[j] if self.policy.keep == "crop" else None
@@ -422,8 +436,9 @@ class Watcher:
             return "low_quality" if state.poor is not None else "looking"
         if track.doubted or track.pool.looks < self.policy.tracking.first_looks:
             return "looking"
-        if self.policy.liveness == "require" and self._attack(state):
-            return "spoof"
+        judged = self._judged(state)
+        if not judged.accepted:
+            return "spoof" if judged.spoof else "looking"
         if state.match is not None:
             return "recognised"
         if state.contested or state.decision is None:
@@ -432,16 +447,17 @@ class Watcher:
             return "looking"
         return "review" if state.decision.outcome == "review" else "unknown"
 
-    def _attack(self, state: _State) -> bool:
+    def _judged(self, state: _State) -> Judgement:
+        """What the camera's policy makes of the looks so far, weighted as their embeddings are."""
         threshold = 0.0 if self._liveness is None else self._liveness.threshold
-        return bool(state.live) and float(np.mean(state.live)) < threshold
+        return self._rule.judge(self.camera, _pooled(state), threshold)
 
     # reporting
 
     def _report(self, track: Track, frame: Frame) -> None:
         state, outcome = self._states[track.number], self._outcome(track)
         ready = not track.doubted and track.pool.looks >= self.policy.tracking.first_looks
-        if self.policy.liveness != "off" and ready and self._attack(state) and not state.spoof:
+        if ready and not state.spoof and self._judged(state).spoof:
             self._report_spoof(track)
         if outcome == "recognised" and state.match is not None:
             if state.arrived != state.match.person_id:
@@ -463,7 +479,10 @@ class Watcher:
             return
         self._states[track.number] = state  # the reports below read it
         nobody = state.match is None and state.decision is not None and not state.contested
-        if state.arrived is not None and state.match is not None:
+        judged = self._judged(state)
+        if judged.spoof and not state.spoof and self._seen_enough(track):
+            self._report_spoof(track)
+        if state.arrived is not None and state.match is not None and judged.accepted:
             self._report_person(track, track.last_at)
         elif state.unknown or (nobody and not state.spoof and self._seen_enough(track)):
             self._report_unknown(track)
@@ -564,8 +583,8 @@ class Watcher:
             live = {
                 "check": self._liveness.name,
                 "policy": self.policy.liveness,
-                "score": round(float(np.mean(state.live)), 4) if state.live else None,
-                "threshold": self._liveness.threshold,
+                "looks": len(state.live),
+                **self._judged(state).to_dict(),
             }
         return {
             **decided,
@@ -634,6 +653,7 @@ class Watcher:
         state, outcome = self._states[track.number], self._outcome(track)
         named = state.match if outcome in ("recognised", "spoof") else None
         decision = state.decision if outcome in ("recognised", "unknown", "review") else None
+        score = _pooled(state)
         return FaceView(
             track.number,
             track.box,
@@ -643,9 +663,19 @@ class Watcher:
             None if named is None or outcome == "spoof" else named.name,
             None if decision is None else decision.cosine,
             None if decision is None else decision.probability,
-            _why(outcome, state),
-            round(float(np.mean(state.live)), 4) if state.live else None,
+            self._why(outcome, state),
+            score if score is None else round(score, 4),
+            outcome == "recognised" and self._judged(state).spoof,
         )
+
+    def _why(self, outcome: FaceOutcome, state: _State) -> str:
+        if outcome == "low_quality" and state.poor is not None:
+            return poor_words(state.poor)
+        if outcome == "spoof" or (outcome == "recognised" and self._judged(state).spoof):
+            return PICTURE
+        if outcome == "looking":
+            return "somebody else here is more like them" if state.contested else "looking"
+        return "" if state.decision is None else state.decision.reason
 
 
 def poor_words(quality: Quality) -> str:
@@ -654,14 +684,12 @@ def poor_words(quality: Quality) -> str:
     return ", ".join(dict.fromkeys(words))
 
 
-def _why(outcome: FaceOutcome, state: _State) -> str:
-    if outcome == "low_quality" and state.poor is not None:
-        return poor_words(state.poor)
-    if outcome == "spoof":
-        return "this may be a picture of a face"
-    if outcome == "looking":
-        return "somebody else here is more like them" if state.contested else "looking"
-    return "" if state.decision is None else state.decision.reason
+def _pooled(state: _State) -> float | None:
+    """0–1, higher is live: the looks' liveness scores, each as useful as its look."""
+    if not state.live:
+        return None
+    scores, weights = zip(*state.live, strict=True)
+    return float(np.average(scores, weights=weights))
 
 
 def _time(at: float) -> datetime:

@@ -26,6 +26,7 @@ from arcid.gallery.store.journal import now_us
 from arcid.types import Embeddings, FloatArray
 
 PAGE = 500
+FOLLOWS = "follows the arrival"
 DISOWNED = 2  # visits.closed: still covers its time, so nothing new begins, and never departs
 
 
@@ -113,7 +114,6 @@ def sighting(
     """A person was seen: the arrival, where this begins a visit. Times in microseconds."""
     if _extend(connection, _visit(connection, collection, place, at, cooldown, person_uid), at):
         return []
-    _begin(connection, collection, place, at, person_uid=person_uid)
     event = add(
         connection,
         collection,
@@ -123,6 +123,8 @@ def sighting(
         evidence,
         targets,
     )  # fmt: skip
+    arrival = None if event is None else event["uid"]
+    _begin(connection, collection, place, at, person_uid=person_uid, arrival_uid=arrival)
     return [] if event is None else [event]
 
 
@@ -219,29 +221,34 @@ def depart(
     if since is not None:
         query = query.where(visits.c.arrived_at >= since)
     found = connection.execute(query.order_by(visits.c.last_seen_at, visits.c.id)).mappings().all()
-    made = []
-    for visit in found:
-        connection.execute(visits.update().where(visits.c.id == visit["id"]).values(closed=1))
-        if visit["person_uid"] is None:
-            continue
-        grounds = {
-            "reason": why,
-            "visit": {
-                "arrived_at_us": visit["arrived_at"],
-                "last_seen_at_us": visit["last_seen_at"],
-            },
-        }
-        event = add(
-            connection,
-            collection,
-            key("departure", collection["uid"], place, visit["person_uid"], visit["last_seen_at"]),
-            {"kind": "departure", "at": visit["last_seen_at"], "camera": visit["camera"],
-             "place": place, "person_uid": visit["person_uid"]},
-            Evidence(json.dumps(grounds)),
-            targets,
-        )  # fmt: skip
-        made += [] if event is None else [event]
-    return made
+    made = [_leave(connection, collection, visit, why, targets) for visit in found]
+    return [event for event in made if event is not None]
+
+
+def _leave(
+    connection: Connection, collection: Row, visit: Row, why: str, targets: Sequence[str]
+) -> Row | None:
+    """End a visit: the departure, where it is a person's and was not written before."""
+    _set_visit(connection, visit, closed=1)
+    if visit["person_uid"] is None:
+        return None
+    grounds = {
+        "reason": why,
+        "visit": {
+            "arrived_at_us": visit["arrived_at"],
+            "last_seen_at_us": visit["last_seen_at"],
+        },
+    }
+    left, place = visit["last_seen_at"], visit["place"]
+    return add(
+        connection,
+        collection,
+        key("departure", collection["uid"], place, visit["person_uid"], left),
+        {"kind": "departure", "at": left, "camera": visit["camera"], "place": place,
+         "person_uid": visit["person_uid"]},
+        Evidence(json.dumps(grounds)),
+        targets,
+    )  # fmt: skip
 
 
 def shift(connection: Connection, collection: Row, camera: str, by: int) -> None:
@@ -284,6 +291,7 @@ def correct(
     person_uid: str | None = None,
     at: int | None = None,
     event_key: str | None = None,
+    evidence: Evidence | None = None,
 ) -> Row | None:
     """A new row that changes how ``about`` is read; None where its key was written before."""
     return add(
@@ -295,7 +303,7 @@ def correct(
             "camera": about["camera"], "place": about["place"], "person_uid": person_uid,
             "about_uid": about["uid"], "action": action, "actor": actor, "note": note,
         },
-        Evidence("{}"),
+        evidence or Evidence("{}"),
         targets,
     )  # fmt: skip
 
@@ -305,37 +313,156 @@ def follow(
     collection: Row,
     arrival: Row,
     person_uid: str | None,
+    people_named: Sequence[str],
     actor: str,
     targets: Sequence[str],
 ) -> None:
-    """An arrival was somebody else's (None: nobody's): so are its visit and its departure."""
-    began = sa.and_(
-        visits.c.collection_id == collection["id"],
+    """Bring an arrival's visit and departure in line with whose it is now (None: nobody's).
+
+    Undoing a correction comes here as well: the arrival is its person's again, and what had
+    followed the correction is taken back by new rows. ``people_named``: everybody the arrival
+    was ever said to be of, under whose names its departure may have been written.
+    """
+    visit = _begun_by(connection, collection, arrival)
+    if visit is None:
+        return
+    left = _left(connection, collection, arrival, visit, people_named)
+    if person_uid is None:
+        _set_visit(connection, visit, closed=DISOWNED)
+    elif visit["closed"] == DISOWNED:
+        _restore(connection, collection, arrival, visit, person_uid, left is not None, targets)
+    elif visit["closed"] == 0:
+        _set_visit(connection, visit, person_uid=person_uid)
+        _fold(connection, collection, visit, person_uid)
+    if left is not None:
+        _align(connection, collection, arrival, left, person_uid, actor, targets)
+
+
+def standing(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]]:
+    """Corrections by the event they speak of that were not undone, oldest first.
+
+    Undoing can be undone: a correction stands unless a standing one voids it.
+    """
+    levels = [corrections(connection, uids)]
+    while levels[-1]:
+        rows = [row["uid"] for given in levels[-1].values() for row in given]
+        levels.append(corrections(connection, rows))
+    undone: set[str] = set()
+    for level in reversed(levels):
+        undone |= {
+            uid
+            for uid, given in level.items()
+            if any(row["action"] == "void" and row["uid"] not in undone for row in given)
+        }
+    return {
+        uid: [row for row in given if row["uid"] not in undone] for uid, given in levels[0].items()
+    }
+
+
+def _begun_by(connection: Connection, collection: Row, arrival: Row) -> Row | None:
+    """The visit that an arrival began; those of before schema 0003 are found by person and time."""
+    own = visits.c.collection_id == collection["id"]
+    known = sa.select(visits).where(own, visits.c.arrival_uid == arrival["uid"])
+    found = connection.execute(known).mappings().first()
+    if found is not None:
+        return found
+    began = sa.select(visits).where(
+        own,
+        visits.c.arrival_uid.is_(None),
         visits.c.person_uid == arrival["person_uid"],
         visits.c.place == arrival["place"],
         visits.c.arrived_at == arrival["at"],
     )
-    visit = connection.execute(sa.select(visits).where(began)).mappings().first()
-    if visit is None:
-        return
-    if visit["closed"] == 0 or person_uid is None:
-        values = {"closed": DISOWNED} if person_uid is None else {"person_uid": person_uid}
-        connection.execute(visits.update().where(visits.c.id == visit["id"]).values(values))
-    left = key(
-        "departure",
-        collection["uid"],
-        arrival["place"],
-        arrival["person_uid"],
-        visit["last_seen_at"],
+    return connection.execute(began).mappings().first()
+
+
+def _left(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    visit: Row,
+    people_named: Sequence[str],
+) -> Row | None:
+    """The departure that ended a visit."""
+    names = {arrival["person_uid"], visit["person_uid"], *people_named} - {None}
+    keys = [
+        key("departure", collection["uid"], visit["place"], uid, visit["last_seen_at"])
+        for uid in sorted(names)
+    ]
+    return (
+        connection.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
     )
-    query = sa.select(events).where(events.c.event_key == left)
-    departure = connection.execute(query).mappings().first()
-    if departure is not None:
-        action = "void" if person_uid is None else "reassign"
+
+
+def _restore(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    visit: Row,
+    person_uid: str,
+    has_left: bool,
+    targets: Sequence[str],
+) -> None:
+    """A visit is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
+    _set_visit(connection, visit, closed=1 if has_left else 0, person_uid=person_uid)
+    if has_left:
+        return
+    _fold(connection, collection, visit, person_uid)
+    again = connection.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
+    cooldown_s = json.loads(arrival["grounds"]).get("cooldown_s")
+    if cooldown_s is not None and again["last_seen_at"] + int(cooldown_s * 1e6) < now_us():
+        _leave(connection, collection, again, f"not seen for {cooldown_s:g} s", targets)
+
+
+def _fold(connection: Connection, collection: Row, visit: Row, person_uid: str) -> None:
+    """A person is at one place once: other visits begun there meanwhile become part of this one."""
+    query = sa.select(visits).where(
+        visits.c.collection_id == collection["id"],
+        visits.c.place == visit["place"],
+        visits.c.person_uid == person_uid,
+        visits.c.closed == 0,
+        visits.c.id != visit["id"],
+    )
+    last_seen = visit["last_seen_at"]
+    for other in connection.execute(query).mappings().all():
+        _set_visit(connection, other, closed=DISOWNED)
+        last_seen = max(last_seen, other["last_seen_at"])
+    _set_visit(connection, visit, last_seen_at=last_seen)
+
+
+def _align(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    departure: Row,
+    person_uid: str | None,
+    actor: str,
+    targets: Sequence[str],
+) -> None:
+    """Corrections after which a departure reads as its arrival does."""
+    follows = Evidence(json.dumps({"follows": arrival["uid"]}))
+    mine = [
+        row
+        for row in standing(connection, [departure["uid"]]).get(departure["uid"], [])
+        if json.loads(row["grounds"]).get("follows") == arrival["uid"]
+    ]
+    for row in mine:
         correct(
-            connection, collection, departure, action, actor, "follows the arrival", targets,
-            person_uid=person_uid,
+            connection, collection, row, "void", actor, FOLLOWS, targets, evidence=follows
         )  # fmt: skip
+    if person_uid is None:
+        correct(
+            connection, collection, departure, "void", actor, FOLLOWS, targets, evidence=follows
+        )  # fmt: skip
+    elif person_uid != departure["person_uid"]:
+        correct(
+            connection, collection, departure, "reassign", actor, FOLLOWS, targets,
+            person_uid=person_uid, evidence=follows,
+        )  # fmt: skip
+
+
+def _set_visit(connection: Connection, visit: Row, **values: Any) -> None:
+    connection.execute(visits.update().where(visits.c.id == visit["id"]).values(**values))
 
 
 def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
@@ -359,6 +486,11 @@ def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
     }
     connection.execute(blocks.insert().values(values))
     return True
+
+
+def unblock(connection: Connection, about: Row) -> None:
+    """The face behind an event may be taken for that person again."""
+    connection.execute(blocks.delete().where(blocks.c.event_uid == about["uid"]))
 
 
 def blocked(
@@ -537,6 +669,7 @@ def _extend(connection: Connection, visit: Row | None, at: int) -> bool:
 def _begin(
     connection: Connection, collection: Row, place: Place, at: int, *,
     person_uid: str | None = None, visitor_uid: str | None = None, until: int | None = None,
+    arrival_uid: str | None = None,
 ) -> None:  # fmt: skip
     values = {
         "collection_id": collection["id"],
@@ -544,6 +677,7 @@ def _begin(
         "camera": place.camera,
         "person_uid": person_uid,
         "visitor_uid": visitor_uid,
+        "arrival_uid": arrival_uid,
         "arrived_at": at,
         "last_seen_at": at if until is None else max(at, until),
         "closed": 0,

@@ -13,15 +13,16 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.attendance import Liveness, Policy, View, Watcher
+from arcid.apps.attendance import CameraLease, Liveness, Policy, View, Watcher
 from arcid.apps.attendance.policy import LivenessMode
-from arcid.errors import ArcidError, UsageError
+from arcid.errors import ArcidError, CameraWatched, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.pipeline import Pipeline
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 MODES: tuple[LivenessMode, ...] = ("off", "flag", "require")
 MAX_NAME, MAX_SOURCE = 80, 1000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+WATCHED_PAUSE_S = 3.0  # until a camera that another process watches is asked for again
 FRESH_S = 5.0  # a picture younger than this is live
 State = Literal["off", "starting", "live", "trouble", "ended"]
 
@@ -191,6 +193,10 @@ class Runner:
             began = time.monotonic()
             try:
                 self._watch()
+            except CameraWatched as error:
+                self._trouble(error.message, error.code)
+                self._stop.wait(WATCHED_PAUSE_S)
+                continue
             except ArcidError as error:
                 self._trouble(error.message, error.code)
             except Exception as error:
@@ -214,11 +220,17 @@ class Runner:
             camera=camera.name,
             liveness=None if camera.liveness == "off" else self._liveness(),
         )
-        self._source = source = open_source(camera.source)
-        if self._stop.is_set():
-            source.close()
-        for view in watcher.watch(source):
-            self._seen(view)
+        source = open_source(camera.source)
+        with ExitStack() as stack:
+            lease = None
+            if source.live:
+                lease = CameraLease(self._gallery, watcher.collection, camera.name)
+                stack.enter_context(lease)
+            self._source = source
+            if self._stop.is_set():
+                source.close()
+            for view in watcher.watch(source, lease=lease):
+                self._seen(view)
 
     def _seen(self, view: View) -> None:
         self.health.extend(view.health)
@@ -235,7 +247,10 @@ class Runner:
             viewer.offer(view)
 
     def _trouble(self, message: str, code: str) -> None:
+        again = (self.state, self.problem) == ("trouble", message)
         self.state, self.problem = "trouble", message
+        if again:
+            return
         log.warning("camera in trouble", extra={"camera": self.camera.id, "code": code})
 
 

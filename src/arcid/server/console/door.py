@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -74,6 +75,7 @@ class Console:
         self._accounts: Accounts | None = None
         self._cameras: Cameras | None = None
         self._liveness: Liveness | None = None
+        self._loading_liveness = threading.Lock()
         self._secret = b""
         self._pages: ASGIApp | None = None
         self._loading: asyncio.Task[ASGIApp] | None = None
@@ -104,11 +106,12 @@ class Console:
 
     def liveness(self) -> Liveness:
         """The passive check, loaded when a camera first needs it. Raises ``ModelNotFound``."""
-        if self._liveness is None:
-            from arcid.liveness import passive
+        with self._loading_liveness:  # cameras ask from their threads
+            if self._liveness is None:
+                from arcid.liveness import passive
 
-            self._liveness = passive.load()
-        return self._liveness
+                self._liveness = passive.load()
+            return self._liveness
 
     def wake(self) -> None:
         """Start the cameras that were set up, without waiting for a visit."""

@@ -182,12 +182,14 @@ def face_message(face: FaceView) -> Message:
     if face.outcome == "low_quality" and face.why:
         label = face.why
     likely = None if face.probability is None else S.percent(face.probability)
+    if face.flagged:
+        label, likely = f"{label} · {S.LIVE_SPOOF}", None
     return {
         "track": face.track,
         "box": [round(value, 1) for value in face.box],
         "label": label,
         "more": likely if face.outcome == "recognised" else None,
-        "tone": TONES[face.outcome],
+        "tone": "warn" if face.flagged else TONES[face.outcome],
     }
 
 

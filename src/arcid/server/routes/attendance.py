@@ -56,6 +56,7 @@ class EventOut(Out):
     actor: str | None
     note: str | None
     corrections: list[str] = Field(description="Ids of the corrections applied.")
+    flagged: bool = Field(description="The face may have been a picture; the camera let it pass.")
     voided: bool
 
 

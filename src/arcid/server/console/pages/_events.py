@@ -48,6 +48,8 @@ def event_line(event: Event, on_click: Callable[[], Any] | None = None) -> Eleme
             camera = event.camera or S.EVENT_BY_HAND
             words = S.EVENT_AT.format(time=at, camera=camera)
             text(f"{kind} · {words}" if event.name else words, "soft small")
+        if event.flagged:
+            chip(S.EVENT_FLAGGED, "bad")
         if event.corrections:
             chip(S.CORRECTED, "info")
     return made
@@ -78,12 +80,28 @@ async def _dialog(visit: Visit, book: Attendance, event: Event, refresh: Refresh
         for row in told["history"][1:]:
             when = datetime.fromisoformat(row["recorded_at"])
             words = f"{S.ACTION_NAMES[row['action']]} · {row['actor']} · {S.moment(when)}"
-            text(words, "soft small", tag="p")
+            with element("div", "row tight"):
+                text(words, "soft small", tag="p")
+                if visit.may("correct") and row["id"] in event.corrections:
+                    _undo(visit, book, row["id"], words, dialog, refresh)
         if visit.may("correct") and not event.voided and event.kind != "correction":
             _corrections(visit, book, event, dialog, refresh, {p.id: p.name for p in people})
         with element("div", "dialog-buttons"):
             button(S.CLOSE, dialog.close, kind="quiet")
     dialog.open()
+
+
+def _undo(
+    visit: Visit, book: Attendance, correction: str, words: str, dialog: ui.dialog, refresh: Refresh
+) -> None:
+    @action(visit, "correct")
+    async def undo() -> None:
+        await visit.run(book.correct, correction, "void", actor=visit.account.name)
+        say(S.UNDONE)
+        dialog.close()
+        await refresh()
+
+    button(S.UNDO, undo, kind="quiet", name=S.UNDO_NAME.format(what=words))
 
 
 def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
@@ -106,7 +124,7 @@ def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append((S.EVENT_CALIBRATION, str(grounds["calibration_id"])))
     live = grounds.get("liveness")
     if live:
-        answer = live.get("answer") or live.get("score")
+        answer = live.get("answer") or live.get("reason") or live.get("score")
         rows.append((S.EVENT_LIVENESS, f"{live['check']}: {answer}"))
     return rows
 

@@ -1,0 +1,224 @@
+"""One process a camera: leases in SQL, between threads with engines of their own and processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arcid.apps.attendance import CameraLease
+from arcid.errors import CameraWatched, CollectionNotFound
+from arcid.gallery import Gallery
+from arcid.pipeline import Pipeline
+from arcid.server.console.cameras import Camera, Runner
+
+SHORT_S = 0.6
+
+
+def soon(condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return bool(condition())
+
+
+@pytest.fixture
+def first(database_url: str) -> Iterator[Gallery]:
+    with Gallery.open(database_url) as gallery:
+        gallery.create_collection("staff")
+        yield gallery
+
+
+@pytest.fixture
+def second(first: Gallery, database_url: str) -> Iterator[Gallery]:
+    with Gallery.open(database_url) as gallery:
+        yield gallery
+
+
+def test_only_one_has_a_camera_and_the_other_is_told_who(first: Gallery, second: Gallery) -> None:
+    with CameraLease(first, "staff", "door", lasts_s=SHORT_S) as held:
+        with pytest.raises(CameraWatched, match=f"'door' is watched by process {os.getpid()} on"):
+            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take()
+        with CameraLease(second, "staff", "gate", lasts_s=SHORT_S):
+            assert [lease.camera for lease in second.leases.held("staff")] == ["door", "gate"]
+        time.sleep(2 * SHORT_S)  # it is renewed, not merely long
+        with pytest.raises(CameraWatched):
+            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take()
+        held.check()
+    with CameraLease(second, "staff", "door", lasts_s=SHORT_S):
+        pass
+    assert second.leases.held("staff") == []
+    with pytest.raises(CollectionNotFound):
+        CameraLease(first, "nobody", "door").take()
+
+
+def test_of_many_that_begin_at_once_one_watches(first: Gallery, database_url: str) -> None:
+    begin, taken, refused = threading.Barrier(6), [], []
+
+    def watch() -> None:
+        with Gallery.open(database_url) as own:
+            lease = CameraLease(own, "staff", "door", lasts_s=30)
+            begin.wait()
+            try:
+                taken.append(lease.take())
+            except CameraWatched as error:
+                refused.append(error)
+            begin.wait()
+            lease.release()
+
+    threads = [threading.Thread(target=watch) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(taken), len(refused)) == (1, 5)
+
+
+def test_a_lease_nobody_renews_is_waited_for_and_its_owner_finds_it_lost(
+    first: Gallery, second: Gallery
+) -> None:
+    held = CameraLease(first, "staff", "door", lasts_s=SHORT_S).take()
+    held._stop.set()  # its process stands still
+    told: list[CameraWatched] = []
+    started = time.monotonic()
+    other = CameraLease(second, "staff", "door", lasts_s=SHORT_S).take(told.append)
+    assert len(told) == 1
+    assert 0.2 < time.monotonic() - started < 5
+    held._stop.clear()  # and goes on
+    threading.Thread(target=held._keep).start()
+    assert soon(lambda: held._lost)
+    with pytest.raises(CameraWatched):
+        held.check()
+    held.release()
+    other.check()
+    assert [lease.owner for lease in first.leases.held("staff")] == [other._owner]
+    other.release()
+
+
+def test_whoever_is_alive_is_not_waited_for_long(first: Gallery, second: Gallery) -> None:
+    with CameraLease(first, "staff", "door", lasts_s=SHORT_S):
+        started = time.monotonic()
+        with pytest.raises(CameraWatched):
+            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take(lambda error: None)
+        assert time.monotonic() - started < 2 * SHORT_S
+
+
+def test_a_clock_set_back_does_not_lock_a_camera_for_good(
+    first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = first.leases.take("staff", "door", "a" * 32, "somebody", lasts_s=10)
+    earlier = int(lease.taken_at.timestamp() * 1e6) - 3600 * 10**6
+    monkeypatch.setattr("arcid.gallery.leases._now", lambda connection: earlier)
+    second.leases.take("staff", "door", "b" * 32, "somebody else", lasts_s=10)
+
+
+# real processes
+
+
+@pytest.fixture
+def stream(data_dir: Path) -> Iterator[tuple[str, list[float]]]:
+    """A motion-JPEG camera on a real socket; the list grows with every connection."""
+    import cv2
+
+    image = cv2.imread(str(data_dir / "data/spoof/image_T1.jpg"))
+    picture = cv2.imencode(".jpg", image)[1].tobytes()
+    over, connections = threading.Event(), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            connections.append(time.monotonic())
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            with suppress(OSError):
+                while not over.wait(0.2):
+                    self.wfile.write(head.encode() + picture + b"\r\n")
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/door", connections
+    over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def attend(
+    data_dir: Path, database_url: str, stream: tuple[str, list[float]]
+) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    environment = os.environ | {"ARCID_DATA": str(data_dir), "OMP_NUM_THREADS": "1"}
+
+    def start() -> subprocess.Popen[str]:
+        command = [
+            sys.executable, "-m", "arcid", "attend", "--source", stream[0], "--camera", "door",
+            "--database", database_url, "--collection", "staff", "--json",
+        ]  # fmt: skip
+        started.append(
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_a_second_process_is_turned_away_and_takes_over_from_a_dead_one(
+    first: Gallery,
+    stream: tuple[str, list[float]],
+    attend: Callable[[], subprocess.Popen[str]],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watching = attend()
+    assert soon(lambda: stream[1], 120)
+    (lease,) = first.leases.held("staff")
+    assert lease.holder.startswith(f"process {watching.pid} on ")
+
+    late = attend()
+    out, err = late.communicate(timeout=120)
+    assert late.returncode != 0
+    assert json.loads(out)["error"]["code"] == "camera_watched"
+    assert f"watched by process {watching.pid}" in out + err
+    assert len(stream[1]) == 1, "a camera is not opened before its lease is there"
+
+    monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    camera = Camera("1", "door", stream[0], "staff", "", "off", True)
+    runner = Runner(camera, Pipeline.from_models(), first, lambda: pytest.fail("no liveness"))
+    assert soon(lambda: runner.now == "trouble")
+    assert f"watched by process {watching.pid}" in runner.problem
+    assert len(stream[1]) == 1
+
+    watching.send_signal(signal.SIGKILL)
+    watching.communicate()
+    assert soon(lambda: runner.now == "live", 60), runner.problem
+    assert (runner.problem, len(stream[1])) == ("", 2)
+    runner.stop()
+    runner.join(30)
+    assert first.leases.held("staff") == []
