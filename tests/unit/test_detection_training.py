@@ -164,7 +164,7 @@ def test_card_and_manifest_say_what_was_done(bundle: Path) -> None:
     manifest = Manifest.load(bundle / "manifest.json")
     assert (manifest.task, manifest.family) == ("detection", "arcid")
     assert manifest.provenance["steps"] == STEPS
-    card = (bundle / "card.md").read_text("utf-8")
+    card = (bundle / "MODEL_CARD.md").read_text("utf-8")
     assert manifest.sha256 in card and f"{STEPS * 8:,} canvases" in card
 
 

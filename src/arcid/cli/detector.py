@@ -126,13 +126,25 @@ def export(
         float | None,
         typer.Option("--threshold", help="Score from which a find counts; default: measured."),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", help="Licence of the weights; default: research only."),
+    ] = None,
+    commercial: Annotated[
+        bool | None,
+        typer.Option("--commercial/--no-commercial", help="Whether it allows commercial use."),
+    ] = None,
+    training_data: Annotated[
+        str | None, typer.Option("--training-data", help="What it was trained on, for the card.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge a run's averaged weights on all reserved pictures and write them as a bundle."""
     _need("exporting a detector", "convert", "torch", "onnx")
     import dataclasses
 
-    from arcid.train.detection.export import export_detector
+    from arcid.models.manifest import Licence
+    from arcid.train.detection.export import DATA, LICENCE, export_detector
     from arcid.train.detection.loop import judge_network
     from arcid.train.detection.scenes import split
     from arcid.train.detection.state import restore_network
@@ -149,6 +161,8 @@ def export(
         name=name,
         threshold=judgement.threshold if threshold is None else threshold,
         judgement=judgement,
+        licence=Licence(licence, None, commercial) if licence else LICENCE,
+        data=training_data or DATA,
     )
     size = (folder / "model.onnx").stat().st_size
     if json:

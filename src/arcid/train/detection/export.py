@@ -1,4 +1,4 @@
-"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``card.md``.
+"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``MODEL_CARD.md``.
 
 Batch norms are folded into their convolutions, which keep their names, so that a bundle can start
 another run (``init_from``). The file is written only after ONNX Runtime gave torch's answers on
@@ -37,7 +37,8 @@ from arcid.types import Image
 OPSET = 17
 TOLERANCE = 1e-3  # largest difference to torch in cells or in score
 SHAPES = ((320, 256), (128, 192))
-TERMS = "Research photographs; the terms of their sets hold for weights learned from them."
+LICENCE = Licence("Research only: the training photographs are research sets", None, False)
+DATA = "pictures without labels, labelled by two detectors that agree"
 
 
 class _Exported(nn.Module):
@@ -58,7 +59,8 @@ def export_detector(
     name: str = "arcid-detect-s",
     threshold: float = 0.5,
     judgement: Judgement | None = None,
-    data: str = "pictures without labels, labelled by two detectors that agree",
+    licence: Licence = LICENCE,
+    data: str = DATA,
 ) -> Path:
     """Write the bundle ``target/NAME`` from a run's averaged weights.
 
@@ -87,7 +89,7 @@ def export_detector(
             family="arcid",
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             input=INPUT,
-            licence=Licence("research photographs", None, None),
+            licence=licence,
             description="Anchor-free detector of boxes and five points, strides 8, 16 and 32.",
             training_data=data,
             source="arcid detector train",
@@ -95,7 +97,7 @@ def export_detector(
             provenance=_provenance(state, network, difference),
             options={"threshold": round(threshold, 3), "strides": list(STRIDES)},
         )
-        (staged / "card.md").write_text(_card(manifest, path.stat().st_size), encoding="utf-8")
+        (staged / "MODEL_CARD.md").write_text(_card(manifest, path.stat().st_size), "utf-8")
         return publish(staged, manifest, target)
 
 
@@ -234,6 +236,7 @@ def _provenance(state: RunState, network: nn.Module, difference: float) -> dict[
 def _card(manifest: Manifest, size: int) -> str:
     facts, made = manifest.accuracy, manifest.provenance
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items())
+    allowed = {True: "allowed", False: "not allowed", None: "not stated"}
     return f"""# {manifest.name}
 
 Finds faces: a box, a score and five points (eyes, nose, corners of the mouth) each.
@@ -244,16 +247,32 @@ Input: any picture as RGB; the longer side is brought to 640 px at most.
 | file | {size / 1e6:.2f} MB, {made["parameters"]:,} parameters, sha256 `{manifest.sha256}` |
 | trained | {made["pictures"]:,} canvases in {made["steps"]:,} steps, {made["minutes"]} minutes |
 | data | {manifest.training_data} |
-| terms | {TERMS} |
+
+## Terms
+
+Licence of the weights: {manifest.licence.name}
+Commercial use: {allowed[manifest.licence.commercial_use]}. The terms of the training data may
+narrow it further.
+
+## Intended use
+
+Finding faces to be aligned and compared. Not for counting crowds, for drawings, or for any decision
+about a person by itself.
+
+## Measured accuracy
+
+On pictures that were kept out of training, against labels that two other detectors agree on: faces
+both miss, and mistakes both make, do not show. Point error is the mean distance of the five points
+over the distance of the eyes.
+
+| | |
+|---|---|
 {rows}
 
-Recall and false alarms are those on reserved pictures against labels that two other detectors
-agree on: faces both miss, and mistakes both make, do not show in them. Point error is the mean
-distance of the five points over the distance of the eyes.
+## Where it fails
 
-**Meant for** finding faces to be aligned and compared. **Not for** counting crowds, faces below
-about 16 px, faces turned by more than about 45°, drawings, or any decision about a person by
-itself.
+- Faces below about 16 px, half hidden, dark, or turned by more than about 45°.
+- Not measured here: groups of age, skin tone and sex.
 """
 
 

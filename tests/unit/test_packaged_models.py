@@ -1,0 +1,79 @@
+"""The models that ship: whole, small, honest about their terms, and enough to work offline."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arcid import paths
+from arcid.evaluate.metrics import auc
+from arcid.models import goldens, weights
+from arcid.models.manifest import Manifest
+from arcid.pipeline import Pipeline
+
+FOLDERS = sorted(p.parent for p in paths.packaged_models_dir().glob("*/manifest.json"))
+LARGEST = {"recognition": 6e6, "detection": 1.5e6}
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """The product on a machine that has nothing but the package."""
+    for name in ("ARCID_MODELS", "ARCID_DATA", "ARCID_DETECTOR", "ARCID_RECOGNISER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ARCID_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ARCID_MODELS", str(tmp_path / "none"))
+    monkeypatch.setenv("ARCID_DATA", str(tmp_path / "none"))
+    return Pipeline.from_models()
+
+
+def test_both_kinds_ship() -> None:
+    tasks = {json.loads((f / "manifest.json").read_text("utf-8"))["task"] for f in FOLDERS}
+    assert tasks == set(LARGEST)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
+def test_a_bundle_is_whole(folder: Path) -> None:
+    bundle = weights.resolve(folder.name)
+    assert bundle.origin == "packaged" and bundle.path.parent == folder
+    manifest: Manifest = bundle.manifest
+    assert bundle.path.stat().st_size <= LARGEST[manifest.task]
+    assert "research" in manifest.licence.name and not manifest.licence.commercial_use
+    assert manifest.training_data and manifest.accuracy and manifest.provenance
+    card = (folder / "MODEL_CARD.md").read_text("utf-8")
+    for part in ("## Terms", "## Intended use", "## Measured accuracy", "## Where it fails"):
+        assert part in card
+    assert manifest.licence.name in card and manifest.training_data in card
+
+
+def test_they_work_without_any_other_model(alone: Pipeline) -> None:
+    assert alone.detector.name.startswith("arcid-")
+    grey = np.full((240, 320, 3), 127, np.uint8)
+    assert len(alone.detector.detect([grey])[0]) == 0
+    bundle = weights.resolve_default("recognition")
+    apart = goldens.check(bundle.manifest, alone.embedder.embed, bundle.path.parent)
+    assert apart is not None
+    assert alone.calibration.threshold_at_fmr(1e-3).cosine > 0
+
+
+@pytest.mark.data
+def test_they_tell_people_apart(alone: Pipeline, data_dir: Path) -> None:
+    """25 photos of public figures, 300 pairs, 38 of one person."""
+    folder = data_dir / "data" / "deepface-pairs"
+    with (folder / "master.csv").open() as file:
+        pairs = list(csv.reader(file))[1:]
+    photos = sorted({name for first, second, _ in pairs for name in (first, second)})
+    vectors = {
+        name: alone.one_face(folder / name, select="largest").embedding.vectors[0]
+        for name in photos
+    }
+    cosines = np.array([float(vectors[a] @ vectors[b]) for a, b, _ in pairs])
+    same = np.array([answer == "Yes" for _, _, answer in pairs])
+    assert same.sum() == 38
+    assert auc(cosines[same], cosines[~same]) > 0.97
+    threshold = alone.calibration.threshold_at_fmr(1e-3).cosine
+    assert (cosines[~same] >= threshold).mean() <= 0.01
+    assert (cosines[same] >= threshold).mean() >= 0.6
