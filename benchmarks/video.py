@@ -7,7 +7,8 @@ deepface-pairs: ``tracked`` is ``Watcher.see`` (detect, track, embed where it he
 record), ``every frame`` is detect, align, judge, embed and search for every face. The ratio is that
 of their times; processor time is given as well, since it depends less on what else runs. Decoding
 is timed apart. ``--soak`` then watches the clip in a loop and reports the memory of the process and
-whether every round gave the same events. Writes ``benchmarks/results/video-<hardware>.csv``.
+whether every round gave the same events. Writes
+``benchmarks/results/video-<detector>-<hardware>.csv``.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def main() -> None:
         if options.soak:
             rows[0] |= soak(pipeline, gallery, options.clip, options.soak)
     print("\n".join(common.lines(rows)))
-    name = f"video-{common.hardware_slug()}.csv"
+    name = f"video-{pipeline.detector.name}-{common.hardware_slug()}.csv"
     common.write_csv(Path(__file__).parent / "results" / name, rows)
 
 
