@@ -9,7 +9,8 @@ The forms are ``arcid.train``'s own step (``Model.step``: the same recipe, chunk
 clipping of network and centres, NaN guard) with what ``precision`` can be set to. Photos are uint8
 tensors in memory on both sides; loading is measured by ``benchmarks/data.py``. Peer and form take
 turns; ``ratio`` is the peer's time over the form's, the median over rounds, so above 1 is faster.
-Writes ``benchmarks/results/training-<hardware>.csv``.
+Writes ``benchmarks/results/training-<hardware>.csv``;
+rows of backbones that were not asked for stay.
 """
 
 from __future__ import annotations
@@ -164,6 +165,14 @@ def _row(
     }
 
 
+def _earlier(path: Path) -> list[dict[str, Any]]:
+    """Rows of former runs on this hardware."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     gpu = torch.cuda.is_available()
@@ -182,10 +191,13 @@ def main() -> None:
         slug = "-".join(torch.cuda.get_device_name().lower().split())
     path = Path(__file__).parent / "results" / f"training-{slug}.csv"
     path.parent.mkdir(exist_ok=True)
+    names = options.backbones.split(",")
+    kept = [row for row in _earlier(path) if row["backbone"] not in names]
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, FIELDS)
         writer.writeheader()
-        for name in options.backbones.split(","):
+        writer.writerows(kept)
+        for name in names:
             writer.writerows(measure(name, options, device))
             stream.flush()
     print(f"{path.name} in {time.perf_counter() - began:.0f} s")
