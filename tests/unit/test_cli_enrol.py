@@ -296,6 +296,7 @@ def test_a_missing_model_leaves_no_gallery_behind(
     environment: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARCID_DATA", str(tmp_path))
+    monkeypatch.setenv("ARCID_DETECTOR", "scrfd_2.5g")
     ran = subprocess.run(
         [sys.executable, "-m", "arcid", "enrol", "Ann", str(pairs / "img1.jpg"), "--json"],
         capture_output=True,

@@ -27,7 +27,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     monkeypatch.setenv("ARCID_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ARCID_MODELS", str(tmp_path / "none"))
     monkeypatch.setenv("ARCID_DATA", str(tmp_path / "none"))
-    return Pipeline.from_models()
+    names = [weights.resolve_default(task).name for task in ("detection", "recognition")]
+    return Pipeline.from_models(*names)
 
 
 def test_both_kinds_ship() -> None:
