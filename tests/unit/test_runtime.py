@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -160,3 +162,28 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ARCID_THREADS", text)
         with pytest.raises(ConfigError, match="ARCID_THREADS"):
             default_threads()
+
+
+#: Sessions that go in the order they came, then a signal that Python answers.
+COME_AND_GO = """
+import os, signal, sys
+from pathlib import Path
+from arcid.runtime import open_session
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+open_ = [open_session(Path(sys.argv[1]), runtime=sys.argv[2]) for _ in range(3)]
+while open_:
+    del open_[0]
+os.kill(os.getpid(), signal.SIGUSR1)
+print(len(heard))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_signal_after_sessions_are_gone_is_heard(model: Path, runtime: RuntimeName) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", COME_AND_GO, str(model), runtime],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (told.returncode, told.stdout.strip()) == (0, "1"), told.stderr[-2000:]

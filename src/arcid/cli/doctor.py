@@ -136,9 +136,9 @@ def _runtimes(report: Report) -> None:
         "numkong": _version("numkong"),
     }
     if facts["openvino"]:
-        import openvino
+        from arcid.runtime.openvino import shared_core
 
-        facts["openvino_devices"] = list(openvino.Core().available_devices)
+        facts["openvino_devices"] = list(shared_core().available_devices)
     else:
         report.warn(
             "runtime",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -34,6 +35,26 @@ def import_openvino() -> Any:
 _importing = threading.Lock()
 
 
+def shared_core() -> Any:
+    """The one ``openvino.Core`` of this process, never let go.
+
+    The CPU plugin of every Core gives the calling thread an alternate signal stack and puts the one
+    before it back when the Core goes. Cores that go in another order than they came leave the
+    thread with a stack that is no longer mapped; the next signal with a Python handler (SIGTERM to
+    a service, the end of a child) is then a segmentation fault.
+    """
+    with _opening:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    return import_openvino().Core()
+
+
+_opening = threading.Lock()
+
+
 class OpenVinoSession:
     """One compiled model with an infer request per calling thread."""
 
@@ -48,11 +69,9 @@ class OpenVinoSession:
         input_name: str | None = None,
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
-        ov = import_openvino()
-
         if precision not in _PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; use {sorted(_PRECISIONS)}")
-        core = ov.Core()
+        core = shared_core()
         self.device = device.upper()
         if self.device.split(".")[0].split(":")[0] not in {*core.available_devices, "AUTO"}:
             raise ModelUnsupported(
