@@ -254,6 +254,25 @@ def test_training_goes_on_from_a_bundle(
 
 
 @pytest.mark.data
+def test_a_wider_network_goes_on_from_a_narrower_bundle(
+    exported: ExportResult, network: Backbone
+) -> None:
+    images = torch.rand(4, 3, 112, 112) * 2 - 1
+    wide = create_backbone(NAME, 64, expansion=2)
+    load_initial(wide, exported.path)
+    torch.testing.assert_close(run(wide.eval(), images), run(network, images))
+    before = wide.state_dict()["blocks.1.project.0.weight"].clone()
+    wide.train()(images).square().sum().backward()
+    torch.optim.SGD(wide.parameters(), 0.1).step()
+    added = (wide.state_dict()["blocks.1.project.0.weight"] - before).chunk(2, dim=1)[1]
+    assert added.abs().min() > 0  # what was added learns at once
+    with pytest.raises(CheckpointMismatch, match="of another shape"):
+        load_initial(create_backbone(NAME, 64, expansion=0.5), exported.path)
+    with pytest.raises(CheckpointMismatch, match=r"blocks\.0|of another shape"):
+        load_initial(create_backbone("mobilefacenet_relu_x1.0", 64, expansion=2), exported.path)
+
+
+@pytest.mark.data
 def test_fp16_bundles_share_the_contract_and_are_half(
     exported: ExportResult, tmp_path: Path, chips: Crops
 ) -> None:

@@ -26,6 +26,7 @@ from arcid.errors import (
 from arcid.models import weights
 from arcid.models.manifest import Manifest
 from arcid.train.backbones import Backbone, create_backbone
+from arcid.train.backbones.mobilefacenet import MobileFaceNet
 from arcid.train.config import TrainConfig, expand_path
 from arcid.train.imports import KERAS_SUFFIXES, import_weights
 from arcid.train.inputs import MEAN, STD
@@ -58,11 +59,16 @@ def load_initial(backbone: Backbone, source: str | os.PathLike[str]) -> Initial:
 
     ``source``: folder of a bundle or the name of an installed one (stored in fp32 or fp16), a
     checkpoint or run folder, a ``.pt`` or ``.h5`` file of another project. Averaged weights are
-    taken where a run kept any. Raises ``ModelNotFound``, ``CheckpointInvalid``, and
-    ``CheckpointMismatch`` where it is another network, with the entries that differ.
+    taken where a run kept any. A MobileFaceNet with a smaller ``expansion`` is widened.
+
+    Raises ``ModelNotFound``, ``CheckpointInvalid``, and ``CheckpointMismatch`` where it is another
+    network, with the entries that differ.
     """
     found = open_initial(source)
-    load_state(backbone, found.backbone.state_dict(), f"{found.label} ({found.name})")
+    state: Mapping[str, Tensor] = found.backbone.state_dict()
+    if isinstance(backbone, MobileFaceNet) and isinstance(found.backbone, MobileFaceNet):
+        state = backbone.widened(state)
+    load_state(backbone, state, f"{found.label} ({found.name})")
     return found
 
 

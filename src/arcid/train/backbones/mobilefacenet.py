@@ -6,9 +6,10 @@ each cell of an aligned face weigh for itself where average pooling would not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from arcid.errors import ConfigError
@@ -125,6 +126,29 @@ class MobileFaceNet(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         return self._end(self.run_blocks(self.blocks, self._begin(images)))
 
+    def widened(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``state`` of the same network with a smaller ``expansion``, as one of this network.
+
+        The added channels inside a block keep this network's fresh weights and leave it through
+        zeros, so that the outputs stay the same and training decides what the new ones are for
+        (Chen et al., *Net2Net*, ICLR 2016, widen by adding). Entries that do not differ in this
+        way alone are returned as they are.
+        """
+        own, out = self.state_dict(), dict(state)
+        for name, block in self.blocks.named_children():
+            assert isinstance(block, InvertedResidual)
+            for part in ("expand", "depthwise", "project"):
+                for key in getattr(block, part).state_dict():
+                    entry = f"blocks.{name}.{part}.{key}"
+                    given = state.get(entry)
+                    if given is None or not _within(given, own[entry]):
+                        continue
+                    entering = part == "project"
+                    grown = torch.zeros_like(own[entry]) if entering else own[entry].clone()
+                    grown[tuple(slice(0, n) for n in given.shape)] = given
+                    out[entry] = grown
+        return out
+
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         blocks = {f"blocks.{i}": block for i, block in enumerate(self.blocks)}
         return {"stem": self._begin, **blocks, "end": self._end}
@@ -136,6 +160,12 @@ class MobileFaceNet(Backbone):
     def _end(self, x: Tensor) -> Tensor:
         out: Tensor = self.head(self.gdconv(self.last(x)))
         return out
+
+
+def _within(given: Tensor, own: Tensor) -> bool:
+    return given.ndim == own.ndim and all(
+        a <= b for a, b in zip(given.shape, own.shape, strict=True)
+    )
 
 
 def _eights(channels: float) -> int:
