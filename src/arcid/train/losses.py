@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -109,7 +110,7 @@ class Target:
     penalty: Tensor | None = None
 
 
-class ClassificationLoss(nn.Module):
+class ClassificationLoss(nn.Module, ABC):
     """A softmax loss in the parts a sharded classifier needs; ``forward`` puts them together.
 
     Negatives are modulated element by element (``negatives``, ``negative_slope``) so that the
@@ -129,9 +130,9 @@ class ClassificationLoss(nn.Module):
         Called before ``target``, on the global batch, so that every rank keeps the same values.
         """
 
+    @abstractmethod
     def target(self, cosine: Tensor, norms: Tensor) -> Target:
         """(B,) cosines to the own class and (B,) feature norms in, ``Target`` out."""
-        raise NotImplementedError
 
     def negatives(self, cosine: Tensor, pivot: Tensor | None) -> Tensor:
         """z_j for (B,C) cosines to other classes; −inf stays −inf."""
@@ -168,7 +169,7 @@ class ClassificationLoss(nn.Module):
 
 
 @dataclass(frozen=True)
-class LossSpec:
+class LossSpec(ABC):
     """Base of the settings of a loss; ``build()`` makes the loss.
 
     ``k``: the sub-centres per class it was published with, for whoever makes the classifier.
@@ -181,8 +182,9 @@ class LossSpec:
         if self.k < 1:
             raise ConfigError(f"k (sub-centres per class) must be at least 1, got {self.k}")
 
+    @abstractmethod
     def build(self) -> ClassificationLoss | TripletLoss:
-        raise NotImplementedError
+        """The loss with these settings."""
 
 
 def _check_scale(s: float) -> None:

@@ -6,6 +6,7 @@ built around the backbone. ``arcid.train.distil`` adds a third kind.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,7 @@ class Seen:
     clean: Tensor | None = None  # the same before blur, darkness and masks
 
 
-class Objective:
+class Objective(ABC):
     """Base: ``chips`` to draw from, ``centres`` of this rank (None: there are none)."""
 
     chips: ChipSet
@@ -52,9 +53,9 @@ class Objective:
         """What is trained and shared by all ranks; by default the backbone itself."""
         return backbone
 
+    @abstractmethod
     def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
         """One forward pass; ``inputs`` are ``seen.images`` as the network eats them."""
-        raise NotImplementedError
 
 
 class MarginObjective(Objective):

@@ -9,6 +9,7 @@ densify such gradients).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -66,7 +67,7 @@ def _rows_of(grad: Tensor) -> tuple[Tensor | slice, Tensor]:
     return grad.indices()[0], grad.values()
 
 
-class _RowOptimizer(torch.optim.Optimizer):
+class _RowOptimizer(torch.optim.Optimizer, ABC):
     """Loop over parameters; subclasses update the rows that have a gradient."""
 
     @torch.no_grad()
@@ -82,8 +83,9 @@ class _RowOptimizer(torch.optim.Optimizer):
                     self._update(group, p, rows, values)
         return loss
 
+    @abstractmethod
     def _update(self, group: dict[str, Any], p: Tensor, rows: Tensor | slice, grad: Tensor) -> None:
-        raise NotImplementedError
+        """One parameter's rows that have a gradient."""
 
 
 class RowSGD(_RowOptimizer):

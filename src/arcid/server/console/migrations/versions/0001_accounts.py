@@ -70,7 +70,3 @@ def upgrade() -> None:
         sa.Column("last_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_console_attempts"),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the console's tables are not taken back; restore a backup")
