@@ -22,6 +22,12 @@ from arcid.server.settings import Settings
 StartService = Callable[..., Any]
 
 
+class Client(httpx.Client):
+    """Speaks to one running service."""
+
+    gallery: Gallery  # the one that the service runs on
+
+
 @pytest.fixture(scope="session")
 def pipeline(data_dir: Path) -> Iterator[Pipeline]:
     """The default models."""
@@ -44,7 +50,7 @@ def face(photo: Callable[[str], bytes]) -> Callable[[int], bytes]:
 
 
 @contextmanager
-def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Iterator[httpx.Client]:
+def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Iterator[Client]:
     """The application behind uvicorn on a free port, and a client for it."""
     app = create_app(settings, pipeline=pipeline, gallery=gallery)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -59,8 +65,8 @@ def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Itera
                     "the service did not start"
                 )
                 time.sleep(0.01)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                client.app = app  # type: ignore[attr-defined]
+            with Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                client.gallery = app.state.services.gallery
                 yield client
         finally:
             server.should_exit = True
@@ -80,11 +86,17 @@ def start(pipeline: Pipeline, tmp_path: Path) -> StartService:
 
 
 @pytest.fixture(scope="module")
-def client(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One service for a whole test file; tests use collections of their own."""
     database = tmp_path_factory.mktemp("api") / "gallery.db"
     with running(Settings.load(database=str(database)), pipeline, None) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def gallery(client: Client) -> Gallery:
+    """The one that the service runs on; cameras write straight into it."""
+    return client.gallery
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from arcid.gallery import Gallery
-from arcid.gallery.events import Place
+from arcid.gallery.event_records import Place
 
 pytestmark = pytest.mark.data
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -26,9 +26,8 @@ def ann(client: httpx.Client, collection: str) -> str:
 
 
 @pytest.fixture
-def arrival(client: httpx.Client, collection: str, ann: str) -> str:
+def arrival(gallery: Gallery, collection: str, ann: str) -> str:
     """As a camera writes it, straight into the gallery that the service runs on."""
-    gallery: Gallery = client.app.state.services.gallery  # type: ignore[attr-defined]
     (event,) = gallery.events.sighting(
         collection.rsplit("/", 1)[1], Place("door", "door"), ann, NOON, cooldown_s=60,
         grounds=GROUNDS,
@@ -44,9 +43,8 @@ def listed(client: httpx.Client, collection: str, **query: Any) -> list[dict[str
 
 
 def test_an_undone_correction_brings_the_visit_back_and_an_arrival_carries_its_flag(
-    client: httpx.Client, collection: str, ann: str
+    client: httpx.Client, gallery: Gallery, collection: str, ann: str
 ) -> None:
-    gallery: Gallery = client.app.state.services.gallery  # type: ignore[attr-defined]
     live = {"outcome": "flagged", "score": 0.2, "threshold": 0.5}
     (event,) = gallery.events.sighting(
         collection.rsplit("/", 1)[1], Place("hall", "hall"), ann, NOON, cooldown_s=60,
@@ -120,8 +118,9 @@ def test_entries_by_hand_make_a_sheet_that_exports(
     assert [line["kind"] for line in csv.DictReader(io.StringIO(text))] == ["departure", "arrival"]
 
 
-def test_pages_and_errors(client: httpx.Client, collection: str, ann: str, arrival: str) -> None:
-    gallery: Gallery = client.app.state.services.gallery  # type: ignore[attr-defined]
+def test_pages_and_errors(
+    client: httpx.Client, gallery: Gallery, collection: str, ann: str, arrival: str
+) -> None:
     for minutes in (10, 20):
         gallery.events.sighting(
             collection.rsplit("/", 1)[1], Place("door", "door"), ann,
@@ -139,6 +138,7 @@ def test_pages_and_errors(client: httpx.Client, collection: str, ann: str, arriv
         ("GET", f"{base}/days/2026-03-02?zone=Mars/Base", None, 422, "bad_input"),
         ("GET", f"{base}/months/2026-13", None, 422, "bad_input"),
         ("GET", f"{base}/export?day=2026-03-02&month=2026-03", None, 422, "bad_input"),
+        ("GET", f"{base}/export?month=2026-03&since=2026-03-02T00:00:00Z", None, 422, "bad_input"),
         ("POST", f"{base}/events/{arrival}/corrections",
          {"action": "reassign", "actor": "op"}, 422, "bad_input"),
         ("POST", f"{base}/events/{arrival}/corrections",

@@ -112,7 +112,8 @@ def card(photo: Path) -> dict[str, list[Picture]]:
         to = np.stack([corners[:, 0] * np.cos(angle) * scale, corners[:, 1] * scale], axis=1)
         centre = np.array([width / 2, height / 2], np.float32)
         matrix = cv2.getPerspectiveTransform(corners + centre, (to + centre).astype(np.float32))
-        return cv2.warpPerspective(flat, matrix, SIZE, borderValue=(150, 150, 150))  # type: ignore[return-value]
+        seen = cv2.warpPerspective(flat, matrix, SIZE, borderValue=(150, 150, 150))
+        return np.asarray(seen, np.uint8)
 
     degrees = [4.6 * step for step in range(11)]
     return {
@@ -147,12 +148,13 @@ def _around(frame: Picture, centre: npt.NDArray[np.float32], size: float) -> Pic
     )
     target = np.array([[0, 0], [SIZE[0], 0], [0, SIZE[1]]], np.float32)
     matrix = cv2.getAffineTransform((corners + centre).astype(np.float32), target)
-    return cv2.warpAffine(frame, matrix, SIZE, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    moved = cv2.warpAffine(frame, matrix, SIZE, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
 def _zoomed(picture: Picture, zoom: float) -> Picture:
     matrix = cv2.getRotationMatrix2D((SIZE[0] / 2, SIZE[1] / 2), 0, zoom)
-    return cv2.warpAffine(picture, matrix, SIZE)  # type: ignore[return-value]
+    return np.asarray(cv2.warpAffine(picture, matrix, SIZE), np.uint8)
 
 
 #: Stands in for the camera: reads what the kiosk asks for and shows the pictures that answer it.

@@ -23,7 +23,7 @@ from arcid.apps.attendance.outbox import DeliveryFailed
 from arcid.calibration import Calibration
 from arcid.errors import EventNotFound, GalleryDamaged, InputError, PersonNotFound
 from arcid.gallery import Gallery, NewFace, schema
-from arcid.gallery.events import Place
+from arcid.gallery.event_records import Action, Place
 from arcid.models import weights
 from arcid.types import Embeddings
 
@@ -256,7 +256,7 @@ def test_what_cannot_be_corrected_is_refused(gallery: Gallery, book: Attendance)
         book.correct(event.id, "reassign", person_id="nobody", actor="op")
     for bad in ({"action": "reassign"}, {"action": "void", "at": NOON}, {"action": "erase"}):
         with pytest.raises(InputError):
-            book.correct(event.id, actor="op", **bad)  # type: ignore[arg-type]
+            book.correct(event.id, actor="op", **bad)
     with pytest.raises(InputError, match="who"):
         book.correct(event.id, "void", actor=" ")
     with pytest.raises(InputError, match="zone"):
@@ -301,7 +301,7 @@ GONE = (None, None, 0.0, False, False)
 
 @pytest.mark.parametrize("how", ["void", "not_person", "reassign"])
 def test_an_undone_correction_restores_a_visit_that_had_ended(
-    gallery: Gallery, book: Attendance, how: str
+    gallery: Gallery, book: Attendance, how: Action
 ) -> None:
     seen(gallery, "Ann", 0)
     seen(gallery, "Ann", 50)
@@ -323,7 +323,7 @@ def test_an_undone_correction_restores_a_visit_that_had_ended(
 
 @pytest.mark.parametrize("how", ["void", "not_person", "reassign"])
 def test_an_undone_correction_restores_who_is_there_now(
-    gallery: Gallery, book: Attendance, how: str
+    gallery: Gallery, book: Attendance, how: Action
 ) -> None:
     seen(gallery, "Ann", 0)
     seen(gallery, "Ann", 20)
@@ -397,11 +397,11 @@ def test_a_visit_moved_twice_and_back_meets_the_one_begun_meanwhile(
     assert sheet(book, 2000)["Ann"][:3] == (NOON, after(10), 10.0)
 
 
-def changed(gallery: Gallery, book: Attendance, event: Event, how: str) -> Event:
+def changed(gallery: Gallery, book: Attendance, event: Event, how: Action) -> Event:
     if how == "not_person":
         return book.not_this_person(event.id, actor="op")[0]
     who = person(gallery, "Ben") if how == "reassign" else None
-    return book.correct(event.id, how, person_id=who, actor="op")  # type: ignore[arg-type]
+    return book.correct(event.id, how, person_id=who, actor="op")
 
 
 # visitors
@@ -443,7 +443,7 @@ def test_a_day_counts_stays_once_and_says_who_is_absent(gallery: Gallery, book: 
 
     for kind, moment in (("arrival", at(8)), ("departure", at(12)), ("arrival", at(13)),
                          ("departure", at(17, 30))):  # fmt: skip
-        book.add(kind, ann, moment, actor="op")  # type: ignore[arg-type]
+        book.add(kind, ann, moment, actor="op")
     rows = {row.name: row for row in book.day(date(2026, 3, 2), zone=zone, now=at(20)).rows}
     assert (rows["Ann"].first_in, rows["Ann"].last_out) == (at(8), at(17, 30))
     assert rows["Ann"].hours == 8.5
@@ -541,7 +541,7 @@ def test_the_outbox_keeps_events_in_order_until_they_are_taken(
         ("arrival", "Ben"),
         ("correction", None),
     ]
-    assert gallery.events.outbox() == {"hr": {"waiting": 0, "done": 3, "failed": 0}}
+    assert gallery.outbox.counts() == {"hr": {"waiting": 0, "done": 3, "failed": 0}}
 
 
 # a gallery of before

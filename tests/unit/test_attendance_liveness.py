@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.data
 #: T1 is a living face, F2 a picture of the same person, the others are pictures of strangers.
 PHOTOS = ("image_T1.jpg", "image_F1.jpg", "image_F2.jpg", "rgb_fake.jpg")
 APART_S = 1000
+Door = Callable[[Path, str], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -44,9 +45,7 @@ def folder(data_dir: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def door(
-    cli: Callable[..., Any], data_dir: Path, tmp_path: Path
-) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+def door(cli: Callable[..., Any], data_dir: Path, tmp_path: Path) -> Door:
     """``arcid attend`` on the folder, in a gallery where the living person is enrolled."""
     gallery = tmp_path / "gallery.db"
     live = data_dir / "data/spoof/image_T1.jpg"
@@ -60,11 +59,11 @@ def door(
         assert ran.code == 0, ran.err
         return [json.loads(line) for line in ran.out.splitlines()]
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def test_required_liveness_lets_the_living_face_in_and_no_picture(
-    door: Any, folder: Path, liveness_models: Path, monkeypatch: pytest.MonkeyPatch
+    door: Door, folder: Path, liveness_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARCID_MODELS", str(liveness_models))
     events = door(folder, "require")
@@ -85,7 +84,7 @@ def test_required_liveness_lets_the_living_face_in_and_no_picture(
 
 
 def test_flagged_liveness_lets_the_picture_in_with_a_flag(
-    door: Any, folder: Path, liveness_models: Path, monkeypatch: pytest.MonkeyPatch
+    door: Door, folder: Path, liveness_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARCID_MODELS", str(liveness_models))
     events = door(folder, "flag")
@@ -96,7 +95,7 @@ def test_flagged_liveness_lets_the_picture_in_with_a_flag(
     assert len([e for e in events if e["kind"] == "spoof"]) == 3
 
 
-def test_switched_off_it_needs_no_models_and_the_picture_is_ada(door: Any, folder: Path) -> None:
+def test_switched_off_it_needs_no_models_and_the_picture_is_ada(door: Door, folder: Path) -> None:
     events = door(folder, "off")
     assert [e["name"] for e in events if e["kind"] == "arrival"] == ["Ada", "Ada"]
     assert {e.get("liveness") for e in events} == {None}
@@ -127,7 +126,7 @@ def pipeline(cli: Callable[..., Any]) -> Pipeline:
 
 
 def test_a_camera_of_the_service_checks_as_well(
-    door: Any, pipeline: Pipeline, data_dir: Path, tmp_path: Path, liveness_models: Path
+    door: Door, pipeline: Pipeline, data_dir: Path, tmp_path: Path, liveness_models: Path
 ) -> None:
     clip = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (480, 640))
@@ -152,7 +151,7 @@ def test_a_camera_of_the_service_checks_as_well(
 
 
 def test_a_camera_says_which_models_it_lacks(
-    door: Any, pipeline: Pipeline, folder: Path, tmp_path: Path
+    door: Door, pipeline: Pipeline, folder: Path, tmp_path: Path
 ) -> None:
     camera = Camera("1", "hall", str(folder), "default", "", "flag", True)
     with Gallery.open(tmp_path / "gallery.db") as gallery:
@@ -200,7 +199,7 @@ def shown(watcher: Watcher, image: Image, seconds: float, began: float = 0.0) ->
 
 
 def test_a_track_is_checked_when_it_is_looked_at_and_pooled(
-    door: Any, pipeline: Pipeline, pair: PassiveLiveness, data_dir: Path, tmp_path: Path
+    door: Door, pipeline: Pipeline, pair: PassiveLiveness, data_dir: Path, tmp_path: Path
 ) -> None:
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         for name, kinds in (("image_T1.jpg", {"arrival"}), ("image_F2.jpg", {"spoof"})):
@@ -221,7 +220,7 @@ def test_a_track_is_checked_when_it_is_looked_at_and_pooled(
 
 
 def test_without_a_verdict_required_liveness_lets_nobody_in(
-    door: Any, pipeline: Pipeline, pair: PassiveLiveness, data_dir: Path, tmp_path: Path
+    door: Door, pipeline: Pipeline, pair: PassiveLiveness, data_dir: Path, tmp_path: Path
 ) -> None:
     live = load_image(data_dir / "data/spoof/image_T1.jpg")
     with Gallery.open(tmp_path / "gallery.db") as gallery:

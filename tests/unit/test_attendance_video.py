@@ -452,7 +452,7 @@ def test_webhooks_wait_for_a_receiver_that_is_down_and_come_signed_and_in_order(
     assert [body["id"] for body in receiver.bodies] == [event.id for event in events]
     assert receiver.bodies[0]["grounds"]["calibration_id"]
     assert deliverer.run_once(now + timedelta(seconds=9)) == 0
-    assert gallery.events.outbox() == {"hook": {"waiting": 0, "done": len(events), "failed": 0}}
+    assert gallery.outbox.counts() == {"hook": {"waiting": 0, "done": len(events), "failed": 0}}
 
 
 def test_a_signature_is_an_hmac_and_old_or_changed_messages_fail(receiver: Receiver) -> None:

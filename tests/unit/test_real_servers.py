@@ -22,7 +22,7 @@ import pytest
 from arcid.apps.attendance import Attendance, Deliverer, Mqtt
 from arcid.apps.attendance.outbox import DeliveryFailed
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.events import Place
+from arcid.gallery.event_records import Place
 from arcid.types import Embeddings, Image
 from arcid.video import open_source
 
@@ -178,7 +178,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
     target = Mqtt("mqtt", "127.0.0.1", port, username="arcid", password="right", timeout_s=5)
     now = datetime.now(UTC)
     assert Deliverer(events, [target]).run_once(now) == 0
-    assert events.events.outbox()["mqtt"] == {"waiting": 2, "done": 0, "failed": 0}
+    assert events.outbox.counts()["mqtt"] == {"waiting": 2, "done": 0, "failed": 0}
 
     start()
     heard: list[tuple[str, dict[str, Any]]] = []
@@ -199,7 +199,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
         wrong.send(b"{}", Attendance(events, "sta/ff").events()[0], now)
 
     assert Deliverer(events, [target]).run_once(now + timedelta(seconds=3)) == 2
-    assert events.events.outbox()["mqtt"] == {"waiting": 0, "done": 2, "failed": 0}
+    assert events.outbox.counts()["mqtt"] == {"waiting": 0, "done": 2, "failed": 0}
     while len(heard) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     listener.disconnect()
@@ -216,4 +216,4 @@ def test_a_broker_that_says_nothing_is_given_up(events: Gallery) -> None:
         started = time.monotonic()
         assert Deliverer(events, [target]).run_once() == 0
         assert time.monotonic() - started < 5
-    assert events.events.outbox()["mqtt"]["waiting"] == 2
+    assert events.outbox.counts()["mqtt"]["waiting"] == 2

@@ -20,6 +20,7 @@ from arcid.gallery.events import Events
 from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.leases import Leases
+from arcid.gallery.outbox import Outbox
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import (
     Change,
@@ -32,7 +33,7 @@ from arcid.gallery.records import (
 )
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
-from arcid.gallery.store import events as _events
+from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
@@ -47,6 +48,7 @@ class Gallery:
         self._database = database
         self._projection = Projection(database, make_index)
         self.events = Events(database)
+        self.outbox = Outbox(database)
         self.leases = Leases(database)
 
     @classmethod
@@ -201,7 +203,7 @@ class Gallery:
             other = _people.find(log.connection, own, other_id)
             if keep["id"] != other["id"]:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
-                _events.hand_over(log.connection, own, other, keep)
+                _corrections.hand_over(log.connection, own, other, keep)
                 _people.delete(log, own, other)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 

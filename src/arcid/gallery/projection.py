@@ -23,6 +23,7 @@ from arcid.gallery.index import FetchVectors, IndexFactory, Keys, VectorIndex
 from arcid.gallery.locks import SharedLock
 from arcid.gallery.schema import changes, embeddings, faces
 from arcid.gallery.store import journal, vectors
+from arcid.gallery.store.keys import chunks
 from arcid.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class Projection:
             if len(added[0]):
                 index.add(*added)
         moved = sorted(what.moved - what.replaced)
-        for part in vectors.chunks(moved):
+        for part in chunks(moved):
             rows = connection.execute(
                 sa.select(faces.c.id, faces.c.person_id)
                 .join(embeddings, embeddings.c.face_id == faces.c.id)

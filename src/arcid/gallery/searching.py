@@ -18,6 +18,7 @@ from arcid.gallery.seals import damaged
 from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store import vectors
+from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings, Match
 
 
@@ -87,9 +88,9 @@ def matches(connection: Connection, found: Sequence[Sequence[PersonHit]]) -> lis
     hits = [hit for own in found for hit in own]
     owners: dict[int, Row] = {}
     best: dict[int, Row] = {}
-    for part in vectors.chunks(sorted({hit.person_key for hit in hits})):
+    for part in chunks(sorted({hit.person_key for hit in hits})):
         owners |= people_store.by_keys(connection, part)
-    for part in vectors.chunks(sorted({hit.best_face_key for hit in hits})):
+    for part in chunks(sorted({hit.best_face_key for hit in hits})):
         best |= faces_store.by_keys(connection, part)
     return [[_match(hit, owners, best) for hit in own] for own in found]
 

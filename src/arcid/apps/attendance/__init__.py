@@ -32,8 +32,9 @@ from arcid.apps.attendance.lease import CameraLease
 from arcid.apps.attendance.outbox import Deliverer, Mqtt, Webhook
 from arcid.apps.attendance.policy import Liveness, Policy
 from arcid.apps.attendance.sheets import Day, Month, MonthRow, Presence
-from arcid.apps.attendance.watcher import FaceView, View, Watcher
-from arcid.gallery.events import Event, EventKind
+from arcid.apps.attendance.views import FaceView, View
+from arcid.apps.attendance.watcher import Watcher
+from arcid.gallery.event_records import Event, EventKind
 
 __all__ = [
     "Attendance",

@@ -15,7 +15,7 @@ from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.events import Action, Event, Visit
+from arcid.gallery.event_records import Action, Event, Visit
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.errors import MissingExtra, UsageError
-from arcid.gallery.events import Event
+from arcid.gallery.event_records import Event
 
 Cell = str | int | float | bool | date | datetime | None
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

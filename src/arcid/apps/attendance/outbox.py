@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from arcid.errors import ArcidError, MissingExtra, UsageError
 from arcid.gallery import Gallery
-from arcid.gallery.events import Event
+from arcid.gallery.event_records import Event
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Deliverer:
     def _deliver(self, target: Target, now: datetime | None) -> int:
         delivered = 0
         moment = now or datetime.now(UTC)
-        for delivery, attempts, event in self._gallery.events.due(target.name, moment):
+        for delivery, attempts, event in self._gallery.outbox.due(target.name, moment):
             if self._stop.is_set():
                 break
             moment = now or datetime.now(UTC)
@@ -194,9 +194,9 @@ class Deliverer:
                     "delivery failed",
                     extra={"target": target.name, "attempt": attempts + 1, "why": str(error)},
                 )
-                self._gallery.events.not_delivered(delivery, str(error), None if over else again)
+                self._gallery.outbox.not_delivered(delivery, str(error), None if over else again)
                 break
-            self._gallery.events.delivered(delivery)
+            self._gallery.outbox.delivered(delivery)
             delivered += 1
         return delivered
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from arcid.errors import CollectionNotFound, GalleryBusy, GalleryError, StorageFull
-from arcid.gallery.events import Event
+from arcid.gallery.event_records import Event
 
 log = logging.getLogger(__name__)
 

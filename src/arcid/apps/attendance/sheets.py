@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from arcid.errors import InputError
 from arcid.gallery import Gallery
-from arcid.gallery.events import Event
+from arcid.gallery.event_records import Event
 
 LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
 WORKDAYS = (0, 1, 2, 3, 4)

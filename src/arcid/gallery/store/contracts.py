@@ -13,6 +13,7 @@ from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import Journal
+from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings
 
 
@@ -104,7 +105,7 @@ def drop(journal: Journal, collection: Row, contract_id: str, force: bool) -> in
         _refuse_loss(connection, collection, other, orphans)
     doomed = [
         row
-        for part in vectors.chunks(list(connection.execute(orphans).scalars()))
+        for part in chunks(list(connection.execute(orphans).scalars()))
         for row in faces_store.select_keys(connection, collection, part)
     ]
     erased = connection.execute(

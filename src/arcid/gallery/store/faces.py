@@ -24,6 +24,7 @@ from arcid.gallery.seals import check_row, damaged, image_seal, row_seal
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import Journal, from_us
+from arcid.gallery.store.keys import chunks
 from arcid.geometry import box_iou
 from arcid.types import Image
 
@@ -133,7 +134,7 @@ def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) 
 def stored(connection: Connection, collection: Row, keys: Sequence[int]) -> list[StoredFace]:
     """The faces of those keys, in that order."""
     rows: dict[int, Row] = {}
-    for part in vectors.chunks(keys):
+    for part in chunks(keys):
         rows |= {row["id"]: row for row in select_keys(connection, collection, part)}
     return records(connection, [rows[key] for key in keys])
 
@@ -174,7 +175,7 @@ def delete(journal: Journal, collection: Row, doomed: Sequence[Row]) -> None:
     for face in doomed:
         person = {"id": face["person_id"], "uid": face["person_uid"]}
         journal.record("face_removed", collection, person=person, face=face)
-    for part in vectors.chunks([face["id"] for face in doomed]):
+    for part in chunks([face["id"] for face in doomed]):
         journal.connection.execute(faces.delete().where(faces.c.id.in_(part)))
     people_store.touch(journal, *{face["person_id"] for face in doomed})
 
@@ -182,7 +183,7 @@ def delete(journal: Journal, collection: Row, doomed: Sequence[Row]) -> None:
 def contract_ids(connection: Connection, keys: Sequence[int]) -> dict[int, list[str]]:
     """Per face key the contracts it has vectors of, oldest contract first."""
     found: dict[int, list[str]] = {}
-    for part in vectors.chunks(keys):
+    for part in chunks(keys):
         rows = connection.execute(
             sa.select(embeddings.c.face_id, contracts.c.uid)
             .join(contracts, contracts.c.id == embeddings.c.contract_id)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.errors import InputError
 from arcid.gallery.database import Database
 from arcid.gallery.records import Change, ChangeKind
 from arcid.gallery.schema import changes, gallery
@@ -122,6 +123,17 @@ def prune(connection: Connection, keep: int) -> int:
 
 def now_us() -> int:
     return time.time_ns() // 1000
+
+
+def to_us(at: datetime) -> int:
+    """Microseconds since 1970. Raises ``InputError`` without a zone."""
+    if at.tzinfo is None:
+        raise InputError("times need a zone, such as 2026-03-01T08:00:00+01:00")
+    try:
+        since = at.astimezone(UTC) - _EPOCH
+    except OverflowError:
+        raise InputError("times lie between the years 1 and 9999") from None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_us(microseconds: int) -> datetime:

@@ -15,14 +15,10 @@ from arcid.gallery.records import ContractUsage
 from arcid.gallery.schema import Row, contracts, embeddings, faces, people
 from arcid.gallery.seals import damaged, pack, unpack, vector_seal
 from arcid.gallery.store.journal import Journal
+from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings, FloatArray
 
-CHUNK = 500  # keys in one IN list
 BLOCK = 4096  # vectors read at a time
-
-
-def chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
 
 
 def contract(connection: Connection, contract_id: str) -> Row | None:

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -25,9 +26,10 @@ from arcid.apps.attendance.policy import LivenessMode
 from arcid.errors import ArcidError, CameraWatched, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
+from arcid.gallery.store.journal import now_us
 from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import name_key, now_us
+from arcid.server.console.accounts import name_key
 from arcid.server.console.schema import cameras
 from arcid.video import Frame, Health, Source, open_source
 from arcid.video.captures import shown
@@ -128,12 +130,15 @@ class Viewer:
     async def next(self, wait_s: float) -> View | None:
         """The newest view not seen yet; None when there was none for that long."""
         try:
-            await asyncio.wait_for(self._ready.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                while True:
+                    await self._ready.wait()
+                    self._ready.clear()
+                    view, self._view = self._view, None
+                    if view is not None:  # else it was taken before its offer was heard of
+                        return view
         except TimeoutError:
             return None
-        self._ready.clear()
-        view, self._view = self._view, None
-        return view
 
 
 class Runner:
@@ -205,8 +210,10 @@ class Runner:
             else:
                 self.state = "ended"
                 return
-            pause = FIRST_PAUSE_S if time.monotonic() - began > LONGEST_PAUSE_S else pause * 2
-            self._stop.wait(min(pause, LONGEST_PAUSE_S))
+            if time.monotonic() - began > LONGEST_PAUSE_S:
+                pause = FIRST_PAUSE_S
+            self._stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _watch(self) -> None:
         camera = self.camera
@@ -316,9 +323,8 @@ def jpeg(frame: Frame, widest: int = 960) -> bytes:
     image = frame.image
     height, width = image.shape[:2]
     if width > widest:
-        image = cv2.resize(
-            image, (widest, round(height * widest / width)), interpolation=cv2.INTER_AREA
-        )  # type: ignore[assignment]
+        size = (widest, round(height * widest / width))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
     return data.tobytes()
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
 
+from arcid import decide
 from arcid.apps.attendance import Policy, Watcher
 from arcid.errors import ArcidError
 from arcid.gallery import Collection
-from arcid.gallery.events import Place
+from arcid.gallery.event_records import Place
 from arcid.liveness import Challenge, ChallengeSettings
 from arcid.pipeline import Face, Faces, Identification
 from arcid.quality import pose
 from arcid.server.console import strings as S
 from arcid.server.console.feeds import Message, face_message
 from arcid.server.deps import Services
-from arcid.types import Detections, Embeddings
+from arcid.types import Detections, Embeddings, Match
 from arcid.video import Frame, PushedFrames
 
+log = logging.getLogger(__name__)
 Pose = Literal["straight", "left", "right"]
 POSES: tuple[Pose, ...] = ("straight", "left", "right")
 STRAIGHT_DEG, TURNED_DEG = 12.0, (14.0, 40.0)
@@ -32,6 +35,7 @@ SAME_FMR = 1e-3  # at which the faces of one run count as one person
 EMBED_EVERY_S = 0.4
 GREET_S, REFUSE_S = 4.0, 4.0
 LOOKS = 3
+DEPART_EVERY_S = 5.0
 #: A busy machine skips frames; who it is is asked again before every action.
 CHALLENGE = ChallengeSettings(lost_limit_s=2.0)
 
@@ -170,9 +174,12 @@ class Kiosk:
     until: float = 0.0  # ticks until which the last word stays
     word: Message = field(default_factory=dict)
     gone: bool = True  # the face has left since the last word
+    cooldown_s: float = Policy().cooldown_s
+    swept: float = -np.inf  # when departures were last looked for, seconds since 1970
 
     def work(self, source: PushedFrames) -> Iterator[Message]:
         for frame in source.frames():
+            self._depart(time.time() if frame is None else frame.at)
             if frame is not None:
                 height, width = frame.image.shape[:2]
                 yield {"at": frame.at, "size": [width, height], **self.look(frame)}
@@ -248,10 +255,43 @@ class Kiosk:
             embeddings=self._pooled(),
             quality=faces.quality[index : index + 1],
         )
-        found = self.running.pipeline.identify_faces(
-            one, self.running.gallery, self.collection.name
+        gallery, name = self.running.gallery, self.collection.name
+        found = self.running.pipeline.identify_faces(one, gallery, name)[0]
+        kept = self._without_blocked(found.candidates, one.embeddings)
+        if len(kept) == len(found.candidates):
+            return found
+        decision = decide.identify(
+            kept[0].cosine if kept else None,
+            self.running.pipeline.calibration,
+            gallery.size(name, one.embeddings.contract_id),
         )
-        return found[0]
+        return Identification(found.face, kept, decision)
+
+    def _without_blocked(self, candidates: list[Match], probe: Embeddings) -> list[Match]:
+        """Those of whom it was not said that this face is somebody else's."""
+        best = {match.person_id: match.cosine for match in candidates}
+        events = self.running.gallery.events
+        refused = {
+            person
+            for person, face in events.blocked(self.collection.name, probe.contract_id)
+            if person in best and float(face @ probe.vectors[0]) > best[person]
+        }
+        return [match for match in candidates if match.person_id not in refused]
+
+    def _depart(self, at: float) -> None:
+        """Whoever was not seen for the cooldown has left, as for any other camera."""
+        if abs(at - self.swept) < DEPART_EVERY_S:
+            return
+        self.swept = at
+        try:
+            self.running.gallery.events.depart(
+                self.collection.name,
+                self.camera,
+                datetime.fromtimestamp(at, UTC) - timedelta(seconds=self.cooldown_s),
+                f"not seen for {self.cooldown_s:g} s",
+            )
+        except ArcidError as error:
+            log.warning("departures were not written", extra={"code": error.code})
 
     def _still_the_same(self, frame: Frame, faces: Faces, index: int) -> None:
         self.embedded_at = frame.ticks
@@ -289,13 +329,12 @@ class Kiosk:
             return _words(S.KIOSK_WELCOME)
         match = self.answer.candidates[0]
         at = datetime.fromtimestamp(frame.at, UTC)
-        policy = Policy()
         self.running.gallery.events.sighting(
             self.collection.name,
             Place(self.camera, self.camera),
             match.person_id,
             at,
-            cooldown_s=policy.cooldown_s,
+            cooldown_s=self.cooldown_s,
             grounds=self._grounds("passed"),
             vector=self._pooled(),
         )
@@ -313,14 +352,13 @@ class Kiosk:
 
     def _refuse(self, frame: Frame, why: str, shown: list[dict[str, Any]]) -> Message:
         if why in ("flat", "changed") and self.answer is not None:
-            policy = Policy()
             self.running.gallery.events.spoof(
                 self.collection.name,
                 Place(self.camera, self.camera),
                 datetime.fromtimestamp(frame.at, UTC),
                 f"{self.camera}:{int(frame.at)}",
                 person_id=self.answer.candidates[0].person_id,
-                cooldown_s=policy.cooldown_s,
+                cooldown_s=self.cooldown_s,
                 grounds=self._grounds(why),
                 vector=self._pooled(),
             )

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import io
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from html import escape
 from typing import Any, Literal
 
@@ -144,6 +144,13 @@ def facts(rows: list[tuple[str, str]]) -> Element:
                 text(name, tag="dt")
                 text(value, tag="dd")
     return made
+
+
+def table_head(names: Iterable[str]) -> None:
+    """The names above a table's columns."""
+    with element("thead"), element("tr"):
+        for name in names:
+            text(name, tag="th", scope="col")
 
 
 def data_url(picture: Image) -> str:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from arcid.apps.attendance import Attendance, Day, Event, Month, export
 from arcid.errors import InputError
-from arcid.gallery.events import Action
+from arcid.gallery.event_records import Action
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.routes._common import errors
 from arcid.server.schemas import Id, In, Out
@@ -279,6 +279,8 @@ def export_attendance(
     """Events, or the sheet of a day or month, as a file. Names never become formulas."""
     if day is not None and month is not None:
         raise InputError("a sheet is of a day or of a month")
+    if (day or month) and (since or until):
+        raise InputError("since and until go with events; a sheet is of its whole day or month")
     if day is not None:
         table = export.day_table(_sheet(running, collection, day, zone))
     elif month is not None:

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from arcid.gallery import Collection
+from arcid.errors import PersonNotFound
+from arcid.gallery import Collection, Person
 from arcid.server.console import strings as S
 from arcid.server.console.visit import Visit
 from arcid.server.console.widgets import action, button, card, element, empty, text
@@ -20,6 +21,19 @@ async def chosen(visit: Visit, name: str | None) -> tuple[Collection | None, lis
     if found is not None:
         visit.console.remembered[visit.account.id] = found.name
     return found, known
+
+
+async def chosen_person(
+    visit: Visit, name: str | None, person_id: str
+) -> tuple[Collection, Person] | None:
+    """A person of the collection to show, which comes along; None where there is no such."""
+    current, _ = await chosen(visit, name)
+    if current is None:
+        return None
+    try:
+        return current, await visit.run(visit.gallery.person, current.name, person_id)
+    except PersonNotFound:
+        return None
 
 
 def selector(path: str, current: Collection, known: list[Collection]) -> None:

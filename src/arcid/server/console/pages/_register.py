@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Protocol, cast
 
 from fastapi import Request
 from nicegui import ui
@@ -12,6 +12,12 @@ from arcid.server.console.pages import Page
 from arcid.server.console.visit import Visit
 
 SLOW_S = 20.0  # a page that reads a large gallery
+
+
+class _Signed(Protocol):
+    """A function that says itself what it takes."""
+
+    __signature__: inspect.Signature
 
 
 def hand_over(declared: Page) -> None:
@@ -30,5 +36,5 @@ def hand_over(declared: Page) -> None:
         inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),
         *[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in given],
     ]
-    shown.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    cast(_Signed, shown).__signature__ = inspect.Signature(parameters)
     ui.page(declared.path, response_timeout=SLOW_S)(shown)

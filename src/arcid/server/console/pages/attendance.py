@@ -13,12 +13,17 @@ from starlette.responses import Response
 
 from arcid.apps.attendance import Attendance, Day, Presence, export
 from arcid.apps.attendance.sheets import MonthRow, bounds
-from arcid.errors import ArcidError, PersonNotFound, UsageError
+from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page, route
-from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._collections import (
+    chosen,
+    chosen_person,
+    first_collection,
+    selector,
+)
 from arcid.server.console.pages._events import event_line, explainer
 from arcid.server.console.visit import Visit, quietly
 from arcid.server.console.widgets import (
@@ -29,6 +34,7 @@ from arcid.server.console.widgets import (
     element,
     link_button,
     say,
+    table_head,
     text,
 )
 from arcid.server.errors import HttpError
@@ -148,9 +154,7 @@ def _day_table(current: Collection, sheet: Day) -> None:
         return
     rows = sorted(sheet.rows, key=lambda row: (row.absent, row.name.casefold()))
     with element("table"):
-        with element("thead"), element("tr"):
-            for name in S.DAY_HEAD:
-                text(name, tag="th", scope="col")
+        table_head(S.DAY_HEAD)
         with element("tbody"):
             for row in rows:
                 with element("tr"):
@@ -265,11 +269,7 @@ async def attendance_month(visit: Visit, collection: str | None = None, month: s
         book = Attendance(visit.gallery, current.name)
         sheet = await visit.run(book.month, first.year, first.month)
         with card(f"{first:%B %Y}"), element("div", "table-box"), element("table", "month-table"):
-            with element("thead"), element("tr"):
-                text(S.DAY_HEAD[0], tag="th", scope="col")
-                for day in sheet.days:
-                    text(str(day.day), tag="th", scope="col")
-                text(S.DAY_HEAD[3], tag="th", scope="col")
+            table_head([S.DAY_HEAD[0], *(str(day.day) for day in sheet.days), S.DAY_HEAD[3]])
             with element("tbody"):
                 for row in sheet.rows:
                     _month_row(current, row, f"{first:%Y-%m}")
@@ -309,18 +309,13 @@ async def attendance_person(
     visit: Visit, person_id: str, collection: str | None = None, month: str = ""
 ) -> None:
     """One person's month as a calendar, with the events behind it."""
-    current, _ = await chosen(visit, collection)
+    found = await chosen_person(visit, collection, person_id)
     first = _month(month)
-    person = None
-    if current is not None:
-        try:
-            person = await visit.run(visit.gallery.person, current.name, person_id)
-        except PersonNotFound:
-            person = None
-    if current is None or person is None:
+    if found is None:
         with frame(visit, S.PEOPLE_NOT_FOUND, "/attendance"):
             link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
         return
+    current, person = found
     lead = S.ATTENDANCE_PERSON_LEAD.format(month=f"{first:%B %Y}")
     with frame(visit, person.name, "/attendance", lead=lead):
         with element("div", "toolbar"):

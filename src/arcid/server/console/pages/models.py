@@ -13,7 +13,7 @@ from arcid.server.console.chart import Line, lines
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import card, chip, element, facts, html, note, text
+from arcid.server.console.widgets import card, chip, element, facts, html, note, table_head, text
 
 
 @page("/models", "models")
@@ -100,9 +100,7 @@ def _calibration(calibration: Calibration) -> None:
 
 def _thresholds(calibration: Calibration) -> None:
     with element("div", "table-box"), element("table"):
-        with element("thead"), element("tr"):
-            for name in S.CALIBRATION_TABLE_HEAD:
-                text(name, tag="th", scope="col")
+        table_head(S.CALIBRATION_TABLE_HEAD)
         with element("tbody"):
             for row in calibration.data["thresholds"]:
                 with element("tr"):

@@ -12,7 +12,7 @@ from nicegui.element import Element
 
 from arcid.apps.enrol import new_face, provenance
 from arcid.decide import DEFAULT_FMR
-from arcid.errors import ArcidError, PersonNotFound, UsageError
+from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Person, StoredFace
 from arcid.pipeline import Face
 from arcid.server.console import strings as S
@@ -20,7 +20,7 @@ from arcid.server.console.camera_view import CameraView
 from arcid.server.console.feeds import PushFeed
 from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page
-from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
 from arcid.server.console.visit import Visit
 from arcid.server.console.watching import Guide
@@ -233,17 +233,12 @@ async def _who_is_it(visit: Visit, collection: Collection, probe: Face, where: E
 @page("/people/{person_id}", "people")
 async def person_page(visit: Visit, person_id: str, collection: str | None = None) -> None:
     """Faces and doings of one person."""
-    current, _ = await chosen(visit, collection)
-    found = None
-    if current is not None:
-        try:
-            found = await visit.run(visit.gallery.person, current.name, person_id)
-        except PersonNotFound:
-            found = None
-    if current is None or found is None:
+    known = await chosen_person(visit, collection, person_id)
+    if known is None:
         with frame(visit, S.PEOPLE_NOT_FOUND, "/people"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back")
         return
+    current, found = known
     faces = await visit.run(visit.gallery.faces, current.name, found.id)
     shown = await visit.run(thumbnail, visit.gallery, current, found)
     lead = S.PERSON_SINCE.format(

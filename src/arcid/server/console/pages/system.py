@@ -21,6 +21,7 @@ from arcid.server.console.widgets import (
     facts,
     note,
     say,
+    table_head,
     text,
 )
 from arcid.server.deps import Services
@@ -125,9 +126,7 @@ async def _collections(visit: Visit) -> None:
         text(S.NO_COLLECTION, "soft", tag="p")
         return
     with element("div", "table-box"), element("table"):
-        with element("thead"), element("tr"):
-            for name in S.COLLECTION_HEAD:
-                text(name, tag="th", scope="col")
+        table_head(S.COLLECTION_HEAD)
         with element("tbody"):
             for one in known:
                 with element("tr"):

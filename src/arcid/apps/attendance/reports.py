@@ -1,0 +1,228 @@
+"""What is reported of tracks: arrivals, unknown visitors, attacks, and the grounds of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from arcid.apps.attendance.liveness import LivenessRule
+from arcid.apps.attendance.outcomes import Outcomes
+from arcid.apps.attendance.policy import Policy
+from arcid.apps.attendance.recorder import Recorder, Write
+from arcid.apps.attendance.tracked import TrackState
+from arcid.apps.attendance.views import Counts
+from arcid.gallery import Gallery
+from arcid.gallery.event_records import Event, Place
+from arcid.pipeline import Pipeline
+from arcid.track import Track
+from arcid.types import Embeddings, Image
+
+
+class Reports:
+    """One camera's reports, written by a ``Recorder`` between ``open`` and ``close``."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        gallery: Gallery,
+        collection: str,
+        camera: str,
+        policy: Policy,
+        outcomes: Outcomes,
+        liveness: LivenessRule,
+        counts: Counts,
+        trouble: Callable[[bool, str], None],
+    ) -> None:
+        self.source = ""  # named in the grounds
+        self._pipeline = pipeline
+        self._gallery = gallery
+        self._collection = collection
+        self._place = Place(policy.place or camera, camera)
+        self._policy = policy
+        self._outcomes = outcomes
+        self._liveness = liveness
+        self._counts = counts
+        self._trouble = trouble
+        calibration = pipeline.calibration
+        self._alike = calibration.threshold_at_fmr(
+            max(policy.visitor_fmr, calibration.smallest_supported_fmr)
+        ).cosine
+        self._recorder: Recorder | None = None
+
+    def open(self, *, wait: bool) -> Recorder:
+        """The recorder; made, writing at once where ``wait``, unless there is one."""
+        if self._recorder is None:
+            self._recorder = Recorder(wait=wait, trouble=self._trouble)
+        return self._recorder
+
+    def close(self) -> list[Event]:
+        """Finish the writes; the events since the last ``drain``."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return []
+        recorder.close()
+        return recorder.drain()
+
+    def seen(self, track: Track, state: TrackState, at: float, ticks: float) -> None:
+        """A face of the frame of then: what is new about it."""
+        outcome = self._outcomes.of(track, state)
+        ready = self._outcomes.ready(track)
+        if ready and not state.spoof and self._liveness.judge(state).spoof:
+            self._report_spoof(track, state)
+        if outcome == "recognised" and state.match is not None:
+            if state.arrived != state.match.person_id:
+                state.arrived, state.touched = state.match.person_id, ticks
+                self._report_person(track, state, state.match.person_id, track.first_at)
+                if state.unknown:
+                    self._take_back(state)
+            if ticks - state.touched >= self._policy.touch_s:
+                state.touched = ticks
+                self._report_person(track, state, state.match.person_id, at)
+        elif outcome in ("unknown", "review") and not state.unknown:
+            self._report_unknown(track, state)
+
+    def gone(self, track: Track, state: TrackState) -> None:
+        """A face is gone: its last word."""
+        nobody = state.match is None and state.decision is not None and not state.contested
+        judged = self._liveness.judge(state)
+        if judged.spoof and not state.spoof and self._outcomes.seen_enough(track):
+            self._report_spoof(track, state)
+        if state.arrived is not None and state.match is not None and judged.accepted:
+            self._report_person(track, state, state.match.person_id, track.last_at)
+        elif state.unknown or (nobody and not state.spoof and self._outcomes.seen_enough(track)):
+            self._report_unknown(track, state)
+        elif not track.pool.looks:
+            self._counts.low_quality += 1
+        else:
+            self._counts.unconfirmed += 1
+
+    def depart(self, at: float) -> None:
+        """Whoever was not seen for as long as the cooldown has left."""
+        before = _time(at) - timedelta(seconds=self._policy.cooldown_s)
+        self._put(
+            lambda: self._gallery.events.depart(
+                self._collection, self._place.name, before,
+                f"not seen for {self._policy.cooldown_s:g} s", targets=self._policy.targets,
+            ),
+            once="depart",
+        )  # fmt: skip
+
+    def ended(self, first_at: float, last_at: float) -> None:
+        """The source has come to its end: whoever is there was last seen when last seen."""
+        began, ended = _time(first_at), _time(last_at)
+        self._put(
+            lambda: self._gallery.events.depart(
+                self._collection, self._place.name, ended, "the source ended",
+                since=began, targets=self._policy.targets,
+            )
+        )  # fmt: skip
+
+    def shift(self, by_s: float) -> None:
+        """The camera's clock was set back: its visits are moved along."""
+
+        def moved() -> list[Event]:
+            self._gallery.events.shift(self._collection, self._place.camera, by_s)
+            return []
+
+        self._put(moved)
+
+    def _report_person(self, track: Track, state: TrackState, person: str, at: float) -> None:
+        grounds = self._grounds(track, state)
+        vector, crop = self._kept(track, state)
+        self._put(
+            lambda: self._gallery.events.sighting(
+                self._collection, self._place, person, _time(at),
+                cooldown_s=self._policy.cooldown_s, grounds=grounds, vector=vector, crop=crop,
+                targets=self._policy.targets,
+            ),
+            once=None if at == track.first_at else ("touch", person),
+        )  # fmt: skip
+
+    def _report_unknown(self, track: Track, state: TrackState) -> None:
+        state.unknown = True
+        grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
+        until = track.last_at
+
+        def written(events: list[Event]) -> None:
+            state.unknown_id = events[0].id if events else state.unknown_id
+
+        self._put(
+            lambda: self._gallery.events.visitor(
+                self._collection, self._place, _time(track.first_at), _time(until), track.mark,
+                cooldown_s=self._policy.cooldown_s, alike=self._alike, grounds=grounds,
+                vector=vector, crop=crop, targets=self._policy.targets,
+            ),
+            written,
+        )  # fmt: skip
+
+    def _report_spoof(self, track: Track, state: TrackState) -> None:
+        state.spoof = True
+        person = None if state.match is None else state.match.person_id
+        grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
+        self._put(
+            lambda: self._gallery.events.spoof(
+                self._collection, self._place, _time(track.first_at), track.mark,
+                person_id=person, cooldown_s=self._policy.cooldown_s, grounds=grounds,
+                vector=vector, crop=crop, targets=self._policy.targets,
+            )
+        )  # fmt: skip
+
+    def _take_back(self, state: TrackState) -> None:
+        """Somebody first taken for unknown was recognised after all."""
+        self._put(
+            lambda: []
+            if state.unknown_id is None
+            else self._gallery.events.supersede(
+                self._collection, state.unknown_id, "recognised later in the same track",
+                targets=self._policy.targets,
+            )
+        )  # fmt: skip
+
+    def _kept(self, track: Track, state: TrackState) -> tuple[Embeddings | None, Image | None]:
+        if self._policy.keep == "nothing":
+            return None, None
+        return track.pool.embedding, state.crop
+
+    def _grounds(self, track: Track, state: TrackState) -> dict[str, Any]:
+        """Why it was decided so, for whoever asks later."""
+        session = self._pipeline.embedder.session
+        decided = {} if state.decision is None else dataclasses.asdict(state.decision)
+        return {
+            **decided,
+            "contract_id": self._pipeline.embedder.contract_id,
+            "model": self._pipeline.embedder.manifest.name,
+            "detector": self._pipeline.detector.name,
+            "runtime": session.runtime,
+            "precision": session.precision,
+            "candidates": [
+                {"person_id": m.person_id, "face_id": m.face_id, "cosine": round(m.cosine, 6)}
+                for m in state.candidates[:3]
+            ],
+            "track": {
+                "frames": track.frames,
+                "looks": track.pool.looks,
+                "usefulness": round(track.best, 4),
+                "seconds": round(track.last_ticks - track.first_ticks, 3),
+                "quality": None if state.best is None else state.best.to_dict(),
+            },
+            "liveness": self._liveness.grounds(state),
+            "source": self.source,
+            "cooldown_s": self._policy.cooldown_s,
+        }
+
+    def _put(
+        self,
+        write: Write,
+        done: Callable[[list[Event]], None] | None = None,
+        *,
+        once: Hashable | None = None,
+    ) -> None:
+        if self._recorder is not None:
+            self._recorder.put(write, done, once=once)
+
+
+def _time(at: float) -> datetime:
+    """Seconds since 1970 to the microsecond, the same for the same float."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(at * 1e6))

@@ -1,0 +1,38 @@
+"""What is known of a track beyond its vectors, from its first look to its last."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from arcid.quality import Quality
+from arcid.types import Decision, Image, Match
+
+LIVENESS_LOOKS = 5  # newest scores that count
+
+
+@dataclass(slots=True, eq=False)
+class TrackState:
+    """One track's name, its looks, and what was reported of it."""
+
+    match: Match | None = None  # whose name it carries
+    decision: Decision | None = None
+    candidates: list[Match] = field(default_factory=list)
+    contested: bool = False
+    poor: Quality | None = None
+    best: Quality | None = None
+    crop: Image | None = None
+    live: deque[tuple[float, float]] = field(  # score, usefulness of the look
+        default_factory=lambda: deque(maxlen=LIVENESS_LOOKS)
+    )
+    touched: float = -np.inf  # ticks
+    arrived: str | None = None  # person whose arrival was reported
+    unknown: bool = False  # reported as an unknown visitor
+    unknown_id: str | None = None
+    spoof: bool = False  # reported as an attack
+
+    def unname(self) -> None:
+        """It is nobody's, and has to be decided on afresh."""
+        self.match, self.decision, self.arrived = None, None, None

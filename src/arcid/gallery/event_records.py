@@ -1,0 +1,98 @@
+"""What attendance events are handed out as: plain frozen values without database ties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from arcid.types import Embeddings, Image
+
+EventKind = Literal["arrival", "departure", "unknown", "spoof", "correction"]
+Action = Literal["void", "reassign", "retime", "not_person"]
+ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was seen, and by which camera."""
+
+    name: str
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; as read by ``find`` and ``get``, with its corrections applied."""
+
+    id: str
+    kind: EventKind
+    at: datetime  # UTC, by the source's clock
+    recorded_at: datetime  # UTC
+    collection: str
+    camera: str
+    place: str
+    person_id: str | None
+    name: str | None  # as it is now; None once the person is deleted
+    visitor_id: str | None  # unknown visitors: the event they were first seen in
+    about_id: str | None  # corrections: the event they speak of
+    action: Action | None
+    actor: str | None
+    note: str | None
+    grounds: Mapping[str, Any]  # on what it was decided
+    corrections: tuple[str, ...] = ()  # ids of the rows that changed how this one reads
+    voided: bool = False
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the face may have been a picture, and the camera's policy let it pass."""
+        live = self.grounds.get("liveness") or {}
+        return self.kind != "spoof" and live.get("outcome") == "flagged"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the grounds; times in ISO 8601, UTC."""
+        values: dict[str, Any] = {
+            "id": self.id,
+            "kind": self.kind,
+            "at": self.at.isoformat(),
+            "recorded_at": self.recorded_at.isoformat(),
+            "collection": self.collection,
+            "camera": self.camera,
+            "place": self.place,
+            "person_id": self.person_id,
+            "name": self.name,
+            "visitor_id": self.visitor_id,
+        }
+        if self.kind == "correction":
+            values |= {"about_id": self.about_id, "action": self.action}
+        for key in ("actor", "note"):
+            if (value := getattr(self, key)) is not None:
+                values[key] = value
+        if self.corrections:
+            values["corrections"] = list(self.corrections)
+        if self.flagged:
+            values["flagged"] = True
+        if self.voided:
+            values["voided"] = True
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody who is there now."""
+
+    person_id: str
+    name: str | None
+    place: str
+    camera: str
+    arrived_at: datetime  # UTC
+    last_seen_at: datetime  # UTC
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """The face behind an event."""
+
+    vector: Embeddings  # one row
+    crop: Image | None  # (S,S,3) uint8 RGB aligned, where the policy kept it

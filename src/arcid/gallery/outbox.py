@@ -1,0 +1,80 @@
+"""Events waiting to be told to others: ``Gallery.outbox``.
+
+An event is put in an outbox by the transaction that writes it, so that neither is there alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.database import Database
+from arcid.gallery.event_records import Event
+from arcid.gallery.schema import events, outbox
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store.journal import now_us, to_us
+from arcid.gallery.store.readings import written
+
+
+class Outbox:
+    """What is due, and what became of it. Thread-safe; every change is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, target: str, now: datetime, *, limit: int = 50) -> list[tuple[int, int, Event]]:
+        """(delivery, attempts so far, event as written) to be told now, oldest first.
+
+        One that waits for its next attempt holds back those behind it: order is kept.
+        """
+        o, e = outbox.c, events
+        query = (
+            sa.select(o.id.label("delivery"), o.attempts, o.next_at, e)
+            .join(e, e.c.id == o.event_id)
+            .where(o.target == target, o.done_at.is_(None), o.failed_at.is_(None))
+            .order_by(o.id)
+            .limit(limit)
+        )
+        found: list[tuple[int, int, Event]] = []
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+            for row in rows:
+                if row["next_at"] > to_us(now):
+                    break
+                own = _collections.by_id(connection, row["collection_id"])
+                event = written(connection, own, [row])[0]
+                found.append((row["delivery"], row["attempts"], event))
+        return found
+
+    def delivered(self, delivery: int) -> None:
+        """It was told."""
+        with self._database.write() as connection:
+            _settle(connection, delivery, done_at=now_us(), last_error=None)
+
+    def not_delivered(self, delivery: int, why: str, next_at: datetime | None) -> None:
+        """Try again at ``next_at``; None gives up."""
+        when: dict[str, Any] = {"failed_at": now_us()}
+        if next_at is not None:
+            when = {"next_at": to_us(next_at)}
+        with self._database.write() as connection:
+            _settle(connection, delivery, last_error=why[:200], **when)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Deliveries by target: ``waiting``, ``done``, ``failed``."""
+        o = outbox.c
+        query = sa.select(
+            o.target, sa.func.count(), sa.func.count(o.done_at), sa.func.count(o.failed_at)
+        ).group_by(o.target)
+        with self._database.read() as connection:
+            return {
+                target: {"waiting": total - done - failed, "done": done, "failed": failed}
+                for target, total, done, failed in connection.execute(query)
+            }
+
+
+def _settle(connection: Connection, delivery: int, **values: Any) -> None:
+    values["attempts"] = outbox.c.attempts + 1
+    connection.execute(outbox.update().where(outbox.c.id == delivery).values(**values))

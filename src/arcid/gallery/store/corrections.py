@@ -1,0 +1,190 @@
+"""Corrections, inside the caller's transaction: rows that change how others are read, and undoing.
+
+A correction of an arrival is followed by its visit and its departure; so is its undoing.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.schema import Row, blocks, events, visits
+from arcid.gallery.store import events as _events
+from arcid.gallery.store import visits as _visits
+from arcid.gallery.store.events import Evidence
+from arcid.gallery.store.journal import now_us
+
+FOLLOWS = "follows the arrival"
+
+
+def correct(
+    connection: Connection,
+    collection: Row,
+    about: Row,
+    action: str,
+    actor: str,
+    note: str,
+    targets: Sequence[str],
+    *,
+    person_uid: str | None = None,
+    at: int | None = None,
+    event_key: str | None = None,
+    evidence: Evidence | None = None,
+) -> Row | None:
+    """A new row that changes how ``about`` is read; None where its key was written before."""
+    return _events.add(
+        connection,
+        collection,
+        event_key or _events.key("correction", uuid.uuid4().hex),
+        {
+            "kind": "correction", "at": about["at"] if at is None else at,
+            "camera": about["camera"], "place": about["place"], "person_uid": person_uid,
+            "about_uid": about["uid"], "action": action, "actor": actor, "note": note,
+        },
+        evidence or Evidence("{}"),
+        targets,
+    )  # fmt: skip
+
+
+def standing(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]]:
+    """Corrections by the event they speak of that were not undone, oldest first.
+
+    Undoing can be undone: a correction stands unless a standing one voids it.
+    """
+    levels = [_events.corrections(connection, uids)]
+    while levels[-1]:
+        rows = [row["uid"] for given in levels[-1].values() for row in given]
+        levels.append(_events.corrections(connection, rows))
+    undone: set[str] = set()
+    for level in reversed(levels):
+        undone |= {
+            uid
+            for uid, given in level.items()
+            if any(row["action"] == "void" and row["uid"] not in undone for row in given)
+        }
+    return {
+        uid: [row for row in given if row["uid"] not in undone] for uid, given in levels[0].items()
+    }
+
+
+def follow(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    person_uid: str | None,
+    people_named: Sequence[str],
+    actor: str,
+    targets: Sequence[str],
+) -> None:
+    """Bring an arrival's visit and departure in line with whose it is now (None: nobody's).
+
+    Undoing a correction comes here as well: the arrival is its person's again, and what had
+    followed the correction is taken back by new rows. ``people_named``: everybody the arrival
+    was ever said to be of, under whose names its departure may have been written.
+    """
+    visit = _visits.begun_by(connection, collection, arrival)
+    if visit is None:
+        return
+    left = _left(connection, collection, arrival, visit, people_named)
+    if person_uid is None:
+        _visits.change(connection, visit, closed=_visits.DISOWNED)
+    elif visit["closed"] == _visits.DISOWNED:
+        _restore(connection, collection, arrival, visit, person_uid, left is not None, targets)
+    elif visit["closed"] == 0:
+        _visits.change(connection, visit, person_uid=person_uid)
+        _visits.fold(connection, collection, visit, person_uid)
+    if left is not None:
+        _align(connection, collection, arrival, left, person_uid, actor, targets)
+
+
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
+    """Before two people are merged: events become the kept one's by corrections."""
+    own = sa.select(events).where(
+        events.c.collection_id == collection["id"],
+        events.c.person_uid == other["uid"],
+        events.c.kind != "correction",
+    )
+    for row in connection.execute(own).mappings().all():
+        correct(
+            connection, collection, row, "reassign", "merge", "two people were merged", (),
+            person_uid=keep["uid"], event_key=_events.key("merge", row["uid"], keep["uid"]),
+        )  # fmt: skip
+    connection.execute(
+        visits.update().where(visits.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
+    )
+    connection.execute(
+        blocks.update().where(blocks.c.person_id == other["id"]).values(person_id=keep["id"])
+    )
+
+
+def _left(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    visit: Row,
+    people_named: Sequence[str],
+) -> Row | None:
+    """The departure that ended a visit."""
+    names = {arrival["person_uid"], visit["person_uid"], *people_named} - {None}
+    keys = [
+        _events.key("departure", collection["uid"], visit["place"], uid, visit["last_seen_at"])
+        for uid in sorted(names)
+    ]
+    return (
+        connection.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
+    )
+
+
+def _restore(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    visit: Row,
+    person_uid: str,
+    has_left: bool,
+    targets: Sequence[str],
+) -> None:
+    """A visit is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
+    _visits.change(connection, visit, closed=1 if has_left else 0, person_uid=person_uid)
+    if has_left:
+        return
+    _visits.fold(connection, collection, visit, person_uid)
+    again = connection.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
+    cooldown_s = json.loads(arrival["grounds"]).get("cooldown_s")
+    if cooldown_s is not None and again["last_seen_at"] + int(cooldown_s * 1e6) < now_us():
+        _visits.leave(connection, collection, again, f"not seen for {cooldown_s:g} s", targets)
+
+
+def _align(
+    connection: Connection,
+    collection: Row,
+    arrival: Row,
+    departure: Row,
+    person_uid: str | None,
+    actor: str,
+    targets: Sequence[str],
+) -> None:
+    """Corrections after which a departure reads as its arrival does."""
+    follows = Evidence(json.dumps({"follows": arrival["uid"]}))
+    mine = [
+        row
+        for row in standing(connection, [departure["uid"]]).get(departure["uid"], [])
+        if json.loads(row["grounds"]).get("follows") == arrival["uid"]
+    ]
+    for row in mine:
+        correct(
+            connection, collection, row, "void", actor, FOLLOWS, targets, evidence=follows
+        )  # fmt: skip
+    if person_uid is None:
+        correct(
+            connection, collection, departure, "void", actor, FOLLOWS, targets, evidence=follows
+        )  # fmt: skip
+    elif person_uid != departure["person_uid"]:
+        correct(
+            connection, collection, departure, "reassign", actor, FOLLOWS, targets,
+            person_uid=person_uid, evidence=follows,
+        )  # fmt: skip

@@ -1,0 +1,150 @@
+"""What cameras report, inside the caller's transaction: people, unknown visitors, attacks.
+
+Whether a sighting begins a visit is decided here, where writers queue, so that a restart, a replay
+or a second camera cannot begin it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.event_records import Place
+from arcid.gallery.schema import Row, events, traces, visits
+from arcid.gallery.store import events as _events
+from arcid.gallery.store import traces as _traces
+from arcid.gallery.store import visits as _visits
+from arcid.gallery.store.events import Evidence
+from arcid.types import Embeddings
+
+
+def person(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    person_uid: str,
+    at: int,
+    cooldown: int,
+    evidence: Evidence,
+    targets: Sequence[str],
+) -> list[Row]:
+    """A person was seen: the arrival, where this begins a visit. Times in microseconds."""
+    visit = _visits.current(connection, collection, place, at, cooldown, person_uid)
+    if visit is not None:
+        _visits.extend(connection, visit, at)
+        return []
+    event = _events.add(
+        connection,
+        collection,
+        _events.key("arrival", collection["uid"], place.name, person_uid, at),
+        {"kind": "arrival", "at": at, "camera": place.camera, "place": place.name,
+         "person_uid": person_uid},
+        evidence,
+        targets,
+    )  # fmt: skip
+    arrival = None if event is None else event["uid"]
+    _visits.begin(connection, collection, place, at, person_uid=person_uid, arrival_uid=arrival)
+    return [] if event is None else [event]
+
+
+def visitor(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    at: int,
+    until: int,
+    mark: str,
+    cooldown: int,
+    alike: float,
+    evidence: Evidence,
+    targets: Sequence[str],
+) -> list[Row]:
+    """Somebody unknown was seen from ``at`` to ``until``: the event, unless the same face
+    (cosine ``alike`` or more) was there within the cooldown. ``mark`` tells faces of one frame
+    apart."""
+    known = None
+    if evidence.vector is not None:
+        known = _same_visitor(connection, collection, place, at, cooldown, evidence.vector, alike)
+    if known is not None:
+        _visits.extend(connection, known, until)
+        return []
+    event = _events.add(
+        connection,
+        collection,
+        _events.key("unknown", collection["uid"], place.camera, at, mark),
+        {"kind": "unknown", "at": at, "camera": place.camera, "place": place.name},
+        evidence,
+        targets,
+    )
+    if event is None:
+        return []
+    _visits.begin(connection, collection, place, at, visitor_uid=event["uid"], until=until)
+    return [event]
+
+
+def spoof(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    at: int,
+    mark: str,
+    person_uid: str | None,
+    cooldown: int,
+    evidence: Evidence,
+    targets: Sequence[str],
+) -> list[Row]:
+    """A suspected attack, once per camera and person within the cooldown."""
+    whose = (
+        events.c.person_uid.is_(None) if person_uid is None else events.c.person_uid == person_uid
+    )
+    recent = sa.select(events.c.id).where(
+        events.c.collection_id == collection["id"],
+        events.c.kind == "spoof",
+        events.c.camera == place.camera,
+        events.c.at.between(at - cooldown, at + cooldown),
+        whose,
+    )
+    if connection.execute(recent).first() is not None:
+        return []
+    event = _events.add(
+        connection,
+        collection,
+        _events.key("spoof", collection["uid"], place.camera, at, mark),
+        {"kind": "spoof", "at": at, "camera": place.camera, "place": place.name,
+         "person_uid": person_uid},
+        evidence,
+        targets,
+    )  # fmt: skip
+    return [] if event is None else [event]
+
+
+def _same_visitor(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    at: int,
+    cooldown: int,
+    vector: Embeddings,
+    alike: float,
+) -> Row | None:
+    """The visit of the most similar unknown face within the cooldown."""
+    query = (
+        sa.select(visits, traces.c.vector, traces.c.contract, traces.c.dim, traces.c.crop,
+                  traces.c.seal.label("trace_seal"))
+        .join(events, events.c.uid == visits.c.visitor_uid)
+        .join(traces, traces.c.event_id == events.c.id)
+        .where(
+            _visits.about(collection, place, at, cooldown),
+            traces.c.contract == vector.contract_id,
+        )
+        .order_by(visits.c.id)
+    )  # fmt: skip
+    best: tuple[float, Row] | None = None
+    for row in connection.execute(query).mappings():
+        stored = _traces.read_vector(dict(row) | {"seal": row["trace_seal"]})
+        cosine = float(stored @ vector.vectors[0])
+        if cosine >= alike and (best is None or cosine > best[0]):
+            best = (cosine, row)
+    return None if best is None else best[1]

@@ -1,0 +1,108 @@
+"""The faces behind events: kept, read, erased, and blocked from being taken for a person."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.schema import Row, blocks, events, people, traces
+from arcid.gallery.seals import damaged, pack
+from arcid.gallery.store.journal import now_us
+from arcid.gallery.store.keys import chunks
+from arcid.types import Embeddings, FloatArray
+
+
+def leave(connection: Connection, event_key: int, vector: Embeddings, crop: bytes | None) -> None:
+    """Keep the face behind an event: one row and, where the policy says so, a PNG."""
+    data = pack(vector.vectors[0])
+    contract = vector.contract_id
+    values = {
+        "event_id": event_key,
+        "contract": contract,
+        "dim": vector.dim,
+        "vector": data,
+        "crop": crop,
+        "seal": _seal(contract, data, crop),
+    }
+    connection.execute(traces.insert().values(values))
+
+
+def read(
+    connection: Connection, rows: Sequence[Row]
+) -> dict[int, tuple[str, FloatArray, bytes | None]]:
+    """Event key → (contract, (D,) vector, PNG or None), of those that still have one."""
+    found = {}
+    for part in chunks([row["id"] for row in rows]):
+        query = sa.select(traces).where(traces.c.event_id.in_(part))
+        for row in connection.execute(query).mappings():
+            found[row["event_id"]] = (row["contract"], read_vector(row), row["crop"])
+    return found
+
+
+def erase(connection: Connection, condition: sa.ColumnElement[bool]) -> int:
+    """Erase the faces behind the events that meet a condition."""
+    chosen = sa.select(events.c.id).where(condition)
+    return connection.execute(traces.delete().where(traces.c.event_id.in_(chosen))).rowcount
+
+
+def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
+    """Keep the face behind an event from being taken for a person; False if it is gone."""
+    query = sa.select(traces).where(traces.c.event_id == about["id"])
+    trace = connection.execute(query).mappings().first()
+    if trace is None:
+        return False
+    if connection.execute(sa.select(blocks.c.id).where(blocks.c.event_uid == about["uid"])).first():
+        return True
+    read_vector(trace)
+    values = {
+        "person_id": person["id"],
+        "event_uid": about["uid"],
+        "contract": trace["contract"],
+        "dim": trace["dim"],
+        "vector": trace["vector"],
+        "actor": actor,
+        "created_at": now_us(),
+        "seal": _seal(trace["contract"], trace["vector"], None),
+    }
+    connection.execute(blocks.insert().values(values))
+    return True
+
+
+def unblock(connection: Connection, about: Row) -> None:
+    """The face behind an event may be taken for that person again."""
+    connection.execute(blocks.delete().where(blocks.c.event_uid == about["uid"]))
+
+
+def blocked(
+    connection: Connection, collection: Row, contract_id: str
+) -> list[tuple[str, FloatArray]]:
+    """(person uid, (D,) vector) of every blocked pair."""
+    query = (
+        sa.select(blocks.c.contract, blocks.c.vector, blocks.c.dim, blocks.c.seal, people.c.uid)
+        .join(people, people.c.id == blocks.c.person_id)
+        .where(people.c.collection_id == collection["id"], blocks.c.contract == contract_id)
+        .order_by(blocks.c.id)
+    )
+    rows = connection.execute(query).mappings()
+    return [(row["uid"], read_vector(row, crop=False)) for row in rows]
+
+
+def read_vector(row: Any, *, crop: bool = True) -> FloatArray:
+    """(D,) of a stored row (a mapping), ``crop`` where its seal covers a picture too.
+
+    Raises ``GalleryDamaged``.
+    """
+    data = row["vector"]
+    picture = row["crop"] if crop else None
+    if len(data) != row["dim"] * 4 or _seal(row["contract"], data, picture) != row["seal"]:
+        raise damaged("the face behind an event")
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+
+
+def _seal(contract: str, vector: bytes, crop: bytes | None) -> int:
+    return zlib.crc32(crop or b"", zlib.crc32(vector, zlib.crc32(contract.encode())))

@@ -1,0 +1,202 @@
+"""Visits, inside the caller's transaction: begun, extended, moved, folded together and ended.
+
+A visit is a stretch of time in which one person (or one unknown visitor) is seen at one place with
+no gap as long as the cooldown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.event_records import Place
+from arcid.gallery.schema import Row, visits
+from arcid.gallery.store import events as _events
+
+DISOWNED = 2  # visits.closed: still covers its time, so nothing new begins, and never departs
+
+
+def begin(
+    connection: Connection, collection: Row, place: Place, at: int, *,
+    person_uid: str | None = None, visitor_uid: str | None = None, until: int | None = None,
+    arrival_uid: str | None = None,
+) -> None:  # fmt: skip
+    """A visit of one person, or of one unknown visitor."""
+    values = {
+        "collection_id": collection["id"],
+        "place": place.name,
+        "camera": place.camera,
+        "person_uid": person_uid,
+        "visitor_uid": visitor_uid,
+        "arrival_uid": arrival_uid,
+        "arrived_at": at,
+        "last_seen_at": at if until is None else max(at, until),
+        "closed": 0,
+    }
+    connection.execute(visits.insert().values(values))
+
+
+def about(collection: Row, place: Place, at: int, cooldown: int) -> sa.ColumnElement[bool]:
+    """Visits of a place that a sighting at ``at`` may belong to."""
+    return sa.and_(
+        visits.c.collection_id == collection["id"],
+        visits.c.place == place.name,
+        visits.c.arrived_at - cooldown <= at,
+        visits.c.last_seen_at + cooldown > at,
+    )
+
+
+def current(
+    connection: Connection, collection: Row, place: Place, at: int, cooldown: int, person_uid: str
+) -> Row | None:
+    """The visit that a sighting of a person continues."""
+    query = (
+        sa.select(visits)
+        .where(about(collection, place, at, cooldown), visits.c.person_uid == person_uid)
+        .order_by(visits.c.last_seen_at.desc())
+    )
+    return connection.execute(query).mappings().first()
+
+
+def extend(connection: Connection, visit: Row, at: int) -> None:
+    """Somebody is there still, or again."""
+    if at > visit["last_seen_at"]:
+        closed = DISOWNED if visit["closed"] == DISOWNED else 0
+        change(connection, visit, last_seen_at=at, closed=closed)
+
+
+def any_unseen(connection: Connection, collection: Row, place: str, seen_before: int) -> bool:
+    """Whether a visit of a place is open and last seen before then."""
+    query = sa.select(visits.c.id).where(_unseen(collection, place, seen_before))
+    return connection.execute(query).first() is not None
+
+
+def depart(
+    connection: Connection,
+    collection: Row,
+    place: str,
+    seen_before: int,
+    why: str,
+    targets: Sequence[str],
+    since: int | None = None,
+) -> list[Row]:
+    """End the visits of a place last seen before then; ``since``: only those begun from there on.
+
+    One departure each, dated when the person was last seen; unknown visitors leave silently.
+    """
+    query = sa.select(visits).where(_unseen(collection, place, seen_before))
+    if since is not None:
+        query = query.where(visits.c.arrived_at >= since)
+    found = connection.execute(query.order_by(visits.c.last_seen_at, visits.c.id)).mappings().all()
+    made = [leave(connection, collection, visit, why, targets) for visit in found]
+    return [event for event in made if event is not None]
+
+
+def leave(
+    connection: Connection, collection: Row, visit: Row, why: str, targets: Sequence[str]
+) -> Row | None:
+    """End a visit: the departure, where it is a person's and was not written before."""
+    change(connection, visit, closed=1)
+    if visit["person_uid"] is None:
+        return None
+    grounds = {
+        "reason": why,
+        "visit": {
+            "arrived_at_us": visit["arrived_at"],
+            "last_seen_at_us": visit["last_seen_at"],
+        },
+    }
+    left, place = visit["last_seen_at"], visit["place"]
+    return _events.add(
+        connection,
+        collection,
+        _events.key("departure", collection["uid"], place, visit["person_uid"], left),
+        {"kind": "departure", "at": left, "camera": visit["camera"], "place": place,
+         "person_uid": visit["person_uid"]},
+        _events.Evidence(json.dumps(grounds)),
+        targets,
+    )  # fmt: skip
+
+
+def shift(connection: Connection, collection: Row, camera: str, by: int) -> None:
+    """A camera's clock was set back: so are the visits it has open."""
+    own = sa.and_(
+        visits.c.collection_id == collection["id"],
+        visits.c.camera == camera,
+        visits.c.closed == 0,
+    )
+    moved = {
+        "arrived_at": visits.c.arrived_at + by,
+        "last_seen_at": visits.c.last_seen_at + by,
+    }
+    connection.execute(visits.update().where(own).values(moved))
+
+
+def present(connection: Connection, collection: Row) -> list[Row]:
+    """Open visits of people, longest ago first."""
+    query = (
+        sa.select(visits)
+        .where(
+            visits.c.collection_id == collection["id"],
+            visits.c.closed == 0,
+            visits.c.person_uid.is_not(None),
+        )
+        .order_by(visits.c.arrived_at)
+    )
+    return list(connection.execute(query).mappings())
+
+
+def begun_by(connection: Connection, collection: Row, arrival: Row) -> Row | None:
+    """The visit that an arrival began; those of before schema 0003 are found by person and time."""
+    own = visits.c.collection_id == collection["id"]
+    known = sa.select(visits).where(own, visits.c.arrival_uid == arrival["uid"])
+    found = connection.execute(known).mappings().first()
+    if found is not None:
+        return found
+    began = sa.select(visits).where(
+        own,
+        visits.c.arrival_uid.is_(None),
+        visits.c.person_uid == arrival["person_uid"],
+        visits.c.place == arrival["place"],
+        visits.c.arrived_at == arrival["at"],
+    )
+    return connection.execute(began).mappings().first()
+
+
+def fold(connection: Connection, collection: Row, visit: Row, person_uid: str) -> None:
+    """A person is at one place once: other visits begun there meanwhile become part of this one."""
+    query = sa.select(visits).where(
+        visits.c.collection_id == collection["id"],
+        visits.c.place == visit["place"],
+        visits.c.person_uid == person_uid,
+        visits.c.closed == 0,
+        visits.c.id != visit["id"],
+    )
+    last_seen = visit["last_seen_at"]
+    for other in connection.execute(query).mappings().all():
+        change(connection, other, closed=DISOWNED)
+        last_seen = max(last_seen, other["last_seen_at"])
+    change(connection, visit, last_seen_at=last_seen)
+
+
+def change(connection: Connection, visit: Row, **values: Any) -> None:
+    """Overwrite columns of a visit."""
+    connection.execute(visits.update().where(visits.c.id == visit["id"]).values(**values))
+
+
+def forget(connection: Connection, person_uid: str) -> None:
+    """Erase the visits of a person."""
+    connection.execute(visits.delete().where(visits.c.person_uid == person_uid))
+
+
+def _unseen(collection: Row, place: str, seen_before: int) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        visits.c.collection_id == collection["id"],
+        visits.c.place == place,
+        visits.c.closed == 0,
+        visits.c.last_seen_at <= seen_before,
+    )
