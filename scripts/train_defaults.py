@@ -58,13 +58,15 @@ def step(result: Path, *arguments: object) -> None:
 
 
 def some(archive: Path, out: Path, every: int) -> None:
-    """Every so-manieth file of a tar as a tar."""
+    """One in ``every`` files of a tar, as a tar."""
     if out.exists():
         return
-    with tarfile.open(archive) as source, tarfile.open(out, "w") as small:
+    draft = out.with_name(f".{out.name}.part")
+    with tarfile.open(archive) as source, tarfile.open(draft, "w") as small:
         files = [member for member in source.getmembers() if member.isfile()]
         for member in files[::every]:
             small.addfile(member, source.extractfile(member))
+    draft.replace(out)
 
 
 def devtest(data: Path, out: Path) -> None:

@@ -139,6 +139,32 @@ def test_a_session_ends_by_sign_out_change_closing_and_time(store: Accounts, clo
     assert store.session("made up") is None
 
 
+@pytest.mark.parametrize("change", ["password", "closed", "deleted"])
+def test_a_change_while_a_password_is_checked_leaves_no_session(
+    store: Accounts, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    store.set_up("Root", OTHER)
+    ada = store.add("Ada", GOOD, "operator")
+    check = store._verify
+
+    def slow(hashed: str, password: str) -> bool:
+        right = check(hashed, password)
+        if change == "deleted":
+            store.delete(ada.id)
+        elif change == "closed":
+            store.change(ada.id, enabled=False)
+        else:
+            store.change(ada.id, password=OTHER)
+        return right
+
+    monkeypatch.setattr(store, "_verify", slow)
+    with pytest.raises(SignInRefused):
+        store.sign_in("Ada", GOOD, "1.2.3.4")
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM console_sessions").fetchone() == (0,)
+    database.close()
+
+
 def test_attempts_are_held_back_by_name_and_address(store: Accounts, clock: Clock) -> None:
     store.set_up("Ada", GOOD)
     for _ in range(5):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +15,12 @@ from argon2 import PasswordHasher
 
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
+from arcid.server.console import cameras, door, photos
 from arcid.server.console.accounts import Accounts
-from arcid.server.console.cameras import CameraBook, policy_of
+from arcid.server.console.cameras import Camera, CameraBook, Runner, policy_of
 from arcid.server.console.feeds import REFUSED, Feeds, PushFeed
 from arcid.server.console.photos import Photos
+from arcid.server.console.runtime import _without_sockets
 
 
 @pytest.fixture
@@ -94,15 +98,77 @@ def test_a_feed_opens_for_its_own_session_and_role_only() -> None:
 
 
 def test_photos_are_taken_once_by_their_owner_and_bounded() -> None:
-    photos = Photos(max_bytes=10)
-    key = photos.hold(b"12345", "ada")
+    held = Photos(max_bytes=10)
+    key = held.hold(b"12345", "ada")
     with pytest.raises(UsageError):
-        photos.take(key, "eve")
-    assert photos.take(key, "ada") == b"12345"
+        held.take(key, "eve")
+    assert held.take(key, "ada") == b"12345"
     with pytest.raises(UsageError):
-        photos.take(key, "ada")
-    photos.hold(b"123456", "ada")
+        held.take(key, "ada")
+    held.hold(b"123456", "ada")
     with pytest.raises(Exception, match="Too many pictures"):
-        photos.hold(b"123456", "ada")
-    photos.forget("ada")
-    photos.hold(b"123456", "ada")
+        held.hold(b"123456", "ada")
+    held.forget("ada")
+    held.hold(b"123456", "ada")
+
+
+def test_a_photo_nobody_comes_for_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Photos(max_bytes=10)
+
+    async def read(found: object, settings: object) -> list[bytes]:
+        return [b"12345"]
+
+    async def form() -> Any:
+        return SimpleNamespace(getlist=lambda name: [name])
+
+    request: Any = SimpleNamespace(method="POST", form=form)
+    console = SimpleNamespace(photos=held, settings=None)
+    visit: Any = SimpleNamespace(console=console, token="ada", may=lambda permission: True)
+    monkeypatch.setattr(door, "read_images", read)
+    monkeypatch.setattr(door, "KEEP_S", -0.9)
+    monkeypatch.setattr(photos, "KEEP_S", 0.05)
+
+    async def run() -> None:
+        answer = await door._receive_photos(request, visit)
+        assert answer.status_code == 201 and len(held._held) == 1
+        await asyncio.sleep(0.3)
+
+    asyncio.run(run())
+    assert held._held == {}
+
+
+def test_a_camera_in_trouble_is_tried_again_after_two_seconds_then_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    class Stop:
+        """Lets eight tries pass at once."""
+
+        def is_set(self) -> bool:
+            return len(pauses) == 8
+
+        def wait(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    def fail(runner: Runner) -> None:
+        raise UsageError("no such stream")
+
+    monkeypatch.setattr(Runner, "_watch", fail)
+    real = threading.Thread
+    monkeypatch.setattr(cameras, "threading", SimpleNamespace(Event=Stop, Thread=real))
+    nothing: Any = None
+    runner = Runner(Camera("1", "d", "rtsp://x", "c", "", "off", True), nothing, nothing, nothing)
+    runner.join(5)
+    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert (runner.now, runner.problem) == ("trouble", "no such stream")
+
+
+def test_lines_about_sockets_are_left_out_of_the_log_and_errors_are_not() -> None:
+    def kept(message: object) -> bool:
+        return _without_sockets(logging.makeLogRecord({"msg": message}))
+
+    assert not kept('%s - "WebSocket %s" [accepted]')
+    assert not kept("connection open")
+    assert kept("Shutting down")
+    assert kept(OSError("address in use")), "the server logs exceptions as they are"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import runpy
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,26 @@ def started(out: Path, data: Path) -> subprocess.CompletedProcess[str]:
 def column(path: Path, name: str) -> list[float]:
     with path.open() as file:
         return [float(row[name]) for row in csv.DictReader(file)]
+
+
+def test_half_a_selection_is_not_taken_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = runpy.run_path(str(SCRIPT))["some"]
+    whole, out = tmp_path / "whole.tar", tmp_path / "some.tar"
+    with tarfile.open(whole, "w") as archive:
+        for n in range(6):
+            archive.addfile(tarfile.TarInfo(f"{n}.webp"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def stop(*arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(tarfile.TarFile, "addfile", stop)
+        some(whole, out, 2)
+    some(whole, out, 2)
+    with tarfile.open(out) as archive:
+        assert archive.getnames() == ["0.webp", "2.webp", "4.webp"]
 
 
 @pytest.mark.data

@@ -16,12 +16,14 @@ import typer
 
 from arcid.cli.options import Database
 from arcid.cli.output import MODEL, SERVICE, Exit, Json, print_json, say
+from arcid.cli.serve import PACKAGES as SERVE
 
 Area = Literal["runtime", "models", "database", "system"]
 LOW_DISK_BYTES = 1 << 30
 _EXTRAS = {
-    "server": ("fastapi", "uvicorn", "pydantic_settings", "multipart", "prometheus_client"),
+    "server": (*SERVE, "edgefirst", "xlsxwriter"),
     "postgres": ("psycopg",),
+    "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),
     "mqtt": ("paho",),
     "mediapipe": ("mediapipe",),

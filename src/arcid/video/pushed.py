@@ -56,7 +56,7 @@ class PushedFrames:
                 f"a pushed frame must be a JPEG or PNG of at most {MAX_BYTES // 2**20} MiB or RGB "
                 "pixels; it was left out"
             )
-        if at is not None and abs(at - self._wall()) > TRUSTED_S:
+        if at is not None and not abs(at - self._wall()) <= TRUSTED_S:  # NaN is not
             if not self._distrusted:
                 off = at - self._wall()
                 self._health.report(

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-import time
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.errors import ArcidError, SchemaTooNew, UsageError
 from arcid.gallery.database import Database
+from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import schema
 from arcid.server.console import strings as S
 from arcid.server.console.roles import Permission, Role, may, role_of
@@ -190,7 +190,14 @@ class Accounts:
             values: dict[str, Any] = {"signed_in_at": now}
             if self._hasher.check_needs_rehash(row["password"]):
                 values["password"] = self._hash(row["name"], password)
-            connection.execute(accounts.update().where(accounts.c.id == row["id"]).values(**values))
+            as_checked = sa.and_(
+                accounts.c.id == row["id"],
+                accounts.c.password == row["password"],
+                accounts.c.enabled == 1,
+            )
+            done = connection.execute(accounts.update().where(as_checked).values(**values))
+            if done.rowcount == 0:  # changed, closed or deleted while the password was checked
+                raise SignInRefused(S.SIGN_IN_WRONG)
             _, longest = LIFETIME[role_of(row["role"])]
             connection.execute(
                 sessions.insert().values(
@@ -352,8 +359,8 @@ def _record(row: Any) -> Account:
         row["name"],
         role_of(row["role"]),
         bool(row["enabled"]),
-        _time(row["created_at"]),
-        None if signed_in is None else _time(signed_in),
+        from_us(row["created_at"]),
+        None if signed_in is None else from_us(signed_in),
     )
 
 
@@ -384,11 +391,3 @@ def _attempt_keys(name: str, address: str) -> dict[str, str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def _time(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / SECOND, UTC)

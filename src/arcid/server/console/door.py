@@ -33,7 +33,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.accounts import AccountRefused, Accounts, SignInRefused, TooManyAttempts
 from arcid.server.console.cameras import CameraBook, Cameras
 from arcid.server.console.feeds import Feeds
-from arcid.server.console.photos import Photos
+from arcid.server.console.photos import KEEP_S, Photos
 from arcid.server.console.secret import NAME as SECRET_FILE
 from arcid.server.console.secret import load_secret, sign, unsign
 from arcid.server.console.visit import Visit
@@ -356,6 +356,7 @@ async def _receive_photos(request: UploadRequest, visit: Visit) -> Response:
         ids = [visit.console.photos.hold(photo, visit.token) for photo in photos]
     except ArcidError as error:
         raise HttpError.of(error) from None
+    asyncio.get_running_loop().call_later(KEEP_S + 1, visit.console.photos.sweep)
     return JSONResponse({"photos": ids}, 201)
 
 

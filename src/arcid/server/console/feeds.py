@@ -2,8 +2,9 @@
 
 Coming in, a message is eight bytes of the browser's clock (milliseconds, float64 little-endian) and
 a JPEG; the answers are JSON. Going out, a message is four bytes of length (little-endian), so much
-JSON, and a JPEG; the browser asks for the next with any text. Neither side queues: the newest frame
-wins. A page registers its feed and only the page's own session can open it.
+JSON, and, where the state is "live", a JPEG; the browser asks for the next with any text. Neither
+side queues: the newest frame wins. A page registers its feed and only the page's own session can
+open it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import logging
 import secrets
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,6 +68,7 @@ class PushFeed:
         loop = asyncio.get_running_loop()
         source = PushedFrames(self.name)
         answers: asyncio.Queue[Message | None] = asyncio.Queue()
+        ended = asyncio.Event()
 
         def run() -> None:
             try:
@@ -77,15 +81,18 @@ class PushFeed:
                 loop.call_soon_threadsafe(answers.put_nowait, {"problem": S.FAILED})
             finally:
                 loop.call_soon_threadsafe(answers.put_nowait, None)
+                loop.call_soon_threadsafe(ended.set)
 
-        worker = loop.run_in_executor(None, run)
+        # not one of the loop's own threads: they are few, and a kiosk's page stays open for days
+        threading.Thread(target=run, name="arcid-feed", daemon=True).start()
         telling = asyncio.create_task(_tell(socket, answers))
         try:
             await self._take(socket, visit, source)
         finally:
             source.close()
             telling.cancel()
-            await asyncio.wait([worker], timeout=5)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 5)
 
     async def _take(self, socket: WebSocket, visit: Visit, source: PushedFrames) -> None:
         asked = time.monotonic()
@@ -129,6 +136,8 @@ class WatchFeed:
                 view = await viewer.next(1.0)
                 if view is None or view.frame is None:
                     state = "off" if runner is None else runner.now
+                    if state == "live":
+                        continue  # a slow camera
                     problem = runner.problem if runner else ""
                     about: Message = {"state": state, "problem": problem}
                     await socket.send_bytes(_framed(about, b""))

@@ -30,13 +30,12 @@ class Photos:
 
     def hold(self, data: bytes, owner: str) -> str:
         """An id for the photo; raises ``Overloaded`` where too many are waiting."""
-        now = time.monotonic()
+        self.sweep()
         with self._lock:
-            self._held = {key: held for key, held in self._held.items() if held.until > now}
             if sum(len(held.data) for held in self._held.values()) + len(data) > self._max_bytes:
                 raise Overloaded(S.TOO_MANY_PHOTOS, retry_after_s=10)
             key = secrets.token_urlsafe(16)
-            self._held[key] = _Held(data, owner, now + KEEP_S)
+            self._held[key] = _Held(data, owner, time.monotonic() + KEEP_S)
         return key
 
     def take(self, key: str, owner: str) -> bytes:
@@ -47,6 +46,12 @@ class Photos:
                 raise UsageError(S.PHOTO_GONE)
             del self._held[key]
         return held.data
+
+    def sweep(self) -> None:
+        """Drop what nobody came for in time."""
+        now = time.monotonic()
+        with self._lock:
+            self._held = {key: held for key, held in self._held.items() if held.until > now}
 
     def forget(self, owner: str) -> None:
         """Drop what somebody left behind."""

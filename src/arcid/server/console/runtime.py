@@ -66,4 +66,5 @@ def _without_texts(record: logging.LogRecord) -> bool:
 
 def _without_sockets(record: logging.LogRecord) -> bool:
     """The server writes a line with a page's id for every WebSocket; ``arcid.http`` says enough."""
-    return "WebSocket" not in record.msg and not record.msg.startswith("connection ")
+    words = str(record.msg)  # the server logs exceptions as they are, too
+    return "WebSocket" not in words and not words.startswith("connection ")

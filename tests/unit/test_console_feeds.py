@@ -1,0 +1,137 @@
+"""Feeds between the service and a page: a thread each, and never "live" without a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from arcid.apps.attendance import View
+from arcid.server.console.cameras import Viewer
+from arcid.server.console.feeds import Message, PushFeed, WatchFeed
+from arcid.video import Frame, PushedFrames
+
+FEEDS = 40  # more than asyncio lends threads on any machine
+
+
+def view(index: int) -> View:
+    return View(Frame(np.full((60, 80, 3), index, np.uint8), time.time(), time.monotonic(), index))
+
+
+class Page:
+    """A browser that stays until it is told to leave, and asks for the next picture each time."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.got: list[bytes] = []
+
+    async def receive_bytes(self) -> bytes:
+        await self.left.wait()
+        raise WebSocketDisconnect
+
+    async def receive_text(self) -> str:
+        if self.left.is_set():
+            raise WebSocketDisconnect
+        return "next"
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.got.append(data)
+
+    async def close(self, code: int = 1000) -> None:
+        return None
+
+
+async def allow(permission: str) -> None:
+    return None
+
+
+VISIT: Any = SimpleNamespace(allow=allow)
+
+
+def test_many_open_cameras_leave_threads_for_everything_else() -> None:
+    running = threading.Semaphore(0)
+
+    def work(source: PushedFrames) -> Iterator[Message]:
+        running.release()
+        for _ in source.frames():
+            yield {}
+
+    async def run() -> float:
+        pages: list[Any] = [Page() for _ in range(FEEDS)]
+        feeds = [
+            asyncio.create_task(PushFeed(f"page {n}", "capture", work).serve(page, VISIT))
+            for n, page in enumerate(pages)
+        ]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 5)
+        waited = time.monotonic() - began
+        assert all(running.acquire(timeout=5) for _ in feeds), "every feed is worked on"
+        for page in pages:
+            page.left.set()
+        ended = await asyncio.gather(*feeds, return_exceptions=True)
+        assert all(isinstance(one, WebSocketDisconnect) for one in ended)
+        return waited
+
+    assert asyncio.run(run()) < 2
+    assert not [t for t in threading.enumerate() if t.name == "arcid-feed"]
+
+
+def test_a_view_taken_before_its_offer_was_heard_of_is_no_empty_one() -> None:
+    async def run() -> None:
+        viewer = Viewer()
+        first, second = view(1), view(2)
+        viewer.offer(first)
+        await asyncio.sleep(0)  # the first is heard of, the second not yet
+        viewer.offer(second)
+        assert await viewer.next(1.0) is second
+        began = time.monotonic()
+        assert await viewer.next(0.2) is None
+        assert time.monotonic() - began >= 0.15
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("state", ["live", "trouble"])
+def test_what_is_live_has_a_picture_however_slow_the_camera(state: str) -> None:
+    async def run() -> list[tuple[Message, bytes]]:
+        page: Any = Page()
+        viewers: list[Viewer] = []
+
+        def watch(viewer: Viewer) -> Any:
+            viewers.append(viewer)
+            return viewers.clear
+
+        runner = SimpleNamespace(now=state, problem="", watch=watch)
+        cameras: Any = SimpleNamespace(runner=lambda camera_id: runner)
+        serving = asyncio.create_task(WatchFeed(cameras, "door").serve(page, VISIT))
+        await asyncio.sleep(1.3)  # longer than a page waits for a picture
+        viewers[0].offer(view(1))
+        while not any(_parts(data)[1] for data in page.got):
+            await asyncio.sleep(0.02)
+        page.left.set()
+        viewers[0].offer(view(2))
+        with pytest.raises(WebSocketDisconnect):
+            await asyncio.wait_for(serving, 5)
+        assert not viewers, "the camera is left"
+        return [_parts(data) for data in page.got]
+
+    got = asyncio.run(run())
+    assert all(picture for about, picture in got if about["state"] == "live")
+    assert [about["state"] for about, picture in got if not picture] == (
+        [] if state == "live" else ["trouble"]
+    )
+
+
+def _parts(data: bytes) -> tuple[Message, bytes]:
+    (length,) = struct.unpack_from("<I", data)
+    return json.loads(data[4 : 4 + length]), data[4 + length :]
