@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from arcid.detect import create
-from arcid.errors import ConfigError, DatasetInvalid
+from arcid.errors import ConfigError, DatasetInvalid, StorageFull
 from arcid.geometry import apply_affine, box_iou, template_points
 from arcid.image import load_image
 from arcid.models import catalogue
@@ -27,9 +28,10 @@ from arcid.train.detection.config import (
     parse_detect_config,
 )
 from arcid.train.detection.faces import write_faces
-from arcid.train.detection.labels import label, write_labels
+from arcid.train.detection.labels import PictureLabels, label, write_labels
 from arcid.train.detection.scenes import Scenes, pictures, split
 from arcid.train.detection.views import Views, collate, moved_boxes, visible
+from arcid.types import Image
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(CONFIGS.glob("detect_*.yaml"))
@@ -254,3 +256,21 @@ def test_cut_faces_lie_on_the_template(
             off.append(np.linalg.norm(found.points[0] - 64 - 8 - template_points(112), axis=1))
     assert len(off) >= 0.9 * len(source)
     assert np.median(off) < 4  # pixels; a face is no template, its points are matched as a whole
+
+
+@pytest.mark.data
+def test_faces_say_what_failed_and_leave_nothing_half_written(
+    scenes: tuple[Scenes, Scenes], tmp_path: Path
+) -> None:
+    training, _ = scenes
+    one = (training.image(0), training.labels(0))
+
+    def broken() -> Iterator[tuple[Image, PictureLabels]]:
+        yield one
+        raise FileNotFoundError("a picture that went away")
+
+    with pytest.raises(FileNotFoundError, match="went away"):
+        write_faces(tmp_path / "faces.tar", broken(), 16)
+    with pytest.raises(StorageFull, match="not stored"):
+        write_faces(Path("/dev/full/faces.tar"), [one], 16)
+    assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,23 +44,38 @@ def write_faces(
 
     draft = path.with_name(f".{path.name}.part")
     count = 0
-    try:
+    with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(draft, "w") as archive:
-            for image, labels in pictures:
-                for number, chip in enumerate(cut(image, labels, least_px)):
-                    bgr = np.ascontiguousarray(chip[..., ::-1])
-                    coded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1]
-                    stem = labels.picture.rpartition(".")[0].replace("/", "-")
-                    entry = tarfile.TarInfo(f"faces/{stem}-{number}.webp")
-                    entry.size = len(coded)
+        archive = tarfile.open(draft, "w")  # noqa: SIM115 - closed below, whatever happens
+    try:
+        for image, labels in pictures:
+            for number, chip in enumerate(cut(image, labels, least_px)):
+                bgr = np.ascontiguousarray(chip[..., ::-1])
+                coded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1]
+                stem = labels.picture.rpartition(".")[0].replace("/", "-")
+                entry = tarfile.TarInfo(f"faces/{stem}-{number}.webp")
+                entry.size = len(coded)
+                with _storing(path):
                     archive.addfile(entry, io.BytesIO(coded.tobytes()))
-                    count += 1
-        draft.replace(path)
-    except OSError as error:
+                count += 1
+        with _storing(path):
+            archive.close()
+            draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            archive.close()
         draft.unlink(missing_ok=True)
-        raise StorageFull(f"the faces were not stored: {error.strerror}", path=str(path)) from None
+        raise
     return count
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Not around the reading of pictures, whose failures are their own."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFull(f"the faces were not stored: {error.strerror}", path=str(path)) from None
 
 
 __all__ = ["LEAST_PX", "cut", "write_faces"]
