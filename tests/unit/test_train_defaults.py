@@ -80,7 +80,7 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert ended.returncode == 0, (ended.stdout + ended.stderr)[-3000:]
     stage_error = column(tmp_path / "runs/face_s_1/metrics.csv", "stage_error")
     assert stage_error[-1] < 0.5 * stage_error[0]
-    cosine = column(tmp_path / "runs/face_s_2/metrics.csv", "cosine")
+    cosine = column(tmp_path / "runs/face_s_3/metrics.csv", "cosine")
     assert cosine[-1] > cosine[0] + 0.05
     loss = column(tmp_path / "runs/detect_smoke/metrics.csv", "loss")
     assert loss[-1] < loss[0]
@@ -95,4 +95,4 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
 
     again = started(tmp_path, data_dir)
     assert again.returncode == 0, (again.stdout + again.stderr)[-3000:]
-    assert column(tmp_path / "runs/face_s_2/metrics.csv", "cosine") == cosine
+    assert column(tmp_path / "runs/face_s_3/metrics.csv", "cosine") == cosine
