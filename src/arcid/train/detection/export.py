@@ -263,7 +263,7 @@ about a person by itself.
 
 On pictures that were kept out of training, against labels that two other detectors agree on: faces
 both miss, and mistakes both make, do not show. Point error is the mean distance of the five points
-over the distance of the eyes.
+over the distance of the eyes. Again by `arcid detector evaluate {manifest.name} --labels LABELS`.
 
 | | |
 |---|---|
