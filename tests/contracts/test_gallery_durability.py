@@ -158,6 +158,52 @@ def test_sigkill_at_random_moments_of_500_enrolments(tmp_path: Path) -> None:
     assert rounds >= 4
 
 
+#: As the service with its console: two doors to one file, open for long.
+TWO_DOORS = """
+    import os, sys
+    import numpy as np
+    from arcid.gallery import Gallery, NewFace
+    from arcid.gallery.database import Database
+    from arcid.types import Embeddings
+
+    gallery, console = Gallery.open(sys.argv[1]), None
+    gallery.create_collection("staff")
+    for line in sys.stdin:
+        i = int(line)
+        vector = np.random.default_rng(i).normal(size=(1, 512))
+        face = NewFace(Embeddings.normalised(vector, "a" * 64), f"photo-{i}")
+        _, [stored] = gallery.enrol("staff", f"Person {i % 40}", [face])
+        console = console or Database(sys.argv[1])
+        os.write(1, f"ack {i} {stored.id}\\n".encode())
+"""
+
+
+@POSIX
+def test_another_process_that_comes_and_goes_takes_nothing_away(tmp_path: Path) -> None:
+    """`arcid enrol` beside a running service: what the service then writes outlives its death."""
+    path = tmp_path / "gallery.db"
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(TWO_DOORS), str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as service:  # fmt: skip
+        assert service.stdin is not None
+        assert service.stdout is not None
+
+        def enrol(i: int) -> None:
+            print(i, file=service.stdin, flush=True)
+            lines.append(service.stdout.readline())
+
+        enrol(0)
+        for i in (2, 4):
+            with Gallery.open(path) as visitor:
+                _, [stored] = visitor.enrol("staff", f"Person {i - 1}", [new_face(i - 1)])
+            lines.append(f"ack {i - 1} {stored.id}\n")
+            enrol(i)
+        service.kill()
+    assert assert_sound(path, acknowledged(lines)) == {0, 1, 2, 3, 4}
+
+
 @POSIX
 def test_sigkill_while_the_gallery_is_being_made(tmp_path: Path) -> None:
     for number in range(8):

@@ -35,7 +35,6 @@ from arcid.gallery.faults import translated
 
 log = logging.getLogger(__name__)
 
-_MAGIC = b"SQLite format 3\0"
 _WRITE = "arcid_write"
 _SCRUB_WAIT_S = 2.0  # other writers wait as long as this
 _UPGRADE_LOCK = 0x61726369  # PostgreSQL advisory lock held while tables are made
@@ -258,7 +257,11 @@ class Database:
 
 
 def _prepare_file(path: Path, create: bool) -> None:
-    """Refuse what cannot be a gallery before SQLite touches it; make a new file private."""
+    """Refuse what cannot be a gallery before SQLite touches it; make a new file private.
+
+    A file that is there is never opened here: closing it again would drop the locks of every SQLite
+    connection this process has on it, and the next process to close would take the WAL away.
+    """
     wal = path.with_name(path.name + "-wal")
     try:
         if not path.parent.is_dir():
@@ -270,14 +273,11 @@ def _prepare_file(path: Path, create: bool) -> None:
                 raise NotFound(f"there is no gallery at {path.name}")
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             return
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
+        empty = path.stat().st_size == 0
         wal_left = wal.exists() and wal.stat().st_size > 0
     except OSError as error:
         raise GalleryError(f"{path.name} cannot be opened: {error.strerror}") from None
-    if start and start != _MAGIC:
-        raise GalleryDamaged(f"{path.name} is not a SQLite database; choose another path")
-    if not start and wal_left:
+    if empty and wal_left:
         raise GalleryDamaged(
             f"{path.name} is empty but its -wal file is not: restore both from one backup"
         )
