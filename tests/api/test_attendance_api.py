@@ -126,9 +126,9 @@ def test_pages_and_errors(
             collection.rsplit("/", 1)[1], Place("door", "door"), ann,
             NOON + timedelta(minutes=minutes), cooldown_s=60, grounds=GROUNDS,
         )  # fmt: skip
-    page = client.get(f"{collection}/attendance/events?limit=2").json()
-    rest = client.get(f"{collection}/attendance/events?limit=2&after={page['next']}").json()
-    assert [len(page["events"]), len(rest["events"]), rest["next"]] == [2, 1, None]
+    page = client.get(f"{collection}/attendance/events?limit=3").json()
+    rest = client.get(f"{collection}/attendance/events?limit=3&after={page['next']}").json()
+    assert [len(page["events"]), len(rest["events"]), rest["next"]] == [3, 2, None]
 
     base = f"{collection}/attendance"
     for method, url, body, status, code in (

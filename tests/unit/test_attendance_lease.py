@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,21 +50,70 @@ def second(first: Gallery, database_url: str) -> Iterator[Gallery]:
         yield gallery
 
 
-def test_only_one_has_a_camera_and_the_other_is_told_who(first: Gallery, second: Gallery) -> None:
-    with CameraLease(first, "staff", "door", lasts_s=SHORT_S) as held:
+class Clock:
+    """The leases' clock; it stands still but for what a lease's thread sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1_000_000.0
+        self.asked: queue.Queue[float] = queue.Queue()
+        self.go = threading.Semaphore(0)
+        clock, real = self, threading.Event
+
+        class Stop(real):  # type: ignore[misc, valid-type]
+            def wait(self, seconds: float | None = None) -> bool:
+                clock.asked.put(seconds or 0.0)
+                while not self.is_set():
+                    if clock.go.acquire(timeout=0.02):
+                        return bool(self.is_set())
+                return True
+
+        monkeypatch.setattr(
+            "arcid.apps.attendance.lease.threading",
+            SimpleNamespace(Event=Stop, Thread=threading.Thread),
+        )
+        monkeypatch.setattr("arcid.gallery.leases._now", lambda _: int(self.now_s * 1e6))
+
+    def sleep_through(self) -> None:
+        """As long as the lease's thread wants to sleep before it renews."""
+        self.now_s += self.asked.get(timeout=60)
+
+
+def test_only_one_has_a_camera_and_the_other_is_told_who(
+    first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    began = clock.now_s
+    with CameraLease(first, "staff", "door", lasts_s=60) as held:
         with pytest.raises(CameraWatched, match=f"'door' is watched by process {os.getpid()} on"):
-            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take()
-        with CameraLease(second, "staff", "gate", lasts_s=SHORT_S):
-            assert [lease.camera for lease in second.leases.held("staff")] == ["door", "gate"]
-        time.sleep(2 * SHORT_S)  # it is renewed, not merely long
-        with pytest.raises(CameraWatched):
-            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take()
+            CameraLease(second, "staff", "door", lasts_s=60).take()
+        while clock.now_s < began + 2 * 60:  # it is renewed, not merely long
+            clock.sleep_through()
+            with pytest.raises(CameraWatched):
+                CameraLease(second, "staff", "door", lasts_s=60).take()
+            clock.go.release()
         held.check()
-    with CameraLease(second, "staff", "door", lasts_s=SHORT_S):
-        pass
+    door, gate = (CameraLease(second, "staff", name, lasts_s=60) for name in ("door", "gate"))
+    with door, gate:
+        assert [lease.camera for lease in second.leases.held("staff")] == ["door", "gate"]
     assert second.leases.held("staff") == []
     with pytest.raises(CollectionNotFound):
         CameraLease(first, "nobody", "door").take()
+
+
+def test_a_lease_taken_again_after_it_was_given_back_is_renewed(
+    first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    lease = CameraLease(first, "staff", "door", lasts_s=60)
+    with lease:
+        clock.asked.get(timeout=60)
+    with lease:
+        for _ in range(6):
+            clock.sleep_through()
+            with pytest.raises(CameraWatched):
+                CameraLease(second, "staff", "door", lasts_s=60).take()
+            clock.go.release()
+    assert second.leases.held("staff") == []
 
 
 def test_of_many_that_begin_at_once_one_watches(first: Gallery, database_url: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
+from arcid.apps.attendance import Attendance
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
+from arcid.gallery.event_records import Place
 from arcid.server.console import cameras, door, photos
 from arcid.server.console.accounts import Accounts
-from arcid.server.console.cameras import Camera, CameraBook, Runner, policy_of
+from arcid.server.console.cameras import Camera, CameraBook, Cameras, Runner, policy_of
 from arcid.server.console.feeds import REFUSED, Feeds, PushFeed
 from arcid.server.console.photos import Photos
 from arcid.server.console.runtime import _without_sockets
@@ -172,3 +175,47 @@ def test_lines_about_sockets_are_left_out_of_the_log_and_errors_are_not() -> Non
     assert not kept("connection open")
     assert kept("Shutting down")
     assert kept(OSError("address in use")), "the server logs exceptions as they are"
+
+
+@pytest.mark.parametrize(
+    ("shared", "change", "cause"),
+    [
+        (False, "delete", "camera_deleted"),
+        (False, "disable", "camera_closed"),
+        (False, "move", "camera_closed"),
+        (False, "keep", None),
+        (True, "delete", None),
+    ],
+)
+def test_whoever_a_camera_saw_last_has_left_once_it_is_gone(
+    book: CameraBook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: bool,
+    change: str,
+    cause: str | None,
+) -> None:
+    nothing: Any = None
+    monkeypatch.setattr(Runner, "_watch", lambda runner: None)
+    values: dict[str, Any] = {"source": "0", "collection": "staff", "place": "hall"}
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        ann = gallery.add_person("staff", "Ann")
+        at = datetime(2026, 3, 2, 8, tzinfo=UTC)
+        place = Place("hall", "Left")
+        gallery.events.sighting("staff", place, ann.id, at, cooldown_s=60, grounds={})
+        left = book.save(None, name="Left", **values)
+        if shared:
+            book.save(None, name="Right", **values)
+        running = Cameras(book, nothing, gallery, nothing)
+        running.start()
+        if change == "delete":
+            running.delete(left.id)
+        else:
+            to = {"place": "gate"} if change == "move" else {}
+            changed: Any = values | to | {"name": "Left", "enabled": change != "disable"}
+            running.restart(book.save(left.id, **changed))
+        running.close()
+        found = Attendance(gallery, "staff").events(kinds=["departure"])
+        assert [(e.at, e.grounds["cause"]) for e in found] == ([(at, cause)] if cause else [])
+        assert len(gallery.events.present("staff")) == (0 if cause else 1)

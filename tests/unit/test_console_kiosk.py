@@ -15,7 +15,7 @@ from arcid.gallery import Gallery, NewFace
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
-from arcid.server.console.watching import LOOKS, REFUSE_S, Kiosk
+from arcid.server.console.watching import LOOKS, REFUSE_S, Kiosk, attend
 from arcid.types import Image
 from arcid.video import Frame
 
@@ -72,7 +72,7 @@ def test_who_came_to_the_kiosk_on_monday_is_not_there_until_tuesday(
         words = shown(kiosk(gallery, pipeline), photos["img4"], MONDAY + timedelta(days=day))
         assert "Ann" in words[-1]
     book = Attendance(gallery, "staff")
-    assert len(book.present()) == 1, "nobody is there twice"
+    assert book.present() == [], "a kiosk's page that was closed sees nobody leave"
     now = MONDAY + timedelta(days=2, minutes=1)
     for day in range(2):
         (row,) = book.day((MONDAY + timedelta(days=day)).date(), zone=UTC, now=now).rows
@@ -85,7 +85,7 @@ def test_a_face_refused_for_somebody_is_not_greeted_as_them_again(
 ) -> None:
     book = Attendance(gallery, "staff")
     assert "Ann" in shown(kiosk(gallery, pipeline), photos["img4"], MONDAY)[-1]
-    (event,) = book.events()
+    (event,) = book.events(kinds=["arrival"])
     _, blocked = book.not_this_person(event.id, actor="test")
     assert blocked
     later = MONDAY + timedelta(hours=1)
@@ -95,3 +95,32 @@ def test_a_face_refused_for_somebody_is_not_greeted_as_them_again(
     words = shown(kiosk(gallery, pipeline), photos["img4"], later + timedelta(seconds=REFUSE_S))
     assert "Bea" in words[-1]
     assert book.events(kinds=["arrival"])[0].person_id == bea
+
+
+@pytest.mark.parametrize("page", ["kiosk", "live"])
+def test_a_browsers_camera_that_is_closed_leaves_nobody_behind(
+    gallery: Gallery, pipeline: Pipeline, photos: dict[str, Image], page: str
+) -> None:
+    running: Any = SimpleNamespace(pipeline=pipeline, gallery=gallery)
+    staff = gallery.collection("staff")
+    if page == "kiosk":
+        work: Any = kiosk(gallery, pipeline).work
+    else:
+        work = attend(running, staff, "Ann's device")
+
+    def frames(idle_s: float = 1.0) -> Iterator[Frame]:
+        for n in range(60):
+            if gallery.events.present("staff"):
+                return
+            yield Frame(photos["img4"], MONDAY.timestamp() + n / 10, n / 10, n)
+
+    source: Any = SimpleNamespace(
+        frames=frames, name="browser", live=True, health=list, close=lambda: None
+    )
+    for _ in work(source):
+        pass
+    book = Attendance(gallery, "staff")
+    (left, came) = book.events()
+    assert (left.kind, came.kind, left.name) == ("departure", "arrival", "Ann")
+    assert left.grounds["cause"] == "camera_closed"
+    assert book.present() == []

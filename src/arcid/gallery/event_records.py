@@ -11,6 +11,7 @@ from arcid.types import Embeddings, Image
 
 EventKind = Literal["arrival", "departure", "unknown", "spoof", "correction"]
 Action = Literal["void", "reassign", "retime", "not_person"]
+Cause = Literal["not_seen", "came_again", "source_ended", "camera_closed", "camera_deleted"]
 ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
 
 

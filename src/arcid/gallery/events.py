@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -18,19 +19,22 @@ from sqlalchemy.engine import Connection
 from arcid.errors import InputError
 from arcid.gallery import rules, schema
 from arcid.gallery.database import Database
-from arcid.gallery.event_records import ACTIONS, Action, Event, Place, Trace, Visit
+from arcid.gallery.event_records import ACTIONS, Action, Cause, Event, Place, Trace, Visit
 from arcid.gallery.imaging import decode_crop, encode_crop
+from arcid.gallery.records import NewFace, Person
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _rows
+from arcid.gallery.store import faces as _faces
+from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
 from arcid.gallery.store import sightings as _sightings
 from arcid.gallery.store import traces as _traces
 from arcid.gallery.store import visits as _visits
 from arcid.gallery.store.events import Evidence
 from arcid.gallery.store.journal import from_us, to_us
-from arcid.gallery.store.readings import corrected, names_of, written
+from arcid.gallery.store.readings import corrected, names_of, newest_first, written
 from arcid.types import Embeddings, FloatArray, Image
 
 MAX_TEXT = 1000
@@ -59,7 +63,9 @@ class Events:
     ) -> list[Event]:
         """A person was seen; the arrival event where that begins a visit.
 
-        A sighting of somebody deleted meanwhile is dropped. ``targets``: outboxes to tell.
+        An older visit of theirs still open at this place ends, when they were last seen: its
+        departure comes first. A departure written too early is taken back. A sighting of somebody
+        deleted meanwhile is dropped. ``targets``: outboxes to tell.
         """
         with self._write(collection) as (connection, own):
             if _person(connection, own, person_id) is None:
@@ -122,18 +128,38 @@ class Events:
         seen_before: datetime,
         why: str,
         *,
+        cause: Cause = "not_seen",
         since: datetime | None = None,
         targets: Sequence[str] = (),
     ) -> list[Event]:
-        """End the visits last seen before then: one departure each."""
+        """End the visits last seen before then: one departure each.
+
+        ``why`` in words and ``cause`` stand in its grounds.
+        """
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
             if not _visits.any_unseen(connection, own, place, to_us(seen_before)):
                 return []
         with self._write(collection) as (connection, own):
             begun = None if since is None else to_us(since)
-            rows = _visits.depart(connection, own, place, to_us(seen_before), why, targets, begun)
+            before = to_us(seen_before)
+            rows = _visits.depart(connection, own, place, before, why, cause, targets, begun)
             return written(connection, own, rows)
+
+    def abandon(
+        self,
+        collection: str,
+        place: Place,
+        why: str,
+        *,
+        cause: Cause,
+        targets: Sequence[str] = (),
+    ) -> list[Event]:
+        """A camera watches its place no more: end the visits it began, one departure each."""
+        with self._write(collection) as (connection, own):
+            return written(
+                connection, own, _visits.abandon(connection, own, place, why, cause, targets)
+            )
 
     def shift(self, collection: str, camera: str, by_s: float) -> None:
         """A camera's clock moved back: move the visits it has open along."""
@@ -232,6 +258,40 @@ class Events:
             self._follow(connection, own, about, actor, targets)
             return written(connection, own, [row] if row else [])[0], blocked
 
+    def enrol(
+        self,
+        collection: str,
+        name: str,
+        faces: Mapping[str, NewFace],
+        *,
+        actor: str,
+        note: str = "",
+        targets: Sequence[str] = (),
+    ) -> Person:
+        """Enrol faces by the unknown event they come from; the events become that person's.
+
+        All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
+        that is not of somebody unknown, and what ``Gallery.enrol`` raises.
+        """
+        who, why = _text("actor", actor), _text("note", note)
+        with _journal.writing(self._database) as log:
+            connection = log.connection
+            own = _collections.find(connection, collection)
+            rows = [_rows.find(connection, own, event_id) for event_id in faces]
+            if any(event.kind != "unknown" for event in corrected(connection, own, rows)):
+                raise InputError("one of these visitors is not unknown any more; look again")
+            person = _people.by_name(connection, own, name)
+            if person is None:
+                person = _people.add(log, own, name, None)
+            _faces.add(log, own, person, list(faces.values()))
+            for row in rows:
+                _corrections.correct(
+                    connection, own, row, "reassign", who, why, targets,
+                    person_uid=person["uid"],
+                )  # fmt: skip
+                self._follow(connection, own, row, who, targets)
+            return _people.record(connection, own, _people.find(connection, own, person["uid"]))
+
     def _follow(
         self, connection: Connection, own: Row, about: Row, actor: str, targets: Sequence[str]
     ) -> None:
@@ -269,37 +329,25 @@ class Events:
     ) -> list[Event]:
         """Newest first, corrections applied; voided ones are left out unless asked for.
 
-        ``until`` is exclusive; ``after`` is the id of the last event of the page before.
+        Ordered by the time as corrected, and of the same time by when they were written.
+        ``until`` is exclusive; ``after`` is the id of the last event of the page before, which
+        stands where it stands now. Raises ``EventNotFound`` where there is no such event.
         """
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1, got {limit}")
         low, high = (None if t is None else to_us(t) for t in (since, until))
-        found: list[Event] = []
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
             mark = None if after is None else _rows.find(connection, own, after)
-            rows = _rows.retimed(connection, own, low, high) if mark is None else []
-            while True:
-                for event in corrected(connection, own, rows):
-                    inside = (since is None or event.at >= since) and (
-                        until is None or event.at < until
-                    )
-                    if (
-                        inside
-                        and (kinds is None or event.kind in kinds)
-                        and (person_id is None or event.person_id == person_id)
-                        and (camera is None or event.camera == camera)
-                        and (voided or not event.voided)
-                    ):
-                        found.append(event)
-                if limit is not None and len(found) >= limit:
-                    break
-                rows = _rows.page(connection, own, low, high, mark)
-                if not rows:
-                    break
-                mark = rows[-1]
-        found = found[:limit]
-        return sorted(found, key=lambda event: event.at, reverse=True)
+            wanted = (
+                event
+                for event in newest_first(connection, own, low, high, mark)
+                if (kinds is None or event.kind in kinds)
+                and (person_id is None or event.person_id == person_id)
+                and (camera is None or event.camera == camera)
+                and (voided or not event.voided)
+            )
+            return list(islice(wanted, limit))
 
     def get(self, collection: str, event_id: str) -> Event:
         """One event with corrections applied. Raises ``EventNotFound``."""

@@ -196,10 +196,13 @@ class Attendance:
         return None if trace is None else trace.crop
 
     def enrol_unknown(self, event_ids: Sequence[str], name: str, *, actor: str) -> Person:
-        """Enrol the faces behind unknown events under a name; the events become arrivals."""
+        """Enrol the faces behind unknown events under a name; the events become arrivals.
+
+        All of it or, on any error, nothing.
+        """
         if not event_ids:
             raise InputError("name at least one event to enrol from")
-        faces = []
+        faces: dict[str, NewFace] = {}
         for event_id in event_ids:
             event = self.event(event_id)
             trace = self._events.trace(self.collection, event_id)
@@ -210,23 +213,20 @@ class Attendance:
                 )
             measured = (event.grounds.get("track") or {}).get("quality") or {}
             quality = {k: float(v) for k, v in measured.items() if isinstance(v, float)}
-            faces.append(
-                NewFace(
-                    trace.vector,
-                    photo_id=f"event-{event_id}",
-                    quality=quality,
-                    crop=trace.crop,
-                    source=f"seen by {event.camera}"[:200],
-                    provenance={
-                        key: event.grounds.get(key)
-                        for key in ("model", "detector", "runtime", "precision")
-                    },
-                )
+            faces[event_id] = NewFace(
+                trace.vector,
+                photo_id=f"event-{event_id}",
+                quality=quality,
+                crop=trace.crop,
+                source=f"seen by {event.camera}"[:200],
+                provenance={
+                    key: event.grounds.get(key)
+                    for key in ("model", "detector", "runtime", "precision")
+                },
             )
-        person, _ = self._gallery.enrol(self.collection, name, faces)
-        for event_id in event_ids:
-            self.correct(event_id, "reassign", person_id=person.id, actor=actor, note="enrolled")
-        return person
+        return self._events.enrol(
+            self.collection, name, faces, actor=actor, note="enrolled", targets=self._targets
+        )
 
     def forget_face(self, event_id: str) -> bool:
         """Erase the face behind one event for good; the event stays."""

@@ -19,6 +19,11 @@ from arcid.errors import MissingExtra, UsageError
 from arcid.gallery.event_records import Event
 
 Cell = str | int | float | bool | date | datetime | None
+MEDIA = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "json": "application/json",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MAX_CELL = 32_000  # characters a spreadsheet takes
 

@@ -52,6 +52,7 @@ class CameraLease:
         With ``waiting``, which is told so, only once it is certain that they are alive: a lease
         that nobody renews is waited for and taken over.
         """
+        self._stop, self._lost = threading.Event(), None
         try:
             self._renew()
         except CameraWatched as error:
@@ -109,7 +110,8 @@ class CameraLease:
                 return
 
     def _keep(self) -> None:
-        while not self._stop.wait(self._lasts_s / RENEWALS):
+        stop = self._stop  # of this taking
+        while not stop.wait(self._lasts_s / RENEWALS):
             try:
                 self._renew()
             except CameraWatched as error:

@@ -11,9 +11,10 @@ from arcid.apps.attendance.policy import RATES, Policy
 from arcid.apps.attendance.tracked import TrackState
 from arcid.errors import ArcidError, PersonNotFound, RateUnsupported
 from arcid.gallery import Gallery
+from arcid.gallery.blocks import Blocks
 from arcid.pipeline import Pipeline
 from arcid.track import Track
-from arcid.types import Decision, Embeddings, FloatArray, Match
+from arcid.types import Decision, Embeddings
 
 CANDIDATES = 5
 REFRESH_S = 2.0  # how often changes of the gallery are noticed
@@ -40,7 +41,7 @@ class Naming:
         self._contract_id = pipeline.embedder.contract_id
         self._calibration = pipeline.calibration
         self._stale: set[int] = set()  # tracks to be decided on again
-        self._blocked: dict[str, list[FloatArray]] = {}
+        self._blocked = Blocks()
         self._change = -1
         self._rates: dict[int, float] = {}
         self._refreshed = -np.inf
@@ -60,14 +61,11 @@ class Naming:
         self._refreshed = ticks
         try:
             change = self._gallery.last_change()
-            pairs = self._gallery.events.blocked(self._collection, self._contract_id)
+            blocked = Blocks(self._gallery.events.blocked(self._collection, self._contract_id))
         except ArcidError as error:
             self._trouble(error)
             return
-        blocked: dict[str, list[FloatArray]] = {}
-        for person, vector in pairs:
-            blocked.setdefault(person, []).append(vector)
-        if change != self._change or len(pairs) != sum(map(len, self._blocked.values())):
+        if change != self._change or len(blocked) != len(self._blocked):
             self._change, self._blocked = change, blocked
             self._stale |= {track.number for track in tracks if track.number}
             self._drop_deleted()
@@ -89,12 +87,12 @@ class Naming:
         self._stale -= {t.number for t, _ in known}
         for (track, probe), candidates in zip(known, found, strict=True):
             state = self._states[track.number]
-            state.candidates = [m for m in candidates if not self._is_blocked(m, probe)]
+            state.candidates = [m for m in candidates if not self._blocked.refuse(m, probe)]
             own = state.match
             if own is not None:
                 again = [m for m in state.candidates if m.person_id == own.person_id]
                 state.match = again[0] if again else own  # far down the list, or blocked
-                if self._is_blocked(state.match, probe):
+                if self._blocked.refuse(state.match, probe):
                     state.unname()
         order = sorted(known, key=lambda pair: -self._best(pair[0]))
         for track, _ in order:
@@ -181,8 +179,3 @@ class Naming:
             fpir=self.rate(size),
             unsupported=self._policy.unsupported,
         )
-
-    def _is_blocked(self, match: Match, probe: Embeddings) -> bool:
-        """Whether the face is nearer to one that was said not to be that person."""
-        faces = self._blocked.get(match.person_id, ())
-        return any(float(face @ probe.vectors[0]) > match.cosine for face in faces)

@@ -111,8 +111,6 @@ class Mqtt:
         client.connect_timeout = self.timeout_s
         if self.username is not None:
             client.username_pw_set(self.username, self.password)
-        if self.tls:
-            client.tls_set()
         answer: list[bool] = []
         answered = threading.Event()
 
@@ -123,6 +121,8 @@ class Mqtt:
         client.on_connect = connected
         level = "".join("_" if c in "/+#\0" else c for c in event.collection)
         try:
+            if self.tls:
+                client.tls_set()
             client.connect(self.host, self.port)
             client.loop_start()
             if not answered.wait(self.timeout_s):

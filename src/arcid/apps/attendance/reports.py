@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from arcid.apps.attendance.grounds import decided_on
 from arcid.apps.attendance.liveness import LivenessRule
 from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Policy
@@ -115,7 +115,7 @@ class Reports:
         self._put(
             lambda: self._gallery.events.depart(
                 self._collection, self._place.name, ended, "the source ended",
-                since=began, targets=self._policy.targets,
+                cause="source_ended", since=began, targets=self._policy.targets,
             )
         )  # fmt: skip
 
@@ -187,19 +187,11 @@ class Reports:
 
     def _grounds(self, track: Track, state: TrackState) -> dict[str, Any]:
         """Why it was decided so, for whoever asks later."""
-        session = self._pipeline.embedder.session
-        decided = {} if state.decision is None else dataclasses.asdict(state.decision)
         return {
-            **decided,
-            "contract_id": self._pipeline.embedder.contract_id,
-            "model": self._pipeline.embedder.manifest.name,
-            "detector": self._pipeline.detector.name,
-            "runtime": session.runtime,
-            "precision": session.precision,
-            "candidates": [
-                {"person_id": m.person_id, "face_id": m.face_id, "cosine": round(m.cosine, 6)}
-                for m in state.candidates[:3]
-            ],
+            **decided_on(
+                self._pipeline, state.decision, state.candidates, source=self.source,
+                cooldown_s=self._policy.cooldown_s, liveness=self._liveness.grounds(state),
+            ),
             "track": {
                 "frames": track.frames,
                 "looks": track.pool.looks,
@@ -207,10 +199,7 @@ class Reports:
                 "seconds": round(track.last_ticks - track.first_ticks, 3),
                 "quality": None if state.best is None else state.best.to_dict(),
             },
-            "liveness": self._liveness.grounds(state),
-            "source": self.source,
-            "cooldown_s": self._policy.cooldown_s,
-        }
+        }  # fmt: skip
 
     def _put(
         self,

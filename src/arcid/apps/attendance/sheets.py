@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from arcid.apps.attendance.clocks import FIRST_YEAR, LAST_YEAR, check_day
 from arcid.errors import InputError
 from arcid.gallery import Gallery
 from arcid.gallery.event_records import Event
@@ -102,8 +103,8 @@ def month_sheet(
     now: datetime | None = None,
 ) -> Month:
     """See ``Attendance.month``."""
-    if not (1970 <= year <= 9998 and 1 <= month <= 12):
-        raise InputError(f"{year}-{month} is no month; years run from 1970 to 9998")
+    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12):
+        raise InputError(f"{year}-{month} is no month; years run from {FIRST_YEAR} to {LAST_YEAR}")
     days = [date(year, month, d + 1) for d in range(calendar.monthrange(year, month)[1])]
     today = _local(now or datetime.now(UTC), zone).date()
     people = _people(gallery, collection)
@@ -121,7 +122,11 @@ def month_sheet(
 
 
 def bounds(day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
-    """Midnight to midnight of a day, UTC; summer time makes some days 23 or 25 hours long."""
+    """Midnight to midnight of a day, UTC; summer time makes some days 23 or 25 hours long.
+
+    Raises ``InputError`` outside the years 1970 to 9998.
+    """
+    check_day(day)
     edges = [datetime.combine(d, time(), zone) for d in (day, day + timedelta(days=1))]
     return edges[0].astimezone(UTC), edges[1].astimezone(UTC)
 

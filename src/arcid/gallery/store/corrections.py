@@ -96,9 +96,29 @@ def follow(
         _restore(connection, collection, arrival, visit, person_uid, left is not None, targets)
     elif visit["closed"] == 0:
         _visits.change(connection, visit, person_uid=person_uid)
-        _visits.fold(connection, collection, visit, person_uid)
+        _visits.fold(connection, collection, visit, person_uid, _cooldown(arrival), targets)
     if left is not None:
         _align(connection, collection, arrival, left, person_uid, actor, targets)
+
+
+def came_back(
+    connection: Connection, collection: Row, visit: Row, targets: Sequence[str]
+) -> Row | None:
+    """A person who was said to have left goes on being there: the departure is taken back."""
+    if visit["person_uid"] is None:
+        return None
+    key = _visits.departure_key(collection, visit, visit["person_uid"])
+    query = sa.select(events).where(events.c.event_key == key)
+    left = connection.execute(query).mappings().first()
+    if left is None:
+        return None
+    given = standing(connection, [left["uid"]]).get(left["uid"], [])
+    if any(row["action"] == "void" for row in given):
+        return None
+    return correct(
+        connection, collection, left, "void", "system", "seen again within the cooldown", targets,
+        event_key=_events.key("supersede", left["uid"]),
+    )  # fmt: skip
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
@@ -130,10 +150,7 @@ def _left(
 ) -> Row | None:
     """The departure that ended a visit."""
     names = {arrival["person_uid"], visit["person_uid"], *people_named} - {None}
-    keys = [
-        _events.key("departure", collection["uid"], visit["place"], uid, visit["last_seen_at"])
-        for uid in sorted(names)
-    ]
+    keys = [_visits.departure_key(collection, visit, uid) for uid in sorted(names)]
     return (
         connection.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
     )
@@ -152,11 +169,19 @@ def _restore(
     _visits.change(connection, visit, closed=1 if has_left else 0, person_uid=person_uid)
     if has_left:
         return
-    _visits.fold(connection, collection, visit, person_uid)
+    cooldown = _cooldown(arrival)
+    _visits.fold(connection, collection, visit, person_uid, cooldown, targets)
     again = connection.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
-    cooldown_s = json.loads(arrival["grounds"]).get("cooldown_s")
-    if cooldown_s is not None and again["last_seen_at"] + int(cooldown_s * 1e6) < now_us():
-        _visits.leave(connection, collection, again, f"not seen for {cooldown_s:g} s", targets)
+    over = cooldown is not None and again["last_seen_at"] + cooldown < now_us()
+    if cooldown is not None and over and again["closed"] == 0:
+        why = f"not seen for {cooldown / 1e6:g} s"
+        _visits.leave(connection, collection, again, why, "not_seen", targets)
+
+
+def _cooldown(arrival: Row) -> int | None:
+    """Microseconds, as the camera that wrote the arrival counted."""
+    seconds = json.loads(arrival["grounds"]).get("cooldown_s")
+    return None if seconds is None else int(seconds * 1e6)
 
 
 def _align(

@@ -92,41 +92,38 @@ def page(
     collection: Row,
     since: int | None,
     until: int | None,
-    after: Row | None,
+    after: tuple[int, int] | None,
     limit: int = PAGE,
 ) -> list[Row]:
-    """Base events (no corrections) in a span of time, newest first."""
+    """Base events (no corrections) that were never moved, in a span of time, newest first.
+
+    ``after``: (time, row key) of the last one of the page before.
+    """
+    moves = events.alias()
+    moved = sa.exists().where(moves.c.about_uid == events.c.uid, moves.c.action == "retime")
     query = sa.select(events).where(
-        events.c.collection_id == collection["id"], events.c.kind != "correction"
+        events.c.collection_id == collection["id"],
+        events.c.kind != "correction",
+        *_inside(events.c.at, since, until),
+        ~moved,
     )
-    if since is not None:
-        query = query.where(events.c.at >= since)
-    if until is not None:
-        query = query.where(events.c.at < until)
     if after is not None:
-        older = sa.tuple_(events.c.at, events.c.id) < sa.tuple_(after["at"], after["id"])
-        query = query.where(older)
+        query = query.where(sa.tuple_(events.c.at, events.c.id) < sa.tuple_(*after))
     query = query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)
     return _checked(connection, query)
 
 
-def retimed(
+def moved(
     connection: Connection, collection: Row, since: int | None, until: int | None
 ) -> list[Row]:
-    """Base events that a correction may have moved into a span of time from outside it."""
+    """Base events ever moved by a correction that may lie in a span of time."""
     moves = sa.select(events.c.about_uid).where(
         events.c.collection_id == collection["id"], events.c.action == "retime"
     )
-    outside = []
-    if since is not None:
-        moves = moves.where(events.c.at >= since)
-        outside.append(events.c.at < since)
-    if until is not None:
-        moves = moves.where(events.c.at < until)
-        outside.append(events.c.at >= until)
-    if not outside:
-        return []
-    return _checked(connection, sa.select(events).where(events.c.uid.in_(moves), sa.or_(*outside)))
+    there = moves.where(*_inside(events.c.at, since, until))
+    # where the moves were undone, the event lies where it was
+    back = sa.and_(events.c.uid.in_(moves), *_inside(events.c.at, since, until))
+    return _checked(connection, sa.select(events).where(sa.or_(events.c.uid.in_(there), back)))
 
 
 def corrections(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]]:
@@ -136,6 +133,17 @@ def corrections(connection: Connection, uids: Sequence[str]) -> dict[str, list[R
         query = sa.select(events).where(events.c.about_uid.in_(part)).order_by(events.c.id)
         for row in _checked(connection, query):
             found.setdefault(row["about_uid"], []).append(row)
+    return found
+
+
+def _inside(
+    column: sa.Column[int], since: int | None, until: int | None
+) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if since is not None:
+        found.append(column >= since)
+    if until is not None:
+        found.append(column < until)
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -12,7 +13,8 @@ from sqlalchemy.engine import Connection
 from arcid.gallery.event_records import Event
 from arcid.gallery.schema import Row, people
 from arcid.gallery.store import corrections
-from arcid.gallery.store.journal import from_us
+from arcid.gallery.store import events as _events
+from arcid.gallery.store.journal import from_us, to_us
 from arcid.gallery.store.keys import chunks
 
 
@@ -52,6 +54,32 @@ def corrected(connection: Connection, collection: Row, rows: Sequence[Row]) -> l
     return found
 
 
+def newest_first(
+    connection: Connection,
+    collection: Row,
+    since: int | None,
+    until: int | None,
+    after: Row | None,
+) -> Iterator[Event]:
+    """Events of a span of time in the order of (time as corrected, row key), newest first.
+
+    ``after`` is where to go on: the same two of that row.
+    """
+    mark = None if after is None else _placed(connection, collection, [after])[0][0]
+    moved = _placed(connection, collection, _events.moved(connection, collection, since, until))
+    placed = [
+        (key, event)
+        for key, event in moved
+        if (since is None or key[0] >= since)
+        and (until is None or key[0] < until)
+        and (mark is None or key < mark)
+    ]
+    placed.sort(key=_key, reverse=True)
+    rest = _unmoved(connection, collection, since, until, mark)
+    for _, event in heapq.merge(placed, rest, key=_key, reverse=True):
+        yield event
+
+
 def names_of(connection: Connection, collection: Row, uids: Sequence[str | None]) -> dict[str, str]:
     """Names by person uid, of those who still exist."""
     wanted = sorted({uid for uid in uids if uid is not None})
@@ -62,6 +90,30 @@ def names_of(connection: Connection, collection: Row, uids: Sequence[str | None]
         )
         found |= {row.uid: row.name for row in connection.execute(query)}
     return found
+
+
+Placed = tuple[tuple[int, int], Event]  # (time, row key)
+
+
+def _unmoved(
+    connection: Connection,
+    collection: Row,
+    since: int | None,
+    until: int | None,
+    mark: tuple[int, int] | None,
+) -> Iterator[Placed]:
+    while rows := _events.page(connection, collection, since, until, mark):
+        mark = (rows[-1]["at"], rows[-1]["id"])
+        yield from _placed(connection, collection, rows)
+
+
+def _placed(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Placed]:
+    read = corrected(connection, collection, rows)
+    return [((to_us(event.at), row["id"]), event) for event, row in zip(read, rows, strict=True)]
+
+
+def _key(placed: Placed) -> tuple[int, int]:
+    return placed[0]
 
 
 def _record(collection: Row, row: Row, names: Mapping[str, str]) -> Event:

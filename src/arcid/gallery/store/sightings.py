@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.gallery.event_records import Place
 from arcid.gallery.schema import Row, events, traces, visits
+from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _events
 from arcid.gallery.store import traces as _traces
 from arcid.gallery.store import visits as _visits
@@ -30,11 +31,19 @@ def person(
     evidence: Evidence,
     targets: Sequence[str],
 ) -> list[Row]:
-    """A person was seen: the arrival, where this begins a visit. Times in microseconds."""
+    """A person was seen: the arrival, where this begins a visit. Times in microseconds.
+
+    Before it comes the departure of a visit nobody saw the end of; where the visit had ended and
+    goes on, its departure is taken back.
+    """
     visit = _visits.current(connection, collection, place, at, cooldown, person_uid)
     if visit is not None:
+        back = None
+        if visit["closed"] == 1 and at > visit["last_seen_at"]:
+            back = _corrections.came_back(connection, collection, visit, targets)
         _visits.extend(connection, visit, at)
-        return []
+        return [] if back is None else [back]
+    ended = _visits.end_older(connection, collection, place, person_uid, at, targets)
     event = _events.add(
         connection,
         collection,
@@ -46,7 +55,7 @@ def person(
     )  # fmt: skip
     arrival = None if event is None else event["uid"]
     _visits.begin(connection, collection, place, at, person_uid=person_uid, arrival_uid=arrival)
-    return [] if event is None else [event]
+    return ended if event is None else [*ended, event]
 
 
 def visitor(

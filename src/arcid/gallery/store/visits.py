@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Place
+from arcid.gallery.event_records import Cause, Place
 from arcid.gallery.schema import Row, visits
 from arcid.gallery.store import events as _events
 
@@ -81,6 +81,7 @@ def depart(
     place: str,
     seen_before: int,
     why: str,
+    cause: Cause,
     targets: Sequence[str],
     since: int | None = None,
 ) -> list[Row]:
@@ -88,16 +89,49 @@ def depart(
 
     One departure each, dated when the person was last seen; unknown visitors leave silently.
     """
-    query = sa.select(visits).where(_unseen(collection, place, seen_before))
+    condition = _unseen(collection, place, seen_before)
     if since is not None:
-        query = query.where(visits.c.arrived_at >= since)
-    found = connection.execute(query.order_by(visits.c.last_seen_at, visits.c.id)).mappings().all()
-    made = [leave(connection, collection, visit, why, targets) for visit in found]
-    return [event for event in made if event is not None]
+        condition = sa.and_(condition, visits.c.arrived_at >= since)
+    return _end(connection, collection, condition, why, cause, targets)
+
+
+def abandon(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    why: str,
+    cause: Cause,
+    targets: Sequence[str],
+) -> list[Row]:
+    """End all visits of a place that a camera began: it will not see them end."""
+    condition = sa.and_(_open(collection, place.name), visits.c.camera == place.camera)
+    return _end(connection, collection, condition, why, cause, targets)
+
+
+def end_older(
+    connection: Connection,
+    collection: Row,
+    place: Place,
+    person_uid: str,
+    at: int,
+    targets: Sequence[str],
+) -> list[Row]:
+    """Before a visit begins at ``at``: nobody is at a place twice, so end those left open."""
+    condition = sa.and_(
+        _unseen(collection, place.name, at),
+        visits.c.person_uid == person_uid,
+    )
+    why = "not seen until they came again"
+    return _end(connection, collection, condition, why, "came_again", targets)
 
 
 def leave(
-    connection: Connection, collection: Row, visit: Row, why: str, targets: Sequence[str]
+    connection: Connection,
+    collection: Row,
+    visit: Row,
+    why: str,
+    cause: Cause,
+    targets: Sequence[str],
 ) -> Row | None:
     """End a visit: the departure, where it is a person's and was not written before."""
     change(connection, visit, closed=1)
@@ -105,21 +139,28 @@ def leave(
         return None
     grounds = {
         "reason": why,
+        "cause": cause,
         "visit": {
             "arrived_at_us": visit["arrived_at"],
             "last_seen_at_us": visit["last_seen_at"],
         },
     }
-    left, place = visit["last_seen_at"], visit["place"]
     return _events.add(
         connection,
         collection,
-        _events.key("departure", collection["uid"], place, visit["person_uid"], left),
-        {"kind": "departure", "at": left, "camera": visit["camera"], "place": place,
-         "person_uid": visit["person_uid"]},
+        departure_key(collection, visit, visit["person_uid"]),
+        {"kind": "departure", "at": visit["last_seen_at"], "camera": visit["camera"],
+         "place": visit["place"], "person_uid": visit["person_uid"]},
         _events.Evidence(json.dumps(grounds)),
         targets,
     )  # fmt: skip
+
+
+def departure_key(collection: Row, visit: Row, person_uid: str) -> str:
+    """What the departure that ends a visit of that person is written under."""
+    return _events.key(
+        "departure", collection["uid"], visit["place"], person_uid, visit["last_seen_at"]
+    )
 
 
 def shift(connection: Connection, collection: Row, camera: str, by: int) -> None:
@@ -167,8 +208,18 @@ def begun_by(connection: Connection, collection: Row, arrival: Row) -> Row | Non
     return connection.execute(began).mappings().first()
 
 
-def fold(connection: Connection, collection: Row, visit: Row, person_uid: str) -> None:
-    """A person is at one place once: other visits begun there meanwhile become part of this one."""
+def fold(
+    connection: Connection,
+    collection: Row,
+    visit: Row,
+    person_uid: str,
+    cooldown: int | None,
+    targets: Sequence[str],
+) -> None:
+    """A person is at one place once: other visits begun there meanwhile become part of this one.
+
+    Of those a ``cooldown`` or more apart (None: there are none such) the earlier one has ended.
+    """
     query = sa.select(visits).where(
         visits.c.collection_id == collection["id"],
         visits.c.place == visit["place"],
@@ -176,11 +227,22 @@ def fold(connection: Connection, collection: Row, visit: Row, person_uid: str) -
         visits.c.closed == 0,
         visits.c.id != visit["id"],
     )
-    last_seen = visit["last_seen_at"]
+    why = "not seen until they came again"
+    last_seen, ended = visit["last_seen_at"], False
+    query = query.order_by(visits.c.arrived_at, visits.c.id)
     for other in connection.execute(query).mappings().all():
-        change(connection, other, closed=DISOWNED)
-        last_seen = max(last_seen, other["last_seen_at"])
+        gap = cooldown is not None and cooldown
+        if gap and other["last_seen_at"] + gap <= visit["arrived_at"]:
+            leave(connection, collection, other, why, "came_again", targets)
+        elif gap and last_seen + gap <= other["arrived_at"]:
+            ended = True
+        else:
+            change(connection, other, closed=DISOWNED)
+            last_seen = max(last_seen, other["last_seen_at"])
     change(connection, visit, last_seen_at=last_seen)
+    if ended:
+        now = dict(visit) | {"last_seen_at": last_seen, "person_uid": person_uid}
+        leave(connection, collection, now, why, "came_again", targets)
 
 
 def change(connection: Connection, visit: Row, **values: Any) -> None:
@@ -193,10 +255,27 @@ def forget(connection: Connection, person_uid: str) -> None:
     connection.execute(visits.delete().where(visits.c.person_uid == person_uid))
 
 
+def _end(
+    connection: Connection,
+    collection: Row,
+    condition: sa.ColumnElement[bool],
+    why: str,
+    cause: Cause,
+    targets: Sequence[str],
+) -> list[Row]:
+    query = sa.select(visits).where(condition).order_by(visits.c.last_seen_at, visits.c.id)
+    found = connection.execute(query).mappings().all()
+    made = [leave(connection, collection, visit, why, cause, targets) for visit in found]
+    return [event for event in made if event is not None]
+
+
 def _unseen(collection: Row, place: str, seen_before: int) -> sa.ColumnElement[bool]:
+    return sa.and_(_open(collection, place), visits.c.last_seen_at <= seen_before)
+
+
+def _open(collection: Row, place: str) -> sa.ColumnElement[bool]:
     return sa.and_(
         visits.c.collection_id == collection["id"],
         visits.c.place == place,
         visits.c.closed == 0,
-        visits.c.last_seen_at <= seen_before,
     )

@@ -26,6 +26,7 @@ from arcid.apps.attendance.policy import LivenessMode
 from arcid.errors import ArcidError, CameraWatched, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
+from arcid.gallery.event_records import Cause, Place
 from arcid.gallery.store.journal import now_us
 from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
@@ -54,6 +55,11 @@ class Camera:
     place: str  # cameras of one place see the same comings and goings; empty: its own
     liveness: LivenessMode
     enabled: bool
+
+    @property
+    def at(self) -> Place:
+        """Where what it sees happens."""
+        return Place(self.place or self.name, self.name)
 
     @property
     def shown(self) -> str:
@@ -280,13 +286,20 @@ class Cameras:
     def restart(self, camera: Camera) -> None:
         """As it is set up now."""
         with self._lock:
-            self._end(camera.id)
+            before = self._end(camera.id)
+            if before is not None:
+                self._left(before, "camera_closed")
             if camera.enabled:
                 self._runners[camera.id] = Runner(camera, *self._parts)
 
-    def drop(self, camera_id: str) -> None:
+    def delete(self, camera_id: str) -> None:
+        """Stop it for good; whoever it saw last has left, unless others watch the same place."""
+        camera = self.book.get(camera_id)
+        self.book.delete(camera_id)
         with self._lock:
             self._end(camera_id)
+            if camera is not None:
+                self._left(camera, "camera_deleted")
 
     def runner(self, camera_id: str) -> Runner | None:
         return self._runners.get(camera_id)
@@ -300,11 +313,31 @@ class Cameras:
         for runner in runners:
             runner.join(5)
 
-    def _end(self, camera_id: str) -> None:
+    def _end(self, camera_id: str) -> Camera | None:
+        """The camera as it was watched."""
         runner = self._runners.pop(camera_id, None)
-        if runner is not None:
-            runner.stop()
-            runner.join(2)
+        if runner is None:
+            return None
+        runner.stop()
+        runner.join(5)
+        return runner.camera
+
+    def _left(self, camera: Camera, cause: Cause) -> None:
+        """End what it began, unless its place is watched still."""
+        where = (camera.collection, camera.at.name)
+        if not any(c.enabled and (c.collection, c.at.name) == where for c in self.book.all()):
+            end_visits(self._parts[1], camera.collection, camera.at, cause)
+
+
+def end_visits(
+    gallery: Gallery, collection: str, place: Place, cause: Cause = "camera_closed"
+) -> None:
+    """A camera is gone: nobody would see the visits end that it began."""
+    why = S.LEFT_CAMERA_DELETED if cause == "camera_deleted" else S.LEFT_CAMERA_CLOSED
+    try:
+        gallery.events.abandon(collection, place, why, cause=cause)
+    except ArcidError as error:
+        log.warning("departures were not written", extra={"code": error.code})
 
 
 def policy_of(camera: Camera, *, keep_crops: bool) -> Policy:

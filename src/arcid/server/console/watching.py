@@ -14,13 +14,16 @@ import numpy as np
 
 from arcid import decide
 from arcid.apps.attendance import Policy, Watcher
+from arcid.apps.attendance.grounds import decided_on
 from arcid.errors import ArcidError
 from arcid.gallery import Collection
+from arcid.gallery.blocks import Blocks
 from arcid.gallery.event_records import Place
 from arcid.liveness import Challenge, ChallengeSettings
 from arcid.pipeline import Face, Faces, Identification
 from arcid.quality import pose
 from arcid.server.console import strings as S
+from arcid.server.console.cameras import end_visits
 from arcid.server.console.feeds import Message, face_message
 from arcid.server.deps import Services
 from arcid.types import Detections, Embeddings, Match
@@ -48,11 +51,14 @@ def attend(
     def work(source: PushedFrames) -> Iterator[Message]:
         policy = Policy(keep="crop" if collection.keep_crops else "vector")
         watcher = Watcher(running.pipeline, running.gallery, collection.name, policy, camera=camera)
-        for view in watcher.watch(source):
-            if view.frame is not None:
-                height, width = view.frame.image.shape[:2]
-                faces = [face_message(face) for face in view.faces]
-                yield {"at": view.frame.at, "size": [width, height], "faces": faces}
+        try:
+            for view in watcher.watch(source):
+                if view.frame is not None:
+                    height, width = view.frame.image.shape[:2]
+                    faces = [face_message(face) for face in view.faces]
+                    yield {"at": view.frame.at, "size": [width, height], "faces": faces}
+        finally:
+            end_visits(running.gallery, collection.name, Place(camera, camera))
 
     return work
 
@@ -178,11 +184,15 @@ class Kiosk:
     swept: float = -np.inf  # when departures were last looked for, seconds since 1970
 
     def work(self, source: PushedFrames) -> Iterator[Message]:
-        for frame in source.frames():
-            self._depart(time.time() if frame is None else frame.at)
-            if frame is not None:
-                height, width = frame.image.shape[:2]
-                yield {"at": frame.at, "size": [width, height], **self.look(frame)}
+        try:
+            for frame in source.frames():
+                self._depart(time.time() if frame is None else frame.at)
+                if frame is not None:
+                    height, width = frame.image.shape[:2]
+                    yield {"at": frame.at, "size": [width, height], **self.look(frame)}
+        finally:
+            place = Place(self.camera, self.camera)
+            end_visits(self.running.gallery, self.collection.name, place)
 
     def look(self, frame: Frame) -> Message:
         """One frame: what to draw and say."""
@@ -269,14 +279,9 @@ class Kiosk:
 
     def _without_blocked(self, candidates: list[Match], probe: Embeddings) -> list[Match]:
         """Those of whom it was not said that this face is somebody else's."""
-        best = {match.person_id: match.cosine for match in candidates}
         events = self.running.gallery.events
-        refused = {
-            person
-            for person, face in events.blocked(self.collection.name, probe.contract_id)
-            if person in best and float(face @ probe.vectors[0]) > best[person]
-        }
-        return [match for match in candidates if match.person_id not in refused]
+        blocks = Blocks(events.blocked(self.collection.name, probe.contract_id))
+        return [match for match in candidates if not blocks.refuse(match, probe)]
 
     def _depart(self, at: float) -> None:
         """Whoever was not seen for the cooldown has left, as for any other camera."""
@@ -386,23 +391,14 @@ class Kiosk:
                 "actions": list(self.challenge.actions),
                 "answer": challenge,
             }
-        embedder = self.running.pipeline.embedder
         return {
-            **dataclasses.asdict(self.answer.decision),
-            "contract_id": embedder.contract_id,
-            "model": embedder.manifest.name,
-            "detector": self.running.pipeline.detector.name,
-            "runtime": embedder.session.runtime,
-            "precision": embedder.session.precision,
-            "candidates": [
-                {"person_id": m.person_id, "face_id": m.face_id, "cosine": round(m.cosine, 6)}
-                for m in self.answer.candidates[:3]
-            ],
+            **decided_on(
+                self.running.pipeline, self.answer.decision, self.answer.candidates,
+                source=self.camera, cooldown_s=self.cooldown_s, liveness=live,
+            ),
             "looks": len(self.vectors),
-            "liveness": live,
-            "source": self.camera,
             "decided_at": time.time(),
-        }
+        }  # fmt: skip
 
 
 def _words(

@@ -10,6 +10,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from arcid.apps.attendance import Attendance, Event
+from arcid.apps.attendance.clocks import moment
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.visit import Visit
@@ -197,10 +198,10 @@ def _retime(
         @action(visit, "correct")
         async def retime() -> None:
             try:
-                given = datetime.strptime(clock.value or "", "%H:%M")
+                given = datetime.strptime(clock.value or "", "%H:%M").time()
             except ValueError:
                 raise UsageError(S.CORRECT_TIME) from None
-            at = local.replace(hour=given.hour, minute=given.minute, second=0, microsecond=0)
+            at = moment(local.date(), given, near=event.at)
             await visit.run(book.correct, event.id, "retime", actor=visit.account.name, at=at)
             await done(S.CORRECTED_DONE)
 

@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from arcid.apps.attendance import Attendance, Day, Presence, export
+from arcid.apps.attendance.clocks import check_day, moment
+from arcid.apps.attendance.export import MEDIA
 from arcid.apps.attendance.sheets import MonthRow, bounds
-from arcid.errors import ArcidError, UsageError
+from arcid.errors import ArcidError, InputError, UsageError
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.layout import ROOT, frame
@@ -33,18 +35,14 @@ from arcid.server.console.widgets import (
     chip,
     element,
     link_button,
+    note,
     say,
     table_head,
     text,
 )
 from arcid.server.errors import HttpError
 
-KINDS = ("csv", "xlsx", "json")
-MEDIA = {
-    "csv": "text/csv; charset=utf-8",
-    "json": "application/json",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
+KINDS = tuple(MEDIA)
 REFRESH_S = 5.0
 MOST_EVENTS = 300
 
@@ -52,8 +50,12 @@ MOST_EVENTS = 300
 @page("/attendance", "attendance")
 async def attendance(visit: Visit, collection: str | None = None, day: str = "") -> None:
     """Everybody's day."""
+    try:
+        chosen_day = _day(day)
+    except InputError as error:
+        _no_such_day(visit, error)
+        return
     current, known = await chosen(visit, collection)
-    chosen_day = _day(day)
     with frame(visit, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
         if current is None:
             first_collection(visit)
@@ -101,10 +103,18 @@ async def attendance(visit: Visit, collection: str | None = None, day: str = "")
 
 
 def _day(value: str) -> date:
+    """Today where it is no date; raises ``InputError`` far away from it."""
     try:
-        return date.fromisoformat(value) if value else date.today()
+        found = date.fromisoformat(value) if value else date.today()
     except ValueError:
-        return date.today()
+        found = date.today()
+    return check_day(found)
+
+
+def _no_such_day(visit: Visit, error: InputError) -> None:
+    with frame(visit, S.ATTENDANCE, "/attendance"):
+        note(error.message, "bad", role="alert")
+        link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
 
 
 def _day_bar(visit: Visit, current: Collection, known: list[Collection], day: date) -> None:
@@ -211,7 +221,7 @@ async def _by_hand(
                 "outlined dense type=time"
             )
             clock.classes("grow")
-        note = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
+        why = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
 
         @action(visit, "correct")
         async def add() -> None:
@@ -221,14 +231,14 @@ async def _by_hand(
                 given = time.fromisoformat(clock.value or "")
             except ValueError:
                 raise UsageError(S.CORRECT_TIME) from None
-            at = datetime.combine(day, given).astimezone()
+            at = moment(day, given)
             await visit.run(
                 book.add,
                 kind.value,
                 person.value,
                 at,
                 actor=visit.account.name,
-                note=note.value or "",
+                note=why.value or "",
             )
             say(S.ADD_EVENT_DONE)
             await show()
@@ -253,8 +263,12 @@ def _exports(current: Collection, *, day: date | None = None, month: str = "") -
 @page("/attendance/month", "attendance")
 async def attendance_month(visit: Visit, collection: str | None = None, month: str = "") -> None:
     """Everybody's month."""
+    try:
+        first = _month(month)
+    except InputError as error:
+        _no_such_day(visit, error)
+        return
     current, known = await chosen(visit, collection)
-    first = _month(month)
     with frame(visit, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
         if current is None:
             first_collection(visit)
@@ -278,10 +292,12 @@ async def attendance_month(visit: Visit, collection: str | None = None, month: s
 
 
 def _month(value: str) -> date:
+    """This month where it is none; raises ``InputError`` far away from it."""
     try:
-        return date.fromisoformat(f"{value}-01")
+        found = date.fromisoformat(f"{value}-01")
     except ValueError:
-        return date.today().replace(day=1)
+        found = date.today().replace(day=1)
+    return check_day(found)
 
 
 def _month_steps(base: str, first: date) -> None:
@@ -309,8 +325,12 @@ async def attendance_person(
     visit: Visit, person_id: str, collection: str | None = None, month: str = ""
 ) -> None:
     """One person's month as a calendar, with the events behind it."""
+    try:
+        first = _month(month)
+    except InputError as error:
+        _no_such_day(visit, error)
+        return
     found = await chosen_person(visit, collection, person_id)
-    first = _month(month)
     if found is None:
         with frame(visit, S.PEOPLE_NOT_FOUND, "/attendance"):
             link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")

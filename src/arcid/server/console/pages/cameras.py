@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.cameras import MODES, Camera, Runner
 from arcid.server.console.layout import frame
@@ -70,7 +71,7 @@ def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
         state = element("div", aria_live="polite")
         rows = [
             (S.CAMERA_SOURCE, camera.shown),
-            (S.COLLECTION, camera.collection),
+            (S.COLLECTION, _collection(camera, names)),
             (S.CAMERA_LIVENESS, S.CAMERA_LIVENESS_NAMES[camera.liveness]),
         ]
         facts(rows)
@@ -86,8 +87,7 @@ def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
             if not await confirm(title, S.CAMERA_DELETE_TEXT, S.CAMERA_DELETE):
                 return
             await visit.allow("cameras")
-            await visit.run(visit.console.cameras.book.delete, camera.id)
-            await visit.run(visit.console.cameras.drop, camera.id)
+            await visit.run(visit.console.cameras.delete, camera.id)
             say(S.CAMERA_DELETED.format(name=camera.name))
             await show()
 
@@ -117,15 +117,22 @@ def _state(runner: Runner | None) -> None:
         text(entry.detail, "soft small", tag="p")
 
 
+def _collection(camera: Camera, names: list[str]) -> str:
+    if camera.collection in names:
+        return camera.collection
+    return S.CAMERA_COLLECTION_DELETED.format(name=camera.collection)
+
+
 async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Show) -> None:
     with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
         text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
         source = ui.input(S.CAMERA_SOURCE, value=camera.source if camera else "")
         text(S.CAMERA_SOURCE_HINT, "soft small", tag="p")
-        collection = ui.select(
-            names, value=camera.collection if camera else names[0], label=S.COLLECTION
-        )
+        kept = camera.collection if camera else names[0]
+        if kept not in names:
+            note(S.CAMERA_COLLECTION_GONE.format(name=kept), "warn", role="alert")
+        collection = ui.select(names, value=kept if kept in names else None, label=S.COLLECTION)
         place = ui.input(S.CAMERA_PLACE, value=camera.place if camera else "")
         text(S.CAMERA_PLACE_HINT, "soft small", tag="p")
         liveness = ui.select(
@@ -140,12 +147,15 @@ async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Sho
 
         @action(visit, "cameras")
         async def save() -> None:
+            if not collection.value:
+                raise UsageError(S.CAMERA_COLLECTION_MISSING)
+            await visit.run(visit.gallery.collection, collection.value)
             saved = await visit.run(
                 visit.console.cameras.book.save,
                 camera.id if camera else None,
                 name=name.value or "",
                 source=source.value or "",
-                collection=collection.value or "",
+                collection=collection.value,
                 place=place.value or "",
                 liveness=liveness.value or "off",
                 enabled=bool(enabled.value),

@@ -153,17 +153,24 @@ export default {
       const view = new DataView(event.data);
       const length = view.getUint32(0, true);
       const message = JSON.parse(ENCODER.decode(new Uint8Array(event.data, 4, length)));
-      if (message.state === "live") {
-        const blob = new Blob([new Uint8Array(event.data, 4 + length)], { type: "image/jpeg" });
-        this.picture?.close();
-        this.picture = await createImageBitmap(blob);
-        this.problem = "";
-        this.take(message);
-      } else {
-        this.live = false;
-        this.problem = [this.stateTexts[message.state], message.problem].filter(Boolean).join(": ");
+      try {
+        if (message.state === "live") {
+          const blob = new Blob([new Uint8Array(event.data, 4 + length)], { type: "image/jpeg" });
+          const picture = await createImageBitmap(blob);
+          this.picture?.close();
+          this.picture = picture;
+          this.problem = "";
+          this.take(message);
+        } else {
+          this.live = false;
+          const words = [this.stateTexts[message.state], message.problem];
+          this.problem = words.filter(Boolean).join(": ");
+        }
+      } catch (error) {
+        console.warn("a picture could not be shown", error);
+      } finally {
+        if (this.socket?.readyState === WebSocket.OPEN) this.socket.send("next");
       }
-      if (this.socket?.readyState === WebSocket.OPEN) this.socket.send("next");
     },
     take(message) {
       this.live = true;

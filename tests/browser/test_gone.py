@@ -1,0 +1,92 @@
+"""Pages of what is not there: dates beyond the calendar, a deleted collection, a broken picture."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from arcid.gallery.database import Database
+from arcid.server.console.cameras import CameraBook
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def shelf(home: Path, url: str) -> Iterator[CameraBook]:
+    """The service's own; what is written here is on the next page that is opened."""
+    database = Database(str(home / "gallery.db"), create=False)
+    yield CameraBook(database)
+    database.close()
+
+
+@pytest.fixture
+def cameras(shelf: CameraBook) -> Iterator[CameraBook]:
+    yield shelf
+    for camera in shelf.all():
+        shelf.delete(camera.id)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["attendance?day=0001-01-01", "attendance?day=9999-12-31", "attendance/month?month=0001-01",
+     "attendance/month?month=9999-12", "attendance/person/x?month=9999-12"],
+)  # fmt: skip
+def test_a_date_beyond_the_calendar_is_explained(page: Page, address: str) -> None:
+    answer = page.goto(f"/console/{address}")
+    assert answer is not None and answer.status == 200
+    expect(page.get_by_role("alert")).to_contain_text("between the years 1970 and 9998")
+    for day in ("day=0001-01-01", "day=9999-12-31", "month=9999-12"):
+        refused = page.request.get(f"/console/export?collection=people&{day}")
+        assert (refused.status, refused.json()["error"]["code"]) == (422, "bad_input")
+    page.get_by_role("link", name="Attendance").last.click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_next(
+    page: Page, cameras: CameraBook
+) -> None:
+    cameras.save(None, name="Back door", source="0", collection="people")
+    asked: list[str] = []
+
+    def frame(about: dict[str, object], picture: bytes) -> bytes:
+        head = json.dumps(about).encode()
+        return struct.pack("<I", len(head)) + head + picture
+
+    def feed(socket: WebSocketRoute) -> None:
+        def heard(message: str | bytes) -> None:
+            asked.append(str(message))
+            if len(asked) == 1:
+                socket.send(frame({"state": "trouble", "problem": "it came through"}, b""))
+
+        socket.on_message(heard)
+        socket.send(frame({"state": "live", "size": [4, 4], "faces": []}, b"no JPEG at all"))
+
+    page.route_web_socket("**/feed/*", feed)
+    page.goto("/console/live")
+    expect(page.get_by_text("it came through").first).to_be_visible()
+    assert asked[:2] == ["next", "next"]
+
+
+def test_a_camera_whose_collection_was_deleted_asks_for_another(
+    page: Page, cameras: CameraBook
+) -> None:
+    made = cameras.save(None, name="Back door", source="0", collection="gone", enabled=False)
+    page.goto("/console/cameras")
+    expect(page.get_by_text("gone (deleted)")).to_be_visible()
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_role("alert")).to_contain_text("“gone” was deleted")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Choose the collection of people")).to_be_visible()
+    kept = cameras.get(made.id)
+    assert kept is not None and kept.collection == "gone"
+    page.get_by_role("dialog").get_by_label("Collection").click()
+    page.get_by_role("option").first.click()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("gone (deleted)").wait_for(state="detached")
+    changed = cameras.get(made.id)
+    assert changed is not None and changed.collection == "people"
