@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arcid.models import weights
 from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
@@ -171,7 +172,7 @@ def test_embed_writes_what_the_library_makes(cli: Any, pairs: Path, tmp_path: Pa
     pipeline = Pipeline.from_models(None, None)
     with np.load(tmp_path / "new" / "x.npz", allow_pickle=False) as stored:
         assert str(stored["contract_id"]) == pipeline.embedder.contract_id
-        assert str(stored["model"]) == "mobilefacenet_128"
+        assert str(stored["model"]) == weights.resolve_default("recognition").name
         assert stored["files"].tolist() == [str(file) for file in files]
         assert stored["boxes"].shape == (2, 4) and stored["scores"].shape == (2,)
         made = Embeddings(stored["vectors"], str(stored["contract_id"]))
@@ -241,7 +242,8 @@ def test_verify_answers_with_the_keys_of_deepface(cli: Any, pairs: Path) -> None
     assert set(answer) == DEEPFACE_KEYS | OWN_KEYS
     assert answer["verified"] is True and answer["outcome"] == "match"
     assert answer["similarity_metric"] == "cosine"
-    assert answer["model"] == "mobilefacenet_128" and answer["detector_backend"] == "scrfd_2.5g"
+    used = [weights.resolve_default(task).name for task in ("recognition", "detection")]
+    assert [answer["model"], answer["detector_backend"]] == used
     assert answer["distance"] == pytest.approx(1 - answer["cosine"], abs=1e-6)
     assert answer["threshold"] == pytest.approx(1 - answer["cosine_threshold"], abs=1e-6)
     assert answer["distance"] < answer["threshold"]
@@ -348,8 +350,9 @@ def test_a_model_with_the_wrong_hash_is_refused(
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mobilefacenet_128.onnx").write_bytes(data)
     ran = process(
-        "embed", pairs / "img1.jpg", "--vectors", "--json", ARCID_MODELS=str(tmp_path / "models")
-    )
+        "embed", pairs / "img1.jpg", "--vectors", "--json", "--model", "mobilefacenet_128",
+        ARCID_MODELS=str(tmp_path / "models"),
+    )  # fmt: skip
     assert ran.returncode == 4
     assert json.loads(ran.stdout)["error"]["code"] == "model_hash_mismatch"
 

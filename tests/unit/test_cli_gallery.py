@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from arcid.models import weights
+from arcid.models.catalogue import ENTRIES
+
 pytestmark = pytest.mark.data
 
 
@@ -144,9 +147,6 @@ def test_two_faces_of_one_photo_never_merge(cli: Any, data_dir: Path) -> None:
 @pytest.fixture
 def second_model(data_dir: Path, environment: Path) -> str:
     """The shared recogniser with flip averaging: another contract, calibrated as the first."""
-    from arcid.models import weights
-    from arcid.models.catalogue import ENTRIES
-
     entry = ENTRIES["mobilefacenet_128"]
     manifest = dataclasses.replace(
         entry.manifest, name="flipped", flip=True, file=entry.files[0].filename
@@ -166,7 +166,8 @@ def test_a_model_is_changed_where_crops_are_kept(cli: Any, pairs: Path, second_m
     cli("enrol", "Ann", pairs / "img1.jpg", pairs / "img2.jpg")
     cli("gallery", "update", "default", "--keep-crops")
     (before,) = cli("gallery", "status", "--json").json["contracts"]
-    assert (before["model_name"], before["faces"]) == ("mobilefacenet_128", 2)
+    first = weights.resolve_default("recognition").name
+    assert (before["model_name"], before["faces"]) == (first, 2)
     mixed = cli("search", pairs / "img4.jpg", "--model", second_model, "--json")
     assert mixed.code == 4 and code_of(mixed) == "contract_mismatch"
 
@@ -177,10 +178,10 @@ def test_a_model_is_changed_where_crops_are_kept(cli: Any, pairs: Path, second_m
     assert (again["done"], again["already"]) == (0, 2)
     both = cli("gallery", "status", "--json").json["contracts"]
     assert [(u["model_name"], u["faces"]) for u in both] == [
-        ("mobilefacenet_128", 2),
+        (first, 2),
         ("flipped", 2),
     ]
-    for model in ("mobilefacenet_128", second_model):
+    for model in (first, second_model):
         assert cli("search", pairs / "img4.jpg", "--model", model).code == 0
 
     old = before["contract_id"][:10]
@@ -201,7 +202,7 @@ def test_without_crops_people_are_enrolled_again(cli: Any, pairs: Path, second_m
     usages = {u["model_name"]: u for u in cli("gallery", "status", "--json").json["contracts"]}
     assert usages["flipped"]["missing_people"] == 1
     assert "1 people cannot be found by flipped yet" in cli("gallery", "status").out
-    contract = usages["mobilefacenet_128"]["contract_id"]
+    contract = usages[weights.resolve_default("recognition").name]["contract_id"]
     refused = cli("gallery", "drop-contract", contract, "--yes")
     assert refused.code == 3
     assert cli("gallery", "drop-contract", contract, "--yes", "--force").code == 0
