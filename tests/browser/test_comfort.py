@@ -107,7 +107,7 @@ def test_light_and_dark_are_remembered(page: Page) -> None:
 
 def test_models_and_system_show_what_is_measured(page: Page) -> None:
     page.goto("/console/models")
-    for words in ("mobilefacenet_128", "LFW View 1 DevTest", "1 in 40,000", "beyond the data"):
+    for words in ("arcid-face-s", "LFW View 1 DevTest", "1 in 40,000", "beyond the data"):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_role("img", name="Error rates by score")).to_be_visible()
     page.goto("/console/system")
