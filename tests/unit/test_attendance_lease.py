@@ -57,9 +57,9 @@ class Clock:
         self.now_s = 1_000_000.0
         self.asked: queue.Queue[float] = queue.Queue()
         self.go = threading.Semaphore(0)
-        clock, real = self, threading.Event
+        clock = self
 
-        class Stop(real):  # type: ignore[misc, valid-type]
+        class Stop(threading.Event):
             def wait(self, seconds: float | None = None) -> bool:
                 clock.asked.put(seconds or 0.0)
                 while not self.is_set():

@@ -166,20 +166,19 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: Sessions that go in the order they came, then a signal that Python answers.
 COME_AND_GO = """
-import os, signal, sys
+import signal, sys
 from pathlib import Path
 from arcid.runtime import open_session
 heard = []
-signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
 open_ = [open_session(Path(sys.argv[1]), runtime=sys.argv[2]) for _ in range(3)]
 while open_:
     del open_[0]
-os.kill(os.getpid(), signal.SIGUSR1)
+signal.raise_signal(signal.SIGTERM)
 print(len(heard))
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_signal_after_sessions_are_gone_is_heard(model: Path, runtime: RuntimeName) -> None:
     told = subprocess.run(
