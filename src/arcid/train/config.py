@@ -195,6 +195,7 @@ class ClassifierConfig:
     centres: int = 0  # sub-centres an identity, K; 0: as the loss was published
     chunk: int = 0  # centres a block of logits; 0 chooses
     filter_cosine: float = 1.0  # partial: negatives closer than this are left out; 1 keeps all
+    start: Literal["random", "imprint"] = "random"  # imprint: means of what init_from sees
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
@@ -377,6 +378,8 @@ class TrainConfig:
         _at_least("seed", self.seed, 0)
         if not self.out:
             refuse("out", "is empty; name the folder of the run")
+        if self.classifier.start == "imprint" and not self.init_from:
+            refuse("classifier.start", "imprint needs init_from, a network that knows faces")
 
 
 def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> TrainConfig:

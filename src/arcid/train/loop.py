@@ -26,6 +26,7 @@ from arcid.train.config import TrainConfig, dump_config, expand_path
 from arcid.train.data.dataset import ChipSet, TrainData, open_data
 from arcid.train.data.draws import Draws
 from arcid.train.data.loader import ChipLoader
+from arcid.train.imprint import imprint
 from arcid.train.interrupt import Interrupt
 from arcid.train.model import Model
 from arcid.train.objective import create_objective, needs_identities
@@ -92,6 +93,8 @@ def train(
             spent = float(checkpoint.extra["seconds"])
         else:
             model.start_from(config.init_from)
+            if config.classifier.start == "imprint" and objective.centres is not None:
+                imprint(objective.centres, model.backbone, objective.chips, config.data.size)
         draws.position = position
         if ranks.first:
             write_atomically(run / "config.yaml", dump_config(config))
