@@ -4,13 +4,14 @@
 
 Steps, each skipped where its result is there, each going on where it was stopped:
 
-    label    faces SCRFD and YuNet agree on in the scenes
+    label    faces SCRFD and YuNet agree on in the scenes, and in the chips
     faces    those faces, cut out for the recogniser
     stages   configs/face_s_1.yaml: every stage of the student fed the teacher's maps
     head     configs/face_s_2.yaml: the same in larger batches
     whole    configs/face_s_3.yaml: the stages joined, trained end to end
     face     export, measured on LFW DevTest, and its calibration
-    detect   configs/detect_s.yaml
+    parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
+    detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
     export   the detector, judged on all reserved pictures
 
 The bundles are OUT/models/arcid-face-s and OUT/models/arcid-detect-s. Budgets are those of the
@@ -41,8 +42,10 @@ SMOKE_STEPS = {
     "face_s_2": ["schedule.steps=30", "schedule.warmup=3"],
     "face_s_3": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
 }
+CHIPS = ("vgg", "celeba-a", "utk", "ukmp")  # further faces for the detector
 SMOKE_DETECT = [
-    "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar"
+    "schedule.steps=20", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
+    "views.sizes=[128]", "optim.ema=0.9", "judge.pictures=20",
 ]  # fmt: skip
 
 
@@ -125,6 +128,21 @@ def recogniser(data: Path, smoke: bool) -> None:
         )  # fmt: skip
 
 
+def detector(data: Path, smoke: bool) -> None:
+    chips = [Path("runs/some.tar")] if smoke else [data / f"train/{name}.tar" for name in CHIPS]
+    for archive in chips:
+        labels = Path(f"runs/detect_{archive.stem}.jsonl")
+        step(labels, "detector", "label", "--out", labels, "--scenes", archive, "--tile", "")
+    few: list[object] = [*SMOKE_DETECT] if smoke else []
+    step(Path("runs/detect_s_1"), "detector", "train", CONFIGS / "detect_s_1.yaml", *few)
+    if smoke:
+        few.append("scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]")
+    run = Path("runs/detect_s_2")
+    step(run, "detector", "train", CONFIGS / "detect_s_2.yaml", *few)
+    bundle = Path("models") / DETECTOR
+    step(bundle / "manifest.json", "detector", "export", run, "--to", "models")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/defaults"))
@@ -151,14 +169,7 @@ def main() -> None:
         step(faces, "detector", "faces", "--labels", labels, "--out", faces, "--scenes", scenes)
         recogniser(data, options.smoke)
     if options.only != "recogniser":
-        recipe = "detect_smoke.yaml" if options.smoke else "detect_s.yaml"
-        run = Path("runs") / Path(recipe).stem
-        step(
-            run, "detector", "train", CONFIGS / recipe,
-            *(SMOKE_DETECT if options.smoke else []),
-        )  # fmt: skip
-        bundle = Path("models") / DETECTOR
-        step(bundle / "manifest.json", "detector", "export", run, "--to", "models")
+        detector(data, options.smoke)
     print(f"the bundles are in {Path('models').resolve()}")
 
 

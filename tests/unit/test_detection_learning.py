@@ -25,7 +25,7 @@ from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
 from arcid.types import Detections
 
 CANVAS = (64, 96)
-TINY = NetworkConfig(stem=8, channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1), neck=8, head=1)
+TINY = NetworkConfig(stem=8, quarter=8, channels=8, inner=8, blocks=1, head=1)
 
 
 def test_the_grid_is_that_of_the_network() -> None:
@@ -42,7 +42,8 @@ def test_a_cell_answers_for_its_own_place() -> None:
     """Light in one corner moves the answers there, not those of the far corner."""
     torch.manual_seed(0)
     network = DetectorNetwork(TINY).eval()
-    torch.nn.init.normal_(network.out.weight)
+    for layer in network.heads[0].face:
+        torch.nn.init.normal_(layer.weight)
     dark = torch.zeros(1, 3, 256, 512)
     light = dark.clone()
     light[..., 200:216, 440:456] = 2.0

@@ -30,7 +30,7 @@ scenes: {{path: {scenes}, labels: {labels}, pictures: 16, batch: 8, reserve: 0.3
 views:
   {{sizes: [128], mosaic: 0, crowd: 0, empty: 0, face_px: 48, face_share: 0.5, rotate: 0,
    rotate_deg: 0, mask: 0}}
-network: {{stem: 8, channels: [16, 24, 32, 48], blocks: [1, 2, 2, 2], neck: 24, head: 1}}
+network: {{stem: 8, quarter: 16, channels: 24, inner: 24, blocks: 2, head: 1}}
 optim: {{lr: 0.01, ema: 0.9}}
 schedule: {{steps: {steps}, warmup: 3, final: 0.2}}
 judge: {{minutes: 0, pictures: 0, size: 192}}
@@ -97,8 +97,8 @@ def test_pictures_trained_on_are_found_again(run: Path, labels: Path) -> None:
 
 def test_a_run_with_other_settings_is_not_resumed(run: Path, labels: Path) -> None:
     other = recipe(labels, run)
-    other = dataclasses.replace(other, network=dataclasses.replace(other.network, neck=16))
-    with pytest.raises(CheckpointMismatch, match=r"network\.neck: 24 → 16"):
+    other = dataclasses.replace(other, network=dataclasses.replace(other.network, inner=16))
+    with pytest.raises(CheckpointMismatch, match=r"network\.inner: 24 → 16"):
         train_detector(other)
 
 
@@ -180,7 +180,7 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
         for other in (fold(network), started.eval(), copied.eval()):
             for mine, theirs in zip(other(x), wanted, strict=True):
                 torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-3)
-    wider = DetectorNetwork(dataclasses.replace(config, neck=16))
+    wider = DetectorNetwork(dataclasses.replace(config, inner=16))
     for source in (bundle, run):
         with pytest.raises(CheckpointMismatch, match="another network"):
             load_weights(wider, source)

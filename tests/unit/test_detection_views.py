@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +17,21 @@ from arcid.image import load_image
 from arcid.models import catalogue
 from arcid.runtime import open_session
 from arcid.train.config import AugmentConfig, SourceConfig
+from arcid.train.configfile import dump, to_dict
 from arcid.train.data.sources import open_source
 from arcid.train.detection.config import (
     STRIDES,
     DetectConfig,
+    FurtherConfig,
     ScenesConfig,
     ViewsConfig,
     changed,
-    dump_detect_config,
     load_detect_config,
     parse_detect_config,
 )
 from arcid.train.detection.faces import write_faces
 from arcid.train.detection.labels import PictureLabels, label, write_labels
-from arcid.train.detection.scenes import Scenes, pictures, split
+from arcid.train.detection.scenes import Scenes, open_scenes, pictures, read_picture, split
 from arcid.train.detection.views import Views, collate, moved_boxes, visible
 from arcid.types import Image
 
@@ -51,7 +53,7 @@ PLAIN = ViewsConfig(
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_shipped_recipes_parse(path: Path) -> None:
     config = load_detect_config(path)
-    assert parse_detect_config(dump_detect_config(config)) == config
+    assert parse_detect_config(dump(config)) == config
     assert config.schedule.length > 0
     assert config.out == f"runs/{path.stem}"
     assert all(size % STRIDES[-1] == 0 for size in config.views.sizes)
@@ -67,7 +69,10 @@ def test_shipped_recipes_parse(path: Path) -> None:
         ("views: {face_px: 4}", "views.face_px"),
         ("scenes: {reserve: 0}", "scenes.reserve"),
         ("scenes: {weights: {group: many}}", "scenes.weights.group"),
-        ("network: {channels: [8, 8, 8]}", "4 entries"),
+        ("network: {channels: 2}", "network.channels"),
+        ("scenes: {further: [{path: chips.tar, labels: ''}]}", "scenes.further"),
+        ("scenes: {further_share: 2}", "further_share"),
+        ("teacher: {weight: -1}", "teacher.weight"),
         ("loss: {points_beta: 0}", "points_beta"),
         ("optim: {ema: 1}", "below 1"),
         ("judge: {alarms: 0}", "judge.alarms"),
@@ -81,14 +86,12 @@ def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
 
 def test_what_makes_another_run() -> None:
     config = DetectConfig()
-    other = parse_detect_config("{out: b, seed: 2, schedule: {minutes: 3}, network: {neck: 8}}")
+    other = parse_detect_config("{out: b, seed: 2, schedule: {minutes: 3}, network: {inner: 8}}")
     assert changed({}, config)
     stored = parse_detect_config("{}")
-    from arcid.train.config import config_to_dict
-
-    assert changed(config_to_dict(stored), config) == []
-    assert {line.split(":")[0] for line in changed(config_to_dict(stored), other)} == {
-        "seed", "network.neck",
+    assert changed(to_dict(stored), config) == []
+    assert {line.split(":")[0] for line in changed(to_dict(stored), other)} == {
+        "seed", "network.inner",
     }  # fmt: skip
 
 
@@ -115,7 +118,7 @@ def test_visible_share() -> None:
 
 
 @pytest.fixture(scope="module")
-def scenes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scenes, Scenes]:
+def labelled(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> ScenesConfig:
     """Pictures of the data folder with labels made here, by the two teachers."""
     folder = tmp_path_factory.mktemp("scenes")
     with tarfile.open(data_dir / "data/scenes.tar") as archive:
@@ -128,7 +131,13 @@ def scenes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sc
         finders[name] = create(entry.manifest, session, threshold=0.3).detect
     count, images = pictures(config)
     assert write_labels(folder / "labels.jsonl", label(images, finders)) == count == 64
-    return split(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def scenes(labelled: ScenesConfig) -> tuple[Scenes, Scenes]:
+    """The same for training and for judging."""
+    return split(labelled)
 
 
 @pytest.mark.data
@@ -191,6 +200,35 @@ def test_canvases_repeat_and_differ(scenes: tuple[Scenes, Scenes]) -> None:
     assert batch.boxes_of.max() < 12 and (np.diff(batch.boxes_of) >= 0).all()
     sides = np.sqrt((batch.boxes[:, 2:] - batch.boxes[:, :2]).prod(axis=1))
     assert sides.min() >= config.ignore_px and sides.max() > 40
+
+
+@pytest.mark.data
+def test_further_pictures_are_drawn_as_often_as_asked_and_judge_nothing(
+    labelled: ScenesConfig, scenes: tuple[Scenes, Scenes], data_dir: Path, tmp_path: Path
+) -> None:
+    archive = str(data_dir / "data/train/ukmp.tar")
+    chips = open_scenes(archive)
+    find = create(
+        catalogue.ENTRIES["scrfd_2.5g"].manifest,
+        open_session(data_dir / "models" / catalogue.ENTRIES["scrfd_2.5g"].files[0].filename),
+    ).detect
+    named = [(chips.key(i), read_picture(chips, i)) for i in range(40)]
+    assert write_labels(tmp_path / "chips.jsonl", label(named, {"a": find, "b": find})) == 40
+    config = dataclasses.replace(
+        labelled,
+        further=(FurtherConfig(archive, str(tmp_path / "chips.jsonl")),),
+        further_share=0.5,
+        weights={"ukmp": 0},
+    )
+    training, judging = split(config)
+    assert len(training) == len(scenes[0]) + 40 and len(judging) == len(scenes[1])
+    views = Views(training, PLAIN, config, seed=2)
+    keys = {name for name, _ in named}
+    drawn = [views.draw(np.random.default_rng(i)) for i in range(400)]
+    share = np.mean([training.labels(row).picture in keys for row in drawn])
+    assert 0.4 < share < 0.6
+    view = Views(training, PLAIN, dataclasses.replace(config, further_share=1.0), 2)(0, 0, 256)
+    assert len(view.boxes) == 1 and view.image.std() > 10
 
 
 @pytest.mark.data

@@ -37,7 +37,7 @@ def corrected() -> list[PictureLabels]:
 
 @pytest.fixture(scope="module")
 def source(data_dir: Path) -> ChipSource:
-    return open_scenes(ScenesConfig(path=str(data_dir / "data/scenes.tar")))
+    return open_scenes(str(data_dir / "data/scenes.tar"))
 
 
 def test_the_pictures_are_a_hundred_reserved_ones(corrected: list[PictureLabels]) -> None:

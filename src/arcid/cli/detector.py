@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train and measure arcid's own face detector.", no_args_is_help=True)
 
-Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s.yaml.")]
+Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s_2.yaml.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Settings that replace the recipe's: key.sub=value.", metavar="OVERRIDE"),

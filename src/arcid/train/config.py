@@ -15,19 +15,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 from arcid.errors import ConfigError
 from arcid.paths import data_dir
 from arcid.train.configfile import (
-    apply_override,
     build,
+    dump,
     flat,
-    kind_of,
-    parse_yaml,
-    plain,
+    parse,
+    read_yaml,
     refuse,
-    yaml_package,
+    to_dict,
 )
 
 Options = Mapping[str, Any]  # handed to the named loss or backbone, which checks them
@@ -388,30 +387,15 @@ def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
     Raises ``ConfigError`` for a file that is missing or no YAML, an unknown key, a value of the
     wrong type or out of range; ``MissingExtra`` without PyYAML.
     """
-    where = Path(path)
-    try:
-        text = where.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"the config {where.name} cannot be read: {reason}") from None
-    return parse_config(text, overrides, name=where.name)
+    text, name = read_yaml(path, "config")
+    return parse_config(text, overrides, name=name)
 
 
 def parse_config(
     text: str, overrides: Iterable[str] = (), *, name: str = "the config"
 ) -> TrainConfig:
     """``load_config`` on YAML text; ``name`` stands in the messages."""
-    tree = parse_yaml(text, name)
-    if tree is None:
-        tree = {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{name} must be a mapping of sections, got {kind_of(tree)}")
-    for override in overrides:
-        apply_override(tree, override)
-    try:
-        return config_from_dict(tree)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error.message}", **error.details) from None
+    return parse(TrainConfig, text, overrides, name)
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> TrainConfig:
@@ -419,17 +403,14 @@ def config_from_dict(tree: Mapping[str, Any]) -> TrainConfig:
     return build(TrainConfig, tree)
 
 
-def config_to_dict(config: Any) -> dict[str, Any]:
+def config_to_dict(config: TrainConfig) -> dict[str, Any]:
     """Plain mappings and lists, complete: every key is there with the value that counts."""
-    return cast(dict[str, Any], plain(dataclasses.asdict(config)))
+    return to_dict(config)
 
 
 def dump_config(config: TrainConfig) -> str:
     """The resolved config as YAML; ``parse_config`` gives it back unchanged."""
-    text: str = yaml_package().safe_dump(
-        config_to_dict(config), sort_keys=False, allow_unicode=True
-    )
-    return text
+    return dump(config)
 
 
 def expand_path(text: str) -> Path:

@@ -5,12 +5,15 @@ Knows nothing of any one config; ``arcid.train.config`` says what there is to se
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
+import os
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from arcid.errors import ConfigError, MissingExtra
@@ -78,6 +81,52 @@ def _loader() -> Any:
     number = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
     return Loader
+
+
+def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[str, str]:
+    """Text and name of a YAML file, ``what`` it is. Raises ``ConfigError``."""
+    where = Path(path)
+    try:
+        return where.read_text(encoding="utf-8"), where.name
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"the {what} {where.name} cannot be read: {reason}") from None
+
+
+def parse(kind: type[T], text: str, overrides: Iterable[str], name: str) -> T:
+    """A dataclass from YAML text and ``key.sub=value`` overrides; ``name`` stands in the messages.
+
+    Raises ``ConfigError``, ``MissingExtra``.
+    """
+    tree = parse_yaml(text, name)
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{name} must be a mapping of sections, got {kind_of(tree)}")
+    for override in overrides:
+        apply_override(tree, override)
+    with named(name):
+        return build(kind, tree)
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Put the file's name before what a ``ConfigError`` says."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", **error.details) from None
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain mappings and lists, complete: every key is there with the value that counts."""
+    return cast(dict[str, Any], plain(dataclasses.asdict(config)))
+
+
+def dump(config: Any) -> str:
+    """The resolved config as YAML; ``parse`` gives it back unchanged."""
+    text: str = yaml_package().safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
@@ -239,10 +288,15 @@ def plain(value: Any) -> Any:
 __all__ = [
     "apply_override",
     "build",
+    "dump",
     "flat",
     "kind_of",
+    "named",
+    "parse",
     "parse_yaml",
     "plain",
+    "read_yaml",
     "refuse",
+    "to_dict",
     "yaml_package",
 ]

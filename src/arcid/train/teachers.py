@@ -30,7 +30,7 @@ class Teacher:
 
     def __init__(self, name: str, size: int, tensors: Sequence[str] = ()) -> None:
         try:
-            bundle = resolve(str(expand_path(name)) if _is_path(name) else name)
+            bundle = resolve(str(expand_path(name)) if is_path(name) else name)
             self.manifest: Manifest = bundle.manifest
             if self.manifest.output is None or self.manifest.input.size is None:
                 raise ConfigError(f"it is a {self.manifest.task} model")
@@ -43,7 +43,7 @@ class Teacher:
                     f"it takes batches of {self.manifest.input.batch} only; export it with a free "
                     "batch"
                 )
-            self.session = _open(bundle.path, self.manifest, tensors)
+            self.session = open_with_tensors(bundle.path, self.manifest, tensors)
         except MissingExtra:
             raise
         except ArcidError as error:
@@ -78,11 +78,14 @@ class Teacher:
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether it names a folder rather than a known model."""
     return "/" in name or "$" in name or name.startswith("~")
 
 
-def _open(path: Path, manifest: Manifest, tensors: Sequence[str]) -> Session:
+def open_with_tensors(path: Path, manifest: Manifest, tensors: Sequence[str]) -> Session:
+    """A session of the file that also gives these tensors of its graph. Raises ``ConfigError``,
+    ``MissingExtra``."""
     if not tensors:
         return open_session(path, input_name=manifest.input.name)
     try:
@@ -108,4 +111,4 @@ def _open(path: Path, manifest: Manifest, tensors: Sequence[str]) -> Session:
         return open_session(changed, input_name=manifest.input.name)
 
 
-__all__ = ["Teacher"]
+__all__ = ["Teacher", "is_path", "open_with_tensors"]

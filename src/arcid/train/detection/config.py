@@ -1,6 +1,6 @@
 """One detector training run as frozen values, read from YAML by the rules of the recogniser's.
 
-config = load_detect_config("configs/detect_s.yaml", ["schedule.minutes=10"])
+config = load_detect_config("configs/detect_s_2.yaml", ["schedule.minutes=10"])
 """
 
 from __future__ import annotations
@@ -8,19 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from arcid.errors import ConfigError
-from arcid.train.config import AugmentConfig, ScheduleConfig, config_to_dict
+from arcid.train.config import AugmentConfig, ScheduleConfig
 from arcid.train.configfile import (
-    apply_override,
-    build,
     flat,
-    kind_of,
-    parse_yaml,
+    parse,
+    read_yaml,
     refuse,
-    yaml_package,
+    to_dict,
 )
 
 STRIDES = (8, 16, 32)
@@ -40,11 +36,25 @@ def _share(where: str, value: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherConfig:
+    """More pictures to train on, never to judge by: aligned chips, for instance."""
+
+    path: str
+    labels: str
+
+    def __post_init__(self) -> None:
+        if not self.path or not self.labels:
+            refuse("scenes.further", "needs a path and its labels for every source")
+
+
+@dataclass(frozen=True, slots=True)
 class ScenesConfig:
     """Whole pictures named ``folder/picture`` and what is known about the faces in them."""
 
     path: str = "${ARCID_DATA}/data/scenes.tar"  # .tar, folder of folders or another source
     labels: str = ""  # JSON lines written by ``arcid detector label``
+    further: tuple[FurtherConfig, ...] = ()
+    further_share: float = 0.3  # of the places with faces, where there are further pictures
     reserve: float = 0.15  # share of every folder kept for judging, chosen by hash of the name
     weights: Mapping[str, Any] = field(default_factory=dict)  # folder → how often; default 1
     pictures: int = 0  # 0 all; otherwise only so many training pictures
@@ -61,6 +71,7 @@ class ScenesConfig:
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
                 refuse(f"scenes.weights.{name}", f"must be a number of at least 0, got {weight!r}")
         _at_least("scenes.pictures", self.pictures, 0)
+        _share("scenes.further_share", self.further_share)
         for key in ("batch", "workers", "prefetch"):
             _at_least(f"scenes.{key}", getattr(self, key), 1)
 
@@ -110,19 +121,34 @@ class ViewsConfig:
 class NetworkConfig:
     """Size of the network; every number is in channels or blocks."""
 
-    stem: int = 16
-    channels: tuple[int, int, int, int] = (24, 64, 96, 128)  # strides 4, 8, 16, 32
-    blocks: tuple[int, int, int, int] = (1, 3, 3, 3)  # separable convolutions at each
-    neck: int = 64  # of the pyramid and the head all levels share
-    head: int = 2  # separable convolutions in the head
+    stem: int = 16  # channels at stride 2
+    quarter: int = 32  # first channels at stride 4
+    channels: int = 64  # where a part ends: strides 8, 16 and 32, the pyramid and the head
+    inner: int = 96  # inside the levels and the head
+    blocks: int = 3  # separable convolutions of a level
+    head: int = 2  # of a head, before score and box; the points have one more
 
     def __post_init__(self) -> None:
-        for name in ("stem", "neck"):
+        for name in ("stem", "quarter", "channels", "inner"):
             _at_least(f"network.{name}", getattr(self, name), 4)
-        for name in ("channels", "blocks"):
-            for value in getattr(self, name):
-                _at_least(f"network.{name}", value, 1)
-        _at_least("network.head", self.head, 1)
+        for name in ("blocks", "head"):
+            _at_least(f"network.{name}", getattr(self, name), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectTeacherConfig:
+    """A YuNet whose answers are learned, beside the labels or part by part."""
+
+    model: str = ""  # name or bundle; empty: labels only
+    forced: bool = False  # every part is fed the teacher's maps and learns its next; no labels
+    weight: float = 1.0  # of its scores and boxes, beside the labels
+    maps: float = 4.0  # forced: of a map's squared error over the map's own square
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "maps"):
+            _at_least(f"teacher.{name}", getattr(self, name), 0)
+        if self.forced and not self.model:
+            refuse("teacher.forced", "needs teacher.model, whose maps the parts are fed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +213,7 @@ class DetectConfig:
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    teacher: DetectTeacherConfig = field(default_factory=DetectTeacherConfig)
     loss: DetectLossConfig = field(default_factory=DetectLossConfig)
     optim: DetectOptimConfig = field(default_factory=DetectOptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -200,50 +227,29 @@ class DetectConfig:
 
 
 #: Settings that may change when a run goes on.
-FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge",
-        "scenes.workers", "scenes.prefetch", "scenes.path", "scenes.labels")  # fmt: skip
+FREE = (
+    "out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge",
+    "scenes.workers", "scenes.prefetch", "scenes.path", "scenes.labels", "scenes.further",
+)  # fmt: skip
 
 
 def load_detect_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> DetectConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides. Raises ``ConfigError``,
     ``MissingExtra``."""
-    where = Path(path)
-    try:
-        text = where.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"the config {where.name} cannot be read: {reason}") from None
-    return parse_detect_config(text, overrides, name=where.name)
+    text, name = read_yaml(path, "config")
+    return parse_detect_config(text, overrides, name=name)
 
 
 def parse_detect_config(
     text: str, overrides: Iterable[str] = (), *, name: str = "the config"
 ) -> DetectConfig:
     """``load_detect_config`` on YAML text; ``name`` stands in the messages."""
-    tree = parse_yaml(text, name)
-    if tree is None:
-        tree = {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{name} must be a mapping of sections, got {kind_of(tree)}")
-    for override in overrides:
-        apply_override(tree, override)
-    try:
-        return build(DetectConfig, tree)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error.message}", **error.details) from None
-
-
-def dump_detect_config(config: DetectConfig) -> str:
-    """The resolved config as YAML; ``parse_detect_config`` gives it back unchanged."""
-    text: str = yaml_package().safe_dump(
-        config_to_dict(config), sort_keys=False, allow_unicode=True
-    )
-    return text
+    return parse(DetectConfig, text, overrides, name)
 
 
 def changed(old: Mapping[str, Any], new: DetectConfig) -> list[str]:
     """``key: old → new`` for every setting that makes ``new`` another run than ``old``."""
-    before, after = flat(dict(old)), flat(config_to_dict(new))
+    before, after = flat(dict(old)), flat(to_dict(new))
     return [
         f"{key}: {before.get(key)!r} → {after.get(key)!r}"
         for key in dict.fromkeys([*before, *after])
@@ -257,12 +263,13 @@ __all__ = [
     "DetectConfig",
     "DetectLossConfig",
     "DetectOptimConfig",
+    "DetectTeacherConfig",
+    "FurtherConfig",
     "JudgeConfig",
     "NetworkConfig",
     "ScenesConfig",
     "ViewsConfig",
     "changed",
-    "dump_detect_config",
     "load_detect_config",
     "parse_detect_config",
 ]

@@ -21,13 +21,21 @@ from torch import Tensor, nn
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.models.manifest import InputSpec
-from arcid.train.config import config_to_dict, expand_path
-from arcid.train.detection.config import DetectConfig, dump_detect_config
+from arcid.train.config import expand_path
+from arcid.train.configfile import dump, to_dict
+from arcid.train.detection.config import DetectConfig
 from arcid.train.detection.evaluate import Judgement, judge
-from arcid.train.detection.losses import DetectLoss, Targets, detection_loss
+from arcid.train.detection.losses import (
+    DetectLoss,
+    Targets,
+    detection_loss,
+    forced_loss,
+    imitation_loss,
+)
 from arcid.train.detection.network import MEAN, STD, DetectorNetwork
 from arcid.train.detection.scenes import Scenes, split
 from arcid.train.detection.state import Average, RunState, load_state, save_state
+from arcid.train.detection.teacher import DetectorTeacher
 from arcid.train.detection.views import ViewBatch, Views, collate
 from arcid.train.schedule import rate_factor
 
@@ -64,6 +72,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
     if state:
         state.check(config)
     training, judging = split(config.scenes)
+    teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
     views = Views(training, config.views, config.scenes, config.seed)
     network = DetectorNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init_from and not state:
@@ -80,7 +89,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
         optimizer.load_state_dict(state.optimizer)
         step, pictures, before = state.step, state.pictures, state.seconds
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(dump_detect_config(config), encoding="utf-8")
+    (run / "config.yaml").write_text(dump(config), encoding="utf-8")
     _LOG.info(
         "detector training starts",
         extra={"training": len(training), "reserved": len(judging), "step": step},
@@ -100,7 +109,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
         save_state(
             run,
             RunState(
-                step, pictures, seconds(), config_to_dict(config), network.state_dict(),
+                step, pictures, seconds(), to_dict(config), network.state_dict(),
                 average.values, optimizer.state_dict(),
             ),
         )  # fmt: skip
@@ -111,8 +120,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
         for group in optimizer.param_groups:
             group["lr"] = config.optim.lr * factor
         batch = next(batches)
-        images, targets = _tensors(batch)
-        loss = detection_loss(network(images), targets, _size(images), config.loss)
+        loss = _loss(network, batch, teacher, config)
         if not math.isfinite(float(loss.total.detach())):
             raise DatasetInvalid(
                 f"the loss is no longer a number at step {step}; lower optim.lr and resume",
@@ -125,7 +133,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
         optimizer.step()
         average.update(network, step)
         step += 1
-        pictures += len(images)
+        pictures += len(batch.images)
         recent.append(replace(loss, total=loss.total.detach()))
         now = time.monotonic()
         if step % LOG_EVERY == 0:
@@ -140,6 +148,26 @@ def train_detector(config: DetectConfig) -> DetectResult:
     store()
     judgement = _judged(run, step, seconds(), average, judging, config)
     return DetectResult(run, step, pictures, seconds(), judgement)
+
+
+def _loss(
+    network: DetectorNetwork,
+    batch: ViewBatch,
+    teacher: DetectorTeacher | None,
+    config: DetectConfig,
+) -> DetectLoss:
+    """Of labels, of labels and a teacher, or of a teacher part by part."""
+    images, targets = _tensors(batch)
+    seen = teacher(batch.images) if teacher else None
+    if seen and config.teacher.forced:
+        return forced_loss(network, images, seen, config.loss, config.teacher.maps)
+    raw = network(images)
+    loss = detection_loss(raw, targets, _size(images), config.loss)
+    if seen and config.teacher.weight:
+        without_points = replace(config.loss, points=0.0)  # those are the labels' alone
+        imitated = imitation_loss(raw, seen, _size(images), without_points)
+        loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
+    return loss
 
 
 def _optimizer(network: nn.Module, config: DetectConfig) -> torch.optim.AdamW:
@@ -242,7 +270,7 @@ def _row(
 ) -> dict[str, Any]:
     means = {
         name: round(float(np.mean([float(getattr(one, name)) for one in recent])), 5)
-        for name in ("score", "box", "points", "cells")
+        for name in ("score", "box", "points", "cells", "maps")
     }
     return {
         "step": step,

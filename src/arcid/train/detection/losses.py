@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from arcid.train.detection.assign import assign, ignored_cells, pair_iou
 from arcid.train.detection.config import DetectLossConfig
-from arcid.train.detection.network import cell_grid, decode
+from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
+from arcid.train.detection.teacher import Seen
 
 FOCUS = 2.0  # β of the quality focal loss
+LEAST_SURE = 0.05  # of a teacher about a cell whose box and points are learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class DetectLoss:
     box: Tensor
     points: Tensor
     cells: int  # that learned a face
+    maps: Tensor  # mean error of the parts' maps where a teacher feeds them
 
 
 def detection_loss(
@@ -70,12 +73,70 @@ def detection_loss(
     divisor = max(len(taken.cells), 1)
     score = quality_focal(logits.reshape(-1)[asked], quality[asked]).sum() / divisor
     box = distance_iou_loss(boxes, wanted).sum() / divisor
-    side = (wanted[:, 2:] - wanted[:, :2]).clamp(min=1).prod(1).sqrt()[:, None, None]
-    off = (points - wanted_points) / side
-    five = F.smooth_l1_loss(off, torch.zeros_like(off), beta=config.points_beta, reduction="sum")
-    five = five / divisor
+    five = _off(points, wanted_points, wanted, config).sum() / divisor
     total = config.score * score + config.box * box + config.points * five
-    return DetectLoss(total, score.detach(), box.detach(), five.detach(), len(taken.cells))
+    return DetectLoss(
+        total, score.detach(), box.detach(), five.detach(), len(taken.cells), score.new_zeros(())
+    )
+
+
+def imitation_loss(
+    raw: tuple[Tensor, Tensor, Tensor],
+    seen: Seen,
+    canvas: tuple[int, int],
+    config: DetectLossConfig,
+) -> DetectLoss:
+    """The same parts with a teacher's answers in place of labels.
+
+    Cross entropy to its scores, boxes and points of every cell by how sure it is; every sum is
+    divided by the sum of its scores.
+    """
+    logits, raw_boxes, raw_points = raw
+    centres, strides = cell_grid(*canvas)
+    divisor = seen.scores.sum().clamp(min=1)
+    score = F.binary_cross_entropy_with_logits(logits, seen.scores, reduction="sum") / divisor
+    row, cell = (seen.scores > LEAST_SURE).nonzero(as_tuple=True)
+    sure, where, stride = seen.scores[row, cell], centres[cell], strides[cell]
+    boxes, points = decode(raw_boxes[row, cell], raw_points[row, cell], where, stride)
+    wanted, wanted_points = decode(seen.boxes[row, cell], seen.points[row, cell], where, stride)
+    box = (distance_iou_loss(boxes, wanted) * sure).sum() / divisor
+    five = (_off(points, wanted_points, wanted, config) * sure).sum() / divisor
+    total = config.score * score + config.box * box + config.points * five
+    parts = score.detach(), box.detach(), five.detach()
+    return DetectLoss(total, *parts, len(row), maps=score.new_zeros(()))
+
+
+def forced_loss(
+    network: DetectorNetwork,
+    images: Tensor,
+    seen: Seen,
+    config: DetectLossConfig,
+    maps_weight: float,
+) -> DetectLoss:
+    """Every part by itself: fed what its teacher's counterpart is fed, it learns what that gives.
+
+    A map's error is its squared distance to the teacher's over the teacher's own square.
+    """
+    before = (seen.entry, *seen.levels[:2])
+    above = (*seen.pyramid[1:], None)
+    pairs = [(network.entry(images), seen.entry)]
+    for i, level in enumerate(seen.levels):
+        pairs.append((network.level(i, before[i]), level))
+        pairs.append((network.merged(i, level, above[i]), seen.pyramid[i]))
+    errors = torch.stack([(a - b).square().sum() / b.square().sum() for a, b in pairs])
+    raw = network.answers(seen.pyramid)
+    heads = imitation_loss(raw, seen, (images.shape[2], images.shape[3]), config)
+    total = heads.total + maps_weight * errors.sum()
+    return replace(heads, total=total, maps=errors.mean().detach())
+
+
+def _off(points: Tensor, wanted: Tensor, boxes: Tensor, config: DetectLossConfig) -> Tensor:
+    """(P,) smooth L1 of five points in units of the face's size."""
+    side = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(1).sqrt()[:, None, None]
+    off = (points - wanted) / side
+    return F.smooth_l1_loss(
+        off, torch.zeros_like(off), beta=config.points_beta, reduction="none"
+    ).sum((1, 2))
 
 
 def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
@@ -96,4 +157,12 @@ def distance_iou_loss(boxes: Tensor, wanted: Tensor) -> Tensor:
     return 1 - pair_iou(boxes, wanted) + apart / diagonal
 
 
-__all__ = ["DetectLoss", "Targets", "detection_loss", "distance_iou_loss", "quality_focal"]
+__all__ = [
+    "DetectLoss",
+    "Targets",
+    "detection_loss",
+    "distance_iou_loss",
+    "forced_loss",
+    "imitation_loss",
+    "quality_focal",
+]

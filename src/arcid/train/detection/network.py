@@ -1,14 +1,18 @@
 """The network: (B,3,H,W) float32 RGB (x − 127.5) / 127.5 in, a guess for every cell of three grids.
 
-Separable convolutions (Howard et al., "MobileNets", 2017) down to stride 32, a top-down pyramid of
-three levels (Lin et al., CVPR 2017) and one head that all levels share, without anchors: a cell
-says how sure it is of a face, how far the face's middle lies, how large it is, and where the five
-points are. ``arcid.detect.arcid_detect`` reads the same numbers from the exported file.
+Laid out as YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence
+Research 2023), wider inside: separable convolutions down to stride 32, a top-down pyramid of three
+levels (Lin et al., CVPR 2017) and a head for each, without anchors: a cell says how sure it is of a
+face, how far the face's middle lies, how large it is, and where the five points are.
+``arcid.detect.arcid_detect`` reads the same numbers from the exported file.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,69 +37,111 @@ class ConvUnit(nn.Sequential):
         )
 
 
-def separable(cin: int, cout: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    """Depthwise, then pointwise with norm and ReLU; nothing between the two, as in Xception
-    (Chollet, CVPR 2017)."""
-    depthwise = nn.Conv2d(cin, cin, kernel, stride, kernel // 2, groups=cin, bias=False)
-    return nn.Sequential(depthwise, *ConvUnit(cin, cout, 1))
+def separable(cin: int, cout: int, kernel: int = 3) -> nn.Sequential:
+    """Pointwise, then depthwise with norm and ReLU; nothing between the two (YuNet's unit)."""
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, 1),
+        nn.Conv2d(cout, cout, kernel, padding=kernel // 2, groups=cout, bias=False),
+        nn.BatchNorm2d(cout),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _answer(channels: int, numbers: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, numbers, 1),
+        nn.Conv2d(numbers, numbers, 3, padding=1, groups=numbers),
+    )
+
+
+class Head(nn.Module):
+    """(B,C,h,w) of one level in; (B,hw,15) numbers of its cells out."""
+
+    def __init__(self, c: NetworkConfig) -> None:
+        super().__init__()
+        self.shared = _units(c.channels, c.inner, c.head)
+        self.face = _answer(c.channels, NUMBERS - 10)
+        self.points = nn.Sequential(separable(c.channels, c.channels), _answer(c.channels, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.shared(x)
+        cells = torch.cat([self.face(x), self.points(x)], dim=1)
+        return cells.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class DetectorNetwork(nn.Module):
     """(B,3,H,W) in, H and W multiples of 32; (B,A) score logits, (B,A,4) and (B,A,10) out.
 
     A = HW/64 + HW/256 + HW/1024 cells, finest grid first, row by row. Boxes and points are raw, in
-    cells; ``decode`` turns them into pixels.
+    cells; ``decode`` turns them into pixels. ``entry`` ends at stride 8; ``levels``, the
+    ``lateral`` parts of the pyramid and the heads begin and end with as many channels as YuNet's,
+    which is what lets each of them learn from it by itself.
     """
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         c = config or NetworkConfig()
-        self.stem = ConvUnit(3, c.stem, 3, 2)
-        stages = []
-        for level, (before, channels, blocks) in enumerate(
-            zip((c.stem, *c.channels), c.channels, c.blocks, strict=False)
-        ):
-            kernel = 5 if level == 3 else 3  # wide enough to see a face that fills the picture
-            first = (
-                separable(before, channels, 2, kernel)
-                if level
-                else ConvUnit(c.stem, channels, 3, 2)
-            )
-            more = (separable(channels, channels, 1, kernel) for _ in range(blocks - 1))
-            stages.append(nn.Sequential(first, *more))
-        self.stages = nn.ModuleList(stages)
-        self.lateral = nn.ModuleList(ConvUnit(channels, c.neck, 1) for channels in c.channels[1:])
-        self.smooth = nn.ModuleList(separable(c.neck, c.neck) for _ in STRIDES[:-1])
-        self.head = nn.Sequential(*(separable(c.neck, c.neck) for _ in range(c.head)))
-        self.out = nn.Conv2d(c.neck, NUMBERS, 1)
+        self.entry = nn.Sequential(
+            ConvUnit(3, c.stem, 3, 2),
+            separable(c.stem, c.stem),
+            nn.MaxPool2d(2),
+            separable(c.stem, c.quarter),
+            separable(c.quarter, c.channels),
+            separable(c.channels, c.channels),
+            nn.MaxPool2d(2),
+        )
+        self.levels = nn.ModuleList(_units(c.channels, c.inner, c.blocks) for _ in STRIDES)
+        self.lateral = nn.ModuleList(separable(c.channels, c.channels) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(c) for _ in STRIDES)
         self._start()
 
     def _start(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 gain = 1.0 if module.groups > 1 else 2.0
-                inputs = module.weight[0].numel()
-                nn.init.normal_(module.weight, std=math.sqrt(gain / inputs))
-        nn.init.normal_(self.out.weight, std=0.01)
-        start = torch.zeros(NUMBERS)
-        start[0] = -math.log((1 - _PRIOR) / _PRIOR)
-        start[3:5] = math.log(_PRIOR_CELLS)
-        self.out.bias = nn.Parameter(start)
+                nn.init.normal_(module.weight, std=math.sqrt(gain / module.weight[0].numel()))
+        for head in cast("list[Head]", list(self.heads)):
+            last = [*head.face, *cast(nn.Sequential, head.points[-1])]
+            for conv in cast("list[nn.Conv2d]", last):
+                nn.init.normal_(conv.weight, std=0.1)
+            start = torch.zeros(NUMBERS - 10)
+            start[0] = -math.log((1 - _PRIOR) / _PRIOR)
+            start[3:5] = math.log(_PRIOR_CELLS)
+            cast(nn.Conv2d, head.face[-1]).bias = nn.Parameter(start)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.stages[0](self.stem(x))
-        levels = []
-        for stage, lateral in zip(list(self.stages)[1:], self.lateral, strict=True):
-            x = stage(x)
-            levels.append(lateral(x))
-        above = levels[2]
-        merged = [above]
-        for level, smooth in ((1, self.smooth[1]), (0, self.smooth[0])):
-            above = smooth(levels[level] + F.interpolate(above, scale_factor=2.0, mode="nearest"))
-            merged.insert(0, above)
-        cells = [self.out(self.head(level)).permute(0, 2, 3, 1).flatten(1, 2) for level in merged]
-        raw = torch.cat(cells, dim=1)
+        x, maps = self.entry(x), []
+        for index in range(len(STRIDES)):
+            x = self.level(index, x)
+            maps.append(x)
+        above = self.merged(2, maps[2], None)
+        pyramid = [above]
+        for index in (1, 0):
+            above = self.merged(index, maps[index], above)
+            pyramid.insert(0, above)
+        return self.answers(pyramid)
+
+    def level(self, index: int, x: Tensor) -> Tensor:
+        """One level from the one before (the entry's end for the finest)."""
+        x = F.max_pool2d(x, 2) if index else x
+        return cast(Tensor, self.levels[index](x))
+
+    def merged(self, index: int, x: Tensor, above: Tensor | None) -> Tensor:
+        """A level of the pyramid from the map of its stride and the pyramid's level above."""
+        if above is not None:
+            x = x + F.interpolate(above, scale_factor=2.0, mode="nearest")
+        return cast(Tensor, self.lateral[index](x))
+
+    def answers(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw numbers of every cell from the three levels of the pyramid."""
+        raw = torch.cat([h(x) for h, x in zip(self.heads, pyramid, strict=True)], dim=1)
         return raw[..., 0], raw[..., 1:5], raw[..., 5:]
+
+
+def _units(channels: int, inner: int, count: int) -> nn.Sequential:
+    """``count`` separable units, ``inner`` channels between them."""
+    widths = [channels, *[inner] * (count - 1), channels]
+    return nn.Sequential(*(separable(a, b) for a, b in pairwise(widths)))
 
 
 def cell_grid(height: int, width: int) -> tuple[Tensor, Tensor]:

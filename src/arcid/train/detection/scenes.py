@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,14 +22,16 @@ class Scene:
     """One labelled picture; the pixels are read when asked for."""
 
     labels: PictureLabels
+    source: ChipSource
     index: int  # in the source
+    further: bool = False  # of another archive than the scenes
 
 
 class Scenes:
     """The pictures of one side of the split; threads may share it."""
 
-    def __init__(self, source: ChipSource, scenes: list[Scene]) -> None:
-        self._source, self.scenes = source, scenes
+    def __init__(self, scenes: list[Scene]) -> None:
+        self.scenes = scenes
         self._cache: dict[tuple[int, int], Image] = {}
         self._lock = threading.Lock()
 
@@ -44,17 +46,17 @@ class Scenes:
 
         Raises ``ImageError``, ``DatasetInvalid``.
         """
-        index = self.scenes[row].index
-        image = self._cache.get((index, halvings))
+        image = self._cache.get((row, halvings))
         if image is None:
             image = _halved(self.image(row, halvings - 1)) if halvings else self._read(row)
             image.flags.writeable = False
             with self._lock:
-                self._cache[index, halvings] = image
+                self._cache[row, halvings] = image
         return image
 
     def _read(self, row: int) -> Image:
-        image, labels = read_picture(self._source, self.scenes[row].index), self.labels(row)
+        scene, labels = self.scenes[row], self.labels(row)
+        image = read_picture(scene.source, scene.index)
         if image.shape[:2] != labels.size:
             raise DatasetInvalid(
                 f"{labels.picture} has {image.shape[1]}×{image.shape[0]} pixels, its labels are "
@@ -83,13 +85,13 @@ def read_picture(source: ChipSource, index: int) -> Image:
 def pictures(config: ScenesConfig) -> tuple[int, Iterator[tuple[str, Image]]]:
     """How many pictures there are, and each with its name, unlabelled. Raises
     ``DatasetInvalid``, ``ImageError``."""
-    source = open_scenes(config)
+    source = open_scenes(config.path)
     return len(source), ((source.key(i), read_picture(source, i)) for i in range(len(source)))
 
 
-def open_scenes(config: ScenesConfig) -> ChipSource:
-    """The archive of pictures."""
-    return open_source(SourceConfig(str(expand_path(config.path)), labelled=False))
+def open_scenes(path: str) -> ChipSource:
+    """An archive of pictures."""
+    return open_source(SourceConfig(str(expand_path(path)), labelled=False))
 
 
 def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
@@ -106,28 +108,37 @@ def labelled(config: ScenesConfig) -> tuple[Scenes, Scenes]:
     """The same, and either may be empty. Raises ``DatasetInvalid``."""
     if not config.labels:
         raise DatasetInvalid("scenes.labels is empty; make labels first: arcid detector label")
-    source = open_scenes(config)
-    index = {source.key(i): i for i in range(len(source))}
     training: list[Scene] = []
     judging: list[Scene] = []
-    for labels in read_labels(expand_path(config.labels)):
-        if labels.picture not in index:
-            raise DatasetInvalid(
-                f"{labels.picture} has labels but is not among the {len(index)} pictures of "
-                "scenes.path",
-                picture=labels.picture,
-            )
-        side = judging if reserved(labels.like or labels.picture, config.reserve) else training
-        if side is training and not np.isfinite(labels.points).all():
+    for scene in _scenes(config.path, config.labels, "scenes.path"):
+        name = scene.labels.like or scene.labels.picture
+        (judging if reserved(name, config.reserve) else training).append(scene)
+    if config.pictures:
+        training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
+    for more in config.further:
+        scenes = _scenes(more.path, more.labels, "scenes.further")
+        training += [replace(scene, further=True) for scene in scenes]
+    for labels in (scene.labels for scene in training):
+        if not np.isfinite(labels.points).all():
             raise DatasetInvalid(
                 f"{labels.picture} is to be trained on, but a face of it has no points; give all "
                 "five or move its box to ignore",
                 picture=labels.picture,
             )
-        side.append(Scene(labels, index[labels.picture]))
-    if config.pictures:
-        training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
-    return Scenes(source, training), Scenes(source, judging)
+    return Scenes(training), Scenes(judging)
+
+
+def _scenes(path: str, labels: str, key: str) -> Iterator[Scene]:
+    """Every labelled picture of one archive."""
+    source = open_scenes(path)
+    index = {source.key(i): i for i in range(len(source))}
+    for one in read_labels(expand_path(labels)):
+        if one.picture not in index:
+            raise DatasetInvalid(
+                f"{one.picture} has labels but is not among the {len(index)} pictures of {key}",
+                picture=one.picture,
+            )
+        yield Scene(one, source, index[one.picture])
 
 
 __all__ = ["Scene", "Scenes", "labelled", "open_scenes", "pictures", "read_picture", "split"]

@@ -53,12 +53,16 @@ class Views:
         if not faces:
             raise DatasetInvalid("no training picture has a labelled face; look at scenes.labels")
         self._faces = np.array(faces)
-        weight = np.array(
-            [float(how_often.weights.get(scenes.labels(i).folder, 1.0)) for i in faces]
-        )
+        weights = [float(how_often.weights.get(scenes.labels(i).folder, 1.0)) for i in faces]
+        further = np.array([scenes.scenes[i].further for i in faces])
+        weight = np.where(further, 0.0, weights)
         if not weight.sum() > 0:
             raise DatasetInvalid("scenes.weights gives every picture with faces the weight 0")
-        self._chance = weight / weight.sum()
+        chance = weight / weight.sum()
+        if further.any():
+            share = how_often.further_share
+            chance = (1 - share) * chance + share * further / further.sum()
+        self._until = np.cumsum(chance) / chance.sum()
         self._photo = {size: Augment(config.photo, seed, size) for size in config.sizes}
 
     def __call__(self, step: int, row: int, size: int) -> View:
@@ -71,6 +75,10 @@ class Views:
         image = self._photo[size](canvas, epoch=step, index=row)
         return View(image, boxes, points, ignore)
 
+    def draw(self, rng: np.random.Generator) -> int:
+        """A picture with faces, by the weights of its folder or as a further one."""
+        return int(self._faces[np.searchsorted(self._until, rng.random(), side="right")])
+
     def _fill(
         self, canvas: Image, place: Place, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -79,7 +87,7 @@ class Views:
         height, width = place[3] - place[1], place[2] - place[0]
         spot = np.zeros((height, width, 3), np.uint8)
         empty = len(self._empty) and rng.random() < c.empty
-        row = int(rng.choice(self._empty) if empty else rng.choice(self._faces, p=self._chance))
+        row = int(rng.choice(self._empty)) if empty else self.draw(rng)
         labels = self.scenes.labels(row)
         matrix, mirrored = _laid(labels, (height, width), rng, c)
         if len(self._empty) and rng.random() < 0.5:

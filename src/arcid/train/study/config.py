@@ -16,12 +16,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from arcid.errors import ConfigError
 from arcid.train.config import Options, TrainConfig, expand_path, load_config
-from arcid.train.configfile import apply_override, build, kind_of, parse_yaml, refuse
+from arcid.train.configfile import named, parse, read_yaml, refuse
 from arcid.train.losses import loss_spec
 
 #: What a loss may set for itself; everything else is the same for all, or they do not compare.
@@ -151,30 +150,18 @@ def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> S
 
     ``base`` is meant from the folder the command is started in.
     """
-    where = Path(path)
-    try:
-        text = where.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"the study {where.name} cannot be read: {reason}") from None
-    return parse_study(text, overrides, name=where.name)
+    text, name = read_yaml(path, "study")
+    return parse_study(text, overrides, name=name)
 
 
 def parse_study(
     text: str, overrides: Iterable[str] = (), *, name: str = "the study"
 ) -> StudyConfig:
     """``load_study`` on YAML text; every run's config is made once, so that mistakes show now."""
-    tree = parse_yaml(text, name)
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{name} must be a mapping of sections, got {kind_of(tree)}")
-    for override in overrides:
-        apply_override(tree, override)
-    try:
-        study = build(StudyConfig, tree)
+    study = parse(StudyConfig, text, overrides, name)
+    with named(name):
         for run in study.runs():
             study.run_config(*run)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error.message}", **error.details) from None
     return study
 
 
