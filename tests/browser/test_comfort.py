@@ -56,6 +56,18 @@ def test_a_phone_shows_the_page_still_and_whole(phone: Page, path: str) -> None:
     assert served and all(host.startswith("127.0.0.1:") for host in served), served
 
 
+def test_the_month_of_a_phone_begins_with_today_in_view(phone: Page) -> None:
+    phone.goto("/console/attendance/month")
+    phone.wait_for_function(
+        """() => {
+          const box = document.querySelector(".table-box").getBoundingClientRect();
+          const day = document.querySelectorAll(".month-table th")[new Date().getDate()];
+          const cell = day.getBoundingClientRect();
+          return cell.left >= box.left && cell.right <= box.right + 1;
+        }"""
+    )
+
+
 def test_the_menu_of_a_phone_opens_and_closes_from_the_keyboard(phone: Page) -> None:
     phone.goto("/console/people")
     menu = phone.get_by_role("navigation", name="Main")
@@ -107,7 +119,13 @@ def test_light_and_dark_are_remembered(page: Page) -> None:
 
 def test_models_and_system_show_what_is_measured(page: Page) -> None:
     page.goto("/console/models")
-    for words in ("arcid-face-s", "LFW View 1 DevTest", "1 in 40,000", "beyond the data"):
+    for words in (
+        "arcid-face-s",
+        "LFW View 1 DevTest",
+        "1 in 40,000",
+        "beyond the data",
+        "TAR at FMR 1 in 1,000",
+    ):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_role("img", name="Error rates by score")).to_be_visible()
     page.goto("/console/system")

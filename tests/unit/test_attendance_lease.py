@@ -25,8 +25,6 @@ from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server.console.cameras import Camera, Runner
 
-SHORT_S = 0.6
-
 
 def soon(condition: Callable[[], object], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
@@ -51,7 +49,7 @@ def second(first: Gallery, database_url: str) -> Iterator[Gallery]:
 
 
 class Clock:
-    """The leases' clock; it stands still but for what a lease's thread sleeps."""
+    """The leases' clock; it stands still but for what leases sleep."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 1_000_000.0
@@ -71,7 +69,14 @@ class Clock:
             "arcid.apps.attendance.lease.threading",
             SimpleNamespace(Event=Stop, Thread=threading.Thread),
         )
+        monkeypatch.setattr(
+            "arcid.apps.attendance.lease.time",
+            SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.sleep),
+        )
         monkeypatch.setattr("arcid.gallery.leases._now", lambda _: int(self.now_s * 1e6))
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
 
     def sleep_through(self) -> None:
         """As long as the lease's thread wants to sleep before it renews."""
@@ -139,18 +144,22 @@ def test_of_many_that_begin_at_once_one_watches(first: Gallery, database_url: st
 
 
 def test_a_lease_nobody_renews_is_waited_for_and_its_owner_finds_it_lost(
-    first: Gallery, second: Gallery
+    first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = CameraLease(first, "staff", "door", lasts_s=SHORT_S).take()
-    held._stop.set()  # its process stands still
+    clock = Clock(monkeypatch)
+    held = CameraLease(first, "staff", "door", lasts_s=6).take()
+    clock.asked.get(timeout=60)  # its process stands still
     told: list[CameraWatched] = []
-    started = time.monotonic()
-    other = CameraLease(second, "staff", "door", lasts_s=SHORT_S).take(told.append)
+    began = clock.now_s
+    other = CameraLease(second, "staff", "door", lasts_s=6).take(told.append)
     assert len(told) == 1
-    assert 0.2 < time.monotonic() - started < 5
-    held._stop.clear()  # and goes on
-    threading.Thread(target=held._keep).start()
-    assert soon(lambda: held._lost)
+    assert 6 <= clock.now_s - began < 7
+
+    def lost() -> bool:
+        clock.go.release()  # and goes on
+        return held._lost is not None
+
+    assert soon(lost)
     with pytest.raises(CameraWatched):
         held.check()
     held.release()
@@ -159,12 +168,21 @@ def test_a_lease_nobody_renews_is_waited_for_and_its_owner_finds_it_lost(
     other.release()
 
 
-def test_whoever_is_alive_is_not_waited_for_long(first: Gallery, second: Gallery) -> None:
-    with CameraLease(first, "staff", "door", lasts_s=SHORT_S):
-        started = time.monotonic()
+def test_whoever_is_alive_is_not_waited_for_long(
+    first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    began = clock.now_s
+
+    def renewed(error: CameraWatched) -> None:
+        clock.sleep_through()
+        clock.go.release()
+        clock.asked.get(timeout=60)  # it sleeps again
+
+    with CameraLease(first, "staff", "door", lasts_s=6):
         with pytest.raises(CameraWatched):
-            CameraLease(second, "staff", "door", lasts_s=SHORT_S).take(lambda error: None)
-        assert time.monotonic() - started < 2 * SHORT_S
+            CameraLease(second, "staff", "door", lasts_s=6).take(renewed)
+        assert clock.now_s - began < 6
 
 
 def test_a_clock_set_back_does_not_lock_a_camera_for_good(

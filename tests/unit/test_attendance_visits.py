@@ -184,7 +184,30 @@ def test_an_older_sighting_that_comes_late_does_not_end_the_newer_visit(
 ) -> None:
     seen(gallery, "Ann", day(1))
     assert seen(gallery, "Ann", day(0)) == ["arrival"]  # a recording of yesterday
-    assert day(1) in [v.arrived_at for v in book.present()]
+    assert [v.arrived_at for v in book.present()] == [day(1)]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_recording_read_late_makes_nobody_present_twice_or_for_days(
+    gallery: Gallery, book: Attendance, gone: bool
+) -> None:
+    def sheets() -> list[tuple[Any, ...]]:
+        rows = [book.day(day(n).date(), zone=UTC, now=day(1, 40)).rows[0] for n in (0, 1)]
+        return [(r.first_in, r.seconds, r.still_there, r.incomplete) for r in rows]
+
+    seen(gallery, "Ann", day(1))
+    seen(gallery, "Ann", day(1, 30))
+    if gone:
+        gallery.events.depart("staff", "door", day(1, 30), "gone")
+    for seconds in (0, 20, 50):
+        seen(gallery, "Ann", day(0, seconds))
+        assert [v.arrived_at for v in book.present()] == [day(1)] * (not gone)
+        assert sheets() == [(day(0), seconds, False, False), (day(1), 30, not gone, False)]
+    before = sheets()
+    ended = gallery.events.depart("staff", "door", day(0, 50), "the source ended")
+    assert [(e.kind, e.at) for e in ended] == [("departure", day(0, 50))]
+    assert [v.arrived_at for v in book.present()] == [day(1)] * (not gone)
+    assert sheets() == before
 
 
 # cameras that are closed

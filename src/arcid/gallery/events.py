@@ -369,18 +369,16 @@ class Events:
             return written(connection, own, [row, *sorted(about, key=_id)])
 
     def present(self, collection: str) -> list[Visit]:
-        """Who is there: people whose visit has not ended."""
+        """Who is there: people whose visit has not ended, each once at a place."""
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
-            rows = _visits.present(connection, own)
-            names = names_of(connection, own, [r["person_uid"] for r in rows])
-            return [
-                Visit(
-                    r["person_uid"], names.get(r["person_uid"]), r["place"], r["camera"],
-                    from_us(r["arrived_at"]), from_us(r["last_seen_at"]),
-                )
-                for r in rows
-            ]  # fmt: skip
+            return _visits_of(connection, own, _visits.present(connection, own))
+
+    def unfinished(self, collection: str) -> list[Visit]:
+        """Visits without a departure: of those present, and those a recording is still read of."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _visits_of(connection, own, _visits.unfinished(connection, own))
 
     def trace(self, collection: str, event_id: str) -> Trace | None:
         """The face behind an event; None once it is erased."""
@@ -451,6 +449,17 @@ def _evidence(
 ) -> Evidence:
     picture = None if crop is None or vector is None else encode_crop(crop)
     return Evidence(rules.json_text(grounds, "grounds"), vector, picture)
+
+
+def _visits_of(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Visit]:
+    names = names_of(connection, collection, [row["person_uid"] for row in rows])
+    return [
+        Visit(
+            row["person_uid"], names.get(row["person_uid"]), row["place"], row["camera"],
+            from_us(row["arrived_at"]), from_us(row["last_seen_at"]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def _person(connection: Connection, collection: Row, person_id: str) -> Row | None:

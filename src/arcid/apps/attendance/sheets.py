@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from arcid.apps.attendance.clocks import FIRST_YEAR, LAST_YEAR, check_day
 from arcid.errors import InputError
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Event
+from arcid.gallery.event_records import Event, Visit
 
 LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
 WORKDAYS = (0, 1, 2, 3, 4)
@@ -147,21 +147,31 @@ def _stays(
         kinds=("arrival", "departure"),
         limit=None,
     )
-    there = {visit.person_id: visit.last_seen_at for visit in gallery.events.present(collection)}
+    unfinished: dict[str, list[Visit]] = {}
+    for visit in gallery.events.unfinished(collection):
+        unfinished.setdefault(visit.person_id, []).append(visit)
     by_person: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda e: (e.at, e.kind)):
         if event.person_id is not None:
             by_person.setdefault(event.person_id, []).append(event)
     moment = now or datetime.now(UTC)
-    return {key: _pair(own, there.get(key), moment) for key, own in by_person.items()}
+    return {key: _pair(own, unfinished.get(key, ()), moment) for key, own in by_person.items()}
 
 
-def _pair(events: Sequence[Event], last_seen: datetime | None, now: datetime) -> list[Stay]:
+def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -> list[Stay]:
+    """``unfinished``: the person's, longest ago first; they were there when those were last seen,
+    and still are where they have not come again since."""
+    last_seen = unfinished[-1].last_seen_at if unfinished else None
     stays: list[Stay] = []
     begun: dict[str, datetime] = {}
     for event in events:
         if event.kind == "arrival":
-            begun.setdefault(event.place, event.at)
+            at = begun.setdefault(event.place, event.at)
+            left = [v.last_seen_at for v in unfinished
+                    if v.place == event.place and at <= v.last_seen_at < event.at]  # fmt: skip
+            if left:
+                stays.append((at, left[-1], False, False))
+                begun[event.place] = event.at
         elif not event.place:
             stays += [(at, event.at, False, False) for at in begun.values()]
             if not begun:

@@ -177,18 +177,38 @@ def shift(connection: Connection, collection: Row, camera: str, by: int) -> None
     connection.execute(visits.update().where(own).values(moved))
 
 
-def present(connection: Connection, collection: Row) -> list[Row]:
-    """Open visits of people, longest ago first."""
+def unfinished(
+    connection: Connection, collection: Row, *conditions: sa.ColumnElement[bool]
+) -> list[Row]:
+    """Open visits of people, longest ago first.
+
+    Of one person at one place there may be several while a recording is read late: it may go on, so
+    what it shows stays open beside a newer visit until whoever reads it says that it has ended.
+    """
     query = (
         sa.select(visits)
         .where(
             visits.c.collection_id == collection["id"],
             visits.c.closed == 0,
             visits.c.person_uid.is_not(None),
+            *conditions,
         )
         .order_by(visits.c.arrived_at)
     )
     return list(connection.execute(query).mappings())
+
+
+def present(connection: Connection, collection: Row) -> list[Row]:
+    """Those unfinished since which the person has not come to the place again."""
+    later = visits.alias()
+    again = sa.select(later.c.id).where(
+        later.c.collection_id == visits.c.collection_id,
+        later.c.place == visits.c.place,
+        later.c.person_uid == visits.c.person_uid,
+        later.c.arrived_at > visits.c.last_seen_at,
+        later.c.closed != DISOWNED,
+    )
+    return unfinished(connection, collection, ~again.exists())
 
 
 def begun_by(connection: Connection, collection: Row, arrival: Row) -> Row | None:

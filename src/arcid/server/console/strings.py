@@ -126,6 +126,7 @@ ADD_USE_ANYWAY = "Use anyway"
 ADD_REMOVE = "Remove"
 ADD_ALIKE = "Looks like {name} ({probability} likely the same person)."
 FACE_FROM = "Face found in {file}"
+FACES_SEVERAL = "{faces} faces of similar size were found; crop the photo until one is left."
 
 # one person
 PERSON_RENAME = "Rename"
@@ -222,6 +223,13 @@ MODEL_CONTRACT = "Contract"
 MODEL_DIM = "Vector"
 MODEL_DIM_TEXT = "{n} numbers"
 MODEL_ACCURACY = "Stated accuracy"
+MODEL_ACCURACY_NAMES = {
+    "auc": "AUC",
+    "genuine_pairs": "Pairs of one person",
+    "impostor_pairs": "Pairs of two",
+}
+MODEL_TAR = "TAR at FMR {rate}"
+MODEL_TAR_TEXT = "{value} ({low} to {high})"
 CALIBRATION = "Calibration"
 CALIBRATION_PROVISIONAL = "Provisional"
 CALIBRATION_DATA = "Measured on"

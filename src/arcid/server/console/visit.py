@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, SeveralFacesFound
 from arcid.pipeline import Face, Faces
 from arcid.server.console import strings as S
 from arcid.server.console.accounts import Account
@@ -76,7 +76,11 @@ class Visit:
 
     async def one_face(self, photo: bytes) -> Face:
         """Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced."""
-        return self.services.pipeline.checked(await self.faces(photo, select="one"))
+        try:
+            found = await self.faces(photo, select="one")
+        except SeveralFacesFound as error:  # its message names a choice that no page offers
+            raise SeveralFacesFound(S.FACES_SEVERAL.format(**error.details)) from None
+        return self.services.pipeline.checked(found)
 
 
 def quietly(

@@ -170,10 +170,11 @@ def _day_table(current: Collection, sheet: Day) -> None:
                 with element("tr"):
                     with element("td"), element("a", href=_person_url(current, row.person_id)):
                         text(row.name)
-                    text(_clock(row.first_in), "number", tag="td")
-                    text(_clock(row.last_out), "number", tag="td")
-                    text(hours(row.seconds) if not row.absent else "", "number", tag="td")
-                    with element("td"):
+                    if not row.absent:
+                        text(_clock(row.first_in), "number", tag="td")
+                        text(_clock(row.last_out), "number", tag="td")
+                        text(hours(row.seconds), "number", tag="td")
+                    with element("td", colspan="4" if row.absent else "1"):
                         _state(row)
 
 
@@ -282,11 +283,18 @@ async def attendance_month(visit: Visit, collection: str | None = None, month: s
             selector("/attendance/month", current, known)
         book = Attendance(visit.gallery, current.name)
         sheet = await visit.run(book.month, first.year, first.month)
-        with card(f"{first:%B %Y}"), element("div", "table-box"), element("table", "month-table"):
+        with (
+            card(f"{first:%B %Y}"),
+            element("div", "table-box") as box,
+            element("table", "month-table"),
+        ):
             table_head([S.DAY_HEAD[0], *(str(day.day) for day in sheet.days), S.DAY_HEAD[3]])
             with element("tbody"):
                 for row in sheet.rows:
                     _month_row(current, row, f"{first:%Y-%m}")
+        if date.today() in sheet.days:  # a phone shows ten days: those before today
+            script = f"arcid.reveal(getHtmlElement({box.id}), {date.today().day})"
+            ui.timer(0.1, lambda: ui.run_javascript(script), once=True)
         if visit.may("export"):
             _exports(current, month=f"{first:%Y-%m}")
 
@@ -364,8 +372,11 @@ async def attendance_person(
             with listed:
                 if not events:
                     text(S.LIVE_EVENTS_NONE, "soft", tag="p")
+                told = ""
                 for event in events:
-                    text(S.day(event.at), "soft small", tag="p")
+                    if S.day(event.at) != told:
+                        told = S.day(event.at)
+                        text(told, "event-day soft small", tag="p")
                     event_line(event, opener(event))
 
         await show()

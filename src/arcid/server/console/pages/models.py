@@ -56,19 +56,32 @@ def _model(role: str, manifest: Manifest, rows: list[tuple[str, str]]) -> None:
         words = licence.name
         if not licence.commercial_use:
             words = S.MODEL_RESEARCH_ONLY.format(name=licence.name)
-        accuracy = [(f"{S.MODEL_ACCURACY}: {k}", _plain(v)) for k, v in manifest.accuracy.items()]
         facts(
             [
                 *rows,
                 (S.MODEL_LICENCE, words),
                 (S.MODEL_TRAINED_ON, manifest.training_data or S.UNKNOWN_VALUE),
-                *accuracy,
             ]
         )
+        if manifest.accuracy:
+            text(S.MODEL_ACCURACY, "person-name", tag="h3")
+            facts([row for key, value in manifest.accuracy.items() for row in _stated(key, value)])
 
 
-def _plain(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _stated(key: str, value: Any) -> list[tuple[str, str]]:
+    """A manifest's number in words; ``tar`` is a list with one row a false match rate."""
+    if key == "tar" and isinstance(value, list):
+        return [
+            (
+                S.MODEL_TAR.format(rate=S.rate(row["fmr"])),
+                S.MODEL_TAR_TEXT.format(**{k: S.percent(row[k]) for k in ("value", "low", "high")}),
+            )
+            for row in value
+        ]
+    name = S.MODEL_ACCURACY_NAMES.get(key, key.replace("_", " ").capitalize())
+    if isinstance(value, int):
+        return [(name, f"{value:,}")]
+    return [(name, f"{value:.4g}" if isinstance(value, float) else str(value))]
 
 
 def _calibration(calibration: Calibration) -> None:

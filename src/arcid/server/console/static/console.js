@@ -1,4 +1,4 @@
-// Theme, drawn before the first paint; the menu of small screens; nothing else.
+// Theme, drawn before the first paint; the menu and the wide table of small screens.
 "use strict";
 const arcid = {
   theme() {
@@ -23,6 +23,10 @@ const arcid = {
     if (button) button.setAttribute("aria-expanded", String(open));
     if (open) document.querySelector(".rail a")?.focus();
     else if (document.activeElement?.closest(".rail")) button?.focus();
+  },
+  reveal(box, column) {
+    const cell = box?.querySelectorAll("th")[column];
+    if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
   },
 };
 arcid.paint();
