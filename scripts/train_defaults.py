@@ -12,6 +12,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     face     export, measured on LFW DevTest, and its calibration
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
+    points   configs/detect_s_3.yaml: larger faces, for the five points
     export   the detector, judged on all reserved pictures
 
 The bundles are OUT/models/arcid-face-s and OUT/models/arcid-detect-s. Budgets are those of the
@@ -44,7 +45,7 @@ SMOKE_STEPS = {
 }
 CHIPS = ("vgg", "celeba-a", "utk", "ukmp")  # further faces for the detector
 SMOKE_DETECT = [
-    "schedule.steps=20", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
+    "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
     "views.sizes=[128]", "optim.ema=0.9", "judge.pictures=20",
 ]  # fmt: skip
 
@@ -137,8 +138,9 @@ def detector(data: Path, smoke: bool) -> None:
     step(Path("runs/detect_s_1"), "detector", "train", CONFIGS / "detect_s_1.yaml", *few)
     if smoke:
         few.append("scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]")
-    run = Path("runs/detect_s_2")
-    step(run, "detector", "train", CONFIGS / "detect_s_2.yaml", *few)
+    for name in ("detect_s_2", "detect_s_3"):
+        run = Path("runs") / name
+        step(run, "detector", "train", CONFIGS / f"{name}.yaml", *few)
     bundle = Path("models") / DETECTOR
     step(bundle / "manifest.json", "detector", "export", run, "--to", "models")
 

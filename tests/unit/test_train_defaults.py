@@ -82,9 +82,10 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert stage_error[-1] < 0.5 * stage_error[0]
     cosine = column(tmp_path / "runs/face_s_3/metrics.csv", "cosine")
     assert cosine[-1] > cosine[0] + 0.05
-    for run in ("detect_s_1", "detect_s_2"):
-        assert column(tmp_path / f"runs/{run}/metrics.csv", "step")[-1] == 20
-    assert column(tmp_path / "runs/detect_s_1/metrics.csv", "maps")[-1] < 0.8
+    maps = column(tmp_path / "runs/detect_s_1/metrics.csv", "maps")
+    assert maps[-1] < 0.8 * maps[0]
+    for run in ("detect_s_2", "detect_s_3"):
+        assert column(tmp_path / f"runs/{run}/metrics.csv", "step")[-1] == 40
 
     told = subprocess.run(
         [sys.executable, "-c", CHECK, str(tmp_path), str(data_dir / "data/train/ukmp.tar")],
