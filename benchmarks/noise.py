@@ -8,9 +8,10 @@ list and on the clean one, with the same budget. Verification is on people held 
 
 Purification needs a network that knows its photos. ``--purify projection`` trains one linear layer,
 at first the identity, with batch norm on the embeddings of the reference model, by the trainer's
-own loss and classifier; ``--purify network`` runs ``arcid clean`` from nothing. ``--retrain
-network`` trains a small network from nothing on each list, ``projection`` such a layer. Whole runs
-go on where they were stopped. Writes benchmarks/results/noise-….csv and, for the defaults, the
+own loss and classifier; ``--purify network`` runs ``arcid clean``, from nothing or from what
+``--set init_from=BUNDLE`` names (``network-ready`` in the file's name). ``--retrain network`` trains
+a small network on each list, ``projection`` such a layer. Whole runs go on where they were stopped.
+Writes benchmarks/results/noise-….csv and, for the defaults, the
 tables of docs/studies/clean-noise.md.
 """
 
@@ -280,7 +281,8 @@ def main() -> None:
             row, samples[kind, seed] = retrained(train_by, found, noisy, kind, seed, ceiling)
             rows.append({**row, "seconds": time.perf_counter() - began})
             print(rows[-1], flush=True)
-    name = f"noise-{options.purify}-{options.retrain}-{hardware_slug()}.csv"
+    ready = "-ready" if options.purify == "network" and network.base.init_from else ""
+    name = f"noise-{options.purify}{ready}-{options.retrain}-{hardware_slug()}.csv"
     with (Path(__file__).parent / "results" / name).open("w", newline="") as stream:
         writer = csv.DictWriter(stream, FIELDS)
         writer.writeheader()

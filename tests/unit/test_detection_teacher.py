@@ -14,9 +14,11 @@ from arcid.geometry import letterbox
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.train.detection.config import DetectLossConfig, NetworkConfig, parse_detect_config
+from arcid.train.detection.loop import step_loss
 from arcid.train.detection.losses import forced_loss, imitation_loss
 from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
 from arcid.train.detection.teacher import DetectorTeacher
+from arcid.train.detection.views import ViewBatch
 from arcid.types import Image
 
 pytestmark = pytest.mark.data
@@ -95,6 +97,27 @@ def test_answers_like_its_own_cost_no_more_than_its_doubt(
         (sure.logit(), seen.boxes, seen.points + 0.5), seen, CANVAS, DetectLossConfig()
     )
     assert float(shifted.points) > 0.1 and float(shifted.box) == float(same.box)
+
+
+def test_joined_it_is_learned_from_beside_the_labels_but_for_the_points(
+    teacher: DetectorTeacher, photos: Image
+) -> None:
+    nothing = np.zeros((0, 4), np.float32)
+    none, five = np.zeros(0, np.int64), np.zeros((0, 5, 2), np.float32)
+    batch = ViewBatch(photos, nothing, five, none, nothing, none)
+    torch.manual_seed(1)
+    network = DetectorNetwork(NetworkConfig(inner=64, blocks=2, head=1)).eval()
+    losses = {}
+    for weight in (0.5, 1.0):
+        config = parse_detect_config(f"teacher: {{model: yunet, weight: {weight}}}")
+        losses[weight] = float(step_loss(network, batch, teacher, config).total.detach())
+    alone = float(step_loss(network, batch, None, parse_detect_config("{}")).total.detach())
+    images = torch.from_numpy(photos).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+    without = dataclasses.replace(DetectLossConfig(), points=0.0)
+    imitated = imitation_loss(network(images), teacher(photos), CANVAS, without).total.item()
+    assert imitated > 0.1
+    for weight, loss in losses.items():
+        assert loss == pytest.approx(alone + weight * imitated, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["scrfd_2.5g", "mobilefacenet_128", "yunet_320"])

@@ -173,8 +173,9 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
     x = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(1))
     config = recipe(run, run).network
     started, copied = DetectorNetwork(config), DetectorNetwork(config)
-    load_weights(started, bundle)
-    load_weights(copied, run)
+    of_run = {"steps": STEPS, "pictures": STEPS * 8}
+    for given in (load_weights(started, bundle), load_weights(copied, run)):
+        assert of_run.items() <= given.items() and given["seconds"] >= 0
     with torch.inference_mode():
         wanted = network(x)
         for other in (fold(network), started.eval(), copied.eval()):
@@ -194,6 +195,18 @@ def test_a_manifest_of_other_strides_is_refused(bundle: Path) -> None:
     other = dataclasses.replace(manifest, options={"strides": [16, 32, 64]})
     with pytest.raises(ManifestInvalid, match="cells"):
         create(other, session).detect([np.zeros((64, 64, 3), np.uint8)])
+
+
+def test_a_run_counts_what_it_was_started_from(run: Path, labels: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(recipe(labels, tmp_path, steps=20), init_from=str(run))
+    train_detector(config)
+    state = load_state(tmp_path)
+    assert state is not None
+    assert (state.step, state.total["steps"]) == (20, STEPS + 20)
+    assert state.total["pictures"] == (STEPS + 20) * 8
+    train_detector(recipe(labels, tmp_path, steps=40))
+    again = load_state(tmp_path)
+    assert again is not None and again.total["steps"] == STEPS + 40
 
 
 def test_the_average_follows_the_weights() -> None:

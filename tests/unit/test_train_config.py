@@ -15,11 +15,11 @@ from arcid.train.config import (
     SourceConfig,
     TrainConfig,
     differences,
-    dump_config,
     expand_path,
     load_config,
     parse_config,
 )
+from arcid.train.configfile import dump
 from arcid.train.schedule import rate_at_step, rate_factor, total_steps
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -40,7 +40,7 @@ def test_shipped_configs_parse_and_name_what_exists(path: Path) -> None:
     from arcid.train.losses import loss_spec
 
     config = load_config(path)
-    assert parse_config(dump_config(config)) == config
+    assert parse_config(dump(config)) == config
     assert config.schedule.length > 0
     assert config.data.sources
     assert config.out == f"runs/{path.stem}"

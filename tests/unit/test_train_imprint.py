@@ -65,6 +65,21 @@ def test_imprinting_needs_a_network_to_begin_from() -> None:
 
 
 @pytest.mark.data
+def test_a_run_without_class_centres_refuses_to_lay_them(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    first = train(parse_config(RECIPE, [f"out={tmp_path / 'first'}"]))
+    config = parse_config(
+        RECIPE,
+        [f"out={tmp_path / 'second'}", f"init_from={first.checkpoint}", "classifier.start=imprint",
+         "loss.name=triplet_semihard", "data.per_identity=4"],
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="no class centres"):
+        train(config)
+
+
+@pytest.mark.data
 @pytest.mark.parametrize("loss", ["{name: subcenter_arcface, options: {k: 3}}", "{name: softmax}"])
 def test_a_run_begins_at_the_means_of_its_photos(
     tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, loss: str

@@ -34,9 +34,9 @@ from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, Sto
 from arcid.train.config import (
     TrainConfig,
     config_from_dict,
-    config_to_dict,
     differences,
 )
+from arcid.train.configfile import to_dict
 
 _LOG = logging.getLogger(__name__)
 FORMAT = 1
@@ -199,7 +199,7 @@ class CheckpointStore:
                     "step": step,
                     "position": position,
                     "world": world,
-                    "config": config_to_dict(config),
+                    "config": to_dict(config),
                     "extra": dict(extra or {}),
                     "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
                 }
@@ -333,7 +333,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 
 
 def _all_but(section: str) -> list[str]:
-    return [name for name in config_to_dict(TrainConfig()) if name != section]
+    return [name for name in to_dict(TrainConfig()) if name != section]
 
 
 def _rank_file(rank: int) -> str:

@@ -21,7 +21,6 @@ from arcid.errors import ConfigError
 from arcid.paths import data_dir
 from arcid.train.configfile import (
     build,
-    dump,
     flat,
     parse,
     read_yaml,
@@ -403,16 +402,6 @@ def config_from_dict(tree: Mapping[str, Any]) -> TrainConfig:
     return build(TrainConfig, tree)
 
 
-def config_to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Plain mappings and lists, complete: every key is there with the value that counts."""
-    return to_dict(config)
-
-
-def dump_config(config: TrainConfig) -> str:
-    """The resolved config as YAML; ``parse_config`` gives it back unchanged."""
-    return dump(config)
-
-
 def expand_path(text: str) -> Path:
     """``${NAME}`` and ``~`` replaced; ``${ARCID_DATA}`` has its usual default.
 
@@ -432,7 +421,7 @@ def expand_path(text: str) -> Path:
 
 def differences(old: TrainConfig, new: TrainConfig, *, ignore: Iterable[str] = ()) -> list[str]:
     """``key: old → new`` for every key that differs, the sections in ``ignore`` left out."""
-    before, after = flat(config_to_dict(old)), flat(config_to_dict(new))
+    before, after = flat(to_dict(old)), flat(to_dict(new))
     skip = tuple(ignore)
     return [
         f"{key}: {before.get(key)!r} → {after.get(key)!r}"
@@ -458,9 +447,7 @@ __all__ = [
     "TrainConfig",
     "ValidationConfig",
     "config_from_dict",
-    "config_to_dict",
     "differences",
-    "dump_config",
     "expand_path",
     "load_config",
     "parse_config",

@@ -16,17 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arcid.train.classifier import INITIAL_STD, Classifier
-from arcid.train.data.chips import Unusable, centre
 from arcid.train.data.dataset import ChipSet
-from arcid.train.validate import embed
+from arcid.train.validate import embed_chips
 
-_READ = 512  # photos held in memory at once
 _ROUNDS = 20
 
 
 @torch.no_grad()
-def imprint(centres: Classifier, backbone: nn.Module, chips: ChipSet, size: int) -> int:
-    """Lay this rank's centres; how many photos they stand for. Unreadable photos do not count.
+def imprint(centres: Classifier, backbone: nn.Module, chips: ChipSet, size: int) -> None:
+    """Lay this rank's centres. Unreadable photos do not count.
 
     Each rank looks at the photos of its own classes only, so nothing is exchanged. An identity of
     whom nothing can be read keeps its fresh centre, as do sub-centres beyond its photos.
@@ -35,14 +33,22 @@ def imprint(centres: Classifier, backbone: nn.Module, chips: ChipSet, size: int)
     mine = np.flatnonzero(
         (chips.labels >= centres.classes.start) & (chips.labels < centres.classes.stop)
     )
-    features, labels = _embedded(backbone, chips, mine, size, device)
+    was_training = backbone.training
+    found, rows = [], []
+    for features, read, _ in embed_chips(backbone.eval(), chips, mine, size, device):
+        if read:
+            found.append(F.normalize(features, dim=1))
+            rows += read
+    backbone.train(was_training)
+    if not rows:
+        return
+    labels = torch.from_numpy(chips.labels[rows] - centres.classes.start)
     order = labels.argsort(stable=True)
-    counts = torch.bincount(labels - centres.classes.start, minlength=len(centres.classes)).tolist()
+    counts = torch.bincount(labels, minlength=len(centres.classes)).tolist()
     length = INITIAL_STD * math.sqrt(centres.dim)
-    for row, own in enumerate(torch.split(features[order], counts)):
-        found = means(own, centres.k)
-        centres.weight[row, : len(found), : centres.dim] = length * found.to(centres.weight.dtype)
-    return len(features)
+    for row, own in enumerate(torch.split(torch.cat(found)[order], counts)):
+        laid = length * means(own, centres.k).to(centres.weight.dtype)
+        centres.weight[row, : len(laid), : centres.dim] = laid
 
 
 def means(vectors: Tensor, k: int) -> Tensor:
@@ -67,28 +73,6 @@ def means(vectors: Tensor, k: int) -> Tensor:
             break
     sizes = torch.bincount(nearest, minlength=len(found))
     return found[sizes.argsort(descending=True, stable=True)]
-
-
-def _embedded(
-    backbone: nn.Module, chips: ChipSet, rows: np.ndarray, size: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """(M,D) unit-norm float32 and (M,) labels of the readable photos among ``rows``."""
-    was_training = backbone.training
-    backbone.eval()
-    features, labels = [torch.zeros(0, 1, device=device)], []
-    for start in range(0, len(rows), _READ):
-        pixels = []
-        for row in rows[start : start + _READ].tolist():
-            try:
-                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
-            except Unusable:
-                continue
-            labels.append(int(chips.labels[row]))
-        if pixels:
-            features.append(F.normalize(embed(backbone, np.stack(pixels), device), dim=1))
-    backbone.train(was_training)
-    some = features[1:] or features
-    return torch.cat(some), torch.tensor(labels, dtype=torch.int64, device=device)
 
 
 __all__ = ["imprint", "means"]

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from arcid.errors import CheckpointMismatch
+from arcid.errors import CheckpointMismatch, ConfigError
 from arcid.train.augment import Augment
 from arcid.train.backbones import count_macs, count_parameters
 from arcid.train.checkpoint import Checkpoint, CheckpointStore, seed_generators
-from arcid.train.config import TrainConfig, dump_config, expand_path
+from arcid.train.config import TrainConfig, expand_path
+from arcid.train.configfile import dump
 from arcid.train.data.dataset import ChipSet, TrainData, open_data
 from arcid.train.data.draws import Draws
 from arcid.train.data.loader import ChipLoader
@@ -93,11 +94,13 @@ def train(
             spent = float(checkpoint.extra["seconds"])
         else:
             model.start_from(config.init_from)
-            if config.classifier.start == "imprint" and objective.centres is not None:
+            if config.classifier.start == "imprint":
+                if objective.centres is None:
+                    raise ConfigError("classifier.start=imprint: this run has no class centres")
                 imprint(objective.centres, model.backbone, objective.chips, config.data.size)
         draws.position = position
         if ranks.first:
-            write_atomically(run / "config.yaml", dump_config(config))
+            write_atomically(run / "config.yaml", dump(config))
             write_atomically(run / "report.txt", "\n".join(data.report.lines()) + "\n")
             if tell is not None:
                 for line in _summary(config, data, ranks, step):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from arcid.errors import ArcidError, ConfigError, MissingExtra
 from arcid.models.manifest import Manifest
-from arcid.models.weights import resolve
+from arcid.models.weights import Bundle, resolve
 from arcid.runtime import Session, open_session
 from arcid.train.config import expand_path
 from arcid.types import FloatArray, Image
@@ -29,8 +30,8 @@ class Teacher:
     """
 
     def __init__(self, name: str, size: int, tensors: Sequence[str] = ()) -> None:
-        try:
-            bundle = resolve(str(expand_path(name)) if is_path(name) else name)
+        with usable(name, "distil.teachers"):
+            bundle = find(name)
             self.manifest: Manifest = bundle.manifest
             if self.manifest.output is None or self.manifest.input.size is None:
                 raise ConfigError(f"it is a {self.manifest.task} model")
@@ -44,12 +45,6 @@ class Teacher:
                     "batch"
                 )
             self.session = open_with_tensors(bundle.path, self.manifest, tensors)
-        except MissingExtra:
-            raise
-        except ArcidError as error:
-            raise ConfigError(
-                f"the teacher {name} cannot be used: {error.message}", key="distil.teachers"
-            ) from None
         self.name = self.manifest.name
         self.dim = self.manifest.output.dim
         self._tensors = tuple(tensors)
@@ -78,9 +73,21 @@ class Teacher:
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
-def is_path(name: str) -> bool:
-    """Whether it names a folder rather than a known model."""
-    return "/" in name or "$" in name or name.startswith("~")
+def find(name: str) -> Bundle:
+    """The bundle of a teacher: a model's name, or a folder with variables and ``~`` in its path."""
+    is_path = "/" in name or "$" in name or name.startswith("~")
+    return resolve(str(expand_path(name)) if is_path else name)
+
+
+@contextmanager
+def usable(name: str, key: str) -> Iterator[None]:
+    """What goes wrong with a teacher as ``ConfigError`` about ``key``; ``MissingExtra`` stays."""
+    try:
+        yield
+    except MissingExtra:
+        raise
+    except ArcidError as error:
+        raise ConfigError(f"the teacher {name} cannot be used: {error.message}", key=key) from None
 
 
 def open_with_tensors(path: Path, manifest: Manifest, tensors: Sequence[str]) -> Session:
@@ -111,4 +118,4 @@ def open_with_tensors(path: Path, manifest: Manifest, tensors: Sequence[str]) ->
         return open_session(changed, input_name=manifest.input.name)
 
 
-__all__ = ["Teacher", "is_path", "open_with_tensors"]
+__all__ = ["Teacher", "find", "open_with_tensors", "usable"]

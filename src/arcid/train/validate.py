@@ -6,7 +6,7 @@ Three kinds, each only where the config asks for it: photos held out of the trai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,7 @@ from arcid.train.ranks import Ranks
 from arcid.types import FloatArray, Image
 
 _BATCH = 64
+_READ = 512  # photos held in memory at once
 _CONTRACT = "the network in training"
 HELD_FMR = 1e-3
 
@@ -138,6 +139,31 @@ def embed(backbone: nn.Module, pixels: Image, device: torch.device) -> Tensor:
     return torch.cat(found) if found else torch.zeros(0, 1, device=device)
 
 
+def embed_chips(
+    backbone: nn.Module,
+    chips: ChipSet,
+    rows: npt.NDArray[np.int64],
+    size: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, list[int], list[tuple[int, Unusable]]]]:
+    """Features (M,D) of ``rows`` of a set, the rows they are of, and those unreadable with why.
+
+    Some hundred centre crops at a time, however large the set.
+    """
+    for start in range(0, len(rows), _READ):
+        pixels: list[Image] = []
+        read: list[int] = []
+        failed: list[tuple[int, Unusable]] = []
+        for row in rows[start : start + _READ].tolist():
+            try:
+                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
+                read.append(row)
+            except Unusable as error:
+                failed.append((row, error))
+        whole = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
+        yield embed(backbone, whole, device), read, failed
+
+
 def _unit(features: Tensor) -> FloatArray:
     vectors: FloatArray = F.normalize(features, dim=1).numpy(force=True)
     return vectors
@@ -230,4 +256,4 @@ def _resized(source: Path | bytes | Image, size: int) -> Image:
     return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
 
 
-__all__ = ["Align", "Validator", "embed", "read_chips"]
+__all__ = ["Align", "Validator", "embed", "embed_chips", "read_chips"]

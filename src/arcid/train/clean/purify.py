@@ -27,7 +27,6 @@ from arcid.train.classifier import Classifier, reshard_state
 from arcid.train.clean.rule import Rule, Verdict, judge
 from arcid.train.clean.sheets import write_sheets
 from arcid.train.config import TrainConfig
-from arcid.train.data.chips import Unusable, centre
 from arcid.train.data.dataset import ChipSet, TrainData, open_data
 from arcid.train.losses import loss_spec
 from arcid.train.noise import Listed, write_list
@@ -35,12 +34,10 @@ from arcid.train.objective import create_classifier
 from arcid.train.private import write_private_csv
 from arcid.train.ranks import Ranks
 from arcid.train.restore import restore_backbone
-from arcid.train.validate import embed
-from arcid.types import Image
+from arcid.train.validate import embed_chips
 
 Tell = Callable[[str], None]
 KEPT = "kept.csv"
-_READ = 512  # photos held in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,19 +188,12 @@ def sub_centre_cosines(
     """
     backbone = restore_backbone(checkpoint.path, averaged=False).backbone
     centres = restore_centres(checkpoint)
-    found, rows, failed = [np.zeros((0, centres.k))], [], []
+    found, rows, failed = [np.zeros((0, centres.k))], list[int](), list[tuple[str, str]]()
+    everyone = np.arange(len(chips))
     size, device = checkpoint.config.data.size, torch.device("cpu")
-    for start in range(0, len(chips), _READ):
-        pixels: list[Image] = []
-        read = []
-        for row in range(start, min(start + _READ, len(chips))):
-            try:
-                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
-                read.append(row)
-            except Unusable as error:
-                failed.append((chips.key(row), error.message))
+    for features, read, unusable in embed_chips(backbone, chips, everyone, size, device):
+        failed += [(chips.key(row), error.message) for row, error in unusable]
         if read:
-            features = embed(backbone, np.stack(pixels), device)
             own = torch.from_numpy(chips.labels[read])
             found.append(centres.sub_centre_cosines(features, own).numpy().astype(np.float64))
             rows += read

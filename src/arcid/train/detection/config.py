@@ -146,7 +146,8 @@ class DetectTeacherConfig:
 
     def __post_init__(self) -> None:
         for name in ("weight", "maps"):
-            _at_least(f"teacher.{name}", getattr(self, name), 0)
+            if not getattr(self, name) > 0:
+                refuse(f"teacher.{name}", f"must be above 0, got {getattr(self, name):g}")
         if self.forced and not self.model:
             refuse("teacher.forced", "needs teacher.model, whose maps the parts are fed")
 

@@ -120,21 +120,22 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d, nn.M
                 yield conv, norm, parent, key
 
 
-def load_weights(network: DetectorNetwork, source: Path) -> None:
-    """Start from a run folder or a detector bundle of the same network.
+def load_weights(network: DetectorNetwork, source: Path) -> dict[str, float]:
+    """Start from a run folder or a detector bundle of the same network; ``total`` of its training.
 
     A bundle's folded weights go into the convolutions and its biases into the batch norms, which
     then change nothing else. Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
     if (source / FILE).exists() or not (source / "manifest.json").is_file():
-        other, _ = restore_network(source)
+        other, state = restore_network(source)
         _fits(network, dict(other.state_dict()), source, dict(network.state_dict()))
         network.load_state_dict(other.state_dict())
-        return
+        return state.total
     import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load(source / Manifest.load(source / "manifest.json").file).graph
+    manifest = Manifest.load(source / "manifest.json")
+    graph = onnx.load(source / manifest.file).graph
     stored = {
         item.name.removeprefix("network."): torch.from_numpy(
             np.array(numpy_helper.to_array(item), np.float32)
@@ -160,6 +161,10 @@ def load_weights(network: DetectorNetwork, source: Path) -> None:
                 after.bias.copy_(stored[f"{name}.bias"])
             elif module.bias is not None:
                 module.bias.copy_(stored[f"{name}.bias"])
+    made = manifest.provenance
+    names = ("steps", "pictures", "minutes")
+    steps, pictures, minutes = (float(made.get(name, 0)) for name in names)
+    return {"steps": steps, "pictures": pictures, "seconds": 60 * minutes}
 
 
 def _fits(
@@ -221,10 +226,11 @@ def _accuracy(judgement: Judgement | None) -> dict[str, Any]:
 
 
 def _provenance(state: RunState, network: nn.Module, difference: float) -> dict[str, Any]:
+    total = state.total
     return {
-        "steps": state.step,
-        "pictures": state.pictures,
-        "minutes": round(state.seconds / 60, 1),
+        "steps": int(total["steps"]),
+        "pictures": int(total["pictures"]),
+        "minutes": round(total["seconds"] / 60, 1),
         "parameters": sum(p.numel() for p in network.parameters()),
         "seed": state.config["seed"],
         "torch": torch.__version__,

@@ -75,10 +75,11 @@ def train_detector(config: DetectConfig) -> DetectResult:
     teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
     views = Views(training, config.views, config.scenes, config.seed)
     network = DetectorNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    earlier = dict(state.earlier) if state else {}
     if config.init_from and not state:
         from arcid.train.detection.export import load_weights
 
-        load_weights(network, expand_path(config.init_from))
+        earlier = load_weights(network, expand_path(config.init_from))
     average = Average(network, config.optim.ema)
     optimizer = _optimizer(network, config)
     step = pictures = 0
@@ -110,7 +111,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
             run,
             RunState(
                 step, pictures, seconds(), to_dict(config), network.state_dict(),
-                average.values, optimizer.state_dict(),
+                average.values, optimizer.state_dict(), earlier,
             ),
         )  # fmt: skip
 
@@ -120,7 +121,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
         for group in optimizer.param_groups:
             group["lr"] = config.optim.lr * factor
         batch = next(batches)
-        loss = _loss(network, batch, teacher, config)
+        loss = step_loss(network, batch, teacher, config)
         if not math.isfinite(float(loss.total.detach())):
             raise DatasetInvalid(
                 f"the loss is no longer a number at step {step}; lower optim.lr and resume",
@@ -150,7 +151,7 @@ def train_detector(config: DetectConfig) -> DetectResult:
     return DetectResult(run, step, pictures, seconds(), judgement)
 
 
-def _loss(
+def step_loss(
     network: DetectorNetwork,
     batch: ViewBatch,
     teacher: DetectorTeacher | None,
@@ -163,7 +164,7 @@ def _loss(
         return forced_loss(network, images, seen, config.loss, config.teacher.maps)
     raw = network(images)
     loss = detection_loss(raw, targets, _size(images), config.loss)
-    if seen and config.teacher.weight:
+    if seen:
         without_points = replace(config.loss, points=0.0)  # those are the labels' alone
         imitated = imitation_loss(raw, seen, _size(images), without_points)
         loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
@@ -291,4 +292,4 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-__all__ = ["INPUT", "DetectResult", "TorchSession", "judge_network", "train_detector"]
+__all__ = ["INPUT", "DetectResult", "TorchSession", "judge_network", "step_loss", "train_detector"]

@@ -74,10 +74,7 @@ def detection_loss(
     score = quality_focal(logits.reshape(-1)[asked], quality[asked]).sum() / divisor
     box = distance_iou_loss(boxes, wanted).sum() / divisor
     five = _off(points, wanted_points, wanted, config).sum() / divisor
-    total = config.score * score + config.box * box + config.points * five
-    return DetectLoss(
-        total, score.detach(), box.detach(), five.detach(), len(taken.cells), score.new_zeros(())
-    )
+    return _together(score, box, five, len(taken.cells), config)
 
 
 def imitation_loss(
@@ -101,9 +98,7 @@ def imitation_loss(
     wanted, wanted_points = decode(seen.boxes[row, cell], seen.points[row, cell], where, stride)
     box = (distance_iou_loss(boxes, wanted) * sure).sum() / divisor
     five = (_off(points, wanted_points, wanted, config) * sure).sum() / divisor
-    total = config.score * score + config.box * box + config.points * five
-    parts = score.detach(), box.detach(), five.detach()
-    return DetectLoss(total, *parts, len(row), maps=score.new_zeros(()))
+    return _together(score, box, five, len(row), config)
 
 
 def forced_loss(
@@ -128,6 +123,14 @@ def forced_loss(
     heads = imitation_loss(raw, seen, (images.shape[2], images.shape[3]), config)
     total = heads.total + maps_weight * errors.sum()
     return replace(heads, total=total, maps=errors.mean().detach())
+
+
+def _together(
+    score: Tensor, box: Tensor, points: Tensor, cells: int, config: DetectLossConfig
+) -> DetectLoss:
+    total = config.score * score + config.box * box + config.points * points
+    parts = score.detach(), box.detach(), points.detach()
+    return DetectLoss(total, *parts, cells, maps=score.new_zeros(()))
 
 
 def _off(points: Tensor, wanted: Tensor, boxes: Tensor, config: DetectLossConfig) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,13 @@ class RunState:
     network: dict[str, Tensor]
     averaged: dict[str, Tensor]
     optimizer: dict[str, Any]
+    earlier: dict[str, float] = field(default_factory=dict)  # ``total`` of what it was started from
+
+    @property
+    def total(self) -> dict[str, float]:
+        """Steps, canvases and seconds of this run and of those it was started from."""
+        own = {"steps": self.step, "pictures": self.pictures, "seconds": self.seconds}
+        return {name: value + self.earlier.get(name, 0) for name, value in own.items()}
 
     def check(self, config: DetectConfig) -> None:
         """Refuse to go on under a config that means another run. Raises ``CheckpointMismatch``."""

@@ -10,12 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from arcid.errors import ArcidError, ConfigError, MissingExtra
+from arcid.errors import ConfigError, MissingExtra
 from arcid.models.manifest import Manifest
-from arcid.models.weights import resolve
-from arcid.train.config import expand_path
 from arcid.train.detection.config import STRIDES
-from arcid.train.teachers import is_path, open_with_tensors
+from arcid.train.teachers import find, open_with_tensors, usable
 from arcid.types import Image
 
 _KINDS = ("cls", "obj", "bbox", "kps")
@@ -40,20 +38,14 @@ class DetectorTeacher:
     """
 
     def __init__(self, name: str) -> None:
-        try:
-            bundle = resolve(str(expand_path(name)) if is_path(name) else name)
+        with usable(name, "teacher.model"):
+            bundle = find(name)
             self.manifest: Manifest = bundle.manifest
             if self.manifest.family != "yunet" or self.manifest.input.size is not None:
                 raise ConfigError("it is no YuNet with free input size")
             self._entry, self._levels, self._pyramid = _handed_on(bundle.path)
             names = (self._entry, *self._levels, *self._pyramid)
             self.session = open_with_tensors(bundle.path, self.manifest, names)
-        except MissingExtra:
-            raise
-        except ArcidError as error:
-            raise ConfigError(
-                f"the teacher {name} cannot be used: {error.message}", key="teacher.model"
-            ) from None
 
     def __call__(self, pixels: Image) -> Seen:
         found = self.session.run(self.manifest.input.prepare(pixels))

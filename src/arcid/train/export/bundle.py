@@ -17,7 +17,8 @@ from arcid.evaluate.bootstrap import Difference
 from arcid.models import goldens
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
-from arcid.train.config import TrainConfig, config_to_dict
+from arcid.train.config import TrainConfig
+from arcid.train.configfile import to_dict
 from arcid.train.export import luxonis
 from arcid.train.export.card import NOT_STATED, model_card
 from arcid.train.export.chips import (
@@ -263,7 +264,7 @@ def _manifest(initial: Initial, request: ExportRequest, sha256: str) -> Manifest
         **initial.notes,
     }
     if initial.config is not None:
-        content = canonical_json(config_to_dict(initial.config))
+        content = canonical_json(to_dict(initial.config))
         provenance |= {
             "config_sha256": hashlib.sha256(content).hexdigest(),
             "step": initial.step,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from arcid.models.manifest import Manifest
-from arcid.train.config import TrainConfig, config_to_dict
+from arcid.train.config import TrainConfig
+from arcid.train.configfile import to_dict
 from arcid.train.export.measure import Accuracy
 from arcid.train.export.tolerance import Agreement
 
@@ -64,7 +65,7 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
     yield manifest.training_data or f"The training data is {NOT_STATED}."
     yield ""
     if config is not None:
-        tree = config_to_dict(config)
+        tree = to_dict(config)
         sources = ", ".join(s.name or s.path.rsplit("/", 1)[-1] for s in config.data.sources)
         yield f"- sources: {sources or NOT_STATED}"
         if not config.distil.teachers or config.distil.margin:
