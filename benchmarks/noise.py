@@ -9,9 +9,9 @@ list and on the clean one, with the same budget. Verification is on people held 
 Purification needs a network that knows its photos. ``--purify projection`` trains one linear layer,
 at first the identity, with batch norm on the embeddings of the reference model, by the trainer's
 own loss and classifier; ``--purify network`` runs ``arcid clean``, from nothing or from what
-``--set init_from=BUNDLE`` names (``network-ready`` in the file's name). ``--retrain network`` trains
-a small network on each list, ``projection`` such a layer. Whole runs go on where they were stopped.
-Writes benchmarks/results/noise-….csv and, for the defaults, the
+``--set init_from=BUNDLE`` names (``network-ready`` in the file's name).
+``--retrain network`` trains a small network on each list, ``projection`` such a layer. Whole runs
+go on where they were stopped. Writes benchmarks/results/noise-….csv and, for the defaults, the
 tables of docs/studies/clean-noise.md.
 """
 
