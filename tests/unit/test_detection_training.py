@@ -17,11 +17,19 @@ from arcid.models.manifest import Manifest
 from arcid.pipeline import Pipeline
 from arcid.runtime import open_session
 from arcid.train.detection.config import DetectConfig, parse_detect_config
-from arcid.train.detection.export import export_detector, fold, load_weights
-from arcid.train.detection.loop import INPUT, TorchSession, judge_network, train_detector
+from arcid.train.detection.export import export_detector
+from arcid.train.detection.folded import fold
+from arcid.train.detection.initial import load_weights
+from arcid.train.detection.loop import (
+    INPUT,
+    TorchSession,
+    judge_network,
+    restore_network,
+    train_detector,
+)
 from arcid.train.detection.network import DetectorNetwork
 from arcid.train.detection.scenes import split
-from arcid.train.detection.state import Average, load_state, restore_network
+from arcid.train.solo.state import Average, load_state
 from arcid.types import Image
 
 STEPS = 240
@@ -174,7 +182,10 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
     config = recipe(run, run).network
     started, copied = DetectorNetwork(config), DetectorNetwork(config)
     of_run = {"steps": STEPS, "pictures": STEPS * 8}
-    for given in (load_weights(started, bundle), load_weights(copied, run)):
+    for given in (
+        load_weights(started, bundle, restore_network),
+        load_weights(copied, run, restore_network),
+    ):
         assert of_run.items() <= given.items() and given["seconds"] >= 0
     with torch.inference_mode():
         wanted = network(x)
@@ -184,7 +195,7 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
     wider = DetectorNetwork(dataclasses.replace(config, inner=16))
     for source in (bundle, run):
         with pytest.raises(CheckpointMismatch, match="another network"):
-            load_weights(wider, source)
+            load_weights(wider, source, restore_network)
 
 
 def test_a_manifest_of_other_strides_is_refused(bundle: Path) -> None:

@@ -118,9 +118,45 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 
 
 @app.command()
+def points(config: Config, override: Overrides = None, json: Json = False) -> None:
+    """Train the second look at the five points by a recipe; a stopped run goes on."""
+    _need("training a detector", "train", "torch", "yaml")
+    from arcid.train.detection.points.config import load_points_config
+    from arcid.train.detection.points.job import train_points
+
+    result = train_points(load_points_config(config, override or []))
+    found = result.judgement
+    if json:
+        print_json(
+            {
+                "run": str(result.run),
+                "steps": result.steps,
+                "faces": result.pictures,
+                "seconds": round(result.seconds, 1),
+                "reserved": {name: round(value, 4) for name, value in found.flat().items()},
+            }
+        )
+        return
+    say(f"{result.run}: {result.steps} steps, {result.pictures} faces, {result.seconds:.0f} s")
+    print_table(
+        ("reserved faces", "median point error %", "mean %", "95 % below"),
+        [
+            (
+                found.faces,
+                *(f"{100 * value:.2f}" for value in (found.median, found.mean, found.below_95)),
+            )
+        ],
+    )
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder the run was written to.")],
     to: Annotated[Path, typer.Option("--to", help="Folder that gets the bundle NAME/.")],
+    points: Annotated[
+        Path | None,
+        typer.Option("--points", help="Run of a second look at the points, to go with it."),
+    ] = None,
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")] = "arcid-detect-s",
     threshold: Annotated[
         float | None,
@@ -145,15 +181,16 @@ def export(
 
     from arcid.models.manifest import Licence
     from arcid.train.detection.export import DATA, LICENCE, export_detector
-    from arcid.train.detection.loop import judge_network
+    from arcid.train.detection.loop import judge_network, restore_network
+    from arcid.train.detection.points.job import PointsSession, restore_points
     from arcid.train.detection.scenes import split
-    from arcid.train.detection.state import restore_network
 
     config = _config_of(run)
     config = dataclasses.replace(config, judge=dataclasses.replace(config.judge, pictures=0))
     network, _ = restore_network(run)
     _, judging = split(config.scenes)
-    judgement = judge_network(network, judging, config)
+    second = PointsSession(restore_points(points)[0]) if points else None
+    judgement = judge_network(network, judging, config, second)
     folder = export_detector(
         run,
         to,
@@ -163,8 +200,9 @@ def export(
         judgement=judgement,
         licence=Licence(licence, None, commercial) if licence else LICENCE,
         data=training_data or DATA,
+        second=points,
     )
-    size = (folder / "model.onnx").stat().st_size
+    size = sum(file.stat().st_size for file in folder.glob("*.onnx"))
     if json:
         print_json({"bundle": str(folder), "bytes": size, "reserved": _rounded(judgement)})
         return
@@ -190,6 +228,10 @@ def evaluate(
     alarms: Annotated[
         float, typer.Option("--alarms", help="False alarms a picture at which recall is read.")
     ] = 0.1,
+    refine: Annotated[
+        bool,
+        typer.Option("--refine/--no-refine", help="With the second look at the points, if any."),
+    ] = True,
     photos: Annotated[
         Path | None,
         typer.Option("--photos", help="Folder of photos whose main face is compared instead."),
@@ -204,8 +246,9 @@ def evaluate(
 
     if (labels is None) == (photos is None):
         raise UsageError("give either --labels, or --photos to compare main faces")
+    options: dict[str, Any] = {} if refine else {"refine": False}
     if photos is not None:
-        _compare_main(detector, reference, photos, json)
+        _compare_main(detector, reference, photos, options, json)
         return
     from arcid.pipeline import load_detector
     from arcid.train.detection.config import ScenesConfig
@@ -223,7 +266,7 @@ def evaluate(
         raise UsageError("no picture of the labels is reserved; --all judges every one")
     found = []
     for name in detector:
-        find = load_detector(_located(name), threshold=LOW).detect
+        find = load_detector(_located(name), threshold=LOW, **options).detect
         items = tracked(pictures(), Path(name).name, total, quiet=json)
         found.append((Path(name).name, judge(find, items, alarms=alarms)))
     if json:
@@ -232,7 +275,9 @@ def evaluate(
     _show(found)
 
 
-def _compare_main(names: Sequence[str], reference: str, photos: Path, json: bool) -> None:
+def _compare_main(
+    names: Sequence[str], reference: str, photos: Path, options: dict[str, Any], json: bool
+) -> None:
     from arcid.errors import DatasetInvalid
     from arcid.image import SUFFIXES, load_image
     from arcid.pipeline import load_detector
@@ -245,9 +290,8 @@ def _compare_main(names: Sequence[str], reference: str, photos: Path, json: bool
     rows = []
     for name in names:
         images = (load_image(f) for f in tracked(files, name, len(files), quiet=json))
-        rows.append(
-            (Path(name).name, main_faces(load_detector(_located(name)).detect, against, images))
-        )
+        find = load_detector(_located(name), **options).detect
+        rows.append((Path(name).name, main_faces(find, against, images)))
     if json:
         print_json({"reference": reference, "detectors": {n: _fields(row) for n, row in rows}})
         return

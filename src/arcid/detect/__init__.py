@@ -25,7 +25,8 @@ from arcid.errors import ManifestInvalid, UsageError
 from arcid.models.manifest import Manifest
 
 #: Every family by the name that manifests use. ``files`` on each class names the model files it
-#: needs: none (dlib's is built in), one ("model"), or MTCNN's three.
+#: needs: none (dlib's is built in), one ("model"), or MTCNN's three; ``optional_files`` those it
+#: uses where a manifest names them.
 FAMILIES: dict[str, Any] = {
     "arcid": ArcidDetect,
     "scrfd": SCRFD,
@@ -51,9 +52,10 @@ def model_files(manifest: Manifest) -> dict[str, tuple[str, str]]:
     The first part is ``Manifest.file``; further ones stand in ``options[part]`` as
     ``{"file": ..., "sha256": ...}``. Raises ``ManifestInvalid`` where one is missing.
     """
-    parts = family(manifest.family).files
-    files = dict.fromkeys(parts[:1], (manifest.file, manifest.sha256))
-    for part in parts[1:]:
+    kind = family(manifest.family)
+    files = dict.fromkeys(kind.files[:1], (manifest.file, manifest.sha256))
+    named = [part for part in _optional(kind) if part in manifest.options]
+    for part in (*kind.files[1:], *named):
         entry = manifest.options.get(part)
         if not isinstance(entry, Mapping) or not {"file", "sha256"} <= set(entry):
             raise ManifestInvalid(
@@ -76,7 +78,7 @@ def create(manifest: Manifest | str, sessions: Any = None, **options: Any) -> De
     """
     kind = family(manifest if isinstance(manifest, str) else manifest.family)
     stored = {} if isinstance(manifest, str) else dict(manifest.options)
-    for part in kind.files[1:]:
+    for part in (*kind.files[1:], *_optional(kind)):
         stored.pop(part, None)
     known = _option_names(kind)
     if unknown := sorted(set(stored) - known):
@@ -102,14 +104,17 @@ def _option_names(kind: Any) -> set[str]:
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
+def _optional(kind: Any) -> tuple[str, ...]:
+    return getattr(kind, "optional_files", ())
+
+
 def _handed(kind: Any, name: str, sessions: Any) -> Any:
     """The one session, or the mapping of all, that the family's class takes."""
     given = sessions if isinstance(sessions, Mapping) else {kind.files[0]: sessions}
     if missing := [part for part in kind.files if given.get(part) is None]:
         raise UsageError(f"{name} needs a session for each of {', '.join(missing)}")
-    return (
-        {part: given[part] for part in kind.files} if len(kind.files) > 1 else given[kind.files[0]]
-    )
+    parts = (*kind.files, *(part for part in _optional(kind) if given.get(part) is not None))
+    return {part: given[part] for part in parts} if len(parts) > 1 else given[parts[0]]
 
 
 __all__ = [

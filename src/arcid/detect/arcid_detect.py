@@ -1,21 +1,24 @@
 """The detectors trained by ``arcid detector train``: anchor-free, strides 8, 16 and 32.
 
 Every cell of three grids answers with a score, the middle of the face relative to its own in cells,
-the logarithm of the face's sides in cells, and five points in cells.
+the logarithm of the face's sides in cells, and five points in cells. A bundle may hold a second
+network, ``points``, that looks again at the points of each face.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from arcid.detect._common import Candidates, SingleShot, grid
+from arcid.detect.points import PointRefiner
 from arcid.errors import ManifestInvalid
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
+from arcid.types import Detections, Image
 
 _OUTPUTS = ("scores", "boxes", "points")
 _LARGEST = 6.0  # of a side's logarithm; e^6 cells are more than any canvas
@@ -25,14 +28,16 @@ class ArcidDetect(SingleShot):
     """(H,W,3) uint8 RGB in; boxes, scores after sigmoid and points out.
 
     ``strides``: pixels a cell of each grid, finest first; the outputs hold all grids in that order,
-    row by row: ``scores`` (B,A), ``boxes`` (B,A,4), ``points`` (B,A,10).
+    row by row: ``scores`` (B,A), ``boxes`` (B,A,4), ``points`` (B,A,10). ``refine`` False leaves
+    the points as these give them, where the bundle has a network for a second look.
     """
 
     family: ClassVar[str] = "arcid"
+    optional_files: ClassVar[tuple[str, ...]] = ("points",)
 
     def __init__(
         self,
-        session: Session,
+        sessions: Session | Mapping[str, Session],
         spec: InputSpec,
         *,
         name: str = "arcid-detect",
@@ -41,7 +46,10 @@ class ArcidDetect(SingleShot):
         size: int | None = None,
         max_upscale: float = 1.0,
         strides: Sequence[int] = (8, 16, 32),
+        refine: bool = True,
     ) -> None:
+        given = sessions if isinstance(sessions, Mapping) else {"model": sessions}
+        session, second = given["model"], given.get("points")
         super().__init__(
             session,
             spec,
@@ -54,6 +62,15 @@ class ArcidDetect(SingleShot):
         self.strides = tuple(strides)
         if missing := sorted(set(_OUTPUTS) - set(session.output_names)):
             raise ManifestInvalid(f"{name}: the file has no outputs {', '.join(missing)}")
+        self._refiner = PointRefiner(second, spec, name=name) if second and refine else None
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
+
+        Raises ``InvalidArray``.
+        """
+        found = super().detect(images)
+        return self._refiner(images, found) if self._refiner else found
 
     def decode(
         self, outputs: dict[str, npt.NDArray[Any]], batch: int, canvas: tuple[int, int]

@@ -10,29 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from arcid.train.config import AugmentConfig, ScheduleConfig
-from arcid.train.configfile import (
-    flat,
-    parse,
-    read_yaml,
-    refuse,
-    to_dict,
-)
+from arcid.train.config import AugmentConfig
+from arcid.train.configfile import parse, read_yaml, refuse
+from arcid.train.solo import config as solo
+from arcid.train.solo.config import SoloConfig, at_least, share
 
 STRIDES = (8, 16, 32)
 CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride
 #: Changes of a chip that placing pictures on a canvas replaces.
-_PLACED = ("flip", "jitter", "warp", "mask", "occlusion")
-
-
-def _at_least(where: str, value: float, low: float) -> None:
-    if not value >= low:
-        refuse(where, f"must be at least {low:g}, got {value:g}")
-
-
-def _share(where: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        refuse(where, f"is a share and must lie in 0–1, got {value:g}")
+PLACED = ("flip", "jitter", "warp", "mask", "occlusion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +56,10 @@ class ScenesConfig:
         for name, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
                 refuse(f"scenes.weights.{name}", f"must be a number of at least 0, got {weight!r}")
-        _at_least("scenes.pictures", self.pictures, 0)
-        _share("scenes.further_share", self.further_share)
+        at_least("scenes.pictures", self.pictures, 0)
+        share("scenes.further_share", self.further_share)
         for key in ("batch", "workers", "prefetch"):
-            _at_least(f"scenes.{key}", getattr(self, key), 1)
+            at_least(f"scenes.{key}", getattr(self, key), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +88,17 @@ class ViewsConfig:
             if size < 2 * CANVAS_STEP or size % CANVAS_STEP:
                 refuse("views.sizes", f"must be multiples of {CANVAS_STEP} from 64 on, got {size}")
         for name in ("mosaic", "crowd", "empty", "visible", "flip", "rotate", "mask"):
-            _share(f"views.{name}", getattr(self, name))
+            share(f"views.{name}", getattr(self, name))
         if self.mosaic + self.crowd > 1:
             refuse("views.crowd", "and views.mosaic together are more than all canvases")
-        _at_least("views.ignore_px", self.ignore_px, 1)
-        _at_least("views.face_px", self.face_px, self.ignore_px)
-        _at_least("views.upscale", self.upscale, 1)
+        at_least("views.ignore_px", self.ignore_px, 1)
+        at_least("views.face_px", self.face_px, self.ignore_px)
+        at_least("views.upscale", self.upscale, 1)
         if not 0.1 <= self.face_share <= 1.5:
             refuse("views.face_share", f"must lie in 0.1–1.5, got {self.face_share:g}")
         if not 0 <= self.rotate_deg <= 180:
             refuse("views.rotate_deg", f"must lie in 0–180, got {self.rotate_deg:g}")
-        for name in _PLACED:
+        for name in PLACED:
             if getattr(self.photo, name):
                 refuse(f"views.photo.{name}", "must be 0; views has a setting of its own for that")
 
@@ -130,9 +116,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for name in ("stem", "quarter", "channels", "inner"):
-            _at_least(f"network.{name}", getattr(self, name), 4)
+            at_least(f"network.{name}", getattr(self, name), 4)
         for name in ("blocks", "head"):
-            _at_least(f"network.{name}", getattr(self, name), 1)
+            at_least(f"network.{name}", getattr(self, name), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +149,9 @@ class DetectLossConfig:
 
     def __post_init__(self) -> None:
         for name in ("score", "box", "points"):
-            _at_least(f"loss.{name}", getattr(self, name), 0)
+            at_least(f"loss.{name}", getattr(self, name), 0)
         if not self.points_beta > 0:
             refuse("loss.points_beta", f"must be above 0, got {self.points_beta:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class DetectOptimConfig:
-    """AdamW with averaged weights."""
-
-    lr: float = 2e-3
-    weight_decay: float = 0.02
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 10.0  # largest gradient norm; 0 leaves it alone
-    ema: float = 0.999  # decay of the averaged weights, lower in the first steps
-
-    def __post_init__(self) -> None:
-        for name in ("lr", "weight_decay", "clip"):
-            _at_least(f"optim.{name}", getattr(self, name), 0)
-        if not all(0 <= value < 1 for value in (*self.betas, self.ema)):
-            refuse("optim", "betas and ema must lie in 0–1, below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,42 +165,30 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         for name in ("minutes", "pictures"):
-            _at_least(f"judge.{name}", getattr(self, name), 0)
-        _at_least("judge.size", self.size, CANVAS_STEP)
+            at_least(f"judge.{name}", getattr(self, name), 0)
+        at_least("judge.size", self.size, CANVAS_STEP)
         if not self.alarms > 0:
             refuse("judge.alarms", f"must be above 0, got {self.alarms:g}")
 
 
 @dataclass(frozen=True, slots=True)
-class DetectConfig:
+class DetectConfig(SoloConfig):
     """Everything that decides a run."""
 
     out: str = "runs/detect"
-    seed: int = 1
-    init_from: str = ""  # run folder or detector bundle whose weights the run starts from
-    threads: int = 0  # of the arithmetic; 0 leaves torch's own choice
-    checkpoint_minutes: float = 3.0
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     teacher: DetectTeacherConfig = field(default_factory=DetectTeacherConfig)
     loss: DetectLossConfig = field(default_factory=DetectLossConfig)
-    optim: DetectOptimConfig = field(default_factory=DetectOptimConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("seed", "threads", "checkpoint_minutes"):
-            _at_least(name, getattr(self, name), 0)
-        if not self.out:
-            refuse("out", "is empty; name the folder of the run")
 
 
 #: Settings that may change when a run goes on.
 FREE = (
-    "out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge",
-    "scenes.workers", "scenes.prefetch", "scenes.path", "scenes.labels", "scenes.further",
-)  # fmt: skip
+    *solo.FREE,
+    *(f"scenes.{name}" for name in ("workers", "prefetch", "path", "labels", "further")),
+)
 
 
 def load_detect_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> DetectConfig:
@@ -248,29 +205,18 @@ def parse_detect_config(
     return parse(DetectConfig, text, overrides, name)
 
 
-def changed(old: Mapping[str, Any], new: DetectConfig) -> list[str]:
-    """``key: old → new`` for every setting that makes ``new`` another run than ``old``."""
-    before, after = flat(dict(old)), flat(to_dict(new))
-    return [
-        f"{key}: {before.get(key)!r} → {after.get(key)!r}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-        and not any(key == name or key.startswith(f"{name}.") for name in FREE)
-    ]
-
-
 __all__ = [
+    "FREE",
+    "PLACED",
     "STRIDES",
     "DetectConfig",
     "DetectLossConfig",
-    "DetectOptimConfig",
     "DetectTeacherConfig",
     "FurtherConfig",
     "JudgeConfig",
     "NetworkConfig",
     "ScenesConfig",
     "ViewsConfig",
-    "changed",
     "load_detect_config",
     "parse_detect_config",
 ]

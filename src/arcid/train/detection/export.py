@@ -1,51 +1,63 @@
-"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``MODEL_CARD.md``.
+"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``MODEL_CARD.md`` and, with
+a second look at the points, ``points.onnx``.
 
 Batch norms are folded into their convolutions, which keep their names, so that a bundle can start
-another run (``init_from``). The file is written only after ONNX Runtime gave torch's answers on
-real views of reserved pictures, at two shapes.
+another run (``init_from``). A file is written only after ONNX Runtime gave torch's answers on real
+views of reserved pictures, the detector's at two shapes.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import importlib.util
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from arcid.errors import CheckpointMismatch, MissingExtra, ModelUnsupported
+from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import Licence, Manifest
-from arcid.runtime import open_session
+from arcid.models.weights import sha256_file
+from arcid.runtime import Session, open_session
 from arcid.train.detection.config import STRIDES
 from arcid.train.detection.evaluate import Judgement
-from arcid.train.detection.loop import INPUT, TorchSession
-from arcid.train.detection.network import DetectorNetwork
-from arcid.train.detection.state import FILE, RunState, restore_network
-from arcid.types import Image
+from arcid.train.detection.folded import fold
+from arcid.train.detection.loop import INPUT, TorchSession, restore_network
+from arcid.train.detection.points.config import SIZE
+from arcid.train.detection.points.job import PART, PointsSession, restore_points
+from arcid.train.solo.state import RunState
+from arcid.types import FloatArray, Image
 
 OPSET = 17
 TOLERANCE = 1e-3  # largest difference to torch in cells or in score
 SHAPES = ((320, 256), (128, 192))
 LICENCE = Licence("Research only: the training photographs are research sets", None, False)
+_AXES = {
+    "image": {0: "batch", 2: "height", 3: "width"},
+    **{name: {0: "batch", 1: "cells"} for name in TorchSession.output_names},
+}
+_CROP_AXES = {"image": {0: "batch"}, **{name: {0: "batch"} for name in PointsSession.output_names}}
 DATA = "pictures without labels, labelled by two detectors that agree"
 
 
-class _Exported(nn.Module):
+class _Named(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network = network  # its name is folded.PREFIX
 
+
+class _Cropped(_Named):
+    def forward(self, image: Tensor) -> Any:
+        return self.network(image)
+
+
+class _Exported(_Named):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scores, boxes, points = self.network(image)
         return scores.sigmoid(), boxes, points
@@ -61,10 +73,12 @@ def export_detector(
     judgement: Judgement | None = None,
     licence: Licence = LICENCE,
     data: str = DATA,
+    second: Path | None = None,
 ) -> Path:
     """Write the bundle ``target/NAME`` from a run's averaged weights.
 
     ``photos``: real (H,W,3) uint8 RGB pictures on which the file has to answer as torch does.
+    ``second``: the run of a second look at the points, which then belongs to the bundle.
     Raises ``CheckpointInvalid``, ``ModelUnsupported`` where it does not, ``MissingExtra``.
     """
     check_name(name)
@@ -75,143 +89,86 @@ def export_detector(
     target.mkdir(parents=True, exist_ok=True)
     with staging(target) as staged:
         path = staged / "model.onnx"
-        _write_onnx(folded, path)
-        difference = _largest_difference(network, path, photos)
-        if not difference <= TOLERANCE:
-            raise ModelUnsupported(
-                f"the exported file differs from torch by {difference:.2g}, at most {TOLERANCE:g} "
-                "is right; export it with other versions of torch and onnx"
-            )
-        accuracy = _accuracy(judgement)
+        _write_onnx(_Exported(folded), path, torch.zeros(1, 3, 64, 96), _AXES)
+        tensors = [_fitted(photo, shape) for shape in SHAPES for photo in photos]
+        difference = _checked(path, TorchSession(network), tensors)
+        options: dict[str, Any] = {"threshold": round(threshold, 3), "strides": list(STRIDES)}
+        provenance = _provenance(state, network, difference)
+        if second:
+            options[PART], provenance[PART] = _second(second, staged / f"{PART}.onnx", photos)
         manifest = Manifest(
             name=name,
             task="detection",
             family="arcid",
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256_file(path),
             input=INPUT,
             licence=licence,
-            description="Anchor-free detector of boxes and five points, strides 8, 16 and 32.",
+            description="Anchor-free detector of boxes and five points, strides 8, 16 and 32"
+            + ("; the points again from a crop of each face." if second else "."),
             training_data=data,
             source="arcid detector train",
-            accuracy=accuracy,
-            provenance=_provenance(state, network, difference),
-            options={"threshold": round(threshold, 3), "strides": list(STRIDES)},
+            accuracy=_accuracy(judgement),
+            provenance=provenance,
+            options=options,
         )
-        (staged / "MODEL_CARD.md").write_text(_card(manifest, path.stat().st_size), "utf-8")
+        size = sum(file.stat().st_size for file in staged.glob("*.onnx"))
+        (staged / "MODEL_CARD.md").write_text(_card(manifest, size), "utf-8")
         return publish(staged, manifest, target)
 
 
-def fold(network: DetectorNetwork) -> DetectorNetwork:
-    """A copy whose batch norms are part of the convolutions before them, names kept."""
-    folded = copy.deepcopy(network).eval()
-    for conv, norm, parent, key in _pairs(folded):
-        fused = fuse_conv_bn_eval(conv, norm)
-        conv.weight, conv.bias = fused.weight, fused.bias
-        parent._modules[key] = nn.Identity()
-    return folded
+def _second(
+    run: Path, path: Path, photos: Sequence[Image]
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Write the second look's file; what the manifest says of it, and its provenance."""
+    network, state = restore_points(run)
+    _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, SIZE, SIZE), _CROP_AXES)
+    tensors = [_fitted(photo, (SIZE, SIZE)) for photo in photos]
+    difference = _checked(path, PointsSession(network), tensors)
+    return (
+        {"file": path.name, "sha256": sha256_file(path)},
+        _provenance(state, network, difference),
+    )
 
 
-def _pairs(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module, str]]:
-    """Every convolution directly followed by a batch norm, and where the norm hangs."""
-    for parent in list(network.modules()):
-        items = list(parent._modules.items())
-        for (_, conv), (key, norm) in pairwise(items):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                yield conv, norm, parent, key
-
-
-def load_weights(network: DetectorNetwork, source: Path) -> dict[str, float]:
-    """Start from a run folder or a detector bundle of the same network; ``total`` of its training.
-
-    A bundle's folded weights go into the convolutions and its biases into the batch norms, which
-    then change nothing else. Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
-    """
-    if (source / FILE).exists() or not (source / "manifest.json").is_file():
-        other, state = restore_network(source)
-        _fits(network, dict(other.state_dict()), source, dict(network.state_dict()))
-        network.load_state_dict(other.state_dict())
-        return state.total
-    import onnx
-    from onnx import numpy_helper
-
-    manifest = Manifest.load(source / "manifest.json")
-    graph = onnx.load(source / manifest.file).graph
-    stored = {
-        item.name.removeprefix("network."): torch.from_numpy(
-            np.array(numpy_helper.to_array(item), np.float32)
-        )
-        for item in graph.initializer
-        if item.name.startswith("network.")
-    }
-    wanted = dict(fold(network).state_dict())
-    _fits(network, stored, source, wanted)
-    named = {module: name for name, module in network.named_modules()}
-    normed: dict[str, nn.BatchNorm2d] = {}
-    with torch.no_grad():
-        for conv, norm, _, _ in _pairs(network):
-            normed[named[conv]] = norm
-        for name, module in network.named_modules():
-            if not isinstance(module, nn.Conv2d):
-                continue
-            module.weight.copy_(stored[f"{name}.weight"])
-            if name in normed:
-                after = normed[name]
-                after.reset_running_stats()
-                after.weight.fill_((1 + after.eps) ** 0.5)
-                after.bias.copy_(stored[f"{name}.bias"])
-            elif module.bias is not None:
-                module.bias.copy_(stored[f"{name}.bias"])
-    made = manifest.provenance
-    names = ("steps", "pictures", "minutes")
-    steps, pictures, minutes = (float(made.get(name, 0)) for name in names)
-    return {"steps": steps, "pictures": pictures, "seconds": 60 * minutes}
-
-
-def _fits(
-    network: nn.Module, given: Mapping[str, Tensor], source: Path, wanted: Mapping[str, Tensor]
+def _write_onnx(
+    network: nn.Module, path: Path, example: Tensor, axes: Mapping[str, dict[int, str]]
 ) -> None:
-    wrong = [
-        name
-        for name in dict.fromkeys([*wanted, *given])
-        if name not in given or name not in wanted or given[name].shape != wanted[name].shape
-    ]
-    if wrong:
-        raise CheckpointMismatch(
-            f"init_from: {source.name} holds another network ({len(wrong)} tensors differ, such as "
-            f"{wrong[0]}); use its network section",
-            path=str(source),
-        )
-
-
-def _write_onnx(network: nn.Module, path: Path) -> None:
-    axes = {0: "batch", 2: "height", 3: "width"}
+    """``axes``: of the input and every output, in order, those that are free."""
+    _, *outputs = axes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that needs no further package is deprecated
         torch.onnx.export(
-            _Exported(network).eval(),
-            (torch.zeros(1, 3, 64, 96),),
+            network.eval(),
+            (example,),
             str(path),
-            input_names=["image"],
-            output_names=list(TorchSession.output_names),
-            dynamic_axes={
-                "image": axes,
-                **{out: {0: "batch", 1: "cells"} for out in TorchSession.output_names},
-            },
+            input_names=[INPUT.name or "image"],
+            output_names=outputs,
+            dynamic_axes=dict(axes),
             opset_version=OPSET,
             dynamo=False,
         )
 
 
-def _largest_difference(network: nn.Module, path: Path, photos: Sequence[Image]) -> float:
-    """Over all outputs on the photos at two shapes; infinite without a photo."""
-    session, torch_session = open_session(path, runtime="onnxruntime"), TorchSession(network)
-    largest = [0.0] if photos else [float("inf")]
-    for shape in SHAPES:
-        for photo in photos:
-            tensor = INPUT.prepare(letterbox(photo, *shape)[0][None])
-            theirs, ours = session.run(tensor), torch_session.run(tensor)
-            largest += [float(np.abs(theirs[name] - ours[name]).max()) for name in ours]
-    return max(largest)
+def _fitted(photo: Image, shape: tuple[int, int]) -> FloatArray:
+    return INPUT.prepare(letterbox(photo, *shape)[0][None])
+
+
+def _checked(path: Path, ours: Session, tensors: Sequence[FloatArray]) -> float:
+    """Largest difference of a file's outputs to torch's. Raises ``ModelUnsupported`` where it is
+    too large, or where there is nothing to compare on."""
+    theirs = open_session(path, runtime="onnxruntime")
+    largest = 0.0 if tensors else float("inf")
+    for tensor in tensors:
+        given, wanted = theirs.run(tensor), ours.run(tensor)
+        largest = max(
+            largest, *(float(np.abs(given[name] - wanted[name]).max()) for name in wanted)
+        )
+    if not largest <= TOLERANCE:
+        raise ModelUnsupported(
+            f"the exported file differs from torch by {largest:.2g}, at most {TOLERANCE:g} is "
+            "right; export it with other versions of torch and onnx"
+        )
+    return largest
 
 
 def _accuracy(judgement: Judgement | None) -> dict[str, Any]:
@@ -242,6 +199,7 @@ def _provenance(state: RunState, network: nn.Module, difference: float) -> dict[
 def _card(manifest: Manifest, size: int) -> str:
     facts, made = manifest.accuracy, manifest.provenance
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items())
+    parameters = made["parameters"] + made.get(PART, {}).get("parameters", 0)
     allowed = {True: "allowed", False: "not allowed", None: "not stated"}
     return f"""# {manifest.name}
 
@@ -250,9 +208,9 @@ Input: any picture as RGB; the longer side is brought to 640 px at most.
 
 | | |
 |---|---|
-| file | {size / 1e6:.2f} MB, {made["parameters"]:,} parameters, sha256 `{manifest.sha256}` |
+| files | {size / 1e6:.2f} MB, {parameters:,} parameters, sha256 `{manifest.sha256}` |
 | trained | {made["pictures"]:,} canvases in {made["steps"]:,} steps, {made["minutes"]} minutes |
-| data | {manifest.training_data} |
+{_second_row(made)}| data | {manifest.training_data} |
 
 ## Terms
 
@@ -282,4 +240,14 @@ over the distance of the eyes. Again by `arcid detector evaluate {manifest.name}
 """
 
 
-__all__ = ["export_detector", "fold", "load_weights"]
+def _second_row(made: Mapping[str, Any]) -> str:
+    if PART not in made:
+        return ""
+    own = made[PART]
+    return (
+        f"| points again | {own['pictures']:,} faces in {own['steps']:,} steps, "
+        f"{own['minutes']} minutes |\n"
+    )
+
+
+__all__ = ["export_detector"]

@@ -1,17 +1,12 @@
-"""The detector's training loop: draw canvases, step, average, judge, store; read top to bottom."""
+"""What a detector's run is: canvases, loss and judge; ``arcid.train.solo.loop`` does the rest."""
 
 from __future__ import annotations
 
-import csv
-import logging
-import math
-import time
-from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from arcid.detect.arcid_detect import ArcidDetect
-from arcid.errors import ConfigError, DatasetInvalid
 from arcid.models.manifest import InputSpec
-from arcid.train.config import expand_path
-from arcid.train.configfile import dump, to_dict
-from arcid.train.detection.config import DetectConfig
+from arcid.runtime import Session
+from arcid.train.configfile import build
+from arcid.train.detection.config import FREE, DetectConfig, NetworkConfig
 from arcid.train.detection.evaluate import Judgement, judge
+from arcid.train.detection.initial import load_weights
 from arcid.train.detection.losses import (
     DetectLoss,
     Targets,
@@ -34,121 +29,66 @@ from arcid.train.detection.losses import (
 )
 from arcid.train.detection.network import MEAN, STD, DetectorNetwork
 from arcid.train.detection.scenes import Scenes, split
-from arcid.train.detection.state import Average, RunState, load_state, save_state
 from arcid.train.detection.teacher import DetectorTeacher
-from arcid.train.detection.views import ViewBatch, Views, collate
-from arcid.train.schedule import rate_factor
+from arcid.train.detection.views import View, ViewBatch, Views, collate
+from arcid.train.solo import loop
+from arcid.train.solo.state import RunState, stored_state
 
-_LOG = logging.getLogger(__name__)
-LOG_EVERY = 20  # steps a row of metrics.csv
 JUDGE_THRESHOLD = 0.05  # low, so that the curve reaches its false alarms
 INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
 
 
-@dataclass(frozen=True, slots=True)
-class DetectResult:
-    """What a run left."""
+class DetectJob(loop.Job[View, ViewBatch, Judgement]):
+    """A detector trained on labelled pictures, on a teacher's answers, or both."""
 
-    run: Path
-    steps: int
-    pictures: int
-    seconds: float
-    judgement: Judgement
+    free: ClassVar[tuple[str, ...]] = FREE
+
+    def __init__(self, config: DetectConfig) -> None:
+        self.config: DetectConfig = config
+        training, self.judging = split(config.scenes)
+        self.photos = len(training)
+        self.judge_minutes = config.judge.minutes
+        self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
+        self._teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
+        self._views = Views(training, config.views, config.scenes, config.seed)
+
+    def network(self) -> DetectorNetwork:
+        made = DetectorNetwork(self.config.network)
+        return made.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
+
+    def start(self, network: nn.Module, source: Path) -> dict[str, float]:
+        return load_weights(network, source, restore_network)
+
+    def draws(self, step: int) -> list[Callable[[], View]]:
+        sizes, batch = self.config.views.sizes, self.config.scenes.batch
+        size = sizes[int(np.random.default_rng([self.config.seed, step]).integers(len(sizes)))]
+        count = max(2, round(batch * (sizes[0] / size) ** 2))
+        return [partial(self._views, step, row, size) for row in range(count)]
+
+    def collate(self, views: Sequence[View]) -> ViewBatch:
+        return collate(views)
+
+    def loss(self, network: nn.Module, batch: ViewBatch) -> DetectLoss:
+        return step_loss(cast(DetectorNetwork, network), batch, self._teacher, self.config)
+
+    def judge(self, network: nn.Module) -> Judgement:
+        return judge_network(network, self.judging, self.config)
 
 
-def train_detector(config: DetectConfig) -> DetectResult:
-    """Train until the schedule's length; rerun with the same ``out``, it goes on where it stood.
+def train_detector(config: DetectConfig) -> loop.Result[Judgement]:
+    """Train until the schedule's length; raises as ``solo.loop.train``."""
+    return loop.train(DetectJob(config))
 
-    Raises ``ConfigError``, ``DatasetInvalid``, ``CheckpointInvalid``, ``CheckpointMismatch``,
-    ``StorageFull``, and ``DatasetInvalid`` where the loss is no longer finite.
+
+def restore_network(folder: Path) -> tuple[DetectorNetwork, RunState]:
+    """The network of a run in eval mode, with its averaged weights.
+
+    Raises ``CheckpointInvalid``.
     """
-    if not config.schedule.length:
-        raise ConfigError("the schedule has no length; set schedule.minutes, epochs or steps")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-    run = Path(config.out)
-    state = load_state(run)
-    if state:
-        state.check(config)
-    training, judging = split(config.scenes)
-    teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
-    views = Views(training, config.views, config.scenes, config.seed)
-    network = DetectorNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    earlier = dict(state.earlier) if state else {}
-    if config.init_from and not state:
-        from arcid.train.detection.export import load_weights
-
-        earlier = load_weights(network, expand_path(config.init_from))
-    average = Average(network, config.optim.ema)
-    optimizer = _optimizer(network, config)
-    step = pictures = 0
-    before = 0.0
-    if state:
-        network.load_state_dict(state.network)
-        average.values = dict(state.averaged)
-        optimizer.load_state_dict(state.optimizer)
-        step, pictures, before = state.step, state.pictures, state.seconds
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(dump(config), encoding="utf-8")
-    _LOG.info(
-        "detector training starts",
-        extra={"training": len(training), "reserved": len(judging), "step": step},
-    )
-    began = stored = judged = time.monotonic()
-    recent: deque[DetectLoss] = deque(maxlen=LOG_EVERY)
-    batches = _batches(views, config, step)
-
-    def seconds() -> float:
-        return before + time.monotonic() - began
-
-    def progress() -> float:
-        minutes, unit = seconds() / 60, config.schedule.unit
-        return {"minutes": minutes, "steps": step, "epochs": pictures / len(training)}[unit]
-
-    def store() -> None:
-        save_state(
-            run,
-            RunState(
-                step, pictures, seconds(), to_dict(config), network.state_dict(),
-                average.values, optimizer.state_dict(), earlier,
-            ),
-        )  # fmt: skip
-
-    while progress() < config.schedule.length:
-        network.train()
-        factor = max(rate_factor(config.schedule, progress()), 1e-3)
-        for group in optimizer.param_groups:
-            group["lr"] = config.optim.lr * factor
-        batch = next(batches)
-        loss = step_loss(network, batch, teacher, config)
-        if not math.isfinite(float(loss.total.detach())):
-            raise DatasetInvalid(
-                f"the loss is no longer a number at step {step}; lower optim.lr and resume",
-                step=step,
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        if config.optim.clip:
-            nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip)
-        optimizer.step()
-        average.update(network, step)
-        step += 1
-        pictures += len(batch.images)
-        recent.append(replace(loss, total=loss.total.detach()))
-        now = time.monotonic()
-        if step % LOG_EVERY == 0:
-            _append(run / "metrics.csv", _row(step, pictures, seconds(), factor, recent, config))
-        if now - stored > config.checkpoint_minutes * 60:
-            store()
-            stored = now
-        if config.judge.minutes and now - judged > config.judge.minutes * 60:
-            _judged(run, step, seconds(), average, judging, config)
-            judged = time.monotonic()
-    batches.close()
-    store()
-    judgement = _judged(run, step, seconds(), average, judging, config)
-    return DetectResult(run, step, pictures, seconds(), judgement)
+    state = stored_state(folder)
+    network = DetectorNetwork(build(NetworkConfig, state.config["network"], "network"))
+    network.load_state_dict(state.averaged)
+    return network.eval(), state
 
 
 def step_loss(
@@ -169,40 +109,6 @@ def step_loss(
         imitated = imitation_loss(raw, seen, _size(images), without_points)
         loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
     return loss
-
-
-def _optimizer(network: nn.Module, config: DetectConfig) -> torch.optim.AdamW:
-    """AdamW; biases and batch norms are not decayed."""
-    flat = [p for p in network.parameters() if p.ndim == 1]
-    deep = [p for p in network.parameters() if p.ndim > 1]
-    groups: list[dict[str, Any]] = [{"params": deep}, {"params": flat, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups,
-        lr=config.optim.lr,
-        betas=config.optim.betas,
-        weight_decay=config.optim.weight_decay,
-    )
-
-
-def _batches(views: Views, config: DetectConfig, step: int) -> Generator[ViewBatch, None, None]:
-    """Batches from ``step`` on, made ahead by threads; what a step sees depends on nothing else."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    sizes, ahead = config.views.sizes, deque[list[Future[Any]]]()
-    with ThreadPoolExecutor(config.scenes.workers, thread_name_prefix="views") as pool:
-        try:
-            while True:
-                while len(ahead) <= config.scenes.prefetch:
-                    size = sizes[
-                        int(np.random.default_rng([config.seed, step]).integers(len(sizes)))
-                    ]
-                    count = max(2, round(config.scenes.batch * (sizes[0] / size) ** 2))
-                    ahead.append([pool.submit(views, step, row, size) for row in range(count)])
-                    step += 1
-                yield collate([future.result() for future in ahead.popleft()])
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _tensors(batch: ViewBatch) -> tuple[Tensor, Targets]:
@@ -235,13 +141,19 @@ class TorchSession:
         return {n: v.numpy() for n, v in zip(self.output_names, values, strict=True)}
 
 
-def judge_network(network: nn.Module, judging: Scenes, config: DetectConfig) -> Judgement:
-    """The network on the reserved pictures, or an even choice of ``judge.pictures`` of them."""
+def judge_network(
+    network: nn.Module, judging: Scenes, config: DetectConfig, second: Session | None = None
+) -> Judgement:
+    """The network on the reserved pictures, or an even choice of ``judge.pictures`` of them;
+    ``second`` looks again at the points."""
     j = config.judge
     rows = np.arange(len(judging))
     if j.pictures and j.pictures < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, j.pictures).round().astype(int)]
-    detector = ArcidDetect(TorchSession(network), INPUT, threshold=JUDGE_THRESHOLD, size=j.size)
+    sessions: dict[str, Session] = {"model": TorchSession(network)}
+    if second is not None:
+        sessions["points"] = second
+    detector = ArcidDetect(sessions, INPUT, threshold=JUDGE_THRESHOLD, size=j.size)
     return judge(
         detector.detect,
         ((judging.image(int(row)), judging.labels(int(row))) for row in rows),
@@ -249,47 +161,12 @@ def judge_network(network: nn.Module, judging: Scenes, config: DetectConfig) -> 
     )
 
 
-def _judged(
-    run: Path, step: int, seconds: float, average: Average, judging: Scenes, config: DetectConfig
-) -> Judgement:
-    network = DetectorNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.load_state_dict(average.values)
-    found = judge_network(network, judging, config)
-    row = {"step": step, "minutes": round(seconds / 60, 2)}
-    _append(run / "validation.csv", {**row, **{k: round(v, 4) for k, v in found.flat().items()}})
-    _LOG.info("judged", extra={**row, "recall": found.recall, "point_error": found.point_error})
-    return found
-
-
-def _row(
-    step: int,
-    pictures: int,
-    seconds: float,
-    factor: float,
-    recent: deque[DetectLoss],
-    config: DetectConfig,
-) -> dict[str, Any]:
-    means = {
-        name: round(float(np.mean([float(getattr(one, name)) for one in recent])), 5)
-        for name in ("score", "box", "points", "cells", "maps")
-    }
-    return {
-        "step": step,
-        "pictures": pictures,
-        "minutes": round(seconds / 60, 3),
-        "lr": round(config.optim.lr * factor, 8),
-        "loss": round(float(np.mean([float(one.total) for one in recent])), 5),
-        **means,
-    }
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-__all__ = ["INPUT", "DetectResult", "TorchSession", "judge_network", "step_loss", "train_detector"]
+__all__ = [
+    "INPUT",
+    "DetectJob",
+    "TorchSession",
+    "judge_network",
+    "restore_network",
+    "step_loss",
+    "train_detector",
+]

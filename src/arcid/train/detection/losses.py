@@ -39,6 +39,12 @@ class DetectLoss:
     cells: int  # that learned a face
     maps: Tensor  # mean error of the parts' maps where a teacher feeds them
 
+    @property
+    def parts(self) -> dict[str, float]:
+        """Everything but the sum, as numbers."""
+        names = ("score", "box", "points", "cells", "maps")
+        return {name: float(getattr(self, name)) for name in names}
+
 
 def detection_loss(
     raw: tuple[Tensor, Tensor, Tensor],

@@ -26,7 +26,7 @@ from arcid.train.detection.scenes import Scenes
 from arcid.types import FloatArray, Image
 
 MASKED_PX = 24  # smaller faces show nothing of a drawn mask
-_MIRRORED = [1, 0, 2, 4, 3]  # the five points of a mirrored face
+MIRRORED = [1, 0, 2, 4, 3]  # the five points of a mirrored face
 Matrix = npt.NDArray[np.float64]
 Place = tuple[int, int, int, int]  # x0, y0, x1, y1 on the canvas
 
@@ -53,16 +53,7 @@ class Views:
         if not faces:
             raise DatasetInvalid("no training picture has a labelled face; look at scenes.labels")
         self._faces = np.array(faces)
-        weights = [float(how_often.weights.get(scenes.labels(i).folder, 1.0)) for i in faces]
-        further = np.array([scenes.scenes[i].further for i in faces])
-        weight = np.where(further, 0.0, weights)
-        if not weight.sum() > 0:
-            raise DatasetInvalid("scenes.weights gives every picture with faces the weight 0")
-        chance = weight / weight.sum()
-        if further.any():
-            share = how_often.further_share
-            chance = (1 - share) * chance + share * further / further.sum()
-        self._until = np.cumsum(chance) / chance.sum()
+        self._until = cumulated(scenes, faces, how_often)
         self._photo = {size: Augment(config.photo, seed, size) for size in config.sizes}
 
     def __call__(self, step: int, row: int, size: int) -> View:
@@ -92,12 +83,12 @@ class Views:
         matrix, mirrored = _laid(labels, (height, width), rng, c)
         if len(self._empty) and rng.random() < 0.5:
             below = int(rng.choice(self._empty))
-            _spread(self.scenes, below, spot, rng)
+            spread(self.scenes, below, spot, rng)
         _paint(self.scenes, row, matrix, spot)
         canvas[place[1] : place[3], place[0] : place[2]] = spot
         boxes, points = moved_boxes(matrix, labels.boxes), apply_affine(matrix, labels.points)
         if mirrored:
-            points = points[:, _MIRRORED]
+            points = points[:, MIRRORED]
         seen = visible(boxes, (height, width))
         large = _sides(boxes) >= c.ignore_px
         wanted = large & (seen >= c.visible)
@@ -126,6 +117,24 @@ class Views:
             part = canvas[low[1] : high[1], low[0] : high[0]]
             if part.size:
                 part[:] = draw_mask(part, five.astype(np.float64) - low, u)
+
+
+def cumulated(
+    scenes: Scenes, rows: Sequence[int], how_often: ScenesConfig
+) -> npt.NDArray[np.float64]:
+    """(R,) rising to 1: how far into a random number each row of pictures with faces reaches, by
+    the weight of its folder or the share of further pictures. Raises ``DatasetInvalid``."""
+    weights = [float(how_often.weights.get(scenes.labels(i).folder, 1.0)) for i in rows]
+    further = np.array([scenes.scenes[i].further for i in rows])
+    weight = np.where(further, 0.0, weights)
+    if not weight.sum() > 0:
+        raise DatasetInvalid("scenes.weights gives every picture with faces the weight 0")
+    chance = weight / weight.sum()
+    if further.any():
+        share = how_often.further_share
+        chance = (1 - share) * chance + share * further / further.sum()
+    until: npt.NDArray[np.float64] = np.cumsum(chance) / chance.sum()
+    return until
 
 
 def _without(labels: PictureLabels) -> bool:
@@ -197,7 +206,7 @@ def _paint(scenes: Scenes, row: int, matrix: Matrix, spot: Image) -> None:
     )
 
 
-def _spread(scenes: Scenes, row: int, spot: Image, rng: np.random.Generator) -> None:
+def spread(scenes: Scenes, row: int, spot: Image, rng: np.random.Generator) -> None:
     """Fill a place with part of a picture."""
     height, width = spot.shape[:2]
     size = scenes.labels(row).size
@@ -244,6 +253,9 @@ class ViewBatch:
     ignore: FloatArray  # (M,4)
     ignore_of: npt.NDArray[np.int64]  # (M,)
 
+    def __len__(self) -> int:
+        return len(self.images)
+
 
 def collate(views: Sequence[View]) -> ViewBatch:
     """Canvases of one size as a batch."""
@@ -261,4 +273,14 @@ def collate(views: Sequence[View]) -> ViewBatch:
     )
 
 
-__all__ = ["View", "ViewBatch", "Views", "collate", "moved_boxes", "visible"]
+__all__ = [
+    "MIRRORED",
+    "View",
+    "ViewBatch",
+    "Views",
+    "collate",
+    "cumulated",
+    "moved_boxes",
+    "spread",
+    "visible",
+]

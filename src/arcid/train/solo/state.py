@@ -1,9 +1,10 @@
-"""Where a detector run stands: one file, replaced whole, read without running code."""
+"""Where a run of one process stands: one file, replaced whole, read without running code."""
 
 from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
-from arcid.train.configfile import build
-from arcid.train.detection.config import DetectConfig, NetworkConfig, changed
-from arcid.train.detection.network import DetectorNetwork
+from arcid.train.solo.config import SoloConfig, changed
 
 FORMAT = 1
 FILE = "checkpoint.pt"
@@ -25,7 +24,7 @@ class RunState:
     """One stored state."""
 
     step: int
-    pictures: int  # canvases trained on
+    pictures: int  # views trained on
     seconds: float  # of training, over all starts
     config: dict[str, Any]
     network: dict[str, Tensor]
@@ -35,13 +34,16 @@ class RunState:
 
     @property
     def total(self) -> dict[str, float]:
-        """Steps, canvases and seconds of this run and of those it was started from."""
+        """Steps, views and seconds of this run and of those it was started from."""
         own = {"steps": self.step, "pictures": self.pictures, "seconds": self.seconds}
         return {name: value + self.earlier.get(name, 0) for name, value in own.items()}
 
-    def check(self, config: DetectConfig) -> None:
-        """Refuse to go on under a config that means another run. Raises ``CheckpointMismatch``."""
-        if other := changed(self.config, config):
+    def check(self, config: SoloConfig, free: Iterable[str]) -> None:
+        """Refuse to go on under a config that means another run: all but the ``free`` settings.
+
+        Raises ``CheckpointMismatch``.
+        """
+        if other := changed(self.config, config, free):
             raise CheckpointMismatch(
                 f"the run in {config.out} has other settings: {'; '.join(other)}; resume with its "
                 "config, or start a new run with init_from and another out"
@@ -88,20 +90,15 @@ def load_state(folder: Path) -> RunState | None:
         ) from None
 
 
-def restore_network(folder: Path, *, averaged: bool = True) -> tuple[DetectorNetwork, RunState]:
-    """The network of a run in eval mode, with its averaged weights.
-
-    Raises ``CheckpointInvalid``.
-    """
+def stored_state(folder: Path) -> RunState:
+    """``load_state`` of a folder that has to hold one. Raises ``CheckpointInvalid``."""
     state = load_state(folder)
     if state is None:
         raise CheckpointInvalid(
             f"{folder.name} holds no {FILE}; name the folder a run was written to",
             path=str(folder),
         )
-    network = DetectorNetwork(build(NetworkConfig, state.config["network"], "network"))
-    network.load_state_dict(state.averaged if averaged else state.network)
-    return network.eval(), state
+    return state
 
 
 class Average:
@@ -121,4 +118,4 @@ class Average:
                 self.values[name].copy_(value)
 
 
-__all__ = ["FILE", "Average", "RunState", "load_state", "restore_network", "save_state"]
+__all__ = ["FILE", "Average", "RunState", "load_state", "save_state", "stored_state"]
