@@ -12,7 +12,8 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     face     export, measured on LFW DevTest, and its calibration
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
-    points   configs/detect_s_3.yaml: larger faces, for the five points
+    larger   configs/detect_s_3.yaml: larger faces, for the five points
+    points   configs/detect_points.yaml: a second look at the points, from a crop of each face
     export   the detector, judged on all reserved pictures
 
 The bundles are OUT/models/arcid-face-s and OUT/models/arcid-detect-s. Budgets are those of the
@@ -43,7 +44,11 @@ SMOKE_STEPS = {
     "face_s_2": ["schedule.steps=30", "schedule.warmup=3"],
     "face_s_3": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
 }
-CHIPS = ("vgg", "celeba-a", "utk", "ukmp")  # further faces for the detector
+CHIPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
+SMOKE_POINTS = [
+    "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
+    "optim.ema=0.9", "scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]",
+]  # fmt: skip
 SMOKE_DETECT = [
     "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
     "views.sizes=[128]", "optim.ema=0.9", "judge.pictures=20",
@@ -141,8 +146,13 @@ def detector(data: Path, smoke: bool) -> None:
     for name in ("detect_s_2", "detect_s_3"):
         run = Path("runs") / name
         step(run, "detector", "train", CONFIGS / f"{name}.yaml", *few)
+    points = Path("runs/detect_points")
+    settings = SMOKE_POINTS if smoke else []
+    step(points, "detector", "points", CONFIGS / "detect_points.yaml", *settings)
     bundle = Path("models") / DETECTOR
-    step(bundle / "manifest.json", "detector", "export", run, "--to", "models")
+    step(
+        bundle / "manifest.json", "detector", "export", run, "--points", points, "--to", "models",
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -86,6 +86,9 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert maps[-1] < 0.8 * maps[0]
     for run in ("detect_s_2", "detect_s_3"):
         assert column(tmp_path / f"runs/{run}/metrics.csv", "step")[-1] == 40
+    loss = column(tmp_path / "runs/detect_points/metrics.csv", "loss")
+    assert loss[-1] < loss[0]
+    assert (tmp_path / "models/arcid-detect-s/points.onnx").is_file()
 
     told = subprocess.run(
         [sys.executable, "-c", CHECK, str(tmp_path), str(data_dir / "data/train/ukmp.tar")],
