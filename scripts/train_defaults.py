@@ -13,6 +13,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
     larger   configs/detect_s_3.yaml: larger faces, for the five points
+    harder   configs/detect_s_4.yaml: small and half hidden faces
     points   configs/detect_points.yaml: a second look at the points, from a crop of each face
     export   the detector, judged on all reserved pictures
 
@@ -143,7 +144,7 @@ def detector(data: Path, smoke: bool) -> None:
     step(Path("runs/detect_s_1"), "detector", "train", CONFIGS / "detect_s_1.yaml", *few)
     if smoke:
         few.append("scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]")
-    for name in ("detect_s_2", "detect_s_3"):
+    for name in ("detect_s_2", "detect_s_3", "detect_s_4"):
         run = Path("runs") / name
         step(run, "detector", "train", CONFIGS / f"{name}.yaml", *few)
     points = Path("runs/detect_points")

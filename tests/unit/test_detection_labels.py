@@ -32,26 +32,33 @@ def faces(*rows: tuple[float, float, float, float, float], points: bool = True) 
 
 
 def test_one_face_seen_twice_is_a_label_and_the_rest_is_set_aside() -> None:
-    first = faces((10, 10, 40, 50, 0.9), (70, 10, 20, 20, 0.8), (70, 60, 20, 20, 0.2))
+    first = faces((10, 10, 40, 50, 0.9), (70, 10, 20, 20, 0.35), (70, 60, 20, 20, 0.2))
     second = faces((0, 80, 20, 20, 0.7), (12, 12, 40, 50, 0.8))
     assert agree(first, second, Agreement()) == ([(0, 1)], [1], [0])
 
 
+def test_what_the_first_is_sure_of_alone_is_a_label() -> None:
+    first = faces((10, 10, 40, 50, 0.9), (70, 10, 20, 20, 0.5))
+    second = faces((0, 80, 20, 20, 0.7), (12, 12, 40, 50, 0.8))
+    assert agree(first, second, Agreement()) == ([(0, 1), (1, None)], [], [0])
+    assert agree(first, second, Agreement(alone=1.1)) == ([(0, 1)], [1], [0])
+
+
 def test_an_unsure_pair_is_no_label() -> None:
     weak, sure = faces((10, 10, 40, 50, 0.4)), faces((10, 10, 40, 50, 0.9))
-    assert agree(weak, sure, Agreement(sure=0.5)) == ([], [0], [])
-    assert agree(sure, weak, Agreement(second=0.5)) == ([], [0], [0])
+    assert agree(weak, sure, Agreement(sure=0.5, alone=0.5)) == ([], [0], [])
+    assert agree(sure, weak, Agreement(second=0.5, alone=1.1)) == ([], [0], [0])
     assert agree(sure, weak, Agreement(second=0.3)) == ([(0, 0)], [], [])
 
 
 def test_two_faces_cannot_share_one_find() -> None:
     first = faces((10, 10, 40, 40, 0.9), (12, 12, 40, 40, 0.8))
-    pairs, lone, other = agree(first, faces((10, 10, 40, 40, 0.9)), Agreement())
+    pairs, lone, other = agree(first, faces((10, 10, 40, 40, 0.9)), Agreement(alone=1.1))
     assert (pairs, lone, other) == ([(0, 0)], [1], [])
 
 
 def written(tmp_path: Path, name: str = "group/a.jpg") -> Path:
-    first = faces((10, 10, 40, 50, 0.9), (70, 10, 20, 20, 0.8))
+    first = faces((10, 10, 40, 50, 0.9), (70, 10, 20, 20, 0.35))
     second = faces((12, 12, 40, 50, 0.8), (0, 80, 15, 15, 0.6))
     path = tmp_path / "labels.jsonl"
 

@@ -143,8 +143,8 @@ def test_a_batch_without_faces_costs_its_scores_only() -> None:
     none = torch.zeros(0, dtype=torch.int64)
     targets = Targets(torch.zeros(0, 4), torch.zeros(0, 5, 2), none, torch.zeros(0, 4), none)
     raw = (torch.zeros(2, 126), torch.zeros(2, 126, 4), torch.zeros(2, 126, 10))
-    loss = detection_loss(raw, targets, CANVAS, DetectLossConfig())
-    assert loss.cells == 0
+    loss, asked = detection_loss(raw, targets, CANVAS, DetectLossConfig())
+    assert loss.cells == 0 and bool(asked.cells.all()) and not bool(asked.quality.any())
     assert float(loss.total) == pytest.approx(252 * 0.25 * math.log(2), rel=1e-5)
 
 
@@ -153,7 +153,8 @@ def test_ignored_regions_cost_nothing_and_others_do() -> None:
     none, zero = torch.zeros(0, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
     raw = (torch.zeros(2, 126), torch.zeros(2, 126, 4), torch.zeros(2, 126, 10))
     targets = Targets(torch.zeros(0, 4), torch.zeros(0, 5, 2), none, region, zero)
-    loss = detection_loss(raw, targets, CANVAS, DetectLossConfig())
+    loss, asked = detection_loss(raw, targets, CANVAS, DetectLossConfig())
+    assert asked.cells.sum(1).tolist() == [0, 126]
     assert float(loss.total) == pytest.approx(126 * 0.25 * math.log(2), rel=1e-5)
     cells = ignored_cells(torch.tensor([[0.0, 0, 9, 9]]), zero, cell_grid(*CANVAS)[0], 2)
     assert cells.sum() == 2 and cells[0, 0] and cells[0, 96]  # one of stride 8, one of 16

@@ -15,7 +15,7 @@ from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.train.detection.config import DetectLossConfig, NetworkConfig, parse_detect_config
 from arcid.train.detection.loop import step_loss
-from arcid.train.detection.losses import forced_loss, imitation_loss
+from arcid.train.detection.losses import Asked, forced_loss, imitation_loss
 from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
 from arcid.train.detection.teacher import DetectorTeacher
 from arcid.train.detection.views import ViewBatch
@@ -118,6 +118,39 @@ def test_joined_it_is_learned_from_beside_the_labels_but_for_the_points(
     assert imitated > 0.1
     for weight, loss in losses.items():
         assert loss == pytest.approx(alone + weight * imitated, rel=1e-4)
+
+
+def test_where_the_labels_ask_nothing_neither_does_the_teacher(
+    teacher: DetectorTeacher, photos: Image
+) -> None:
+    seen = teacher(photos)
+    cells = seen.scores.shape
+    zero = torch.zeros(cells)
+    raw = (zero.clone().requires_grad_(), seen.boxes, seen.points)
+    some = torch.ones(cells, dtype=torch.bool)
+    some[0] = False
+    imitation_loss(raw, seen, CANVAS, DetectLossConfig(), Asked(some, zero)).total.backward()
+    gradient = raw[0].grad
+    assert gradient is not None and not gradient[0].any() and bool(gradient[1].all())
+
+
+def test_a_face_the_teacher_misses_is_not_unlearned(
+    teacher: DetectorTeacher, photos: Image
+) -> None:
+    seen = teacher(photos)
+    cell = int(seen.scores[0].argmin())
+    assert float(seen.scores[0, cell]) < 0.01
+    quality = torch.zeros_like(seen.scores)
+    quality[0, cell] = 0.8
+    logits = torch.zeros_like(seen.scores).requires_grad_()
+    raw = (logits, seen.boxes, seen.points)
+    asked = Asked(torch.ones_like(quality, dtype=torch.bool), quality)
+    imitation_loss(raw, seen, CANVAS, DetectLossConfig(), asked).total.backward()
+    gradient = logits.grad
+    assert gradient is not None and gradient[0, cell] < 0  # its score shall rise
+    logits.grad = None
+    imitation_loss(raw, seen, CANVAS, DetectLossConfig()).total.backward()
+    assert logits.grad is not None and logits.grad[0, cell] > 0
 
 
 @pytest.mark.parametrize("name", ["scrfd_2.5g", "mobilefacenet_128", "yunet_320"])

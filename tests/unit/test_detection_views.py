@@ -37,7 +37,7 @@ from arcid.train.solo.config import changed
 from arcid.types import Image
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-RECIPES = sorted(CONFIGS.glob("detect_*.yaml"))
+RECIPES = sorted(CONFIGS.glob("detect_s_*.yaml"))
 PLAIN = ViewsConfig(
     sizes=(256,),
     mosaic=0,

@@ -84,7 +84,7 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert cosine[-1] > cosine[0] + 0.05
     maps = column(tmp_path / "runs/detect_s_1/metrics.csv", "maps")
     assert maps[-1] < 0.8 * maps[0]
-    for run in ("detect_s_2", "detect_s_3"):
+    for run in ("detect_s_2", "detect_s_3", "detect_s_4"):
         assert column(tmp_path / f"runs/{run}/metrics.csv", "step")[-1] == 40
     loss = column(tmp_path / "runs/detect_points/metrics.csv", "loss")
     assert loss[-1] < loss[0]

@@ -1,12 +1,13 @@
-"""Faces two detectors agree on, as one JSON-lines file.
+"""Faces two detectors agree on, or the first is sure of, as one JSON-lines file.
 
     {"format": 1, "detectors": ["scrfd_2.5g", "yunet"], "iou": 0.5, ...}
     {"picture": "group/1.webp", "size": [480, 640], "faces": [{"box": [...], "points": [...],
      "scores": [0.83, 0.94]}], "ignore": [{"box": [...], "by": "yunet", "score": 0.61}]}
     {"picture": "group/2.webp", "like": "group/1.webp", ...}
 
-A face both find is a label; it keeps the box and points of the first detector. What only one of
-them finds is neither a face nor background: it is ignored in training and judging. In folders known
+A face both find is a label, and so is one the first finds alone with a score of ``alone`` (its
+second score is null); both keep the first detector's box and points. What else one of them finds is
+neither a face nor background: it is ignored in training and judging. In folders known
 to be without faces every find is a false alarm and the place background. ``like`` names the first
 picture that looks the same (a copy, mirrored, re-coloured or with a mask drawn on it): both are
 trained on or both reserved.
@@ -40,7 +41,8 @@ class Agreement:
     """When two detectors mean the same face, and which of their finds count."""
 
     iou: float = 0.5  # boxes overlapping at least so much are one face
-    sure: float = 0.5  # the first detector's score of a face both find; below it is ignored
+    sure: float = 0.4  # the first detector's score of a face both find; below it is ignored
+    alone: float = 0.4  # from here on a find of the first detector is a face without the second
     second: float = 0.5  # least score of the second detector
     lone: float = 0.3  # least score of a find by one alone that is ignored
     negatives: tuple[str, ...] = (
@@ -102,14 +104,16 @@ class Lookalikes:
 
 def agree(
     first: Detections, second: Detections, rule: Agreement
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+) -> tuple[list[tuple[int, int | None]], list[int], list[int]]:
     """Pairs (i, j) of one face, best score first, then the lone finds of each detector.
 
-    A pair in which the first detector is less sure than ``rule.sure`` counts as a lone find of it.
+    A pair in which the first detector is less sure than ``rule.sure`` counts as a lone find of it;
+    a lone find of at least ``rule.alone`` as a face (i, None).
     """
     overlap = box_iou(first.boxes, second.boxes)
     overlap[:, second.scores < rule.second] = 0
-    pairs, lone, taken = [], [], np.zeros(len(second), bool)
+    pairs: list[tuple[int, int | None]] = []
+    lone, taken = [], np.zeros(len(second), bool)
     for i in np.argsort(-first.scores, kind="stable"):
         open_ = np.where(taken, 0, overlap[i]) if len(second) else np.zeros(0)
         j = int(open_.argmax()) if len(open_) else -1
@@ -117,8 +121,9 @@ def agree(
             taken[j] = True
             if first.scores[i] >= rule.sure:
                 pairs.append((int(i), j))
-            elif first.scores[i] >= rule.lone:
-                lone.append(int(i))
+                continue
+        if first.scores[i] >= rule.alone:
+            pairs.append((int(i), None))
         elif first.scores[i] >= rule.lone:
             lone.append(int(i))
     other = np.flatnonzero(~taken & (second.scores >= rule.lone))
@@ -144,6 +149,7 @@ def label(
         "detectors": [name_a, name_b],
         "iou": rule.iou,
         "sure": rule.sure,
+        "alone": rule.alone,
         "second": rule.second,
         "lone": rule.lone,
         "negatives": list(rule.negatives),
@@ -166,7 +172,7 @@ def label(
                 {
                     "box": _rounded(a.boxes[i]),
                     "points": _rounded(a.points[i]),
-                    "scores": [round(float(a.scores[i]), 3), round(float(b.scores[j]), 3)],
+                    "scores": [_score(a, i), None if j is None else _score(b, j)],
                 }
                 for i, j in pairs
             ],
@@ -175,8 +181,11 @@ def label(
 
 
 def _lone(found: Detections, row: int, by: str) -> dict[str, Any]:
-    score = round(float(found.scores[row]), 3)
-    return {"box": _rounded(found.boxes[row]), "by": by, "score": score}
+    return {"box": _rounded(found.boxes[row]), "by": by, "score": _score(found, row)}
+
+
+def _score(found: Detections, row: int) -> float:
+    return round(float(found.scores[row]), 3)
 
 
 def _rounded(values: FloatArray) -> Any:
@@ -264,7 +273,7 @@ class LabelSummary:
 
     folder: str
     pictures: int
-    faces: int  # both detectors agree
+    faces: int  # that are labels
     lone: Mapping[str, int]  # detector → finds of it alone
     disputed: int  # pictures with at least one lone find
 

@@ -103,10 +103,10 @@ def step_loss(
     if seen and config.teacher.forced:
         return forced_loss(network, images, seen, config.loss, config.teacher.maps)
     raw = network(images)
-    loss = detection_loss(raw, targets, _size(images), config.loss)
+    loss, asked = detection_loss(raw, targets, _size(images), config.loss)
     if seen:
         without_points = replace(config.loss, points=0.0)  # those are the labels' alone
-        imitated = imitation_loss(raw, seen, _size(images), without_points)
+        imitated = imitation_loss(raw, seen, _size(images), without_points, asked)
         loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
     return loss
 

@@ -46,12 +46,20 @@ class DetectLoss:
         return {name: float(getattr(self, name)) for name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the labels ask of each cell."""
+
+    cells: Tensor  # (B,A) bool: anything
+    quality: Tensor  # (B,A) overlap of the cell's own box with the face it learns; 0 without
+
+
 def detection_loss(
     raw: tuple[Tensor, Tensor, Tensor],
     targets: Targets,
     canvas: tuple[int, int],
     config: DetectLossConfig,
-) -> DetectLoss:
+) -> tuple[DetectLoss, Asked]:
     """(B,A), (B,A,4), (B,A,10) raw answers of the network in.
 
     Scores learn the overlap of the cell's own box with its face by quality focal loss (Li et al.,
@@ -80,7 +88,8 @@ def detection_loss(
     score = quality_focal(logits.reshape(-1)[asked], quality[asked]).sum() / divisor
     box = distance_iou_loss(boxes, wanted).sum() / divisor
     five = _off(points, wanted_points, wanted, config).sum() / divisor
-    return _together(score, box, five, len(taken.cells), config)
+    loss = _together(score, box, five, len(taken.cells), config)
+    return loss, Asked(asked.reshape(batch, count), quality.reshape(batch, count))
 
 
 def imitation_loss(
@@ -88,17 +97,29 @@ def imitation_loss(
     seen: Seen,
     canvas: tuple[int, int],
     config: DetectLossConfig,
+    asked: Asked | None = None,
 ) -> DetectLoss:
     """The same parts with a teacher's answers in place of labels.
 
     Cross entropy to its scores, boxes and points of every cell by how sure it is; every sum is
-    divided by the sum of its scores.
+    divided by the sum of its scores. ``asked``: where the labels ask nothing the teacher, who may
+    be wrong there, is not asked either; a cell that learns a face is told no less than its quality.
     """
     logits, raw_boxes, raw_points = raw
     centres, strides = cell_grid(*canvas)
-    divisor = seen.scores.sum().clamp(min=1)
-    score = F.binary_cross_entropy_with_logits(logits, seen.scores, reduction="sum") / divisor
-    row, cell = (seen.scores > LEAST_SURE).nonzero(as_tuple=True)
+    told = wanted_scores = seen.scores
+    if asked is not None:
+        told = seen.scores * asked.cells
+        wanted_scores = torch.maximum(seen.scores, asked.quality)
+    divisor = told.sum().clamp(min=1)
+    entropy = F.binary_cross_entropy_with_logits(
+        logits,
+        wanted_scores,
+        weight=None if asked is None else asked.cells.to(logits.dtype),
+        reduction="sum",
+    )
+    score = entropy / divisor
+    row, cell = (told > LEAST_SURE).nonzero(as_tuple=True)
     sure, where, stride = seen.scores[row, cell], centres[cell], strides[cell]
     boxes, points = decode(raw_boxes[row, cell], raw_points[row, cell], where, stride)
     wanted, wanted_points = decode(seen.boxes[row, cell], seen.points[row, cell], where, stride)
@@ -167,6 +188,7 @@ def distance_iou_loss(boxes: Tensor, wanted: Tensor) -> Tensor:
 
 
 __all__ = [
+    "Asked",
     "DetectLoss",
     "Targets",
     "detection_loss",
