@@ -174,7 +174,7 @@ def test_poor_quality_is_refused_unless_allowed(
     blurred = {"image": photo("photos/misc/blur.jpg")}
     answer = client.post(f"{collection}/enrol", data={"name": "Ann"}, files=blurred)
     error = refused(answer, 422, "quality_rejected")
-    assert error["details"]["reasons"] == ["blurred"] and "blurred" in error["message"]
+    assert "blurred" in error["details"]["reasons"] and "blurred" in error["message"]
     assert client.get(collection).json()["people"] == 0
     allowed = client.post(
         f"{collection}/enrol", data={"name": "Ann", "require_quality": False}, files=blurred

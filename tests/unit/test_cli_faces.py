@@ -97,15 +97,20 @@ def test_detect_says_why_a_face_is_no_good(cli: Any, photos: Path) -> None:
     assert ran.code == 0
     assert "blurred" in ran.out
     quality = cli("detect", photos / "misc" / "blur.jpg", "--json").json["photos"][0]["faces"][0]
-    assert [reason["code"] for reason in quality["quality"]["reasons"]] == ["blurred"]
+    assert "blurred" in [reason["code"] for reason in quality["quality"]["reasons"]]
 
 
 def test_rotate_finds_a_photo_on_its_head(cli: Any, photos: Path) -> None:
     turned = photos / "rotate" / "rot_180.jpg"
-    assert cli("detect", turned, "--json").json["photos"][0]["faces"] == []
-    (face,) = cli("detect", turned, "--rotate", "--json").json["photos"][0]["faces"]
-    eyes, mouth = np.mean(face["points"][:2], axis=0), np.mean(face["points"][3:], axis=0)
-    assert mouth[1] < eyes[1] - 20
+
+    def heads(*options: str) -> list[bool]:
+        """Whether each face found has its mouth above its eyes."""
+        faces = cli("detect", turned, *options, "--json").json["photos"][0]["faces"]
+        points = [np.array(face["points"]) for face in faces]
+        return [bool(p[3:, 1].mean() < p[:2, 1].mean() - 20) for p in points]
+
+    assert not any(heads())  # not found, or taken for an upright one
+    assert heads("--rotate") == [True]
 
 
 def test_tiled_finds_more_in_a_crowd(cli: Any, photos: Path) -> None:
@@ -113,7 +118,7 @@ def test_tiled_finds_more_in_a_crowd(cli: Any, photos: Path) -> None:
     plain = len(cli("detect", crowd, "--json").json["photos"][0]["faces"])
     ran = cli("detect", crowd, "--tiled", "--json")
     assert ran.json["detector"].endswith("+tiled")
-    assert len(ran.json["photos"][0]["faces"]) > 1.5 * plain > 150
+    assert len(ran.json["photos"][0]["faces"]) > 2 * plain > 80
 
 
 def test_crops_are_the_aligned_faces(cli: Any, pairs: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from arcid import paths
 from arcid.cli import app
 from arcid.cli.doctor import environment, mask
 from arcid.cli.output import run_command
@@ -24,12 +25,13 @@ from arcid.models.catalogue import Entry, SourceFile
 from arcid.models.manifest import InputSpec, Licence, Manifest
 
 SHARED = "mobilefacenet_128"
+PACKAGED = paths.packaged_models_dir
 SECRET = "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty machine: nothing installed, no gallery."""
+    """An empty machine: nothing installed, not even what ships, no gallery."""
     for name in ("ARCID_DETECTOR", "ARCID_RECOGNISER", "ARCID_DATABASE", "ARCID_RUNTIME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARCID_HOME", str(tmp_path / "home"))
@@ -41,7 +43,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def with_data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same with what ships and the shared files."""
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    monkeypatch.setattr("arcid.paths.packaged_models_dir", PACKAGED)
     return data_dir
 
 
@@ -78,9 +82,10 @@ def test_an_empty_machine_lists_what_can_be_pulled(arcid: Arcid) -> None:
 def test_list_and_info_say_what_is_in_use(arcid: Arcid, with_data: Path) -> None:
     _, found = arcid("models", "list", "--json")
     rows = {row["name"]: row for row in found["installed"]}
-    assert rows[SHARED]["default"]
+    assert {name for name, row in rows.items() if row["default"]} == {
+        "arcid-face-s", "arcid-detect-s",
+    }  # fmt: skip
     assert (rows[SHARED]["dim"], rows[SHARED]["calibration"]) == (128, "provisional")
-    assert (rows["scrfd_2.5g"]["default"], rows["yunet"]["default"]) == (True, False)
     assert rows["scrfd_2.5g"]["contract_id"] is None
     code, info = arcid("models", "info", SHARED, "--json")
     assert code == 0
@@ -213,7 +218,8 @@ def test_doctor_on_a_sound_machine(arcid: Arcid, with_data: Path, home: Path) ->
     assert (code, found["ok"]) == (0, True)
     assert found["runtime"]["openvino"]
     assert "CPUExecutionProvider" in found["runtime"]["onnxruntime_providers"]
-    assert found["models"]["recognition"]["model"] == SHARED
+    assert found["models"]["recognition"]["model"] == "arcid-face-s"
+    assert found["models"]["detection"]["model"] == "arcid-detect-s"
     assert found["models"]["recognition"]["calibration"] == "provisional"
     assert found["models"]["detection"]["checked"] == "verified, loaded and run"
     assert "not made yet" in found["database"]["state"]
@@ -230,7 +236,7 @@ def test_doctor_says_which_model_is_missing_and_how_to_get_it(arcid: Arcid) -> N
     assert (code, found["ok"]) == (4, False)
     serious = [p["message"] for p in found["problems"] if p["serious"]]
     assert len(serious) == 2
-    assert all("is not installed" in message for message in serious)
+    assert all("model is the default; choose one with ARCID_" in text for text in serious)
 
 
 @pytest.mark.data

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train and measure arcid's own face detector.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s_2.yaml.")]
+PointsRecipe = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_points.yaml.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Settings that replace the recipe's: key.sub=value.", metavar="OVERRIDE"),
@@ -34,7 +35,7 @@ def label(
     first: Annotated[
         str, typer.Option("--first", help="Detector whose boxes and points are kept.")
     ] = "scrfd_2.5g",
-    second: Annotated[str, typer.Option("--second", help="Detector that has to agree.")] = "yunet",
+    second: Annotated[str, typer.Option("--second", help="Detector that agrees or not.")] = "yunet",
     tile: Annotated[
         list[str] | None,
         typer.Option("--tile", help="Folder also looked at in tiles; default: group."),
@@ -45,7 +46,7 @@ def label(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find faces two detectors agree on; what one alone finds is set aside."""
+    """Find faces two detectors agree on, or the first is sure of; the rest is set aside."""
     from arcid.train.detection.config import ScenesConfig
     from arcid.train.detection.labels import Agreement, summarise, write_labels
     from arcid.train.detection.labels import label as look
@@ -118,7 +119,7 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 
 
 @app.command()
-def points(config: Config, override: Overrides = None, json: Json = False) -> None:
+def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
     """Train the second look at the five points by a recipe; a stopped run goes on."""
     _need("training a detector", "train", "torch", "yaml")
     from arcid.train.detection.points.config import load_points_config

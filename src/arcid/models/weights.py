@@ -22,8 +22,6 @@ from arcid.models.manifest import Manifest, Task
 
 Origin = Literal["packaged", "models", "data", "path"]
 CALIBRATIONS = Path(__file__).parent / "calibrations"
-#: Used while no model of that task in the package is the default.
-FALLBACK: dict[Task, str] = {"detection": "scrfd_2.5g", "recognition": "mobilefacenet_128"}
 _VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
 
 
@@ -67,25 +65,18 @@ def resolve(name: str) -> Bundle:
 
 def resolve_default(task: Task) -> Bundle:
     """The model to use when none is named: ``ARCID_DETECTOR`` / ``ARCID_RECOGNISER``, else the
-    packaged default, else the fallback, else a packaged model that is no default yet: one that is
-    still behind the fallback, but is there when nothing else is."""
+    packaged one that is marked as the default. Raises what ``resolve`` does."""
     variable = _VARIABLE.get(task)
     if variable and (named := os.environ.get(variable)):
         return resolve(named)
-    shipped = list(_bundles(paths.packaged_models_dir(), "packaged", task))
-    chosen = [b for b in shipped if b.manifest.default]
+    shipped = _bundles(paths.packaged_models_dir(), "packaged", task)
+    chosen = [bundle for bundle in shipped if bundle.manifest.default]
     if len(chosen) > 1:
         names = ", ".join(sorted(b.name for b in chosen))
         raise ManifestInvalid(f"several packaged {task} models claim to be the default: {names}")
     if not chosen:
-        if task not in FALLBACK:
-            raise ModelNotFound(f"no {task} model is installed; see: arcid models list")
-        try:
-            return resolve(FALLBACK[task])
-        except ModelNotFound:
-            chosen = [b for b in shipped if b.manifest.precision != "int8"][:1]
-            if not chosen:
-                raise
+        hint = f"; choose one with {variable}" if variable else ""
+        raise ModelNotFound(f"no packaged {task} model is the default{hint}: arcid models list")
     _verify(chosen[0].path, chosen[0].manifest.sha256, chosen[0].name)
     return chosen[0]
 
