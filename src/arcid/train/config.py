@@ -20,25 +20,17 @@ from typing import Any, ClassVar, Literal
 from arcid.errors import ConfigError
 from arcid.paths import data_dir
 from arcid.train.configfile import (
+    at_least,
     build,
     flat,
     parse,
     read_yaml,
     refuse,
+    share,
     to_dict,
 )
 
 Options = Mapping[str, Any]  # handed to the named loss or backbone, which checks them
-
-
-def _at_least(where: str, value: float, low: float) -> None:
-    if not value >= low:
-        refuse(where, f"must be at least {low:g}, got {value:g}")
-
-
-def _share(where: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        refuse(where, f"is a share and must lie in 0–1, got {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +50,7 @@ class SourceConfig:
     def __post_init__(self) -> None:
         if not self.path:
             refuse("data.sources.path", "is empty; name a folder, .tar, .rec or .parquet")
-        _at_least("data.sources.margin_px", self.margin_px, -1)
+        at_least("data.sources.margin_px", self.margin_px, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +78,16 @@ class DataConfig:
     index_cache: str = ""  # folder that keeps the offsets of scanned archives
 
     def __post_init__(self) -> None:
-        _at_least("data.batch", self.batch, 1)
-        _at_least("data.size", self.size, 16)
-        _at_least("data.min_images", self.min_images, 1)
+        at_least("data.batch", self.batch, 1)
+        at_least("data.size", self.size, 16)
+        at_least("data.min_images", self.min_images, 1)
         if self.per_identity and (self.per_identity < 2 or self.batch % self.per_identity):
             refuse("data.per_identity", f"must be at least 2 and divide the batch of {self.batch}")
         for name in ("identities", "max_images", "holdout_identities", "workers", "split_seed"):
-            _at_least(f"data.{name}", getattr(self, name), 0)
-        _at_least("data.prefetch", self.prefetch, 1)
+            at_least(f"data.{name}", getattr(self, name), 0)
+        at_least("data.prefetch", self.prefetch, 1)
         for name in ("holdout", "class_balance", "max_corrupt"):
-            _share(f"data.{name}", getattr(self, name))
+            share(f"data.{name}", getattr(self, name))
         if self.identities == 1:
             refuse("data.identities", "one identity cannot be told from others; use at least 2")
         if self.cache == "memory" and self.worker_kind == "process":
@@ -140,11 +132,11 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         for name in AUGMENTATIONS:
-            _share(f"augment.{name}", getattr(self, name))
+            share(f"augment.{name}", getattr(self, name))
         for limit in dataclasses.fields(self):
-            _at_least(f"augment.{limit.name}", getattr(self, limit.name), 0)
+            at_least(f"augment.{limit.name}", getattr(self, limit.name), 0)
         for name in ("colour_brightness", "colour_contrast", "warp_scale", "occlusion_share"):
-            _share(f"augment.{name}", getattr(self, name))
+            share(f"augment.{name}", getattr(self, name))
         if self.jitter_px > 8:
             refuse("augment.jitter_px", f"the rim is 8 px wide, got {self.jitter_px:g}")
         if not 1 <= self.jpeg_quality <= 90:
@@ -172,8 +164,8 @@ class ModelConfig:
     options: Options = field(default_factory=dict)  # of the backbone, such as width
 
     def __post_init__(self) -> None:
-        _at_least("model.dim", self.dim, 2)
-        _share("model.dropout", self.dropout)
+        at_least("model.dim", self.dim, 2)
+        share("model.dropout", self.dropout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +192,8 @@ class ClassifierConfig:
             refuse("classifier.rate", f"must lie in 0–1 and above 0, got {self.rate:g}")
         if self.kind == "full" and self.rate != 1:
             refuse("classifier.rate", f"{self.rate:g} needs classifier.kind=partial")
-        _at_least("classifier.centres", self.centres, 0)
-        _at_least("classifier.chunk", self.chunk, 0)
+        at_least("classifier.centres", self.centres, 0)
+        at_least("classifier.chunk", self.chunk, 0)
         if not -1 <= self.filter_cosine <= 1:
             refuse(
                 "classifier.filter_cosine",
@@ -224,8 +216,8 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "momentum", "weight_decay", "clip"):
-            _at_least(f"optim.{name}", getattr(self, name), 0)
-        _at_least("optim.accumulate", self.accumulate, 1)
+            at_least(f"optim.{name}", getattr(self, name), 0)
+        at_least("optim.accumulate", self.accumulate, 1)
         for name in ("momentum", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 refuse(f"optim.{name}", f"must lie in 0–1, below 1, got {getattr(self, name):g}")
@@ -249,11 +241,11 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps", "minutes", "warmup", "final", "power", "gamma"):
-            _at_least(f"schedule.{name}", getattr(self, name), 0)
+            at_least(f"schedule.{name}", getattr(self, name), 0)
         given = [name for name in ("epochs", "steps", "minutes") if getattr(self, name)]
         if len(given) > 1:
             refuse("schedule", f"{' and '.join(given)} are both set; give one length")
-        _share("schedule.final", self.final)
+        share("schedule.final", self.final)
         length = self.length
         if length and self.warmup >= length:
             refuse("schedule.warmup", f"{self.warmup:g} does not end before {length:g}")
@@ -302,7 +294,7 @@ class ValidationConfig:
     photos: int = 4000  # at most so many of each held-out set; 0 all
 
     def __post_init__(self) -> None:
-        _at_least("validation.every", self.every, 0)
+        at_least("validation.every", self.every, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +305,8 @@ class CheckpointConfig:
     keep: int = 3
 
     def __post_init__(self) -> None:
-        _at_least("checkpoint.every", self.every, 0)
-        _at_least("checkpoint.keep", self.keep, 1)
+        at_least("checkpoint.every", self.every, 0)
+        at_least("checkpoint.keep", self.keep, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +326,9 @@ class DistilConfig:
 
     def __post_init__(self) -> None:
         for name in ("cosine", "relational", "margin", "features", "positions"):
-            _at_least(f"distil.{name}", getattr(self, name), 0)
+            at_least(f"distil.{name}", getattr(self, name), 0)
         for name in ("clean", "mix"):
-            _share(f"distil.{name}", getattr(self, name))
+            share(f"distil.{name}", getattr(self, name))
         if self.teachers and self.cosine + self.relational + self.margin + self.features == 0:
             refuse(
                 "distil",
@@ -373,7 +365,7 @@ class TrainConfig:
     distil: DistilConfig = field(default_factory=DistilConfig)
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        at_least("seed", self.seed, 0)
         if not self.out:
             refuse("out", "is empty; name the folder of the run")
         if self.classifier.start == "imprint" and not self.init_from:

@@ -26,6 +26,18 @@ def refuse(where: str, what: str) -> typing.NoReturn:
     raise ConfigError(f"{where}: {what}", key=where)
 
 
+def at_least(where: str, value: float, low: float) -> None:
+    """Raise ``ConfigError`` about ``where`` for anything below ``low``, and for NaN."""
+    if not value >= low:
+        refuse(where, f"must be at least {low:g}, got {value:g}")
+
+
+def share(where: str, value: float) -> None:
+    """Raise ``ConfigError`` about ``where`` for what is not between 0 and 1."""
+    if not 0 <= value <= 1:
+        refuse(where, f"is a share and must lie in 0–1, got {value:g}")
+
+
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, keys joined by dots."""
     one: dict[str, Any] = {}
@@ -287,6 +299,7 @@ def plain(value: Any) -> Any:
 
 __all__ = [
     "apply_override",
+    "at_least",
     "build",
     "dump",
     "flat",
@@ -297,6 +310,7 @@ __all__ = [
     "plain",
     "read_yaml",
     "refuse",
+    "share",
     "to_dict",
     "yaml_package",
 ]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arcid.train.config import AugmentConfig
-from arcid.train.configfile import parse, read_yaml, refuse
+from arcid.train.configfile import at_least, parse, read_yaml, refuse, share
 from arcid.train.solo import config as solo
-from arcid.train.solo.config import SoloConfig, at_least, share
+from arcid.train.solo.config import SoloConfig
 
 STRIDES = (8, 16, 32)
 CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride

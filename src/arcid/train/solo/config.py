@@ -7,22 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arcid.train.config import ScheduleConfig
-from arcid.train.configfile import flat, refuse, to_dict
+from arcid.train.configfile import at_least, flat, refuse, to_dict
 
 #: Settings that may change when a run goes on.
 FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge")
-
-
-def at_least(where: str, value: float, low: float) -> None:
-    """Raise ``ConfigError`` about ``where`` for anything below, NaN too."""
-    if not value >= low:
-        refuse(where, f"must be at least {low:g}, got {value:g}")
-
-
-def share(where: str, value: float) -> None:
-    """Raise ``ConfigError`` for what is not between 0 and 1."""
-    if not 0 <= value <= 1:
-        refuse(where, f"is a share and must lie in 0–1, got {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +61,4 @@ def changed(old: Mapping[str, Any], new: SoloConfig, free: Iterable[str]) -> lis
     ]
 
 
-__all__ = ["FREE", "AdamConfig", "SoloConfig", "at_least", "changed", "share"]
+__all__ = ["FREE", "AdamConfig", "SoloConfig", "changed"]

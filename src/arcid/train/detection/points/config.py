@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from arcid.train.config import AugmentConfig
-from arcid.train.configfile import parse, read_yaml, refuse
+from arcid.train.configfile import at_least, parse, read_yaml, refuse, share
 from arcid.train.detection.config import FREE, PLACED, ScenesConfig
-from arcid.train.solo.config import SoloConfig, at_least, share
+from arcid.train.solo.config import SoloConfig
 
 SIZE = 64  # sides of a crop
 
