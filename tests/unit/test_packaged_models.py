@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from arcid import paths
+from arcid.errors import ManifestInvalid, ModelUnsupported
 from arcid.evaluate.metrics import auc
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.pipeline import Pipeline
+from arcid.types import Detections, Image
 
 FOLDERS = sorted(p.parent for p in paths.packaged_models_dir().glob("*/manifest.json"))
 LARGEST = {"recognition": 6e6, "detection": 1.5e6}
@@ -55,10 +59,44 @@ def test_they_work_without_any_other_model(alone: Pipeline) -> None:
     assert alone.detector.name.startswith("arcid-")
     grey = np.full((240, 320, 3), 127, np.uint8)
     assert len(alone.detector.detect([grey])[0]) == 0
+    found = weights.resolve_default("detection")
+    overlap = goldens.check_finds(found.manifest, alone.detector.detect, found.folder)
+    assert overlap is not None and overlap > goldens.MINIMUM_IOU
+    assert len(alone.detector.detect([goldens.synthetic_picture()])[0]) == 5
     bundle = weights.resolve_default("recognition")
     apart = goldens.check(bundle.manifest, alone.embedder.embed, bundle.path.parent)
     assert apart is not None
     assert alone.calibration.threshold_at_fmr(1e-3).cosine > 0
+
+
+def test_a_detector_that_answers_otherwise_is_found(alone: Pipeline, tmp_path: Path) -> None:
+    bundle = weights.resolve_default("detection")
+    manifest, detect = bundle.manifest, alone.detector.detect
+
+    def swapped(images: Sequence[Image]) -> list[Detections]:
+        return detect([np.ascontiguousarray(image[..., ::-1]) for image in images])
+
+    def shifted(images: Sequence[Image]) -> list[Detections]:
+        return [
+            Detections(d.boxes, d.scores, d.points + 9, d.image_size)  # type: ignore[operator]
+            for d in detect(images)
+        ]
+
+    def blind(images: Sequence[Image]) -> list[Detections]:
+        return [Detections.empty(image.shape[:2]) for image in images]
+
+    for other in (swapped, shifted, blind):
+        with pytest.raises(ModelUnsupported, match="answers otherwise"):
+            goldens.check_finds(manifest, other, bundle.folder)
+    assert goldens.check_finds(manifest, detect, tmp_path) is None
+    goldens.write_finds(tmp_path, manifest, detect)
+    assert goldens.check_finds(manifest, detect, tmp_path) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(ManifestInvalid, match="another model file"):
+        edited = dataclasses.replace(manifest, sha256="0" * 64)
+        goldens.check_finds(edited, detect, tmp_path)
+    (tmp_path / goldens.FILE).write_text('{"schema_version": 1}', "utf-8")
+    with pytest.raises(ManifestInvalid, match="cannot be read"):
+        goldens.check_finds(manifest, detect, tmp_path)
 
 
 @pytest.mark.data

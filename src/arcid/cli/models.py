@@ -374,8 +374,6 @@ def _licence_words(bundle: Bundle) -> str:
 
 def verify_model(bundle: Bundle) -> str:
     """Load and run one resolved model; what was checked, in words. Raises ``ModelError`` kinds."""
-    import numpy as np
-
     from arcid import pipeline
     from arcid.models import goldens
     from arcid.runtime import open_session
@@ -385,8 +383,9 @@ def verify_model(bundle: Bundle) -> str:
         detector = pipeline.load_detector(
             str(bundle.path) if bundle.origin == "path" else bundle.name
         )
-        detector.detect([np.full((320, 320, 3), 127, np.uint8)])
-        return "verified, loaded and run"
+        overlap = goldens.check_finds(manifest, detector.detect, bundle.folder)
+        found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
+        return f"verified, loaded and run{found}"
     if manifest.task != "recognition":
         open_session(bundle.path, input_name=manifest.input.name)
         return "verified and loaded"

@@ -1,21 +1,23 @@
-"""Answers a recogniser gave when its bundle was made: ``goldens.json``.
+"""Answers a recogniser or detector gave when its bundle was made: ``goldens.json``.
 
-The crops are made up by a formula, so every machine has the same ones and no photograph is stored.
-A runtime, driver or quantised file that computes something else is found by ``models verify``.
+Crops and picture are made up by a formula, so every machine has the same and no photograph is
+stored. A runtime, driver or quantised file that computes something else is found by
+``models verify``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from arcid.errors import ManifestInvalid, ModelUnsupported
+from arcid.geometry import box_iou
 from arcid.models.manifest import Manifest
-from arcid.types import Crops, Embeddings
+from arcid.types import Crops, Detections, Embeddings, Image
 
 FILE = "goldens.json"
 SCHEMA_VERSION = 1
@@ -23,7 +25,20 @@ COUNT = 4
 DIGITS = 6
 MINIMUM_COSINE = 0.999  # of fp32 models; kernels of other processors round otherwise
 MINIMUM_COSINE_INT8 = 0.97
+MINIMUM_IOU = 0.95  # of a detector's boxes …
+SCORE_APART = 0.03  # … scores …
+POINTS_APART = 0.03  # … and points, in sides of the box
+MOST_FACES = 8  # the surest finds that are kept
+#: Of the synthetic picture: size of an oval, which one, and its left and upper edge.
+_OVALS = (
+    (160, 0, 20, 20),
+    (112, 1, 220, 40),
+    (80, 2, 380, 60),
+    (56, 3, 60, 260),
+    (128, 0, 300, 230),
+)
 Embed = Callable[[Crops], Embeddings]
+Detect = Callable[[Sequence[Image]], Sequence[Detections]]
 
 
 def synthetic_crops(size: int, count: int = COUNT) -> Crops:
@@ -38,6 +53,18 @@ def synthetic_crops(size: int, count: int = COUNT) -> Crops:
         waves = 12 * np.sin((k + 2) * 6 * x + 3 * y)
         crops.append(np.stack([base + 25, base + waves, 0.7 * base - waves], axis=-1))
     return Crops(np.clip(np.stack(crops), 0, 255).astype(np.uint8))
+
+
+def synthetic_picture() -> Image:
+    """(384,512,3) uint8 RGB: five of the ovals before a waved ground; detectors take them for
+    faces."""
+    y, x = np.mgrid[0:384, 0:512]
+    waves = 90 + 30 * np.sin(x / 37) + 20 * np.cos(y / 23)
+    picture: Image = (waves[..., None] * [1, 0.9, 0.8]).astype(np.uint8)
+    for size, which, left, top in _OVALS:
+        oval = synthetic_crops(size).pixels[which]
+        picture[top : top + size, left : left + size] = oval
+    return picture
 
 
 def write(folder: Path, manifest: Manifest, embed: Embed) -> None:
@@ -85,6 +112,77 @@ def check(manifest: Manifest, embed: Embed, folder: Path | None) -> float | None
             cosine=cosine,
         )
     return cosine
+
+
+def write_finds(folder: Path, manifest: Manifest, detect: Detect) -> None:
+    """Measure and store the goldens of a detector's bundle."""
+    (found,) = detect([synthetic_picture()])
+    faces = [
+        {
+            "score": round(float(found.scores[i]), 4),
+            "box": np.round(found.boxes[i].astype(np.float64), 2).tolist(),
+            "points": None
+            if found.points is None
+            else np.round(found.points[i].astype(np.float64), 2).tolist(),
+        }
+        for i in range(min(len(found), MOST_FACES))
+    ]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "picture": "synthetic",
+        "sha256": manifest.sha256,
+        "faces": faces,
+    }
+    (folder / FILE).write_text(json.dumps(content) + "\n", "utf-8")
+
+
+def check_finds(manifest: Manifest, detect: Detect, folder: Path | None) -> float | None:
+    """Run a detector on the synthetic picture; the lowest IoU to its goldens, None without any.
+
+    Raises ``ModelUnsupported`` where a face of the goldens is not found again, with its score and
+    points; ``ManifestInvalid`` where goldens.json cannot be used.
+    """
+    (found,) = detect([synthetic_picture()])
+    path = folder / FILE if folder else None
+    if path is None or not path.is_file():
+        return None
+    lowest = 1.0
+    for face in _load_finds(path, manifest):
+        overlap = box_iou(np.array([face["box"]]), found.boxes)[0]
+        best = int(overlap.argmax()) if len(overlap) else -1
+        same = best >= 0 and overlap[best] >= MINIMUM_IOU and _same(face, found, best)
+        if not same:
+            raise ModelUnsupported(
+                f"{manifest.name} answers otherwise than when its bundle was made (a face of its "
+                "goldens is not found as it was); try another runtime "
+                "(ARCID_RUNTIME=onnxruntime) or get the model again"
+            )
+        lowest = min(lowest, float(overlap[best]))
+    return lowest
+
+
+def _same(face: Mapping[str, Any], found: Detections, row: int) -> bool:
+    if abs(float(found.scores[row]) - face["score"]) > SCORE_APART:
+        return False
+    if face["points"] is None or found.points is None:
+        return face["points"] is None and found.points is None
+    apart = np.linalg.norm(found.points[row] - np.array(face["points"]), axis=1).max()
+    return bool(apart <= POINTS_APART * max(1.0, float(found.sizes[row].max())))
+
+
+def _load_finds(path: Path, manifest: Manifest) -> list[dict[str, Any]]:
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        usable = stored["schema_version"] == SCHEMA_VERSION and stored["picture"] == "synthetic"
+        sha256 = stored["sha256"]
+        faces = [{key: face[key] for key in ("score", "box", "points")} for face in stored["faces"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestInvalid(f"{path} cannot be read: {error}") from None
+    if not usable:
+        raise ManifestInvalid(f"{path} is of a kind that this arcid does not read")
+    if sha256 != manifest.sha256:
+        raise ManifestInvalid(f"{path} belongs to another model file than the manifest names")
+    return faces
 
 
 def _load(path: Path, manifest: Manifest) -> dict[str, Any]:

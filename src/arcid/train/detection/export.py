@@ -1,5 +1,5 @@
-"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``MODEL_CARD.md`` and, with
-a second look at the points, ``points.onnx``.
+"""From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``goldens.json``,
+``MODEL_CARD.md`` and, with a second look at the points, ``points.onnx``.
 
 Batch norms are folded into their convolutions, which keep their names, so that a bundle can start
 another run (``init_from``). A file is written only after ONNX Runtime gave torch's answers on real
@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from arcid.detect import create, model_files
 from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
+from arcid.models import goldens
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import Licence, Manifest
 from arcid.models.weights import sha256_file
@@ -111,6 +113,10 @@ def export_detector(
             provenance=provenance,
             options=options,
         )
+        sessions = {
+            part: open_session(staged / file) for part, (file, _) in model_files(manifest).items()
+        }
+        goldens.write_finds(staged, manifest, create(manifest, sessions).detect)
         size = sum(file.stat().st_size for file in staged.glob("*.onnx"))
         (staged / "MODEL_CARD.md").write_text(_card(manifest, size), "utf-8")
         return publish(staged, manifest, target)
