@@ -202,7 +202,7 @@ def test_masks_cost_accuracy_and_never_meet_plain_vectors(measure: Any, lfw: Pat
     known = ("lfw", "--data", lfw, "--model", "mobilefacenet_128")  # never taught masks
     plain = measure(*known)
     masked = measure(*known, "--masked")
-    assert masked["d_prime"] < 0.8 * plain["d_prime"]
+    assert masked["d_prime"] < 0.9 * plain["d_prime"]
     assert masked["measured"]["masks"] and "masks" not in plain["measured"]
     assert measure(*known)["d_prime"] == plain["d_prime"]
 
