@@ -149,6 +149,7 @@ def _around(frame: Picture, centre: npt.NDArray[np.float32], size: float) -> Pic
     target = np.array([[0, 0], [SIZE[0], 0], [0, SIZE[1]]], np.float32)
     matrix = cv2.getAffineTransform((corners + centre).astype(np.float32), target)
     moved = cv2.warpAffine(frame, matrix, SIZE, borderMode=cv2.BORDER_REPLICATE)
+    moved[:, : SIZE[0] // 4] = moved[:, -SIZE[0] // 4 :] = 150  # a wall: toys stand in the kitchen
     return np.asarray(moved, np.uint8)
 
 
