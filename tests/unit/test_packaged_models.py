@@ -77,10 +77,11 @@ def test_a_detector_that_answers_otherwise_is_found(alone: Pipeline, tmp_path: P
         return detect([np.ascontiguousarray(image[..., ::-1]) for image in images])
 
     def shifted(images: Sequence[Image]) -> list[Detections]:
-        return [
-            Detections(d.boxes, d.scores, d.points + 9, d.image_size)  # type: ignore[operator]
-            for d in detect(images)
-        ]
+        moved = []
+        for d in detect(images):
+            assert d.points is not None
+            moved.append(Detections(d.boxes, d.scores, d.points + 9, d.image_size))
+        return moved
 
     def blind(images: Sequence[Image]) -> list[Detections]:
         return [Detections.empty(image.shape[:2]) for image in images]

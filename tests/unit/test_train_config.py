@@ -14,12 +14,11 @@ from arcid.train.config import (
     ScheduleConfig,
     SourceConfig,
     TrainConfig,
-    differences,
     expand_path,
     load_config,
     parse_config,
 )
-from arcid.train.configfile import dump
+from arcid.train.configfile import differences, dump, to_dict
 from arcid.train.schedule import rate_at_step, rate_factor, total_steps
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -140,7 +139,7 @@ def test_paths_take_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_differences_name_the_keys() -> None:
     old = TrainConfig()
     new = dataclasses.replace(old, out="b", optim=dataclasses.replace(old.optim, lr=0.2))
-    assert differences(old, new, ignore=["out"]) == ["optim.lr: 0.1 → 0.2"]
+    assert differences(to_dict(old), to_dict(new), ignore=["out"]) == ["optim.lr: 0.1 → 0.2"]
 
 
 def test_cosine_with_warmup_follows_the_closed_form() -> None:

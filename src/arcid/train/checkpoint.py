@@ -34,9 +34,8 @@ from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, Sto
 from arcid.train.config import (
     TrainConfig,
     config_from_dict,
-    differences,
 )
-from arcid.train.configfile import to_dict
+from arcid.train.configfile import differences, to_dict
 
 _LOG = logging.getLogger(__name__)
 FORMAT = 1
@@ -87,14 +86,15 @@ class Checkpoint:
         ``world``, where given, must be the number of ranks that wrote it. Raises
         ``CheckpointMismatch``, which names every key that differs.
         """
-        model = differences(self.config, config, ignore=_all_but("model"))
+        old, new = to_dict(self.config), to_dict(config)
+        model = differences(old, new, ignore=_all_but("model"))
         if model:
             raise CheckpointMismatch(
                 f"{self.path.name} holds another network ({'; '.join(model)}); resume with the "
                 "config of its run, or start a new run with init_from",
                 path=str(self.path),
             )
-        other = differences(self.config, config, ignore=FREE)
+        other = differences(old, new, ignore=FREE)
         if other:
             raise CheckpointMismatch(
                 f"{self.path.name} belongs to a run with other settings: {'; '.join(other)}; "
@@ -108,7 +108,7 @@ class Checkpoint:
                 path=str(self.path),
                 world=self.world,
             )
-        return differences(self.config, config)
+        return differences(old, new)
 
     def _read(self, name: str, device: str) -> dict[str, Any]:
         facts = self.files.get(name)

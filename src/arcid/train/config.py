@@ -22,12 +22,10 @@ from arcid.paths import data_dir
 from arcid.train.configfile import (
     at_least,
     build,
-    flat,
+    load,
     parse,
-    read_yaml,
     refuse,
     share,
-    to_dict,
 )
 
 Options = Mapping[str, Any]  # handed to the named loss or backbone, which checks them
@@ -378,8 +376,7 @@ def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> 
     Raises ``ConfigError`` for a file that is missing or no YAML, an unknown key, a value of the
     wrong type or out of range; ``MissingExtra`` without PyYAML.
     """
-    text, name = read_yaml(path, "config")
-    return parse_config(text, overrides, name=name)
+    return load(TrainConfig, path, overrides)
 
 
 def parse_config(
@@ -411,18 +408,6 @@ def expand_path(text: str) -> Path:
     return Path(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, text)).expanduser()
 
 
-def differences(old: TrainConfig, new: TrainConfig, *, ignore: Iterable[str] = ()) -> list[str]:
-    """``key: old → new`` for every key that differs, the sections in ``ignore`` left out."""
-    before, after = flat(to_dict(old)), flat(to_dict(new))
-    skip = tuple(ignore)
-    return [
-        f"{key}: {before.get(key)!r} → {after.get(key)!r}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-        and not any(key == name or key.startswith(f"{name}.") for name in skip)
-    ]
-
-
 __all__ = [
     "AUGMENTATIONS",
     "AugmentConfig",
@@ -439,7 +424,6 @@ __all__ = [
     "TrainConfig",
     "ValidationConfig",
     "config_from_dict",
-    "differences",
     "expand_path",
     "load_config",
     "parse_config",

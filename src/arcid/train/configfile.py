@@ -105,6 +105,27 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[str, str]:
         raise ConfigError(f"the {what} {where.name} cannot be read: {reason}") from None
 
 
+def load(
+    kind: type[T], path: str | os.PathLike[str], overrides: Iterable[str], what: str = "config"
+) -> T:
+    """``parse`` on a YAML file. Raises ``ConfigError``, ``MissingExtra``."""
+    text, name = read_yaml(path, what)
+    return parse(kind, text, overrides, name)
+
+
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, ignore: Iterable[str] = ()
+) -> list[str]:
+    """``key: old → new`` for every key that differs, keys and sections in ``ignore`` left out."""
+    before, after, skip = flat(dict(old)), flat(dict(new)), tuple(ignore)
+    return [
+        f"{key}: {before.get(key)!r} → {after.get(key)!r}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in skip)
+    ]
+
+
 def parse(kind: type[T], text: str, overrides: Iterable[str], name: str) -> T:
     """A dataclass from YAML text and ``key.sub=value`` overrides; ``name`` stands in the messages.
 
@@ -301,9 +322,11 @@ __all__ = [
     "apply_override",
     "at_least",
     "build",
+    "differences",
     "dump",
     "flat",
     "kind_of",
+    "load",
     "named",
     "parse",
     "parse_yaml",

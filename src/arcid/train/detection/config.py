@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arcid.train.config import AugmentConfig
-from arcid.train.configfile import at_least, parse, read_yaml, refuse, share
+from arcid.train.configfile import at_least, load, parse, refuse, share
 from arcid.train.solo import config as solo
 from arcid.train.solo.config import SoloConfig
 
@@ -194,8 +194,7 @@ FREE = (
 def load_detect_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> DetectConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides. Raises ``ConfigError``,
     ``MissingExtra``."""
-    text, name = read_yaml(path, "config")
-    return parse_detect_config(text, overrides, name=name)
+    return load(DetectConfig, path, overrides)
 
 
 def parse_detect_config(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
+from arcid.train.backbones import to_channels_last
 from arcid.train.configfile import build
 from arcid.train.detection.config import FREE, DetectConfig, NetworkConfig
 from arcid.train.detection.evaluate import Judgement, judge
@@ -54,7 +55,8 @@ class DetectJob(loop.Job[View, ViewBatch, Judgement]):
 
     def network(self) -> DetectorNetwork:
         made = DetectorNetwork(self.config.network)
-        return made.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
+        to_channels_last(made)
+        return made
 
     def start(self, network: nn.Module, source: Path) -> dict[str, float]:
         return load_weights(network, source, restore_network)
@@ -111,11 +113,17 @@ def step_loss(
     return loss
 
 
+def images_tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+    """(B,H,W,3) uint8 in; (B,3,H,W) float32 in channels-last order out, as the networks take it."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().sub_(MEAN).div_(STD)
+
+
 def _tensors(batch: ViewBatch) -> tuple[Tensor, Targets]:
     """(B,3,S,S) float32 in channels-last order, and what should be answered."""
-    images = torch.from_numpy(batch.images).permute(0, 3, 1, 2).float().sub_(MEAN).div_(STD)
     arrays = (batch.boxes, batch.points, batch.boxes_of, batch.ignore, batch.ignore_of)
-    return images, Targets(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+    return images_tensor(batch.images), Targets(
+        *(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    )
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -165,6 +173,7 @@ __all__ = [
     "INPUT",
     "DetectJob",
     "TorchSession",
+    "images_tensor",
     "judge_network",
     "restore_network",
     "step_loss",

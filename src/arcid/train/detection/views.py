@@ -49,7 +49,7 @@ class Views:
     ) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
         faces = [i for i in range(len(scenes)) if len(scenes.labels(i).boxes)]
-        self._empty = np.array([i for i in range(len(scenes)) if _without(scenes.labels(i))])
+        self._empty = np.array([i for i in range(len(scenes)) if without_faces(scenes.labels(i))])
         if not faces:
             raise DatasetInvalid("no training picture has a labelled face; look at scenes.labels")
         self._faces = np.array(faces)
@@ -137,7 +137,8 @@ def cumulated(
     return until
 
 
-def _without(labels: PictureLabels) -> bool:
+def without_faces(labels: PictureLabels) -> bool:
+    """Neither labelled faces nor regions that may hold one."""
     return len(labels.boxes) == 0 and len(labels.ignore) == 0
 
 
@@ -283,4 +284,5 @@ __all__ = [
     "moved_boxes",
     "spread",
     "visible",
+    "without_faces",
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from arcid.train.config import ScheduleConfig
-from arcid.train.configfile import at_least, flat, refuse, to_dict
+from arcid.train.configfile import at_least, refuse
 
 #: Settings that may change when a run goes on.
 FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge")
@@ -49,16 +47,4 @@ class SoloConfig:
             refuse("out", "is empty; name the folder of the run")
 
 
-def changed(old: Mapping[str, Any], new: SoloConfig, free: Iterable[str]) -> list[str]:
-    """``key: old → new`` for every setting that makes ``new`` another run than ``old``."""
-    before, after = flat(dict(old)), flat(to_dict(new))
-    fixed = tuple(free)
-    return [
-        f"{key}: {before.get(key)!r} → {after.get(key)!r}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-        and not any(key == name or key.startswith(f"{name}.") for name in fixed)
-    ]
-
-
-__all__ = ["FREE", "AdamConfig", "SoloConfig", "changed"]
+__all__ = ["FREE", "AdamConfig", "SoloConfig"]

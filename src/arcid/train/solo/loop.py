@@ -179,7 +179,7 @@ def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
                 step=step,
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        torch.autograd.backward(loss.total)
         if config.optim.clip:
             nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip)
         optimizer.step()

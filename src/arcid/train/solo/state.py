@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
-from arcid.train.solo.config import SoloConfig, changed
+from arcid.train.configfile import differences, to_dict
+from arcid.train.solo.config import SoloConfig
 
 FORMAT = 1
 FILE = "checkpoint.pt"
@@ -43,7 +44,7 @@ class RunState:
 
         Raises ``CheckpointMismatch``.
         """
-        if other := changed(self.config, config, free):
+        if other := differences(self.config, to_dict(config), ignore=free):
             raise CheckpointMismatch(
                 f"the run in {config.out} has other settings: {'; '.join(other)}; resume with its "
                 "config, or start a new run with init_from and another out"

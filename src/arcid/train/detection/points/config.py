@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from arcid.train.config import AugmentConfig
-from arcid.train.configfile import at_least, parse, read_yaml, refuse, share
+from arcid.train.configfile import at_least, load, parse, refuse, share
 from arcid.train.detection.config import FREE, PLACED, ScenesConfig
 from arcid.train.solo.config import SoloConfig
 
@@ -93,8 +93,7 @@ class PointsConfig(SoloConfig):
 def load_points_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> PointsConfig:
     """Read a YAML file and apply ``key.sub=value`` overrides. Raises ``ConfigError``,
     ``MissingExtra``."""
-    text, name = read_yaml(path, "config")
-    return parse_points_config(text, overrides, name=name)
+    return load(PointsConfig, path, overrides)
 
 
 def parse_points_config(

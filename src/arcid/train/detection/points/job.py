@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,14 +16,20 @@ from torch.nn import functional as F
 
 from arcid.errors import DatasetInvalid
 from arcid.geometry import warp
+from arcid.train.backbones import to_channels_last
 from arcid.train.configfile import build
 from arcid.train.detection.evaluate import point_error
 from arcid.train.detection.initial import load_weights
-from arcid.train.detection.loop import INPUT
-from arcid.train.detection.network import MEAN, STD
+from arcid.train.detection.loop import INPUT, images_tensor
 from arcid.train.detection.points.config import FREE, SIZE, PointNetworkConfig, PointsConfig
 from arcid.train.detection.points.network import PointNetwork
-from arcid.train.detection.points.views import FaceBatch, FaceView, FaceViews, crop_matrix
+from arcid.train.detection.points.views import (
+    FaceBatch,
+    FaceView,
+    FaceViews,
+    crop_matrix,
+    learnable,
+)
 from arcid.train.detection.scenes import split
 from arcid.train.solo import loop
 from arcid.train.solo.state import RunState, stored_state
@@ -77,7 +83,8 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
 
     def network(self) -> PointNetwork:
         made = PointNetwork(self.config.network)
-        return made.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
+        to_channels_last(made)
+        return made
 
     def start(self, network: nn.Module, source: Path) -> dict[str, float]:
         return load_weights(network, source, restore_points, PART)
@@ -91,13 +98,13 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
         )
 
     def loss(self, network: nn.Module, batch: FaceBatch) -> PointLoss:
-        answers = network(_tensor(batch.images)).reshape(-1, 5, 2)
+        answers = network(images_tensor(batch.images)).reshape(-1, 5, 2)
         wanted, beta = torch.from_numpy(batch.points), self.config.loss.beta
         return PointLoss(100 * F.smooth_l1_loss(answers, wanted, beta=beta))
 
     def judge(self, network: nn.Module) -> PointJudgement:
         """On reserved faces cut by their own boxes and points: what is left is the network's."""
-        crops, wanted = self._judged()
+        crops, wanted = self._judged
         session = PointsSession(network)
         given = np.concatenate([
             session.run(INPUT.prepare(crops[i : i + _CHUNK]))["points"]
@@ -111,15 +118,14 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
             float(np.percentile(error, 95)),
         )
 
+    @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         crops, wanted = [], []
         for row in range(len(self._judging)):
             labels = self._judging.labels(row)
-            for box, points in zip(labels.boxes, labels.points, strict=True):
-                side = float(np.sqrt((box[2:] - box[:2]).prod()))
-                if side < self.config.views.least_px or not np.isfinite(points).all():
-                    continue
-                matrix = crop_matrix(box, points)
+            for face in learnable(labels, self.config.views.least_px):
+                points = labels.points[face]
+                matrix = crop_matrix(labels.boxes[face], points)
                 crops.append(warp(self._judging.image(row), matrix, SIZE))
                 placed = points @ matrix[:, :2].T + matrix[:, 2]
                 wanted.append((placed - (SIZE - 1) / 2) / SIZE)
@@ -160,11 +166,6 @@ class PointsSession:
         with torch.inference_mode():
             x = torch.from_numpy(tensor).contiguous(memory_format=torch.channels_last)
             return {"points": self._network(x).numpy()}
-
-
-def _tensor(crops: npt.NDArray[np.uint8]) -> Tensor:
-    """(B,3,S,S) float32 in channels-last order."""
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).float().sub_(MEAN).div_(STD)
 
 
 __all__ = [

@@ -17,9 +17,10 @@ from arcid.errors import DatasetInvalid
 from arcid.geometry import apply_affine, warp
 from arcid.train.augment import Augment, draw_mask
 from arcid.train.detection.config import ScenesConfig
+from arcid.train.detection.labels import PictureLabels
 from arcid.train.detection.points.config import SIZE, PointViewsConfig
 from arcid.train.detection.scenes import Scenes
-from arcid.train.detection.views import MIRRORED, cumulated, spread
+from arcid.train.detection.views import MIRRORED, cumulated, spread, without_faces
 from arcid.types import FloatArray, Image
 
 _MIDDLE = (SIZE - 1) / 2
@@ -63,7 +64,10 @@ class FaceViews:
         self, scenes: Scenes, config: PointViewsConfig, how_often: ScenesConfig, seed: int
     ) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
-        self._faces = {row: faces for row in range(len(scenes)) if len(faces := self._of(row))}
+        found = (
+            (row, learnable(scenes.labels(row), config.least_px)) for row in range(len(scenes))
+        )
+        self._faces = {row: faces for row, faces in found if len(faces)}
         if not self._faces:
             raise DatasetInvalid(
                 f"no training picture has a labelled face of {config.least_px:g} px; look at "
@@ -71,11 +75,7 @@ class FaceViews:
             )
         self._rows = np.array(list(self._faces))
         self._until = cumulated(scenes, self._rows.tolist(), how_often)
-        self._empty = [
-            row
-            for row in range(len(scenes))
-            if not len(scenes.labels(row).boxes) and not len(scenes.labels(row).ignore)
-        ]
+        self._empty = [row for row in range(len(scenes)) if without_faces(scenes.labels(row))]
         self._photo = Augment(config.photo, seed, SIZE)
 
     def __call__(self, step: int, row: int) -> FaceView:
@@ -96,13 +96,6 @@ class FaceViews:
         image = self._photo(image, epoch=step, index=row)
         return FaceView(image, ((points - _MIDDLE) / SIZE).astype(np.float32))
 
-    def _of(self, row: int) -> npt.NDArray[np.intp]:
-        """Faces of a picture that can be learned from."""
-        labels = self.scenes.labels(row)
-        side = np.sqrt((labels.boxes[:, 2:] - labels.boxes[:, :2]).prod(axis=1))
-        usable = upright(labels.boxes, labels.points, SIZE)[1]
-        return np.flatnonzero(usable & (side >= self.config.least_px))
-
     def _cut(
         self, picture: int, face: int, wrong: _Wrong, rng: np.random.Generator
     ) -> tuple[Image, FloatArray]:
@@ -117,6 +110,13 @@ class FaceViews:
             image = np.where(outside[..., None], filling, image)
         points = apply_affine(matrix, labels.points[face])
         return image, points[MIRRORED] if wrong.mirrored else points
+
+
+def learnable(labels: PictureLabels, least_px: float) -> npt.NDArray[np.intp]:
+    """Faces of a picture that can be cut and are large enough."""
+    side = np.sqrt((labels.boxes[:, 2:] - labels.boxes[:, :2]).prod(axis=1))
+    usable = upright(labels.boxes, labels.points, SIZE)[1]
+    return np.flatnonzero(usable & (side >= least_px))
 
 
 def crop_matrix(box: FloatArray, points: FloatArray, wrong: _Wrong | None = None) -> Matrix:
@@ -142,4 +142,4 @@ def _outside(matrix: Matrix, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return np.asarray(((place < 0) | (place > limits)).any(axis=-1))
 
 
-__all__ = ["FaceBatch", "FaceView", "FaceViews", "crop_matrix"]
+__all__ = ["FaceBatch", "FaceView", "FaceViews", "crop_matrix", "learnable"]
