@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from arcid.errors import ConfigError
 from arcid.geometry import template_points
+from arcid.quality import pose
 from arcid.train.augment import Augment
 from arcid.train.config import AUGMENTATIONS, AugmentConfig, SourceConfig, load_config
 from arcid.train.data.chips import centre, decode_chip, fit_chip
 from arcid.train.data.sources import open_source
+from arcid.train.pose import turned
 from arcid.types import Image
 
 pytestmark = pytest.mark.data
@@ -115,7 +118,9 @@ def test_the_points_follow_the_face_through_warp_jitter_and_flip() -> None:
     augment = only(warp=1.0, jitter=1.0, flip=0.5, warp_deg=15.0, warp_scale=0.1)
     turned = set()
     for index in range(60):
-        on = dict(zip(AUGMENTATIONS, np.random.default_rng(index).random((13, 8)), strict=True))
+        draws = np.random.default_rng(index).random((len(AUGMENTATIONS), 8))
+        on = dict(zip(AUGMENTATIONS, draws, strict=True))
+        on.pop("pose")
         if index % 2:
             on.pop("flip")
         view, points = augment._placed(canvas, on)
@@ -132,6 +137,65 @@ def test_the_points_follow_the_face_through_warp_jitter_and_flip() -> None:
 def _near(point: Any, radius: float) -> Any:
     ys, xs = np.mgrid[:112, :112]
     return np.hypot(xs - point[0], ys - point[1]) <= radius
+
+
+def test_a_head_not_turned_is_the_chip(chips: list[Image]) -> None:
+    view, points = turned(chips[0], 0, 0, 112)
+    assert np.abs(view.astype(int) - chips[0]).max() <= 8  # fixed-point interpolation
+    np.testing.assert_allclose(points, template_points(112) + 8, atol=1e-3)
+
+
+@pytest.mark.parametrize("yaw", [-60, -30, 30, 60])
+@pytest.mark.parametrize("size", [112, 56])
+def test_the_visible_points_follow_a_turned_head(yaw: float, size: int) -> None:
+    side, scale = size * 128 // 112, size / 112
+    five = template_points(size) + 8 * scale
+    near = (0, 3) if yaw > 0 else (1, 4)  # of the cheek that comes forward
+    for number in (*near, 2):
+        marked = np.zeros((side, side, 3), np.uint8)
+        x, y = (round(float(v) * 16) for v in five[number])
+        cv2.circle(marked, (x, y), round(48 * scale), (255, 255, 255), -1, cv2.LINE_8, 4)
+        view, points = turned(marked, yaw, 0, size)
+        weight = view[..., 1] / view[..., 1].sum()
+        ys, xs = np.mgrid[:side, :side]
+        found = np.array([(xs * weight).sum(), (ys * weight).sum()])
+        assert np.linalg.norm(found - points[number]) < 5 * scale  # its far half hides
+    eyes = np.linalg.norm(points[1] - points[0])
+    nose = points[2] - points[:2].mean(axis=0)
+    assert np.sign(nose[0]) == np.sign(yaw) and abs(nose[0]) / eyes > (
+        0.5 if abs(yaw) > 45 else 0.2
+    )
+
+
+def test_turned_left_is_the_mirror_of_turned_right(chips: list[Image]) -> None:
+    one, points = turned(chips[2], 40, 10, 112)
+    other, mirrored = turned(np.ascontiguousarray(chips[2][:, ::-1]), -40, 10, 112)
+    gap = np.abs(one.astype(int) - other[:, ::-1])
+    assert np.median(gap) <= 12 and gap.mean() < 12  # the template's own sides differ by a pixel
+    flipped = mirrored[[1, 0, 2, 4, 3]]
+    flipped[:, 0] = 127 - flipped[:, 0]
+    np.testing.assert_allclose(flipped, points, atol=2.0)
+
+
+def test_a_turned_head_looks_turned_to_the_measure_of_the_quality_gate(chips: list[Image]) -> None:
+    for angle in (-45, -20, 20, 45):
+        _, points = turned(chips[0], angle, 0, 112)
+        assert abs(abs(pose(points[None])[0, 0]) - abs(angle)) < 12
+
+
+def test_the_teacher_is_shown_the_head_before_it_was_turned(chips: list[Image]) -> None:
+    augment = Augment(AugmentConfig(flip=0.5, pose=1.0), seed=3, clean=1.0)
+    for i, chip in enumerate(chips[:8]):
+        view = augment(chip, epoch=0, index=i)
+        plain = augment.plain(chip, view, epoch=0, index=i, repeat=0)
+        upright = centre(chip, 112)
+        assert (plain == upright).all() or (plain == upright[:, ::-1]).all()
+        assert (view != plain).any()
+
+
+def test_angles_beyond_the_model_of_the_head_are_refused() -> None:
+    with pytest.raises(ConfigError, match="reaches to 75"):
+        AugmentConfig(pose_yaw_deg=90)
 
 
 def test_colour_keeps_grey_grey_and_stays_in_range(chips: list[Image]) -> None:

@@ -1,9 +1,9 @@
 """Views of a chip: (C,C,3) uint8 RGB canvas in, (S,S,3) uint8 RGB out.
 
-The order is that of the world: where the face is (crop, misalignment, flip), what hides it (mask,
-occlusion), light (colour, gamma, dark), optics (blur, motion), the sensor (resolution, grain) and
-the file (grey, JPEG). Every draw comes from (seed, epoch, photo) and has a place of its own, so
-turning one augmentation off leaves the others as they were.
+The order is that of the world: where the face is (pose, crop, misalignment, flip), what hides it
+(mask, occlusion), light (colour, gamma, dark), optics (blur, motion), the sensor (resolution,
+grain) and the file (grey, JPEG). Every draw comes from (seed, epoch, photo) and has a place of its
+own, so turning one augmentation off leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from arcid.geometry import TEMPLATE_SIZE, template_points
 from arcid.train.config import AUGMENTATIONS, AugmentConfig
+from arcid.train.pose import turned
 from arcid.types import Image
 
 _DRAWS = 8  # numbers an augmentation may use besides its coin
@@ -79,7 +80,9 @@ class Augment:
         draws = _uniform(self.seed, epoch, index, repeat)
         if draws[0, -1] >= self.clean:  # a number of the flip's that nothing else uses
             return view
-        return self._placed(canvas, self._chosen(draws))[0]
+        on = self._chosen(draws)
+        on.pop("pose", None)
+        return self._placed(canvas, on)[0]
 
     def _chosen(self, draws: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
         return {
@@ -91,12 +94,16 @@ class Augment:
     def _placed(
         self, canvas: Image, on: dict[str, npt.NDArray[np.float64]]
     ) -> tuple[Image, npt.NDArray[Any]]:
-        """The crop and where the template's five points lie in it."""
+        """The crop and where the face's five points lie in it."""
         import cv2
 
         c, size = self.config, self.size
         rim = (canvas.shape[0] - size) // 2
         points: npt.NDArray[Any] = template_points(size).astype(np.float64)
+        if (u := on.get("pose")) is not None:
+            yaw, pitch = (2 * u[:2] - 1) * (c.pose_yaw_deg, c.pose_pitch_deg)
+            canvas, moved = turned(canvas, yaw, pitch, size)
+            points = moved.astype(np.float64) - rim
         shift = np.zeros(2)
         if (u := on.get("jitter")) is not None:
             reach = min(c.jitter_px * self.scale, rim)

@@ -127,6 +127,9 @@ class AugmentConfig:
     occlusion: float = 0.0
     occlusion_share: float = 0.25  # largest covered share of the chip
     mask: float = 0.0  # a drawn face mask over nose and mouth
+    pose: float = 0.0  # the head turned, by a generic one's depth; ``distil.clean`` undoes it
+    pose_yaw_deg: float = 60.0
+    pose_pitch_deg: float = 15.0
 
     def __post_init__(self) -> None:
         for name in AUGMENTATIONS:
@@ -137,6 +140,8 @@ class AugmentConfig:
             share(f"augment.{name}", getattr(self, name))
         if self.jitter_px > 8:
             refuse("augment.jitter_px", f"the rim is 8 px wide, got {self.jitter_px:g}")
+        if self.pose_yaw_deg > 75 or self.pose_pitch_deg > 30:
+            refuse("augment.pose", "pose_yaw_deg reaches to 75 and pose_pitch_deg to 30")
         if not 1 <= self.jpeg_quality <= 90:
             refuse("augment.jpeg_quality", f"must lie in 1–90, got {self.jpeg_quality}")
         if not 8 <= self.lowres_px <= 84:
@@ -147,7 +152,7 @@ class AugmentConfig:
 
 AUGMENTATIONS = (
     "flip", "jitter", "warp", "colour", "gamma", "dark", "blur", "motion", "lowres", "jpeg",
-    "grey", "occlusion", "mask",
+    "grey", "occlusion", "mask", "pose",
 )  # fmt: skip
 
 
@@ -319,7 +324,7 @@ class DistilConfig:
     maps: tuple[str, ...] = ()  # STAGE=TENSOR: what of the student is compared with what of teacher
     forced: bool = False  # every stage is fed the teacher's map, not the student's own
     positions: int = 0  # forced: photos a stage are cut to about so many map positions; 0 keeps all
-    clean: float = 0.0  # share of photos that the teacher sees without blur, darkness, masks …
+    clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
     mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
 
     def __post_init__(self) -> None:
