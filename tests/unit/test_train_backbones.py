@@ -298,3 +298,33 @@ def test_wrong_names_and_options_list_the_right_ones() -> None:
         create_backbone("resnet34", stem="big")
     with pytest.raises(ConfigError, match="width"):
         create_backbone("mobilefacenet_relu_x1.0", width=0)
+
+
+@pytest.mark.parametrize("name", ["mobilefacenet_relu_x0.5", "mobilefacenet_prelu_x0.5"])
+def test_frozen_norms_give_the_same_numbers_and_gradients_while_training(name: str) -> None:
+    """Folded into their convolutions on the way, they are the network of ``eval()``."""
+    model = settled(small(name))
+    images = faces(model, 4)
+
+    def result() -> tuple[Tensor, dict[str, Tensor]]:
+        model.zero_grad()
+        out = model(images)
+        (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+        return out.detach(), {
+            key: value.grad.clone()
+            for key, value in model.named_parameters()
+            if value.grad is not None
+        }
+
+    wanted, slopes = result()  # every part in eval
+    model.train()
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+    counts = [int(v) for k, v in model.named_buffers() if k.endswith("num_batches_tracked")]
+    found, own = result()
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert own.keys() == slopes.keys()
+    for key, slope in slopes.items():
+        torch.testing.assert_close(own[key], slope, rtol=2e-3, atol=2e-4, msg=key)
+    assert counts == [int(v) for k, v in model.named_buffers() if k.endswith("num_batches_tracked")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcid.cli.output import Json, note, print_json, print_table, say, tracked
+from arcid.cli.train import prepare_process
 from arcid.types import Detections, Image
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def faces(
 def train(config: Config, override: Overrides = None, json: Json = False) -> None:
     """Train by a recipe; the same command goes on with a run that was stopped."""
     _need("training a detector", "train", "torch", "yaml")
+    prepare_process()
     from arcid.train.detection.config import load_detect_config
     from arcid.train.detection.loop import train_detector
 
@@ -122,6 +124,7 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
     """Train the second look at the five points by a recipe; a stopped run goes on."""
     _need("training a detector", "train", "torch", "yaml")
+    prepare_process()
     from arcid.train.detection.points.config import load_points_config
     from arcid.train.detection.points.job import train_points
 

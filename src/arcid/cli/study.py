@@ -9,7 +9,7 @@ import typer
 
 from arcid.cli.options import Detector
 from arcid.cli.output import Json, note, print_json, print_table, say
-from arcid.cli.train import Overrides, aligner, require_torch
+from arcid.cli.train import Overrides, aligner, prepare_process, require_torch
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def study(
     Goes on where it was stopped. A winner is named only where intervals separate.
     """
     require_torch()
+    prepare_process()
     from arcid.evaluate.report import plain
     from arcid.train.study import load_study, run_study
     from arcid.train.study.report import record

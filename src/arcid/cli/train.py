@@ -80,8 +80,7 @@ def backbones(
 def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
     require_torch()
-    # torch's threads else spin while they wait for one whose core another program has, or a loader
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_process()
     from arcid.train.config import load_config
 
     return load_config(path, overrides or ())
@@ -130,6 +129,15 @@ def report(result: TrainResult, more: dict[str, Any], *, json: bool) -> None:
 def is_first_rank() -> bool:
     """Whether this process is the one of a run that talks."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def prepare_process() -> None:
+    """Settings of a process that is going to train; before torch is loaded."""
+    # torch's threads else spin while they wait for one whose core another program has, or a loader
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from arcid.train.memory import keep_freed
+
+    keep_freed()
 
 
 def require_torch() -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from arcid.errors import ConfigError
 from arcid.train.backbones.common import Backbone, Head, embedding_norm, initialise
@@ -28,11 +29,16 @@ def _activation(kind: Activation, channels: int) -> nn.Module:
         raise ConfigError(f"activation must be prelu, relu or relu6, got {kind!r}")
     if kind == "prelu":
         return nn.PReLU(channels)
-    return nn.ReLU(inplace=True) if kind == "relu" else nn.ReLU6(inplace=True)
+    # in place, ReLU6 would copy its input for the way back
+    return nn.ReLU(inplace=True) if kind == "relu" else nn.ReLU6()
 
 
 class ConvNorm(nn.Sequential):
-    """conv – BN – activation (None: linear)."""
+    """conv – BN – activation (None: linear).
+
+    A norm that is frozen while the rest is trained goes into the convolution on the way: the same
+    numbers and gradients without two passes over the map.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,26 @@ class ConvNorm(nn.Sequential):
         if activation is not None:
             layers.append(_activation(activation, channels))
         super().__init__(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm, *activation = self
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        if norm.training or not self.training:
+            out: Tensor = norm(conv(x))
+        else:
+            out = functional.conv2d(
+                x, *_folded(conv, norm), conv.stride, conv.padding, groups=conv.groups
+            )
+        for layer in activation:
+            out = layer(out)
+        return out
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution and the norm after it, with their gradients."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
 
 class InvertedResidual(nn.Module):
