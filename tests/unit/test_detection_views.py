@@ -31,6 +31,7 @@ from arcid.train.detection.config import (
 )
 from arcid.train.detection.faces import write_faces
 from arcid.train.detection.labels import PictureLabels, label, write_labels
+from arcid.train.detection.lettering import letter
 from arcid.train.detection.scenes import Scenes, open_scenes, pictures, read_picture, split
 from arcid.train.detection.views import Views, collate, moved_boxes, visible
 from arcid.types import Image
@@ -118,6 +119,24 @@ def test_visible_share() -> None:
     assert visible(boxes, (20, 30)).tolist() == [1.0, 0.25, 0.0]
 
 
+def test_writing_covers_no_face_and_repeats() -> None:
+    paper = np.random.default_rng(0).integers(60, 90, (192, 192, 3), dtype=np.uint8)
+    faces = np.array([[60, 60, 130, 140], [10, 150, 40, 190]], np.float32)
+    written = np.zeros((192, 192), np.int64)
+    for seed in range(60):
+        one, two = paper.copy(), paper.copy()
+        letter(one, faces, np.random.default_rng(seed))
+        letter(two, faces, np.random.default_rng(seed))
+        np.testing.assert_array_equal(one, two)
+        changed = (one != paper).any(axis=2)
+        assert not changed[60:140, 60:130].any() and not changed[150:190, 10:40].any()
+        written += changed
+    assert (written > 0).mean() > 0.5 and written.max() < 45
+    crowded = paper.copy()
+    letter(crowded, np.array([[0, 0, 192, 192]], np.float32), np.random.default_rng(1))
+    np.testing.assert_array_equal(crowded, paper)
+
+
 @pytest.fixture(scope="module")
 def labelled(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> ScenesConfig:
     """Pictures of the data folder with labels made here, by the two teachers."""
@@ -187,6 +206,7 @@ def test_canvases_repeat_and_differ(scenes: tuple[Scenes, Scenes]) -> None:
         mosaic=0.5,
         crowd=0.3,
         mask=1.0,
+        lettering=0.5,
         photo=AugmentConfig(flip=0, dark=0.5, blur=0.5, jpeg=0.5, grey=0.5),
     )
     views, again = (Views(scenes[0], config, ScenesConfig(), seed=5) for _ in range(2))

@@ -18,7 +18,7 @@ from arcid.train.solo.config import SoloConfig
 STRIDES = (8, 16, 32)
 CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride
 #: Changes of a chip that placing pictures on a canvas replaces.
-PLACED = ("flip", "jitter", "warp", "mask", "occlusion")
+PLACED = ("flip", "jitter", "warp", "mask", "occlusion", "pose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class ViewsConfig:
     rotate: float = 0.5  # share turned by up to rotate_deg; the others by up to a fifth of it
     rotate_deg: float = 45.0
     mask: float = 0.1  # share of faces of 24 px and more that get a drawn mask
+    lettering: float = 0.0  # share of canvases with writing on them, beside the faces
     photo: AugmentConfig = field(default_factory=lambda: AugmentConfig(flip=0.0))
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class ViewsConfig:
         for size in self.sizes:
             if size < 2 * CANVAS_STEP or size % CANVAS_STEP:
                 refuse("views.sizes", f"must be multiples of {CANVAS_STEP} from 64 on, got {size}")
-        for name in ("mosaic", "crowd", "empty", "visible", "flip", "rotate", "mask"):
+        for name in ("mosaic", "crowd", "empty", "visible", "flip", "rotate", "mask", "lettering"):
             share(f"views.{name}", getattr(self, name))
         if self.mosaic + self.crowd > 1:
             refuse("views.crowd", "and views.mosaic together are more than all canvases")

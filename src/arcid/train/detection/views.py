@@ -22,6 +22,7 @@ from arcid.geometry import apply_affine
 from arcid.train.augment import Augment, draw_mask
 from arcid.train.detection.config import ScenesConfig, ViewsConfig
 from arcid.train.detection.labels import PictureLabels
+from arcid.train.detection.lettering import letter
 from arcid.train.detection.scenes import Scenes
 from arcid.types import FloatArray, Image
 
@@ -63,6 +64,8 @@ class Views:
         parts = [self._fill(canvas, place, rng) for place in _places(rng, size, self.config)]
         boxes, points, ignore = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         self._cover(canvas, boxes, points, rng)
+        if self.config.lettering and rng.random() < self.config.lettering:
+            letter(canvas, np.concatenate([boxes, ignore]), rng)
         image = self._photo[size](canvas, epoch=step, index=row)
         return View(image, boxes, points, ignore)
 
