@@ -9,11 +9,13 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     stages   configs/face_s_1.yaml: every stage of the student fed the teacher's maps
     head     configs/face_s_2.yaml: the same in larger batches
     whole    configs/face_s_3.yaml: the stages joined, trained end to end
+    turned   configs/face_s_4.yaml: heads turned away as well
     face     export, measured on LFW DevTest; the same in 8 bits
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
     larger   configs/detect_s_3.yaml: larger faces, for the five points
     harder   configs/detect_s_4.yaml: small and half hidden faces
+    written  configs/detect_s_5.yaml: writing, more crowds, more pictures without faces
     points   configs/detect_points.yaml: a second look at the points, from a crop of each face
     export   the detector, judged on all reserved pictures
     scores   what the recognisers' scores mean behind that detector
@@ -46,6 +48,7 @@ SMOKE_STEPS = {
     "face_s_1": ["schedule.steps=90", "schedule.warmup=3"],
     "face_s_2": ["schedule.steps=30", "schedule.warmup=3"],
     "face_s_3": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
+    "face_s_4": ["schedule.steps=12", "schedule.warmup=2", "optim.ema=0.9"],
 }
 CHIPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
@@ -116,7 +119,8 @@ def recogniser(data: Path, smoke: bool) -> None:
         "--description",
         (
             "128-d MobileFaceNet (ReLU6, separable stem), distilled stage by stage "
-            "(configs/face_s_1.yaml and face_s_2.yaml), then end to end (configs/face_s_3.yaml)."
+            "(configs/face_s_1.yaml and face_s_2.yaml), then end to end (configs/face_s_3.yaml and "
+            "face_s_4.yaml, with heads turned away)."
         ),
     )
     judged: tuple[object, ...] = ()
@@ -125,13 +129,13 @@ def recogniser(data: Path, smoke: bool) -> None:
         judged = ("--evaluate", "runs/lfw-devtest")
     bundle = Path("models") / FACE
     step(
-        bundle / "manifest.json", "export", "runs/face_s_3", "--out", "models", "--name", FACE,
+        bundle / "manifest.json", "export", "runs/face_s_4", "--out", "models", "--name", FACE,
         "--precision", "fp16", *judged, "--licence", LICENCE, "--no-commercial",
         "--training-data", TRAINING_DATA, *described,
     )  # fmt: skip
     if not smoke:
         step(
-            Path("models") / QUANTISED / "manifest.json", "export", "runs/face_s_3",
+            Path("models") / QUANTISED / "manifest.json", "export", "runs/face_s_4",
             "--out", "models", "--name", QUANTISED, "--precision", "int8",
             "--calibration", data / "train/vgg.tar", *judged, "--licence", LICENCE,
             "--no-commercial", "--training-data", TRAINING_DATA,
@@ -159,7 +163,7 @@ def detector(data: Path, smoke: bool) -> None:
     step(Path("runs/detect_s_1"), "detector", "train", CONFIGS / "detect_s_1.yaml", *few)
     if smoke:
         few.append("scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]")
-    for name in ("detect_s_2", "detect_s_3", "detect_s_4"):
+    for name in ("detect_s_2", "detect_s_3", "detect_s_4", "detect_s_5"):
         run = Path("runs") / name
         step(run, "detector", "train", CONFIGS / f"{name}.yaml", *few)
     points = Path("runs/detect_points")
