@@ -62,7 +62,7 @@ def test_they_work_without_any_other_model(alone: Pipeline) -> None:
     found = weights.resolve_default("detection")
     overlap = goldens.check_finds(found.manifest, alone.detector.detect, found.folder)
     assert overlap is not None and overlap > goldens.MINIMUM_IOU
-    assert len(alone.detector.detect([goldens.synthetic_picture()])[0]) == 4
+    assert 4 <= len(alone.detector.detect([goldens.synthetic_picture()])[0]) <= 5  # ovals
     bundle = weights.resolve_default("recognition")
     apart = goldens.check(bundle.manifest, alone.embedder.embed, bundle.path.parent)
     assert apart is not None
