@@ -42,7 +42,7 @@ def pair(bundles: Path) -> PassiveLiveness:
 
 @pytest.fixture(scope="module")
 def seen(data_dir: Path) -> dict[str, tuple[Image, Detections]]:
-    detector = load_detector()
+    detector = load_detector("scrfd_2.5g")
     images = {name: load_image(data_dir / "data/spoof" / name) for name in PHOTOS}
     return {n: (i, detector.detect([i])[0].select("largest")) for n, i in images.items()}
 
@@ -166,6 +166,7 @@ def test_the_command_names_model_score_and_decision(
     cli: Callable[..., Any], bundles: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARCID_MODELS", str(bundles))
+    monkeypatch.setenv("ARCID_DETECTOR", "scrfd_2.5g")
     spoof = data_dir / "data/spoof"
     live = cli("liveness", spoof / "image_T1.jpg", "--json")
     assert live.code == 0
