@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid import load_image, paths
-from arcid.bench import hardware_slug
+from arcid.bench.common import hardware_slug, write_csv
 from arcid.detect import model_files
 from arcid.embed import Embedder
 from arcid.errors import ModelNotFound
@@ -225,11 +225,7 @@ def main() -> int:
         options.output
         or Path(__file__).parent / "results" / f"default-models-{hardware_slug()}.csv"
     )
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, rows)
     print(f"written to {path}")
     return 0
 

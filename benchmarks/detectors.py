@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from arcid import load_image, paths
-from arcid.bench import hardware_slug
+from arcid.bench.common import hardware_slug, write_csv
 from arcid.errors import ModelNotFound
 from arcid.evaluate.bootstrap import PairBootstrap, PairScores, operating_points
 from arcid.evaluate.metrics import auc
@@ -102,11 +102,7 @@ def main() -> int:
     if not rows:
         return 4
     path = options.output or Path(__file__).parent / "results" / f"detectors-{hardware_slug()}.csv"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, rows)
     print(f"written to {path}")
     return 0
 

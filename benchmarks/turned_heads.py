@@ -12,7 +12,6 @@ these photos, though not on who they show, so its numbers flatter it; the wrong 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 
 from arcid import paths
-from arcid.bench import hardware_slug
+from arcid.bench.common import hardware_slug, write_csv
 from arcid.evaluate.bootstrap import PairBootstrap, PairScores, operating_points
 from arcid.evaluate.metrics import eer
 from arcid.models.weights import resolve
@@ -90,10 +89,7 @@ def main() -> int:
     path = (
         options.output or Path(__file__).parent / "results" / f"turned-heads-{hardware_slug()}.csv"
     )
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, rows)
     print(f"written to {path}")
     return 0
 

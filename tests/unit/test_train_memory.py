@@ -26,6 +26,7 @@ print(kept, first, faults())
 """
 
 
+# elsewhere there is nothing to ask: keep_freed answers False and changes nothing
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's allocator")
 def test_large_arrays_are_made_from_what_was_freed() -> None:
     out = subprocess.run(

@@ -19,7 +19,7 @@ from arcid.geometry import TEMPLATE_SIZE, similarity_transform, template_points
 from arcid.types import FloatArray, Image
 
 STEP_DEG = 2.5  # turns are rounded to it, so that their maps can be kept
-_KEPT = 768  # maps; 64 kB each for a chip of 128 pixels
+_KEPT = 768  # maps, more than ±60° by ±15° need; 98 kB each for a chip of 128 pixels
 Array = npt.NDArray[np.float64]
 
 # the head, in pixels of the 112-pixel template (about 1.8 mm): half its width, its depth, and
@@ -86,8 +86,7 @@ def _map(
     slower = math.copysign(min(abs(a), _HIDES + _SLOWER * (abs(a) - _HIDES)), a)
     align = similarity_transform(_turned_points(five, slower, b)[None], five)[0]
     back = np.linalg.inv(np.vstack([align, [0, 0, 1]]))
-    tx = back[0, 0] * x + back[0, 1] * y + back[0, 2]
-    ty = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+    tx, ty = (row[0] * x + row[1] * y + row[2] for row in back[:2])
     source_y = _looked_up(from_y, tx, ty, axis)
     source_x = _looked_up(from_x, tx, source_y, axis)
     maps = [(source * scale + rim).astype(np.float32) for source in (source_x, source_y)]
@@ -115,13 +114,9 @@ def _inverse(axis: Array, moved: Array, angle: float) -> Array:
     farthest point reached is hidden.
     """
     if angle < 0:
-        return _mirrored(_inverse(-axis[::-1], -moved[::-1], -angle))
+        return -_inverse(-axis[::-1], -moved[::-1], -angle)[::-1]
     reached = np.maximum.accumulate(moved) + 1e-6 * np.arange(len(axis))
     return np.interp(axis, reached, axis)
-
-
-def _mirrored(line: Array) -> Array:
-    return -line[::-1]
 
 
 def _looked_up(values: Array, x: Array, y: Array, axis: Array) -> Array:
