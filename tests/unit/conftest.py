@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,16 +32,28 @@ class Ran:
         return json.loads(self.out)
 
 
+def _opened_once(load: Callable[..., Any]) -> Callable[..., Any]:
+    """``load``, remembered for its arguments and for the variables that name the defaults."""
+
+    @functools.cache
+    def remembered(variables: tuple[str | None, ...], *args: Any, **options: Any) -> Any:
+        return load(*args, **options)
+
+    @functools.wraps(load)
+    def opened(*args: Any, **options: Any) -> Any:
+        return remembered(tuple(map(os.environ.get, ENVIRONMENT)), *args, **options)
+
+    return opened
+
+
 @pytest.fixture(scope="session")
 def opened_models() -> Iterator[None]:
     """Real models, opened once for all commands of this process."""
     from arcid import pipeline
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            pipeline.Pipeline, "from_models", functools.cache(pipeline.Pipeline.from_models)
-        )
-        patch.setattr(pipeline, "load_detector", functools.cache(pipeline.load_detector))
+        patch.setattr(pipeline.Pipeline, "from_models", _opened_once(pipeline.Pipeline.from_models))
+        patch.setattr(pipeline, "load_detector", _opened_once(pipeline.load_detector))
         yield
 
 
