@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError
+from arcid.models.weights import resolve
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.config import TrainConfig, parse_config
 from arcid.train.data.dataset import open_data
@@ -92,7 +94,6 @@ def teacher() -> Teacher:
 
 def test_teacher_gives_the_product_embeddings(photos: torch.Tensor, teacher: Teacher) -> None:
     from arcid.embed import OnnxEmbedder
-    from arcid.models.weights import resolve
     from arcid.runtime import open_session
     from arcid.types import Crops
 
@@ -106,15 +107,25 @@ def test_teacher_gives_the_product_embeddings(photos: torch.Tensor, teacher: Tea
     assert float(maps[0].min()) >= 0
 
 
+@pytest.mark.parametrize("said_by", ["distil.flip", "manifest"])
 def test_a_teacher_that_sums_the_mirror_image_does_so_here(
-    photos: torch.Tensor, teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+    said_by: str, folder: Path, photos: torch.Tensor, teacher: Teacher, tmp_path: Path
 ) -> None:
-    import dataclasses
-
-    plain = teacher(photos[:4])[0]
+    plain, maps = teacher(photos[:4])
     mirrored = teacher(photos[:4].flip(3))[0]
-    monkeypatch.setattr(teacher, "manifest", dataclasses.replace(teacher.manifest, flip=True))
-    torch.testing.assert_close(teacher(photos[:4])[0], plain + mirrored, rtol=1e-4, atol=1e-4)
+    overrides = ["distil.flip=true"]
+    if said_by == "manifest":
+        bundle = resolve(TEACHER)
+        shutil.copy(bundle.path, tmp_path / bundle.manifest.file)
+        manifest = {**bundle.manifest.to_dict(), "flip": True}
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        overrides = [f"distil.teachers=[{tmp_path}]"]
+    wanted = config(folder, "any", *MAPS, *overrides)
+    (summing,) = DistilObjective(wanted, open_data(wanted.data), ALONE).teachers
+    found, same_maps = summing(photos[:4])
+    torch.testing.assert_close(found, plain + mirrored, rtol=1e-4, atol=1e-4)
+    for one, other in zip(maps, same_maps, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -342,10 +353,6 @@ def test_the_teacher_sees_the_clean_share(folder: Path, monkeypatch: pytest.Monk
 @pytest.fixture(scope="module")
 def other(folder: Path) -> Path:
     """A folder with bundles that cannot teach."""
-    import json
-
-    from arcid.models.weights import resolve
-
     bundle = resolve(TEACHER)
 
     def variant(name: str, **changes: Any) -> None:

@@ -326,6 +326,7 @@ class DistilConfig:
     positions: int = 0  # forced: photos a stage are cut to about so many map positions; 0 keeps all
     clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
     mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
+    flip: bool = False  # the teachers' vectors are sums over the photo and its mirror image
 
     def __post_init__(self) -> None:
         for name in ("cosine", "relational", "margin", "features", "positions"):

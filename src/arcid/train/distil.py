@@ -139,7 +139,10 @@ class DistilObjective(Objective):
         pairs = [pair.partition("=") for pair in config.distil.maps]
         self.compared = [stage.strip() for stage, _, _ in pairs]
         tensors = [tensor.strip() for _, _, tensor in pairs]
-        self.teachers = [Teacher(t, config.data.size, tensors) for t in config.distil.teachers]
+        self.teachers = [
+            Teacher(name, config.data.size, tensors, flip=config.distil.flip)
+            for name in config.distil.teachers
+        ]
         self.chips = data.train.joined(data.unlabelled)
         if len(self.chips) == 0:
             raise ConfigError("no photo is left to distil with; see data.min_images and keep")

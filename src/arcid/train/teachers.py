@@ -26,10 +26,14 @@ class Teacher:
     """(B,3,S,S) uint8 RGB in; (B,D) float32 embeddings, not unit-norm, and its maps out.
 
     ``name`` is a model's name or the folder of a bundle. ``tensors`` names further outputs of its
-    graph. Raises ``ConfigError``, with the reason, for a teacher that cannot be used.
+    graph. With ``flip``, or where its manifest says so, an embedding is the sum over the photo and
+    its mirror image; maps are the photo's. Raises ``ConfigError``, with the reason, for a teacher
+    that cannot be used.
     """
 
-    def __init__(self, name: str, size: int, tensors: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, size: int, tensors: Sequence[str] = (), *, flip: bool = False
+    ) -> None:
         with usable(name, "distil.teachers"):
             bundle = find(name)
             self.manifest: Manifest = bundle.manifest
@@ -47,6 +51,7 @@ class Teacher:
             self.session = open_with_tensors(bundle.path, self.manifest, tensors)
         self.name = self.manifest.name
         self.dim = self.manifest.output.dim
+        self.flip = flip or self.manifest.flip
         self._tensors = tuple(tensors)
         self._output = self.manifest.output.name or self.session.output_names[0]
 
@@ -55,7 +60,7 @@ class Teacher:
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy(force=True)
         found = self._run(pixels)
         vectors = found[self._output]
-        if self.manifest.flip:  # its vector is the sum over the face and its mirror image
+        if self.flip:
             vectors = vectors + self._run(np.ascontiguousarray(pixels[:, :, ::-1]))[self._output]
         embeddings = torch.from_numpy(vectors).to(images.device).reshape(len(pixels), -1).float()
         return embeddings, [
