@@ -162,3 +162,17 @@ def test_torchrun_runs_the_command(config: Path, data_dir: Path) -> None:
     parts = sorted((config.parent / "run/checkpoints/step-00000004").glob("rank-*.pt"))
     shapes = [torch.load(p, weights_only=True)["classifier"]["weight"].shape for p in parts]
     assert [tuple(s) for s in shapes] == [(4, 1, 32), (4, 1, 32)]
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "distill", "study", "detector train", "detector points"]
+)
+def test_what_trains_keeps_freed_memory_before_anything_else(
+    command: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("arcid.train.memory.keep_freed", lambda: asked.append(True))
+    ran = cli(*command.split(), tmp_path / "nowhere.yaml")
+    assert ran.code == 2, ran.err
+    assert "nowhere.yaml cannot be read" in ran.err
+    assert asked == [True]
