@@ -11,6 +11,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     whole    configs/face_s_3.yaml: the stages joined, trained end to end
     turned   configs/face_s_4.yaml: heads turned away as well
     settled  configs/face_s_5.yaml: the same with fewer changed views, at a lower rate
+    twice    configs/face_s_6.yaml: the teacher looks at the mirror image too
     face     export, measured on LFW DevTest; the same in 8 bits
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
@@ -51,6 +52,7 @@ SMOKE_STEPS = {
     "face_s_3": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
     "face_s_4": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
     "face_s_5": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
+    "face_s_6": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
 }
 CHIPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
@@ -113,8 +115,9 @@ def devtest(data: Path, out: Path) -> None:
 
 def recogniser(data: Path, smoke: bool) -> None:
     for name, steps in SMOKE_STEPS.items():
+        finished = Path("runs") / name
         step(
-            Path("runs") / name, "distill", CONFIGS / f"{name}.yaml",
+            finished, "distill", CONFIGS / f"{name}.yaml",
             *([*SMOKE_FACE, *steps] if smoke else []),
         )  # fmt: skip
     described = (
@@ -122,7 +125,7 @@ def recogniser(data: Path, smoke: bool) -> None:
         (
             "128-d MobileFaceNet (ReLU6, separable stem), distilled stage by stage "
             "(configs/face_s_1.yaml and face_s_2.yaml), then end to end (configs/face_s_3.yaml to "
-            "face_s_5.yaml, with heads turned away)."
+            "face_s_6.yaml, with heads turned away)."
         ),
     )
     judged: tuple[object, ...] = ()
@@ -131,13 +134,13 @@ def recogniser(data: Path, smoke: bool) -> None:
         judged = ("--evaluate", "runs/lfw-devtest")
     bundle = Path("models") / FACE
     step(
-        bundle / "manifest.json", "export", "runs/face_s_5", "--out", "models", "--name", FACE,
+        bundle / "manifest.json", "export", finished, "--out", "models", "--name", FACE,
         "--precision", "fp16", *judged, "--licence", LICENCE, "--no-commercial",
         "--training-data", TRAINING_DATA, *described,
     )  # fmt: skip
     if not smoke:
         step(
-            Path("models") / QUANTISED / "manifest.json", "export", "runs/face_s_5",
+            Path("models") / QUANTISED / "manifest.json", "export", finished,
             "--out", "models", "--name", QUANTISED, "--precision", "int8",
             "--calibration", data / "train/vgg.tar", *judged, "--licence", LICENCE,
             "--no-commercial", "--training-data", TRAINING_DATA,
