@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from arcid.models.manifest import Manifest
 from arcid.pipeline import Pipeline
 from arcid.types import Detections, Image
 
+CARDS = Path(__file__).parents[2] / "model_cards"
 FOLDERS = sorted(p.parent for p in paths.packaged_models_dir().glob("*/manifest.json"))
 LARGEST = {"recognition": 6e6, "detection": 1.5e6}
 
@@ -53,6 +55,8 @@ def test_a_bundle_is_whole(folder: Path) -> None:
     for part in ("## Terms", "## Intended use", "## Measured accuracy", "## Where it fails"):
         assert part in card
     assert manifest.licence.name in card and manifest.training_data in card
+    assert re.search(r"\b\d[\d.]* minutes", card), "the card does not say how long was trained"
+    assert (CARDS / f"{folder.name}.md").read_text("utf-8") == card
 
 
 def test_they_work_without_any_other_model(alone: Pipeline) -> None:

@@ -124,6 +124,7 @@ def trained(network: Backbone, data_dir: Path, tmp_path_factory: pytest.TempPath
         config=config(data_dir, holdout_identities=10),
         shared={"backbone": raw, "averaged": network.state_dict()},
         own={},
+        extra={"seconds": 90.0},
     )
     (folder / "report.txt").write_text("vgg: 7410 photos, 57 identities\n")
     return folder
@@ -214,6 +215,7 @@ def test_what_a_bundle_says_of_itself(exported: ExportResult, trained: Path) -> 
     manifest = Manifest.load(exported.path / "manifest.json")
     made = manifest.provenance
     assert (made["backbone"], made["step"], made["averaged"]) == (NAME, 120, True)
+    assert made["minutes"] == 1.5
     assert manifest.float_sha256 is None
     assert set(made["cosine"]) == {"openvino", "onnxruntime"}
     assert min(a.minimum for a in exported.agreement.values()) > 0.9999
@@ -225,6 +227,7 @@ def test_what_a_bundle_says_of_itself(exported: ExportResult, trained: Path) -> 
     card = (exported.path / "MODEL_CARD.md").read_text("utf-8")
     for words in (
         "vgg: 7410 photos, 57 identities",
+        "step: 120, after 1.5 minutes of training",
         "Licence of the weights: not stated",
         "identities held out of training",
         f"| AUC | {exported.before.auc if exported.before else 0:.5f} |",

@@ -106,6 +106,7 @@ def open_initial(
 def _from_checkpoint(path: Path) -> Initial:
     restored = restore_backbone(path)
     config = restored.config
+    spent = restored.checkpoint.extra.get("seconds")
     return Initial(
         restored.backbone,
         config.model.backbone,
@@ -116,6 +117,7 @@ def _from_checkpoint(path: Path) -> Initial:
         restored.step,
         restored.averaged,
         restored.checkpoint.path.parent.parent,
+        notes={} if spent is None else {"minutes": round(float(spent) / 60, 1)},
     )
 
 

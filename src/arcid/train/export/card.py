@@ -74,7 +74,9 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
             f"- optimiser: {config.optim.name}, learning rate {config.optim.lr:g}, weight decay "
             f"{config.optim.weight_decay:g}, batch {config.data.batch}"
         )
-        yield f"- step: {manifest.provenance.get('step')}"
+        minutes = manifest.provenance.get("minutes")
+        after = "" if minutes is None else f", after {minutes:g} minutes of training"
+        yield f"- step: {manifest.provenance.get('step')}{after}"
         if config.init_from:
             yield f"- started from: {config.init_from.rsplit('/', 1)[-1]}"
         if config.distil.teachers:
