@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from tests.browser import service
+from tests.serving import serving
 
 
 @pytest.fixture(scope="package")
@@ -52,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def url(home: Path, data_dir: Path, browser: Browser, pairs: Path) -> Iterator[str]:
     """A service with an admin, an operator, a viewer and two enrolled people."""
-    with service.serving(home, data_dir) as url:
+    with serving(home, data_dir) as url:
         context = service.visitor(browser, url)
         page = context.new_page()
         service.set_up(page)

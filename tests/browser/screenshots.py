@@ -18,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.browser import film, service
+from tests.serving import serving
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 THEMES = ("light", "dark")
@@ -136,7 +137,7 @@ def main() -> int:
     wide: list[str] = []
     with (
         tempfile.TemporaryDirectory() as home,
-        service.serving(Path(home), data) as url,
+        serving(Path(home), data) as url,
         sync_playwright() as playwright,
     ):
         wall, photo = film.scene(None), film.scene

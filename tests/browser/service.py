@@ -1,14 +1,10 @@
-"""A real service of its own in another process, and a real browser."""
+"""A real browser, and what it does on the pages of a real service."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
@@ -21,35 +17,6 @@ def chromium() -> str | None:
     """A Chromium of this machine; Playwright's own download is not used."""
     names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
     return os.environ.get("ARCID_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
-@contextmanager
-def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
-    """``arcid serve`` on a free port with a home of its own; its address without a slash."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
-    env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
-    with (home / "service.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "arcid", "serve", "--port", "0", "--json"],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, (home / "service.log").read_text()[-3000:]
-            yield json.loads(line)["url"].rstrip("/")
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            finally:
-                process.kill()
-                process.wait()
-                if process.stdout is not None:
-                    process.stdout.close()
 
 
 def launch(playwright: Playwright, arguments: Sequence[str] = ()) -> Browser:

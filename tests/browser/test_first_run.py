@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.browser import service
+from tests.serving import serving
 
 pytestmark = pytest.mark.data
 
 
 def test_set_up_sign_out_and_sign_in(browser: Browser, data_dir: Path, tmp_path: Path) -> None:
-    with service.serving(tmp_path, data_dir) as url:
+    with serving(tmp_path, data_dir) as url:
         context = service.visitor(browser, url)
         page = context.new_page()
         page.goto("/console/people")
@@ -51,7 +52,7 @@ def test_set_up_asks_for_a_key_where_keys_protect_the_service(
     browser: Browser, data_dir: Path, tmp_path: Path
 ) -> None:
     key = "a-key-of-this-service-only"
-    with service.serving(tmp_path, data_dir, ARCID_API_KEYS=key) as url:
+    with serving(tmp_path, data_dir, ARCID_API_KEYS=key) as url:
         context = service.visitor(browser, url)
         page = context.new_page()
         for tried, heading in (

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 from playwright.sync_api import Page, Playwright, expect
 from tests.browser import film, service
+from tests.serving import serving
 
 pytestmark = pytest.mark.data
 PATIENCE_MS = 30_000
@@ -29,7 +30,7 @@ def watched(
         [(film.scene(pairs / "img4.jpg"), 4), (wall, 1.2), (film.scene(pairs / "img3.jpg"), 4),
          (wall, 1.2)],
     )  # fmt: skip
-    with service.serving(home, data_dir) as url:
+    with serving(home, data_dir) as url:
         own = service.launch(player, film.arguments(path))
         context = service.visitor(own, url)
         page = context.new_page()
