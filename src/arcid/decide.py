@@ -5,6 +5,7 @@ No threshold stands in this file: a target error rate and a calibration make it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from arcid.calibration import Calibration, Threshold, fpir_for_fmr
@@ -52,6 +53,7 @@ def identify(
     *,
     fpir: float = DEFAULT_FPIR,
     unsupported: Unsupported = "review",
+    given_away: bool = False,
 ) -> Decision:
     """Decide whether the best of ``gallery_size`` searched templates is the person of the probe.
 
@@ -59,8 +61,23 @@ def identify(
     gallery's size. Where the calibration cannot support the rate that this size needs:
     ``raise`` raises ``RateUnsupported``; ``review`` rejects what is below the last supported
     threshold and leaves the rest to a human; ``extrapolate`` uses the table beyond its data and
-    says so.
+    says so. ``given_away``: another face of the same photo was given that person, so this one is
+    never them.
     """
+    decision = _identify(cosine, calibration, gallery_size, fpir, unsupported)
+    if not given_away:
+        return decision
+    reason = f"{decision.reason}; another face of this photo was given that person"
+    return replace(decision, outcome="no_match", reason=reason)
+
+
+def _identify(
+    cosine: float | None,
+    calibration: Calibration,
+    gallery_size: int,
+    fpir: float,
+    unsupported: Unsupported,
+) -> Decision:
     if cosine is None or gallery_size == 0:
         last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
         reason = (

@@ -116,7 +116,11 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identification:
-    """One probe face, its candidates best first, and the decision on the first."""
+    """One probe face, its candidates best first, and the decision on the first.
+
+    The nearest person of all, where another face of the photo was given them, stands last and says
+    so in ``given_to``; alone, where nobody else is left.
+    """
 
     face: Face
     candidates: list[Match]
@@ -335,6 +339,7 @@ class Pipeline:
                     size,
                     fpir=fpir,
                     unsupported=unsupported,
+                    given_away=bool(candidates) and candidates[0].given_to is not None,
                 ),
             )
             for i, candidates in enumerate(found)

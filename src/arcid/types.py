@@ -226,6 +226,7 @@ class Match:
     face_id: str  # the person's face nearest to the probe
     faces: int  # how many faces of the person were compared
     metadata: dict[str, Any] = field(default_factory=dict)
+    given_to: int | None = None  # the face of the same photo this person was given to instead
 
 
 Outcome = Literal["match", "no_match", "review"]

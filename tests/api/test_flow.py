@@ -81,12 +81,16 @@ def test_two_faces_of_a_photo_are_never_one_person(
     enrol(client, collection, "Left", buffer.getvalue(), select="largest", require_quality=False)
     found = search(client, collection, couple)["faces"]
     assert len(found) == 2
-    with_left = [f for f in found if any(c["name"] == "Left" for c in f["candidates"])]
-    assert len(with_left) == 1
-    assert with_left[0]["face"]["box"]["x1"] == pytest.approx(left["x1"], abs=1)
-    assert with_left[0]["decision"]["outcome"] == "match"
-    other = next(f for f in found if f is not with_left[0])
+    (own,) = (f for f in found if f["candidates"][0]["given_to"] is None)
+    assert own["face"]["box"]["x1"] == pytest.approx(left["x1"], abs=1)
+    assert own["decision"]["outcome"] == "match"
+    (other,) = (f for f in found if f is not own)
     assert other["decision"]["outcome"] == "no_match"
+    (nearest,) = other["candidates"]
+    assert (nearest["name"], nearest["given_to"]) == ("Left", found.index(own))
+    assert nearest["cosine"] == pytest.approx(other["decision"]["cosine"])
+    assert other["decision"]["gallery_size"] == 1
+    assert "another face of this photo was given that person" in other["decision"]["reason"]
     enrol(client, collection, "Someone", face(1))
     assert len(search(client, collection, couple, select="largest")["faces"]) == 1
 

@@ -97,6 +97,16 @@ def test_no_candidate_left(calibration: Calibration) -> None:
     assert "nobody is left" in decision.reason
 
 
+def test_somebody_given_to_another_face_is_never_the_match(calibration: Calibration) -> None:
+    for cosine, size, unsupported in ((0.9, 10, "review"), (0.9, 1_000_000, "review"),
+                                      (0.9, 1_000_000, "extrapolate"), (0.1, 10, "raise")):  # fmt: skip
+        free = decide.identify(cosine, calibration, size, unsupported=unsupported)
+        taken = decide.identify(cosine, calibration, size, unsupported=unsupported, given_away=True)
+        assert taken.outcome == "no_match"
+        assert taken.reason == f"{free.reason}; another face of this photo was given that person"
+        assert (taken.cosine, taken.threshold) == (free.cosine, free.threshold)
+
+
 def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:
     with pytest.raises(RateUnsupported):
         decide.identify(0.9, calibration, 1_000_000, unsupported="raise")

@@ -245,7 +245,9 @@ def test_one_photo_never_gives_one_person_twice(gallery: Gallery) -> None:
     assert len(set(firsts)) == 2
     assert "Ann" in firsts
     loser = firsts.index(next(name for name in firsts if name != "Ann"))
-    assert "Ann" not in found(together[loser])
+    assert [m.given_to for m in together[loser]] == [None, None, 1 - loser]
+    assert found(together[loser])[-1] == "Ann"
+    assert [m.given_to for m in together[1 - loser]] == [None, None]
 
     cosine = {(i, m.name): m.cosine for i, matches in enumerate(apart) for m in matches}
     total = max(
@@ -262,7 +264,10 @@ def test_one_photo_with_more_faces_than_people(gallery: Gallery) -> None:
         np.concatenate([near(rows, i % 2, 0.9 - i / 10, seed=i).vectors for i in range(5)]), OLD
     )
     result = gallery.search("staff", probes, k=1, one_photo=True)
-    assert [found(m) for m in result] == [["Ann"], ["Bob"], [], [], []]
+    assert [found(m) for m in result] == [["Ann"], ["Bob"], ["Ann"], ["Bob"], ["Ann"]]
+    assert [m[0].given_to for m in result] == [None, None, 0, 1, 0]
+    several = gallery.search("staff", probes, k=5, one_photo=True)
+    assert [found(m) for m in several] == [found(m) for m in result]
 
 
 def test_duplicates_of_a_person(gallery: Gallery) -> None:

@@ -244,7 +244,10 @@ def _print_found(rows: Sequence[Row], calibration: Calibration) -> None:
             table.append((i, words[decision.outcome], "", "", ""))
         for rank, match in enumerate(candidates, 1):
             outcome = words[decision.outcome] if rank == 1 else ""
-            table.append((i, outcome, rank, match.name, f"{match.cosine:.3f}"))
+            name = match.name
+            if match.given_to is not None:
+                name += f" (given to face {match.given_to})"
+            table.append((i, outcome, rank, name, f"{match.cosine:.3f}"))
     print_table(("face", "decision", "rank", "candidate", "cosine"), table)
     for i, (_, _, decision) in enumerate(rows):
         say(f"face {i}: {decision.reason}")

@@ -7,6 +7,7 @@ Jonker and Volgenant, 1987), on the few candidates per face that a search return
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,9 @@ def one_photo(found: Sequence[Sequence[PersonHit]], k: int) -> list[list[PersonH
     """Give every probe another person so that the total cosine is greatest; best k each.
 
     ``found`` holds at least k + Q - 1 people per probe, or all there are: the best assignment then
-    never needs a person outside it. A probe's list lacks the people given to other probes.
+    never needs a person outside it. A probe's list holds the people not given to other probes; the
+    nearest of all, where another probe was given them, stands last with ``given_to`` set, unless
+    k is 1 and somebody else is left.
     """
     people = sorted({hit.person_key for hits in found for hit in hits})
     column = {person: i for i, person in enumerate(people)}
@@ -68,7 +71,12 @@ def one_photo(found: Sequence[Sequence[PersonHit]], k: int) -> list[list[PersonH
             cost[row, column[hit.person_key]] = 1.0 - hit.cosine
     given = assign(cost)
     taken = {people[c]: row for row, c in enumerate(given) if c < len(people)}
-    return [
-        [hit for hit in hits if taken.get(hit.person_key, row) == row][:k]
-        for row, hits in enumerate(found)
-    ]
+    return [_left(row, hits, taken, k) for row, hits in enumerate(found)]
+
+
+def _left(row: int, hits: Sequence[PersonHit], taken: dict[int, int], k: int) -> list[PersonHit]:
+    free = [hit for hit in hits if taken.get(hit.person_key, row) == row]
+    owner = taken.get(hits[0].person_key, row) if hits else row
+    if owner == row or (free and k == 1):
+        return free[:k]
+    return [*free[: k - 1], replace(hits[0], given_to=owner)]

@@ -327,8 +327,9 @@ class Gallery:
 
         ``aggregate``: ``max`` is a person's nearest face, ``mean`` the mean of the nearest
         ``top_m``. ``one_photo``: the probes are faces of one photo, so no person is given to two
-        of them; the assignment with the greatest total cosine is chosen, and a probe's list lacks
-        the people given to the others.
+        of them; the assignment with the greatest total cosine is chosen. A probe's list lacks the
+        people given to the others, but for the nearest of all, who stands last with ``given_to``,
+        the row of the probe that was given them.
         Only vectors of the probes' contract are searched. Raises ``ContractMismatch`` if the
         collection has faces, but none of that contract; an empty collection finds nobody.
         """

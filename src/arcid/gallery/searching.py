@@ -115,6 +115,7 @@ def _match(hit: PersonHit, owners: dict[int, Row], best: dict[int, Row]) -> Matc
         face["uid"],
         hit.faces,
         json.loads(person["metadata"]),
+        hit.given_to,
     )
 
 

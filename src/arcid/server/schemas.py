@@ -331,6 +331,10 @@ class Candidate(Out):
     fmr: float | None
     face_id: str = Field(description="The person's face nearest to the probe.")
     faces: int = Field(description="How many faces of the person were compared.")
+    given_to: int | None = Field(
+        description="The face of this photo, counted from 0, that this nearest person was given to "
+        "instead; such a candidate stands last and is never the match."
+    )
 
 
 class Identified(Out):

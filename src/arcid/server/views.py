@@ -69,6 +69,7 @@ def candidate(match: Match, calibration: Calibration | None) -> schemas.Candidat
         fmr=calibration.stated_fmr(match.cosine) if calibration else None,
         face_id=match.face_id,
         faces=match.faces,
+        given_to=match.given_to,
     )
 
 

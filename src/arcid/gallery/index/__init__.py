@@ -30,6 +30,7 @@ class PersonHit:
     best_face_key: int  # the person's face nearest to the probe
     cosine: float  # aggregate over the person's faces
     faces: int  # faces of the person that were compared
+    given_to: int | None = None  # the probe of the same photo that this person was given to
 
 
 class VectorIndex(Protocol):
