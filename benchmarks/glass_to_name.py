@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import sync_playwright
 from tests.browser import film, service
+from tests.serving import serving
 
 from arcid.bench import common
 
@@ -72,7 +73,7 @@ def measure(data: Path, rounds: int, warm: int) -> list[tuple[str, float]]:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder)
         path = film.write(home / "film.mjpeg", scenes(photos))
-        with service.serving(home, data) as url:
+        with serving(home, data) as url:
             browser = service.launch(playwright, film.arguments(path))
             page = service.visitor(browser, url).new_page()
             service.set_up(page)

@@ -98,8 +98,13 @@ def test_no_candidate_left(calibration: Calibration) -> None:
 
 
 def test_somebody_given_to_another_face_is_never_the_match(calibration: Calibration) -> None:
-    for cosine, size, unsupported in ((0.9, 10, "review"), (0.9, 1_000_000, "review"),
-                                      (0.9, 1_000_000, "extrapolate"), (0.1, 10, "raise")):  # fmt: skip
+    rules: list[tuple[float, int, decide.Unsupported]] = [
+        (0.9, 10, "review"),
+        (0.9, 1_000_000, "review"),
+        (0.9, 1_000_000, "extrapolate"),
+        (0.1, 10, "raise"),
+    ]
+    for cosine, size, unsupported in rules:
         free = decide.identify(cosine, calibration, size, unsupported=unsupported)
         taken = decide.identify(cosine, calibration, size, unsupported=unsupported, given_away=True)
         assert taken.outcome == "no_match"
