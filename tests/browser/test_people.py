@@ -76,26 +76,6 @@ def test_people_are_found_by_a_part_of_their_name(page: Page) -> None:
     expect(page.get_by_role("heading", name="Nobody of that name")).to_be_visible()
 
 
-def test_search_names_whom_it_knows_and_says_so_of_strangers(
-    page: Page, pairs: Path, data_dir: Path
-) -> None:
-    page.goto("/console/search")
-    page.get_by_label("Picture to search with").set_input_files(
-        data_dir / "data/photos/group/couple.jpg"
-    )
-    answers = page.locator("article.answer")
-    expect(answers).to_have_count(2)
-    known = answers.filter(has_text="This is Angelina Example.")
-    expect(known).to_have_count(1)
-    expect(known.locator("img.face")).to_have_count(2)
-    for words in ("Score", "Probability", "over 99.9 %", "a false alarm in 100 searches of"):
-        expect(known).to_contain_text(words)
-    expect(answers.filter(has_text="Nobody enrolled here.")).to_have_count(1)
-    page.get_by_label("Picture to search with").set_input_files(pairs / "img3.jpg")
-    expect(answers).to_have_count(1)
-    expect(answers).to_contain_text("Nobody enrolled here.")
-
-
 def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: Path) -> None:
     page.goto("/console/compare")
     page.get_by_label("First picture").set_input_files(pairs / "img1.jpg")

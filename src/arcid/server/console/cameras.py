@@ -32,7 +32,8 @@ from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
 from arcid.server.console.accounts import name_key
 from arcid.server.console.schema import cameras
-from arcid.video import Frame, Health, Source, open_source
+from arcid.types import Image
+from arcid.video import Health, Source, open_source
 from arcid.video.captures import shown
 
 log = logging.getLogger(__name__)
@@ -349,11 +350,10 @@ def policy_of(camera: Camera, *, keep_crops: bool) -> Policy:
     )
 
 
-def jpeg(frame: Frame, widest: int = 960) -> bytes:
-    """A frame as the browser takes it."""
+def jpeg(image: Image, widest: int = 960) -> bytes:
+    """(H,W,3) uint8 RGB as the browser takes it, made smaller where it is wider."""
     import cv2
 
-    image = frame.image
     height, width = image.shape[:2]
     if width > widest:
         size = (widest, round(height * widest / width))

@@ -145,7 +145,7 @@ class WatchFeed:
                     height, width = view.frame.image.shape[:2]
                     faces = [face_message(face) for face in view.faces]
                     about = {"state": "live", "size": [width, height], "faces": faces}
-                    picture = await asyncio.to_thread(jpeg, view.frame)
+                    picture = await asyncio.to_thread(jpeg, view.frame.image)
                     await socket.send_bytes(_framed(about, picture))
                 await socket.receive_text()
         finally:

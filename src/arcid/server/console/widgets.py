@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 ROOT = "/console"
 Tone = Literal["good", "bad", "warn", "info", "plain"]
 Kind = Literal["primary", "plain", "quiet", "danger"]
+SMALL_PX = 64
 
 
 def element(tag: str, cls: str = "", **attributes: str) -> Element:
@@ -160,6 +161,17 @@ def data_url(picture: Image) -> str:
     buffer = io.BytesIO()
     Pil.fromarray(picture).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def small_url(picture: Image) -> str:
+    """(H,W,3) uint8 RGB as a small JPEG in a URL, for a list of many."""
+    from PIL import Image as Pil
+
+    buffer = io.BytesIO()
+    small = Pil.fromarray(picture)
+    small.thumbnail((SMALL_PX, SMALL_PX))
+    small.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def face(source: str, alt: str, cls: str = "") -> Element:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from functools import partial
 
 from nicegui import ui
 
 from arcid.decide import DEFAULT_FPIR
 from arcid.gallery import Collection
+from arcid.image import load_image
 from arcid.pipeline import Identification
 from arcid.server.console import strings as S
+from arcid.server.console.cameras import jpeg
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._answers import TONES, grounds
@@ -21,18 +24,23 @@ from arcid.server.console.widgets import (
     PhotoDrop,
     action,
     avatar,
+    button,
     card,
     chip,
     data_url,
     element,
     face,
     note,
+    small_url,
     text,
 )
-from arcid.types import Match
+from arcid.types import Detections, Match
 
 RATES = (0.1, DEFAULT_FPIR, 0.001)
 CANDIDATES = 5
+WIDEST = 1600  # pixels of the photo on the page
+FEW = 8  # answers that a phone shows without a scrolling list
+ORDER = {"match": 0, "review": 1, "no_match": 2}
 
 
 @page("/search", "search")
@@ -75,12 +83,10 @@ async def search(visit: Visit, collection: str | None = None) -> None:
                     )
                     seconds = time.perf_counter() - started
                     visit.services.metrics.stage_seconds.labels("search").observe(seconds)
+                    picture = await visit.run(shown_as, photo)
                     answers.clear()
                     with answers:
-                        if not found:
-                            note(S.SEARCH_NO_FACE, "warn")
-                        for number, one in enumerate(found, 1):
-                            _answer(visit, current, one, number, len(found))
+                        _found(visit, current, picture, faces.detections, found)
 
                 await look()
 
@@ -91,38 +97,130 @@ async def search(visit: Visit, collection: str | None = None) -> None:
             answers.move(target_index=-1)
 
 
-def _answer(
-    visit: Visit, collection: Collection, found: Identification, number: int, total: int
+def shown_as(photo: bytes) -> str:
+    """A photo, upright and small enough for a page, as a URL."""
+    return "data:image/jpeg;base64," + b64encode(jpeg(load_image(photo), WIDEST)).decode()
+
+
+def _found(
+    visit: Visit,
+    collection: Collection,
+    picture: str,
+    detections: Detections | None,
+    found: list[Identification],
 ) -> None:
-    decision, best = found.decision, next(iter(found.candidates), None)
-    tone = "plain" if decision.outcome == "no_match" else TONES[decision.outcome]
-    with element("article", f"answer {tone}"):
-        with element("div", "answer-faces"):
-            face(data_url(found.face.crop), S.PROBE)
-            if best is not None and decision.outcome != "no_match":
-                _enrolled(collection, best)
-        with element("div", "answer-lines"):
-            if total > 1:
-                text(S.SEARCH_FACE.format(n=number), "soft small")
-            text(_words(found), "answer-words", tag="h2")
-            if decision.outcome == "no_match" and best is not None:
-                text(S.SEARCH_NEAREST.format(name=best.name), "soft", tag="p")
-            if decision.outcome == "review":
-                text(decision.reason, "soft small", tag="p")
-            grounds(decision)
-            if len(found.candidates) > 1:
-                _others(visit, found.candidates)
+    """The photo with a numbered box a face, and the answers beside it; see ``console.js``."""
+    if detections is None or not found:
+        note(S.SEARCH_NO_FACE, "warn")
+        return
+    if found[0].decision.gallery_size == 0:
+        note(S.SEARCH_EMPTY.format(collection=collection.name), "warn")
+    height, width = detections.image_size
+    with element("div", "found"):
+        with element("figure", "photo-map"):
+            with element("div", "photo-scroll"), element("div", "photo-sheet") as sheet:
+                sheet.style(f"--ratio: {width / height:.4f}")
+                element(
+                    "img", src=picture, alt=S.SEARCH_PHOTO, width=str(width), height=str(height)
+                )
+                with element("div", role="group", aria_label=S.SEARCH_BOXES):
+                    for number, one in enumerate(found, 1):
+                        _box(one, number, width, height)
+            with element("figcaption", "row"):
+                text(_summary(found), "grow")
+                zoom = button(S.SEARCH_ZOOM, icon="expand", kind="quiet")
+                zoom.props["data-zoom"] = "off"
+                zoom.props["aria-pressed"] = "false"
+        listed = sorted(enumerate(found, 1), key=lambda one: ORDER[one[1].decision.outcome])
+        many = "many" if len(found) > FEW else ""
+        with element("div", f"found-list {many}", role="group", aria_label=S.SEARCH_ANSWERS):
+            for number, one in listed:
+                _answer(visit, collection, found, one, number)
+
+
+def _summary(found: list[Identification]) -> str:
+    known = sum(one.decision.matched for one in found)
+    faces = S.count(len(found), S.ONE_FACE, S.MANY_FACES)
+    return S.SEARCH_SUMMARY.format(faces=faces, known=known)
+
+
+def _box(found: Identification, number: int, width: int, height: int) -> None:
+    if found.face.box is None:
+        return
+    x1, x2 = (min(max(x / width, 0.0), 1.0) for x in found.face.box[::2])
+    y1, y2 = (min(max(y / height, 0.0), 1.0) for y in found.face.box[1::2])
+    inside = "at-top" if y1 < 0.05 else ""  # where its number stands
+    made = element("button", f"face-box {TONES[found.decision.outcome]} {inside}", type="button")
+    made.props["data-face"] = str(number)
+    made.props["tabindex"] = "0" if number == 1 else "-1"  # the arrow keys reach the others
+    made.props["aria-label"] = S.SEARCH_BOX.format(n=number, words=_words(found))
+    made.style(f"--x: {x1:.4f}; --y: {y1:.4f}; --w: {x2 - x1:.4f}; --h: {y2 - y1:.4f}")
+    with made:
+        text(str(number), aria_hidden="true")
+
+
+def _answer(
+    visit: Visit,
+    collection: Collection,
+    every: list[Identification],
+    found: Identification,
+    number: int,
+) -> None:
+    """A line a face; what it stands on is filled in when it is opened."""
+    decision = found.decision
+    with element("details", f"answer {TONES[decision.outcome]}") as made:
+        made.props["data-face"] = str(number)
+        with element("summary"):
+            text(str(number), "face-number")
+            face(small_url(found.face.crop), "", "small-face")
+            with element("span", "person-lines"):
+                text(_words(found), "answer-words")
+                if decision.outcome == "no_match" and found.candidates:
+                    text(_nearest(every, found.candidates), "soft small")
+                elif decision.probability is not None:
+                    text(S.LIKELY.format(probability=S.percent(decision.probability)), "soft small")
+        body = element("div", "answer-body")
+
+    def explain() -> None:
+        if not body.default_slot.children:
+            with body:
+                _explained(visit, collection, found)
+
+    @action(visit, "search")
+    async def opened() -> None:
+        explain()
+
+    made.on("toggle", opened, args=[])
+    if len(every) == 1:
+        made.props["open"] = True
+        explain()
+
+
+def _explained(visit: Visit, collection: Collection, found: Identification) -> None:
+    decision = found.decision
+    with element("div", "answer-faces"):
+        face(data_url(found.face.crop), S.PROBE)
+        if found.candidates and decision.outcome != "no_match":
+            _enrolled(collection, found.candidates[0])
+    if decision.outcome == "review" or any(c.given_to is not None for c in found.candidates[:1]):
+        text(decision.reason, "soft small", tag="p")
+    grounds(decision)
+    if len(found.candidates) > 1:
+        _others(visit, found.candidates)
 
 
 def _words(found: Identification) -> str:
-    if not found.candidates:
-        return S.SEARCH_EMPTY
-    name = found.candidates[0].name
-    if found.decision.outcome == "match":
-        return S.SEARCH_MATCH.format(name=name)
-    if found.decision.outcome == "review":
-        return S.SEARCH_REVIEW.format(name=name)
-    return S.SEARCH_NO_MATCH
+    if found.decision.outcome == "no_match":
+        return S.SEARCH_NO_MATCH
+    words = S.SEARCH_MATCH if found.decision.matched else S.SEARCH_REVIEW
+    return words.format(name=found.candidates[0].name)
+
+
+def _nearest(every: list[Identification], candidates: list[Match]) -> str:
+    nearest = max(candidates, key=lambda match: match.cosine)
+    if nearest.given_to is not None and every[nearest.given_to].decision.matched:
+        return S.SEARCH_NEAREST_HERE.format(name=nearest.name, n=nearest.given_to + 1)
+    return S.SEARCH_NEAREST.format(name=nearest.name)
 
 
 def _enrolled(collection: Collection, match: Match) -> None:
@@ -141,6 +239,8 @@ def _others(visit: Visit, candidates: list[Match]) -> None:
             for match in candidates:
                 with element("li"):
                     text(match.name)
+                    if match.given_to is not None:
+                        chip(S.SEARCH_GIVEN.format(n=match.given_to + 1))
                     if calibration is not None:
                         chip(S.percent(calibration.probability(match.cosine)))
                     text(f"{match.cosine:.3f}", "soft number")

@@ -1,4 +1,4 @@
-// Theme, drawn before the first paint; the menu and the wide table of small screens.
+// Theme, drawn before the first paint; the menu, the wide table of small screens, a photo and its faces.
 "use strict";
 const arcid = {
   theme() {
@@ -29,6 +29,56 @@ const arcid = {
     if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
   },
 };
+// A photo's boxes and the answers beside it: opening one shows the other, by pointer and by keyboard.
+const found = {
+  parts(of, number) {
+    const all = [...of.closest(".found").querySelectorAll("[data-face]")];
+    return all.filter((part) => part.dataset.face === number);
+  },
+  tell(part, name, on) {
+    for (const one of found.parts(part, part.dataset.face)) one.classList.toggle(name, on);
+  },
+  opened(line) {
+    for (const other of line.closest(".found").querySelectorAll("details[open]"))
+      if (other !== line) other.open = false;
+    found.tell(line, "chosen", true);
+    for (const part of found.parts(line, line.dataset.face))
+      part.scrollIntoView({ block: "nearest", inline: "nearest" });
+  },
+  step(part, by) {
+    const kin = part.matches("summary") ? ".answer > summary" : ".face-box";
+    const all = [...part.closest(".found").querySelectorAll(kin)];
+    all[Math.min(Math.max(all.indexOf(part) + by, 0), all.length - 1)].focus();
+  },
+};
+document.addEventListener("click", (event) => {
+  const box = event.target.closest(".face-box");
+  if (box) for (const part of found.parts(box, box.dataset.face)) if (part.open === false) part.open = true;
+  const zoom = event.target.closest("[data-zoom]");
+  if (!zoom) return;
+  const on = zoom.closest(".photo-map").classList.toggle("zoomed");
+  zoom.setAttribute("aria-pressed", String(on));
+  zoom.closest(".photo-map").querySelector(".chosen")?.scrollIntoView({ block: "center", inline: "center" });
+});
+document.addEventListener("toggle", (event) => {
+  if (!event.target.matches?.("details[data-face]")) return;
+  if (event.target.open) found.opened(event.target);
+  else found.tell(event.target, "chosen", false);
+}, true);
+for (const [kind, on] of [["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]])
+  document.addEventListener(kind, (event) => {
+    const part = event.target.closest?.("[data-face]");
+    if (part) found.tell(part, "pointed", on);
+    if (on && kind === "focusin" && part?.matches(".face-box"))
+      for (const box of part.parentElement.children) box.tabIndex = box === part ? 0 : -1;
+  });
+document.addEventListener("keydown", (event) => {
+  const part = event.target.closest?.(".face-box, .answer > summary");
+  const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -1e9, End: 1e9 }[event.key];
+  if (!part || !by) return;
+  event.preventDefault();
+  found.step(part, by);
+});
 arcid.paint();
 document.addEventListener("DOMContentLoaded", arcid.paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", arcid.paint);
