@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first account
+
 
 @contextmanager
 def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
@@ -28,7 +30,10 @@ def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, (home / "service.log").read_text()[-3000:]
-            yield json.loads(line)["url"].rstrip("/")
+            ready = json.loads(line)
+            address: str = ready["url"].rstrip("/")
+            SET_UP[address] = ready["set_up"]
+            yield address
         finally:
             process.terminate()
             try:

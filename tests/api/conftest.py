@@ -55,7 +55,8 @@ def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Itera
     app = create_app(settings, pipeline=pipeline, gallery=gallery)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

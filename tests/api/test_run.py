@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,12 +17,14 @@ import pytest
 
 pytestmark = pytest.mark.data
 PROGRAM = """
+import json
 import sys
+from dataclasses import asdict
 from arcid.errors import ArcidError
 from arcid.server.run import serve
 from arcid.server.settings import Settings
 try:
-    serve(Settings.load(), announce=lambda line: print(line, flush=True))
+    serve(Settings.load(), announce=lambda ready: print(json.dumps(asdict(ready)), flush=True))
 except ArcidError as error:
     sys.exit(f"{error.code}: {error.message}")
 """
@@ -51,13 +54,12 @@ def test_starts_says_where_answers_and_stops(
     process = start(data_dir, tmp_path)
     try:
         assert process.stdout is not None
-        lines = [process.stdout.readline().rstrip() for _ in range(7)]
+        ready = json.loads(process.stdout.readline())
         seconds = time.perf_counter() - started
-        url = re.search(r"http://127\.0\.0\.1:\d+/", lines[1])
-        assert url, lines
-        assert lines[2].endswith("/console/")
-        assert "gallery.db" in lines[4] and "no key" in lines[6]
-        with httpx.Client(base_url=url[0]) as client:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", ready["url"])
+        assert "gallery.db" in ready["gallery"] and ready["api_keys"] == 0
+        assert ready["set_up"].startswith(f"{ready['url']}console/set-up#")
+        with httpx.Client(base_url=ready["url"]) as client:
             assert client.get("/v1/health").json()["status"] == "ready"
             client.post("/v1/collections", json={"name": "kept"})
         process.send_signal(signal.SIGTERM)
@@ -72,9 +74,8 @@ def test_starts_says_where_answers_and_stops(
     again = start(data_dir, tmp_path)
     try:
         assert again.stdout is not None
-        url = re.search(r"http://\S+", [again.stdout.readline() for _ in range(2)][1])
-        assert url
-        names = httpx.get(f"{url[0]}v1/collections").json()["collections"]
+        url = json.loads(again.stdout.readline())["url"]
+        names = httpx.get(f"{url}v1/collections").json()["collections"]
         assert [c["name"] for c in names] == ["kept"]
     finally:
         again.kill()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from tests.serving import SET_UP
 
 ADMIN, PASSWORD = "Ada Admin", "correct horse battery"
 ACCOUNTS = {"Olga Operator": "Operator", "Vera Viewer": "Viewer", "Front door": "Kiosk"}
@@ -39,6 +40,7 @@ def visitor(browser: Browser, url: str, width: int = 1280, height: int = 800) ->
 def set_up(page: Page) -> None:
     """First run: the first account, an admin, who is signed in afterwards."""
     page.goto("/console/")
+    page.goto(SET_UP[page.url.partition("/console")[0]] or "")
     page.get_by_label("Name").fill(ADMIN)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password again").fill(PASSWORD)

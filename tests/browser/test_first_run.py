@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.browser import service
-from tests.serving import serving
+from tests.serving import SET_UP, serving
 
 pytestmark = pytest.mark.data
 
@@ -19,6 +19,10 @@ def test_set_up_sign_out_and_sign_in(browser: Browser, data_dir: Path, tmp_path:
         page = context.new_page()
         page.goto("/console/people")
         expect(page).to_have_url(re.compile("/console/set-up$"))
+        expect(page.get_by_label("Set-up code")).to_have_value("")
+        page.goto(SET_UP[url] or "")
+        expect(page.get_by_label("Set-up code")).not_to_have_value("")
+        expect(page).to_have_url(re.compile("/console/set-up$"))  # history keeps no code
 
         def create(password: str, repeat: str) -> None:
             page.get_by_label("Name").fill(service.ADMIN)
@@ -48,19 +52,17 @@ def test_set_up_sign_out_and_sign_in(browser: Browser, data_dir: Path, tmp_path:
     assert service.ADMIN not in log and service.PASSWORD not in log
 
 
-def test_set_up_asks_for_a_key_where_keys_protect_the_service(
-    browser: Browser, data_dir: Path, tmp_path: Path
-) -> None:
-    key = "a-key-of-this-service-only"
+def test_set_up_takes_an_api_key_too(browser: Browser, data_dir: Path, tmp_path: Path) -> None:
+    key = "Vj3-wq8Tn0Zr5yLk2Xc7"
     with serving(tmp_path, data_dir, ARCID_API_KEYS=key) as url:
         context = service.visitor(browser, url)
         page = context.new_page()
         for tried, heading in (
-            ("not-the-key-of-the-service", "Set up arcid"),
+            ("not the key", "Set up arcid"),
             (key, "No people yet"),
         ):
             page.goto("/console/")
-            page.get_by_label("API key").fill(tried)
+            page.get_by_label("Set-up code").fill(tried)
             page.get_by_label("Name").fill(service.ADMIN)
             page.get_by_label("Password", exact=True).fill(service.PASSWORD)
             page.get_by_label("Password again").fill(service.PASSWORD)

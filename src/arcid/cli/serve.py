@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arcid.cli.gallery import prepare_folder
 from arcid.cli.options import Database, Detector, Model
 from arcid.cli.output import Json, print_json, say
+
+if TYPE_CHECKING:
+    from arcid.server.run import Ready
 
 PACKAGES = (
     "fastapi",
@@ -74,14 +77,23 @@ def serve(
         run(settings, announce=_announce_json if json else _announce)
 
 
-def _announce(line: str) -> None:
-    say(line)
+def _announce(ready: Ready) -> None:
+    say(f"arcid is ready after {ready.seconds:.1f} s")
+    say(f"  service    {ready.url}")
+    say(f"  console    {ready.url}console/")
+    if ready.set_up:
+        say(f"  set-up     {ready.set_up}")
+        say("             makes the first account, an admin; good once, until this service stops")
+    say(f"  reference  {ready.url}docs")
+    say(f"  gallery    {ready.gallery}")
+    say(f"  models     {', '.join(ready.models)}")
+    keys = f"{ready.api_keys} API key(s)" if ready.api_keys else "this machine only, no key"
+    say(f"  access     {keys}")
     sys.stdout.flush()
 
 
-def _announce_json(line: str) -> None:
-    word, _, value = line.strip().partition(" ")
-    if word == "service":
-        url = value.strip()
-        print_json({"ready": True, "url": url, "docs": f"{url}docs"})
-        sys.stdout.flush()
+def _announce_json(ready: Ready) -> None:
+    print_json(
+        {"ready": True, "url": ready.url, "docs": f"{ready.url}docs", "set_up": ready.set_up}
+    )
+    sys.stdout.flush()

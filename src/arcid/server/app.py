@@ -14,6 +14,7 @@ import arcid
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server import errors
+from arcid.server.auth import Access
 from arcid.server.batching import Batcher
 from arcid.server.console.door import ROOT as CONSOLE
 from arcid.server.console.door import Console
@@ -21,9 +22,11 @@ from arcid.server.deps import Services
 from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge
 from arcid.server.opening import open_gallery, open_pipeline
+from arcid.server.proxies import Proxies
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
+from arcid.server.throttle import Throttle
 
 DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
@@ -59,9 +62,11 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=assets_dir()))
-    app.state.console = Console(settings, app.state)
+    guesses = Throttle()
+    app.state.console = Console(settings, app.state, guesses)
     app.mount(CONSOLE, app.state.console)
-    app.add_middleware(Edge, settings=settings, metrics=metrics)
+    app.add_middleware(Edge, settings=settings, metrics=metrics, access=Access(settings, guesses))
+    app.add_middleware(Proxies, trusted=settings.trusted_proxies)
     errors.install(app)
     _describe_keys(app)
     return app

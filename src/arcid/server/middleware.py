@@ -9,10 +9,12 @@ import uuid
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from arcid.errors import Overloaded
-from arcid.server.auth import check_access
+from arcid.server.auth import Access
 from arcid.server.errors import HttpError, envelope, http_error_response
 from arcid.server.logging import request_id_var
 from arcid.server.metrics import Metrics
@@ -36,13 +38,17 @@ class Exchange:
 class Edge:
     """Pure ASGI, so that bodies are refused before they are read."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, access: Access) -> None:
         self._app = app
         self._settings = settings
+        self._access = access
         self._metrics = metrics
         self._inflight_bytes = 0  # touched by the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,7 +61,7 @@ class Edge:
         started = time.perf_counter()
         sender = self._sender(exchange, send)
         try:
-            check_access(scope["path"], headers, self._settings)
+            self._access.check(HTTPConnection(scope))
             await self._app(scope, self._limited(exchange, headers, receive), sender)
         except HttpError as error:
             state["error_code"] = error.code
@@ -72,6 +78,15 @@ class Edge:
             self._metrics.inflight_bytes.set(self._inflight_bytes)
             self._record(scope, exchange, time.perf_counter() - started)
             request_id_var.reset(token)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._access.check(HTTPConnection(scope))
+        except HttpError as error:
+            refusal = http_error_response(error, uuid.uuid4().hex)
+            await WebSocket(scope, receive, send).send_denial_response(refusal)
+        else:
+            await self._app(scope, receive, send)
 
     def _limited(self, exchange: Exchange, headers: Headers, receive: Receive) -> Receive:
         settings = self._settings

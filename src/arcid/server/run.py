@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arcid.errors import ConfigError
@@ -27,8 +28,20 @@ log = logging.getLogger(__name__)
 GRACE_S = 10  # for answers in progress when the service is told to stop
 
 
-def serve(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:
-    """Run until interrupted. ``announce`` gets the lines that say where to go, once ready.
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What whoever started the service wants to know; ``set_up`` is a secret until it is used."""
+
+    seconds: float
+    url: str  # ends with a slash
+    set_up: str | None  # address that makes the first account; None where that was done
+    gallery: str
+    models: tuple[str, str]
+    api_keys: int
+
+
+def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None) -> None:
+    """Run until interrupted. ``announce`` is called once ready, with where to go.
 
     Raises ``ConfigError`` (port taken, no key) and what opening models and gallery raises.
     """
@@ -45,8 +58,8 @@ def serve(settings: Settings, *, announce: Callable[[str], None] | None = None) 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                if self.started:
-                    _say_ready(app, listener, time.perf_counter() - started, announce)
+                if self.started and announce:
+                    announce(await _ready(app, listener, started))
 
         with store.result() as gallery:
             app = create_app(settings, pipeline=models.result(), gallery=gallery)
@@ -55,6 +68,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None] | None = None) 
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # it believes this machine; the application asks its settings
                 lifespan="on",
                 timeout_graceful_shutdown=GRACE_S,
             )
@@ -88,20 +102,20 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _say_ready(
-    app: FastAPI, listener: socket.socket, seconds: float, announce: Callable[[str], None] | None
-) -> None:
+async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready:
     running: Services = app.state.services
     address: Any = listener.getsockname()
     host, port = address[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    invitation: str | None = await app.state.console.invite()
+    seconds = time.perf_counter() - started
     log.info("ready", extra={"port": port, "seconds": round(seconds, 2)})
-    if announce:
-        pipeline, keys = running.pipeline, len(running.settings.api_keys)
-        announce(f"arcid is ready after {seconds:.1f} s")
-        announce(f"  service    {url}/")
-        announce(f"  console    {url}/console/")
-        announce(f"  reference  {url}/docs")
-        announce(f"  gallery    {running.gallery.url}")
-        announce(f"  models     {pipeline.detector.name}, {pipeline.embedder.manifest.name}")
-        announce(f"  access     {f'{keys} API key(s)' if keys else 'this machine only, no key'}")
+    pipeline = running.pipeline
+    return Ready(
+        seconds,
+        f"{url}/",
+        invitation and url + invitation,
+        running.gallery.url,
+        (pipeline.detector.name, pipeline.embedder.manifest.name),
+        len(running.settings.api_keys),
+    )

@@ -14,6 +14,7 @@ from arcid.errors import ConfigError
 
 MIN_KEY_LENGTH = 16
 MIB = 2**20
+HOW_TO_MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
 
 
 def hash_keys(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -23,6 +24,24 @@ def hash_keys(value: str | Sequence[str]) -> tuple[str, ...]:
     if any(len(key) < MIN_KEY_LENGTH or not key.isascii() for key in keys):
         raise ValueError(f"every API key needs at least {MIN_KEY_LENGTH} ASCII characters")
     return tuple(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+
+
+def networks(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Comma-separated addresses and networks in; the same, in their usual form, out."""
+    names = value.split(",") if isinstance(value, str) else list(value)
+    found = []
+    for name in filter(None, map(str.strip, names)):
+        try:
+            network = ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            raise ValueError(
+                "give addresses (192.0.2.7) or networks (192.0.2.0/24), separated by commas"
+            ) from None
+        if network.prefixlen == 0:
+            raise ValueError(f"{network} is everybody: name the proxies only")
+        single = network.prefixlen == network.max_prefixlen
+        found.append(str(network.network_address if single else network))
+    return tuple(found)
 
 
 class Settings(BaseSettings):
@@ -47,6 +66,11 @@ class Settings(BaseSettings):
     )
     api_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hash_keys)] = Field(
         (), description="API keys, separated by commas; only their sha256 is kept in memory."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(networks)] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are "
+        "believed, separated by commas.",
     )
     max_upload_bytes: int = Field(16 * MIB, ge=1024, description="Most bytes of one image.")
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Most bytes of one upload.")
@@ -102,12 +126,17 @@ class Settings(BaseSettings):
 
     def check_exposed(self) -> None:
         """Raise ``ConfigError`` where others could reach the service and no key protects it."""
-        if not self.loopback and not self.api_keys:
+        if self.api_keys:
+            return
+        if not self.loopback:
             raise ConfigError(
                 f"listening on {self.host} lets other machines in, so an API key is needed: set "
-                f"ARCID_API_KEYS to one or more keys of at least {MIN_KEY_LENGTH} characters "
-                "(python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one), or "
-                "listen on 127.0.0.1"
+                f"ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY}), or listen on 127.0.0.1"
+            )
+        if self.trusted_proxies:
+            raise ConfigError(
+                "a proxy lets other machines in, so ARCID_TRUSTED_PROXIES needs API keys: set "
+                f"ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY})"
             )
 
 

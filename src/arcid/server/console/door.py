@@ -27,19 +27,20 @@ from starlette.websockets import WebSocket
 from arcid import paths
 from arcid.apps.attendance import Liveness
 from arcid.errors import ArcidError
-from arcid.server.auth import is_known
+from arcid.server.auth import address_of
 from arcid.server.console import forms
 from arcid.server.console import strings as S
 from arcid.server.console.accounts import AccountRefused, Accounts, SignInRefused, TooManyAttempts
 from arcid.server.console.cameras import CameraBook, Cameras
 from arcid.server.console.feeds import Feeds
+from arcid.server.console.first import FirstAccount
 from arcid.server.console.photos import KEEP_S, Photos
-from arcid.server.console.secret import NAME as SECRET_FILE
-from arcid.server.console.secret import load_secret, sign, unsign
+from arcid.server.console.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.visit import Visit
 from arcid.server.deps import Services
 from arcid.server.errors import HttpError
 from arcid.server.settings import Settings
+from arcid.server.throttle import Throttle, client_of
 from arcid.server.uploads import UploadRequest, read_images
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,10 @@ _HEADERS = {
 class Console:
     """An ASGI application; one a service, opened by its first visit and closed with the service."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: Settings, state: State, guesses: Throttle) -> None:
         self.settings = settings
         self._state = state
+        self._first = FirstAccount(settings.api_keys, guesses)
         self.photos = Photos(settings.max_inflight_bytes)
         self.feeds = Feeds()
         self._static = StaticFiles(directory=STATIC)
@@ -76,7 +78,7 @@ class Console:
         self._cameras: Cameras | None = None
         self._liveness: Liveness | None = None
         self._loading_liveness = threading.Lock()
-        self._secret = b""
+        self._secret: bytes | None = None  # made by the first sign-in
         self._pages: ASGIApp | None = None
         self._loading: asyncio.Task[ASGIApp] | None = None
         self._waking: asyncio.Task[None] | None = None
@@ -115,8 +117,17 @@ class Console:
 
     def wake(self) -> None:
         """Start the cameras that were set up, without waiting for a visit."""
-        if (paths.home_dir() / SECRET_FILE).exists():
+        if is_set_up(paths.home_dir()):
             self._waking = asyncio.create_task(self._open())
+
+    async def invite(self) -> str | None:
+        """A path with a code that makes the first account; None where that was done once."""
+        if is_set_up(paths.home_dir()):
+            return None
+        await self._open()
+        if await asyncio.to_thread(self.accounts.exist):
+            return None
+        return f"{ROOT}/set-up#{self._first.invite()}"
 
     async def close(self) -> None:
         """End NiceGUI, cameras and database connections, where something had opened them."""
@@ -185,7 +196,7 @@ class Console:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = None
-        if _same_origin(Headers(scope=scope)):
+        if _same_origin(scope):
             visit = await self.visit(HTTPConnection(scope))
         if visit is None:
             await receive()
@@ -200,6 +211,8 @@ class Console:
 
     async def visit(self, request: HTTPConnection) -> Visit | None:
         """The session of a request's cookie."""
+        if self._secret is None:
+            return None
         token = unsign(self._secret, request.cookies.get(COOKIE, ""))
         if token is None:
             return None
@@ -222,7 +235,8 @@ class Console:
         async with self._opening:
             if self._accounts is None:
                 url = self.settings.database or paths.database_url()
-                self._secret = await asyncio.to_thread(load_secret, paths.home_dir())
+                if is_set_up(paths.home_dir()):
+                    self._secret = await asyncio.to_thread(load_secret, paths.home_dir())
                 accounts = await asyncio.to_thread(Accounts.open, url)
                 book, running = CameraBook(accounts.database), self.services
                 self._cameras = Cameras(book, running.pipeline, running.gallery, self.liveness)
@@ -270,46 +284,44 @@ class Console:
         name, password = fields.get("name", ""), fields.get("password", "")
         try:
             token, account = await asyncio.to_thread(
-                self.accounts.sign_in, name, password, _address(request)
+                self.accounts.sign_in, name, password, _client(request)
             )
         except TooManyAttempts as error:
             log.warning("sign-in held back", extra={"code": error.code})
-            response = forms.sign_in(after, name, error.message, 429)
-            response.headers["Retry-After"] = str(error.details["retry_after_s"])
-            return response
+            return _held(forms.sign_in(after, name, error.message, 429), error)
         except SignInRefused as error:
             log.warning("sign-in refused", extra={"code": error.code})
             return forms.sign_in(after, name, error.message, 401)
         log.info("signed in", extra={"account": account.id, "role": account.role})
-        return self._welcome(request, token, after)
+        return await self._welcome(request, token, after)
 
     async def _set_up(self, request: Request) -> Response:
         self._load()
         if await asyncio.to_thread(self.accounts.exist):
             return RedirectResponse(f"{ROOT}/sign-in", 303)
-        with_key = bool(self.settings.api_keys)
+        if is_set_up(paths.home_dir()):
+            return forms.lost()
         if request.method in SAFE_METHODS:
-            return forms.set_up(with_key)
+            return forms.set_up()
         fields = await forms.fields(request)
-        name, password = fields.get("name", ""), fields.get("password", "")
-        problem = None
-        if with_key and not is_known(fields.get("api_key", ""), self.settings.api_keys):
-            problem = S.SET_UP_KEY_WRONG
-            await asyncio.sleep(1)
-        elif password != fields.get("repeat"):
-            problem = S.PASSWORDS_DIFFER
-        if problem is None:
-            try:
-                await asyncio.to_thread(self.accounts.set_up, name, password)
-                token, account = await asyncio.to_thread(
-                    self.accounts.sign_in, name, password, _address(request)
-                )
-            except (AccountRefused, SignInRefused, TooManyAttempts) as error:
-                problem = error.message
-            else:
-                log.info("console set up", extra={"account": account.id})
-                return self._welcome(request, token, "/")
-        return forms.set_up(with_key, name, problem, 422)
+        code, name, password = (fields.get(field, "") for field in ("code", "name", "password"))
+        try:
+            self._first.check(code, address_of(request))
+            if password != fields.get("repeat"):
+                raise AccountRefused(S.PASSWORDS_DIFFER)
+            await asyncio.to_thread(self.accounts.set_up, name, password)
+            self._first.done()
+            token, account = await asyncio.to_thread(
+                self.accounts.sign_in, name, password, _client(request)
+            )
+        except TooManyAttempts as error:
+            log.warning("set-up held back", extra={"code": error.code})
+            return _held(forms.set_up(code, name, error.message, 429), error)
+        except (AccountRefused, SignInRefused) as error:
+            log.warning("set-up refused", extra={"code": error.code})
+            return forms.set_up(code, name, error.message, 422)
+        log.info("console set up", extra={"account": account.id})
+        return await self._welcome(request, token, "/")
 
     async def _sign_out(self, request: Request) -> Response:
         if request.method in SAFE_METHODS:
@@ -323,7 +335,9 @@ class Console:
         response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="lax")
         return response
 
-    def _welcome(self, request: Request, token: str, after: str) -> Response:
+    async def _welcome(self, request: Request, token: str, after: str) -> Response:
+        if self._secret is None:
+            self._secret = await asyncio.to_thread(load_secret, paths.home_dir())
         response = RedirectResponse(ROOT + after, 303)
         response.set_cookie(
             COOKIE,
@@ -361,19 +375,26 @@ async def _receive_photos(request: UploadRequest, visit: Visit) -> Response:
 
 
 def _check_origin(scope: Scope) -> None:
-    if scope["method"] not in SAFE_METHODS and not _same_origin(Headers(scope=scope)):
+    if scope["method"] not in SAFE_METHODS and not _same_origin(scope):
         raise HttpError(403, "origin_refused", "the console takes requests of its own pages only")
 
 
-def _same_origin(headers: Headers) -> bool:
+def _same_origin(scope: Scope) -> bool:
     """Browsers send ``Origin`` with every POST and WebSocket; who sends none is not trusted."""
-    origin = headers.get("origin")
-    host = headers.get("host", "")
-    return origin is not None and urlsplit(origin).netloc.lower() == host.lower() != ""
+    headers = Headers(scope=scope)
+    origin = urlsplit(headers.get("origin", ""))
+    if scope["scheme"] in {"https", "wss"} and origin.scheme != "https":
+        return False
+    return origin.netloc.lower() == headers.get("host", "").lower() != ""
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _client(request: Request) -> str:
+    return client_of(address_of(request))
+
+
+def _held(response: Response, error: TooManyAttempts) -> Response:
+    response.headers["Retry-After"] = str(error.details["retry_after_s"])
+    return response
 
 
 def _with_headers(path: str, send: Send) -> Send:

@@ -52,15 +52,14 @@ def sign_in(after: str, name: str = "", problem: str | None = None, status: int 
 
 
 def set_up(
-    with_key: bool, name: str = "", problem: str | None = None, status: int = 200
+    code: str = "", name: str = "", problem: str | None = None, status: int = 200
 ) -> Response:
-    """The first account; where API keys protect the service, one of them is asked for."""
-    key = _field("api_key", S.API_KEY, "password", "off", hint=S.API_KEY_HINT) if with_key else ""
+    """The first account; ``code`` is what was typed. A link's is filled in by ``console.js``."""
     body = _form(
         f"{ROOT}/set-up",
         S.SET_UP_BUTTON,
         problem,
-        key,
+        _field("code", S.SET_UP_CODE, "text", "off", code, hint=S.SET_UP_CODE_HINT),
         _field("name", S.ACCOUNT_NAME, "text", "username", name, first=True),
         _field(
             "password",
@@ -73,6 +72,11 @@ def set_up(
         _field("repeat", S.PASSWORD_REPEAT, "password", "new-password"),
     )
     return _page(S.SET_UP, S.SET_UP_TEXT, body, status)
+
+
+def lost() -> Response:
+    """Where set-up was done once, and only the command line may make an account again."""
+    return _page(S.SET_UP, S.SET_UP_LOST, "", 403)
 
 
 def refused(account: Account) -> Response:
@@ -131,7 +135,7 @@ def _field(
     extra: str = "",
     first: bool = False,
 ) -> str:
-    longest = MAX_NAME if kind == "text" else MAX_PASSWORD
+    longest = MAX_NAME if name == "name" else MAX_PASSWORD
     described = f'aria-describedby="{name}-hint"' if hint else ""
     return (
         f'<label class="field"><span>{escape(label)}</span>'

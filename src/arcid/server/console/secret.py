@@ -17,6 +17,11 @@ NAME = "console.key"
 LENGTH = 32
 
 
+def is_set_up(folder: Path) -> bool:
+    """Whether somebody has signed in here once: the key is made then, and not before."""
+    return (folder / NAME).exists()
+
+
 def load_secret(folder: Path) -> bytes:
     """Read the key, making it where there is none. Raises ``ConfigError``."""
     path = folder / NAME

@@ -17,9 +17,19 @@ SET_UP = "Set up arcid"
 SET_UP_TEXT = "Make the first account. It may do everything; you can add others later."
 SET_UP_BUTTON = "Create account"
 SET_UP_DONE = "The first account exists already. Sign in."
-SET_UP_KEY_WRONG = "This is not one of the service's API keys."
-API_KEY = "API key of this service"
-API_KEY_HINT = "Other machines can reach this service, so set-up asks for one of ARCID_API_KEYS."
+SET_UP_CODE = "Set-up code"
+SET_UP_CODE_HINT = (
+    "arcid serve printed it, and a link that fills it in, when it started. An API key of the "
+    "service will do, too."
+)
+SET_UP_CODE_WRONG = (
+    "This is not the set-up code that arcid serve printed when it started last, nor an API key "
+    "of the service."
+)
+SET_UP_LOST = (
+    "This service was set up before, but its database has no accounts: it was exchanged, or they "
+    "were deleted. To make an account, run this on its machine: arcid accounts add NAME"
+)
 ACCOUNT_NAME = "Name"
 PASSWORD = "Password"  # noqa: S105
 PASSWORD_REPEAT = "Password again"  # noqa: S105

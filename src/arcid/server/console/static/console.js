@@ -24,6 +24,12 @@ const arcid = {
     if (open) document.querySelector(".rail a")?.focus();
     else if (document.activeElement?.closest(".rail")) button?.focus();
   },
+  code() {  // of the link that makes the first account
+    const field = document.querySelector('.door-form input[name="code"]');
+    if (!field || location.hash.length < 2) return;
+    field.value = location.hash.slice(1);
+    history.replaceState(null, "", location.pathname);
+  },
   reveal(box, column) {
     const cell = box?.querySelectorAll("th")[column];
     if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
@@ -80,7 +86,11 @@ document.addEventListener("keydown", (event) => {
   found.step(part, by);
 });
 arcid.paint();
-document.addEventListener("DOMContentLoaded", arcid.paint);
+document.addEventListener("DOMContentLoaded", () => {
+  arcid.paint();
+  arcid.code();
+});
+addEventListener("hashchange", () => arcid.code());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", arcid.paint);
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.body.classList.contains("menu-open")) arcid.menu(false);
