@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from arcid import files
 from arcid.errors import CalibrationInvalid, ContractMismatch, RateUnsupported, UsageError
 from arcid.models.manifest import canonical_json
 
@@ -68,7 +69,7 @@ class Calibration:
         return cls(data)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        files.write_text(path, json.dumps(self.data, indent=1, ensure_ascii=False) + "\n")
 
     @cached_property
     def calibration_id(self) -> str:

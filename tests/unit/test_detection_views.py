@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arcid.detect import create
-from arcid.errors import ConfigError, DatasetInvalid, StorageFull
+from arcid.errors import ConfigError, DatasetInvalid, UsageError
 from arcid.geometry import apply_affine, box_iou, template_points
 from arcid.image import load_image
 from arcid.models import catalogue
@@ -330,6 +330,8 @@ def test_faces_say_what_failed_and_leave_nothing_half_written(
 
     with pytest.raises(FileNotFoundError, match="went away"):
         write_faces(tmp_path / "faces.tar", broken(), 16)
-    with pytest.raises(StorageFull, match="not stored"):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_faces(Path("/dev/full/faces.tar"), [one], 16)
+    with pytest.raises(DatasetInvalid, match="no labelled face"):
+        write_faces(tmp_path / "faces.tar", [one], 10_000)
     assert list(tmp_path.iterdir()) == []

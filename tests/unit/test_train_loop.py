@@ -25,8 +25,8 @@ from arcid.errors import (
     ConfigError,
     DatasetInvalid,
     ModelNotFound,
-    StorageFull,
     TrainingDiverged,
+    UsageError,
 )
 from arcid.train.checkpoint import CheckpointStore
 from arcid.train.data.draws import Draws
@@ -462,7 +462,7 @@ WRONG: dict[str, tuple[tuple[str, ...], type[ArcidError], str]] = {
     ),
     "pairs that are not there": (("validation.pairs=[{odd}/lfw]",), ConfigError, "not there"),
     "one identity held out": (("data.holdout_identities=1",), ConfigError, "no pair"),
-    "a file in the way": (("out={odd}/file/run",), StorageFull, "cannot be written"),
+    "a file in the way": (("out={odd}/file/run",), UsageError, "cannot be written"),
 }  # fmt: skip
 
 

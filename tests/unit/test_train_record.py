@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from arcid.errors import StorageFull
-from arcid.train.record import RUNNING_STEPS, Record, Table, write_atomically
+from arcid.errors import StorageFull, UsageError
+from arcid.train.record import RUNNING_STEPS, Record, Table
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -124,21 +124,11 @@ def test_people_see_a_line_on_standard_error(
 
 def test_a_folder_that_takes_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageFull, match=r"config\.yaml of the run cannot be written"):
-        write_atomically(tmp_path / "file" / "run" / "config.yaml", "a")
-    with pytest.raises(StorageFull, match=r"metrics\.csv"):
-        Table(tmp_path / "nowhere" / "metrics.csv", 0)
-
-
-def test_text_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "deep" / "config.yaml"
-    write_atomically(path, "one")
-
-    def broken(self: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", broken)
-        with pytest.raises(StorageFull, match="No space left"):
-            write_atomically(path, "two")
-    assert path.read_text() == "one"
+    with pytest.raises(UsageError, match=r"metrics\.csv cannot be written"):
+        Table(tmp_path / "file" / "metrics.csv", 0)
+    table = Table(tmp_path / "metrics.csv", 0)
+    table.add(1, {"loss": -0.5})
+    (tmp_path / "metrics.csv").unlink()
+    (tmp_path / "metrics.csv").symlink_to("/dev/full")
+    with pytest.raises(StorageFull, match=r"metrics\.csv cannot be written: No space left"):
+        table.add(2, {"loss": -0.25})

@@ -5,7 +5,6 @@ Machines differ and are noisy, so a result is a ratio to a peer timed in the sam
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import statistics
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from arcid import files
 
 Row = dict[str, Any]
 WARMUPS = 3
@@ -149,11 +150,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     }
     full = [{**line, **hardware(), **versions} for line in rows]
     names = list(dict.fromkeys(name for line in full for name in line))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(full)
+    files.write_csv(path, names, [[line.get(name, "") for name in names] for line in full])
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -322,11 +322,14 @@ def export(
     json: Json = False,
 ) -> None:
     """Write events, or the sheet of a day or month, to a file. The ending says which kind."""
+    from arcid import files
     from arcid.apps.attendance import export as tables
     from arcid.errors import UsageError
 
     if day is not None and month is not None:
         raise UsageError("a sheet is of a --day or of a --month")
+    kind = tables.kind_of(output)
+    files.require_place(output)
     with _book(database, collection) as (book, _):
         if day is not None:
             table = tables.day_table(book.day(_day(day)))
@@ -336,10 +339,7 @@ def export(
         else:
             found = book.events(since=_when(since), until=_when(until), limit=None)
             table = tables.events_table(found)
-    try:
-        output.write_bytes(tables.written(table, output.suffix.removeprefix(".").lower()))
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from None
+    files.write_bytes(output, tables.written(table, kind), private=True)
     if json:
         print_json({"file": str(output), "rows": len(table.rows), "columns": table.columns})
     else:

@@ -28,9 +28,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """Time networks, search, start-up and enrolment; each beside a peer. Takes minutes."""
+    from arcid import files
     from arcid.bench import common
 
     chosen = _chosen(only)
+    if output:
+        files.require_place(output)
     rows: list[dict[str, Any]] = []
     for part in chosen:
         note(f"measuring {part} …")

@@ -65,9 +65,14 @@ def calibrate(
     from arcid.evaluate import calibrate as measure
     from arcid.evaluate.readers.folder import read_people
     from arcid.evaluate.review import read_exclusions, rows_of
+    from arcid.files import require_folder, require_place
     from arcid.models import weights
     from arcid.types import Embeddings
 
+    if output is not None:
+        require_place(output)
+    if review is not None:
+        require_folder(review)
     pairs = [] if exclude is None else read_exclusions(exclude)
     people = read_people(folder, allow_empty=True)
     files = [folder / photo.name for photo in people.photos]
@@ -112,7 +117,6 @@ def calibrate(
         reasons=read.reasons,
     )
     path = output or weights.user_calibration_path(result.contract_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
     result.save(path)
     _report(result, path, json)
 

@@ -48,11 +48,13 @@ def label(
     json: Json = False,
 ) -> None:
     """Find faces two detectors agree on, or the first is sure of; the rest is set aside."""
+    from arcid.files import require_place
     from arcid.train.detection.config import ScenesConfig
     from arcid.train.detection.labels import Agreement, summarise, write_labels
     from arcid.train.detection.labels import label as look
     from arcid.train.detection.scenes import pictures
 
+    require_place(out)
     rule = Agreement(negatives=tuple(negative or ["background"]))
     count, images = pictures(ScenesConfig(path=scenes))
     teachers = {name: _Tiling(name, rule.lone, set(tile or ["group"])) for name in (first, second)}
@@ -83,10 +85,12 @@ def faces(
     json: Json = False,
 ) -> None:
     """Cut the labelled faces of the pictures that are not reserved, to train a recogniser on."""
+    from arcid.files import require_place
     from arcid.train.detection.config import ScenesConfig
     from arcid.train.detection.faces import write_faces
     from arcid.train.detection.scenes import split
 
+    require_place(out)
     training, _ = split(ScenesConfig(path=scenes, labels=str(labels)))
     pictures = ((training.image(row), training.labels(row)) for row in range(len(training)))
     count = write_faces(out, tracked(pictures, "cutting", len(training), quiet=json), least)

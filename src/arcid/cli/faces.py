@@ -152,7 +152,10 @@ def _print_detected(found: Sequence[dict[str, Any]]) -> None:
 def embed(
     photos: Photos,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="NPZ file to write the vectors to.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write the vectors to: .npz, or .npy of vectors alone."
+        ),
     ] = None,
     model: Model = None,
     detector: Detector = None,
@@ -166,8 +169,10 @@ def embed(
     """Turn faces into vectors.
 
     The NPZ file holds vectors (N,D), contract_id, model, files (N,), boxes (N,4) and scores (N,);
-    boxes and scores are NaN for aligned photos.
+    boxes and scores are NaN for aligned photos. An NPY file holds the vectors alone, and is written
+    only where every photo gave one.
     """
+    from arcid import files
     from arcid.errors import ArcidError, NoFaceFound, UsageError
     from arcid.pipeline import Pipeline
 
@@ -175,6 +180,10 @@ def embed(
         raise UsageError("say where the vectors go: -o FILE.npz, or --vectors --json")
     if vectors and not json:
         raise UsageError("--vectors needs --json")
+    if output is not None:
+        if output.suffix.lower() not in (".npz", ".npy"):
+            raise UsageError(f"vectors are written as .npz or .npy, not as {output.name}")
+        files.require_place(output)
     started = time.perf_counter()
     pipeline = Pipeline.from_models(detector, model)
     found: list[tuple[Path, Faces]] = []
@@ -189,9 +198,8 @@ def embed(
             failed.append((photo, about(error, photo)))
     contract = pipeline.embedder.contract_id
     name = pipeline.embedder.manifest.name
-    if output is not None:
-        _write_npz(output, found, contract, name, pipeline.embedder.dim)
     count = sum(len(faces) for _, faces in found)
+    kept = _write_vectors(output, found, failed, contract, name) if output is not None else None
     if json:
         listed = [
             {"photo": str(photo), "faces": len(faces)}
@@ -206,20 +214,36 @@ def embed(
                 "dim": pipeline.embedder.dim,
                 "faces": count,
                 "photos": listed + errors,
-                "output": None if output is None else str(output),
+                "output": None if kept is None else str(kept),
                 "time": round(time.perf_counter() - started, 3),
             }
         )
+    elif kept is not None:
+        say(f"{count} faces of {len(found)} photos embedded by {name} into {kept}")
     else:
-        say(f"{count} faces of {len(found)} photos embedded by {name} into {output}")
+        note(f"{output} was not written: {_unwritten(found, failed)}")
     _finish(failed, json)
 
 
-def _write_npz(
-    path: Path, found: Sequence[tuple[Path, Faces]], contract: str, model: str, dim: int
-) -> None:
+def _write_vectors(
+    path: Path,
+    found: Sequence[tuple[Path, Faces]],
+    failed: Sequence[object],
+    contract: str,
+    model: str,
+) -> Path | None:
+    """Where they went; None where there is nothing to put there, and what was there stays."""
     import numpy as np
 
+    from arcid import files
+
+    if not found or (failed and path.suffix.lower() == ".npy"):
+        return None
+    vectors = np.concatenate([faces.embeddings.vectors for _, faces in found])
+    if path.suffix.lower() == ".npy":
+        with files.replacing(path, private=True) as stream:
+            np.save(stream, vectors)
+        return path
     empty = np.full((1, 5), np.nan, np.float32)
     places = [
         np.repeat(empty, len(faces), axis=0)
@@ -227,19 +251,25 @@ def _write_npz(
         else np.column_stack([faces.detections.boxes, faces.detections.scores])
         for _, faces in found
     ]
-    table = np.concatenate([empty[:0], *places]).astype(np.float32)
-    vectors = [np.zeros((0, dim), np.float32), *(f.embeddings.vectors for _, f in found)]
+    table = np.concatenate(places).astype(np.float32)
     names = [str(photo) for photo, faces in found for _ in range(len(faces))]
-    with _replacing(path) as stream:
+    with files.replacing(path, private=True) as stream:
         np.savez(
             stream,
-            vectors=np.concatenate(vectors),
+            vectors=vectors,
             contract_id=np.array(contract),
             model=np.array(model),
             files=np.array(names, np.str_),
             boxes=table[:, :4],
             scores=table[:, 4],
         )
+    return path
+
+
+def _unwritten(found: Sequence[object], failed: Sequence[object]) -> str:
+    if not found:
+        return "nothing was embedded"
+    return f"rows of an .npy have no names, and {len(failed)} photos gave none; use .npz"
 
 
 # verify
@@ -355,35 +385,8 @@ def _finish(failed: Sequence[tuple[Path, ArcidError]], json: bool) -> None:
 def _write_png(path: Path, pixels: Image) -> Path:
     from PIL import Image as Pil
 
-    with _replacing(path) as stream:
+    from arcid import files
+
+    with files.replacing(path, private=True) as stream:
         Pil.fromarray(pixels).save(stream, "PNG")
     return path
-
-
-class _replacing:  # noqa: N801
-    """Write a file beside its place and move it there whole; the folder is made when needed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-
-    def __enter__(self) -> Any:
-        from arcid.errors import UsageError
-
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self._part.open("wb")
-        except OSError as error:
-            raise UsageError(f"{self._path} cannot be written: {error.strerror}") from None
-        return self._stream
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        from arcid.errors import UsageError
-
-        self._stream.close()
-        if kind is None:
-            self._part.replace(self._path)
-            return
-        self._part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UsageError(f"{self._path} cannot be written: {error.strerror}") from None

@@ -120,6 +120,14 @@ class How:
         ),
     ] = False
 
+    def __post_init__(self) -> None:
+        from arcid import files
+
+        if self.output is not None:
+            files.require_folder(self.output)
+        if self.save_embeddings is not None:
+            files.require_place(self.save_embeddings)
+
 
 def measures(function: Callable[..., None]) -> Callable[..., None]:
     """Spread the ``how: How`` of a command into single options, after its own."""

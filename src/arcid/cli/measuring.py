@@ -211,7 +211,7 @@ class Run:
             )
         self.vectors = found
         if self.how.save_embeddings is not None:
-            _save(found, self.how.save_embeddings)
+            found.save(self.how.save_embeddings)
         return found
 
     def _load(self, file: Path, photos: Sequence[Photo]) -> EmbeddingSet:
@@ -459,16 +459,6 @@ def _from_arcid_embed(file: Path, photos: Sequence[Photo]) -> EmbeddingSet | Non
             raise DatasetInvalid(f"{file.name} holds no vector of {photo.name!r}")
         rows.append(row_or_none)
     return EmbeddingSet(tuple(p.name for p in photos), vectors[rows], contract)
-
-
-def _save(found: EmbeddingSet, path: Path) -> None:
-    from arcid.errors import UsageError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found.save(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _jpeg(pixels: Image) -> bytes:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from arcid import files
 from arcid.errors import DatasetInvalid
 from arcid.types import Image
 
@@ -45,20 +46,14 @@ def write_review(
 
     ``crop`` gives the aligned face of a photo by name, None where it cannot.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     page, table = folder / "review.html", folder / "pairs.csv"
-    for path in (page, table):
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([s.photo_a, s.photo_b, f"{s.cosine:.4f}", ""] for s in suspects)
     rows = "\n".join(
         _row(i, s, crop(s.photo_a), crop(s.photo_b), genuine_median)
         for i, s in enumerate(suspects, start=1)
     )
-    page.write_text(_PAGE.format(title=html.escape(title), rows=rows), "utf-8")
+    pairs = [(s.photo_a, s.photo_b, f"{s.cosine:.4f}", "") for s in suspects]
+    files.write_csv(table, COLUMNS, pairs, private=True)
+    files.write_text(page, _PAGE.format(title=html.escape(title), rows=rows), private=True)
     return page, table
 
 
@@ -84,7 +79,8 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
                     raise DatasetInvalid(f"{path.name} line {reader.line_num}: a photo is missing")
                 mark = (row.get("label_error") or "").strip().lower()
                 if "label_error" not in names or mark not in NO:
-                    found.append((row["photo_a"], row["photo_b"]))
+                    photos = files.unguarded(row["photo_a"]), files.unguarded(row["photo_b"])
+                    found.append(photos)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetInvalid(f"{path.name} cannot be read as CSV: {error}") from None
     return found

@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from arcid import files
 from arcid.errors import (
     ContractMismatch,
     DatasetInvalid,
@@ -237,8 +238,7 @@ class EmbeddingSet:
         codes = np.array(
             [self.failures[r].code if r in self.failures else "" for r in range(len(self))]
         )
-        with path.open("wb") as file:
-            path.chmod(0o600)
+        with files.replacing(path, private=True) as file:
             np.savez(
                 file,
                 vectors=self.vectors,

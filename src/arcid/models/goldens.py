@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from arcid import files
 from arcid.errors import ManifestInvalid, ModelUnsupported
 from arcid.geometry import box_iou
 from arcid.models.manifest import Manifest
@@ -77,7 +78,7 @@ def write(folder: Path, manifest: Manifest, embed: Embed) -> None:
         "minimum_cosine": MINIMUM_COSINE_INT8 if manifest.precision == "int8" else MINIMUM_COSINE,
         "vectors": [[round(float(v), DIGITS) for v in row] for row in vectors],
     }
-    (folder / FILE).write_text(json.dumps(content) + "\n", "utf-8")
+    files.write_text(folder / FILE, json.dumps(content) + "\n")
 
 
 def check(manifest: Manifest, embed: Embed, folder: Path | None) -> float | None:
@@ -133,7 +134,7 @@ def write_finds(folder: Path, manifest: Manifest, detect: Detect) -> None:
         "sha256": manifest.sha256,
         "faces": faces,
     }
-    (folder / FILE).write_text(json.dumps(content) + "\n", "utf-8")
+    files.write_text(folder / FILE, json.dumps(content) + "\n")
 
 
 def check_finds(manifest: Manifest, detect: Detect, folder: Path | None) -> float | None:

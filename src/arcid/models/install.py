@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from arcid.errors import ModelError, UsageError
+from arcid.files import sync
 from arcid.models.manifest import Manifest
 
 WORK = ".downloads"  # in the models folder: partial files and bundles being put together
@@ -50,7 +50,7 @@ def publish(staged: Path, manifest: Manifest, root: Path) -> Path:
     """
     manifest.save(staged / "manifest.json")
     for file in staged.iterdir():
-        _sync(file)
+        sync(file)
     target = root / manifest.name
     old = staged.with_name(staged.name + "-old")
     if target.exists():
@@ -61,15 +61,6 @@ def publish(staged: Path, manifest: Manifest, root: Path) -> Path:
         with suppress(OSError):
             old.rename(target)
         raise
-    _sync(root)
+    sync(root)
     shutil.rmtree(old, ignore_errors=True)
     return target
-
-
-def _sync(path: Path) -> None:
-    with suppress(OSError):  # not every system lets a folder be opened
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

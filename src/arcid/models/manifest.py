@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from arcid import files
 from arcid.errors import ManifestInvalid
 from arcid.types import FloatArray, Image
 
@@ -148,7 +149,7 @@ class Manifest:
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        files.write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "manifest") -> Manifest:

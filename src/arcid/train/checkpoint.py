@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, StorageFull
+from arcid.files import sync
 from arcid.train.config import (
     TrainConfig,
     config_from_dict,
@@ -204,9 +205,9 @@ class CheckpointStore:
                     "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
                 }
                 _write(draft / "state.json", json.dumps(state, indent=1).encode())
-                _flush_folder(draft)
+                sync(draft)
                 draft.rename(target)
-                _flush_folder(self.folder)
+                sync(self.folder)
                 self._prune()
             barrier()
         except OSError as error:
@@ -361,16 +362,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there, and a rename is durable by itself
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = [

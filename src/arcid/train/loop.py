@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from arcid.errors import CheckpointMismatch, ConfigError
+from arcid.files import write_text
 from arcid.train.augment import Augment
 from arcid.train.backbones import count_macs, count_parameters
 from arcid.train.checkpoint import Checkpoint, CheckpointStore, seed_generators
@@ -32,7 +33,7 @@ from arcid.train.interrupt import Interrupt
 from arcid.train.model import Model
 from arcid.train.objective import create_objective, needs_identities
 from arcid.train.ranks import Ranks, start_ranks
-from arcid.train.record import Record, write_atomically
+from arcid.train.record import Record
 from arcid.train.restore import backbone_of
 from arcid.train.schedule import Length
 from arcid.train.validate import Align, Validator
@@ -100,8 +101,8 @@ def train(
                 imprint(objective.centres, model.backbone, objective.chips, config.data.size)
         draws.position = position
         if ranks.first:
-            write_atomically(run / "config.yaml", dump(config))
-            write_atomically(run / "report.txt", "\n".join(data.report.lines()) + "\n")
+            write_text(run / "config.yaml", dump(config))
+            write_text(run / "report.txt", "\n".join(data.report.lines()) + "\n")
             if tell is not None:
                 for line in _summary(config, data, ranks, step):
                     tell(line)
@@ -163,7 +164,7 @@ def train(
             if not stopped and step != validated_at:
                 validate()
             if ranks.first and batches.faults:
-                write_atomically(run / "faults.txt", "\n".join(batches.faults.lines()) + "\n")
+                write_text(run / "faults.txt", "\n".join(batches.faults.lines()) + "\n")
         return TrainResult(
             run=run,
             checkpoint=store.paths()[-1],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from arcid.errors import TrainingDiverged
+from arcid.files import replacing
 from arcid.train.backbones import Backbone, to_channels_last
 from arcid.train.checkpoint import (
     Checkpoint,
@@ -228,9 +228,8 @@ class Model:
         folder = run / "diverged"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"step-{step:08d}-rank-{self.ranks.rank}.pt"
-        path.unlink(missing_ok=True)
         keys = [self.objective.chips.key(i) for i in batch.index.tolist()]
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        with replacing(path, private=True) as file:
             torch.save(
                 {"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file
             )

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
+from arcid.files import write_csv
 from arcid.train.data.dataset import ChipSet
-from arcid.train.private import write_private_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def add_outliers(
 def write_list(path: Path, photos: Iterable[Listed]) -> None:
     """The list ``key,identity`` that ``data.keep`` reads, readable by its owner only."""
     rows = ((photo.key, photo.identity) for photo in photos)
-    write_private_csv(path, ("key", "identity"), rows)
+    write_csv(path, ("key", "identity"), rows, private=True)
 
 
 def _chosen(count: int, share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from arcid.errors import StorageFull
+from arcid import files
 
 Numbers = Mapping[str, float]
 RUNNING = ("train_accuracy", "cosine")  # of the last steps; stand in validation rows too
@@ -39,7 +39,7 @@ class Table:
         self._rewrite()
 
     def add(self, step: int, numbers: Numbers) -> None:
-        """One row, flushed. Raises ``StorageFull``."""
+        """One row, flushed. Raises ``StorageFull``, ``UsageError``."""
         row = {"step": str(step), **{name: f"{value:.6g}" for name, value in numbers.items()}}
         self.rows.append(row)
         new = [name for name in row if name not in self.columns]
@@ -47,22 +47,19 @@ class Table:
             self.columns += new
             self._rewrite()
             return
-        with _storing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
+        except OSError as error:
+            raise files.not_written(self.path, error) from None
 
     def numbers(self) -> tuple[dict[str, float], ...]:
         """All rows as numbers."""
         return tuple({name: float(v) for name, v in row.items()} for row in self.rows)
 
     def _rewrite(self) -> None:
-        draft = self.path.with_suffix(".draft")
-        with _storing(self.path):
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, self.columns)
-                if self.columns:
-                    writer.writeheader()
-                writer.writerows(self.rows)
-            draft.replace(self.path)
+        rows = ([row.get(column, "") for column in self.columns] for row in self.rows)
+        files.write_csv(self.path, self.columns, rows)
 
 
 class Record:
@@ -189,25 +186,4 @@ def _bar() -> Any:
     return bar
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or nothing, in a folder that is made. Raises ``StorageFull``."""
-    draft = path.with_name(f".{path.name}.draft")
-    with _storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-
-
-@contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageFull(
-            f"{path.name} of the run cannot be written: {error.strerror or error}; make room, or "
-            "set out to a folder that can be written",
-            path=str(path),
-        ) from error
-
-
-__all__ = ["RUNNING", "Record", "Table", "write_atomically"]
+__all__ = ["RUNNING", "Record", "Table"]

@@ -6,14 +6,15 @@ that it stays text.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from pathlib import Path
 from typing import Any
 
+from arcid import files
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.errors import MissingExtra, UsageError
 from arcid.gallery.event_records import Event
@@ -24,7 +25,6 @@ MEDIA = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "json": "application/json",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MAX_CELL = 32_000  # characters a spreadsheet takes
 
 
@@ -85,6 +85,14 @@ def month_table(sheet: Month) -> Table:
     return Table(f"Month {sheet.days[0]:%Y-%m}", columns, tuple(rows))
 
 
+def kind_of(path: Path) -> str:
+    """Which kind of file the name's ending asks for. Raises ``UsageError``."""
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in MEDIA:
+        raise UsageError(f"tables are written as .csv, .xlsx or .json, not as {path.name}")
+    return kind
+
+
 def written(table: Table, kind: str) -> bytes:
     """A table as a file of that kind: csv, xlsx or json. Raises ``UsageError``."""
     if kind == "csv":
@@ -98,11 +106,7 @@ def written(table: Table, kind: str) -> bytes:
 
 def csv_text(table: Table) -> str:
     """CSV with a header row; times in ISO 8601. Text like a formula is led by an apostrophe."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(table.columns)
-    writer.writerows([_plain(cell) for cell in row] for row in table.rows)
-    return buffer.getvalue()
+    return files.csv_text(table.columns, ([_plain(cell) for cell in row] for row in table.rows))
 
 
 def json_text(table: Table) -> str:
@@ -149,9 +153,6 @@ def _plain(cell: Cell) -> Any:
         return cell.isoformat()
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    if isinstance(cell, str):
-        text = cell.replace("\0", "")
-        return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
     return "" if cell is None else cell
 
 

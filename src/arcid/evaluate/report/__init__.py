@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from arcid.errors import DatasetInvalid, UsageError
+from arcid import files
+from arcid.errors import DatasetInvalid
 from arcid.evaluate.bootstrap import PairScores
 from arcid.evaluate.metrics import Mask
 from arcid.evaluate.readers import PairList
@@ -44,36 +45,30 @@ def write(
 ) -> dict[str, str]:
     """Write the files of a report; returns their paths by kind. The folder is made when needed.
 
-    A page with photos is readable by its owner only. Raises ``UsageError`` where the folder cannot
-    be written.
+    A page with photos is readable by its owner only. Raises what ``files.replacing`` does.
     """
-    files = {"html": folder / "report.html", "json": folder / "report.json"}
-    files["markdown"] = folder / "report.md"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        scores = folder / "scores.npz"
-        scores.unlink(missing_ok=True)
-        if pairs is not None:
-            files["scores"] = scores
-            decisions = np.zeros(0, bool) if accepted is None else accepted
+    written = {"html": folder / "report.html", "json": folder / "report.json"}
+    written["markdown"] = folder / "report.md"
+    page = html.page(found, pictures)
+    scores = folder / "scores.npz"
+    if pairs is not None:
+        written["scores"] = scores
+        with files.replacing(scores) as stream:
             np.savez_compressed(
-                scores,
+                stream,
                 scores=pairs.scores,
                 same=pairs.same,
                 first=pairs.first,
                 second=pairs.second,
-                accepted=decisions,
+                accepted=np.zeros(0, bool) if accepted is None else accepted,
             )
-        page = files["html"]
-        page.touch(mode=0o600 if pictures is not None else 0o644)
-        page.chmod(0o600 if pictures is not None else 0o644)
-        page.write_text(html.page(found, pictures), "utf-8")
-        files["markdown"].write_text(markdown.text(found), "utf-8")
-        text = json.dumps(plain(record), ensure_ascii=False, indent=1, allow_nan=False)
-        files["json"].write_text(text + "\n", "utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-    return {kind: str(path) for kind, path in files.items()}
+    files.write_text(written["html"], page, private=pictures is not None)
+    files.write_text(written["markdown"], markdown.text(found))
+    text = json.dumps(plain(record), ensure_ascii=False, indent=1, allow_nan=False)
+    files.write_text(written["json"], text + "\n")
+    if pairs is None:
+        scores.unlink(missing_ok=True)  # of an earlier report: these would not be its pairs
+    return {kind: str(path) for kind, path in written.items()}
 
 
 @dataclass(frozen=True, eq=False)

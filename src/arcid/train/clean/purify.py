@@ -22,6 +22,7 @@ import torch
 
 from arcid.errors import CheckpointMismatch, ConfigError, UsageError
 from arcid.evaluate.metrics import IndexArray, Mask
+from arcid.files import write_csv
 from arcid.train.checkpoint import Checkpoint, open_checkpoint
 from arcid.train.classifier import Classifier, reshard_state
 from arcid.train.clean.rule import Rule, Verdict, judge
@@ -31,7 +32,6 @@ from arcid.train.data.dataset import ChipSet, TrainData, open_data
 from arcid.train.losses import loss_spec
 from arcid.train.noise import Listed, write_list
 from arcid.train.objective import create_classifier
-from arcid.train.private import write_private_csv
 from arcid.train.ranks import Ranks
 from arcid.train.restore import restore_backbone
 from arcid.train.validate import embed_chips
@@ -252,7 +252,7 @@ def _write_dropped(
         )
         for i in worst.tolist()
     )
-    write_private_csv(path, ("key", "identity", "angle_deg", "sub_centre"), rows)
+    write_csv(path, ("key", "identity", "angle_deg", "sub_centre"), rows, private=True)
 
 
 def _write_identities(
@@ -270,7 +270,9 @@ def _write_identities(
         )
         for i, name in enumerate(classes)
     )
-    write_private_csv(path, ("identity", "photos", "judged", "dominant_share", "dropped"), rows)
+    write_csv(
+        path, ("identity", "photos", "judged", "dominant_share", "dropped"), rows, private=True
+    )
 
 
 __all__ = ["CleanResult", "clean", "require_sub_centres", "restore_centres", "sub_centre_cosines"]

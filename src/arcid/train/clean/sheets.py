@@ -12,10 +12,10 @@ from PIL import Image as Pil
 from PIL import ImageDraw
 
 from arcid.evaluate.metrics import IndexArray
+from arcid.files import replacing
 from arcid.train.clean.rule import Verdict
 from arcid.train.data.chips import Unusable
 from arcid.train.data.dataset import ChipSet
-from arcid.train.private import open_private
 
 CELL_PX = 96
 CAPTION_PX = 14
@@ -84,7 +84,7 @@ def _sheet(
 
 
 def _save(path: Path, sheet: Pil.Image) -> None:
-    with open_private(path) as file:
+    with replacing(path, private=True) as file:
         sheet.save(file, "JPEG", quality=88)
 
 

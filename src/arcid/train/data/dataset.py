@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
+from arcid.files import unguarded
 from arcid.train.config import DataConfig, expand_path
 from arcid.train.data.files import printable
 from arcid.train.data.sources import UNLABELLED, open_source, source_name
@@ -266,7 +267,7 @@ def _kept(
 def _read_list(path: Path) -> dict[str, str | None]:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.reader(file))
+            rows = [[unguarded(cell) for cell in row] for row in csv.reader(file)]
     except OSError as error:
         raise DatasetInvalid(
             f"the list {printable(path.name)} cannot be read: {error.strerror}", path=str(path)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.errors import DatasetInvalid
+from arcid.errors import DatasetInvalid, StorageFull, UsageError
+from arcid.files import replacing
 
 _LOG = logging.getLogger(__name__)
 _INDEX_VERSION = 1
@@ -126,20 +127,12 @@ def store_index(path: Path, folder: Path | None, index: Index) -> None:
     """Keep ``index`` with the file's size and time; a folder that cannot be written only warns."""
     if folder is None:
         return
-    target = _index_path(path, folder)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    arrays: dict[str, Any] = {**index, "stamp": np.array(_stamp(path), np.int64)}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            arrays: dict[str, Any] = {**index, "stamp": np.array(_stamp(path), np.int64)}
-            np.savez(file, **arrays)
-        draft.replace(target)
-    except OSError as error:
-        _LOG.warning(
-            "the index of %s was not kept", path.name, extra={"reason": error.strerror or "?"}
-        )
-        with contextlib.suppress(OSError):
-            draft.unlink()
+        with replacing(_index_path(path, folder)) as stream:
+            np.savez(stream, **arrays)
+    except (UsageError, StorageFull) as error:
+        _LOG.warning("the index of %s was not kept", path.name, extra={"reason": error.message})
 
 
 def _stamp(path: Path) -> list[int]:

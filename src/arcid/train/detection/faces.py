@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from arcid.errors import StorageFull
+from arcid.errors import DatasetInvalid
+from arcid.files import replacing
 from arcid.geometry import similarity_transform, template_points, warp
 from arcid.train.data.chips import CHIP_MARGIN, CHIP_SIZE
 from arcid.train.detection.labels import PictureLabels
@@ -38,16 +38,13 @@ def write_faces(
 ) -> int:
     """Write the faces of all pictures into one tar that ``data.sources`` reads; how many there are.
 
-    Each is ``faces/PICTURE-NUMBER.webp``, without identity. Raises ``StorageFull``.
+    Each is ``faces/PICTURE-NUMBER.webp``, without identity. Raises what
+    ``files.replacing`` does, and ``DatasetInvalid`` where there is not one.
     """
     import cv2
 
-    draft = path.with_name(f".{path.name}.part")
     count = 0
-    with _storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        archive = tarfile.open(draft, "w")  # noqa: SIM115 - closed below, whatever happens
-    try:
+    with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
         for image, labels in pictures:
             for number, chip in enumerate(cut(image, labels, least_px)):
                 bgr = np.ascontiguousarray(chip[..., ::-1])
@@ -55,27 +52,13 @@ def write_faces(
                 stem = labels.picture.rpartition(".")[0].replace("/", "-")
                 entry = tarfile.TarInfo(f"faces/{stem}-{number}.webp")
                 entry.size = len(coded)
-                with _storing(path):
-                    archive.addfile(entry, io.BytesIO(coded.tobytes()))
+                archive.addfile(entry, io.BytesIO(coded.tobytes()))
                 count += 1
-        with _storing(path):
-            archive.close()
-            draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            archive.close()
-        draft.unlink(missing_ok=True)
-        raise
+        if not count:
+            raise DatasetInvalid(
+                f"no labelled face has sides of {least_px:g} pixels; {path.name} is not written"
+            )
     return count
-
-
-@contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    """Not around the reading of pictures, whose failures are their own."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageFull(f"the faces were not stored: {error.strerror}", path=str(path)) from None
 
 
 __all__ = ["LEAST_PX", "cut", "write_faces"]

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.errors import DatasetInvalid, InvalidArray, StorageFull
+from arcid.errors import DatasetInvalid, InvalidArray
+from arcid.files import replacing
 from arcid.geometry import box_iou
 from arcid.types import Detections, FloatArray, Image
 
@@ -195,19 +196,14 @@ def _rounded(values: FloatArray) -> Any:
 def write_labels(path: Path, lines: Iterable[Mapping[str, Any]]) -> int:
     """Store lines as they come, under the final name only once all are there; pictures written.
 
-    Raises ``StorageFull``.
+    Raises what ``files.replacing`` does.
     """
-    draft = path.with_name(f".{path.name}.part")
     count = -1
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
-                count += 1
-        draft.replace(path)
-    except OSError as error:
-        raise StorageFull(f"the labels were not stored: {error.strerror}", path=str(path)) from None
+    with replacing(path) as stream:
+        for line in lines:
+            text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+            stream.write(text.encode() + b"\n")
+            count += 1
     return max(count, 0)
 
 

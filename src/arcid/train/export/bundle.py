@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
 from arcid.evaluate.bootstrap import Difference
+from arcid.files import write_text
 from arcid.models import goldens
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
@@ -236,7 +237,7 @@ def _write_luxonis(
     before, after, difference = _measured(file, manifest, wanted, evaluation)
     card = _card(manifest, initial, seen, reference, before, after, difference)
     path = luxonis.write_archive(model, request.name, network.size, network.dim, out)
-    (out / f"{request.name}.{CARD}").write_text(card, "utf-8")
+    write_text(out / f"{request.name}.{CARD}", card)
     return ExportResult(
         path,
         request.name,

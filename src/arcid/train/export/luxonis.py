@@ -17,6 +17,7 @@ import numpy as np
 from onnx import checker, helper, numpy_helper
 
 from arcid.errors import ExportRefused, MissingExtra
+from arcid.files import write_bytes
 from arcid.models.manifest import InputSpec
 from arcid.train.backbones import Backbone
 from arcid.train.export.onnx import INPUT, OUTPUT, to_bytes, to_onnx
@@ -118,11 +119,8 @@ def write_archive(model: Any, name: str, size: int, dim: int, folder: Path) -> P
             if not is_nn_archive(made):
                 raise ExportRefused("luxonis-ml does not recognise the archive it packed")
             check_archive(made)
-            folder.mkdir(parents=True, exist_ok=True)
             target = folder / made.name
-            draft = folder / f".{made.name}.part"
-            draft.write_bytes(made.read_bytes())
-            draft.replace(target)
+            write_bytes(target, made.read_bytes())
     return target
 
 

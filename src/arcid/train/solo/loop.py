@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid.errors import ConfigError, DatasetInvalid
+from arcid.files import write_text
 from arcid.train.config import expand_path
 from arcid.train.configfile import dump, to_dict
 from arcid.train.schedule import rate_factor
@@ -133,7 +134,7 @@ def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
         optimizer.load_state_dict(state.optimizer)
         step, pictures, before = state.step, state.pictures, state.seconds
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(dump(config), encoding="utf-8")
+    write_text(run / "config.yaml", dump(config))
     _LOG.info("training starts", extra={"photos": job.photos, "step": step})
     began = stored = judged = time.monotonic()
     recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
+from arcid.errors import CheckpointInvalid, CheckpointMismatch
+from arcid.files import replacing
 from arcid.train.configfile import differences, to_dict
 from arcid.train.solo.config import SoloConfig
 
@@ -52,21 +52,11 @@ class RunState:
 
 
 def save_state(folder: Path, state: RunState) -> Path:
-    """Store under a hidden name, flush, rename. Raises ``StorageFull``; the old state stays."""
-    path, draft = folder / FILE, folder / f".{FILE}.part"
+    """Store the state whole; raises what ``files.replacing`` does, and the old state stays."""
+    path = folder / FILE
     content = {"format": FORMAT, **{name: getattr(state, name) for name in RunState.__slots__}}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise StorageFull(
-            f"the checkpoint was not stored: {error.strerror}; the one before is whole",
-            path=str(path),
-        ) from error
+    with replacing(path) as stream:
+        torch.save(content, stream)
     return path
 
 

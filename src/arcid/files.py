@@ -1,0 +1,217 @@
+"""Files are written whole or not at all: beside their place, synced, then moved there.
+
+    with files.replacing(path, private=True) as stream:
+        np.savez(stream, vectors=vectors)
+
+Until the block ends, whatever ``path`` held stays readable; if it fails, nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import errno
+import io
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from arcid.errors import ArcidError, StorageFull, UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What a spreadsheet runs as a formula, and where it may see a cell begin: some split at ``;``.
+_FORMULA = r"[\s\"'\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]"
+_BEGIN = r"(?:\A|(?<=[;,|\t\r\n]))"
+_RISK = re.compile(rf"{_BEGIN}(?={_FORMULA})|\A(?='*[\t\r\n])")
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf)", re.I)
+_GUARD = re.compile(rf"{_BEGIN}'(?={_FORMULA})|\A'(?='*[\t\r\n])")
+
+
+@contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """Write a file that takes the name ``path`` when the block ends without an error.
+
+    Its folder is made where it is missing. A private file is readable by its owner only; any other
+    keeps the mode of the file it replaces. A link is followed; a device or pipe is written to as
+    the block goes. Raises ``UsageError`` where the place cannot be written, ``StorageFull`` where
+    it takes no more; what was there is then as it was. The block's own errors pass through.
+    """
+    with _told(path):
+        target = path.resolve() if path.is_symlink() else path
+        require_place(target)
+        there = target.stat().st_mode if target.exists() else None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        direct = there is not None and not stat.S_ISREG(there)
+        part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
+        mode = 0o600 if private else 0o666
+        if direct:
+            handle = os.open(target, flags)
+        else:
+            handle = os.open(part, flags | os.O_CREAT | os.O_EXCL, mode)
+    stream = _Stream(_Raw(handle, path))
+    try:
+        yield stream
+        with _told(path):
+            stream.flush()
+            if direct:
+                stream.close()
+                return
+            if there is not None and not private:
+                part.chmod(stat.S_IMODE(there))
+            os.fsync(handle)
+            stream.close()
+            part.replace(target)
+            sync(target.parent)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            stream.close()
+        if not direct:
+            with contextlib.suppress(OSError):
+                part.unlink()
+        raise
+
+
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """The whole content or nothing; raises what ``replacing`` does."""
+    with replacing(path, private=private) as stream:
+        stream.write(data)
+
+
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """UTF-8, the whole text or nothing; raises what ``replacing`` does."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), private=private)
+
+
+def write_csv(
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    private: bool = False,
+) -> None:
+    """A CSV in which no spreadsheet finds a formula; raises what ``replacing`` does."""
+    with replacing(path, private=private) as stream:
+        text = codecs.getwriter("utf-8")(stream, "surrogateescape")
+        _write_rows(text, header, rows, "\n")
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The same as text, lines ending as RFC 4180 says."""
+    buffer = io.StringIO(newline="")
+    _write_rows(buffer, header, rows, "\r\n")
+    return buffer.getvalue()
+
+
+def guarded(text: str) -> str:
+    """Text that stays text in a spreadsheet: an apostrophe leads whatever would run as a formula.
+
+    Also behind ``;``, ``,``, ``|``, tabs and line ends, at which some split a cell. ``unguarded``
+    gives the text back. Numbers are left alone.
+    """
+    return text if _NUMBER.fullmatch(text) else _RISK.sub("'", text)
+
+
+def unguarded(text: str) -> str:
+    """What ``guarded`` was handed."""
+    return _GUARD.sub("", text)
+
+
+def require_place(path: Path) -> None:
+    """Raise before the work what ``replacing`` would raise after it: ``UsageError``."""
+    with _told(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        _require(path.parent)
+
+
+def require_folder(folder: Path) -> None:
+    """Raise ``UsageError`` where a folder is not there and cannot be made, or is not writable."""
+    with _told(folder):
+        _require(folder)
+
+
+def not_written(path: Path, error: OSError) -> ArcidError:
+    """What a failed write is called: ``StorageFull``, or ``UsageError`` for a wrong place."""
+    kind = StorageFull if error.errno in _FULL else UsageError
+    return kind(
+        f"{path} cannot be written: {error.strerror or error}; what was there is as it was",
+        path=str(path),
+    )
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the renames in a folder, durable; not every system opens folders."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class _Raw(io.FileIO):
+    """A file whose failing writes are told with the name it will have."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        super().__init__(handle, "wb")
+        self._path = path
+
+    def write(self, data: Any) -> int:
+        with _told(self._path):
+            return super().write(data)
+
+
+class _Stream(io.BufferedWriter):
+    """Hides the handle, so that every library writes through ``write`` and its errors are told."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise not_written(path, error) from None
+
+
+def _require(folder: Path) -> None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"{folder} may not be written")
+
+
+def _write_rows(
+    stream: Any, header: Sequence[str], rows: Iterable[Sequence[object]], end: str
+) -> None:
+    writer = csv.writer(stream, lineterminator=end)
+    writer.writerow(header)
+    writer.writerows(
+        [guarded(c.replace("\0", "")) if isinstance(c, str) else c for c in row] for row in rows
+    )
+
+
+__all__ = [
+    "csv_text",
+    "guarded",
+    "not_written",
+    "replacing",
+    "require_folder",
+    "require_place",
+    "sync",
+    "unguarded",
+    "write_bytes",
+    "write_csv",
+    "write_text",
+]
