@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import httpx
@@ -9,7 +10,8 @@ import pytest
 
 from arcid.errors import ConfigError
 from arcid.server.app import create_app
-from arcid.server.settings import Settings
+from arcid.server.settings import Settings, is_guessable
+from arcid.server.throttle import CLIENTS, Throttle
 
 KEY, OTHER = "correct-horse-battery", "another-key-for-a-camera"
 PROTECTED = ("/v1/collections", "/v1/system", "/v1/models", "/metrics", "/v2/unknown")
@@ -77,6 +79,77 @@ def test_keys_are_kept_as_hashes_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="16") as caught:
         Settings.load(api_keys="short-one")
     assert "short-one" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "abababababababababab",
+        "1234567890123456",
+        "0123456789abcdef",
+        "qwertyuiopasdfghjkl",
+        "changemechangeme",
+        "CHANGE-ME-CHANGE-ME",
+        "changeme-1234567890",
+        "your-api-key-here",
+        "REPLACE_ME_PLEASE_NOW",
+        "my-secret-api-key",
+        "arcid-secret-key-1",
+        "passwordpassword",
+        "test-key-0000000000",
+        "xxxxxxxxxxxxxxxxxxxx",
+    ],
+)
+def test_keys_that_can_be_guessed_are_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"key 2 of 2 .*secrets.token_urlsafe") as caught:
+        Settings.load(api_keys=[KEY, key])
+    assert key not in str(caught.value)
+
+
+def test_keys_made_at_random_are_taken() -> None:
+    made = [secrets.token_urlsafe(16) for _ in range(50)] + [secrets.token_hex(16)]
+    assert not any(map(is_guessable, made))
+    assert is_guessable("Zq7-" * 5)
+
+
+@pytest.mark.data
+def test_wrong_keys_are_held_back_and_right_ones_are_not(start: Any) -> None:
+    def ask(client: httpx.Client, key: str) -> httpx.Response:
+        return client.get("/v1/collections", headers={"X-API-Key": key})
+
+    with start(api_keys=f"{KEY}, {OTHER}", trusted_proxies="127.0.0.1") as client:
+        assert ask(client, KEY).status_code == 200
+        answers = [ask(client, f"guess {number}") for number in range(14)]
+        assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 4
+        assert answers[-1].json()["error"]["code"] == "too_many_attempts"
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 15
+        assert ask(client, OTHER).status_code == 429, "a guess that is right is one, too"
+        assert ask(client, KEY).status_code == 200, "shown rightly before the guesses"
+        client.headers["X-Forwarded-For"] = "192.0.2.7"
+        assert ask(client, OTHER).status_code == 200, "somebody else"
+
+
+def test_what_is_remembered_of_guesses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("arcid.server.throttle.time.monotonic", lambda: now[0])
+    guesses = Throttle(free=2)
+    for number in range(CLIENTS * 2):
+        guesses.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(guesses._clients) == CLIENTS
+    for address in ("2001:db8::1", "2001:db8::2:1"):  # one line's /64
+        guesses.failed(address)
+    assert guesses.wait_s("2001:db8::3") == 15 and guesses.wait_s("2001:db8:0:1::1") == 0
+    guesses.failed("2001:db8::1")
+    assert guesses.wait_s("2001:db8::3") == 30
+    for _ in range(30):
+        guesses.failed("2001:db8::1")
+    assert guesses.wait_s("2001:db8::3") == 900
+    now[0] += 901
+    assert guesses.wait_s("2001:db8::3") == 0
+    now[0] += 3600
+    guesses.failed("2001:db8::1")
+    assert guesses.wait_s("2001:db8::3") == 0, "an hour clears it"
 
 
 def test_settings_without_meaning_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

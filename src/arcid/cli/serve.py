@@ -24,6 +24,7 @@ PACKAGES = (
     "prometheus_client",
     "nicegui",
     "argon2",
+    "zxcvbn",
 )
 
 

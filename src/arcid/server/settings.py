@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -15,15 +16,39 @@ from arcid.errors import ConfigError
 MIN_KEY_LENGTH = 16
 MIB = 2**20
 HOW_TO_MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+MIN_GUESSES_LOG10 = 10.0
+READ_OF_A_KEY = 72  # characters; estimating more takes long and changes nothing
+_PLACEHOLDER = re.compile(
+    "arcid|change|replace|insert|enter|place|holder|example|sample|default|dummy|demo|test|todo|"
+    "secret|password|token|value|api|key|please|your|this|here|now|put|the|my|me|xxx+",
+    re.IGNORECASE,
+)
 
 
 def hash_keys(value: str | Sequence[str]) -> tuple[str, ...]:
     """Comma-separated API keys in; their sha256 out, which is all that is kept of them."""
     keys = value.split(",") if isinstance(value, str) else list(value)
     keys = [key.strip() for key in keys if key.strip()]
-    if any(len(key) < MIN_KEY_LENGTH or not key.isascii() for key in keys):
-        raise ValueError(f"every API key needs at least {MIN_KEY_LENGTH} ASCII characters")
+    for number, key in enumerate(keys, 1):
+        if len(key) < MIN_KEY_LENGTH or not key.isascii():
+            raise ValueError(
+                f"every API key needs at least {MIN_KEY_LENGTH} ASCII characters, and key {number} "
+                f"of {len(keys)} has not; {HOW_TO_MAKE_A_KEY}"
+            )
+        if is_guessable(key):
+            raise ValueError(
+                f"API key {number} of {len(keys)} is too easy to guess (a repetition, a sequence, "
+                f"a common password or a placeholder); {HOW_TO_MAKE_A_KEY}"
+            )
     return tuple(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+
+
+def is_guessable(key: str) -> bool:
+    """Whether zxcvbn finds what is left without a placeholder's words in 10¹⁰ guesses."""
+    from zxcvbn import zxcvbn
+
+    own = _PLACEHOLDER.sub("", key)[:READ_OF_A_KEY]
+    return not own or float(zxcvbn(own)["guesses_log10"]) < MIN_GUESSES_LOG10
 
 
 def networks(value: str | Sequence[str]) -> tuple[str, ...]:

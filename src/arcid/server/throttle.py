@@ -54,15 +54,13 @@ class Throttle:
         if known is None:
             return 0.0
         since_s = time.monotonic() - known.last_s
-        if since_s > FORGET_S:
-            known.failures = 0
         return max(0.0, wait_after_s(known.failures, self._free) - since_s)
 
     def failed(self, address: str) -> None:
         """One wrong guess more."""
-        known = self._known(address)
-        known.failures += 1
-        known.last_s = time.monotonic()
+        known, now_s = self._known(address), time.monotonic()
+        known.failures = 1 if known.last_s + FORGET_S < now_s else known.failures + 1
+        known.last_s = now_s
 
     def right(self, address: str, name: str) -> None:
         """This client showed the secret of that name."""
