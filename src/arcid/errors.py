@@ -39,6 +39,7 @@
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
     │   ├── CameraWatched        another process watches this camera
+    │   ├── ReviewAnswered       somebody answered otherwise; carries who and what
     │   ├── StorageFull          the disk is full; the last write was rolled back
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
@@ -319,6 +320,12 @@ class CameraWatched(GalleryError):
     """Another process watches this camera; ``details`` say which and until when its lease runs."""
 
     code = "camera_watched"
+
+
+class ReviewAnswered(GalleryError):
+    """Somebody answered this review otherwise; ``details`` say who and what."""
+
+    code = "review_answered"
 
 
 class StorageFull(GalleryError):

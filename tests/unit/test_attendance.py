@@ -553,7 +553,8 @@ def test_an_older_gallery_is_brought_up_to_date_with_what_it_holds(tmp_path: Pat
         gallery.create_collection("staff")
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
     with sqlite3.connect(path) as db:  # as schema 0001 left it
-        for table in ("leases", "outbox", "blocks", "traces", "visits", "events"):
+        for table in ("candidates", "reviews", "leases", "outbox", "blocks", "traces", "visits",
+                      "events"):  # fmt: skip
             db.execute(f"DROP TABLE {table}")
         db.execute("UPDATE alembic_version SET version_num = '0001'")
     with Gallery.open(path) as gallery:
@@ -570,9 +571,20 @@ def test_visits_of_schema_0002_go_on_and_follow_their_arrivals(tmp_path: Path) -
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
         seen(gallery, "Ann", 0)
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE leases")
+        for table in ("candidates", "reviews", "leases"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("DROP INDEX ix_visits_arrival_uid")
-        db.execute("ALTER TABLE visits DROP COLUMN arrival_uid")
+        for column in ("arrival_uid", "folded_into"):
+            db.execute(f"ALTER TABLE visits DROP COLUMN {column}")
+        (blocks,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'blocks'").fetchone()
+        db.execute("DROP TABLE blocks")
+        now, before = (
+            "uq_blocks_event_uid_person_id UNIQUE (event_uid, person_id)",
+            ("uq_blocks_event_uid UNIQUE (event_uid)"),
+        )
+        assert now in blocks
+        db.execute(blocks.replace(now, before))
+        db.execute("CREATE INDEX ix_blocks_person_id ON blocks (person_id)")
         db.execute("UPDATE alembic_version SET version_num = '0002'")
     with Gallery.open(path) as gallery:
         book = Attendance(gallery, "staff")

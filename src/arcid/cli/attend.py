@@ -36,7 +36,7 @@ Note = Annotated[str, typer.Option("--note", help="Why; kept with the row.")]
 Actor = Annotated[
     str | None, typer.Option("--actor", help="Who makes the change; default: your user name.")
 ]
-Kind = Literal["arrival", "departure", "unknown", "spoof"]
+Kind = Literal["arrival", "departure", "unknown", "review", "spoof"]
 SECRET = "ARCID_WEBHOOK_SECRET"  # noqa: S105 - a name
 MQTT_USER, MQTT_PASSWORD = "ARCID_MQTT_USERNAME", "ARCID_MQTT_PASSWORD"
 
@@ -176,7 +176,9 @@ def list_(
     until: Until = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="arrival, departure, unknown or spoof; may be repeated."),
+        typer.Option(
+            "--kind", help="arrival, departure, unknown, review or spoof; may be repeated."
+        ),
     ] = None,
     person: Who = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
@@ -439,7 +441,8 @@ def _print_event(event: Event, json: bool) -> None:
         print_json(event.to_dict() | grounds)
         sys.stdout.flush()
         return
-    who = event.name or {"spoof": "suspected attack"}.get(event.kind, "unknown visitor")
+    others = {"spoof": "suspected attack", "review": "not certain: `arcid review list`"}
+    who = event.name or others.get(event.kind, "unknown visitor")
     when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"
     doubt = "  suspected picture of a face" if event.flagged else ""
     say(f"{when}  {event.kind:<10} {who}  ({event.camera}){doubt}")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from arcid.types import Embeddings, Image
 
-EventKind = Literal["arrival", "departure", "unknown", "spoof", "correction"]
+EventKind = Literal["arrival", "departure", "unknown", "review", "spoof", "correction"]
 Action = Literal["void", "reassign", "retime", "not_person"]
 Cause = Literal["not_seen", "came_again", "source_ended", "camera_closed", "camera_deleted"]
 ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
@@ -36,7 +36,7 @@ class Event:
     place: str
     person_id: str | None
     name: str | None  # as it is now; None once the person is deleted
-    visitor_id: str | None  # unknown visitors: the event they were first seen in
+    visitor_id: str | None  # unknown and doubtful visitors: the event they were first seen in
     about_id: str | None  # corrections: the event they speak of
     action: Action | None
     actor: str | None

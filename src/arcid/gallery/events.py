@@ -22,8 +22,10 @@ from arcid.gallery.database import Database
 from arcid.gallery.event_records import ACTIONS, Action, Cause, Event, Place, Trace, Visit
 from arcid.gallery.imaging import decode_crop, encode_crop
 from arcid.gallery.records import NewFace, Person
+from arcid.gallery.review_records import Question
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import correcting as _correcting
 from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _rows
 from arcid.gallery.store import faces as _faces
@@ -36,8 +38,6 @@ from arcid.gallery.store.events import Evidence
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.gallery.store.readings import corrected, names_of, newest_first, written
 from arcid.types import Embeddings, FloatArray, Image
-
-MAX_TEXT = 1000
 
 
 class Events:
@@ -68,7 +68,7 @@ class Events:
         deleted meanwhile is dropped. ``targets``: outboxes to tell.
         """
         with self._write(collection) as (connection, own):
-            if _person(connection, own, person_id) is None:
+            if _correcting.existing(connection, own, person_id) is None:
                 return []
             rows = _sightings.person(
                 connection, own, place, person_id, to_us(at), _seconds(cooldown_s),
@@ -90,12 +90,17 @@ class Events:
         vector: Embeddings | None = None,
         crop: Image | None = None,
         targets: Sequence[str] = (),
+        question: Question | None = None,
     ) -> list[Event]:
-        """Somebody unknown was seen; the event unless a face of cosine ``alike`` was just there."""
+        """Somebody unknown was seen; the event unless a face of cosine ``alike`` was just there.
+
+        With a ``question`` the event is a ``review``: it waits in ``Gallery.reviews`` for a human,
+        unless the face of one that was just there was asked about.
+        """
         with self._write(collection) as (connection, own):
             rows = _sightings.visitor(
                 connection, own, place, to_us(at), to_us(until), mark, _seconds(cooldown_s), alike,
-                _evidence(grounds, vector, crop), targets,
+                _evidence(grounds, vector, crop), targets, question,
             )  # fmt: skip
             return written(connection, own, rows)
 
@@ -169,13 +174,16 @@ class Events:
     def supersede(
         self, collection: str, event_id: str, note: str, *, targets: Sequence[str] = ()
     ) -> list[Event]:
-        """The system itself takes an event back, once."""
+        """The system itself takes an event back, once; not one that somebody has corrected."""
         with self._write(collection) as (connection, own):
             about = _rows.find(connection, own, event_id)
+            if _corrections.standing(connection, [event_id]).get(event_id):
+                return []
             row = _corrections.correct(
                 connection, own, about, "void", "system", note, targets,
                 event_key=_rows.key("supersede", event_id),
             )  # fmt: skip
+            _correcting.follow(connection, own, about, "system", targets)
             return written(connection, own, [] if row is None else [row])
 
     # what people do
@@ -200,9 +208,9 @@ class Events:
             row = _rows.add(
                 connection,
                 own,
-                _rows.key("manual", kind, person_id, to_us(at), _text("actor", actor)),
+                _rows.key("manual", kind, person_id, to_us(at), rules.remark("actor", actor)),
                 {"kind": kind, "at": to_us(at), "camera": "", "place": place,
-                 "person_uid": person_id, "actor": actor, "note": _text("note", note)},
+                 "person_uid": person_id, "actor": actor, "note": rules.remark("note", note)},
                 Evidence(json.dumps({"reason": "entered by hand"})),
                 targets,
             )  # fmt: skip
@@ -239,24 +247,14 @@ class Events:
             raise InputError("retime, and nothing else, says when it was: at")
         with self._write(collection) as (connection, own):
             about = _rows.find(connection, own, event_id)
-            if about["kind"] == "correction" and action != "void":
-                raise InputError("a correction can only be undone: action void")
             if person_id is not None:
                 _people.find(connection, own, person_id)
-            blocked = False
-            if action == "not_person":
-                now = corrected(connection, own, [about])[0]
-                if now.person_id is None:
-                    raise InputError("this event names nobody, so there is no match to remove")
-                person = _person(connection, own, now.person_id)
-                if block and person is not None:
-                    blocked = _traces.block(connection, person, about, _text("actor", actor))
-            row = _corrections.correct(
-                connection, own, about, action, _text("actor", actor), _text("note", note),
-                targets, person_uid=person_id, at=None if at is None else to_us(at),
+            row, blocked = _correcting.correct(
+                connection, own, about, action, rules.remark("actor", actor),
+                rules.remark("note", note), targets, person_uid=person_id,
+                at=None if at is None else to_us(at), block=block,
             )  # fmt: skip
-            self._follow(connection, own, about, actor, targets)
-            return written(connection, own, [row] if row else [])[0], blocked
+            return written(connection, own, [row])[0], blocked
 
     def enrol(
         self,
@@ -273,7 +271,7 @@ class Events:
         All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
         that is not of somebody unknown, and what ``Gallery.enrol`` raises.
         """
-        who, why = _text("actor", actor), _text("note", note)
+        who, why = rules.remark("actor", actor), rules.remark("note", note)
         with _journal.writing(self._database) as log:
             connection = log.connection
             own = _collections.find(connection, collection)
@@ -285,32 +283,10 @@ class Events:
                 person = _people.add(log, own, name, None)
             _faces.add(log, own, person, list(faces.values()))
             for row in rows:
-                _corrections.correct(
-                    connection, own, row, "reassign", who, why, targets,
-                    person_uid=person["uid"],
-                )  # fmt: skip
-                self._follow(connection, own, row, who, targets)
+                _correcting.correct(
+                    connection, own, row, "reassign", who, why, targets, person_uid=person["uid"]
+                )
             return _people.record(connection, own, _people.find(connection, own, person["uid"]))
-
-    def _follow(
-        self, connection: Connection, own: Row, about: Row, actor: str, targets: Sequence[str]
-    ) -> None:
-        """What hangs on an event is made to agree with how it reads after a correction."""
-        while about["kind"] == "correction":
-            about = _rows.find(connection, own, about["about_uid"])
-        uid = about["uid"]
-        left = _corrections.standing(connection, [uid]).get(uid, [])
-        if not any(row["action"] == "not_person" for row in left):
-            _traces.unblock(connection, about)
-        if about["kind"] != "arrival" or about["person_uid"] is None:
-            return
-        now = corrected(connection, own, [about])[0]
-        whose = None if now.voided or now.kind != "arrival" else now.person_id
-        if whose is not None and _person(connection, own, whose) is None:
-            whose = None
-        given = _rows.corrections(connection, [uid]).get(uid, [])
-        named = [row["person_uid"] for row in given if row["person_uid"] is not None]
-        _corrections.follow(connection, own, about, whose, named, actor, targets)
 
     # reading
 
@@ -460,21 +436,6 @@ def _visits_of(connection: Connection, collection: Row, rows: Sequence[Row]) -> 
         )
         for row in rows
     ]  # fmt: skip
-
-
-def _person(connection: Connection, collection: Row, person_id: str) -> Row | None:
-    query = sa.select(schema.people).where(
-        schema.people.c.collection_id == collection["id"], schema.people.c.uid == person_id
-    )
-    return connection.execute(query).mappings().first()
-
-
-def _text(what: str, value: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
-        raise InputError(f"{what} must be text of at most {MAX_TEXT} characters")
-    if what == "actor" and not value.strip():
-        raise InputError("say who makes the change: actor")
-    return value
 
 
 def _seconds(value: float) -> int:

@@ -31,9 +31,10 @@ from arcid.gallery.records import (
     ReembedReport,
     StoredFace,
 )
+from arcid.gallery.reviews import Reviews
+from arcid.gallery.store import belongings as _belongings
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
-from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
@@ -48,6 +49,7 @@ class Gallery:
         self._database = database
         self._projection = Projection(database, make_index)
         self.events = Events(database)
+        self.reviews = Reviews(database)
         self.outbox = Outbox(database)
         self.leases = Leases(database)
 
@@ -203,7 +205,7 @@ class Gallery:
             other = _people.find(log.connection, own, other_id)
             if keep["id"] != other["id"]:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
-                _corrections.hand_over(log.connection, own, other, keep)
+                _belongings.hand_over(log.connection, own, other, keep)
                 _people.delete(log, own, other)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 

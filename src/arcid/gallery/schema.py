@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0003"  # the newest migration
-KNOWN = ("0001", "0002", "0003")  # every migration this version can start from
+HEAD = "0004"  # the newest migration
+KNOWN = ("0001", "0002", "0003", "0004")  # every migration this version can start from
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -182,6 +182,7 @@ visits = _table(
     sa.Column("last_seen_at", sa.BigInteger, nullable=False),
     sa.Column("closed", sa.SmallInteger, nullable=False),
     sa.Column("arrival_uid", sa.String(32), nullable=True),  # the event that began it
+    sa.Column("folded_into", BigInt, nullable=True),  # the visit it became part of
     sa.Index(None, "collection_id", "closed", "last_seen_at"),
     sa.Index(None, "collection_id", "person_uid"),
     sa.Index(None, "arrival_uid"),
@@ -220,13 +221,43 @@ blocks = _table(
     "blocks",
     _key(),
     _reference("person_id", "people.id"),
-    sa.Column("event_uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("event_uid", sa.String(32), nullable=False),
     sa.Column("contract", sa.String(128), nullable=False),
     sa.Column("dim", sa.Integer, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("event_uid", "person_id"),
+    sa.Index(None, "person_id"),
+)
+
+# Doubtful cases that wait for a human. Working state: corrections of the event are the truth.
+reviews = _table(
+    "reviews",
+    _key(),
+    _reference("collection_id", "collections.id"),
+    _reference("event_id", "events.id"),
+    sa.Column("kind", sa.String(16), nullable=False),  # what is asked
+    sa.Column("target", sa.Double, nullable=False),  # the error rate asked for
+    sa.Column("target_kind", sa.String(8), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("person_uid", sa.String(32), nullable=True),  # who it was said to be
+    sa.Column("answer_uid", sa.String(32), nullable=True),  # its newest standing correction
+    sa.UniqueConstraint("event_id"),
+    sa.Index(None, "collection_id", "state", "id"),
+)
+
+# Whom a review asks about. Gone with the person.
+candidates = _table(
+    "candidates",
+    _key(),
+    _reference("review_id", "reviews.id"),
+    _reference("person_id", "people.id"),
+    sa.Column("face_uid", sa.String(32), nullable=True),  # the enrolled face that was nearest
+    sa.Column("cosine", sa.Double, nullable=False),
+    sa.Column("refused", sa.SmallInteger, nullable=False),
+    sa.UniqueConstraint("review_id", "person_id"),
     sa.Index(None, "person_id"),
 )
 

@@ -37,6 +37,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.RateUnsupported: 422,
     errors.NotFound: 404,
     errors.AlreadyExists: 409,
+    errors.ReviewAnswered: 409,
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
     errors.StorageFull: 507,

@@ -6,10 +6,20 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from arcid.gallery.review_records import Question
 from arcid.pipeline import Pipeline
 from arcid.types import Decision, Match
 
 CANDIDATES = 3
+
+
+def question(decision: Decision | None, candidates: Sequence[Match]) -> Question | None:
+    """What a human is asked where the decision is ``review``: is it one of those as near?"""
+    if decision is None or decision.outcome != "review" or decision.cosine is None:
+        return None
+    lowest = min(decision.threshold, decision.cosine)
+    asked = [match for match in candidates if match.cosine >= lowest]
+    return Question(asked, decision.target, decision.target_kind) if asked else None
 
 
 def decided_on(

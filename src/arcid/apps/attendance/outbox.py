@@ -202,9 +202,14 @@ class Deliverer:
 
 
 def payload(event: Event) -> bytes:
-    """The JSON that receivers get: the event as written, and on what it was decided."""
-    keys = ("cosine", "threshold", "target", "target_kind", "probability", "gallery_size",
-            "contract_id", "calibration_id", "reason", "liveness")  # fmt: skip
+    """The JSON that receivers get: the event as written, and on what it was decided.
+
+    Of an event that waits for a human, whom it may be of as well.
+    """
+    keys = ["cosine", "threshold", "target", "target_kind", "probability", "gallery_size",
+            "contract_id", "calibration_id", "reason", "liveness"]  # fmt: skip
+    if event.kind == "review":
+        keys.append("candidates")
     grounds = {key: event.grounds[key] for key in keys if key in event.grounds}
     return json.dumps(event.to_dict() | {"grounds": grounds}, ensure_ascii=False).encode()
 

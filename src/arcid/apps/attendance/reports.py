@@ -1,4 +1,4 @@
-"""What is reported of tracks: arrivals, unknown visitors, attacks, and the grounds of each."""
+"""What is reported of tracks: arrivals, visitors, attacks, and the grounds of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from arcid.apps.attendance.grounds import decided_on
+from arcid.apps.attendance.grounds import decided_on, question
 from arcid.apps.attendance.liveness import LivenessRule
 from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Policy
@@ -75,13 +75,13 @@ class Reports:
             if state.arrived != state.match.person_id:
                 state.arrived, state.touched = state.match.person_id, ticks
                 self._report_person(track, state, state.match.person_id, track.first_at)
-                if state.unknown:
-                    self._take_back(state)
+                if state.visitor:
+                    self._take_back(state, "recognised later in the same track")
             if ticks - state.touched >= self._policy.touch_s:
                 state.touched = ticks
                 self._report_person(track, state, state.match.person_id, at)
-        elif outcome in ("unknown", "review") and not state.unknown:
-            self._report_unknown(track, state)
+        elif outcome in ("unknown", "review") and state.visitor not in (outcome, "review"):
+            self._report_visitor(track, state)
 
     def gone(self, track: Track, state: TrackState) -> None:
         """A face is gone: its last word."""
@@ -91,8 +91,8 @@ class Reports:
             self._report_spoof(track, state)
         if state.arrived is not None and state.match is not None and judged.accepted:
             self._report_person(track, state, state.match.person_id, track.last_at)
-        elif state.unknown or (nobody and not state.spoof and self._outcomes.seen_enough(track)):
-            self._report_unknown(track, state)
+        elif state.visitor or (nobody and not state.spoof and self._outcomes.seen_enough(track)):
+            self._report_visitor(track, state)
         elif not track.pool.looks:
             self._counts.low_quality += 1
         else:
@@ -140,19 +140,23 @@ class Reports:
             once=None if at == track.first_at else ("touch", person),
         )  # fmt: skip
 
-    def _report_unknown(self, track: Track, state: TrackState) -> None:
-        state.unknown = True
+    def _report_visitor(self, track: Track, state: TrackState) -> None:
+        """Somebody unknown, or somebody a human is to decide on."""
+        asked = question(state.decision, state.candidates) or state.question
+        if asked is not None and state.visitor == "unknown":
+            self._take_back(state, "left to a human later in the same track")
+        state.visitor, state.question = "unknown" if asked is None else "review", asked
         grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
         until = track.last_at
 
         def written(events: list[Event]) -> None:
-            state.unknown_id = events[0].id if events else state.unknown_id
+            state.visitor_id = events[0].id if events else state.visitor_id
 
         self._put(
             lambda: self._gallery.events.visitor(
                 self._collection, self._place, _time(track.first_at), _time(until), track.mark,
                 cooldown_s=self._policy.cooldown_s, alike=self._alike, grounds=grounds,
-                vector=vector, crop=crop, targets=self._policy.targets,
+                vector=vector, crop=crop, targets=self._policy.targets, question=asked,
             ),
             written,
         )  # fmt: skip
@@ -169,16 +173,17 @@ class Reports:
             )
         )  # fmt: skip
 
-    def _take_back(self, state: TrackState) -> None:
-        """Somebody first taken for unknown was recognised after all."""
+    def _take_back(self, state: TrackState, why: str) -> None:
+        """What was reported of a visitor is known better now."""
         self._put(
-            lambda: []
-            if state.unknown_id is None
-            else self._gallery.events.supersede(
-                self._collection, state.unknown_id, "recognised later in the same track",
-                targets=self._policy.targets,
+            lambda: (
+                []
+                if state.visitor_id is None
+                else self._gallery.events.supersede(
+                    self._collection, state.visitor_id, why, targets=self._policy.targets
+                )
             )
-        )  # fmt: skip
+        )
 
     def _kept(self, track: Track, state: TrackState) -> tuple[Embeddings | None, Image | None]:
         if self._policy.keep == "nothing":

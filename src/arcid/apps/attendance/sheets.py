@@ -179,7 +179,7 @@ def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -
             begun = {}
         else:
             place = event.place if event.place in begun else ""
-            at = begun.pop(place, event.at)
+            at = begun.pop(place, None) or _came(event)
             stays.append((at, event.at, False, False))
     for at in begun.values():
         if last_seen is not None and last_seen >= at:
@@ -188,6 +188,15 @@ def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -
         else:
             stays.append((at, at, False, True))
     return sorted(stays)
+
+
+def _came(departure: Event) -> datetime:
+    """When the visit that a departure ends began, where another one had ended in between."""
+    visit = departure.grounds.get("visit") or {}
+    began = visit.get("arrived_at_us")
+    if began is None:
+        return departure.at
+    return min(datetime.fromtimestamp(began / 1e6, UTC), departure.at)
 
 
 def _presence(

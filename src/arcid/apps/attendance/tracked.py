@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
+from arcid.gallery.review_records import Question
 from arcid.quality import Quality
 from arcid.types import Decision, Image, Match
 
@@ -29,8 +31,9 @@ class TrackState:
     )
     touched: float = -np.inf  # ticks
     arrived: str | None = None  # person whose arrival was reported
-    unknown: bool = False  # reported as an unknown visitor
-    unknown_id: str | None = None
+    visitor: Literal["unknown", "review"] | None = None  # reported as
+    visitor_id: str | None = None  # by this event
+    question: Question | None = None  # for a human, of one reported as review
     spoof: bool = False  # reported as an attack
 
     def unname(self) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.schema import Row, blocks, events, visits
+from arcid.gallery.schema import Row, events, outbox, visits
 from arcid.gallery.store import events as _events
 from arcid.gallery.store import visits as _visits
 from arcid.gallery.store.events import Evidence
-from arcid.gallery.store.journal import now_us
 
 FOLLOWS = "follows the arrival"
 
@@ -35,7 +34,11 @@ def correct(
     event_key: str | None = None,
     evidence: Evidence | None = None,
 ) -> Row | None:
-    """A new row that changes how ``about`` is read; None where its key was written before."""
+    """A new row that changes how ``about`` is read; None where its key was written before.
+
+    ``targets`` are told, and every outbox that was told of ``about``.
+    """
+    told = connection.execute(sa.select(outbox.c.target).where(outbox.c.event_id == about["id"]))
     return _events.add(
         connection,
         collection,
@@ -46,7 +49,7 @@ def correct(
             "about_uid": about["uid"], "action": action, "actor": actor, "note": note,
         },
         evidence or Evidence("{}"),
-        targets,
+        sorted({*targets, *told.scalars()}),
     )  # fmt: skip
 
 
@@ -89,14 +92,34 @@ def follow(
     visit = _visits.begun_by(connection, collection, arrival)
     if visit is None:
         return
+    cooldown = _cooldown(arrival)
     left = _left(connection, collection, arrival, visit, people_named)
-    if person_uid is None:
-        _visits.change(connection, visit, closed=_visits.DISOWNED)
+    if visit["person_uid"] != person_uid:
+        _visits.unfold(connection, collection, visit, cooldown, targets)
+    visitors = visit["visitor_uid"] is not None
+    whole = None
+    if visitors and person_uid is not None:
+        whole = _visits.covering(connection, collection, visit, person_uid, cooldown)
+    if whole is not None:  # they were there all along
+        _visits.change(
+            connection, visit, closed=_visits.DISOWNED, person_uid=person_uid,
+            folded_into=whole["id"],
+        )  # fmt: skip
+        person_uid = None
+    elif person_uid is None and visitors:
+        closed = 0 if visit["closed"] == _visits.DISOWNED else visit["closed"]
+        _visits.change(connection, visit, closed=closed, person_uid=None, folded_into=None)
+    elif person_uid is None:
+        _visits.change(connection, visit, closed=_visits.DISOWNED, folded_into=None)
     elif visit["closed"] == _visits.DISOWNED:
         _restore(connection, collection, arrival, visit, person_uid, left is not None, targets)
     elif visit["closed"] == 0:
         _visits.change(connection, visit, person_uid=person_uid)
-        _visits.fold(connection, collection, visit, person_uid, _cooldown(arrival), targets)
+        _visits.fold(connection, collection, visit, person_uid, cooldown, targets)
+    elif visitors and left is None:  # a visitor who had left unnoticed
+        _visits.change(connection, visit, person_uid=person_uid)
+        now = dict(visit) | {"person_uid": person_uid}
+        _visits.leave(connection, collection, now, "not seen any more", "not_seen", targets)
     if left is not None:
         _align(connection, collection, arrival, left, person_uid, actor, targets)
 
@@ -119,26 +142,6 @@ def came_back(
         connection, collection, left, "void", "system", "seen again within the cooldown", targets,
         event_key=_events.key("supersede", left["uid"]),
     )  # fmt: skip
-
-
-def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
-    """Before two people are merged: events become the kept one's by corrections."""
-    own = sa.select(events).where(
-        events.c.collection_id == collection["id"],
-        events.c.person_uid == other["uid"],
-        events.c.kind != "correction",
-    )
-    for row in connection.execute(own).mappings().all():
-        correct(
-            connection, collection, row, "reassign", "merge", "two people were merged", (),
-            person_uid=keep["uid"], event_key=_events.key("merge", row["uid"], keep["uid"]),
-        )  # fmt: skip
-    connection.execute(
-        visits.update().where(visits.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
-    )
-    connection.execute(
-        blocks.update().where(blocks.c.person_id == other["id"]).values(person_id=keep["id"])
-    )
 
 
 def _left(
@@ -166,16 +169,16 @@ def _restore(
     targets: Sequence[str],
 ) -> None:
     """A visit is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
-    _visits.change(connection, visit, closed=1 if has_left else 0, person_uid=person_uid)
+    _visits.change(
+        connection, visit, closed=1 if has_left else 0, person_uid=person_uid, folded_into=None
+    )
     if has_left:
         return
     cooldown = _cooldown(arrival)
     _visits.fold(connection, collection, visit, person_uid, cooldown, targets)
     again = connection.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
-    over = cooldown is not None and again["last_seen_at"] + cooldown < now_us()
-    if cooldown is not None and over and again["closed"] == 0:
-        why = f"not seen for {cooldown / 1e6:g} s"
-        _visits.leave(connection, collection, again, why, "not_seen", targets)
+    if again["closed"] == 0:
+        _visits.leave_if_over(connection, collection, again, cooldown, targets)
 
 
 def _cooldown(arrival: Row) -> int | None:

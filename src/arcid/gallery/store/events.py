@@ -17,7 +17,7 @@ from arcid.gallery.schema import Row, events, outbox
 from arcid.gallery.seals import check_row, row_seal
 from arcid.gallery.store import traces
 from arcid.gallery.store.journal import now_us
-from arcid.gallery.store.keys import chunks
+from arcid.gallery.store.keys import Key, chunks
 from arcid.types import Embeddings
 
 PAGE = 500
@@ -49,6 +49,14 @@ def find(connection: Connection, collection: Row, event_id: str) -> Row:
     return row
 
 
+def every(connection: Connection, column: sa.Column[Any], values: Sequence[Key]) -> list[Row]:
+    """Rows of those values of a column, in no order."""
+    found: list[Row] = []
+    for part in chunks(values):
+        found += _checked(connection, sa.select(events).where(column.in_(part)))
+    return found
+
+
 def add(
     connection: Connection,
     collection: Row,
@@ -74,7 +82,7 @@ def add(
         "note": None,
         "grounds": evidence.grounds,
     } | values
-    if row["kind"] == "unknown" and row["visitor_uid"] is None:
+    if row["kind"] in ("unknown", "review") and row["visitor_uid"] is None:
         row["visitor_uid"] = row["uid"]
     row["seal"] = row_seal("events", row)
     made = connection.execute(events.insert().values(row)).inserted_primary_key

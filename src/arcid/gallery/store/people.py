@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from arcid.errors import AlreadyExists, InputError, PersonNotFound
 from arcid.gallery import rules
 from arcid.gallery.records import Person
-from arcid.gallery.schema import Row, events, faces, people
+from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import traces, visits
+from arcid.gallery.store import belongings
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -131,8 +131,7 @@ def delete(journal: Journal, collection: Row, person: Row) -> None:
     own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     for face in journal.connection.execute(own).mappings().all():
         journal.record("face_removed", collection, person=person, face=face)
-    traces.erase(journal.connection, events.c.person_uid == person["uid"])
-    visits.forget(journal.connection, person["uid"])
+    belongings.erase(journal.connection, collection, person)
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
 

@@ -10,12 +10,18 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Event
+from arcid.gallery.event_records import Event, EventKind
+from arcid.gallery.review_records import ReviewState
 from arcid.gallery.schema import Row, people
 from arcid.gallery.store import corrections
 from arcid.gallery.store import events as _events
+from arcid.gallery.store import reviews as _reviews
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.gallery.store.keys import chunks
+
+READS: dict[ReviewState, EventKind] = {
+    "open": "review", "yes": "arrival", "no": "unknown", "withdrawn": "review",
+}  # fmt: skip
 
 
 def written(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Event]:
@@ -45,12 +51,33 @@ def corrected(connection: Connection, collection: Row, rows: Sequence[Row]) -> l
                 event = replace(event, person_id=who, name=names.get(who))
                 if event.kind == "unknown":
                     event = replace(event, kind="arrival")
-            elif r["action"] == "not_person":
+            elif r["action"] == "not_person" and row["kind"] != "review":
                 gone = event.voided or event.kind == "departure"
                 event = replace(event, person_id=None, name=None, voided=gone)
                 if event.kind == "arrival":
                     event = replace(event, kind="unknown")
         found.append(event)
+    return _reviewed(connection, rows, found, standing, names)
+
+
+def _reviewed(
+    connection: Connection,
+    rows: Sequence[Row],
+    found: list[Event],
+    standing: Mapping[str, Sequence[Row]],
+    names: Mapping[str, str],
+) -> list[Event]:
+    """Events that wait, or waited, for a human, as their review was answered."""
+    keys = [row["id"] for row in rows if row["kind"] == "review"]
+    asked = _reviews.asked(connection, keys) if keys else {}
+    for place, row in enumerate(rows):
+        if row["kind"] == "review":
+            given = standing.get(row["uid"], ())
+            answer = _reviews.read(given, asked.get(row["id"], ()))
+            who = answer.person_uid
+            found[place] = replace(
+                found[place], kind=READS[answer.state], person_id=who, name=names.get(who or "")
+            )
     return found
 
 

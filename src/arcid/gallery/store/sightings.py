@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.event_records import Place
+from arcid.gallery.review_records import Question
 from arcid.gallery.schema import Row, events, traces, visits
 from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _events
+from arcid.gallery.store import reviews as _reviews
 from arcid.gallery.store import traces as _traces
 from arcid.gallery.store import visits as _visits
 from arcid.gallery.store.events import Evidence
@@ -69,27 +71,34 @@ def visitor(
     alike: float,
     evidence: Evidence,
     targets: Sequence[str],
+    question: Question | None = None,
 ) -> list[Row]:
     """Somebody unknown was seen from ``at`` to ``until``: the event, unless the same face
     (cosine ``alike`` or more) was there within the cooldown. ``mark`` tells faces of one frame
-    apart."""
+    apart. With a ``question`` it is one for a human: asked unless it was asked about that face."""
+    kind = "unknown" if question is None else "review"
     known = None
     if evidence.vector is not None:
-        known = _same_visitor(connection, collection, place, at, cooldown, evidence.vector, alike)
+        known = _same_visitor(
+            connection, collection, place, at, cooldown, evidence.vector, alike,
+            ("unknown", "review") if question is None else ("review",),
+        )  # fmt: skip
     if known is not None:
         _visits.extend(connection, known, until)
         return []
     event = _events.add(
         connection,
         collection,
-        _events.key("unknown", collection["uid"], place.camera, at, mark),
-        {"kind": "unknown", "at": at, "camera": place.camera, "place": place.name},
+        _events.key(kind, collection["uid"], place.camera, at, mark),
+        {"kind": kind, "at": at, "camera": place.camera, "place": place.name},
         evidence,
         targets,
     )
     if event is None:
         return []
     _visits.begin(connection, collection, place, at, visitor_uid=event["uid"], until=until)
+    if question is not None:
+        _reviews.ask(connection, collection, event, question)
     return [event]
 
 
@@ -137,8 +146,9 @@ def _same_visitor(
     cooldown: int,
     vector: Embeddings,
     alike: float,
+    kinds: Sequence[str],
 ) -> Row | None:
-    """The visit of the most similar unknown face within the cooldown."""
+    """The visit of the most similar visitor within the cooldown whose event is of these kinds."""
     query = (
         sa.select(visits, traces.c.vector, traces.c.contract, traces.c.dim, traces.c.crop,
                   traces.c.seal.label("trace_seal"))
@@ -147,6 +157,7 @@ def _same_visitor(
         .where(
             _visits.about(collection, place, at, cooldown),
             traces.c.contract == vector.contract_id,
+            events.c.kind.in_(kinds),
         )
         .order_by(visits.c.id)
     )  # fmt: skip

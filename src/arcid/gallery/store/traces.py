@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,22 @@ def erase(connection: Connection, condition: sa.ColumnElement[bool]) -> int:
     return connection.execute(traces.delete().where(traces.c.event_id.in_(chosen))).rowcount
 
 
+def erase_of(connection: Connection, event_keys: Sequence[int]) -> None:
+    """Erase the faces behind these events."""
+    for part in chunks(event_keys):
+        connection.execute(traces.delete().where(traces.c.event_id.in_(part)))
+
+
 def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
     """Keep the face behind an event from being taken for a person; False if it is gone."""
     query = sa.select(traces).where(traces.c.event_id == about["id"])
     trace = connection.execute(query).mappings().first()
     if trace is None:
         return False
-    if connection.execute(sa.select(blocks.c.id).where(blocks.c.event_uid == about["uid"])).first():
+    known = sa.select(blocks.c.id).where(
+        blocks.c.event_uid == about["uid"], blocks.c.person_id == person["id"]
+    )
+    if connection.execute(known).first():
         return True
     read_vector(trace)
     values = {
@@ -73,9 +82,16 @@ def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
     return True
 
 
-def unblock(connection: Connection, about: Row) -> None:
-    """The face behind an event may be taken for that person again."""
-    connection.execute(blocks.delete().where(blocks.c.event_uid == about["uid"]))
+def unblock(connection: Connection, about: Row, but: Collection[str] | None = None) -> None:
+    """The face behind an event may be taken again for those it was kept from.
+
+    ``but``: not for these people (uids); None: for everybody.
+    """
+    condition = blocks.c.event_uid == about["uid"]
+    if but is not None:
+        kept = sa.select(people.c.id).where(people.c.uid.in_(but))
+        condition = sa.and_(condition, blocks.c.person_id.not_in(kept))
+    connection.execute(blocks.delete().where(condition))
 
 
 def blocked(

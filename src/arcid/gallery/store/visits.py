@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from arcid.gallery.event_records import Cause, Place
 from arcid.gallery.schema import Row, visits
 from arcid.gallery.store import events as _events
+from arcid.gallery.store.journal import now_us
 
 DISOWNED = 2  # visits.closed: still covers its time, so nothing new begins, and never departs
 
@@ -212,20 +213,46 @@ def present(connection: Connection, collection: Row) -> list[Row]:
 
 
 def begun_by(connection: Connection, collection: Row, arrival: Row) -> Row | None:
-    """The visit that an arrival began; those of before schema 0003 are found by person and time."""
+    """The visit that an arrival, or a visitor's first event, began.
+
+    Those of arrivals before schema 0003 are found by person and time.
+    """
     own = visits.c.collection_id == collection["id"]
-    known = sa.select(visits).where(own, visits.c.arrival_uid == arrival["uid"])
+    began = visits.c.visitor_uid if arrival["visitor_uid"] else visits.c.arrival_uid
+    known = sa.select(visits).where(own, began == arrival["uid"])
     found = connection.execute(known).mappings().first()
     if found is not None:
         return found
-    began = sa.select(visits).where(
+    older = sa.select(visits).where(
         own,
         visits.c.arrival_uid.is_(None),
+        visits.c.visitor_uid.is_(None),
         visits.c.person_uid == arrival["person_uid"],
         visits.c.place == arrival["place"],
         visits.c.arrived_at == arrival["at"],
     )
-    return connection.execute(began).mappings().first()
+    return connection.execute(older).mappings().first()
+
+
+def covering(
+    connection: Connection, collection: Row, visit: Row, person_uid: str, cooldown: int | None
+) -> Row | None:
+    """A visit of that person at the same place that goes on at least as long as this one."""
+    near = cooldown or 0
+    query = (
+        sa.select(visits)
+        .where(
+            visits.c.collection_id == collection["id"],
+            visits.c.place == visit["place"],
+            visits.c.person_uid == person_uid,
+            visits.c.closed != DISOWNED,
+            visits.c.id != visit["id"],
+            visits.c.arrived_at - near <= visit["last_seen_at"],
+            visits.c.last_seen_at >= visit["last_seen_at"],
+        )
+        .order_by(visits.c.last_seen_at.desc())
+    )
+    return connection.execute(query).mappings().first()
 
 
 def fold(
@@ -257,12 +284,43 @@ def fold(
         elif gap and last_seen + gap <= other["arrived_at"]:
             ended = True
         else:
-            change(connection, other, closed=DISOWNED)
+            change(connection, other, closed=DISOWNED, folded_into=visit["id"])
             last_seen = max(last_seen, other["last_seen_at"])
     change(connection, visit, last_seen_at=last_seen)
     if ended:
         now = dict(visit) | {"last_seen_at": last_seen, "person_uid": person_uid}
         leave(connection, collection, now, why, "came_again", targets)
+
+
+def unfold(
+    connection: Connection,
+    collection: Row,
+    visit: Row,
+    cooldown: int | None,
+    targets: Sequence[str],
+) -> None:
+    """A visit is somebody else's now: those that had become part of it stand for themselves."""
+    query = sa.select(visits).where(
+        visits.c.collection_id == collection["id"], visits.c.folded_into == visit["id"]
+    )
+    for other in connection.execute(query.order_by(visits.c.id)).mappings().all():
+        if other["person_uid"] is None:
+            continue
+        change(connection, other, closed=0, folded_into=None)
+        leave_if_over(connection, collection, other, cooldown, targets)
+
+
+def leave_if_over(
+    connection: Connection,
+    collection: Row,
+    visit: Row,
+    cooldown: int | None,
+    targets: Sequence[str],
+) -> None:
+    """End a visit that nobody saw go on for the cooldown (None: it is left as it is)."""
+    if cooldown is not None and visit["last_seen_at"] + cooldown < now_us():
+        why = f"not seen for {cooldown / 1e6:g} s"
+        leave(connection, collection, visit, why, "not_seen", targets)
 
 
 def change(connection: Connection, visit: Row, **values: Any) -> None:

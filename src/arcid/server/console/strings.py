@@ -373,6 +373,7 @@ EVENT_KINDS = {
     "arrival": "Arrived",
     "departure": "Left",
     "unknown": "Unknown visitor",
+    "review": "Not certain who",
     "spoof": "Suspected picture of a face",
     "correction": "Correction",
 }
@@ -489,6 +490,8 @@ KIOSK_HELLO = (
 KIOSK_LOGGED = "You are signed in at {time}."
 KIOSK_STRANGER = "I do not know you yet"
 KIOSK_STRANGER_TEXT = "Please ask at the desk."
+KIOSK_REVIEW = "I am not certain that it is you"
+KIOSK_REVIEW_TEXT = "Please ask at the desk: somebody there decides."
 KIOSK_FAILED = "That did not work"
 KIOSK_FAILURES = {
     "too_slow": "It took too long.",

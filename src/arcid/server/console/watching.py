@@ -14,7 +14,7 @@ import numpy as np
 
 from arcid import decide
 from arcid.apps.attendance import Policy, Watcher
-from arcid.apps.attendance.grounds import decided_on
+from arcid.apps.attendance.grounds import decided_on, question
 from arcid.errors import ArcidError
 from arcid.gallery import Collection
 from arcid.gallery.blocks import Blocks
@@ -157,9 +157,14 @@ def _in_pose(wanted: Pose, found: Detections, index: int) -> bool:
 
 
 def _alike(running: Services, one: Embeddings, other: Embeddings) -> bool:
+    return float(one.cosine(other)[0, 0]) >= _same_face(running)
+
+
+def _same_face(running: Services) -> float:
+    """The cosine at which two looks of one screen are one face."""
     calibration = running.pipeline.calibration
     rate = max(SAME_FMR, calibration.smallest_supported_fmr)
-    return float(one.cosine(other)[0, 0]) >= calibration.threshold_at_fmr(rate).cosine
+    return calibration.threshold_at_fmr(rate).cosine
 
 
 @dataclass(slots=True)
@@ -352,7 +357,28 @@ class Kiosk:
         return self._last(frame, message, GREET_S)
 
     def _stranger(self, frame: Frame, shown: list[dict[str, Any]]) -> Message:
+        if self.answer is not None and self.answer.decision.outcome == "review":
+            return self._doubtful(frame, shown)
         message = _words(S.KIOSK_STRANGER, shown, S.KIOSK_STRANGER_TEXT, tone="warn")
+        return self._last(frame, message, REFUSE_S)
+
+    def _doubtful(self, frame: Frame, shown: list[dict[str, Any]]) -> Message:
+        """Left to a human: put in the review queue, once while it is the same face."""
+        if self.answer is not None:
+            at = datetime.fromtimestamp(frame.at, UTC)
+            self.running.gallery.events.visitor(
+                self.collection.name,
+                Place(self.camera, self.camera),
+                at,
+                at,
+                f"{self.camera}:{int(frame.at)}",
+                cooldown_s=self.cooldown_s,
+                alike=_same_face(self.running),
+                grounds=self._grounds("not asked"),
+                vector=self._pooled(),
+                question=question(self.answer.decision, self.answer.candidates),
+            )
+        message = _words(S.KIOSK_REVIEW, shown, S.KIOSK_REVIEW_TEXT, tone="warn")
         return self._last(frame, message, REFUSE_S)
 
     def _refuse(self, frame: Frame, why: str, shown: list[dict[str, Any]]) -> Message:

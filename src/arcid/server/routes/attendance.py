@@ -19,7 +19,7 @@ from arcid.server.schemas import Id, In, Out
 router = APIRouter(prefix="/v1/collections/{collection}/attendance", tags=["attendance"])
 
 EventPath = Annotated[Id, Path(description="Id of an event.")]
-Kind = Literal["arrival", "departure", "unknown", "spoof"]
+Kind = Literal["arrival", "departure", "unknown", "review", "spoof"]
 Format = Literal["csv", "xlsx", "json"]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone.")]
 Zone = Annotated[
@@ -157,7 +157,8 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[Id | None, Query(description="`next` of the page before.")] = None,
 ) -> Events:
-    """Arrivals, departures, unknown visitors and suspected attacks, corrections applied."""
+    """Arrivals, departures, unknown visitors, doubtful cases and suspected attacks, corrections
+    applied."""
     found = Attendance(running.gallery, collection).events(
         since=since,
         until=until,

@@ -27,7 +27,7 @@ from arcid.server.console.widgets import (
     text,
 )
 
-TONES: dict[str, Tone] = {"arrival": "good", "unknown": "warn", "spoof": "bad"}
+TONES: dict[str, Tone] = {"arrival": "good", "unknown": "warn", "review": "info", "spoof": "bad"}
 Refresh = Callable[[], Awaitable[None]]
 
 

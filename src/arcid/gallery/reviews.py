@@ -1,0 +1,227 @@
+"""The review queue: ``Gallery.reviews``. Doubtful cases wait here for a human.
+
+Every review hangs on an event, by whose id it goes. Answers are corrections of that event, so they
+are rows in its history, reach webhooks like any other, and are taken back by a further row. A
+correction made elsewhere answers a review as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy.engine import Connection
+
+from arcid.errors import EventNotFound, InputError, ReviewAnswered
+from arcid.gallery import rules
+from arcid.gallery.database import Database
+from arcid.gallery.review_records import STATES, VERDICTS, Candidate, Review, Verdict
+from arcid.gallery.schema import Row, events
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import correcting as _correcting
+from arcid.gallery.store import corrections as _corrections
+from arcid.gallery.store import events as _events
+from arcid.gallery.store import reviews as _reviews
+from arcid.gallery.store.journal import from_us
+from arcid.gallery.store.readings import corrected, names_of
+
+
+class Reviews:
+    """Reads and answers reviews. Thread-safe; every answer is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(
+        self,
+        collection: str,
+        *,
+        states: Collection[str] | None = ("open",),
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[Review]:
+        """Newest first; ``states`` None: all. ``after`` is the last review of the page before.
+
+        Raises ``EventNotFound`` where there is no such review, ``InputError``.
+        """
+        if limit < 1:
+            raise InputError(f"limit must be at least 1, got {limit}")
+        if states is not None and not set(states) <= set(STATES):
+            raise InputError(f"a review's state is one of {', '.join(STATES)}")
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            below = None
+            if after is not None:
+                below = _find(connection, own, after)[1]["id"]
+            wanted = None if states is None else sorted(states)
+            rows = _reviews.page(connection, own, wanted, limit, below)
+            return _records(connection, own, rows)
+
+    def get(self, collection: str, review_id: str) -> Review:
+        """Raises ``EventNotFound``."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _records(connection, own, [_find(connection, own, review_id)[1]])[0]
+
+    def waiting(self, collection: str) -> int:
+        """How many are open."""
+        with self._database.read() as connection:
+            return _reviews.count(connection, _collections.find(connection, collection), "open")
+
+    def answer(
+        self,
+        collection: str,
+        review_id: str,
+        verdict: Verdict,
+        *,
+        actor: str,
+        person_id: str | None = None,
+        note: str = "",
+        block: bool = True,
+        targets: Sequence[str] = (),
+    ) -> Review:
+        """The review after an answer; the same answer again changes nothing.
+
+        ``yes``: it is ``person_id``, one of the open candidates; the event is their arrival.
+        ``not_person``: it is not ``person_id``; it stays open for the other candidates, and without
+        any is an unknown visitor. ``no``: it is nobody known, an unknown visitor. With ``block`` a
+        face said not to be somebody is not taken for them again, while it is kept.
+        Raises ``ReviewAnswered`` where somebody answered otherwise, ``EventNotFound``,
+        ``InputError``.
+        """
+        if verdict not in VERDICTS:
+            raise InputError(f"answer {verdict!r} is unknown; use {', '.join(VERDICTS)}")
+        if (verdict == "no") != (person_id is None):
+            raise InputError("yes and not_person, and nothing else, say of whom: person_id")
+        who, why = rules.remark("actor", actor), rules.remark("note", note)
+        with self._database.write() as connection:
+            own = _collections.find(connection, collection)
+            event, row = _find(connection, own, review_id)
+            (now,) = _records(connection, own, [row])
+            refused = {one.person_id for one in now.candidates if one.refused}
+            again = (
+                now.state == verdict and now.person_id == person_id
+                if verdict != "not_person"
+                else person_id in refused
+            )
+            if again:
+                return now
+            if now.state != "open":
+                raise ReviewAnswered(
+                    f"this review was settled before: {_words(now)}; take that answer back first",
+                    state=now.state,
+                    person_id=now.person_id,
+                    actor=now.actor,
+                    answer_id=now.answer_id,
+                )
+            if person_id is not None and person_id in refused:
+                raise ReviewAnswered(
+                    "it was said that this is not them; take that answer back first",
+                    state=now.state,
+                    person_id=person_id,
+                    actor=now.actor,
+                    answer_id=now.answer_id,
+                )
+            if person_id is not None and person_id not in {c.person_id for c in now.candidates}:
+                raise InputError(
+                    "this review does not ask about that person; its candidates do, and "
+                    "`reassign` gives the event to anybody"
+                )
+            _correcting.correct(
+                connection, own, event, "reassign" if verdict == "yes" else "not_person", who, why,
+                targets, person_uid=person_id, block=block,
+            )  # fmt: skip
+            return _records(connection, own, [_find(connection, own, review_id)[1]])[0]
+
+    def undo(
+        self,
+        collection: str,
+        review_id: str,
+        *,
+        actor: str,
+        answer_id: str | None = None,
+        note: str = "",
+        targets: Sequence[str] = (),
+    ) -> Review:
+        """Take the newest answer back: the review, the event and what followed are as before it.
+
+        ``answer_id`` says which answer is meant: one that does not stand any more is left as it
+        is, and one that was followed by another is refused with ``ReviewAnswered``. Raises
+        ``EventNotFound``, and ``InputError`` where nothing was answered.
+        """
+        who, why = rules.remark("actor", actor), rules.remark("note", note)
+        with self._database.write() as connection:
+            own = _collections.find(connection, collection)
+            event, row = _find(connection, own, review_id)
+            (now,) = _records(connection, own, [row])
+            if answer_id is not None and answer_id != now.answer_id:
+                given = _corrections.standing(connection, [review_id]).get(review_id, [])
+                if any(one["uid"] == answer_id for one in given):
+                    raise ReviewAnswered(
+                        f"another answer came after this one: {_words(now)}; take that back first",
+                        state=now.state,
+                        person_id=now.person_id,
+                        actor=now.actor,
+                        answer_id=now.answer_id,
+                    )
+                known = _events.corrections(connection, [review_id]).get(review_id, [])
+                if any(one["uid"] == answer_id for one in known):
+                    return now
+                raise EventNotFound("this review has no answer with that id")
+            if now.answer_id is None:
+                raise InputError("nothing was answered, so there is nothing to take back")
+            about = _events.find(connection, own, now.answer_id)
+            _correcting.correct(connection, own, about, "void", who, why, targets)
+            return _records(connection, own, [_find(connection, own, event["uid"])[1]])[0]
+
+
+def _find(connection: Connection, collection: Row, review_id: str) -> tuple[Row, Row]:
+    """The event and the row of a review."""
+    event = _events.find(connection, collection, review_id)
+    row = _reviews.about(connection, event)
+    if row is None:
+        raise EventNotFound("this event does not wait, and never waited, for a human")
+    return event, row
+
+
+def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Review]:
+    keys = [row["event_id"] for row in rows]
+    about = _by_key(connection, keys)
+    asked = _reviews.asked(connection, keys)
+    read = corrected(connection, collection, [about[key] for key in keys])
+    answers = _by_uid(connection, [row["answer_uid"] for row in rows])
+    names = names_of(connection, collection, [row["person_uid"] for row in rows])
+    found = []
+    for row, event in zip(rows, read, strict=True):
+        by = answers.get(row["answer_uid"])
+        people = tuple(
+            Candidate(c["uid"], c["name"], c["cosine"], c["face_uid"], bool(c["refused"]))
+            for c in asked.get(row["event_id"], ())
+        )
+        found.append(
+            Review(
+                row["kind"], row["state"], event, people, row["target"], row["target_kind"],
+                row["person_uid"], names.get(row["person_uid"]), row["answer_uid"],
+                None if by is None else by["actor"],
+                None if by is None else from_us(by["recorded_at"]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _by_key(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:
+    return {row["id"]: row for row in _events.every(connection, events.c.id, keys)}
+
+
+def _by_uid(connection: Connection, uids: Sequence[str | None]) -> dict[str | None, Row]:
+    wanted = [uid for uid in uids if uid is not None]
+    return {row["uid"]: row for row in _events.every(connection, events.c.uid, wanted)}
+
+
+def _words(review: Review) -> str:
+    answer = {
+        "open": "not them",
+        "yes": f"yes, {review.name or 'somebody since deleted'}",
+        "no": "nobody known",
+        "withdrawn": "the event was taken back",
+    }[review.state]
+    return f"{answer}, by {review.actor or 'the system'}"

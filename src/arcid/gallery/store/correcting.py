@@ -1,0 +1,92 @@
+"""A correction with all that hangs on it, inside the caller's transaction.
+
+Whoever corrects or undoes goes through here: the row is written, and the visit, the departure, the
+blocked face and the review are made to agree with how the event then reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import InputError
+from arcid.gallery.event_records import Action
+from arcid.gallery.schema import Row, people
+from arcid.gallery.store import corrections, reviews, traces
+from arcid.gallery.store import events as _events
+from arcid.gallery.store.readings import corrected
+
+
+def correct(
+    connection: Connection,
+    collection: Row,
+    about: Row,
+    action: Action,
+    actor: str,
+    note: str,
+    targets: Sequence[str],
+    *,
+    person_uid: str | None = None,
+    at: int | None = None,
+    block: bool = False,
+) -> tuple[Row, bool]:
+    """The new row, and whether the face is now kept from somebody; see ``Events.correct``."""
+    if about["kind"] == "correction" and action != "void":
+        raise InputError("a correction can only be undone: action void")
+    blocked = False
+    if action == "not_person":
+        now = corrected(connection, collection, [about])[0]
+        whom = person_uid or now.person_id
+        if whom is None and now.kind != "review":
+            raise InputError("this event names nobody, so there is no match to remove")
+        person_uid = whom if about["kind"] == "review" else None
+        asked = reviews.asked(connection, [about["id"]]).get(about["id"], [])
+        whole = [whom] if whom is not None else [row["uid"] for row in asked]
+        for uid in whole if block else ():
+            person = existing(connection, collection, uid)
+            if person is not None:
+                blocked |= traces.block(connection, person, about, actor)
+    row = corrections.correct(
+        connection, collection, about, action, actor, note, targets, person_uid=person_uid, at=at
+    )
+    if row is None:
+        raise InputError("this correction was written before")
+    follow(connection, collection, about, actor, targets)
+    return row, blocked
+
+
+def follow(
+    connection: Connection, collection: Row, about: Row, actor: str, targets: Sequence[str]
+) -> None:
+    """What hangs on an event is made to agree with how it reads after a correction."""
+    while about["kind"] == "correction":
+        about = _events.find(connection, collection, about["about_uid"])
+    uid = about["uid"]
+    left = corrections.standing(connection, [uid]).get(uid, [])
+    removed = [row for row in left if row["action"] == "not_person"]
+    if not removed:
+        traces.unblock(connection, about)
+    elif all(row["person_uid"] is not None for row in removed):
+        traces.unblock(connection, about, [row["person_uid"] for row in removed])
+    reviews.follow(connection, about, left)
+    if about["kind"] == "arrival" and about["person_uid"] is None:
+        return
+    if about["kind"] not in ("arrival", "unknown", "review"):
+        return
+    now = corrected(connection, collection, [about])[0]
+    whose = None if now.voided or now.kind != "arrival" else now.person_id
+    if whose is not None and existing(connection, collection, whose) is None:
+        whose = None
+    given = _events.corrections(connection, [uid]).get(uid, [])
+    named = [row["person_uid"] for row in given if row["person_uid"] is not None]
+    corrections.follow(connection, collection, about, whose, named, actor, targets)
+
+
+def existing(connection: Connection, collection: Row, person_uid: str) -> Row | None:
+    """The row of a person who was not deleted."""
+    query = sa.select(people).where(
+        people.c.collection_id == collection["id"], people.c.uid == person_uid
+    )
+    return connection.execute(query).mappings().first()

@@ -1,0 +1,419 @@
+"""The review queue: asked once, answered by corrections, taken back, erased; on both databases."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+import arcid.gallery
+from arcid.apps.attendance import Attendance, Deliverer, Event
+from arcid.errors import ArcidError, EventNotFound, InputError, ReviewAnswered
+from arcid.gallery import Gallery, NewFace, schema
+from arcid.gallery.event_records import Place
+from arcid.gallery.review_records import Question, Verdict
+from arcid.types import Embeddings, Match
+
+CONTRACT = "c" * 64
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+DOOR = Place("door", "door")
+GROUNDS = {"cosine": 0.4, "threshold": 0.35, "target": 0.01, "cooldown_s": 60.0}
+PEOPLE = ("Ann", "Ben", "Cleo")
+
+
+def vector(seed: int) -> Embeddings:
+    return Embeddings.normalised(np.random.default_rng(seed).standard_normal((1, 32)), CONTRACT)
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def gallery(database_url: str) -> Iterator[Gallery]:
+    with Gallery.open(database_url) as gallery:
+        gallery.create_collection("staff")
+        for seed, name in enumerate(PEOPLE):
+            gallery.enrol("staff", name, [NewFace(vector(seed), photo_id=name)])
+        yield gallery
+
+
+def who(gallery: Gallery, name: str) -> str:
+    found = gallery.find_person("staff", name)
+    assert found is not None
+    return found.id
+
+
+def doubt(
+    gallery: Gallery,
+    at: float = 0,
+    names: Sequence[str] = ("Ann", "Ben"),
+    *,
+    seed: int = 50,
+    until: float | None = None,
+    targets: Sequence[str] = (),
+) -> list[Event]:
+    """A face that may be one of these was seen, and for 10 s."""
+    matches = []
+    for rank, name in enumerate(names):
+        person = who(gallery, name)
+        face = gallery.faces("staff", person)[0].id
+        matches.append(Match(person, name, 0.4 - rank / 50, face, 1))
+    return gallery.events.visitor(
+        "staff", DOOR, after(at), after(at + 10 if until is None else until), f"{at}",
+        cooldown_s=60, alike=0.5, grounds=GROUNDS, vector=vector(seed), targets=targets,
+        question=Question(matches, 0.01, "fpir"),
+    )  # fmt: skip
+
+
+def seen(gallery: Gallery, name: str, at: float) -> list[str]:
+    found = gallery.events.sighting(
+        "staff", DOOR, who(gallery, name), after(at), cooldown_s=60, grounds=GROUNDS
+    )
+    return [event.kind for event in found]
+
+
+def left(gallery: Gallery, now: float) -> list[tuple[str | None, datetime]]:
+    found = gallery.events.depart("staff", "door", after(now - 60), "gone")
+    return [(event.name, event.at) for event in found]
+
+
+def present(gallery: Gallery) -> list[str | None]:
+    return [visit.name for visit in gallery.events.present("staff")]
+
+
+def log(gallery: Gallery) -> list[tuple[str, str | None]]:
+    return [(e.kind, e.name) for e in gallery.events.find("staff")]
+
+
+def answer(gallery: Gallery, event: Event, verdict: Verdict, name: str | None = None) -> Any:
+    person = None if name is None else who(gallery, name)
+    return gallery.reviews.answer("staff", event.id, verdict, actor="op", person_id=person)
+
+
+def hours(gallery: Gallery) -> dict[str, tuple[float, bool]]:
+    """Minutes at work and whether a departure is missing, by name."""
+    rows = Attendance(gallery, "staff").day(NOON.date(), zone=UTC, now=after(9999)).rows
+    return {row.name: (row.seconds, row.incomplete) for row in rows if not row.absent}
+
+
+def test_a_doubtful_face_waits_and_is_asked_about_once(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    assert (event.kind, event.person_id) == ("review", None)
+    assert doubt(gallery, 20) == []  # the same face again
+    assert doubt(gallery, 0) == []  # a replay
+    (other,) = doubt(gallery, 20, ("Cleo",), seed=60)
+    newest, oldest = gallery.reviews.find("staff")
+    assert (newest.id, oldest.id, gallery.reviews.waiting("staff")) == (other.id, event.id, 2)
+    assert oldest.state == "open" and oldest.target == 0.01 and oldest.target_kind == "fpir"
+    assert [(c.name, round(c.cosine, 2), c.refused) for c in oldest.candidates] == [
+        ("Ann", 0.4, False), ("Ben", 0.38, False),
+    ]  # fmt: skip
+    assert log(gallery) == [("review", None), ("review", None)]
+    assert [r.id for r in gallery.reviews.find("staff", limit=1, after=other.id)] == [event.id]
+    assert gallery.events.unknown("staff", CONTRACT) == []  # never silently an unknown
+    assert json.loads(json.dumps(oldest.to_dict()))["event"]["kind"] == "review"
+
+
+def test_a_face_that_was_unknown_at_first_is_still_asked_about(gallery: Gallery) -> None:
+    first = gallery.events.visitor(
+        "staff", DOOR, after(0), after(1), "0", cooldown_s=60, alike=0.5, grounds=GROUNDS,
+        vector=vector(50),
+    )  # fmt: skip
+    assert [event.kind for event in first] == ["unknown"]
+    assert [event.kind for event in doubt(gallery, 5)] == ["review"]
+
+
+def test_yes_makes_it_their_arrival_with_presence_and_hours(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    done = answer(gallery, event, "yes", "Ann")
+    assert (done.state, done.name, done.actor) == ("yes", "Ann", "op")
+    assert log(gallery) == [("arrival", "Ann")]
+    assert present(gallery) == ["Ann"]
+    assert seen(gallery, "Ann", 30) == []  # the same visit goes on
+    assert left(gallery, 99) == [("Ann", after(30))]
+    assert hours(gallery) == {"Ann": (30.0, False)}
+    assert gallery.reviews.waiting("staff") == 0
+
+
+def test_yes_after_they_had_left_writes_their_departure_too(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    assert left(gallery, 999) == []
+    answer(gallery, event, "yes", "Ann")
+    assert log(gallery) == [("departure", "Ann"), ("arrival", "Ann")]
+    assert hours(gallery) == {"Ann": (10.0, False)}
+    gallery.reviews.undo("staff", event.id, actor="op")
+    assert log(gallery) == [("review", None)] and hours(gallery) == {}
+    answer(gallery, event, "yes", "Ben")
+    assert hours(gallery) == {"Ben": (10.0, False)}
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_yes_of_somebody_who_was_there_adds_no_second_stay(gallery: Gallery, over: bool) -> None:
+    assert seen(gallery, "Ann", 0) == ["arrival"]
+    (event,) = doubt(gallery, 20)
+    seen(gallery, "Ann", 50)
+    if over:
+        assert left(gallery, 999) == [("Ann", after(50))]
+    before = present(gallery), hours(gallery)
+    answer(gallery, event, "yes", "Ann")
+    assert present(gallery) == ([] if over else ["Ann"])
+    assert hours(gallery)["Ann"][0] == 50.0
+    gallery.reviews.undo("staff", event.id, actor="op")
+    assert (present(gallery), hours(gallery)) == before
+    if not over:
+        assert left(gallery, 999) == [("Ann", after(50))]
+
+
+def test_yes_of_somebody_who_was_there_and_stayed_longer_counts_once(gallery: Gallery) -> None:
+    seen(gallery, "Ann", 0)
+    seen(gallery, "Ann", 50)
+    (event,) = doubt(gallery, 45, until=80)
+    assert left(gallery, 999) == [("Ann", after(50))]
+    answer(gallery, event, "yes", "Ann")
+    assert hours(gallery) == {"Ann": (80.0, False)}
+    gallery.reviews.undo("staff", event.id, actor="op")
+    assert hours(gallery) == {"Ann": (50.0, False)}
+
+
+def test_taking_yes_back_gives_the_visit_begun_before_its_own_end(gallery: Gallery) -> None:
+    seen(gallery, "Ann", 0)
+    (event,) = doubt(gallery, 30)
+    answer(gallery, event, "yes", "Ann")
+    assert present(gallery) == ["Ann"]
+    assert left(gallery, 999) == [("Ann", after(40))]
+    gallery.reviews.undo("staff", event.id, actor="op")
+    assert [(e.kind, e.name, e.at) for e in gallery.events.find("staff")] == [
+        ("review", None, after(30)), ("departure", "Ann", after(0)), ("arrival", "Ann", after(0)),
+    ]  # fmt: skip
+    assert present(gallery) == [] and gallery.check() == []
+
+
+def test_not_this_person_asks_on_and_without_anybody_left_is_an_unknown(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    now = answer(gallery, event, "not_person", "Ann")
+    assert now.state == "open" and [c.name for c in now.open_candidates] == ["Ben"]
+    assert log(gallery) == [("review", None)]
+    assert [uid for uid, _ in gallery.events.blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
+    now = answer(gallery, event, "not_person", "Ben")
+    assert now.state == "no" and log(gallery) == [("unknown", None)]
+    assert len(gallery.events.blocked("staff", CONTRACT)) == 2
+    assert [e.id for e, _ in gallery.events.unknown("staff", CONTRACT)] == [event.id]
+    back = gallery.reviews.undo("staff", event.id, actor="op")
+    assert back.state == "open" and [c.name for c in back.open_candidates] == ["Ben"]
+    assert [uid for uid, _ in gallery.events.blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
+    back = gallery.reviews.undo("staff", event.id, actor="op")
+    assert [c.name for c in back.open_candidates] == ["Ann", "Ben"]
+    assert gallery.events.blocked("staff", CONTRACT) == []
+
+
+def test_no_is_an_unknown_visitor_kept_from_every_candidate(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    assert answer(gallery, event, "no").state == "no"
+    assert log(gallery) == [("unknown", None)] and present(gallery) == []
+    assert len(gallery.events.blocked("staff", CONTRACT)) == 2
+    gallery.reviews.undo("staff", event.id, actor="op")
+    assert gallery.reviews.get("staff", event.id).state == "open"
+    assert gallery.events.blocked("staff", CONTRACT) == []
+
+
+def test_the_same_answer_again_changes_nothing_and_another_is_refused(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    once = answer(gallery, event, "yes", "Ann")
+    assert answer(gallery, event, "yes", "Ann") == once
+    for verdict, name in (("yes", "Ben"), ("no", None), ("not_person", "Ben")):
+        with pytest.raises(ReviewAnswered, match="yes, Ann, by op") as refused:
+            answer(gallery, event, verdict, name)  # type: ignore[arg-type]
+        assert refused.value.details["answer_id"] == once.answer_id
+    assert len(gallery.events.history("staff", event.id)) == 2
+    gallery.reviews.undo("staff", event.id, actor="op", answer_id=once.answer_id)
+    again = gallery.reviews.undo("staff", event.id, actor="op", answer_id=once.answer_id)
+    assert again.state == "open" and len(gallery.events.history("staff", event.id)) == 3
+    with pytest.raises(InputError, match="nothing"):
+        gallery.reviews.undo("staff", event.id, actor="op")
+    answer(gallery, event, "not_person", "Ann")
+    with pytest.raises(ReviewAnswered):
+        answer(gallery, event, "yes", "Ann")
+
+
+def test_of_operators_at_once_one_answers_and_the_others_are_told(
+    gallery: Gallery, database_url: str
+) -> None:
+    (event,) = doubt(gallery)
+    people = [who(gallery, "Ann"), who(gallery, "Ben")]
+    told: list[str | None] = []
+    gate = threading.Barrier(6)
+
+    def operator(n: int) -> None:
+        with Gallery.open(database_url) as own:
+            gate.wait()
+            try:
+                done = own.reviews.answer(
+                    "staff", event.id, "yes", actor=f"op {n}", person_id=people[n % 2]
+                )
+                told.append(done.person_id)
+            except ReviewAnswered as refused:
+                told.append(refused.details["person_id"])
+
+    threads = [threading.Thread(target=operator, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(told) == 6 and len(set(told)) == 1
+    assert gallery.reviews.get("staff", event.id).person_id == told[0]
+    assert len(gallery.events.history("staff", event.id)) == 2
+
+
+def test_a_correction_made_elsewhere_answers_it_and_its_undoing_asks_again(
+    gallery: Gallery,
+) -> None:
+    book = Attendance(gallery, "staff")
+    (event,) = doubt(gallery)
+    given = book.correct(event.id, "reassign", person_id=who(gallery, "Cleo"), actor="op")
+    now = gallery.reviews.get("staff", event.id)
+    assert (now.state, now.name) == ("yes", "Cleo")
+    book.correct(given.id, "void", actor="op")
+    assert gallery.reviews.get("staff", event.id).state == "open"
+    book.correct(event.id, "void", actor="op")
+    assert gallery.reviews.get("staff", event.id).state == "withdrawn"
+    assert gallery.reviews.waiting("staff") == 0
+
+
+def test_what_the_system_learns_later_withdraws_a_question_but_no_answer(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    (other,) = doubt(gallery, seed=60, at=5)
+    answer(gallery, other, "yes", "Ben")
+    for each in (event, other):
+        gallery.events.supersede("staff", each.id, "recognised later in the same track")
+    assert gallery.reviews.get("staff", event.id).state == "withdrawn"
+    assert gallery.reviews.get("staff", other.id).state == "yes"
+
+
+def test_what_cannot_be_answered_is_refused(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    seen(gallery, "Cleo", 0)
+    arrival = gallery.events.find("staff", kinds=["arrival"])[0]
+    for bad in (event.id[::-1], arrival.id):
+        with pytest.raises(EventNotFound):
+            gallery.reviews.get("staff", bad)
+    for verdict, name in (("yes", "Cleo"), ("not_person", "Cleo"), ("yes", None), ("no", "Ann")):
+        with pytest.raises(InputError):
+            answer(gallery, event, verdict, name)  # type: ignore[arg-type]
+    for call in (
+        lambda: answer(gallery, event, "perhaps"),  # type: ignore[arg-type]
+        lambda: gallery.reviews.answer("staff", event.id, "no", actor=" "),
+        lambda: gallery.reviews.find("staff", states=("shut",)),
+        lambda: gallery.reviews.undo("staff", event.id, actor="op", answer_id="0" * 32),
+    ):
+        with pytest.raises(ArcidError):
+            call()
+    assert len(gallery.events.history("staff", event.id)) == 1
+
+
+# erased, merged, told
+
+
+def rows(gallery: Gallery, table: sa.Table) -> int:
+    with gallery._database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def test_a_question_goes_with_the_person(gallery: Gallery) -> None:
+    (alone,) = doubt(gallery, 0, ("Ann",))
+    (two,) = doubt(gallery, 5, ("Ann", "Ben"), seed=60)
+    (theirs,) = doubt(gallery, 10, ("Ann", "Ben"), seed=70)
+    (hers,) = doubt(gallery, 15, ("Cleo",), seed=80)
+    answer(gallery, theirs, "yes", "Ann")
+    answer(gallery, two, "not_person", "Ben")
+    gallery.delete_person("staff", who(gallery, "Ann"))
+    assert [review.id for review in gallery.reviews.find("staff", states=None)] == [
+        hers.id, two.id,
+    ]  # fmt: skip
+    assert gallery.reviews.get("staff", two.id).state == "no"  # nobody is left to ask about
+    assert dict(log(gallery)) == {"review": None, "arrival": None, "unknown": None}
+    assert gallery.events.get("staff", theirs.id).name is None
+    kept = [e.id for e in (alone, two, theirs, hers) if gallery.events.trace("staff", e.id)]
+    assert kept == [hers.id]
+    gallery.delete_collection("staff")
+    assert rows(gallery, schema.reviews) == rows(gallery, schema.candidates) == 0
+
+
+def test_questions_and_answers_of_merged_people_are_of_the_one_that_stays(
+    gallery: Gallery,
+) -> None:
+    (asked,) = doubt(gallery, 0, ("Ann", "Ben"))
+    (yes,) = doubt(gallery, 5, ("Ben",), seed=60)
+    (refused,) = doubt(gallery, 10, ("Ben",), seed=70)
+    (other,) = doubt(gallery, 15, ("Ben", "Cleo"), seed=80)
+    answer(gallery, yes, "yes", "Ben")
+    answer(gallery, refused, "not_person", "Ben")
+    given = Attendance(gallery, "staff").correct(
+        other.id, "reassign", person_id=who(gallery, "Cleo"), actor="op"
+    )
+    gallery.merge_people("staff", who(gallery, "Ann"), who(gallery, "Ben"))
+    get = gallery.reviews.get
+    assert [c.name for c in get("staff", asked.id).candidates] == ["Ann"]
+    assert (get("staff", yes.id).state, get("staff", yes.id).name) == ("yes", "Ann")
+    assert get("staff", refused.id).state == "no"
+    assert gallery.events.get("staff", other.id).name == "Cleo"  # theirs no more
+    gallery.events.correct("staff", given.id, "void", actor="op")
+    assert [c.name for c in get("staff", other.id).open_candidates] == ["Ann", "Cleo"]
+    assert gallery.check() == []
+
+
+class Receiver:
+    name = "hr"
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+
+    def send(self, body: bytes, event: Event, now: datetime) -> None:
+        self.got.append(json.loads(body))
+
+
+def test_whoever_was_told_of_the_doubt_is_told_of_the_answer(gallery: Gallery) -> None:
+    (event,) = doubt(gallery, targets=("hr",))
+    answer(gallery, event, "yes", "Ann")  # by somebody who knows nothing of webhooks
+    gallery.reviews.undo("staff", event.id, actor="op")
+    receiver = Receiver()
+    assert Deliverer(gallery, [receiver]).run_once() == 3
+    doubtful, yes, undone = receiver.got
+    assert (doubtful["kind"], doubtful["person_id"]) == ("review", None)
+    assert (yes["kind"], yes["action"], yes["about_id"], yes["name"]) == (
+        "correction", "reassign", event.id, "Ann",
+    )  # fmt: skip
+    assert (undone["action"], undone["about_id"]) == ("void", yes["id"])
+
+
+# a gallery of before
+
+
+def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
+    url = database_url if "://" in database_url else f"sqlite:///{database_url}"
+    config = Config()
+    config.set_main_option("script_location", f"{arcid.gallery.__path__[0]}/migrations")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(
+            schema.gallery.insert().values(id=1, identity="0" * 32, last_change=0, stamp=1)
+        )
+    engine.dispose()
+    with Gallery.open(database_url) as gallery:
+        gallery.create_collection("staff")
+        for seed, name in enumerate(PEOPLE):
+            gallery.enrol("staff", name, [NewFace(vector(seed), photo_id=name)])
+        (event,) = doubt(gallery)
+        assert answer(gallery, event, "no").state == "no"
+        assert len(gallery.events.blocked("staff", CONTRACT)) == 2
+        assert gallery.stats()["schema_version"] == schema.HEAD
