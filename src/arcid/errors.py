@@ -390,6 +390,7 @@ __all__ = [
     "PersonNotFound",
     "QualityRejected",
     "RateUnsupported",
+    "ReviewAnswered",
     "SamePhotoConflict",
     "SchemaTooNew",
     "SeveralFacesFound",

@@ -175,6 +175,29 @@ def test_the_enrolled_person_arrives_and_nobody_else_is_named(
     assert grounds["track"]["quality"]["inter_eye_px"] > 20
 
 
+def test_what_the_calibration_cannot_decide_waits_for_a_human_and_is_nobody_unknown(
+    pipeline: Pipeline, gallery: Gallery, short: Path
+) -> None:
+    views, _ = watched(pipeline, gallery, short, Policy(fpir=1e-9, keep="crop"))
+    found = kinds_of(views)
+    assert found.count(("review", None)) == 1
+    assert ("arrival", "Singer") not in found
+    assert "review" in {face.outcome for view in views for face in view.faces}
+    (review,) = gallery.reviews.find("staff")
+    assert (review.candidates[0].name, review.target) == ("Singer", 1e-9)
+    assert {c.name for c in review.candidates} == {"Singer"}  # the others are far away
+    assert "a human decides" in review.event.grounds["reason"]
+    assert review.picture_kept
+    again, _ = watched(pipeline, gallery, short, Policy(fpir=1e-9, keep="crop"))
+    assert kinds_of(again) == []  # read again
+    singer = review.candidates[0].person_id
+    gallery.reviews.answer("staff", review.id, "yes", actor="op", person_id=singer)
+    book = Attendance(gallery, "staff")
+    assert {("arrival", "Singer"), ("departure", "Singer")} <= {
+        (e.kind, e.name) for e in book.events()
+    }
+
+
 def test_another_clip_gives_no_name_to_strangers(
     pipeline: Pipeline, gallery: Gallery, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from arcid.cli import (
     gallery,
     liveness,
     models,
+    review,
     search,
     serve,
     study,
@@ -60,6 +61,7 @@ distil.register(app)
 export.register(app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(review.app, name="review")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")
 

@@ -267,12 +267,14 @@ def correct(
     blocked: bool | None = None
     with _book(database, collection) as (book, gallery):
         if action == "not-person":
-            row, blocked = book.not_this_person(event, actor=_me(actor), note=note, block=block)
+            row, blocked = book.not_this_person(
+                event, actor=operator(actor), note=note, block=block
+            )
         else:
             known: Any = action
             who = None if person is None else find_person(gallery, collection, person).id
             row = book.correct(
-                event, known, actor=_me(actor), note=note, person_id=who, at=_when(at)
+                event, known, actor=operator(actor), note=note, person_id=who, at=_when(at)
             )
         after = book.event(row.about_id or event)
     if json:
@@ -299,7 +301,7 @@ def add(
     moment, word = _when(at), _kind(kind)
     with _book(database, collection) as (book, gallery):
         who = find_person(gallery, collection, person).id
-        made = book.add(word, who, moment or datetime.now(UTC), actor=_me(actor), note=note)
+        made = book.add(word, who, moment or datetime.now(UTC), actor=operator(actor), note=note)
     if json:
         print_json({"event": made.to_dict()})
     else:
@@ -459,7 +461,8 @@ def _print_health(entry: Health, json: bool) -> None:
         note(f"{entry.source}: {entry.kind}: {entry.detail}")
 
 
-def _me(actor: str | None) -> str:
+def operator(actor: str | None) -> str:
+    """Who makes a change: as said, else whose shell this is."""
     if actor:
         return actor
     try:

@@ -67,6 +67,7 @@ class Review:
     answer_id: str | None  # the newest correction that answered, to be undone
     actor: str | None
     answered_at: datetime | None  # UTC
+    picture_kept: bool  # of the face; ``Gallery.events.trace`` has it
 
     @property
     def id(self) -> str:
@@ -93,4 +94,5 @@ class Review:
             "answer_id": self.answer_id,
             "actor": self.actor,
             "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
+            "picture_kept": self.picture_kept,
         }

@@ -21,6 +21,7 @@ from arcid.gallery.store import correcting as _correcting
 from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _events
 from arcid.gallery.store import reviews as _reviews
+from arcid.gallery.store import traces as _traces
 from arcid.gallery.store.journal import from_us
 from arcid.gallery.store.readings import corrected, names_of
 
@@ -187,6 +188,7 @@ def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> li
     keys = [row["event_id"] for row in rows]
     about = _by_key(connection, keys)
     asked = _reviews.asked(connection, keys)
+    pictures = _traces.pictured(connection, keys)
     read = corrected(connection, collection, [about[key] for key in keys])
     answers = _by_uid(connection, [row["answer_uid"] for row in rows])
     names = names_of(connection, collection, [row["person_uid"] for row in rows])
@@ -203,6 +205,7 @@ def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> li
                 row["person_uid"], names.get(row["person_uid"]), row["answer_uid"],
                 None if by is None else by["actor"],
                 None if by is None else from_us(by["recorded_at"]),
+                row["event_id"] in pictures,
             )
         )  # fmt: skip
     return found

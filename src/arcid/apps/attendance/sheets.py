@@ -179,7 +179,7 @@ def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -
             begun = {}
         else:
             place = event.place if event.place in begun else ""
-            at = begun.pop(place, None) or _came(event)
+            at = begun.pop(place) if place in begun else _came(event)
             stays.append((at, event.at, False, False))
     for at in begun.values():
         if last_seen is not None and last_seen >= at:

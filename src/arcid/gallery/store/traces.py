@@ -44,6 +44,17 @@ def read(
     return found
 
 
+def pictured(connection: Connection, event_keys: Sequence[int]) -> set[int]:
+    """Of these events, those whose face is kept as a picture."""
+    found: set[int] = set()
+    for part in chunks(event_keys):
+        query = sa.select(traces.c.event_id).where(
+            traces.c.event_id.in_(part), traces.c.crop.is_not(None)
+        )
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
 def erase(connection: Connection, condition: sa.ColumnElement[bool]) -> int:
     """Erase the faces behind the events that meet a condition."""
     chosen = sa.select(events.c.id).where(condition)

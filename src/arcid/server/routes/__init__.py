@@ -9,6 +9,7 @@ from arcid.server.routes import (
     faces,
     pages,
     people,
+    reviews,
     search,
     system,
 )
@@ -21,5 +22,6 @@ ROUTERS = (
     faces.router,
     search.router,
     attendance.router,
+    reviews.router,
     pages.router,
 )

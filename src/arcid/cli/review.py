@@ -1,0 +1,169 @@
+"""``arcid review …``: doubtful cases that wait for a human."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arcid.cli.attend import Actor, Id, Note, operator
+from arcid.cli.gallery import find_person, open_gallery
+from arcid.cli.options import Collection, Database
+from arcid.cli.output import Json, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from arcid.gallery.review_records import Review
+
+app = typer.Typer(help="Doubtful faces that wait for a human's word.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="open, yes, no or withdrawn; may be repeated; default: open."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most reviews shown.")] = 100,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Go on after this review, the last one shown.")
+    ] = None,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """List doubtful cases, newest first."""
+    with open_gallery(database) as gallery:
+        found = gallery.reviews.find(
+            collection, states=state or ("open",), limit=limit, after=after
+        )
+        waiting = gallery.reviews.waiting(collection)
+    if json:
+        reviews = [review.to_dict() for review in found]
+        print_json({"collection": collection, "waiting": waiting, "reviews": reviews})
+        return
+    rows = [
+        (f"{r.event.at.astimezone():%Y-%m-%d %H:%M:%S}", r.event.camera, _may_be(r), r.state, r.id)
+        for r in found
+    ]
+    print_table(("when", "camera", "may be", "state", "id"), rows)
+    say(f"{waiting} wait for an answer: `arcid review answer ID yes --person NAME`, or no")
+
+
+@app.command()
+def show(
+    event: Id, collection: Collection = "default", database: Database = None, json: Json = False
+) -> None:
+    """Show one: whom it may be of, why it was not decided, and what was answered."""
+    with open_gallery(database) as gallery:
+        review = gallery.reviews.get(collection, event)
+    if json:
+        print_json(review.to_dict() | {"reason": review.event.grounds.get("reason")})
+    else:
+        _print(review)
+
+
+@app.command()
+def answer(
+    event: Id,
+    verdict: Annotated[
+        str, typer.Argument(help="yes, not-person or no (nobody known).", metavar="ANSWER")
+    ],
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--person",
+            help="Of whom, by id or name; may be left out where only one is asked about.",
+        ),
+    ] = None,
+    block: Annotated[
+        bool, typer.Option("--block/--no-block", help="Never take this face for them again.")
+    ] = True,
+    note: Note = "",
+    actor: Actor = None,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Say who it is. The event becomes their arrival, or an unknown visitor.
+
+    yes: it is that person. not-person: it is not; the next candidate is asked about. no: it is
+    nobody known. The same answer again changes nothing.
+    """
+    from arcid.errors import UsageError
+
+    words = {"yes": "yes", "no": "no", "not-person": "not_person"}
+    if verdict not in words:
+        raise UsageError(f"answer {verdict!r} is unknown; use {', '.join(words)}")
+    with open_gallery(database) as gallery:
+        who = None if person is None else find_person(gallery, collection, person).id
+        if who is None and verdict != "no":
+            open_ones = gallery.reviews.get(collection, event).open_candidates
+            if len(open_ones) != 1:
+                names = ", ".join(one.name for one in open_ones) or "nobody any more"
+                raise UsageError(f"say of whom with --person; this asks about {names}")
+            who = open_ones[0].person_id
+        done = gallery.reviews.answer(
+            collection,
+            event,
+            words[verdict],  # type: ignore[arg-type]
+            actor=operator(actor),
+            person_id=who,
+            note=note,
+            block=block,
+        )
+    if json:
+        print_json(done.to_dict())
+    else:
+        _print(done)
+
+
+@app.command()
+def undo(
+    event: Id,
+    answer_id: Annotated[
+        str | None, typer.Option("--answer", help="Which answer, by its id; default: the newest.")
+    ] = None,
+    note: Note = "",
+    actor: Actor = None,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Take an answer back: the event, visit and departure are as before it."""
+    with open_gallery(database) as gallery:
+        done = gallery.reviews.undo(
+            collection, event, actor=operator(actor), answer_id=answer_id, note=note
+        )
+    if json:
+        print_json(done.to_dict())
+    else:
+        _print(done)
+
+
+def _print(review: Review) -> None:
+    event = review.event
+    say(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}, {event.camera}: {_state(review)}")
+    if reason := event.grounds.get("reason"):
+        say(f"why it was not decided: {reason}")
+    rows = [
+        (one.name, round(one.cosine, 3), "not them" if one.refused else "", one.person_id)
+        for one in review.candidates
+    ]
+    if rows:
+        print_table(("may be", "cosine", "", "id"), rows)
+
+
+def _state(review: Review) -> str:
+    words = {
+        "open": "waits for an answer",
+        "yes": f"it is {review.name or 'somebody since deleted'}",
+        "no": "an unknown visitor",
+        "withdrawn": "the event was taken back",
+    }[review.state]
+    return words if review.actor is None else f"{words} (last answer by {review.actor})"
+
+
+def _may_be(review: Review) -> str:
+    if review.state == "yes":
+        return review.name or ""
+    return ", ".join(f"{one.name} ({one.cosine:.2f})" for one in review.open_candidates)

@@ -1,0 +1,147 @@
+"""The review queue: doubtful cases, a human's answers, and taking them back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+
+from arcid.errors import FaceNotFound
+from arcid.gallery.imaging import encode_crop
+from arcid.gallery.review_records import ReviewState, Verdict
+from arcid.server.deps import CollectionPath, Running
+from arcid.server.routes._common import errors
+from arcid.server.routes.attendance import Actor, EventOut, Remark
+from arcid.server.schemas import Id, In, Out
+
+router = APIRouter(prefix="/v1/collections/{collection}/reviews", tags=["reviews"])
+
+ReviewPath = Annotated[Id, Path(description="Id of a review, which is that of its event.")]
+
+
+class CandidateOut(Out):
+    """Somebody the face may be."""
+
+    person_id: str
+    name: str
+    cosine: float
+    face_id: str | None = Field(description="The enrolled face that was nearest.")
+    refused: bool = Field(description="A human said that it is not them.")
+
+
+class ReviewOut(Out):
+    """A doubtful case, as it stands."""
+
+    id: str
+    kind: Literal["identification"]
+    state: ReviewState = Field(
+        description="open; yes: it is `person_id`; no: nobody known; withdrawn: the event was "
+        "taken back."
+    )
+    event: EventOut = Field(description="As it reads now.")
+    candidates: list[CandidateOut] = Field(description="Nearest first.")
+    target: float = Field(description="The error rate that the decision was asked for.")
+    target_kind: Literal["fmr", "fpir"]
+    person_id: str | None
+    name: str | None
+    answer_id: str | None = Field(description="The newest answer: hand it in to take it back.")
+    actor: str | None
+    answered_at: datetime | None
+    picture_kept: bool = Field(description="Of the face; `/face` shows it.")
+
+
+class ReviewsOut(Out):
+    reviews: list[ReviewOut] = Field(description="Newest first.")
+    waiting: int = Field(description="How many are open in all.")
+    next: str | None = Field(description="Hand it in as `after` for the next page; null: the end.")
+
+
+class AnswerIn(In):
+    answer: Verdict = Field(
+        description="yes: it is `person_id`. not_person: it is not, ask about the next. no: it is "
+        "nobody known, an unknown visitor."
+    )
+    person_id: Id | None = Field(default=None, description="For yes and not_person.")
+    block: bool = Field(
+        default=True, description="Never take this face for whom it is said not to be."
+    )
+    actor: Actor
+    note: Remark = ""
+
+
+class UndoIn(In):
+    answer_id: Id | None = Field(default=None, description="Which answer; default: the newest.")
+    actor: Actor
+    note: Remark = ""
+
+
+@router.get("", responses=errors(404, 503))
+def list_reviews(
+    running: Running,
+    collection: CollectionPath,
+    state: Annotated[
+        list[ReviewState] | None, Query(description="May be repeated; default: open.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[Id | None, Query(description="`next` of the page before.")] = None,
+) -> ReviewsOut:
+    """Doubtful cases that wait for a human, or were answered."""
+    queue = running.gallery.reviews
+    found = queue.find(collection, states=state or ("open",), limit=limit + 1, after=after)
+    page = found[:limit]
+    return ReviewsOut(
+        reviews=[ReviewOut.model_validate(review) for review in page],
+        waiting=queue.waiting(collection),
+        next=page[-1].id if len(found) > limit else None,
+    )
+
+
+@router.get("/{review_id}", responses=errors(404, 503))
+def get_review(running: Running, collection: CollectionPath, review_id: ReviewPath) -> ReviewOut:
+    """One doubtful case."""
+    return ReviewOut.model_validate(running.gallery.reviews.get(collection, review_id))
+
+
+@router.get(
+    "/{review_id}/face",
+    response_class=Response,
+    responses=errors(404, 503) | {200: {"content": {"image/png": {}}}},
+)
+def review_face(running: Running, collection: CollectionPath, review_id: ReviewPath) -> Response:
+    """PNG of the aligned face in doubt, where the camera keeps crops."""
+    review = running.gallery.reviews.get(collection, review_id)
+    trace = running.gallery.events.trace(collection, review.id)
+    if trace is None or trace.crop is None:
+        raise FaceNotFound("no picture of this face is kept")
+    return Response(encode_crop(trace.crop), media_type="image/png")
+
+
+@router.post("/{review_id}/answer", responses=errors(400, 404, 409, 413, 503, 507))
+def answer_review(
+    running: Running, collection: CollectionPath, review_id: ReviewPath, body: AnswerIn
+) -> ReviewOut:
+    """A human's word. The same again changes nothing; another answer is refused until it is taken
+    back."""
+    done = running.gallery.reviews.answer(
+        collection,
+        review_id,
+        body.answer,
+        actor=body.actor,
+        person_id=body.person_id,
+        note=body.note,
+        block=body.block,
+    )
+    return ReviewOut.model_validate(done)
+
+
+@router.post("/{review_id}/undo", responses=errors(400, 404, 409, 413, 503, 507))
+def undo_review(
+    running: Running, collection: CollectionPath, review_id: ReviewPath, body: UndoIn
+) -> ReviewOut:
+    """Take an answer back: the event, visit and departure are as before it."""
+    done = running.gallery.reviews.undo(
+        collection, review_id, actor=body.actor, answer_id=body.answer_id, note=body.note
+    )
+    return ReviewOut.model_validate(done)
