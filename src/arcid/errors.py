@@ -10,7 +10,7 @@
     │   │   ├── ImageTooLarge    more bytes, pixels or side length than the limits allow
     │   │   └── ImageTooSmall    no face could be in it
     │   ├── NoFaceFound
-    │   ├── SeveralFacesFound    one face was asked for
+    │   ├── SeveralFacesFound    one face was asked for, several may be meant
     │   ├── LandmarksRequired    boxes without points cannot be aligned
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
@@ -50,6 +50,8 @@ Each class carries a stable ``code`` (used in REST answers and ``--json`` output
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 
@@ -62,6 +64,16 @@ class ArcidError(Exception):
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = details
+
+
+def by_reason(codes: Iterable[str]) -> dict[str, int]:
+    """How often each error code occurs, the commonest first."""
+    return dict(Counter(codes).most_common())
+
+
+def in_words(reasons: Mapping[str, int]) -> str:
+    """Counted codes for people: 12 several faces found, 3 image unreadable."""
+    return ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in reasons.items())
 
 
 class UsageError(ArcidError):
@@ -125,9 +137,18 @@ class NoFaceFound(InputError):
 
 
 class SeveralFacesFound(InputError):
-    """More than one face where exactly one was asked for."""
+    """Several faces might be meant where one is needed; ``details['faces']`` says how many."""
 
     code = "several_faces_found"
+    choose: ClassVar[str] = "select=largest or select=center"  # the command line has other words
+
+    @classmethod
+    def of(cls, faces: int) -> SeveralFacesFound:
+        """Of so many faces none is the one by itself."""
+        return cls(
+            f"{faces} faces may be the one meant; choose with {cls.choose}, or crop the photo",
+            faces=faces,
+        )
 
 
 class LandmarksRequired(InputError):

@@ -26,7 +26,9 @@ from arcid.errors import (
     ContractMismatch,
     InvalidArray,
     ModelUnsupported,
+    NoFaceFound,
     QualityRejected,
+    SeveralFacesFound,
 )
 from arcid.image import ImageSource, load_image, photo_id
 from arcid.models import weights
@@ -243,19 +245,21 @@ class Pipeline:
         return align(image, detections, size=self.embedder.size, template=self.embedder.template)
 
     def one_face(
-        self, source: ImageSource, *, select: Selection = "one", aligned: bool = False
+        self, source: ImageSource, *, select: Selection = "prominent", aligned: bool = False
     ) -> Face:
         """The one face of a photo.
 
         Raises ``NoFaceFound``, ``SeveralFacesFound`` and, with a gate, ``QualityRejected``.
         """
         faces = self.faces(source, select=select, aligned=aligned)
-        return self.checked(faces, select)
+        return self.checked(faces)
 
-    def checked(self, faces: Faces, select: Selection = "one") -> Face:
+    def checked(self, faces: Faces) -> Face:
         """The single face of ``faces`` after the gate; raises as ``one_face``."""
-        if len(faces) != 1 and faces.detections is not None:
-            faces.detections.select("one")  # raises with the reason
+        if not len(faces):
+            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
+        if len(faces) > 1:
+            raise SeveralFacesFound.of(len(faces))
         face = faces[0]
         if self.gate:
             face.check_quality()
@@ -269,7 +273,7 @@ class Pipeline:
         b: ImageSource,
         *,
         fmr: float = decide.DEFAULT_FMR,
-        select: Selection = "one",
+        select: Selection = "prominent",
         aligned: bool = False,
     ) -> Verification:
         """Are the faces of two photos one person, at a target false match rate?"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,10 @@ from arcid.errors import (
 
 FloatArray = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-Selection = Literal["one", "largest", "center", "all"]
-PROMINENT_AREA = 0.25  # share of the largest face's area that makes another face count
+Selection = Literal["prominent", "one", "largest", "center", "all"]
+CENTRE_WEIGHT = 2.0  # a face in the corner of the photo counts exp(-2) of one in the middle
+RIVAL_PROMINENCE = 0.5  # share of the greatest prominence that makes another face a rival
+SECOND_AREA = 0.25  # share of the largest face's area that makes another face a second one
 Index = int | slice | Sequence[int] | npt.NDArray[Any]
 
 
@@ -92,36 +94,57 @@ class Detections:
         sizes: FloatArray = self.boxes[:, 2:] - self.boxes[:, :2]
         return sizes
 
-    def select(self, which: Selection) -> Detections:
-        """Keep the one prominent face, the largest, the one nearest the centre, or all of them.
+    @property
+    def prominence(self) -> FloatArray:
+        """(N,) how much each face is the one the photo is of; higher is more, scale is pixels².
 
-        ``one`` insists: it raises ``NoFaceFound`` on none and ``SeveralFacesFound`` where a second
-        face has at least a quarter of the largest one's area. ``center`` weighs size against
-        distance as InsightFace's examples do: twice the squared distance of the box centre to the
-        image centre is taken off the box's area.
+        The box's area times exp(-2 r²), r the distance of the box centre from the photo's centre
+        as a share of half its diagonal.
         """
-        if which not in ("one", "largest", "center", "all"):
-            raise UsageError(f"selection {which!r} is unknown; use one, largest, center or all")
-        if which == "one" and len(self) == 0:
-            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
-        if which == "all" or len(self) == 0:
-            return self
-        area = self.sizes.prod(axis=1)
-        if which == "one":
-            prominent = int((area >= area.max() * PROMINENT_AREA).sum())
-            if prominent > 1:
-                raise SeveralFacesFound(
-                    f"{prominent} faces of similar size were found where one is needed; "
-                    "crop the photo, or choose with selection largest or center",
-                    faces=prominent,
-                )
-            return self[int(area.argmax())]
-        if which == "largest":
-            return self[int(area.argmax())]
+        height, width = self.image_size
+        share = self._off_centre / ((height**2 + width**2) / 4)
+        weighed: FloatArray = self.sizes.prod(axis=1) * np.exp(-CENTRE_WEIGHT * share)
+        return weighed
+
+    @property
+    def _off_centre(self) -> FloatArray:
+        """(N,) squared pixels from the box centre to the image centre."""
         height, width = self.image_size
         middle = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
         offset = middle - np.array([width / 2, height / 2], np.float32)
-        return self[int((area - 2 * (offset**2).sum(axis=1)).argmax())]
+        squared: FloatArray = (offset**2).sum(axis=1)
+        return squared
+
+    def select(self, which: Selection) -> Detections:
+        """Keep the prominent face, the only one, the largest, the one in the middle, or all.
+
+        ``prominent`` is the rule everywhere one face of a photo is meant: the face of the greatest
+        ``prominence``. It raises ``NoFaceFound`` on none and ``SeveralFacesFound`` where another
+        face has at least half that prominence. ``one`` is stricter, wherever the faces are: it
+        refuses a second face of at least a quarter of the largest one's area. ``center`` weighs
+        size against distance as InsightFace's examples do: twice the squared distance of the box
+        centre to the image centre is taken off the box's area.
+        """
+        if which not in get_args(Selection):
+            raise UsageError(
+                f"selection {which!r} is unknown; use prominent, one, largest, center or all"
+            )
+        if which == "all":
+            return self
+        if which in ("prominent", "one") and len(self) == 0:
+            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
+        return self if len(self) == 0 else self[self._index(which)]
+
+    def _index(self, which: Selection) -> int:
+        weight = self.prominence if which == "prominent" else self.sizes.prod(axis=1)
+        if which == "center":
+            weight = weight - 2 * self._off_centre
+        if which in ("prominent", "one"):
+            least = RIVAL_PROMINENCE if which == "prominent" else SECOND_AREA
+            rivals = int((weight >= weight.max() * least).sum())
+            if rivals > 1:
+                raise SeveralFacesFound.of(rivals)
+        return int(weight.argmax())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

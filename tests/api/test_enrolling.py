@@ -44,7 +44,7 @@ def test_good_photos_go_in_and_bad_ones_are_reported(
     items.append(("Dan", photos / "group" / "friends.jpg", "several"))
     seen: list[int] = []
     report = enrol_photos(pipeline, gallery, "staff", items, on_progress=seen.append)
-    assert {(r.label, r.person, r.code) for r in report.rejected} == {
+    assert {(r.label, r.person, r.error.code) for r in report.rejected} == {
         ("no face", "Ann", "no_face_found"),
         ("blurred", "Ann", "quality_rejected"),
         ("damaged", "Ann", "image_unreadable"),
@@ -52,7 +52,7 @@ def test_good_photos_go_in_and_bad_ones_are_reported(
         ("bad name", "A\nnn", "bad_input"),
         ("several", "Dan", "several_faces_found"),
     }
-    assert all(r.message for r in report.rejected)
+    assert all(r.error.message for r in report.rejected)
     assert (report.enrolled, report.people, report.photos) == (7, 3, len(items))
     assert report.photos_per_s > 0 and seen[-1] == len(items)
     counts = {person.name: person.faces for person in gallery.people("staff")}

@@ -28,7 +28,7 @@ def test_adding_says_what_is_wrong_with_a_photo_and_who_it_may_be(
     item.get_by_role("button", name="Remove").click()
     expect(enrol).to_be_disabled()
     drop.set_input_files(photos / "group/couple.jpg")
-    expect(page.get_by_text("2 faces of similar size")).to_be_visible()
+    expect(page.get_by_text("2 faces may be the one meant")).to_be_visible()
     drop.set_input_files(photos / "misc/no_face.png")
     expect(page.get_by_text("no face was found in the photo")).to_be_visible()
     drop.set_input_files(pairs / "img4.jpg")

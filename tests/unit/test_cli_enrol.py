@@ -265,6 +265,45 @@ def test_holdout_keeps_photos_back_and_finds_them(cli: Any, twenty: Path) -> Non
     assert held["failed_reads"] == 0 and held["already_enrolled"] == 0
 
 
+BYSTANDERS = (
+    "Abdullah_Gul", "Ali_Naimi", "Alvaro_Uribe", "Amanda_Bynes", "Ann_Veneman", "Ben_Affleck",
+    "Carla_Del_Ponte", "Chen_Shui-bian", "Christine_Todd_Whitman", "Condoleezza_Rice",
+)  # fmt: skip
+
+
+def test_enrolling_and_evaluating_take_the_same_face(
+    cli: Any, data_dir: Path, tmp_path: Path
+) -> None:
+    for person in BYSTANDERS:
+        shutil.copytree(data_dir / "data/lfw-dev/images" / person, tmp_path / "people" / person)
+    held = cli(
+        "enrol", "--from", tmp_path / "people", "--holdout", "1", "--no-quality", "--json"
+    ).json
+    split = ("--people", str(len(BYSTANDERS)), "--enrol", "2", "--probe", "1", "--no-cache")
+    measured = cli("evaluate", "gallery", "--data", tmp_path / "people", *split, "--json").json
+    refused = {Path(r["photo"]).name for r in [*held["rejected"], *held["holdout"]["failed"]]}
+    assert {Path(f["photo"]).name for f in measured["failed"]} <= refused
+    assert held["rejected_by_reason"].keys() | held["holdout"]["failed_by_reason"].keys() == {
+        "several_faces_found"
+    }
+    assert len(refused) <= 3 < held["photos"] / 5
+    assert held["holdout"]["top1_count"] + held["holdout"]["failed_reads"] == len(BYSTANDERS)
+
+
+def test_a_refusal_names_options_that_exist_and_the_summary_comes_first(
+    cli: Any, pairs: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "people" / "Ann").mkdir(parents=True)
+    for photo in (pairs / "img1.jpg", photos / "group" / "couple.jpg", photos / "misc/no_face.png"):
+        shutil.copy(photo, tmp_path / "people" / "Ann")
+    ran = cli("enrol", "--from", tmp_path / "people")
+    assert "2 were refused: 1 several faces found, 1 no face found" in ran.out
+    assert "--select largest or --select center" in ran.err
+    assert cli("enrol", "Bea", photos / "group/couple.jpg", "--select", "center").code == 0
+    ran = cli("verify", pairs / "img1.jpg", photos / "group" / "couple.jpg", "--json")
+    assert "--select largest" in ran.json["error"]["message"]
+
+
 def test_photos_are_kept_back_by_name_or_by_lot(twenty: Path) -> None:
     from arcid.cli.enrol import hold_back
 

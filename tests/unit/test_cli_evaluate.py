@@ -422,7 +422,7 @@ def test_failed_reads_are_counted_and_listed(
 
 
 def test_folder_counts_every_pair(measure: Any, people: Path, tmp_path: Path) -> None:
-    record = measure("folder", "--data", people, "-o", tmp_path)
+    record = measure("folder", "--data", people, "--select", "center", "-o", tmp_path)
     assert (record["people"], record["photos"]) == (30, 102)
     assert record["genuine_pairs"] == 24 * 6
     assert record["impostor_pairs"] == 102 * 101 // 2 - 24 * 6
@@ -447,6 +447,7 @@ def test_fairness_by_the_users_own_labels(
                 name = photo.relative_to(people).as_posix()
                 writer.writerow((name, "first" if i < 10 else "second"))
     argv = ("--data", people, "--groups", table, "--column", "half", "-o", tmp_path / "r")
+    argv += ("--select", "center")
     record = measure("fairness", *argv, "--threshold", 0.2)
     groups = {g["group"]: g for g in record["groups"]}
     assert groups["first"]["people"] == 10 and groups["second"]["people"] == 14
@@ -476,7 +477,15 @@ def test_photos_without_people_are_each_somebody_else(
 
 @pytest.fixture
 def vectors(measure: Any, people: Path, tmp_path: Path) -> EmbeddingSet:
-    measure("folder", "--data", people, "--save-embeddings", tmp_path / "people.npz")
+    measure(
+        "folder",
+        "--data",
+        people,
+        "--select",
+        "center",
+        "--save-embeddings",
+        tmp_path / "people.npz",
+    )
     return load_embeddings(tmp_path / "people.npz")
 
 

@@ -125,6 +125,32 @@ def test_select_center_weighs_size_against_distance() -> None:
     ]
 
 
+def test_the_prominent_face_is_large_and_near_the_middle() -> None:
+    middle, edge = (250.0, 150.0, 350.0, 250.0), (500.0, 150.0, 600.0, 250.0)
+    assert faces(edge, middle, TINY).select("prominent").boxes.tolist() == [list(middle)]
+    near = (0.0, 0.0, 360.0, 400.0)  # larger by far outweighs nearer to the middle
+    assert faces(middle, near).select("prominent").boxes.tolist() == [list(near)]
+    # exp(-2 r²) with r = 1 in the very corner: an area e² times as large counts the same there
+    corner = faces((-50, -50, 50, 50)).prominence
+    assert corner == pytest.approx(10_000 * np.exp(-2))
+    assert faces(middle).prominence == pytest.approx(10_000)
+
+
+def test_a_bystander_of_half_the_prominence_makes_a_photo_ambiguous() -> None:
+    main = (100.0, 150.0, 200.0, 250.0)  # as far from the middle on the left …
+    for height, refused in ((50.5, True), (49.5, False)):  # … as these are on the right
+        beside = (400.0, 200.0 - height / 2, 500.0, 200.0 + height / 2)
+        if refused:
+            with pytest.raises(
+                SeveralFacesFound, match=r"2 faces .* select=largest or select=center"
+            ):
+                faces(main, beside, TINY).select("prominent")
+        else:
+            assert faces(beside, main).select("prominent").boxes.tolist() == [list(main)]
+    with pytest.raises(NoFaceFound, match="no face was found"):
+        faces().select("prominent")
+
+
 def test_select_one_insists() -> None:
     with pytest.raises(NoFaceFound, match="no face was found"):
         faces().select("one")

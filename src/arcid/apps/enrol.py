@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from arcid.errors import AlreadyExists, ArcidError, InputError
@@ -36,9 +36,7 @@ class Rejection:
 
     label: str
     person: str
-    code: str  # ArcidError.code
-    message: str
-    details: dict[str, Any] = field(default_factory=dict)
+    error: ArcidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def enrol_photos(
     items: Iterable[Photo],
     *,
     require_quality: bool = True,
-    select: Selection = "one",
+    select: Selection = "prominent",
     aligned: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> EnrolReport:
@@ -97,9 +95,7 @@ def enrol_photos(
                     enrolled += 1
                     people.add(person)
                 else:
-                    rejected.append(
-                        Rejection(label, person, problem.code, problem.message, problem.details)
-                    )
+                    rejected.append(Rejection(label, person, problem))
             done += len(outcomes)
             if on_progress:
                 on_progress(done)
@@ -110,7 +106,7 @@ def embed_photos(
     pipeline: Pipeline,
     photos: Iterable[tuple[Key, ImageSource]],
     *,
-    select: Selection = "one",
+    select: Selection = "prominent",
     aligned: bool = False,
     require_quality: bool = False,
     workers: int | None = None,

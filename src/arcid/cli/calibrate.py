@@ -39,7 +39,7 @@ def calibrate(
     dataset: Annotated[str | None, typer.Option(help="Name of the photographs.")] = None,
     select: Annotated[
         Selection, typer.Option(help="Which face of a photo is the labelled one.")
-    ] = "center",
+    ] = "prominent",
     aligned: Aligned = False,
     review: Annotated[
         Path | None,

@@ -17,11 +17,14 @@ from arcid.cli.output import (
     REJECTED,
     Exit,
     Json,
+    error_dict,
+    message_of,
     note,
     print_json,
     progress_bar,
     say,
 )
+from arcid.errors import by_reason, in_words
 
 if TYPE_CHECKING:
     from arcid.apps.enrol import EnrolReport
@@ -44,6 +47,10 @@ class Holdout:
     gallery_people: int
     gallery_faces: int
 
+    def by_reason(self) -> dict[str, int]:
+        """Failed reads by error code."""
+        return by_reason(failure["code"] for failure in self.failed_reads)
+
     def to_dict(self) -> dict[str, Any]:
         rates = {f"top{k}": round(n / self.probes, 4) for k, n in self.top.items() if self.probes}
         counts = {f"top{k}_count": n for k, n in self.top.items()}
@@ -53,6 +60,7 @@ class Holdout:
             **rates,
             **counts,
             "failed_reads": len(self.failed_reads),
+            "failed_by_reason": self.by_reason(),
             "failed": self.failed_reads,
         }
 
@@ -80,7 +88,7 @@ def enrol(
     quality: Annotated[
         bool, typer.Option("--quality/--no-quality", help="Refuse photos of poor quality.")
     ] = True,
-    select: SelectOne = "one",
+    select: SelectOne = "prominent",
     metadata: Annotated[
         list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep with NAME.")
     ] = None,
@@ -100,7 +108,7 @@ def enrol(
     from arcid.pipeline import Pipeline
 
     if select == "all":
-        raise UsageError("a photo enrols one person: --select one, largest or center")
+        raise UsageError("a photo enrols one person: --select prominent, one, largest or center")
     notes = metadata_from(metadata)
     if notes and folder is not None:
         raise UsageError("--metadata belongs to one person; leave it out with --from")
@@ -126,12 +134,12 @@ def enrol(
         measured = None
         if holdout:
             measured = _look_up(pipeline, gallery, collection, probes, select, aligned, json)
-    known = [r for r in report.rejected if r.code == KNOWN]
+    known = sum(r.error.code == KNOWN for r in report.rejected)
     if json:
-        print_json(_report_dict(report, collection, len(known), measured))
+        print_json(_report_dict(report, collection, known, measured))
     else:
-        _print_report(report, collection, len(known), measured)
-    if report.enrolled == 0 and len(known) < len(items):
+        _print_report(report, collection, known, measured)
+    if report.enrolled == 0 and known < len(items):
         raise Exit(REJECTED)
 
 
@@ -217,7 +225,7 @@ def _look_up(
         for (person, label), face in answers:
             advance(1)
             if isinstance(face, ArcidError):
-                failed.append({"photo": label, "person": person, "code": face.code})
+                failed.append({"photo": label, "person": person, **error_dict(face)})
             elif gallery.photo_known(collection, face.photo_id):
                 known += 1
             else:
@@ -250,15 +258,9 @@ def _report_dict(
         "enrolled": report.enrolled,
         "people": report.people,
         "already_enrolled": known,
+        "rejected_by_reason": by_reason(r.error.code for r in report.rejected),
         "rejected": [
-            {
-                "photo": r.label,
-                "person": r.person,
-                "code": r.code,
-                "message": r.message,
-                "details": r.details,
-            }
-            for r in report.rejected
+            {"photo": r.label, "person": r.person, **error_dict(r.error)} for r in report.rejected
         ],
         "seconds": round(report.seconds, 3),
         "photos_per_second": round(report.photos_per_s, 2),
@@ -269,19 +271,28 @@ def _report_dict(
 def _print_report(
     report: EnrolReport, collection: str, known: int, measured: Holdout | None
 ) -> None:
-    for r in report.rejected:
-        if r.code != KNOWN:
-            lead = "" if Path(r.label).name in r.message else f"{r.label}: "
-            note(f"rejected: {lead}{r.message}")
+    refused = [r for r in report.rejected if r.error.code != KNOWN]
     people = "1 person" if report.people == 1 else f"{report.people} people"
     say(
         f"Enrolled {report.enrolled} of {report.photos} photos, {people}, into {collection}: "
         f"{report.photos_per_s:.1f} photos per second"
     )
     if known:
-        say(f"{known} were enrolled before")
-    if measured is None:
-        return
+        say(f"{known:,} were enrolled before")
+    if refused:
+        reasons = by_reason(r.error.code for r in refused)
+        say(f"{len(refused):,} were refused: {in_words(reasons)}")
+    if measured is not None:
+        _print_holdout(measured)
+    for r in refused:
+        message = message_of(r.error)
+        lead = "" if Path(r.label).name in message else f"{r.label}: "
+        note(f"refused: {lead}{message}")
+    for failure in [] if measured is None else measured.failed_reads:
+        note(f"failed read: {failure['photo']}: {failure['message']}")
+
+
+def _print_holdout(measured: Holdout) -> None:
     say(
         f"Held-out probes: {measured.probes}, searched among {measured.gallery_people} people "
         f"with {measured.gallery_faces} faces"
@@ -289,8 +300,7 @@ def _print_report(
     for k, count in measured.top.items():
         share = count / measured.probes if measured.probes else 0.0
         say(f"Top-{k}: {share:.2%} ({count} / {measured.probes})")
-    say(f"Failed reads: {len(measured.failed_reads)} / {measured.probes}")
-    for failure in measured.failed_reads:
-        note(f"failed read: {failure['photo']}: {failure['code']}")
+    reasons = f": {in_words(measured.by_reason())}" if measured.failed_reads else ""
+    say(f"Failed reads: {len(measured.failed_reads)} / {measured.probes}{reasons}")
     if measured.already_enrolled:
         say(f"Left out, enrolled earlier: {measured.already_enrolled}")

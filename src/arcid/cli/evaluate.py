@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from arcid.cli.how import Data, How, measures, measures_without
+from arcid.cli.how import Data, How, measures, measures_published, measures_without
 from arcid.cli.measuring import Run
 from arcid.cli.output import progress_bar
 
@@ -26,7 +26,7 @@ Images = Annotated[
 
 
 @app.command("lfw")
-@measures
+@measures_published
 def lfw(
     how: How,
     data: Data = None,
@@ -117,7 +117,7 @@ def bin_(how: How, data: Data = None) -> None:
 
 
 @app.command("cfp")
-@measures
+@measures_published
 def cfp(
     how: How,
     data: Data = None,
@@ -134,7 +134,7 @@ def cfp(
 
 
 @app.command("ytf")
-@measures
+@measures_published
 def ytf(
     how: How,
     data: Data = None,
@@ -193,7 +193,7 @@ def ijb(
 
 
 @app.command("megaface")
-@measures_without("no_pictures")
+@measures_without("no_pictures", select="center")
 def megaface(
     how: How,
     data: Data = None,

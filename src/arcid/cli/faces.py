@@ -26,6 +26,7 @@ from arcid.cli.output import (
     Json,
     about,
     error_dict,
+    message_of,
     note,
     print_json,
     print_table,
@@ -279,7 +280,7 @@ def verify(
     a: Annotated[Path, typer.Argument(help="One photo.", metavar="A")],
     b: Annotated[Path, typer.Argument(help="The other photo.", metavar="B")],
     fmr: Fmr = 1e-4,
-    select: SelectOne = "one",
+    select: SelectOne = "prominent",
     detector: Detector = None,
     model: Model = None,
     aligned: Aligned = False,
@@ -295,7 +296,9 @@ def verify(
     from arcid.pipeline import Pipeline
 
     if select == "all":
-        raise UsageError("verify compares one face with one: --select one, largest or center")
+        raise UsageError(
+            "verify compares one face with one: --select prominent, one, largest or center"
+        )
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:
         reading = [pool.submit(load_image, photo) for photo in (a, b)]
@@ -377,7 +380,7 @@ def _finish(failed: Sequence[tuple[Path, ArcidError]], json: bool) -> None:
     """Say which photos failed; exit code 3 where any did."""
     if failed and not json:
         for _, error in failed:
-            note(f"error: {error.message}")
+            note(f"error: {message_of(error)}")
     if failed:
         raise Exit(BAD_INPUT)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -35,13 +35,14 @@ class How:
         ),
     ] = None
     select: Annotated[
-        Literal["one", "largest", "center"],
+        Literal["prominent", "one", "largest", "center"],
         typer.Option(
             "--select",
-            help="Which face of a photo is the labelled one; one refuses photos of several.",
+            help="Which face of a photo is the labelled one; prominent refuses where several may "
+            "be meant.",
             rich_help_panel=FACES,
         ),
-    ] = "center"
+    ] = "prominent"
     aligned: Annotated[
         bool,
         typer.Option(
@@ -134,12 +135,20 @@ def measures(function: Callable[..., None]) -> Callable[..., None]:
     return measures_without()(function)
 
 
-def measures_without(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """As ``measures``, without some of the options; they keep their defaults."""
-    return lambda function: _spread(function, left_out)
+def measures_without(
+    *left_out: str, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``measures``, without some of the options, or with other ``defaults``."""
+    return lambda function: _spread(function, left_out, defaults)
 
 
-def _spread(function: Callable[..., None], left_out: Sequence[str]) -> Callable[..., None]:
+#: Sets whose authors label the face in the middle of every photo.
+measures_published = measures_without(select="center")
+
+
+def _spread(
+    function: Callable[..., None], left_out: Sequence[str], defaults: Mapping[str, Any]
+) -> Callable[..., None]:
     own = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     shared = get_type_hints(How, include_extras=True)
@@ -155,7 +164,10 @@ def _spread(function: Callable[..., None], left_out: Sequence[str]) -> Callable[
     ]
     parameters += [
         inspect.Parameter(
-            f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=shared[f.name]
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(f.name, f.default),
+            annotation=shared[f.name],
         )
         for f in fields(How)
         if f.name in names

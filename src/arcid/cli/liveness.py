@@ -17,6 +17,7 @@ from arcid.cli.output import (
     Json,
     about,
     error_dict,
+    message_of,
     note,
     print_json,
     print_table,
@@ -80,7 +81,7 @@ def liveness(
     else:
         _print(found, check)
         for _, problem in failed:
-            note(f"error: {problem.message}")
+            note(f"error: {message_of(problem)}")
     if failed:
         raise Exit(BAD_INPUT)
     verdicts = [face["live"] for entry in found for face in entry["faces"]]

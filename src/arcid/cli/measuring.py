@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arcid.cli.how import How
-from arcid.cli.output import note, plain, print_json, print_table, progress_bar, say
+from arcid.cli.output import (
+    message_of,
+    note,
+    plain,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+from arcid.errors import by_reason, in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,7 +119,7 @@ class PhotoEmbedder:
                 answer = error
         if not isinstance(answer, InputError):
             raise answer
-        return Failure(answer.code, answer.message)
+        return Failure(answer.code, message_of(answer))
 
 
 def _is_error(value: Any) -> bool:
@@ -379,7 +388,12 @@ class Run:
             facts=facts,
         )
         found = report.document(result, extras)
-        found = replace(found, failed=[(n, f.message) for n, f in sorted(self.failed.items())])
+        reasons = by_reason(f.code for f in self.failed.values())
+        found = replace(
+            found,
+            failed=[(n, f.message) for n, f in sorted(self.failed.items())],
+            failed_by_reason=reasons,
+        )
         if self.how.masked:
             found = replace(
                 found, warnings=["A face mask is drawn on every face.", *found.warnings]
@@ -391,6 +405,7 @@ class Run:
             **({} if listed is None else {"pairs_sha256": report.pairs_sha256(listed)}),
             **(more or {}),
             "measured": facts,
+            "failed_by_reason": reasons,
             "failed": [
                 {"photo": name, "code": f.code, "message": f.message}
                 for name, f in sorted(self.failed.items())
@@ -420,6 +435,8 @@ def show(found: Document, files: Mapping[str, str]) -> None:
     print_table(("", "value", ""), [(c.label, c.value, c.detail) for c in found.cards])
     for warning in found.warnings:
         note(f"note: {warning}")
+    if found.failed:
+        note(f"{len(found.failed):,} photos failed: {in_words(found.failed_by_reason)}")
     for name, why in found.failed[:LISTED]:
         note(f"failed: {plain(name)}: {why}")
     if len(found.failed) > LISTED:

@@ -13,7 +13,9 @@ Photos = Annotated[list[Path], typer.Argument(help="Photos: any picture format."
 SelectFaces = Annotated[Selection, typer.Option("--select", help="Which faces of each photo.")]
 SelectOne = Annotated[
     Selection,
-    typer.Option("--select", help="Which face of each photo; one insists on a single one."),
+    typer.Option(
+        "--select", help="Which face of each photo; prominent refuses where several may be meant."
+    ),
 ]
 Detector = Annotated[
     str | None, typer.Option("--detector", help="Detector by name; default: the default one.")

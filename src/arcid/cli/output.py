@@ -17,6 +17,7 @@ from arcid.errors import (
     InputError,
     ModelError,
     QualityRejected,
+    SeveralFacesFound,
     UsageError,
 )
 
@@ -88,12 +89,19 @@ def report(error: ArcidError, as_json: bool) -> None:
     if as_json:
         print_json({"error": error_dict(error)})
     else:
-        sys.stderr.write(f"error: {plain(error.message)}\n")
+        sys.stderr.write(f"error: {plain(message_of(error))}\n")
+
+
+def message_of(error: ArcidError) -> str:
+    """What an error says, with this command line's options where it names a choice."""
+    if isinstance(error, SeveralFacesFound):
+        return error.message.replace(error.choose, "--select largest or --select center")
+    return error.message
 
 
 def error_dict(error: ArcidError) -> dict[str, Any]:
     """An error as ``--json`` shows it."""
-    return {"code": error.code, "message": error.message, "details": error.details}
+    return {"code": error.code, "message": message_of(error), "details": error.details}
 
 
 def about(error: ArcidError, subject: object) -> ArcidError:

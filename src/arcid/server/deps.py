@@ -68,7 +68,7 @@ class Services:
         self,
         files: list[UploadFile],
         *,
-        select: Selection = "one",
+        select: Selection = "prominent",
         aligned: bool = False,
         require_quality: bool = False,
     ) -> list[tuple[Faces, Face]]:

@@ -72,6 +72,7 @@ class Document:
     warnings: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)  # provenance
     failed: Sequence[tuple[str, str]] = ()  # (photo, why)
+    failed_by_reason: Mapping[str, int] = field(default_factory=dict)  # error code → photos
 
 
 def share(value: float | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
+from arcid.errors import in_words
 from arcid.evaluate.report.document import (
     NOTHING,
     Card,
@@ -116,7 +117,7 @@ def page(document: Document, pictures: Pictures | None = None) -> str:
     if pictures is not None:
         parts += [_gallery(g, pictures) for g in document.galleries if g.pairs]
     if document.failed:
-        parts.append(_failed(document.failed))
+        parts.append(_failed(document.failed, document.failed_by_reason))
     if document.facts:
         parts.append(_facts(document))
     parts.append("</main></body></html>\n")
@@ -181,8 +182,9 @@ def _image(name: str, pictures: Pictures) -> str:
     return f'<img alt="{escape(name)}" src="data:image/{kind};base64,{encoded}">'
 
 
-def _failed(failed: Iterable[tuple[str, str]]) -> str:
+def _failed(failed: Iterable[tuple[str, str]], reasons: Mapping[str, int]) -> str:
     listed = list(failed)
+    summary = f"<p>{escape(in_words(reasons))}.</p>" if reasons else ""
     rows = "".join(
         f'<tr><td>{escape(name)}</td><td class="words">{escape(why)}</td></tr>'
         for name, why in listed[:FAILED_SHOWN]
@@ -191,7 +193,7 @@ def _failed(failed: Iterable[tuple[str, str]]) -> str:
     note = f'<p class="note">{more:,} more are in report.json.</p>' if more > 0 else ""
     return (
         "<h2>Photos that failed</h2><p>They stay in the count: every pair or search with one of "
-        'them is a miss.</p><div class="scroll" tabindex="0" role="region" '
+        f'them is a miss.</p>{summary}<div class="scroll" tabindex="0" role="region" '
         'aria-label="Photos that failed"><table><thead><tr><th scope="col">photo</th>'
         f'<th scope="col">why</th></tr></thead><tbody>{rows}</tbody></table></div>{note}'
     )

@@ -136,7 +136,7 @@ ADD_USE_ANYWAY = "Use anyway"
 ADD_REMOVE = "Remove"
 ADD_ALIKE = "Looks like {name} ({probability} likely the same person)."
 FACE_FROM = "Face found in {file}"
-FACES_SEVERAL = "{faces} faces of similar size were found; crop the photo until one is left."
+FACES_SEVERAL = "{faces} faces may be the one meant; crop the photo until one is left."
 
 # one person
 PERSON_RENAME = "Rename"

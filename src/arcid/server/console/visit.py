@@ -77,9 +77,10 @@ class Visit:
     async def one_face(self, photo: bytes) -> Face:
         """Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced."""
         try:
-            found = await self.faces(photo, select="one")
+            found = await self.faces(photo, select="prominent")
         except SeveralFacesFound as error:  # its message names a choice that no page offers
-            raise SeveralFacesFound(S.FACES_SEVERAL.format(**error.details)) from None
+            error.message = S.FACES_SEVERAL.format(**error.details)
+            raise
         return self.services.pipeline.checked(found)
 
 

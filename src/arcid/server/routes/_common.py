@@ -41,7 +41,11 @@ Aligned = Annotated[
     bool, Form(description="The image is an aligned, square crop already: detection is left out.")
 ]
 Select = Annotated[
-    Selection, Form(description="Which faces: one insists on a single prominent one.")
+    Selection,
+    Form(
+        description="Which faces: prominent is the face that the photo is of, by size and nearness "
+        "to the middle, and refuses where several may be meant."
+    ),
 ]
 RequireQuality = Annotated[
     bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")

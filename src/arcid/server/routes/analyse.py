@@ -48,7 +48,7 @@ async def compare(
     image_a: Image,
     image_b: Image,
     fmr: Annotated[schemas.Rate, Form(description="Target false match rate.")] = DEFAULT_FMR,
-    select: Select = "one",
+    select: Select = "prominent",
     aligned: Aligned = False,
     extrapolate: Annotated[
         bool, Form(description="Allow rates beyond what the calibration's data supports.")

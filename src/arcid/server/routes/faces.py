@@ -34,7 +34,7 @@ async def enrol(
     collection: CollectionPath,
     name: Annotated[str, Form(min_length=1, max_length=200, description="Of the person.")],
     image: Images,
-    select: Select = "one",
+    select: Select = "prominent",
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
 ) -> Enrolled:
@@ -57,7 +57,7 @@ async def add_faces(
     collection: CollectionPath,
     person_id: PersonPath,
     image: Images,
-    select: Select = "one",
+    select: Select = "prominent",
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
 ) -> StoredFaces:
