@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first 
 
 
 @contextmanager
-def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
+def serving(
+    home: Path, data: Path, *, stop: signal.Signals = signal.SIGTERM, **environment: str
+) -> Iterator[str]:
     """``arcid serve`` on a free port with a home of its own; its address without a slash."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
     env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
@@ -35,7 +38,7 @@ def serving(home: Path, data: Path, **environment: str) -> Iterator[str]:
             SET_UP[address] = ready["set_up"]
             yield address
         finally:
-            process.terminate()
+            process.send_signal(stop)
             try:
                 process.wait(20)
             finally:

@@ -7,6 +7,7 @@ line only after ``enrol`` has returned; what it printed must be there afterwards
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +24,13 @@ import numpy as np
 import pytest
 
 from arcid.errors import ArcidError, GalleryDamaged, GalleryError, StorageFull
-from arcid.gallery import Gallery, NewFace
+from arcid.gallery import Gallery, NewFace, commits
+from arcid.gallery.mark import Mark, Point
 from arcid.types import Embeddings
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.serving import serving
 
 CONTRACT = "a" * 64
 DIM = 512
@@ -434,7 +441,8 @@ def test_torn_copies_of_the_database(tmp_path: Path) -> None:
     path = tmp_path / "gallery.db"
     filled(path, 30)
     older = path.read_bytes()
-    path.unlink()
+    for file in tmp_path.iterdir():
+        file.unlink()
     acks = filled(path)
     sound = path.read_bytes()
     chance = random.Random(5)
@@ -455,12 +463,13 @@ def test_torn_copies_of_the_database(tmp_path: Path) -> None:
                 page = at // 4096 * 4096
                 torn[page : page + 4096] = older[page : page + 4096].ljust(4096, b"\0")
         copy.write_bytes(torn)
+        copy.chmod(0o600)
         try:
             read_everything(copy, acks)
         except ArcidError as error:
             assert isinstance(error, GalleryError), error
             errors += 1
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm", "-mark"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
     assert errors >= 30
 
@@ -482,7 +491,9 @@ def test_torn_and_lost_wal(tmp_path: Path) -> None:
     counts = []
     for number in range(24):
         copy.write_bytes(database)
-        copy.with_name(copy.name + "-shm").unlink(missing_ok=True)
+        copy.chmod(0o600)
+        for suffix in ("-shm", "-mark"):
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
         torn = bytearray(wal)
         at = chance.randrange(len(wal))
         if number % 3 == 0:
@@ -518,3 +529,243 @@ def test_a_file_overwritten_under_an_open_gallery(tmp_path: Path) -> None:
             assert gallery.search("staff", probe, k=1)[0][0].face_id == acks[7]
     with pytest.raises(GalleryDamaged), Gallery.open(path) as gallery:
         gallery.enrol("staff", "Person 0", [new_face(60)])
+
+
+# stopping, and what is missed
+
+
+def add_people(url: str, count: int) -> None:
+    """As a client of the service; returns once all are acknowledged."""
+    for i in range(count):
+        request = urllib.request.Request(
+            f"{url}/v1/collections/staff/people",
+            json.dumps({"name": f"Person {i}"}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 201
+
+
+def alone(path: Path, to: Path) -> Path:
+    """The database file without its companions, as somebody would copy it."""
+    copy = to / "alone.db"
+    shutil.copy(path, copy)
+    return copy
+
+
+@POSIX
+@pytest.mark.data
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_service_leaves_everything_in_the_database_file(
+    data_dir: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """`systemctl stop` sends SIGTERM; the console has a database of its own open."""
+    home = tmp_path / "home"
+    home.mkdir()
+    path = home / "gallery.db"
+    with Gallery.open(path) as gallery:
+        gallery.create_collection("staff")
+    with serving(home, data_dir, stop=number) as url:
+        add_people(url, 20)
+        with urllib.request.urlopen(f"{url}/console/sign-in", timeout=20) as page:
+            assert page.status == 200
+    assert not path.with_name("gallery.db-wal").exists()
+    with Gallery.open(alone(path, tmp_path), create=False) as gallery:
+        assert len(gallery.people("staff")) == 20
+
+
+@POSIX
+def test_a_killed_gallery_is_moved_into_its_file_by_the_next_opening(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    process = child(path, 0, 1000)
+    assert process.stdout is not None
+    lines = [line for line, _ in zip(process.stdout, range(40), strict=False)]
+    process.kill()
+    process.communicate(timeout=30)
+    held = Gallery.open(path)
+    assert path.with_name("gallery.db-wal").stat().st_size == 0
+    assert_sound(alone(path, tmp_path), acknowledged(lines))
+    held.close()
+
+
+LONG = """
+    import sys
+    from arcid.cli import gallery, output
+    import typer
+
+    app = typer.Typer()
+
+    @app.command()
+    def work(path: str) -> None:
+        with gallery.open_gallery(path, create=True) as opened:
+            opened.create_collection("staff")
+            i = 0
+            while True:
+                opened.add_person("staff", f"Person {i}")
+                i += 1
+                print(i, flush=True)
+
+    sys.exit(output.run_command(app, sys.argv[1:]))
+"""
+
+
+@POSIX
+def test_any_command_that_is_told_to_end_closes_its_gallery(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(LONG), str(path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while process.stdout.readline().strip() != "30":
+            assert process.poll() is None
+        process.terminate()
+        said = process.communicate(timeout=30)[0].split()
+    assert process.returncode == 130
+    with Gallery.open(alone(path, tmp_path), create=False) as gallery:
+        assert len(gallery.people("staff", limit=1000)) >= int(said[-1] if said else 30)
+
+
+def crashed(path: Path, acks: int) -> int:
+    """A gallery whose writer was killed after that many acknowledged enrolments; how many there."""
+    with Gallery.open(path) as gallery:
+        gallery.create_collection("staff", keep_crops=True)
+    process = child(path, 0, 10_000)
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if len(lines) > acks:
+            break
+    process.kill()
+    rest, _ = process.communicate(timeout=30)
+    return len(acknowledged(lines + rest.splitlines(keepends=True)))
+
+
+@POSIX
+@pytest.mark.parametrize("damage", ["bit", "cut", "removed"])
+def test_acknowledged_writes_that_are_gone_are_missed(tmp_path: Path, damage: str) -> None:
+    """SQLite takes a WAL up to the first wrong checksum for whole; the mark knows better."""
+    path = tmp_path / "gallery.db"
+    count = crashed(path, 60)
+    wal = path.with_name("gallery.db-wal")
+    content = bytearray(wal.read_bytes())
+    assert len(content) > 100_000, "the WAL was merged meanwhile"
+    middle = len(content) // 2
+    if damage == "bit":
+        content[middle] ^= 1
+    elif damage == "cut":
+        del content[middle:]
+    else:
+        content.clear()
+    wal.write_bytes(content)
+    with Gallery.open(path, create=False) as gallery:
+        there = sum(person.faces for person in gallery.people("staff", limit=1000))
+        assert there < count
+        (finding,) = gallery.check()
+        gone, words = finding.split(" acknowledged writes are gone: acknowledged up to write ")
+        upto, words = words.split(", found up to write ")
+        assert int(gone) == int(upto) - int(words.split(" ")[0])
+        assert 0 <= int(gone) - (count - there) <= 1  # the one under way may have been committed
+        gallery.enrol("staff", "Person 0", [new_face(20_000)])
+    with Gallery.open(path) as gallery:  # later writes hide nothing
+        assert gallery.check() == [finding] == gallery.losses()
+        assert gallery.accept_losses() == 1
+        assert gallery.check() == []
+        gallery.enrol("staff", "Person 0", [new_face(20_001)])
+    with Gallery.open(path) as gallery:
+        assert gallery.check() == []
+
+
+def test_several_processes_mark_one_gallery(tmp_path: Path) -> None:
+    """Killed and not, at once: nothing is said to be gone that is not."""
+    path = tmp_path / "gallery.db"
+    with Gallery.open(path) as gallery:
+        gallery.create_collection("staff", keep_crops=True)
+    children = [child(path, 1000 * i, 60) for i in range(3)]
+    outs = [process.communicate(timeout=120)[0] for process in children]
+    acks = acknowledged([line for out in outs for line in out.splitlines(keepends=True)])
+    assert len(acks) == 180
+    with Gallery.open(path) as gallery:
+        assert gallery.check() == []
+        assert Mark(path).acknowledged() == database_head(gallery)
+
+
+def database_head(gallery: Gallery) -> Point:
+    with gallery._database.read() as connection:
+        return commits.head(connection)
+
+
+def test_an_older_copy_and_another_gallery_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    filled(path, 10)
+    backup = alone(path, tmp_path)
+    filled(other := tmp_path / "other.db", 3)
+    with Gallery.open(path) as gallery:
+        gallery.enrol("staff", "Person 1", [new_face(100)])
+    shutil.copy(backup, path)
+    with Gallery.open(path) as gallery:
+        assert "1 acknowledged writes are gone" in gallery.check()[0]
+    shutil.copy(other, path)
+    with Gallery.open(path) as gallery:
+        assert "another gallery" in gallery.check()[0]
+    with Gallery.open(backup) as gallery:  # restored without its mark: nothing to compare with
+        assert gallery.check() == []
+
+
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_a_gallery_that_was_here_is_never_begun_anew(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "gallery.db"
+    filled(path, 2)
+    content = path.read_bytes()
+    path.unlink()
+    if how == "empty":
+        path.touch(0o600)
+    for create in (True, False):
+        with pytest.raises(GalleryDamaged, match=f"is {how}, but gallery.db-mark says"):
+            Gallery.open(path, create=create)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with Gallery.open(path) as gallery:
+        assert gallery.check() == []
+
+
+@POSIX
+def test_a_file_that_goes_while_it_is_open_is_not_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    filled(path, 2)
+    with Gallery.open(path) as gallery:
+        aside = path.rename(tmp_path / "aside.db")
+        for _ in range(2):
+            with pytest.raises(GalleryDamaged, match="gone"):
+                gallery.enrol("staff", "Person 5", [new_face(5)])
+            with pytest.raises(GalleryDamaged, match="gone"):
+                gallery.people("staff")
+        assert not path.exists()
+        aside.rename(path)
+        gallery.enrol("staff", "Person 5", [new_face(5)])
+    with Gallery.open(path) as gallery:
+        assert gallery.collection("staff").faces == 3
+        assert gallery.check() == []
+
+
+@POSIX
+def test_a_gallery_that_every_user_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    filled(path, 2)
+    path.chmod(0o644)
+    with pytest.raises(GalleryError, match="chmod o= gallery"):
+        Gallery.open(path)
+    path.chmod(0o640)  # a group is somebody's decision
+    before = os.umask(0)
+    try:
+        with Gallery.open(path) as gallery:
+            gallery.enrol("staff", "Person 0", [new_face(9)])
+            made = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+            with Gallery.open(tmp_path / "new.db"):
+                pass
+    finally:
+        os.umask(before)
+    assert set(made) == {"gallery.db", "gallery.db-wal", "gallery.db-shm", "gallery.db-mark"}
+    assert all(not rights & 0o007 for rights in made.values())
+    assert all(not file.stat().st_mode & 0o077 for file in tmp_path.glob("new.db*"))

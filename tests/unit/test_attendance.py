@@ -24,6 +24,7 @@ from arcid.calibration import Calibration
 from arcid.errors import EventNotFound, GalleryDamaged, InputError, PersonNotFound
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.gallery.event_records import Action, Place
+from arcid.gallery.mark import Mark
 from arcid.models import weights
 from arcid.types import Embeddings
 
@@ -547,12 +548,21 @@ def test_the_outbox_keeps_events_in_order_until_they_are_taken(
 # a gallery of before
 
 
+def without_commits(db: sqlite3.Connection) -> None:
+    """Take schema 0005 back."""
+    db.execute("DROP TABLE losses")
+    for column in ("writes", "write_stamp", "erased"):
+        db.execute(f"ALTER TABLE gallery DROP COLUMN {column}")
+
+
 def test_an_older_gallery_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with Gallery.open(path) as gallery:
         gallery.create_collection("staff")
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
+    Mark(path).path.unlink()
     with sqlite3.connect(path) as db:  # as schema 0001 left it
+        without_commits(db)
         for table in ("candidates", "reviews", "leases", "outbox", "blocks", "traces", "visits",
                       "events"):  # fmt: skip
             db.execute(f"DROP TABLE {table}")
@@ -570,7 +580,9 @@ def test_visits_of_schema_0002_go_on_and_follow_their_arrivals(tmp_path: Path) -
         gallery.create_collection("staff")
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
         seen(gallery, "Ann", 0)
+    Mark(path).path.unlink()
     with sqlite3.connect(path) as db:
+        without_commits(db)
         for table in ("candidates", "reviews", "leases"):
             db.execute(f"DROP TABLE {table}")
         db.execute("DROP INDEX ix_visits_arrival_uid")

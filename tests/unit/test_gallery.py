@@ -94,7 +94,7 @@ def test_collections_are_created_listed_renamed_and_deleted(gallery: Gallery) ->
         "gallery": 1, "collections": 1, "people": 0, "faces": 0, "contracts": 1, "embeddings": 0,
         "crops": 0, "changes": 0, "events": 0, "visits": 0, "traces": 0, "blocks": 0, "outbox": 0,
         "reviews": 0, "candidates": 0,
-        "leases": 0,
+        "leases": 0, "losses": 0,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -401,7 +402,7 @@ def test_a_restored_backup_is_followed(gallery: Gallery, path: Path, tmp_path: P
     gallery.enrol("staff", "Ann", [NewFace(rows[0])])
     with Gallery.open(path) as writer:
         writer.delete_person("staff", writer.add_person("staff", "x").id)  # empties the WAL
-    backup.write_bytes(path.read_bytes())
+    shutil.copy(path, backup)  # with its rights
     gallery.enrol("staff", "Bob", [NewFace(rows[1])])
     assert found(gallery.search("staff", rows[1], k=1)[0]) == ["Bob"]
     number = gallery.last_change()
@@ -417,7 +418,8 @@ def test_a_restored_backup_is_followed(gallery: Gallery, path: Path, tmp_path: P
     assert gallery.last_change() > number
     assert found(gallery.search("staff", rows[4], k=1)[0]) == ["Eve"]
     assert "Bob" not in found(gallery.search("staff", rows[1], k=9)[0])
-    assert gallery.check() == []
+    (finding,) = gallery.check()
+    assert "acknowledged" in finding
 
 
 def test_a_diverged_database_with_equal_numbers_is_noticed(gallery: Gallery, path: Path) -> None:
@@ -426,11 +428,10 @@ def test_a_diverged_database_with_equal_numbers_is_noticed(gallery: Gallery, pat
     gallery.add_person("staff", "Ann")
     with Gallery.open(path) as writer:
         writer.delete_person("staff", writer.add_person("staff", "x").id)
-    backup = path.read_bytes()
+    swapped = path.with_name("swapped.db")
+    shutil.copy(path, swapped)
     gallery.enrol("staff", "Bob", [NewFace(rows[1])])
     assert found(gallery.search("staff", rows[1], k=1)[0]) == ["Bob"]
-    swapped = path.with_name("swapped.db")
-    swapped.write_bytes(backup)
     with Gallery.open(swapped) as other:
         other.enrol("staff", "Cid", [NewFace(rows[2])])
         assert other.last_change() == gallery.last_change()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -133,7 +132,7 @@ def attend(
     )
     pipeline = Pipeline.from_models(detector, model)
     check = _liveness() if policy.liveness != "off" else None
-    with open_gallery(database) as gallery, _terminated():
+    with open_gallery(database) as gallery:
         name = camera or opened.name
         watcher = Watcher(pipeline, gallery, collection, policy, camera=name, liveness=check)
         size = gallery.size(watcher.collection, pipeline.embedder.contract_id)
@@ -415,24 +414,6 @@ def _book(database: str | None, collection: str) -> Iterator[tuple[Attendance, A
 
     with open_gallery(database) as gallery:
         yield Attendance(gallery, collection), gallery
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Being asked to end is like an interrupt: what was seen is written first."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever runs it stops it
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print_event(event: Event, json: bool) -> None:

@@ -214,7 +214,7 @@ def _database(report: Report, database: str | None) -> None:
     file = None if "://" in url and not url.startswith("sqlite:///") else _file(url)
     if file is not None:
         _disk(report, facts, file)
-        if not file.exists():
+        if not file.exists() and not file.with_name(f"{file.name}-mark").exists():
             facts["state"] = "not made yet; arcid enrol or arcid serve makes it"
             return
     try:

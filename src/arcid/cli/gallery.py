@@ -49,9 +49,18 @@ def open_gallery(database: str | None, *, create: bool = False) -> store.Gallery
     url = database or paths.database_url()
     if create:
         prepare_folder(url)
-    elif "://" not in url and not Path(url).expanduser().exists():
-        raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
-    return Gallery.open(url, create=create)
+    else:
+        path = Path(url).expanduser()
+        if (
+            "://" not in url
+            and not path.exists()
+            and not path.with_name(f"{path.name}-mark").exists()
+        ):
+            raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
+    gallery = Gallery.open(url, create=create)
+    for loss in gallery.losses():
+        note(f"WARNING: {loss}")
+    return gallery
 
 
 def prepare_folder(url: str) -> None:
@@ -62,7 +71,7 @@ def prepare_folder(url: str) -> None:
         return
     folder = Path(url).expanduser().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
 
@@ -463,9 +472,20 @@ def drop_contract(
 
 
 @app.command()
-def check(database: Database = None, json: Json = False) -> None:
-    """Check that the gallery is sound; exit code 5 when it is not."""
+def check(
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Acknowledged writes that are gone are known and dealt with."
+        ),
+    ] = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Check that the gallery is sound and whole; exit code 5 when it is not."""
     with open_gallery(database) as gallery:
+        if accept_loss:
+            gallery.accept_losses()
         findings = gallery.check()
         if json:
             print_json({"gallery": gallery.url, "sound": not findings, "findings": findings})

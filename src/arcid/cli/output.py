@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,11 @@ def exit_code(error: ArcidError) -> int:
 
 def run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     """Run the app; every ``ArcidError`` becomes one message and an exit code."""
+    with _terminated():
+        return _run_command(app, argv)
+
+
+def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     as_json = "--json" in argv
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -82,6 +88,25 @@ def run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Being asked to end is like an interrupt: what is open is written and closed first."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # closing is under way
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever runs it stops it
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def report(error: ArcidError, as_json: bool) -> None:

@@ -90,11 +90,19 @@ def _announce(ready: Ready) -> None:
     say(f"  models     {', '.join(ready.models)}")
     keys = f"{ready.api_keys} API key(s)" if ready.api_keys else "this machine only, no key"
     say(f"  access     {keys}")
+    for warning in ready.warnings:
+        say(f"  WARNING    {warning}")
     sys.stdout.flush()
 
 
 def _announce_json(ready: Ready) -> None:
     print_json(
-        {"ready": True, "url": ready.url, "docs": f"{ready.url}docs", "set_up": ready.set_up}
+        {
+            "ready": True,
+            "url": ready.url,
+            "docs": f"{ready.url}docs",
+            "set_up": ready.set_up,
+            "warnings": ready.warnings,
+        }
     )
     sys.stdout.flush()

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from arcid.errors import (
+    ArcidError,
     GalleryBusy,
     GalleryDamaged,
     GalleryError,
@@ -30,8 +31,9 @@ from arcid.errors import (
     SchemaTooNew,
     UsageError,
 )
-from arcid.gallery import schema
-from arcid.gallery.faults import translated
+from arcid.gallery import commits, schema
+from arcid.gallery.faults import gone, translated
+from arcid.gallery.mark import Mark
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +64,12 @@ class Database:
     def __init__(self, url: str | Path, *, create: bool = True, busy_s: float = 10.0) -> None:
         self.url = parse_url(url)
         self.path = self._sqlite_path()
+        self._mark = None if self.path is None else Mark(self.path)
         self._busy_s = busy_s
         self._writer = threading.Lock()
         self._scrub_due = False
-        if self.path is not None:
-            _prepare_file(self.path, create)
+        if self.path is not None and self._mark is not None:
+            _prepare_file(self.path, self._mark, create)
         with translated(self.path):
             if self.path is not None:
                 self._refuse_unknown_schema(_read_only_engine(self.path), create)
@@ -75,9 +78,11 @@ class Database:
                 with self._engine.connect() as connection, connection.begin():
                     version = _check_schema(connection, create)
                 if self.path is not None:
+                    _refuse_shared(self.path)
                     self._enable_wal()
                 if version != schema.HEAD:
                     self._upgrade(create)
+                self._settle()
             except BaseException:
                 self._engine.dispose()
                 raise
@@ -97,36 +102,53 @@ class Database:
                 yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that no other writer can interleave with; all of it commits, or none."""
+    def write(self, *, erases: bool = False) -> Iterator[Connection]:
+        """A transaction that no other writer can interleave with; all of it commits, or none.
+
+        ``erases``: it removes or replaces what may be personal; once it is committed, the bytes
+        are scrubbed too (``scrub``).
+        """
         if not self._writer.acquire(timeout=self._busy_s):
             raise GalleryBusy("another thread is writing to the gallery; try again")
         try:
             with translated(self.path), self._engine.connect() as connection:
                 connection.execution_options(**{_WRITE: True})
+                commit = changed = None
                 with connection.begin():
-                    connection.execute(sa.select(schema.gallery.c.id).with_for_update())
+                    if self._mark is None:
+                        connection.execute(sa.select(schema.gallery.c.id).with_for_update())
+                    else:
+                        commit = commits.Commit(connection, self._mark)
                     yield connection
+                    if commit is not None:
+                        changed = commit.finish(erases=erases)
+            if self._mark is not None and commit is not None and changed:
+                _acknowledge(self._mark, commit)
         finally:
             self._writer.release()
-        if self._scrub_due:
-            self.scrub()
+        if erases:
+            self.scrub(_SCRUB_WAIT_S)
+        elif self._scrub_due:
+            self.scrub(0)
 
-    def scrub(self) -> None:
+    def scrub(self, wait_s: float = _SCRUB_WAIT_S) -> None:
         """Move the WAL into the database and cut it to nothing, so deleted vectors leave it too.
 
         A reader of another process can hold this up; it is then tried again after the next write.
         The deletion itself is committed already, so a failure here is logged, not raised.
         """
-        if self.path is None:
-            return
+        self._scrub_due = not self.flush(wait_s)
+
+    def flush(self, wait_s: float = 0.0) -> bool:
+        """Move what is committed into the database file; False where not all of it could be."""
+        if not self._wal_left():
+            return True
         try:
             with self._writer, translated(self.path):
-                busy = self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, _SCRUB_WAIT_S))
-            self._scrub_due = bool(busy)
+                return not self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, wait_s))
         except GalleryError as error:
-            self._scrub_due = True
             log.warning("truncating the WAL failed", extra={"code": error.code})
+            return False
 
     def pragma(self, name: str) -> Any:
         """First value of a SQLite pragma; None on other databases."""
@@ -170,10 +192,44 @@ class Database:
             ),
         }
 
+    def losses(self) -> list[str]:
+        """Acknowledged writes that are gone and were not accepted as lost, in words."""
+        with self.read() as connection:
+            return commits.findings(connection)
+
+    def accept_losses(self) -> int:
+        """They are known and dealt with; returns how many there were."""
+        with self.write() as connection:
+            return commits.accept(connection)
+
     def close(self) -> None:
-        if self._scrub_due:
-            self.scrub()
+        self.flush(_SCRUB_WAIT_S if self._scrub_due else 0)
         self._engine.dispose()
+
+    def _settle(self) -> None:
+        """What the last process left behind: a WAL, and what it lost."""
+        if self._mark is None:
+            return
+        known = self._mark.acknowledged()  # before the database is looked at, which only gets ahead
+        with self.read() as connection:
+            here = commits.head(connection)
+        if known is None:
+            try:
+                self._mark.start(here)
+            except ArcidError as error:
+                log.warning("the mark was not written", extra={"cause": error.code})
+        elif commits.is_lost(here, known):
+            with self.write():
+                pass  # writing is what notes it down
+        self.flush()
+
+    def _wal_left(self) -> bool:
+        if self.path is None:
+            return False
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size > 0
+        except OSError:
+            return False
 
     def _sqlite_path(self) -> Path | None:
         if self.url.get_backend_name() != "sqlite":
@@ -195,12 +251,15 @@ class Database:
             except ModuleNotFoundError:
                 raise MissingExtra("a gallery on PostgreSQL", "postgres") from None
             return engine
+        name = _uri(self.path, "rw")  # a file that is gone is not made anew
         engine = sa.create_engine(
-            URL.create("sqlite", database=str(self.path)),
+            "sqlite://",
             poolclass=sa.pool.QueuePool,
             pool_size=8,
             max_overflow=24,
-            connect_args={"timeout": self._busy_s, "check_same_thread": False},
+            creator=lambda: sqlite3.connect(
+                name, uri=True, timeout=self._busy_s, check_same_thread=False
+            ),
         )
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
@@ -210,6 +269,8 @@ class Database:
     def _refuse_replaced_file(self, dbapi: Any, record: Any, proxy: Any) -> None:
         """After a restore that swaps the file, pooled connections still see the old one."""
         now = _file_identity(self.path)
+        if now is None and self.path is not None:
+            raise gone(self.path)
         if record.info.setdefault("file", now) != now:
             raise sa.exc.DisconnectionError("the database file was replaced")
 
@@ -256,7 +317,18 @@ class Database:
                     _migrate(connection)
 
 
-def _prepare_file(path: Path, create: bool) -> None:
+def _acknowledge(mark: Mark, commit: commits.Commit) -> None:
+    """The commit is on disk; without its mark it is there all the same, but not missed if lost."""
+    try:
+        if commit.found_loss:
+            mark.start(commit.point)
+        else:
+            mark.acknowledge(commit.point)
+    except (OSError, ArcidError) as error:
+        log.warning("the mark was not written", extra={"cause": type(error).__name__})
+
+
+def _prepare_file(path: Path, mark: Mark, create: bool) -> None:
     """Refuse what cannot be a gallery before SQLite touches it; make a new file private.
 
     A file that is there is never opened here: closing it again would drop the locks of every SQLite
@@ -268,18 +340,43 @@ def _prepare_file(path: Path, create: bool) -> None:
             raise UsageError(f"the folder for {path.name} does not exist; create it first")
         if path.is_dir():
             raise UsageError(f"{path.name} is a folder; give the path of a file in it")
-        if not path.exists():
-            if not create:
-                raise NotFound(f"there is no gallery at {path.name}")
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-            return
-        empty = path.stat().st_size == 0
-        wal_left = wal.exists() and wal.stat().st_size > 0
+        there = path.exists()
+        empty = not there or path.stat().st_size == 0
+        wal_left = empty and wal.exists() and wal.stat().st_size > 0
+        known = mark.acknowledged() if empty else None
     except OSError as error:
         raise GalleryError(f"{path.name} cannot be opened: {error.strerror}") from None
-    if empty and wal_left:
+    if known is not None and known.write > 0:
         raise GalleryDamaged(
-            f"{path.name} is empty but its -wal file is not: restore both from one backup"
+            f"{path.name} is {'empty' if there else 'gone'}, but {mark.path.name} says that a "
+            f"gallery with {known.write} acknowledged writes was here. Put the file back together "
+            "with its -wal file, or restore a backup; nothing was made anew. To begin a gallery "
+            f"anew, delete {mark.path.name}"
+        )
+    if wal_left:
+        raise GalleryDamaged(
+            f"{path.name} is {'empty' if there else 'gone'} but its -wal file is not: restore both "
+            "from one backup"
+        )
+    try:
+        if there and empty:
+            path.chmod(0o600)
+        elif not there and create:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise GalleryError(f"{path.name} cannot be made: {error.strerror}") from None
+    if not there and not create:
+        raise NotFound(f"there is no gallery at {path.name}")
+
+
+def _refuse_shared(path: Path) -> None:
+    """People's templates are not for every user of the machine."""
+    rights = path.stat().st_mode if os.name == "posix" else 0
+    if rights & 0o007:
+        can = "read" if rights & 0o004 else "reach into"
+        raise GalleryError(
+            f"every user of this machine can {can} {path.name} (mode {rights & 0o777:o}), and it "
+            f"holds people's templates. Take that right away: chmod o= {path.name}*"
         )
 
 
@@ -292,10 +389,14 @@ def _file_identity(path: Path | None) -> tuple[int, int] | None:
 
 
 def _read_only_engine(path: Path) -> Engine:
-    name = f"file:{quote(str(path))}?mode=ro"
+    name = _uri(path, "ro")
     return sa.create_engine(
         "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
     )
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"file:{quote(str(path))}?mode={mode}"
 
 
 def _set_pragmas(dbapi: Any, record: Any) -> None:

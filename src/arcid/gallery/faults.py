@@ -55,6 +55,8 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
         return StorageFull(
             f"the disk that holds {where} is full; nothing was changed. Free some space, try again"
         )
+    if primary == sqlite3.SQLITE_CANTOPEN and path is not None and not path.exists():
+        return gone(path)
     if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return GalleryError(
             f"{where} cannot be opened ({name}): "
@@ -72,6 +74,14 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
     return GalleryDamaged(
         f"{where} is damaged ({name}). Stop writing to it, run `arcid doctor`, "
         "and restore the last backup"
+    )
+
+
+def gone(path: Path) -> GalleryDamaged:
+    """The database file disappeared under a running process."""
+    return GalleryDamaged(
+        f"{path.name} is gone: it was deleted or moved while it was in use. Nothing was changed. "
+        "Stop arcid, put the file back together with its -wal file, or restore a backup"
     )
 
 

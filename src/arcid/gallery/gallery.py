@@ -70,7 +70,12 @@ class Gallery:
         """
         return cls(Database(url, create=create, busy_s=busy_s), make_index)
 
+    def flush(self) -> None:
+        """Put all that is committed into the database file, as far as readers allow."""
+        self._database.flush()
+
     def close(self) -> None:
+        """Flushes too."""
         self._projection.drop()
         self._database.close()
 
@@ -449,6 +454,14 @@ class Gallery:
     def drop_indexes(self) -> None:
         """Free the memory of all indexes; the next search builds what it needs."""
         self._projection.drop()
+
+    def losses(self) -> list[str]:
+        """Acknowledged writes that are gone, in words; ``check`` says them too. See ``mark``."""
+        return self._database.losses()
+
+    def accept_losses(self) -> int:
+        """Say that what is gone is known and dealt with; returns how many losses there were."""
+        return self._database.accept_losses()
 
     def check(self) -> list[str]:
         """What is wrong with the gallery, in plain words; empty when sound. Reads every row."""

@@ -22,6 +22,7 @@ def check(database: Database, projection: Projection) -> list[str]:
     findings: list[str] = []
     try:
         findings += database.integrity()
+        findings += database.losses()
         with projection.snapshot() as snapshot:
             findings += _rows(snapshot.connection)
             findings += _indexes(snapshot.connection, projection)

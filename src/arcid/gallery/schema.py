@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0004"  # the newest migration
-KNOWN = ("0001", "0002", "0003", "0004")  # every migration this version can start from
+HEAD = "0005"  # the newest migration
+KNOWN = ("0001", "0002", "0003", "0004", "0005")  # every migration this version can start from
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -50,6 +50,20 @@ gallery = sa.Table(
     sa.Column("identity", sa.String(32), nullable=False),
     sa.Column("last_change", sa.BigInteger, nullable=False),
     sa.Column("stamp", sa.BigInteger, nullable=False),  # random, new with each logged commit
+    # SQLite only (see ``commits``): every commit, its own random stamp, and the last that erased
+    sa.Column("writes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("write_stamp", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("erased", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# Acknowledged commits that were not in the database any more when it was next written.
+losses = _table(
+    "losses",
+    _key(),
+    sa.Column("found_at", sa.BigInteger, nullable=False),
+    sa.Column("acknowledged", sa.BigInteger, nullable=False),  # the last commit the mark knew
+    sa.Column("found", sa.BigInteger, nullable=False),  # the last commit that was there
+    sa.Column("accepted_at", sa.BigInteger, nullable=True),
 )
 
 collections = _table(

@@ -91,6 +91,7 @@ def _lifespan(
         finally:
             await app.state.console.close()
             await asyncio.to_thread(batcher.close)
+            await asyncio.to_thread(store.flush)
             if gallery is None:
                 await asyncio.to_thread(store.close)
 

@@ -5,6 +5,7 @@ Models and gallery open in threads while the web framework is imported.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import time
@@ -38,6 +39,7 @@ class Ready:
     gallery: str
     models: tuple[str, str]
     api_keys: int
+    warnings: tuple[str, ...]  # what the gallery has lost
 
 
 def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None) -> None:
@@ -118,4 +120,5 @@ async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready
         running.gallery.url,
         (pipeline.detector.name, pipeline.embedder.manifest.name),
         len(running.settings.api_keys),
+        tuple(await asyncio.to_thread(running.gallery.losses)),
     )

@@ -65,6 +65,8 @@ async def _health(visit: Visit) -> None:
         chip(S.HEALTH_TROUBLE, "bad")
         note(error.message, "bad", role="alert")
     else:
+        for line in await visit.run(visit.gallery.losses):
+            note(line, "bad", role="alert")
         chip(S.HEALTHY, "good")
 
 
