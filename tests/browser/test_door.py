@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 
 pytestmark = pytest.mark.data
-WATCHED = {"live", "attendance", "attendance/month", "people", "models"}
+WATCHED = {"sessions", "live", "attendance", "attendance/month", "people", "models"}
 WORKED = {"unknowns", "people/new", "people/duplicates", "search", "compare"}
 PAGES = (*sorted(WATCHED | WORKED), "kiosk", "cameras", "system", "accounts")
 REACHED = {
@@ -169,6 +169,40 @@ def test_a_role_taken_away_stops_a_page_that_is_open(
     page.locator(".account", has_text="Otto Once").get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator(".account", has_text="Otto Once")).to_have_count(0)
+
+
+def test_sessions_are_seen_and_ended(url: str, browser: Browser, page: Page) -> None:
+    context = service.visitor(browser, url)
+    other = context.new_page()
+    service.sign_in(other, "Olga Operator")
+    other.wait_for_url("**/console/*")
+    elsewhere = service.visitor(browser, url)
+    third = elsewhere.new_page()
+    service.sign_in(third, "Olga Operator")
+    third.wait_for_url("**/console/*")
+
+    other.get_by_role("link", name="Olga Operator").click()
+    expect(other.get_by_role("heading", name="Your sessions")).to_be_visible()
+    rows = other.locator(".account")
+    expect(rows.filter(has_text="Ada Admin")).to_have_count(0)
+    expect(rows.filter(has_text="this browser")).to_have_count(1)
+    before = rows.count()
+    rows.filter(has_not_text="this browser").first.get_by_role("button").click()
+    other.get_by_text("The session has ended.").wait_for()
+    expect(rows).to_have_count(before - 1)
+    third.goto("/console/people")
+    expect(third).to_have_url(re.compile("/console/sign-in"))
+
+    page.goto("/console/accounts")
+    ends = page.get_by_role("button", name=re.compile("End the session of Olga Operator"))
+    while ends.count():
+        left = ends.count()
+        ends.first.click()
+        expect(ends).to_have_count(left - 1)
+    other.goto("/console/people")
+    expect(other).to_have_url(re.compile("/console/sign-in"))
+    context.close()
+    elsewhere.close()
 
 
 def test_guessing_is_held_back(url: str, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from arcid.server.console.accounts import (
     Accounts,
     SignInRefused,
     TooManyAttempts,
+    session_id,
 )
 from arcid.server.console.roles import MAY, ROLES, may, role_of
 from arcid.server.console.secret import load_secret, sign, unsign
@@ -244,6 +246,34 @@ def test_the_key_is_private_kept_and_checked(tmp_path: Path) -> None:
     file.write_text("no key")
     with pytest.raises(ConfigError):
         load_secret(home)
+
+
+def test_a_key_that_was_never_finished_is_removed(tmp_path: Path) -> None:
+    old, young = tmp_path / f"console.key.{'a' * 16}", tmp_path / f"console.key.{'b' * 16}"
+    other = tmp_path / "console.key.backup"
+    for file in (old, young, other):
+        file.write_text("ab" * 32)
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    load_secret(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "console.key",
+        "console.key.backup",
+        young.name,
+    ]
+
+
+def test_only_good_sessions_are_listed(store: Accounts, clock: Clock) -> None:
+    ada = store.set_up("Ada", GOOD)
+    first, _ = store.sign_in("Ada", GOOD, "10.0.0.1")
+    clock.later(6 * 3600)
+    second, _ = store.sign_in("Ada", GOOD, "10.0.0.1")
+    assert [s.id for s in store.sessions()] == [session_id(second), session_id(first)]
+    assert store.sessions(ada.id)[0].account == store.all()[0]
+    clock.later(7 * 3600)  # the first was not used for more than 12 hours
+    assert [s.id for s in store.sessions()] == [session_id(second)]
+    store.end_session(session_id(second), ada.id)
+    assert store.sessions() == [] and store.session(second) is None
 
 
 def test_a_cookie_of_another_key_or_changed_by_a_letter_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from arcid.cli import (
+    accounts,
     attend,
     bench,
     calibrate,
@@ -62,6 +63,7 @@ export.register(app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")
 

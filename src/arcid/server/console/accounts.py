@@ -26,6 +26,7 @@ from arcid.server.console import schema
 from arcid.server.console import strings as S
 from arcid.server.console.roles import Permission, Role, may, role_of
 from arcid.server.console.schema import accounts, attempts, sessions
+from arcid.server.throttle import wait_after_s
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -42,7 +43,7 @@ LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
 SEEN_EVERY = 60 * SECOND
 FORGET_AFTER = HOUR  # failed attempts
 FREE_TRIES = {"both": 5, "name": 25, "address": 50}
-FIRST_WAIT_S, LONGEST_WAIT_S = 15, 900
+SESSION_ID = 16  # digits of a token's sha256
 
 
 class SignInRefused(ArcidError):
@@ -76,6 +77,17 @@ class Account:
 
     def may(self, permission: Permission) -> bool:
         return may(self.role, permission)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser that is signed in; ``id`` names it and opens nothing."""
+
+    id: str
+    account: Account
+    started_at: datetime  # UTC
+    seen_at: datetime  # UTC, within a minute
+    ends_at: datetime  # UTC, where it is not used before
 
 
 class Accounts:
@@ -131,6 +143,15 @@ class Accounts:
             rows = connection.execute(sa.select(accounts).order_by(accounts.c.name_key))
             return [_record(row) for row in rows.mappings()]
 
+    def named(self, name: str) -> Account:
+        """Raises ``AccountRefused`` where there is none."""
+        with self._database.read() as connection:
+            query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise AccountRefused(S.ACCOUNT_UNKNOWN.format(name=name))
+        return _record(row)
+
     def change(
         self,
         account_id: str,
@@ -139,7 +160,10 @@ class Accounts:
         enabled: bool | None = None,
         password: str | None = None,
     ) -> Account:
-        """Change what is given and end the account's sessions. An enabled admin always remains."""
+        """Change what is given and end the account's sessions. An enabled admin always remains.
+
+        A new password also ends the wait after wrong ones.
+        """
         with self._database.read() as connection:
             name = _find(connection, account_id)["name"]
         values: dict[str, Any] = {}
@@ -156,6 +180,9 @@ class Accounts:
                     accounts.update().where(accounts.c.id == row["id"]).values(**values)
                 )
                 connection.execute(sessions.delete().where(sessions.c.account_id == row["id"]))
+            if password is not None:
+                key = _attempt_keys(row["name"], "")["name"]
+                connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
             return _record(_find(connection, account_id))
 
@@ -237,6 +264,35 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(sessions.delete().where(sessions.c.token == _digest(token)))
 
+    def sessions(self, account_id: str | None = None) -> list[Session]:
+        """Of one account or of all, those that are still good, last seen first."""
+        now = now_us()
+        query = sa.select(accounts, sessions.c.token, sessions.c.seen_at, sessions.c.expires_at)
+        query = query.add_columns(sessions.c.created_at.label("started_at"))
+        query = query.join(sessions, sessions.c.account_id == accounts.c.id)
+        query = query.where(accounts.c.enabled == 1, sessions.c.expires_at >= now)
+        if account_id is not None:
+            query = query.where(accounts.c.uid == account_id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(sessions.c.seen_at.desc())).mappings().all()
+        return [found for row in rows if (found := _session(row)).ends_at >= from_us(now)]
+
+    def end_session(self, session_id: str, account_id: str | None = None) -> None:
+        """End one session, of that account where one is given; one that ended already is fine."""
+        named = sa.func.substr(sessions.c.token, 1, SESSION_ID) == session_id
+        with self._database.write() as connection:
+            if account_id is not None:
+                owner = _find(connection, account_id)["id"]
+                named = sa.and_(named, sessions.c.account_id == owner)
+            connection.execute(sessions.delete().where(named))
+
+    def end_sessions(self, account_id: str) -> int:
+        """End all of an account's; how many there were."""
+        with self._database.write() as connection:
+            owner = _find(connection, account_id)["id"]
+            done = connection.execute(sessions.delete().where(sessions.c.account_id == owner))
+            return done.rowcount
+
     def _check_attempts(self, keys: dict[str, str]) -> None:
         now = now_us()
         with self._database.read() as connection:
@@ -246,10 +302,7 @@ class Accounts:
             row = found.get(key)
             if row is None or row["last_at"] + FORGET_AFTER < now:
                 continue
-            over = row["failures"] - FREE_TRIES[kind]
-            if over < 0:
-                continue
-            wait_s = min(FIRST_WAIT_S * 2 ** min(over, 10), LONGEST_WAIT_S)
+            wait_s = wait_after_s(row["failures"], FREE_TRIES[kind])
             left_s = (row["last_at"] - now) / SECOND + wait_s
             if left_s > 0:
                 raise TooManyAttempts(
@@ -361,6 +414,22 @@ def _record(row: Any) -> Account:
         bool(row["enabled"]),
         from_us(row["created_at"]),
         None if signed_in is None else from_us(signed_in),
+    )
+
+
+def session_id(token: str) -> str:
+    """How the session of a token is named."""
+    return _digest(token)[:SESSION_ID]
+
+
+def _session(row: Any) -> Session:
+    idle, _ = LIFETIME[role_of(row["role"])]
+    return Session(
+        row["token"][:SESSION_ID],
+        _record(row),
+        from_us(row["started_at"]),
+        from_us(row["seen_at"]),
+        from_us(min(row["expires_at"], row["seen_at"] + idle)),
     )
 
 

@@ -145,6 +145,7 @@ def _account(visit: Visit) -> None:
         with form, element("button", "rail-link", type="submit"):
             html(svg("out"), tag="span", cls="rail-icon")
             text(S.SIGN_OUT)
-        with element("p", "rail-who"):
+        who = {"href": f"{ROOT}/sessions", "title": S.SESSIONS_OWN} if visit.may("home") else {}
+        with element("a" if who else "p", "rail-who", **who):
             text(visit.account.name, "rail-name")
             text(S.ROLE_NAMES[visit.account.role], "soft")

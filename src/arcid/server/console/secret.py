@@ -7,7 +7,9 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
+import time
 from pathlib import Path
 
 from arcid.errors import ConfigError
@@ -15,6 +17,8 @@ from arcid.errors import ConfigError
 log = logging.getLogger(__name__)
 NAME = "console.key"
 LENGTH = 32
+STALE_S = 60.0  # a younger draft may be another process's, at work
+_DRAFT = re.compile(re.escape(NAME) + r"\.[0-9a-f]{16}")
 
 
 def is_set_up(folder: Path) -> bool:
@@ -29,6 +33,7 @@ def load_secret(folder: Path) -> bytes:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _make(path)
+        _clear_drafts(folder)
         if path.stat().st_mode & 0o077:
             log.warning("console.key was readable by others; its rights were taken back")
             path.chmod(0o600)
@@ -53,6 +58,13 @@ def _make(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()
+
+
+def _clear_drafts(folder: Path) -> None:
+    """A process that was killed while it made a key left another one beside it."""
+    for draft in folder.glob(f"{NAME}.*"):
+        if _DRAFT.fullmatch(draft.name) and draft.stat().st_mtime < time.time() - STALE_S:
+            draft.unlink(missing_ok=True)
 
 
 def sign(secret: bytes, token: str) -> str:

@@ -88,6 +88,7 @@ def register() -> None:
         people,
         person,
         search,
+        sessions,
         system,
         unknowns,
     )

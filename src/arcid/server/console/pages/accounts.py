@@ -10,6 +10,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.accounts import MIN_PASSWORD, Account
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
+from arcid.server.console.pages.sessions import session_card
 from arcid.server.console.roles import ROLES
 from arcid.server.console.visit import Visit
 from arcid.server.console.widgets import (
@@ -41,8 +42,10 @@ async def accounts(visit: Visit) -> None:
                     for account in found:
                         _account(visit, account, show)
 
-            with card(S.ACCOUNT_ADD):
-                _add(visit, show)
+            with element("div"):
+                with card(S.ACCOUNT_ADD):
+                    _add(visit, show)
+                await session_card(visit, S.SESSIONS, "accounts")
         await show()
 
 

@@ -1,0 +1,69 @@
+"""Who is signed in where: everybody ends their own sessions, admins any."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from arcid.server.console import strings as S
+from arcid.server.console.accounts import Session, session_id
+from arcid.server.console.layout import frame
+from arcid.server.console.pages import page
+from arcid.server.console.roles import Permission
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import action, button, card, chip, element, say, text
+
+
+@page("/sessions", "home")
+async def sessions(visit: Visit) -> None:
+    """The visitor's own."""
+    with frame(visit, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
+        await session_card(visit, "", "home", own=True)
+
+
+async def session_card(
+    visit: Visit, title: str, permission: Permission, *, own: bool = False
+) -> None:
+    """All sessions, or the visitor's, each with a button that ends it."""
+    owner = visit.account.id if own else None
+    store = visit.console.accounts
+    board = card(title)
+    listed = element("div", "account-list")
+    listed.move(board)
+
+    def row(session: Session) -> None:
+        this = session.id == session_id(visit.token)
+
+        @action(visit, permission)
+        async def end() -> None:
+            await visit.run(store.end_session, session.id, owner)
+            visit.console.forget()
+            if this:
+                ui.navigate.reload()
+            else:
+                say(S.SESSION_ENDED)
+                await show()
+
+        since = S.moment(session.started_at)
+        with element("div", "account"):
+            with element("div", "person-lines grow"):
+                with element("span", "row tight"):
+                    text(session.account.name, "person-name")
+                    if this:
+                        chip(S.SESSION_THIS)
+                line = S.SESSION_SINCE.format(
+                    since=since, seen=S.moment(session.seen_at), ends=S.moment(session.ends_at)
+                )
+                text(line, "soft small")
+            name = S.SESSION_END_NAME.format(name=session.account.name, since=since)
+            button(S.SESSION_END, end, name=name)
+
+    async def show() -> None:
+        found = await visit.run(store.sessions, owner)
+        listed.clear()
+        with listed:
+            for session in found:
+                row(session)
+            if not found:
+                text(S.SESSIONS_NONE, "soft", tag="p")
+
+    await show()

@@ -1,0 +1,103 @@
+"""``arcid accounts``: the way in for whoever has the machine."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arcid import paths
+from arcid.server.console.accounts import Accounts, SignInRefused, TooManyAttempts
+
+GOOD, OTHER = "correct horse battery", "another long secret"
+Type = Callable[[str], None]
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
+    return lambda line: monkeypatch.setattr("sys.stdin", io.StringIO(line + "\n"))
+
+
+@pytest.fixture
+def store(cli: Any, environment: Path, type_in: Type) -> Any:
+    """Ada, the only admin, who has a session; the store of a service that is running."""
+    type_in(GOOD)
+    assert cli("accounts", "add", "Ada Admin").code == 0
+    found = Accounts.open(paths.database_url())
+    found.sign_in("Ada Admin", GOOD, "10.0.0.1")
+    yield found
+    found.close()
+
+
+def test_the_only_admin_gets_back_in(cli: Any, store: Accounts, type_in: Type) -> None:
+    for number in range(25):
+        store._count_failure({"name": _key("Ada Admin"), "address": str(number)})
+    with pytest.raises(TooManyAttempts):
+        store.sign_in("Ada Admin", GOOD, "10.0.0.9")
+    ran = cli("accounts", "reset", "ada admin", "--generate", "--json")
+    made = ran.json["password"]
+    assert ran.code == 0 and len(made) >= 16
+    assert store.sessions() == [], "every session has ended"
+    with pytest.raises(SignInRefused):
+        store.sign_in("Ada Admin", GOOD, "10.0.0.9")
+    store.sign_in("Ada Admin", made, "10.0.0.9")
+    type_in(OTHER)
+    ran = cli("accounts", "reset", "Ada Admin")
+    assert ran.code == 0 and OTHER not in ran.out + ran.err
+    store.sign_in("Ada Admin", OTHER, "10.0.0.9")
+    type_in("short")
+    assert cli("accounts", "reset", "Ada Admin").code == 2
+    store.sign_in("Ada Admin", OTHER, "10.0.0.9")
+
+
+def _key(name: str) -> str:
+    from arcid.server.console.accounts import _attempt_keys
+
+    return _attempt_keys(name, "")["name"]
+
+
+def test_accounts_are_listed_closed_and_opened(cli: Any, store: Accounts, type_in: Type) -> None:
+    type_in(OTHER)
+    ran = cli("accounts", "add", "Olga", "--role", "operator", "--json")
+    assert ran.json["account"]["role"] == "operator" and "password" not in ran.json
+    listed = cli("accounts", "list", "--json").json["accounts"]
+    assert [(a["name"], a["enabled"], a["sessions"]) for a in listed] == [
+        ("Ada Admin", True, 1),
+        ("Olga", True, 0),
+    ]
+    assert "argon2" not in json.dumps(listed)
+    assert "Olga" in cli("accounts", "list").out
+    assert cli("accounts", "disable", "Olga").code == 0
+    with pytest.raises(SignInRefused):
+        store.sign_in("Olga", OTHER, "10.0.0.1")
+    assert cli("accounts", "enable", "Olga").code == 0
+    store.sign_in("Olga", OTHER, "10.0.0.1")
+    last = cli("accounts", "disable", "Ada Admin", "--json")
+    assert last.code == 2 and "One admin" in last.json["error"]["message"]
+    unknown = cli("accounts", "disable", "Nobody", "--json")
+    assert unknown.code == 2 and "Nobody" in unknown.json["error"]["message"]
+
+
+def test_sessions_are_listed_and_ended(cli: Any, store: Accounts) -> None:
+    token, _ = store.sign_in("Ada Admin", GOOD, "10.0.0.2")
+    store.add("Olga", OTHER, "operator")
+    kept, _ = store.sign_in("Olga", OTHER, "10.0.0.3")
+    found = cli("accounts", "sessions", "--json").json["sessions"]
+    assert [s["account"] for s in found].count("Ada Admin") == 2 and len(found) == 3
+    (one, _) = cli("accounts", "sessions", "Ada Admin", "--json").json["sessions"]
+    assert one["id"] not in (token, kept) and "Olga" in cli("accounts", "sessions").out
+    theirs = cli("accounts", "sign-out", "Olga", "--session", one["id"], "--json")
+    assert theirs.json["ended"] == 0, "a session of somebody else"
+    ended = cli("accounts", "sign-out", "Ada Admin", "--session", one["id"], "--json")
+    assert ended.json["ended"] == 1
+    assert cli("accounts", "sign-out", "Ada Admin", "--json").json["ended"] == 1
+    assert store.session(token) is None and store.session(kept) is not None
+
+
+def test_without_a_gallery_there_are_no_accounts(cli: Any) -> None:
+    ran = cli("accounts", "list", "--json")
+    assert ran.code == 5 and ran.json["error"]["code"] == "not_found"
