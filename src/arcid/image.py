@@ -5,6 +5,11 @@ WebP, BMP, GIF, TIFF and MPO; of an animation the first frame. Transparent pixel
 The suffix is ignored: the content decides. What cannot be read raises ``ImageUnreadable``;
 what is larger than the limits raises ``ImageTooLarge`` before any pixel is decoded.
 A picture is read whole or not at all: one that was cut short never comes back half grey.
+
+Decoding takes at most ``BYTES_PER_PIXEL`` for every pixel that is allowed, whatever the picture is
+made of: pixels are decoded into the memory the answer is given in, and converted there strip by
+strip. Kinds whose decoder needs more by itself, as progressive JPEG does, are read up to fewer
+pixels.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import mmap
 import os
 import re
 import threading
@@ -44,7 +50,12 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 #: reports damage on stderr, one line without content, which cannot be turned off from here.
 TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate")
 MAX_JPEG_SCANS = 100  # progressive encoders write about ten
-EXIF_ORIENTATION, TIFF_TILE_WIDTH = 0x0112, 0x0142
+BYTES_PER_PIXEL = 4  # that decoding may take for every pixel of ``max_pixels``
+STRIP_PIXELS = 2**18  # converted at a time
+MAX_WEBP_CHUNKS = 64  # before the picture; encoders write at most four
+SMALL = 2**20  # bytes that are not counted
+EXIF_ORIENTATION, TIFF_BITS_PER_SAMPLE, TIFF_ROWS_PER_STRIP = 0x0112, 0x0102, 0x0116
+TIFF_TILE_WIDTH = 0x0142
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 
 
@@ -53,7 +64,7 @@ class ImageLimits:
     """What is refused before decoding."""
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 64_000_000
+    max_pixels: int = 64_000_000  # and ``BYTES_PER_PIXEL`` times as many bytes while decoding
     max_side_px: int = 20_000
     min_side_px: int = 16
 
@@ -158,6 +169,20 @@ def _check_size(name: str, height: int, width: int, limits: ImageLimits) -> None
         )
 
 
+def decoding_bytes(data: bytes) -> int:
+    """What ``load_image`` would take at its peak, from the head alone; 0 for what it would refuse.
+
+    At least three bytes a pixel, which are those of the answer.
+    """
+    from PIL import Image as Pil
+
+    try:
+        with _quiet_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
+            return _decoding_bytes(picture, data)
+    except Exception:  # load_image says what is wrong
+        return 0
+
+
 def _decode(data: bytes, name: str, limits: ImageLimits) -> Image:
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
@@ -171,9 +196,13 @@ def _decode(data: bytes, name: str, limits: ImageLimits) -> Image:
         with _quiet_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(name, picture.height, picture.width, limits)
             _check_tiff(name, picture)
-            picture.load()
+            _check_memory(name, picture, data, limits)
+            if _still_webp(data):
+                return _upright(_webp_to_rgb(data), _orientation(picture))
+            room = _load(picture)
             _check_size(name, picture.height, picture.width, limits)
-            return _to_rgb(_upright(picture))
+            rgb = _to_rgb(picture, room)
+            return _upright(rgb, _orientation(picture), room)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -247,38 +276,201 @@ def _check_tiff(name: str, picture: PilImage) -> None:
         )
 
 
-def _upright(picture: PilImage) -> PilImage:
+def _check_memory(name: str, picture: PilImage, data: bytes, limits: ImageLimits) -> None:
+    pixels = picture.width * picture.height
+    needed, allowed = _decoding_bytes(picture, data), BYTES_PER_PIXEL * limits.max_pixels
+    if needed > allowed:
+        fewer = allowed * pixels / needed
+        raise ImageTooLarge(
+            f"{name} has {picture.width}×{picture.height} pixels, packed so that reading it takes "
+            f"{needed / 1e6:.0f} MB; at most {fewer / 1e6:.0f} million pixels of this kind are "
+            "read: save it as a plain JPEG, or scale it down first",
+            height_px=picture.height,
+            width_px=picture.width,
+            decoding_bytes=needed,
+        )
+
+
+def _decoding_bytes(picture: PilImage, data: bytes) -> int:
+    """Bytes at the peak: of the answer, of Pillow's form of it, and of the decoder's own."""
+    pixels = picture.width * picture.height
+    own = _bytes_per_pixel(picture.mode)
+    per_pixel: float = max(3, own) if own > 1 else 3 + own  # where _load maps, and where not
+    if "exif" in picture.info and _orientation(picture) > 4:
+        per_pixel = max(per_pixel, 3 + mmap.PAGESIZE / picture.height)  # begun in every row
+    if picture.format in ("JPEG", "MPO"):
+        if picture.info.get("progressive") or _jpeg_scans(data) > 1:
+            parts = [h * v for _, h, v, _ in picture.layer]  # type: ignore[attr-defined]
+            per_pixel += 2 * sum(parts) / max(parts)  # all coefficients, 16 bits each
+    elif picture.format == "WEBP":
+        per_pixel = _webp_bytes_per_pixel(picture, data)
+    elif picture.format == "BMP" and picture.info.get("compression") in (1, 2):
+        per_pixel += 2  # Pillow unpacks run lengths into bytes of its own
+    elif picture.format == "TIFF":
+        tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+        if tags.get(EXIF_ORIENTATION, 1) != 1:
+            per_pixel = own + max(own, 3)  # Pillow turns it itself
+        if picture.info.get("compression", "raw") != "raw":
+            rows = min(int(tags.get(TIFF_ROWS_PER_STRIP, picture.height)), picture.height)
+            bits = sum(tags.get(TIFF_BITS_PER_SAMPLE, (1,)))
+            per_pixel += max(0, rows * picture.width * bits / 8 - SMALL) / pixels
+    return int(pixels * per_pixel)
+
+
+def _bytes_per_pixel(mode: str) -> int:
+    """Of Pillow's memory."""
+    if mode in ("1", "L", "P"):
+        return 1
+    return 2 if mode.startswith("I;16") else 4
+
+
+class _Room:
+    """Zeroed memory for pixels; large ones are pages of their own, so that what is not needed any
+    more returns to the system at once."""
+
+    def __init__(self, size: int) -> None:
+        self._pages: mmap.mmap | None = None
+        if size < 2**23 or not hasattr(mmap, "MADV_DONTNEED"):
+            self.bytes = np.zeros(size, np.uint8)
+            return
+        self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.bytes = np.frombuffer(self._pages, np.uint8)
+
+    def release(self, start: int, stop: int) -> None:
+        """The whole pages between two offsets are not needed any more."""
+        first, last = -(-start // mmap.PAGESIZE), stop // mmap.PAGESIZE
+        if self._pages is not None and last > first:
+            self._pages.madvise(
+                mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
+            )
+
+
+def _load(picture: PilImage) -> _Room:
+    """Decode into room that holds the answer as well: Pillow's pixels at its end, so that strips
+    turned to RGB from the top never reach one that is still to come."""
     from PIL import Image as Pil
 
-    try:
-        orientation = picture.getexif().get(EXIF_ORIENTATION)
-    except Exception:  # a damaged EXIF block spoils no pixel
-        return picture
-    turns = {
-        2: Pil.Transpose.FLIP_LEFT_RIGHT,
-        3: Pil.Transpose.ROTATE_180,
-        4: Pil.Transpose.FLIP_TOP_BOTTOM,
-        5: Pil.Transpose.TRANSPOSE,
-        6: Pil.Transpose.ROTATE_270,
-        7: Pil.Transpose.TRANSVERSE,
-        8: Pil.Transpose.ROTATE_90,
-    }
-    return picture.transpose(turns[orientation]) if orientation in turns else picture
+    if picture.mode in ("I", "F"):
+        raise ImageUnreadable("pictures of 32 bits a channel are not read; save it with 8")
+    pixels, own = picture.width * picture.height, _bytes_per_pixel(picture.mode)
+    size = max(3, own) * pixels
+    room = _Room(size + 8)  # Pillow's rows are multiples of four bytes
+    if picture.format == "GIF":
+        picture.dispose = None  # type: ignore[attr-defined]  # for a second frame
+    if own > 1 and not (picture.format == "TIFF" and _orientation(picture) != 1):
+        place = (picture.mode, own * picture.width, 1)
+        picture.im = Pil.core.map_buffer(  # type: ignore[attr-defined]
+            room.bytes, picture.size, "raw", size - own * pixels, place
+        )
+    picture.load()
+    return room
 
 
-def _to_rgb(picture: PilImage) -> Image:
+def _to_rgb(picture: PilImage, room: _Room) -> Image:
+    width, height = picture.size
+    rgb = room.bytes[: 3 * width * height].reshape(height, width, 3)
+    for top, bottom in _strips(width, height):
+        rgb[top:bottom] = _strip_to_rgb(picture.crop((0, top, width, bottom)))
+    room.release(rgb.size, len(room.bytes))
+    return rgb
+
+
+def _webp_to_rgb(data: bytes) -> Image:
+    """As ``_to_rgb``, by OpenCV: Pillow reads any WebP as an animation, in twice the memory."""
+    import cv2
+    from PIL import Image as Pil
+
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise ValueError("OpenCV refuses it")
+    height, width, channels = decoded.shape
+    rgb = decoded.reshape(-1)[: 3 * width * height].reshape(height, width, 3)
+    for top, bottom in _strips(width, height):
+        strip = decoded[top:bottom]
+        if channels == 4:
+            rgba = cv2.cvtColor(strip, cv2.COLOR_BGRA2RGBA)
+            rgb[top:bottom] = _strip_to_rgb(Pil.fromarray(rgba))
+        else:
+            rgb[top:bottom] = cv2.cvtColor(strip, cv2.COLOR_BGR2RGB)
+    return np.asarray(rgb, np.uint8)
+
+
+def _webp_chunks(data: bytes) -> set[bytes]:
+    """Names of a WebP's chunks up to its first picture; empty for other formats."""
+    found: set[bytes] = set()
+    at = 12
+    for _ in range(MAX_WEBP_CHUNKS if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else 0):
+        name = data[at : at + 4]
+        found.add(name)
+        if name in (b"VP8 ", b"VP8L", b"ANIM", b"ANMF"):
+            break
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return found
+
+
+def _still_webp(data: bytes) -> bool:
+    return not _webp_chunks(data).isdisjoint({b"VP8 ", b"VP8L"})
+
+
+def _webp_bytes_per_pixel(picture: PilImage, data: bytes) -> int:
+    if not _still_webp(data):
+        return 16  # two canvases, the decoder's, a copy
+    chunks, answer = _webp_chunks(data), 4 if picture.mode == "RGBA" else 3
+    decoder = 4 if b"VP8L" in chunks else 5 if b"ALPH" in chunks else 0
+    # Pillow's two canvases, unused: from 32 MiB on they are pages that nobody touches
+    canvases = 8 if 4 * picture.width * picture.height < 2**25 else 0
+    return canvases + answer + max(answer, decoder)  # OpenCV's answer is copied into NumPy's
+
+
+def _strip_to_rgb(picture: PilImage) -> Image:
     from PIL import Image as Pil
 
     if picture.mode.startswith("I;16"):
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    if picture.mode in ("I", "F"):
-        raise ImageUnreadable("pictures of 32 bits a channel are not read; save it with 8")
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         layered = picture.convert("RGBA")
         white = Pil.new("RGBA", layered.size, (255, 255, 255, 255))
         picture = Pil.alpha_composite(white, layered)
-    return np.array(picture.convert("RGB"), np.uint8)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _strips(width: int, height: int) -> Iterator[tuple[int, int]]:
+    rows = max(1, STRIP_PIXELS // width)
+    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def _orientation(picture: PilImage) -> int:
+    """1 to 8 as in Exif 2.3; 1 is upright."""
+    try:
+        found = picture.getexif().get(EXIF_ORIENTATION)
+    except Exception:  # a damaged EXIF block spoils no pixel
+        return 1
+    return next((turn for turn in range(1, 9) if found == turn), 1)
+
+
+def _upright(rgb: Image, orientation: int, room: _Room | None = None) -> Image:
+    """Turn a picture, giving back the pages of what is turned already."""
+    import cv2
+
+    if orientation == 1:
+        return rgb
+    height, width = rgb.shape[:2]
+    turned = orientation > 4
+    size = (width, height) if turned else (height, width)
+    upright = _Room(rgb.size).bytes.reshape(*size, 3)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    for top, bottom in _strips(width, height):
+        strip = cv2.transpose(rgb[top:bottom]) if turned else rgb[top:bottom]
+        strip = strip if flip is None else cv2.flip(strip, flip)
+        to = slice(top, bottom)
+        if orientation in (3, 4, 6, 7):  # from the other end
+            to = slice(height - bottom, height - top)
+        upright[(slice(None), to) if turned else to] = strip
+        if room is not None:
+            room.release(3 * width * top, 3 * width * bottom)
+    return upright
 
 
 def _from_array(array: npt.NDArray[Any], colour: str, limits: ImageLimits) -> Image:

@@ -65,16 +65,16 @@ class RotationSearch:
 
     def _search(self, image: Image, angles_deg: Sequence[float]) -> Detections:
         size = (image.shape[0], image.shape[1])
-        turned = [turn(image, angle) for angle in angles_deg]
-        seen = self._detector.detect([picture for picture, _ in turned])
-        upright = [uprightness(faces) for faces in seen]
-        parts = []
-        for (_, matrix), faces, up in zip(turned, seen, upright, strict=True):
+        parts, weights = [], []
+        for angle in angles_deg:  # one turned copy at a time: it is as large as the picture
+            turned, matrix = turn(image, angle)
+            (faces,) = self._detector.detect([turned])
+            up = uprightness(faces)
             parts.append(_back(faces, matrix, size)[np.flatnonzero(up >= _UPRIGHT_AT_LEAST)])
+            weights.append(up[up >= _UPRIGHT_AT_LEAST])
         boxes = np.concatenate([part.boxes for part in parts])
         scores = np.concatenate([part.scores for part in parts])
-        weight = np.concatenate([up[up >= _UPRIGHT_AT_LEAST] for up in upright])
-        kept = nms(boxes, scores * weight, self.nms_iou)
+        kept = nms(boxes, scores * np.concatenate(weights), self.nms_iou)
         kept = kept[np.argsort(-scores[kept], kind="stable")]
         points = [part.points for part in parts if part.points is not None]
         joined = np.concatenate(points)[kept] if points else None

@@ -1,24 +1,27 @@
 """Micro-batching across concurrent requests, with a bounded queue.
 
 Worker threads decode, detect and align, one photo each; one thread embeds the faces of every photo
-that is ready in a single call. A decoded photo lives in its worker only, so the memory in use is
-bounded by the number of workers, whatever the number of waiting requests.
+that is ready in a single call. A decoded photo lives in its worker only. Photos are counted by
+number and by pixels: what reading them takes, at ``BYTES_PER_PIXEL``, is known from their heads.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from arcid.apps.enrol import embed_each
 from arcid.errors import ArcidError, Overloaded
-from arcid.image import ImageLimits, load_image
+from arcid.image import BYTES_PER_PIXEL, ImageLimits, decoding_bytes, load_image
+from arcid.memory import give_back_freed_memory
 from arcid.pipeline import Faces, Pipeline, Prepared
 from arcid.runtime import default_threads
 from arcid.server.metrics import Metrics
@@ -28,6 +31,7 @@ from arcid.types import Selection
 log = logging.getLogger(__name__)
 FIRST_GUESS_S = 0.2  # time of one image, until measured
 MAX_RETRY_S = 60.0
+LARGE_PIXELS = 8_000_000  # after one of these, freed memory is given back
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +40,7 @@ class _Job:
     select: Selection
     aligned: bool
     embed: bool
+    pixels: int = 0  # that it counts for
     answer: Future[Any] = field(default_factory=Future)
     prepared: Prepared | None = None
 
@@ -47,6 +52,7 @@ class Batcher:
         self._pipeline = pipeline
         self._metrics = metrics
         self._queue_size = settings.queue_size
+        self._max_pixels = settings.max_inflight_pixels
         self._max_batch = settings.max_batch
         self._max_wait_s = settings.max_wait_ms / 1000
         self._limits = ImageLimits(
@@ -54,7 +60,10 @@ class Batcher:
         )
         self.workers = settings.workers or default_threads()
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._pending = 0  # admitted and not yet answered
+        self._pending_pixels = 0  # of these
+        self._decoded_pixels = 0  # of those being worked on
         self._preparing = 0  # of these, on their way to the embedder
         self._seconds_per_image = FIRST_GUESS_S
         self._closed = False
@@ -72,7 +81,8 @@ class Batcher:
     ) -> list[Future[Faces]]:
         """Admit all photos of a request or none; a future for the faces of each.
 
-        Raises ``Overloaded`` where the queue has no room for them.
+        Raises ``Overloaded`` where the queue has no room for them. Reads the heads of all photos:
+        not for an event loop.
         """
         return self._submit([_Job(data, select, aligned, embed=True) for data in photos])
 
@@ -94,34 +104,53 @@ class Batcher:
         self._embedder.join()
 
     def _submit(self, jobs: list[_Job]) -> list[Future[Any]]:
+        for job in jobs:
+            needed = min(decoding_bytes(job.data), BYTES_PER_PIXEL * self._limits.max_pixels)
+            job.pixels = -(-needed // BYTES_PER_PIXEL)
+        pixels = sum(job.pixels for job in jobs)
         with self._lock:
             waiting = self._pending
             if self._closed or waiting + len(jobs) > self._queue_size:
-                wait_s = min(waiting * self._seconds_per_image / self.workers, MAX_RETRY_S)
-                raise Overloaded(
-                    f"{waiting} images are waiting and at most {self._queue_size} may; try again "
-                    f"in {max(wait_s, 1):.0f} s",
-                    retry_after_s=max(wait_s, 1.0),
+                raise self._overloaded(
+                    f"{waiting} images are waiting and at most {self._queue_size} may"
+                )
+            # a request that is larger than the limit by itself is taken when it is alone
+            if self._pending_pixels and self._pending_pixels + pixels > self._max_pixels:
+                raise self._overloaded(
+                    f"images of {self._pending_pixels / 1e6:.0f} million pixels are waiting and "
+                    f"{pixels / 1e6:.0f} million more are too many: "
+                    f"{self._max_pixels / 1e6:.0f} million may"
                 )
             self._pending += len(jobs)
+            self._pending_pixels += pixels
             self._preparing += sum(job.embed for job in jobs)
         self._metrics.queue_images.inc(len(jobs))
+        self._metrics.inflight_pixels.inc(pixels)
         for job in jobs:
             job.answer.set_running_or_notify_cancel()  # a client that left cannot cancel any more
-            job.answer.add_done_callback(self._answered)
+            job.answer.add_done_callback(functools.partial(self._answered, job.pixels))
             self._pool.submit(self._prepare, job)
         return [job.answer for job in jobs]
 
-    def _answered(self, _: Future[Any]) -> None:
+    def _overloaded(self, why: str) -> Overloaded:
+        wait_s = min(self._pending * self._seconds_per_image / self.workers, MAX_RETRY_S)
+        wait_s = max(wait_s, 1.0)
+        return Overloaded(f"{why}; try again in {wait_s:.0f} s", retry_after_s=wait_s)
+
+    def _answered(self, pixels: int, _: Future[Any]) -> None:
         with self._lock:
             self._pending -= 1
+            self._pending_pixels -= pixels
         self._metrics.queue_images.dec()
+        self._metrics.inflight_pixels.dec(pixels)
 
     def _prepare(self, job: _Job) -> None:
         started = time.perf_counter()
         problem: BaseException | None = None
         try:
-            job.prepared = self._decode_and_detect(job, started)
+            with self._decoding(job):
+                started = time.perf_counter()
+                job.prepared = self._decode_and_detect(job, started)
         except BaseException as error:  # every admitted photo is answered, whatever happens
             problem = error
         job.data = b""
@@ -135,6 +164,26 @@ class Batcher:
             self._ready.put(job)
         else:
             job.answer.set_result(job.prepared)
+
+    @contextmanager
+    def _decoding(self, job: _Job) -> Iterator[None]:
+        """Wait until the photo's pixels fit beside those of the other workers."""
+        with self._room:
+            self._room.wait_for(
+                lambda: (
+                    not self._decoded_pixels
+                    or self._decoded_pixels + job.pixels <= self._max_pixels
+                )
+            )
+            self._decoded_pixels += job.pixels
+        try:
+            yield
+        finally:
+            if job.pixels >= LARGE_PIXELS:
+                give_back_freed_memory()
+            with self._room:
+                self._decoded_pixels -= job.pixels
+                self._room.notify_all()
 
     def _decode_and_detect(self, job: _Job, started: float) -> Prepared:
         image = load_image(job.data, limits=self._limits)

@@ -48,7 +48,9 @@ class Services:
     ) -> list[Faces]:
         """The faces of every uploaded photo; an error says which photo it is about."""
         photos = await read_images(files, self.settings)
-        futures = self.batcher.submit(photos, select=select, aligned=aligned)
+        futures = await asyncio.to_thread(
+            self.batcher.submit, photos, select=select, aligned=aligned
+        )
         answers = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         found = []
         for index, answer in enumerate(answers):
@@ -62,7 +64,8 @@ class Services:
     async def detect(self, file: UploadFile, *, select: Selection) -> Prepared:
         """As ``faces`` for one photo, without embedding."""
         (photo,) = await read_images([file], self.settings)
-        return await asyncio.wrap_future(self.batcher.submit_detection(photo, select=select))
+        future = await asyncio.to_thread(self.batcher.submit_detection, photo, select=select)
+        return await asyncio.wrap_future(future)
 
     async def one_face_each(
         self,

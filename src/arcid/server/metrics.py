@@ -51,6 +51,11 @@ class Metrics:
         self.queue_images = Gauge(
             "arcid_queue_images", "Images waiting or being worked on.", registry=self.registry
         )
+        self.inflight_pixels = Gauge(
+            "arcid_inflight_pixels",
+            "Pixels of images waiting or being worked on, by the memory that reading them takes.",
+            registry=self.registry,
+        )
         self.inflight_bytes = Gauge(
             "arcid_inflight_bytes", "Bytes of uploads being worked on.", registry=self.registry
         )

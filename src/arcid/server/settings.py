@@ -106,7 +106,13 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         50_000_000,
         ge=256,
-        description="Most pixels of one image; a decoded one takes 3 bytes each.",
+        description="Most pixels of one image; reading one takes 4 bytes for each.",
+    )
+    max_inflight_pixels: int = Field(
+        150_000_000,
+        ge=256,
+        description="Most pixels of all images waiting or being worked on at once; a request that "
+        "has more by itself is taken when nothing else waits.",
     )
     max_images: int = Field(16, ge=1, le=1000, description="Most images of one request.")
     queue_size: int = Field(
@@ -129,6 +135,8 @@ class Settings(BaseSettings):
             raise ValueError("queue_size must be at least max_images")
         if self.max_request_bytes > self.max_inflight_bytes:
             raise ValueError("max_inflight_bytes must be at least max_request_bytes")
+        if self.max_image_pixels > self.max_inflight_pixels:
+            raise ValueError("max_inflight_pixels must be at least max_image_pixels")
         return self
 
     @classmethod

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.gallery.index import Keys, int8
+from arcid.memory import give_back_freed_memory
 from arcid.types import FloatArray
 
 BLOCK_ROWS = 65_536
@@ -167,7 +168,7 @@ def append(blocks: Sequence[Block], new: NewRows, full: int) -> list[Block]:
         if tail.size == full:
             if int8.packing_works():
                 tail = replace(tail, rows=int8.PackedRows(tail.rows.unpack(full)))
-            int8.give_back_freed_memory()
+            give_back_freed_memory()
         result.append(tail)
         new = new.take(slice(count, None))
     return result

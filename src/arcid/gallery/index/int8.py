@@ -6,7 +6,6 @@ into two int8 planes, so that its own rounding error is about a hundredth of a r
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 from collections.abc import Callable
@@ -228,22 +227,6 @@ def _transposed(codes: Codes) -> Codes:
     for start in range(0, len(codes), 128):
         result[:, start : start + 128] = codes[start : start + 128].T
     return result
-
-
-def give_back_freed_memory() -> None:
-    """Growing and packing a block frees several copies of it, which glibc would keep for later."""
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@functools.cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None  # another C library; it keeps its own house
-    return trim
 
 
 _Parts = list[bytes | memoryview]  # written one after the other, joined once at the end

@@ -71,7 +71,7 @@ class Visit:
 
     async def faces(self, photo: bytes, *, select: Selection = "all") -> Faces:
         """The faces of an uploaded photo, through the service's one queue."""
-        (future,) = self.services.batcher.submit([photo], select=select)
+        (future,) = await self.run(self.services.batcher.submit, [photo], select=select)
         return await asyncio.wrap_future(future)
 
     async def one_face(self, photo: bytes) -> Face:
