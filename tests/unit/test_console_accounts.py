@@ -8,16 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from argon2 import PasswordHasher
 
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
+from arcid.gallery.database import Database
 from arcid.server.console import accounts as module
+from arcid.server.console import schema
 from arcid.server.console.accounts import (
     HOUR,
     SECOND,
     AccountRefused,
     Accounts,
+    KioskRules,
     SignInRefused,
     TooManyAttempts,
     session_id,
@@ -231,6 +236,50 @@ def test_a_second_opening_finds_the_tables_and_a_newer_schema_is_left_alone(path
     connection.close()
     with pytest.raises(SchemaTooNew):
         Accounts.open(path)
+
+
+def test_what_a_kiosk_asks_for_is_its_accounts_and_signs_nobody_out(store: Accounts) -> None:
+    made = store.add("Front door", GOOD, "kiosk")
+    assert made.kiosk == KioskRules(None, challenge=True), "turns are asked for unless an admin"
+    token, _ = store.sign_in("Front door", GOOD, "here")
+    rules = KioskRules("f" * 32, challenge=False)
+    assert store.set_kiosk(made.id, rules).kiosk == rules
+    found = store.session(token)
+    assert found is not None and found.kiosk == rules
+    with pytest.raises(AccountRefused):
+        store.set_kiosk("nobody", rules)
+
+
+def test_tables_of_the_first_schema_are_taken_along(path: Path) -> None:
+    with Gallery.open(path) as gallery:
+        gallery.create_collection("staff")
+        wanted = gallery.collection("staff").id
+    first = Database(path)
+    with first.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO console_accounts (uid, name, name_key, role, password, enabled,"
+            " created_at) VALUES ('k', 'Door', 'door', 'kiosk', 'x', 1, 1)"
+        )
+        for name in ("staff", "gone"):
+            connection.exec_driver_sql(
+                "INSERT INTO console_cameras (uid, name, name_key, source, collection, place,"
+                f" liveness, enabled, created_at) VALUES ('{name}', '{name}', '{name}', '0',"
+                f" '{name}', '', 'off', 1, 1)"
+            )
+    first.close()
+    opened = Accounts.open(path)
+    (door,) = opened.all()
+    assert door.kiosk == KioskRules(None, challenge=True)
+    with opened.database.read() as connection:
+        kept = connection.exec_driver_sql(
+            "SELECT collection, collection_uid FROM console_cameras ORDER BY collection"
+        ).all()
+    opened.close()
+    assert [tuple(row) for row in kept] == [("gone", None), ("staff", wanted)]
 
 
 def test_the_key_is_private_kept_and_checked(tmp_path: Path) -> None:

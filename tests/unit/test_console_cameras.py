@@ -71,6 +71,36 @@ def test_what_makes_no_camera_is_refused(book: CameraBook, wrong: dict[str, str]
     assert [c.name for c in book.all()] == ["Kitchen"]
 
 
+def test_a_camera_follows_its_collection_to_a_new_name(book: CameraBook, tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        camera = book.save(None, name="Door", source="0", collection="staff")
+        gallery.update_collection("staff", new_name="people")
+        assert [c.collection for c in book.all()] == ["people"]
+        moved = book.get(camera.id)
+        assert moved is not None and moved.collection == "people"
+
+        nothing: Any = None
+        seen: list[str] = []
+
+        def watch(runner: Runner) -> None:
+            seen.append(runner.camera.collection)
+            gallery.collection(runner.camera.collection)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Runner, "_watch", watch)
+            patch.setattr(cameras, "FIRST_PAUSE_S", 0.01)
+            runner = Runner(camera, nothing, nothing, nothing, book.get)
+            runner.join(5)
+        assert (seen, runner.now) == (["staff", "people"], "ended")
+
+        gallery.delete_collection("people")
+        gallery.create_collection("people")
+        assert [c.collection for c in book.all()] == ["staff"], (
+            "another one of that name is another"
+        )
+
+
 class Socket:
     """Remembers how it was closed."""
 

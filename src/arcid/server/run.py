@@ -56,6 +56,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
         import uvicorn
 
         from arcid.server.app import create_app
+        from arcid.server.console.feeds import MAX_MESSAGE
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,6 +73,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
                 server_header=False,
                 proxy_headers=False,  # it believes this machine; the application asks its settings
                 lifespan="on",
+                ws_max_size=MAX_MESSAGE,
                 timeout_graceful_shutdown=GRACE_S,
             )
             Server(config).run(sockets=[listener])

@@ -143,10 +143,10 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def decode(body: bytes) -> Image | None:
+def decode(body: bytes, limits: ImageLimits = LIMITS) -> Image | None:
     """(H,W,3) uint8 RGB out; None for what is damaged, cut short, too large or no picture."""
     try:
-        return load_image(body, limits=LIMITS)
+        return load_image(body, limits=limits)
     except ImageError:
         return None
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 
 from arcid.errors import ImageUnreadable
+from arcid.image import ImageLimits
 from arcid.types import Image
-from arcid.video.captures import decode
+from arcid.video.captures import LIMITS, decode
 from arcid.video.frames import Frame, Health, HealthLog, usable
 from arcid.video.live import STALL_S, Clock, Newest
 
@@ -25,11 +26,13 @@ class PushedFrames:
         name: str,
         *,
         stall_s: float = STALL_S,
+        max_pixels: int = LIMITS.max_pixels,
         wall: Clock = time.time,
         steady: Clock = time.monotonic,
     ) -> None:
         self.name = name
         self._stall_s = stall_s
+        self._limits = ImageLimits(max_bytes=MAX_BYTES, max_pixels=max_pixels)
         self._wall, self._steady = wall, steady
         self._health = HealthLog(name)
         self._newest = Newest(self._health, wall, steady)
@@ -49,12 +52,12 @@ class PushedFrames:
         """
         image = picture if not isinstance(picture, bytes) else None
         if isinstance(picture, bytes) and len(picture) <= MAX_BYTES:
-            image = decode(picture)
+            image = decode(picture, self._limits)
         if image is None or not usable(image):
             self._health.garbage("a pushed frame is no picture")
             raise ImageUnreadable(
-                f"a pushed frame must be a JPEG or PNG of at most {MAX_BYTES // 2**20} MiB or RGB "
-                "pixels; it was left out"
+                f"a pushed frame must be a JPEG or PNG of at most {MAX_BYTES // 2**20} MiB and "
+                f"{self._limits.max_pixels:,} pixels, or RGB pixels; it was left out"
             )
         if at is not None and not abs(at - self._wall()) <= TRUSTED_S:  # NaN is not
             if not self._distrusted:

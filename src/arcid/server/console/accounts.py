@@ -65,6 +65,14 @@ class AccountRefused(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
+class KioskRules:
+    """What the kiosk of an account asks for, wherever it is opened."""
+
+    collection_id: str | None  # None: the only one there is
+    challenge: bool  # whether presence is recorded after a passed challenge only
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Somebody who may sign in."""
 
@@ -74,6 +82,7 @@ class Account:
     enabled: bool
     created_at: datetime  # UTC
     signed_in_at: datetime | None  # UTC
+    kiosk: KioskRules
 
     def may(self, permission: Permission) -> bool:
         return may(self.role, permission)
@@ -184,6 +193,17 @@ class Accounts:
                 key = _attempt_keys(row["name"], "")["name"]
                 connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
+            return _record(_find(connection, account_id))
+
+    def set_kiosk(self, account_id: str, rules: KioskRules) -> Account:
+        """Kiosks of the account that are open follow within seconds; nobody is signed out."""
+        with self._database.write() as connection:
+            row = _find(connection, account_id)
+            connection.execute(
+                accounts.update()
+                .where(accounts.c.id == row["id"])
+                .values(kiosk_collection=rules.collection_id, kiosk_challenge=int(rules.challenge))
+            )
             return _record(_find(connection, account_id))
 
     def delete(self, account_id: str) -> None:
@@ -414,6 +434,7 @@ def _record(row: Any) -> Account:
         bool(row["enabled"]),
         from_us(row["created_at"]),
         None if signed_in is None else from_us(signed_in),
+        KioskRules(row["kiosk_collection"], bool(row["kiosk_challenge"])),
     )
 
 

@@ -23,10 +23,11 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.attendance import CameraLease, Liveness, Policy, View, Watcher
 from arcid.apps.attendance.policy import LivenessMode
-from arcid.errors import ArcidError, CameraWatched, UsageError
+from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.gallery.event_records import Cause, Place
+from arcid.gallery.schema import collections
 from arcid.gallery.store.journal import now_us
 from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
@@ -43,6 +44,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 WATCHED_PAUSE_S = 3.0  # until a camera that another process watches is asked for again
 FRESH_S = 5.0  # a picture younger than this is live
 State = Literal["off", "starting", "live", "trouble", "ended"]
+_KNOWN = sa.select(cameras, collections.c.name.label("collection_now")).outerjoin(
+    collections, collections.c.uid == cameras.c.collection_uid
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,12 @@ class CameraBook:
     def all(self) -> list[Camera]:
         """By name."""
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(cameras).order_by(cameras.c.name_key))
+            rows = connection.execute(_KNOWN.order_by(cameras.c.name_key))
             return [_record(row) for row in rows.mappings()]
 
     def get(self, camera_id: str) -> Camera | None:
         with self._database.read() as connection:
-            query = sa.select(cameras).where(cameras.c.uid == camera_id)
+            query = _KNOWN.where(cameras.c.uid == camera_id)
             row = connection.execute(query).mappings().first()
             return None if row is None else _record(row)
 
@@ -102,6 +106,9 @@ class CameraBook:
         values["enabled"] = int(enabled)
         with self._database.write() as connection:
             _refuse_same_name(connection, values["name_key"], camera_id)
+            values["collection_uid"] = connection.execute(
+                sa.select(collections.c.uid).where(collections.c.name == collection)
+            ).scalar()
             if camera_id is None:
                 camera_id = uuid.uuid4().hex
                 row = values | {"uid": camera_id, "created_at": now_us()}
@@ -109,7 +116,7 @@ class CameraBook:
             else:
                 table = cameras.update().where(cameras.c.uid == camera_id)
                 connection.execute(table.values(**values))
-            query = sa.select(cameras).where(cameras.c.uid == camera_id)
+            query = _KNOWN.where(cameras.c.uid == camera_id)
             found = connection.execute(query).mappings().first()
             if found is None:
                 raise UsageError(S.CAMERA_GONE)
@@ -157,8 +164,10 @@ class Runner:
         pipeline: Pipeline,
         gallery: Gallery,
         liveness: Callable[[], Liveness],
+        renew: Callable[[str], Camera | None] = lambda camera_id: None,
     ) -> None:
         self.camera = camera
+        self._renew = renew  # how it is set up now: its collection may have a new name
         self.state: State = "starting"
         self.problem = ""
         self.health: deque[Health] = deque(maxlen=20)
@@ -209,6 +218,9 @@ class Runner:
                 self._trouble(error.message, error.code)
                 self._stop.wait(WATCHED_PAUSE_S)
                 continue
+            except CollectionNotFound as error:
+                self._trouble(error.message, error.code)
+                self.camera = self._renew(self.camera.id) or self.camera
             except ArcidError as error:
                 self._trouble(error.message, error.code)
             except Exception as error:
@@ -291,7 +303,7 @@ class Cameras:
             if before is not None:
                 self._left(before, "camera_closed")
             if camera.enabled:
-                self._runners[camera.id] = Runner(camera, *self._parts)
+                self._runners[camera.id] = Runner(camera, *self._parts, self.book.get)
 
     def delete(self, camera_id: str) -> None:
         """Stop it for good; whoever it saw last has left, unless others watch the same place."""
@@ -398,7 +410,7 @@ def _record(row: Any) -> Camera:
         row["uid"],
         row["name"],
         row["source"],
-        row["collection"],
+        row["collection_now"] or row["collection"],
         row["place"],
         row["liveness"],
         bool(row["enabled"]),

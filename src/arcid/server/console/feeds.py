@@ -4,7 +4,7 @@ Coming in, a message is eight bytes of the browser's clock (milliseconds, float6
 a JPEG; the answers are JSON. Going out, a message is four bytes of length (little-endian), so much
 JSON, and, where the state is "live", a JPEG; the browser asks for the next with any text. Neither
 side queues: the newest frame wins. A page registers its feed and only the page's own session can
-open it.
+open it, once: a second socket takes the place of the first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from arcid.apps.attendance import FaceView
 from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
+from arcid.server.console.accounts import Account
 from arcid.server.console.cameras import Cameras, Viewer, jpeg
 from arcid.server.console.roles import Permission
 from arcid.server.console.visit import Visit
@@ -36,8 +37,11 @@ Message = dict[str, Any]
 #: What a push feed does with its frames: runs in a thread, yields an answer for each it looked at.
 Work = Callable[[PushedFrames], Iterator[Message]]
 ASK_AGAIN_S = 5.0  # how often an open socket's session is asked for
-SIGNED_OUT, REFUSED = 4401, 4403
+SIGNED_OUT, REFUSED, REPLACED, BUSY = 4401, 4403, 4409, 4429
 MAX_MESSAGE = 4 * 2**20
+MAX_PIXELS = 2_100_000  # of a browser's frame: 1920×1080
+MAX_ANSWERS = 64  # that wait for a browser; the oldest are dropped
+MAX_CAMERAS = 4  # of one session's pages at a time
 TONES = {
     "recognised": "good",
     "unknown": "warn",
@@ -46,6 +50,12 @@ TONES = {
     "looking": "plain",
     "spoof": "bad",
 }
+
+
+class FeedOutdated(ArcidError):
+    """What the page was opened for has changed since."""
+
+    code = "feed_outdated"
 
 
 class Feed(Protocol):
@@ -63,24 +73,28 @@ class PushFeed:
     name: str
     permission: Permission
     work: Work
+    holds: Callable[[Account], bool] = lambda account: True  # False: the page is to be asked anew
 
     async def serve(self, socket: WebSocket, visit: Visit) -> None:
         loop = asyncio.get_running_loop()
-        source = PushedFrames(self.name)
-        answers: asyncio.Queue[Message | None] = asyncio.Queue()
+        source = PushedFrames(self.name, max_pixels=MAX_PIXELS)
+        answers: asyncio.Queue[Message | None] = asyncio.Queue(MAX_ANSWERS)
         ended = asyncio.Event()
+
+        def say(message: Message | None) -> None:
+            loop.call_soon_threadsafe(_put, answers, message)
 
         def run() -> None:
             try:
                 for message in self.work(source):
-                    loop.call_soon_threadsafe(answers.put_nowait, message)
+                    say(message)
             except ArcidError as error:
-                loop.call_soon_threadsafe(answers.put_nowait, {"problem": error.message})
+                say({"problem": error.message})
             except Exception:
                 log.exception("a feed failed")
-                loop.call_soon_threadsafe(answers.put_nowait, {"problem": S.FAILED})
+                say({"problem": S.FAILED})
             finally:
-                loop.call_soon_threadsafe(answers.put_nowait, None)
+                say(None)
                 loop.call_soon_threadsafe(ended.set)
 
         # not one of the loop's own threads: they are few, and a kiosk's page stays open for days
@@ -99,7 +113,9 @@ class PushFeed:
         while True:
             data = await socket.receive_bytes()
             if time.monotonic() - asked > ASK_AGAIN_S:
-                await visit.allow(self.permission)
+                account = await visit.allow(self.permission)
+                if not await asyncio.to_thread(self.holds, account):
+                    raise FeedOutdated(S.SIGNED_OUT)
                 asked = time.monotonic()
             if not 8 < len(data) <= MAX_MESSAGE:
                 continue
@@ -152,37 +168,90 @@ class WatchFeed:
             leave()
 
 
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A page's feed and the socket that is joined to it."""
+
+    feed: Feed
+    owner: str
+    newest: int = 0  # counts its sockets
+    serving: asyncio.Task[None] | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Feeds:
     """Feeds of open pages by an id that only the page knows."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[Feed, str]] = {}
+        self._open: dict[str, _Held] = {}
 
     def add(self, feed: Feed, owner: str) -> str:
         key = secrets.token_urlsafe(16)
-        self._open[key] = (feed, owner)
+        self._open[key] = _Held(feed, owner)
         return key
 
     def drop(self, key: str) -> None:
         self._open.pop(key, None)
 
     async def serve(self, key: str, socket: WebSocket, visit: Visit) -> None:
-        """Join a WebSocket to a feed of its session until one of them ends."""
-        feed, owner = self._open.get(key, (None, ""))
-        if feed is None or owner != visit.token or not visit.may(feed.permission):
+        """Join a WebSocket to a feed of its session until one of them ends, or another WebSocket
+        asks for the feed."""
+        held = self._open.get(key)
+        if held is None or held.owner != visit.token or not visit.may(held.feed.permission):
             await socket.close(REFUSED)
             return
+        held.newest += 1
+        number = held.newest
+        if held.serving is not None:
+            held.serving.cancel()
+        async with held.turn:
+            if number != held.newest:
+                await socket.close(REPLACED)
+            elif isinstance(held.feed, PushFeed) and self._cameras(visit.token) >= MAX_CAMERAS:
+                await _turn_away(socket)
+            else:
+                await self._join(held, socket, visit)
+
+    async def _join(self, held: _Held, socket: WebSocket, visit: Visit) -> None:
         await socket.accept()
-        code = 1000
+        held.serving = asyncio.create_task(held.feed.serve(socket, visit))
         try:
-            await feed.serve(socket, visit)
-        except WebSocketDisconnect:
-            return
-        except ArcidError as error:
-            code = SIGNED_OUT
-            log.info("feed closed", extra={"code": error.code})
-        if socket.application_state == WebSocketState.CONNECTED:
+            await asyncio.wait({held.serving})
+            code = _how_it_ended(held.serving)
+        finally:
+            held.serving.cancel()
+            held.serving = None
+        if code is not None and socket.application_state == WebSocketState.CONNECTED:
             await socket.close(code)
+
+    def _cameras(self, owner: str) -> int:
+        """Browsers' cameras of one session that are at work."""
+        return sum(
+            isinstance(held.feed, PushFeed) and held.serving is not None
+            for held in self._open.values()
+            if held.owner == owner
+        )
+
+
+def _how_it_ended(serving: asyncio.Task[None]) -> int | None:
+    """The code to close with; None where the browser left."""
+    if serving.cancelled():
+        return REPLACED
+    error = serving.exception()
+    if isinstance(error, WebSocketDisconnect):
+        return None
+    if isinstance(error, ArcidError):
+        log.info("feed closed", extra={"code": error.code})
+        return SIGNED_OUT
+    if error is not None:
+        raise error
+    return 1000
+
+
+async def _turn_away(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_json({"problem": S.CAMERA_TOO_MANY.format(n=MAX_CAMERAS)})
+    await socket.close(BUSY)
 
 
 def face_message(face: FaceView) -> Message:
@@ -209,6 +278,12 @@ LABELS = {
     "low_quality": S.LIVE_LOW_QUALITY,
     "spoof": S.LIVE_SPOOF,
 }
+
+
+def _put(answers: asyncio.Queue[Message | None], message: Message | None) -> None:
+    if answers.full():
+        answers.get_nowait()
+    answers.put_nowait(message)
 
 
 async def _tell(socket: WebSocket, answers: asyncio.Queue[Message | None]) -> None:

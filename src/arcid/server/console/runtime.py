@@ -21,9 +21,10 @@ def load() -> ASGIApp:
     if _loaded is None:
         from nicegui import core, ui
 
-        from arcid.server.console import pages
+        from arcid.server.console import pages, sockets
 
         pages.register()
+        sockets.guard()
         ui.run_with(
             FastAPI(openapi_url=None),  # only to configure: the door calls NiceGUI itself
             title="arcid",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0001"  # the newest migration
-KNOWN = ("0001",)
+HEAD = "0002"  # the newest migration
+KNOWN = ("0001", "0002")
 VERSION_TABLE = "console_version"
 
 metadata = sa.MetaData(
@@ -33,6 +33,8 @@ accounts = sa.Table(
     sa.Column("enabled", sa.SmallInteger, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("signed_in_at", sa.BigInteger, nullable=True),
+    sa.Column("kiosk_collection", sa.String(32), nullable=True),  # its uid
+    sa.Column("kiosk_challenge", sa.SmallInteger, nullable=False, server_default="1"),
     sqlite_autoincrement=True,
 )
 
@@ -60,7 +62,8 @@ cameras = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_key", sa.Text, nullable=False, unique=True),
     sa.Column("source", sa.Text, nullable=False),  # may hold a password: see Camera.shown
-    sa.Column("collection", sa.Text, nullable=False),
+    sa.Column("collection", sa.Text, nullable=False),  # its name when it was last seen
+    sa.Column("collection_uid", sa.String(32), nullable=True),  # what counts; null: deleted before
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("liveness", sa.String(16), nullable=False),
     sa.Column("enabled", sa.SmallInteger, nullable=False),

@@ -369,6 +369,7 @@ LIVE_NOBODY = "nobody in the picture"
 CAMERA_REFUSED = "The camera was not allowed. Allow it in the browser's settings for this page."
 CAMERA_MISSING = "This device has no camera that can be used."
 CAMERA_INSECURE = "Browsers allow cameras only over https or on localhost."
+CAMERA_TOO_MANY = "You have {n} cameras running on other pages. Close one of them."
 CAMERA_LOST = "The connection broke; trying again…"
 EVENT_KINDS = {
     "arrival": "Arrived",
@@ -519,6 +520,8 @@ KIOSK_STEP = "Step {n} of {total}"
 KIOSK_FULL = "Full screen"
 KIOSK_LEAVE = "Leave kiosk"
 KIOSK_CAMERA = "Kiosk"
+KIOSK_UNSET = "No collection is chosen"
+KIOSK_UNSET_TEXT = "An admin chooses under Accounts whom this kiosk greets."
 
 # accounts
 ACCOUNTS = "Accounts"
@@ -529,6 +532,16 @@ ACCOUNT_LAST = "Last sign-in: {when}"
 ACCOUNT_CLOSED = "Closed"
 ACCOUNT_CLOSE = "Close account"
 ACCOUNT_OPEN = "Open again"
+ACCOUNT_KIOSK = "Kiosk"
+ACCOUNT_KIOSK_TITLE = "The kiosk of {name}"
+ACCOUNT_KIOSK_COLLECTION = "Greets the people of"
+ACCOUNT_KIOSK_ONLY = "The only collection"
+ACCOUNT_KIOSK_CHALLENGE = "Ask for head turns"
+ACCOUNT_KIOSK_CHALLENGE_TEXT = (
+    "Presence is recorded only after the turns were done. Without them a photograph held up is "
+    "greeted too."
+)
+ACCOUNT_KIOSK_SAVED = "Saved. An open kiosk of {name} follows within seconds."
 ACCOUNT_RESET = "New password"
 ACCOUNT_RESET_TITLE = "New password for {name}"
 ACCOUNT_DELETE = "Delete"

@@ -57,13 +57,14 @@ class Visit:
         """For what to show; ``allow`` is what protects."""
         return self.account.may(permission)
 
-    async def allow(self, permission: Permission) -> None:
-        """Raise ``SignedOut`` or ``NotAllowed`` unless the account may do this now."""
+    async def allow(self, permission: Permission) -> Account:
+        """The account as it is now; raises ``SignedOut`` or ``NotAllowed`` if it may not."""
         account = await asyncio.to_thread(self.console.accounts.session, self.token)
         if account is None:
             raise SignedOut(S.SIGNED_OUT)
         if not account.may(permission):
             raise NotAllowed(S.NOT_ALLOWED)
+        return account
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call in a thread."""

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import MIN_PASSWORD, Account
+from arcid.server.console.accounts import MIN_PASSWORD, Account, KioskRules
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages.sessions import session_card
@@ -24,6 +25,8 @@ from arcid.server.console.widgets import (
     say,
     text,
 )
+
+ANY = ""  # no collection of its own
 
 
 @page("/accounts", "accounts")
@@ -106,6 +109,17 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
             await visit.run(change, account.id, password=password)
             await done()
 
+        @action(visit, "accounts")
+        async def kiosk() -> None:
+            known = await visit.run(visit.gallery.collections)
+            rules = await _ask_rules(account, known)
+            if rules is None:
+                return
+            await visit.allow("accounts")
+            await visit.run(visit.console.accounts.set_kiosk, account.id, rules)
+            say(S.ACCOUNT_KIOSK_SAVED.format(name=account.name))
+            await show()
+
         with element("div", "row"):
             if not own:
                 role = _role_choice(account.role)
@@ -121,6 +135,8 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
                     await done()
 
                 role.on_value_change(turn)
+            if account.may("kiosk"):
+                button(S.ACCOUNT_KIOSK, kiosk, icon="kiosk")
             button(S.ACCOUNT_RESET, reset, icon="lock")
             if own:
                 return
@@ -143,6 +159,30 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
 
             button(S.ACCOUNT_CLOSE if account.enabled else S.ACCOUNT_OPEN, close)
             button(S.ACCOUNT_DELETE, delete, icon="trash", kind="danger")
+
+
+async def _ask_rules(account: Account, known: list[Collection]) -> KioskRules | None:
+    rules = account.kiosk
+    choices = {ANY: S.ACCOUNT_KIOSK_ONLY} | {one.id: one.name for one in known}
+    with ui.dialog().props("aria-labelledby=kiosk-title") as dialog, element("div", "dialog"):
+        text(S.ACCOUNT_KIOSK_TITLE.format(name=account.name), tag="h2", id="kiosk-title")
+        kept = rules.collection_id or ANY
+        chosen = ui.select(
+            choices, value=kept if kept in choices else None, label=S.ACCOUNT_KIOSK_COLLECTION
+        ).props("outlined dense options-dense")
+        chosen.classes("wide")
+        challenge = ui.checkbox(S.ACCOUNT_KIOSK_CHALLENGE, value=rules.challenge)
+        text(S.ACCOUNT_KIOSK_CHALLENGE_TEXT, "soft small", tag="p")
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
+            button(S.SAVE, lambda: dialog.submit(True), kind="primary")
+    try:
+        if not await dialog:
+            return None
+        wanted = None if chosen.value == ANY else chosen.value
+        return KioskRules(wanted, bool(challenge.value))
+    finally:
+        dialog.delete()
 
 
 async def _ask_password(account: Account) -> str | None:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from nicegui import ui
 
+from arcid.gallery import Collection, Gallery
 from arcid.server.console import strings as S
+from arcid.server.console.accounts import Account
 from arcid.server.console.camera_view import CameraView
 from arcid.server.console.feeds import PushFeed
 from arcid.server.console.layout import HEAD, ROOT, only_main
 from arcid.server.console.pages import page
-from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.visit import Visit, quietly
 from arcid.server.console.watching import Kiosk
-from arcid.server.console.widgets import button, element, link_button, text
+from arcid.server.console.widgets import button, card, element, empty, link_button, text
 
 CHECK_S = 30.0
 
 
 @page("/kiosk", "kiosk")
-async def kiosk(visit: Visit, collection: str | None = None, challenge: str = "yes") -> None:
-    """Full screen; ``challenge=no`` greets without head turns."""
-    current, _ = await chosen(visit, collection)
+async def kiosk(visit: Visit) -> None:
+    """Full screen; what it asks for is written in the account, not in the address."""
+    account = await visit.allow("kiosk")
+    known = await visit.run(visit.gallery.collections)
+    current = collection_of(account, known)
     ui.add_head_html(HEAD)
     ui.page_title(f"{S.KIOSK} · {S.PRODUCT}")
     only_main()
+    if current is None:
+        _nothing_to_greet(visit, known)
+        return
     with element("main", "kiosk", id="main"):
-        if current is None:
-            first_collection(visit)
-            return
         text(S.KIOSK, "visually-hidden", tag="h1")
         with element("div", "kiosk-bar"):
             clock = text("", "kiosk-clock")
@@ -38,12 +42,18 @@ async def kiosk(visit: Visit, collection: str | None = None, challenge: str = "y
                 )
                 if visit.may("home"):
                     link_button(S.KIOSK_LEAVE, f"{ROOT}/", icon="out")
-        greeter = Kiosk(visit.services, current, S.KIOSK_CAMERA, challenged=challenge != "no")
-        feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greeter.work)
+        rules = account.kiosk
+        greeter = Kiosk(visit.services, current, S.KIOSK_CAMERA, challenged=rules.challenge)
+        gallery = visit.gallery
+
+        def holds(now: Account) -> bool:
+            return now.kiosk == rules and _same(gallery, now, current)
+
+        feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greeter.work, holds)
         CameraView(visit, feed, S.KIOSK, mirrored=True, tall=True, auto=True)
         script = (
             "const tell = () => { const e = getHtmlElement(%d); if (e) e.textContent = new Date()"
-            ".toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hour12: false }); };"
+            ".toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }); };"
             "tell(); setInterval(tell, 5000);"
         )
         ui.timer(0.1, lambda: ui.run_javascript(script % clock.id), once=True)
@@ -53,3 +63,32 @@ async def kiosk(visit: Visit, collection: str | None = None, challenge: str = "y
             return None
 
         ui.timer(CHECK_S, still_signed_in)
+
+
+def collection_of(account: Account, known: list[Collection]) -> Collection | None:
+    """The collection an admin gave the account, or the only one there is."""
+    if account.kiosk.collection_id is None:
+        return known[0] if len(known) == 1 else None
+    return next((one for one in known if one.id == account.kiosk.collection_id), None)
+
+
+def _same(gallery: Gallery, account: Account, current: Collection) -> bool:
+    now = collection_of(account, gallery.collections())
+    return now is not None and (now.id, now.name) == (current.id, current.name)
+
+
+def _nothing_to_greet(visit: Visit, known: list[Collection]) -> None:
+    with element("main", "page", id="main"):
+        text(S.KIOSK, tag="h1")
+        if known:
+            with card(cls="narrow centre"):
+                empty("kiosk", S.KIOSK_UNSET, S.KIOSK_UNSET_TEXT)
+        else:
+            first_collection(visit)
+        with element("div", "row centre-row"):
+            if visit.may("home"):
+                link_button(S.KIOSK_LEAVE, f"{ROOT}/", icon="out")
+            else:
+                form = element("form", method="post", action=f"{ROOT}/sign-out")
+                with form, element("button", "button", type="submit"):
+                    text(S.SIGN_OUT)

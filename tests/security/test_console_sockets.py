@@ -1,0 +1,212 @@
+"""The console's sockets: another session's page, one camera sixty times, a kiosk's address."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import socketio
+from PIL import Image as Pil
+from tests.security import console
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection
+
+from arcid.apps.attendance import Attendance
+from arcid.gallery import Gallery
+from arcid.server.console.accounts import Accounts, KioskRules
+
+pytestmark = pytest.mark.data
+SOCKETS = 60
+GROWTH_MIB = 150  # of the service while all of them are tried; 2,336 before
+SignIn = Callable[[str], httpx.Client]
+EVENT = {"args": [], "document_id": "d"}
+
+
+@pytest.fixture
+def people(url: str, home: Path) -> None:
+    for name, role in (("Ada", "admin"), ("Vera", "viewer"), ("Front door", "kiosk")):
+        console.account(home, name, role)
+
+
+@pytest.fixture
+def sign_in(url: str) -> Iterator[SignIn]:
+    """Sessions that end with the test."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(closing(console.sign_in(url, name)))
+
+
+def enabled(home: Path, name: str) -> bool:
+    accounts = Accounts.open(home / "gallery.db")
+    try:
+        return next(account.enabled for account in accounts.all() if account.name == name)
+    finally:
+        accounts.close()
+
+
+def test_a_page_is_joined_by_the_session_that_asked_for_it_only(
+    home: Path, people: None, sign_in: SignIn
+) -> None:
+    admin, viewer = sign_in("Ada"), sign_in("Vera")
+    page, other = console.open_page(admin, "/accounts"), console.open_page(viewer, "/people")
+
+    async def attack() -> None:
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            await console.shake_hands(viewer, page.id)
+        own = await console.shake_hands(viewer, other.id)
+        query = {"client_id": page.id, "tab_id": "t", "document_id": "d", "next_message_id": 0}
+        assert not await own.call("handshake", query, timeout=10)
+        admins = await console.shake_hands(admin, page.id)
+        number, listener = page.button("Close account")
+        click = {"id": number, "client_id": page.id, "listener_id": listener, **EVENT}
+        await own.emit("event", click)
+        for broken in (None, "x", {}, {"client_id": 7}, {"client_id": other.id}):
+            await own.emit("event", broken)
+            await own.emit("javascript_response", broken)
+        await own.emit("log", {"client_id": page.id, "level": "error", "message": "forged-line"})
+        await asyncio.sleep(1)
+        assert enabled(home, "Front door"), "a viewer's socket clicked in an admin's page"
+        await admins.emit("event", click)
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if not enabled(home, "Front door"):
+                break
+        assert not enabled(home, "Front door"), "the admin's own click counts"
+        await own.disconnect()
+        await admins.disconnect()
+
+    asyncio.run(attack())
+    log = (home / "service.log").read_text()
+    assert page.id not in log and "forged-line" not in log
+
+
+def test_a_page_that_is_polled_for_is_refused(people: None, sign_in: SignIn) -> None:
+    admin = sign_in("Ada")
+    answer = admin.get(f"{console.SOCKET}/", params={"EIO": "4", "transport": "polling"})
+    assert answer.status_code == 400
+
+
+def frame(photo: Path, size: tuple[int, int]) -> bytes:
+    """A browser's message: its clock and a JPEG."""
+    buffer = io.BytesIO()
+    Pil.open(photo).convert("RGB").resize(size).save(buffer, "JPEG", quality=85)
+    return struct.pack("<d", time.time() * 1000) + buffer.getvalue()
+
+
+def test_sixty_sockets_of_one_camera_cost_what_one_does(
+    url: str, people: None, data_dir: Path, sign_in: SignIn
+) -> None:
+    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
+    kiosk = sign_in("Front door")
+    key = console.open_page(kiosk, "/kiosk").feed
+    photo = data_dir / "data/deepface-pairs/img1.jpg"
+    small, huge = frame(photo, (640, 480)), frame(photo, (4000, 4000))
+    with console.feed(kiosk, key) as socket:
+        for _ in range(5):
+            socket.send(small)
+            socket.recv(timeout=30)
+    before, top = console.resident_mib(), 0.0
+    done = threading.Event()
+
+    def insist() -> None:
+        refused = suppress(ConnectionClosed, InvalidStatus, TimeoutError, OSError)
+        with refused, console.feed(kiosk, key) as socket:
+            while not done.is_set():
+                socket.send(huge)
+                time.sleep(0.5)
+
+    attackers = [threading.Thread(target=insist) for _ in range(SOCKETS)]
+    for attacker in attackers:
+        attacker.start()
+    ends = time.monotonic() + 15
+    while time.monotonic() < ends:
+        top = max(top, console.resident_mib())
+        time.sleep(0.1)
+    done.set()
+    for attacker in attackers:
+        attacker.join(30)
+    print(f"{SOCKETS} sockets of one camera: {before:.0f} MiB before, {top:.0f} MiB at most")
+    assert top - before < GROWTH_MIB
+    with console.feed(kiosk, key) as first, console.feed(kiosk, key) as second:
+        with pytest.raises(ConnectionClosed) as ended:
+            first.recv(timeout=10)
+        assert ended.value.rcvd is not None and ended.value.rcvd.code == 4409
+        second.send(frame(photo, (640, 480)))
+        assert "problem" not in str(second.recv(timeout=30))
+
+
+def test_a_session_runs_four_cameras_and_is_told_of_the_fifth(
+    url: str, people: None, sign_in: SignIn
+) -> None:
+    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
+    kiosk, other = sign_in("Front door"), sign_in("Ada")
+    keys = [console.open_page(kiosk, "/kiosk").feed for _ in range(5)]
+    with ExitStack() as stack:
+        for key in keys[:4]:
+            stack.enter_context(console.feed(kiosk, key))
+        with console.feed(kiosk, keys[4]) as fifth:
+            assert "4 cameras" in str(fifth.recv(timeout=10))
+        with pytest.raises(InvalidStatus):
+            stack.enter_context(console.feed(other, keys[0]))
+
+
+@pytest.fixture
+def staff(url: str, home: Path, data_dir: Path) -> Iterator[Gallery]:
+    """Two collections, so that none is the only one; Ann is enrolled in both."""
+    photo = data_dir / "data/deepface-pairs/img1.jpg"
+    for name in ("staff", "guests"):
+        httpx.post(f"{url}/v1/collections", json={"name": name}).raise_for_status()
+        files = {"image": photo.read_bytes()}
+        where = f"{url}/v1/collections/{name}/enrol"
+        httpx.post(where, data={"name": "Ann"}, files=files, timeout=30).raise_for_status()
+    with Gallery.open(home / "gallery.db") as gallery:
+        yield gallery
+
+
+def stand_before(socket: ClientConnection, photo: Path, looks: int = 8) -> list[str]:
+    """What the kiosk says to somebody who holds still."""
+    said = []
+    with suppress(ConnectionClosed):
+        for _ in range(looks):
+            socket.send(frame(photo, (480, 480)))
+            said.append(str(socket.recv(timeout=30)))
+    return said
+
+
+@pytest.mark.parametrize("address", ["/kiosk", "/kiosk?challenge=no&collection=guests"])
+def test_a_kiosks_address_changes_neither_challenge_nor_collection(
+    home: Path, people: None, staff: Gallery, data_dir: Path, sign_in: SignIn, address: str
+) -> None:
+    photo = data_dir / "data/deepface-pairs/img2.jpg"
+    kiosk = sign_in("Front door")
+    assert "No collection is chosen" in kiosk.get(f"/console{address}").text
+    accounts = Accounts.open(home / "gallery.db")
+    own = next(account for account in accounts.all() if account.role == "kiosk")
+    accounts.set_kiosk(own.id, KioskRules(staff.collection("staff").id, challenge=True))
+
+    def arrivals(name: str) -> list[Any]:
+        return Attendance(staff, name).events(kinds=["arrival"])
+
+    with console.feed(kiosk, console.open_page(kiosk, address).feed) as socket:
+        said = stand_before(socket, photo)
+        assert any("Step 1 of 3" in words for words in said)
+        assert not any("greeted" in words for words in said)
+        assert arrivals("staff") == arrivals("guests") == [], "nobody turned a head"
+        accounts.set_kiosk(own.id, KioskRules(staff.collection("staff").id, challenge=False))
+        time.sleep(5.1)  # until the socket's account is asked for again
+        stand_before(socket, photo)
+        with pytest.raises(ConnectionClosed):  # the page is to ask anew what its account says
+            socket.recv(timeout=10)
+    with console.feed(kiosk, console.open_page(kiosk, address).feed) as socket:
+        said = stand_before(socket, photo)
+    accounts.close()
+    assert any("greeted" in words for words in said)
+    assert [event.name for event in arrivals("staff")] == ["Ann"] and arrivals("guests") == []
