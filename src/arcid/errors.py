@@ -12,6 +12,7 @@
     │   ├── NoFaceFound
     │   ├── SeveralFacesFound    one face was asked for, several may be meant
     │   ├── LandmarksRequired    boxes without points cannot be aligned
+    │   ├── CursorInvalid        a page is asked for after what is no cursor of that list
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
     │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
@@ -161,6 +162,12 @@ class QualityRejected(InputError):
     """A face was found but should not be used; ``details['reasons']`` says why."""
 
     code = "quality_rejected"
+
+
+class CursorInvalid(InputError):
+    """A page was asked for after something that is no cursor of that list."""
+
+    code = "cursor_invalid"
 
 
 class SamePhotoConflict(InputError):
@@ -383,6 +390,7 @@ __all__ = [
     "CollectionNotFound",
     "ConfigError",
     "ContractMismatch",
+    "CursorInvalid",
     "DatasetInvalid",
     "DownloadFailed",
     "EventNotFound",

@@ -186,6 +186,35 @@ def test_people_are_listed_in_pages_and_searched(client: httpx.Client, collectio
     assert {person["name"] for person in found} == {"Bea", "Bernd"}
 
 
+def test_pages_go_on_after_deletions_and_take_no_other_cursor(
+    client: httpx.Client, collection: str, face: FaceBytes
+) -> None:
+    people = {
+        name: client.post(f"{collection}/people", json={"name": name}).json()["id"]
+        for name in ("Ann", "Bea", "Cleo", "Dora")
+    }
+    page = client.get(f"{collection}/people", params={"limit": 2}).json()
+    assert [p["name"] for p in page["people"]] == ["Ann", "Bea"]
+    assert client.delete(f"{collection}/people/{people['Bea']}").status_code == 204
+    rest = client.get(f"{collection}/people", params={"after": page["next"]}).json()
+    assert [p["name"] for p in rest["people"]] == ["Cleo", "Dora"] and rest["next"] is None
+
+    faces = f"{collection}/people/{people['Ann']}/faces"
+    for n in (1, 2, 4):
+        assert client.post(faces, files={"image": face(n)}).status_code == 201
+    first = client.get(faces, params={"limit": 1}).json()
+    gone = first["faces"][0]["id"]
+    assert client.delete(f"{collection}/faces/{gone}").status_code == 204
+    others = client.get(faces, params={"after": first["next"]}).json()
+    assert len(others["faces"]) == 2 and gone not in {f["id"] for f in others["faces"]}
+
+    for url in (f"{collection}/people", "/v1/collections", f"{collection}/attendance/events"):
+        for bad in ("garbage", first["next"], "Z" * 2000):
+            answer = client.get(url, params={"after": bad})
+            assert answer.status_code == 422
+            assert answer.json()["error"]["code"] == "cursor_invalid"
+
+
 def test_people_are_renamed_merged_split_and_deleted(
     client: httpx.Client, collection: str, face: FaceBytes
 ) -> None:

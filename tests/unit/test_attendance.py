@@ -22,7 +22,7 @@ from arcid.apps.attendance import Attendance, Deliverer, Event, export
 from arcid.apps.attendance.outbox import DeliveryFailed
 from arcid.calibration import Calibration
 from arcid.errors import EventNotFound, GalleryDamaged, InputError, PersonNotFound
-from arcid.gallery import Gallery, NewFace, schema
+from arcid.gallery import Gallery, NewFace, pages, schema
 from arcid.gallery.event_records import Action, Place
 from arcid.gallery.mark import Mark
 from arcid.models import weights
@@ -276,10 +276,7 @@ def test_a_damaged_event_is_an_error(gallery: Gallery, book: Attendance) -> None
 def test_pages_follow_one_another(gallery: Gallery, book: Attendance) -> None:
     for at in range(0, 700, 100):
         seen(gallery, "Ann", at)
-    ids, mark = [], None
-    while page := book.events(limit=3, after=mark):
-        ids += [event.id for event in page]
-        mark = page[-1].id
+    ids = [event.id for event in pages(lambda after: book.events(limit=3, after=after))]
     assert ids == [event.id for event in book.events()]
     assert len(ids) == 13  # an arrival each, and a departure before all but the first
 

@@ -83,8 +83,8 @@ def test_deleting_a_collection_asks(filled: Any) -> None:
 def test_people_are_listed_page_by_page(filled: Any) -> None:
     first = filled("gallery", "people", "--limit", "1", "--json").json
     assert [p["name"] for p in first["people"]] == ["Ann"]
-    after = filled("gallery", "people", "--limit", "2", "--after", first["after"], "--json").json
-    assert [p["name"] for p in after["people"]] == ["Bea"] and after["after"] is None
+    after = filled("gallery", "people", "--limit", "2", "--after", first["next"], "--json").json
+    assert [p["name"] for p in after["people"]] == ["Bea"] and after["next"] is None
     found = filled("gallery", "people", "--search", "EA", "--json").json["people"]
     assert [p["name"] for p in found] == ["Bea"]
     assert "Ann" in filled("gallery", "people").out

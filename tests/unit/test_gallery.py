@@ -6,6 +6,8 @@ Vectors are synthetic: no model is involved here.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +18,7 @@ from arcid.errors import (
     AlreadyExists,
     CollectionNotFound,
     ContractMismatch,
+    CursorInvalid,
     FaceNotFound,
     GalleryError,
     InputError,
@@ -23,7 +26,7 @@ from arcid.errors import (
     PersonNotFound,
     SamePhotoConflict,
 )
-from arcid.gallery import Gallery, NewFace, StoredFace
+from arcid.gallery import Gallery, NewFace, StoredFace, pages
 from arcid.types import Crops, Embeddings, Image
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -172,19 +175,67 @@ def test_people_page_by_name(gallery: Gallery) -> None:
         gallery.add_person("staff", name)
     everyone = names(gallery)
     assert sorted(everyone) == sorted(["100%", "a_b", "Alpha", "Bravo", "charlie", "delta"])
-    paged: list[str] = []
-    after = None
-    while page := gallery.people("staff", limit=4, after=after):
-        paged += [person.name for person in page]
-        after = page[-1].id
-    assert paged == everyone
+    assert [p.name for p in pages(lambda a: gallery.people("staff", limit=4, after=a))] == everyone
+    assert [p.name for p in gallery.everybody("staff")] == everyone
     assert names(gallery, search="ALPH") == ["Alpha"]
     assert names(gallery, search="%") == ["100%"]
     assert names(gallery, search="_") == ["a_b"]
-    with pytest.raises(PersonNotFound):
-        gallery.people("staff", after="nobody")
     with pytest.raises(InputError):
         gallery.people("staff", limit=0)
+
+
+def test_a_page_goes_on_after_its_last_row_was_deleted(gallery: Gallery) -> None:
+    for n in range(6):
+        gallery.add_person("staff", f"p{n}")
+        gallery.create_collection(f"c{n}")
+    ann, stored = gallery.enrol("staff", "Ann", [face(n) for n in range(6)])
+
+    people = gallery.people("staff", limit=3)
+    assert [p.name for p in people] == ["Ann", "p0", "p1"]
+    faces = gallery.faces("staff", ann.id, limit=2)
+    collections = gallery.collections(limit=2)
+    assert [c.name for c in collections] == ["c0", "c1"]
+    for person in people[1:]:
+        gallery.delete_person("staff", person.id)
+    gallery.delete_face("staff", faces[-1].id)
+    gallery.delete_collection("c1")
+    people = gallery.people("staff", limit=4, after=people.next)
+    assert ([p.name for p in people], people.next) == (["p2", "p3", "p4", "p5"], None)
+    faces = gallery.faces("staff", ann.id, limit=4, after=faces.next)
+    assert ([f.id for f in faces], faces.next) == ([f.id for f in stored[2:]], None)
+    collections = gallery.collections(limit=3, after=collections.next)
+    assert [c.name for c in collections] == ["c2", "c3", "c4"] and collections.next is not None
+    assert len(gallery.collections()) == 6 and len(gallery.faces("staff", ann.id)) == 5
+
+
+def test_what_is_no_cursor_of_a_list_is_refused(gallery: Gallery) -> None:
+    for name in ("other", "third"):
+        gallery.create_collection(name)
+    for name in ("Ann", "Bea", "Cleo"):
+        gallery.add_person("staff", name)
+        gallery.add_person("other", name)
+    good = gallery.people("staff", limit=1).next
+    elsewhere = gallery.people("other", limit=1).next
+    collections = gallery.collections(limit=1).next
+    assert good and elsewhere and collections
+    own = json.loads(base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)))
+    forged = [
+        [], {}, None, own[:2], [*own, 1], [*own[:2], 5], [*own[:2], "a\0"], [*own[:2], "\ud800"],
+        [own[0], "0" * 32, own[2]], ["faces", *own[1:]], [*own[:2], {"a": 1}],
+    ]  # fmt: skip
+    encoded = [base64.urlsafe_b64encode(json.dumps(f).encode()).decode() for f in forged]
+    deep = base64.urlsafe_b64encode(b"[" * 1500).decode()
+    for bad in (
+        "", "x", "=", "ä", good[:-3], good + "A", "!" + good, good.swapcase(), "A" * 5000, deep,
+        elsewhere, collections, *encoded,
+    ):  # fmt: skip
+        with pytest.raises(CursorInvalid, match="no cursor of this list of people"):
+            gallery.people("staff", after=bad)
+    with pytest.raises(CursorInvalid):
+        gallery.collections(limit=1, after=good)
+    huge = base64.urlsafe_b64encode(json.dumps(["events", own[1], 2**70, 1]).encode()).decode()
+    with pytest.raises(CursorInvalid):
+        gallery.events.find("staff", after=huge)
 
 
 def test_people_are_renamed_and_described(gallery: Gallery) -> None:

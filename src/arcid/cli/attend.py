@@ -183,6 +183,9 @@ def list_(
     camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
     voided: Annotated[bool, typer.Option("--voided", help="Also what was taken back.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most events shown.")] = 100,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
+    ] = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
@@ -197,9 +200,11 @@ def list_(
             camera=camera,
             voided=voided,
             limit=limit,
+            after=after,
         )
     if json:
-        print_json({"collection": collection, "events": [event.to_dict() for event in found]})
+        events = [event.to_dict() for event in found]
+        print_json({"collection": collection, "events": events, "next": found.next})
         return
     rows = [
         (f"{e.at.astimezone():%Y-%m-%d %H:%M:%S}", e.kind, e.name or "", e.camera,
@@ -207,6 +212,8 @@ def list_(
         for e in found
     ]  # fmt: skip
     print_table(("when", "what", "who", "camera", "", "id"), rows)
+    if found.next:
+        note(f"there are more: --after {found.next}")
 
 
 @events.command()

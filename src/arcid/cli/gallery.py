@@ -218,20 +218,21 @@ def people(
     collection: Collection = "default",
     search: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
-    after: Annotated[str | None, typer.Option(help="Go on after the person of this id.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Go on after the page that named this as next.")
+    ] = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
     """List the people of a collection, by name."""
     with open_gallery(database) as gallery:
         found = gallery.people(collection, search=search, limit=limit, after=after)
-    following = found[-1].id if len(found) == limit else None
     if json:
-        print_json({"people": [asdict(p) for p in found], "after": following})
+        print_json({"people": [asdict(p) for p in found], "next": found.next})
         return
     print_table(("name", "faces", "id"), [(p.name, p.faces, p.id) for p in found])
-    if following:
-        note(f"perhaps there are more: --after {following}")
+    if found.next:
+        note(f"there are more: --after {found.next}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from arcid.cli.attend import Actor, Id, Note, operator
 from arcid.cli.gallery import find_person, open_gallery
 from arcid.cli.options import Collection, Database
-from arcid.cli.output import Json, print_json, print_table, say
+from arcid.cli.output import Json, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arcid.gallery.review_records import Review
@@ -25,7 +25,7 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most reviews shown.")] = 100,
     after: Annotated[
-        str | None, typer.Option("--after", help="Go on after this review, the last one shown.")
+        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
     ] = None,
     collection: Collection = "default",
     database: Database = None,
@@ -39,13 +39,16 @@ def list_(
         waiting = gallery.reviews.waiting(collection)
     if json:
         reviews = [review.to_dict() for review in found]
-        print_json({"collection": collection, "waiting": waiting, "reviews": reviews})
+        page = {"reviews": reviews, "next": found.next}
+        print_json({"collection": collection, "waiting": waiting, **page})
         return
     rows = [
         (f"{r.event.at.astimezone():%Y-%m-%d %H:%M:%S}", r.event.camera, _may_be(r), r.state, r.id)
         for r in found
     ]
     print_table(("when", "camera", "may be", "state", "id"), rows)
+    if found.next:
+        note(f"there are more: --after {found.next}")
     say(f"{waiting} wait for an answer: `arcid review answer ID yes --person NAME`, or no")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arcid.gallery.gallery import Gallery
 from arcid.gallery.index import Aggregate, IndexFactory, PersonHit, VectorIndex
+from arcid.gallery.paging import Page, pages
 from arcid.gallery.records import (
     Box,
     Change,
@@ -26,9 +27,11 @@ __all__ = [
     "Gallery",
     "IndexFactory",
     "NewFace",
+    "Page",
     "Person",
     "PersonHit",
     "ReembedReport",
     "StoredFace",
     "VectorIndex",
+    "pages",
 ]

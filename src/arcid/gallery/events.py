@@ -21,6 +21,7 @@ from arcid.gallery import rules, schema
 from arcid.gallery.database import Database
 from arcid.gallery.event_records import ACTIONS, Action, Cause, Event, Place, Trace, Visit
 from arcid.gallery.imaging import decode_crop, encode_crop
+from arcid.gallery.paging import EVENTS, Page, check_limit
 from arcid.gallery.records import NewFace, Person
 from arcid.gallery.review_records import Question
 from arcid.gallery.schema import Row
@@ -302,28 +303,27 @@ class Events:
         voided: bool = False,
         limit: int | None = 100,
         after: str | None = None,
-    ) -> list[Event]:
+    ) -> Page[Event]:
         """Newest first, corrections applied; voided ones are left out unless asked for.
 
         Ordered by the time as corrected, and of the same time by when they were written.
-        ``until`` is exclusive; ``after`` is the id of the last event of the page before, which
-        stands where it stands now. Raises ``EventNotFound`` where there is no such event.
+        ``until`` is exclusive; ``after`` is ``next`` of the page before. Raises ``CursorInvalid``.
         """
-        if limit is not None and limit < 1:
-            raise InputError(f"limit must be at least 1, got {limit}")
+        most = check_limit(limit)
         low, high = (None if t is None else to_us(t) for t in (since, until))
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
-            mark = None if after is None else _rows.find(connection, own, after)
+            mark = None if after is None else EVENTS.place(own["uid"], after)
             wanted = (
-                event
-                for event in newest_first(connection, own, low, high, mark)
+                (place, event)
+                for place, event in newest_first(connection, own, low, high, mark)
                 if (kinds is None or event.kind in kinds)
                 and (person_id is None or event.person_id == person_id)
                 and (camera is None or event.camera == camera)
                 and (voided or not event.voided)
             )
-            return list(islice(wanted, limit))
+            found = EVENTS.page(own["uid"], list(islice(wanted, most)), limit, lambda row: row[0])
+            return Page([event for _, event in found], found.next)
 
     def get(self, collection: str, event_id: str) -> Event:
         """One event with corrections applied. Raises ``EventNotFound``."""

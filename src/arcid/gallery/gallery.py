@@ -21,6 +21,7 @@ from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.leases import Leases
 from arcid.gallery.outbox import Outbox
+from arcid.gallery.paging import Page, pages
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import (
     Change,
@@ -104,11 +105,13 @@ class Gallery:
         with _journal.writing(self._database) as log:
             return _collections.add(log, name, keep_crops, metadata)
 
-    def collections(self) -> list[Collection]:
-        """All of them, by name."""
+    def collections(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> Page[Collection]:
+        """By name; all, or with ``limit`` a page of them, after the cursor ``after``."""
         with self._database.read() as connection:
-            rows = _collections.every(connection)
-            return [_collections.record(connection, row) for row in rows]
+            found = _collections.page(connection, limit, after)
+            return Page([_collections.record(connection, row) for row in found], found.next)
 
     def collection(self, name: str) -> Collection:
         """Raises ``CollectionNotFound``."""
@@ -154,15 +157,19 @@ class Gallery:
         search: str | None = None,
         limit: int = 100,
         after: str | None = None,
-    ) -> list[Person]:
-        """One page of people by name; ``after`` is the id of the last person of the page before.
+    ) -> Page[Person]:
+        """One page of people by name; ``after`` is ``next`` of the page before.
 
-        ``search``: part of the name, whatever its case.
+        ``search``: part of the name, whatever its case. Raises ``CursorInvalid``.
         """
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
-            rows = _people.page(connection, own, search, limit, after)
-            return [_people.record(connection, own, row) for row in rows]
+            found = _people.page(connection, own, search, limit, after)
+            return Page([_people.record(connection, own, row) for row in found], found.next)
+
+    def everybody(self, collection: str) -> Iterator[Person]:
+        """All people of a collection by name, read page by page."""
+        return pages(lambda after: self.people(collection, limit=1000, after=after))
 
     def person(self, collection: str, person_id: str) -> Person:
         """Raises ``PersonNotFound``."""
@@ -275,12 +282,20 @@ class Gallery:
             keys = _faces.add(log, own, person, faces)
             return _faces.stored(log.connection, own, keys)
 
-    def faces(self, collection: str, person_id: str) -> list[StoredFace]:
-        """A person's faces, oldest first."""
+    def faces(
+        self,
+        collection: str,
+        person_id: str,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Page[StoredFace]:
+        """A person's faces, oldest first; all, or with ``limit`` a page after the cursor."""
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
             person = _people.find(connection, own, person_id)
-            return _faces.records(connection, _faces.of_person(connection, own, person))
+            found = _faces.page(connection, own, person, limit, after)
+            return Page(_faces.records(connection, found), found.next)
 
     def face(self, collection: str, face_id: str) -> StoredFace:
         """Raises ``FaceNotFound``."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from arcid.errors import EventNotFound, InputError, ReviewAnswered
 from arcid.gallery import rules
 from arcid.gallery.database import Database
+from arcid.gallery.paging import Page
 from arcid.gallery.review_records import STATES, VERDICTS, Candidate, Review, Verdict
 from arcid.gallery.schema import Row, events
 from arcid.gallery.store import collections as _collections
@@ -39,23 +40,18 @@ class Reviews:
         states: Collection[str] | None = ("open",),
         limit: int = 100,
         after: str | None = None,
-    ) -> list[Review]:
-        """Newest first; ``states`` None: all. ``after`` is the last review of the page before.
+    ) -> Page[Review]:
+        """Newest first; ``states`` None: all. ``after`` is ``next`` of the page before.
 
-        Raises ``EventNotFound`` where there is no such review, ``InputError``.
+        Raises ``CursorInvalid``, ``InputError``.
         """
-        if limit < 1:
-            raise InputError(f"limit must be at least 1, got {limit}")
         if states is not None and not set(states) <= set(STATES):
             raise InputError(f"a review's state is one of {', '.join(STATES)}")
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
-            below = None
-            if after is not None:
-                below = _find(connection, own, after)[1]["id"]
             wanted = None if states is None else sorted(states)
-            rows = _reviews.page(connection, own, wanted, limit, below)
-            return _records(connection, own, rows)
+            found = _reviews.page(connection, own, wanted, limit, after)
+            return Page(_records(connection, own, found), found.next)
 
     def get(self, collection: str, review_id: str) -> Review:
         """Raises ``EventNotFound``."""

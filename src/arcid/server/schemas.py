@@ -19,6 +19,11 @@ CollectionName = Annotated[
 Rate = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
+Next = Annotated[
+    str | None, Field(description="Hand it in as `after` for the next page; null: the end.")
+]
+
+
 def _encodable(value: dict[str, Any]) -> dict[str, Any]:
     """Refuse text that no UTF-8 answer could hold."""
     todo: list[Any] = [value]
@@ -241,7 +246,8 @@ class CollectionOut(Out):
 
 
 class Collections(Out):
-    collections: list[CollectionOut]
+    collections: list[CollectionOut] = Field(description="By name.")
+    next: Next
 
 
 class ContractOut(Out):
@@ -283,7 +289,7 @@ class PersonOut(Out):
 
 class People(Out):
     people: list[PersonOut] = Field(description="By name.")
-    next: str | None = Field(description="Hand it in as `after` for the next page; null: the end.")
+    next: Next
 
 
 class MergeIn(In):
@@ -315,6 +321,10 @@ class StoredFaceOut(Out):
 
 class StoredFaces(Out):
     faces: list[StoredFaceOut]
+
+
+class FacesPage(StoredFaces):
+    next: Next
 
 
 class Enrolled(Out):

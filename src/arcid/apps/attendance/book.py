@@ -14,7 +14,7 @@ from arcid.apps.attendance import sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.gallery import Gallery, NewFace
+from arcid.gallery import Gallery, NewFace, Page
 from arcid.gallery.event_records import Action, Event, Visit
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
@@ -67,8 +67,8 @@ class Attendance:
         voided: bool = False,
         limit: int | None = 100,
         after: str | None = None,
-    ) -> list[Event]:
-        """Newest first, corrections applied; ``after`` is the last event of the page before."""
+    ) -> Page[Event]:
+        """Newest first, corrections applied; ``after`` is ``next`` of the page before."""
         return self._events.find(
             self.collection,
             since=since,

@@ -231,9 +231,4 @@ def _local(at: datetime, zone: tzinfo | None) -> datetime:
 
 
 def _people(gallery: Gallery, collection: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    after: str | None = None
-    while page := gallery.people(collection, limit=1000, after=after):
-        found += [(person.id, person.name) for person in page]
-        after = page[-1].id
-    return found
+    return [(person.id, person.name) for person in gallery.everybody(collection)]

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, CollectionNotFound
 from arcid.gallery import rules
+from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
@@ -37,12 +38,14 @@ def by_id(connection: Connection, key: int) -> Row:
     )
 
 
-def every(connection: Connection) -> list[Row]:
-    rows = connection.execute(sa.select(collections).order_by(collections.c.name_key)).mappings()
-    found: list[Row] = list(rows)
-    for row in found:
+def page(connection: Connection, limit: int | None, after: str | None) -> Page[Row]:
+    query = sa.select(collections).order_by(collections.c.name_key).limit(check_limit(limit))
+    if after is not None:
+        query = query.where(collections.c.name_key > COLLECTIONS.place("", after)[0])
+    rows: list[Row] = list(connection.execute(query).mappings())
+    for row in rows:
         check_row("collections", row)
-    return found
+    return COLLECTIONS.page("", rows, limit, lambda row: (row["name_key"],))
 
 
 def record(connection: Connection, row: Row) -> Collection:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from arcid.errors import AlreadyExists, FaceNotFound, InputError, SamePhotoConflict
 from arcid.gallery import rules
 from arcid.gallery.imaging import decode_crop, encode_crop
+from arcid.gallery.paging import FACES, Page, check_limit
 from arcid.gallery.records import Box, NewFace, StoredFace
 from arcid.gallery.schema import Row, contracts, crops, embeddings, faces, people
 from arcid.gallery.seals import check_row, damaged, image_seal, row_seal
@@ -41,6 +42,16 @@ def find(connection: Connection, collection: Row, face_id: str) -> Row:
 
 def of_person(connection: Connection, collection: Row, person: Row) -> list[Row]:
     return _select(connection, collection, faces.c.person_id == person["id"])
+
+
+def page(
+    connection: Connection, collection: Row, person: Row, limit: int | None, after: str | None
+) -> Page[Row]:
+    condition = faces.c.person_id == person["id"]
+    if after is not None:
+        condition &= faces.c.id > FACES.place(person["uid"], after)[0]
+    rows = _select(connection, collection, condition, check_limit(limit))
+    return FACES.page(person["uid"], rows, limit, lambda row: (row["id"],))
 
 
 def of_photo(connection: Connection, collection: Row, photo_id: str) -> list[Row]:
@@ -195,7 +206,9 @@ def contract_ids(connection: Connection, keys: Sequence[int]) -> dict[int, list[
     return found
 
 
-def _select(connection: Connection, collection: Row, condition: Any) -> list[Row]:
+def _select(
+    connection: Connection, collection: Row, condition: Any, limit: int | None = None
+) -> list[Row]:
     rows = connection.execute(
         sa.select(
             faces,
@@ -205,6 +218,7 @@ def _select(connection: Connection, collection: Row, condition: Any) -> list[Row
         .join(people, people.c.id == faces.c.person_id)
         .where(faces.c.collection_id == collection["id"], condition)
         .order_by(faces.c.id)
+        .limit(limit)
     ).mappings()
     found: list[Row] = list(rows)
     for row in found:

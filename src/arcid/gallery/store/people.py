@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import AlreadyExists, InputError, PersonNotFound
+from arcid.errors import AlreadyExists, PersonNotFound
 from arcid.gallery import rules
+from arcid.gallery.paging import PEOPLE, Page, check_limit
 from arcid.gallery.records import Person
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
@@ -42,21 +43,19 @@ def by_name(connection: Connection, collection: Row, name: str) -> Row | None:
 
 def page(
     connection: Connection, collection: Row, search: str | None, limit: int, after: str | None
-) -> list[Row]:
-    if limit < 1:
-        raise InputError(f"limit must be at least 1, got {limit}")
+) -> Page[Row]:
     query = sa.select(people, _face_count).where(people.c.collection_id == collection["id"])
     if search is not None and search.strip():
         query = query.where(
             people.c.name_key.contains(rules.name_key(rules.clean_name(search)), autoescape=True)
         )
     if after is not None:
-        query = query.where(people.c.name_key > find(connection, collection, after)["name_key"])
-    rows = connection.execute(query.order_by(people.c.name_key).limit(limit)).mappings()
-    found: list[Row] = list(rows)
-    for row in found:
+        query = query.where(people.c.name_key > PEOPLE.place(collection["uid"], after)[0])
+    query = query.order_by(people.c.name_key).limit(check_limit(limit))
+    rows: list[Row] = list(connection.execute(query).mappings())
+    for row in rows:
         check_row("people", row)
-    return found
+    return PEOPLE.page(collection["uid"], rows, limit, lambda row: (row["name_key"],))
 
 
 def by_keys(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.event_records import Event, EventKind
+from arcid.gallery.paging import Place
 from arcid.gallery.review_records import ReviewState
 from arcid.gallery.schema import Row, people
 from arcid.gallery.store import corrections
@@ -22,6 +23,7 @@ from arcid.gallery.store.keys import chunks
 READS: dict[ReviewState, EventKind] = {
     "open": "review", "yes": "arrival", "no": "unknown", "withdrawn": "review",
 }  # fmt: skip
+Placed = tuple[Place, Event]  # ((time, row key), event)
 
 
 def written(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Event]:
@@ -86,13 +88,12 @@ def newest_first(
     collection: Row,
     since: int | None,
     until: int | None,
-    after: Row | None,
-) -> Iterator[Event]:
-    """Events of a span of time in the order of (time as corrected, row key), newest first.
+    mark: Place | None,
+) -> Iterator[Placed]:
+    """Events of a span of time with their place, (time as corrected, row key), newest first.
 
-    ``after`` is where to go on: the same two of that row.
+    ``mark`` is the place to go on after.
     """
-    mark = None if after is None else _placed(connection, collection, [after])[0][0]
     moved = _placed(connection, collection, _events.moved(connection, collection, since, until))
     placed = [
         (key, event)
@@ -103,8 +104,7 @@ def newest_first(
     ]
     placed.sort(key=_key, reverse=True)
     rest = _unmoved(connection, collection, since, until, mark)
-    for _, event in heapq.merge(placed, rest, key=_key, reverse=True):
-        yield event
+    yield from heapq.merge(placed, rest, key=_key, reverse=True)
 
 
 def names_of(connection: Connection, collection: Row, uids: Sequence[str | None]) -> dict[str, str]:
@@ -119,15 +119,12 @@ def names_of(connection: Connection, collection: Row, uids: Sequence[str | None]
     return found
 
 
-Placed = tuple[tuple[int, int], Event]  # (time, row key)
-
-
 def _unmoved(
     connection: Connection,
     collection: Row,
     since: int | None,
     until: int | None,
-    mark: tuple[int, int] | None,
+    mark: Place | None,
 ) -> Iterator[Placed]:
     while rows := _events.page(connection, collection, since, until, mark):
         mark = (rows[-1]["at"], rows[-1]["id"])

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.gallery.paging import REVIEWS, Page, check_limit
 from arcid.gallery.review_records import Question, ReviewState
 from arcid.gallery.schema import Row, candidates, events, people, reviews
 from arcid.gallery.store.keys import chunks
@@ -63,16 +64,17 @@ def page(
     collection: Row,
     states: Sequence[str] | None,
     limit: int,
-    below: int | None,
-) -> list[Row]:
-    """Reviews, newest first; ``below``: of smaller row keys only."""
+    after: str | None,
+) -> Page[Row]:
+    """Reviews, newest first."""
     query = sa.select(reviews).where(reviews.c.collection_id == collection["id"])
     if states is not None:
         query = query.where(reviews.c.state.in_(states))
-    if below is not None:
-        query = query.where(reviews.c.id < below)
-    query = query.order_by(reviews.c.id.desc()).limit(limit)
-    return list(connection.execute(query).mappings())
+    if after is not None:
+        query = query.where(reviews.c.id < REVIEWS.place(collection["uid"], after)[0])
+    query = query.order_by(reviews.c.id.desc()).limit(check_limit(limit))
+    rows: list[Row] = list(connection.execute(query).mappings())
+    return REVIEWS.page(collection["uid"], rows, limit, lambda row: (row["id"],))
 
 
 def count(connection: Connection, collection: Row, state: str) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import File, Form, UploadFile
+from fastapi import File, Form, Query, UploadFile
 
+from arcid.gallery.paging import MAX_CURSOR
 from arcid.server.schemas import ErrorEnvelope
 from arcid.types import Selection
 
@@ -35,6 +36,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+Limit = Annotated[int, Query(ge=1, le=1000, description="Rows of a page.")]
+After = Annotated[
+    str | None,
+    Query(max_length=MAX_CURSOR, description="`next` of the page before; outlives deletions."),
+]
 Image = Annotated[UploadFile, File(description="JPEG, PNG, WebP, BMP, GIF or TIFF.")]
 Images = Annotated[list[UploadFile], File(description="One or several images, one face each.")]
 Aligned = Annotated[

@@ -13,8 +13,8 @@ from arcid.apps.attendance import Attendance, Day, Event, Month, export
 from arcid.errors import InputError
 from arcid.gallery.event_records import Action
 from arcid.server.deps import CollectionPath, Running
-from arcid.server.routes._common import errors
-from arcid.server.schemas import Id, In, Out
+from arcid.server.routes._common import After, Limit, errors
+from arcid.server.schemas import Id, In, Next, Out
 
 router = APIRouter(prefix="/v1/collections/{collection}/attendance", tags=["attendance"])
 
@@ -57,7 +57,7 @@ class EventOut(Out):
 
 class Events(Out):
     events: list[EventOut] = Field(description="Newest first.")
-    next: str | None = Field(description="Hand it in as `after` for the next page; null: the end.")
+    next: Next
 
 
 class Explained(Out):
@@ -154,8 +154,8 @@ def list_events(
     person_id: Annotated[Id | None, Query()] = None,
     camera: Annotated[str | None, Query(max_length=200)] = None,
     voided: Annotated[bool, Query(description="Also what was taken back.")] = False,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[Id | None, Query(description="`next` of the page before.")] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> Events:
     """Arrivals, departures, unknown visitors, doubtful cases and suspected attacks, corrections
     applied."""
@@ -166,14 +166,10 @@ def list_events(
         person_id=person_id,
         camera=camera,
         voided=voided,
-        limit=limit + 1,
+        limit=limit,
         after=after,
     )
-    page = found[:limit]
-    return Events(
-        events=[_event(event) for event in page],
-        next=page[-1].id if len(found) > limit else None,
-    )
+    return Events(events=[_event(event) for event in found], next=found.next)
 
 
 @router.post("/events", status_code=201, responses=errors(400, 404, 413, 503, 507))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from arcid.server.deps import CollectionPath, Running
-from arcid.server.routes._common import errors
+from arcid.server.routes._common import After, Limit, errors
 from arcid.server.schemas import (
     CollectionIn,
     CollectionOut,
@@ -28,10 +28,12 @@ def create_collection(running: Running, body: CollectionIn) -> CollectionOut:
 
 
 @router.get("", responses=errors(503))
-def list_collections(running: Running) -> Collections:
-    """All collections with their sizes."""
-    found = running.gallery.collections()
-    return Collections(collections=[CollectionOut.model_validate(c) for c in found])
+def list_collections(running: Running, limit: Limit = 100, after: After = None) -> Collections:
+    """Collections by name with their sizes, a page at a time."""
+    found = running.gallery.collections(limit=limit, after=after)
+    return Collections(
+        collections=[CollectionOut.model_validate(c) for c in found], next=found.next
+    )
 
 
 @router.get("/{collection}", responses=errors(404, 503))

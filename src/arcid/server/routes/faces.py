@@ -15,13 +15,15 @@ from arcid.server import views
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
 from arcid.server.routes._common import (
     UPLOAD,
+    After,
     Aligned,
     Images,
+    Limit,
     RequireQuality,
     Select,
     errors,
 )
-from arcid.server.schemas import Enrolled, MoveIn, PersonOut, StoredFaceOut, StoredFaces
+from arcid.server.schemas import Enrolled, FacesPage, MoveIn, PersonOut, StoredFaceOut, StoredFaces
 from arcid.server.uploads import UploadRoute
 from arcid.types import Selection
 
@@ -69,10 +71,16 @@ async def add_faces(
 
 
 @router.get("/people/{person_id}/faces", responses=errors(404, 503))
-def list_faces(running: Running, collection: CollectionPath, person_id: PersonPath) -> StoredFaces:
-    """All faces of a person."""
-    found = running.gallery.faces(collection, person_id)
-    return StoredFaces(faces=[views.stored_face(face) for face in found])
+def list_faces(
+    running: Running,
+    collection: CollectionPath,
+    person_id: PersonPath,
+    limit: Limit = 100,
+    after: After = None,
+) -> FacesPage:
+    """Faces of a person, oldest first, a page at a time."""
+    found = running.gallery.faces(collection, person_id, limit=limit, after=after)
+    return FacesPage(faces=[views.stored_face(face) for face in found], next=found.next)
 
 
 @router.get("/faces/{face_id}", responses=errors(404, 503))

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from arcid.server.deps import CollectionPath, PersonPath, Running
-from arcid.server.routes._common import errors
-from arcid.server.schemas import Id, MergeIn, People, PersonIn, PersonOut, PersonPatch, SplitIn
+from arcid.server.routes._common import After, Limit, errors
+from arcid.server.schemas import MergeIn, People, PersonIn, PersonOut, PersonPatch, SplitIn
 
 router = APIRouter(prefix="/v1/collections/{collection}/people", tags=["people"])
 
@@ -27,16 +27,12 @@ def list_people(
     search: Annotated[
         str | None, Query(max_length=200, description="Part of a name, in any case.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[Id | None, Query(description="`next` of the page before.")] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> People:
     """People by name, a page at a time."""
-    found = running.gallery.people(collection, search=search, limit=limit + 1, after=after)
-    page = found[:limit]
-    return People(
-        people=[PersonOut.model_validate(person) for person in page],
-        next=page[-1].id if len(found) > limit else None,
-    )
+    found = running.gallery.people(collection, search=search, limit=limit, after=after)
+    return People(people=[PersonOut.model_validate(person) for person in found], next=found.next)
 
 
 @router.get("/{person_id}", responses=errors(404, 503))

@@ -12,9 +12,9 @@ from arcid.errors import FaceNotFound
 from arcid.gallery.imaging import encode_crop
 from arcid.gallery.review_records import ReviewState, Verdict
 from arcid.server.deps import CollectionPath, Running
-from arcid.server.routes._common import errors
+from arcid.server.routes._common import After, Limit, errors
 from arcid.server.routes.attendance import Actor, EventOut, Remark
-from arcid.server.schemas import Id, In, Out
+from arcid.server.schemas import Id, In, Next, Out
 
 router = APIRouter(prefix="/v1/collections/{collection}/reviews", tags=["reviews"])
 
@@ -55,7 +55,7 @@ class ReviewOut(Out):
 class ReviewsOut(Out):
     reviews: list[ReviewOut] = Field(description="Newest first.")
     waiting: int = Field(description="How many are open in all.")
-    next: str | None = Field(description="Hand it in as `after` for the next page; null: the end.")
+    next: Next
 
 
 class AnswerIn(In):
@@ -84,17 +84,16 @@ def list_reviews(
     state: Annotated[
         list[ReviewState] | None, Query(description="May be repeated; default: open.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[Id | None, Query(description="`next` of the page before.")] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> ReviewsOut:
     """Doubtful cases that wait for a human, or were answered."""
     queue = running.gallery.reviews
-    found = queue.find(collection, states=state or ("open",), limit=limit + 1, after=after)
-    page = found[:limit]
+    found = queue.find(collection, states=state or ("open",), limit=limit, after=after)
     return ReviewsOut(
-        reviews=[ReviewOut.model_validate(review) for review in page],
+        reviews=[ReviewOut.model_validate(review) for review in found],
         waiting=queue.waiting(collection),
-        next=page[-1].id if len(found) > limit else None,
+        next=found.next,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, SamePhotoConflict
-from arcid.gallery import Collection, Gallery, Person
+from arcid.gallery import Collection, Gallery, Page, Person
 from arcid.server.console import strings as S
 from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page, route
@@ -85,14 +84,13 @@ async def people(visit: Visit, collection: str | None = None) -> None:
                 board.clear()
             below.clear()
             with board:
-                for one in found[:PAGE]:
+                for one in found:
                     person_card(current, one)
                 if not found and after is None:
                     _nobody(visit, current, name)
-            if len(found) > PAGE:
-                last = found[PAGE - 1].person.id
+            if found.next is not None:
                 with below:
-                    button(S.PEOPLE_MORE, action(visit, "people")(lambda: show(last)))
+                    button(S.PEOPLE_MORE, action(visit, "people")(lambda: show(found.next)))
 
         search.on_value_change(action(visit, "people")(show))
         await show()
@@ -219,7 +217,7 @@ def find_duplicates(visit: Visit, collection: Collection) -> list[Alike]:
     lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
     gallery, contract = visit.gallery, visit.services.contract_id
     found: dict[frozenset[str], Alike] = {}
-    for person in islice(_everybody(gallery, collection), MOST_COMPARED):
+    for person in islice(gallery.everybody(collection.name), MOST_COMPARED):
         if person.faces == 0:
             continue
         for match in gallery.search_person(collection.name, person.id, contract, k=3):
@@ -228,18 +226,11 @@ def find_duplicates(visit: Visit, collection: Collection) -> list[Alike]:
     return sorted(found.values(), key=lambda pair: -pair.match.cosine)
 
 
-def _everybody(gallery: Gallery, collection: Collection) -> Iterator[Person]:
-    after = None
-    while some := gallery.people(collection.name, limit=500, after=after):
-        yield from some
-        after = some[-1].id
-
-
 def _page(
     gallery: Gallery, collection: Collection, name: str | None, after: str | None
-) -> list[Shown]:
-    found = gallery.people(collection.name, search=name, limit=PAGE + 1, after=after)
-    return [Shown(person, thumbnail(gallery, collection, person)) for person in found]
+) -> Page[Shown]:
+    found = gallery.people(collection.name, search=name, limit=PAGE, after=after)
+    return Page([Shown(one, thumbnail(gallery, collection, one)) for one in found], found.next)
 
 
 def _nobody(visit: Visit, current: Collection, name: str | None) -> None:
