@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,9 +23,10 @@ from arcid import files
 from arcid.errors import CalibrationInvalid, ContractMismatch, RateUnsupported, UsageError
 from arcid.models.manifest import canonical_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)  # 2 says where each row comes from and counts pairs of people
 SCHEMA_PATH = Path(__file__).parent / "schemas" / "calibration.schema.json"
 Array = npt.NDArray[np.float64]
+Source = Literal["measured", "extrapolated", "combined"]
 _REQUIRED = frozenset(
     json.loads(SCHEMA_PATH.read_text("utf-8"))["required"]
 )  # the schema is the one list of keys
@@ -38,6 +39,7 @@ class Threshold:
     cosine: float
     fmr: float  # of one comparison at this cosine
     extrapolated: bool
+    combined: bool = False  # of the user's people and the packaged calibration
 
 
 class Row(NamedTuple):
@@ -46,6 +48,11 @@ class Row(NamedTuple):
     size: int  # templates
     cosine: float
     extrapolated: bool
+    combined: bool = False
+
+    @property
+    def threshold(self) -> Threshold:
+        return Threshold(self.cosine, 0.0, self.extrapolated, self.combined)
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,13 @@ class Calibration:
             raise CalibrationInvalid(f"{path.name} must hold one JSON object")
         return cls(data)
 
-    def save(self, path: Path) -> None:
-        files.write_text(path, json.dumps(self.data, indent=1, ensure_ascii=False) + "\n")
+    def to_json(self) -> str:
+        """The file's content."""
+        return json.dumps(self.data, indent=1, ensure_ascii=False) + "\n"
+
+    def save(self, path: Path, *, private: bool = False) -> None:
+        """Write the file whole or not at all; raises what ``files.replacing`` does."""
+        files.write_text(path, self.to_json(), private=private)
 
     @cached_property
     def calibration_id(self) -> str:
@@ -83,6 +95,17 @@ class Calibration:
     @property
     def smallest_supported_fmr(self) -> float:
         return float(self.data["smallest_supported_fmr"])
+
+    @property
+    def smallest_measured_fmr(self) -> float:
+        """What its own photographs support; smaller rates need the packaged calibration too, or
+        are extrapolated. 1 where they support none."""
+        return float(self.data.get("smallest_measured_fmr", self.smallest_supported_fmr))
+
+    @property
+    def combined(self) -> bool:
+        """Whether the packaged calibration stands behind part of it."""
+        return "combined_with" in self.data
 
     @property
     def provisional(self) -> bool:
@@ -140,14 +163,15 @@ class Calibration:
                 "rate, allow extrapolation by name, or calibrate on more people",
                 smallest_supported_fmr=self.smallest_supported_fmr,
             )
-        if fmr < self._fmrs[-1]:
+        if fmr < self._fmrs[-1] and self._cosines[-1] < 1:
             raise RateUnsupported(
                 f"an FMR of {fmr:.1e} is below the end of the table ({self._fmrs[-1]:.1e})",
                 smallest_supported_fmr=self.smallest_supported_fmr,
             )
         log_fmr = math.log(min(fmr, float(self._fmrs[0])))
         cosine = np.interp(-log_fmr, -np.log(self._fmrs), self._cosines)
-        return Threshold(float(cosine), fmr, extrapolated)
+        combined = self.combined and fmr < self.smallest_measured_fmr * (1 - 1e-9)
+        return Threshold(float(cosine), fmr, extrapolated, combined)
 
     # a search
 
@@ -171,7 +195,7 @@ class Calibration:
         found = None if listed is None else _between(rows[listed], gallery_size)
         if found is None:
             found = self._independent(fpir, gallery_size, rows, allow_extrapolation)
-        return Threshold(found.cosine, self.fmr(found.cosine), found.extrapolated)
+        return replace(found, fmr=self.fmr(found.cosine))
 
     def _independent(
         self, fpir: float, size: int, rows: Mapping[float, list[Row]], allow_extrapolation: bool
@@ -192,11 +216,12 @@ class Calibration:
                     fmr=fmr,
                     smallest_supported_fmr=self.smallest_supported_fmr,
                 ) from None
-            return Threshold(ceiling.cosine, 0.0, ceiling.extrapolated)
+            return ceiling.threshold
         if ceiling is not None and ceiling.cosine < found.cosine:
-            found = Threshold(ceiling.cosine, 0.0, ceiling.extrapolated)
+            found = ceiling.threshold
         if floor is not None and floor.cosine > found.cosine:
-            found = Threshold(floor.cosine, 0.0, found.extrapolated or floor.extrapolated)
+            extrapolated = found.extrapolated or floor.extrapolated
+            found = replace(floor.threshold, extrapolated=extrapolated)
         return found
 
     def _gallery_rows(self, allow_extrapolation: bool) -> dict[float, list[Row]]:
@@ -204,7 +229,12 @@ class Calibration:
         found: dict[float, list[Row]] = {}
         for r in sorted(self.data["gallery_table"], key=lambda r: float(r["gallery_size"])):
             if allow_extrapolation or not r["extrapolated"]:
-                row = Row(int(r["gallery_size"]), float(r["cosine"]), bool(r["extrapolated"]))
+                row = Row(
+                    int(r["gallery_size"]),
+                    float(r["cosine"]),
+                    bool(r["extrapolated"]),
+                    r.get("source") == "combined",
+                )
                 found.setdefault(float(r["fpir"]), []).append(row)
         return found
 
@@ -233,7 +263,7 @@ def _between(rows: Sequence[Row], size: int) -> Threshold | None:
         return None
     above = next(r for r in rows if r.size >= size)
     cosine = np.interp(math.log(size), np.log([r.size for r in rows]), [r.cosine for r in rows])
-    return Threshold(float(cosine), 0.0, above.extrapolated)
+    return Threshold(float(cosine), 0.0, above.extrapolated, above.combined)
 
 
 def _check_rate(name: str, rate: float) -> None:
@@ -252,8 +282,9 @@ def _validate(data: Mapping[str, Any]) -> None:
     missing = sorted(_REQUIRED - set(data))
     if missing:
         fail(f"keys are missing: {', '.join(missing)}")
-    if data["schema_version"] != SCHEMA_VERSION:
-        fail(f"schema_version {data['schema_version']}; this arcid reads {SCHEMA_VERSION}")
+    if data["schema_version"] not in SCHEMA_VERSIONS:
+        known = ", ".join(map(str, SCHEMA_VERSIONS))
+        fail(f"schema_version {data['schema_version']}; this arcid reads {known}")
     try:
         _validate_tables(data, fail)
     except (KeyError, TypeError, AttributeError) as error:

@@ -5,7 +5,8 @@ No threshold stands in this file: a target error rate and a calibration make it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from arcid.calibration import Calibration, Threshold, fpir_for_fmr
@@ -15,6 +16,63 @@ from arcid.types import Decision, Outcome
 DEFAULT_FMR = 1e-4  # 1:1, one stranger in ten thousand
 DEFAULT_FPIR = 1e-2  # 1:N, one search in a hundred by somebody not enrolled
 Unsupported = Literal["raise", "review", "extrapolate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A question at a default rate that a calibration does not answer, in words."""
+
+    message: str
+    advice: str
+    gallery: str | None = None  # None: two photos
+
+
+def unanswered(calibration: Calibration, galleries: Mapping[str, int]) -> list[Unanswered]:
+    """What the calibration does not support at the default rates: comparing two photos, and
+    searching each of ``galleries`` (name → templates)."""
+    found = []
+    if calibration.smallest_supported_fmr > DEFAULT_FMR * (1 + 1e-9):
+        found.append(
+            Unanswered(
+                f"two photos cannot be compared at the default false match rate of "
+                f"{DEFAULT_FMR:g}: the calibration supports no less than "
+                f"{calibration.smallest_supported_fmr:.2g}",
+                f"go back with arcid calibrate --undo, calibrate on more people, or ask for "
+                f"--fmr {calibration.smallest_supported_fmr:.2g} or more",
+            )
+        )
+    largest = largest_gallery(calibration)
+    for name, size in galleries.items():
+        if size > largest:
+            found.append(
+                Unanswered(
+                    f"a search of {name} ({size:,} templates) at the default false positive "
+                    f"identification rate of {DEFAULT_FPIR:g} ends in review where it should name "
+                    f"somebody: the calibration supports "
+                    + (f"up to {largest:,} templates" if largest else "no gallery at that rate"),
+                    "calibrate on more people, ask for a larger rate with --fpir, or go beyond "
+                    "what was measured with --allow-extrapolation",
+                    name,
+                )
+            )
+    return found
+
+
+def largest_gallery(calibration: Calibration, fpir: float = DEFAULT_FPIR) -> int:
+    """How many templates can be searched at a rate with what the calibration supports."""
+
+    def supported(size: int) -> bool:
+        try:
+            calibration.threshold_at_fpir(fpir, size)
+        except RateUnsupported:
+            return False
+        return True
+
+    low, high = 0, 1 << 40
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if supported(middle) else (low, middle - 1)
+    return low
 
 
 def verify(
@@ -109,19 +167,23 @@ def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: fl
     reached = fpir_for_fmr(last.fmr, gallery_size)
     if cosine < last.cosine:
         outcome: Outcome = "no_match"
-        reason = f"cosine {cosine:.3f} is below {last.cosine:.3f}, the last measured threshold"
+        reason = f"cosine {cosine:.3f} is below {last.cosine:.3f}, the last supported threshold"
     else:
         outcome = "review"
         reason = (
             f"{gallery_size:,} templates at a false positive identification rate of {fpir:g} need "
             f"a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
-            f"{cosine:.3f} passes its last measured threshold {last.cosine:.3f}: a human decides"
+            f"{cosine:.3f} passes its last supported threshold {last.cosine:.3f}: a human decides"
         )
     return _decision(outcome, cosine, last, calibration, fpir, "fpir", gallery_size, reason)
 
 
 def _suffix(threshold: Threshold) -> str:
-    return " (extrapolated beyond the measured data)" if threshold.extrapolated else ""
+    if threshold.extrapolated:
+        return " (extrapolated beyond the measured data)"
+    if threshold.combined:
+        return " (of your people and the packaged calibration combined)"
+    return ""
 
 
 def _decision(

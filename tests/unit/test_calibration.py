@@ -96,7 +96,7 @@ def test_unsupported_rate_is_refused_unless_allowed_by_name(calibration: Calibra
 
 
 def test_fpir_follows_the_gallery(calibration: Calibration) -> None:
-    cosines = [calibration.threshold_at_fpir(0.1, n).cosine for n in (1, 10, 100)]
+    cosines = [calibration.threshold_at_fpir(0.1, n).cosine for n in (1, 10, 50)]
     assert cosines == sorted(cosines)
     assert cosines[0] == pytest.approx(calibration.threshold_at_fmr(0.1).cosine)
     with pytest.raises(RateUnsupported, match="over 1,000,000 templates needs an FMR of"):
@@ -158,12 +158,12 @@ def test_outside_the_gallery_table_comparisons_are_independent_within_its_rows(
 
 
 def test_extrapolated_rows_count_only_when_allowed(calibration: Calibration) -> None:
-    assert not calibration.threshold_at_fpir(0.1, 100).extrapolated
+    assert not calibration.threshold_at_fpir(0.1, 50).extrapolated
     with pytest.raises(RateUnsupported):
         calibration.threshold_at_fpir(0.001, 1_000_000)
     far = calibration.threshold_at_fpir(0.1, 100_000, allow_extrapolation=True)
     assert far.extrapolated
-    assert far.cosine > calibration.threshold_at_fpir(0.1, 100).cosine
+    assert far.cosine > calibration.threshold_at_fpir(0.1, 50).cosine
 
 
 def test_likelihood_ratio_is_the_odds(calibration: Calibration) -> None:

@@ -447,10 +447,13 @@ def test_calibrate_review_exclude(
     done = run("--exclude", str(table), "--notes", "few people")
     assert (done["people"], done["photos"], done["failed_photos"]) == (10, 31, 1)
     assert done["label_errors_removed"] == 3
-    assert [r["fmr"] for r in done["thresholds"]] == [0.1]
+    assert {r["source"] for r in done["thresholds"]} == {"combined"}
     written = Calibration.load(Path(done["path"]))
     assert written.calibration_id == done["calibration_id"]
     assert written.data["quality"]["measures"][0]["measure"] == "inter_eye_px"
-    assert written.threshold_at_fmr(0.1).cosine < 0.5
-    with pytest.raises(RateUnsupported):
-        written.threshold_at_fmr(1e-4, allow_extrapolation=True)
+    assert written.threshold_at_fmr(0.1).cosine < written.threshold_at_fmr(1e-4).cosine < 0.8
+    with pytest.raises(SystemExit) as refused:
+        main(["calibrate", *common, "--alone", "--exclude", str(table)])
+    assert refused.value.code == 4
+    assert "10 people" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert Calibration.load(Path(done["path"])).calibration_id == done["calibration_id"]

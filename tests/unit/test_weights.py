@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arcid.errors import CalibrationMissing, ManifestInvalid, ModelHashMismatch, ModelNotFound
-from arcid.models import catalogue, weights
+from arcid.models import calibrations, catalogue, weights
 from arcid.models.manifest import Manifest
 
 NAME = "mobilefacenet_128"
@@ -113,7 +113,7 @@ def test_calibration_of_the_user_comes_first(empty: Path, model_file: Path) -> N
     shutil.copy(model_file, empty / "data" / "models")
     bundle = weights.resolve(NAME)
     packaged = weights.find_calibration(bundle)
-    own = weights.user_calibration_path(packaged.contract_id)
+    own = calibrations.in_force(packaged.contract_id)
     own.parent.mkdir(parents=True)
     own.write_text(json.dumps({**packaged.data, "notes": "mine"}), "utf-8")
     assert weights.find_calibration(bundle).data["notes"] == "mine"

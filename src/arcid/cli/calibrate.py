@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +18,13 @@ from arcid.types import Selection
 if TYPE_CHECKING:
     from arcid.calibration import Calibration
     from arcid.evaluate.calibrate import Measured
+    from arcid.models.weights import Bundle
     from arcid.pipeline import Faces, Pipeline
 
 BATCH = 16
 SUSPECTS = 50
+SIZES = (10, 100, 400, 1000)  # templates; the searches whose thresholds are shown before and after
+RESTART = "a running service keeps the calibration it started with: restart it"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    folder: Annotated[Path, typer.Argument(help="One folder per person, photos inside.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="One folder per person, photos inside.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Recogniser; default: the default.")] = None,
     detector: Annotated[str | None, typer.Option(help="Detector; default: the default.")] = None,
     output: Annotated[
@@ -53,6 +58,23 @@ def calibrate(
         Path | None,
         typer.Option(help="CSV of pairs marked as label errors, as --review writes it."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; write nothing.")
+    ] = False,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo", help="Return to the calibration in force before this one; twice comes back."
+        ),
+    ] = False,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Leave the packaged calibration out: rates these people cannot support by "
+            "themselves are refused.",
+        ),
+    ] = False,
     provisional: Annotated[bool, typer.Option(help="Mark the result provisional.")] = False,
     notes: Annotated[str, typer.Option(help="A sentence kept in the file.")] = "",
     json: Json = False,
@@ -61,14 +83,20 @@ def calibrate(
     import numpy as np
 
     from arcid import pipeline as product
-    from arcid.errors import InputError
+    from arcid.errors import CalibrationInvalid, CalibrationMissing, InputError, UsageError
     from arcid.evaluate import calibrate as measure
     from arcid.evaluate.readers.folder import read_people
     from arcid.evaluate.review import read_exclusions, rows_of
     from arcid.files import require_folder, require_place
-    from arcid.models import weights
+    from arcid.models import calibrations, weights
     from arcid.types import Embeddings
 
+    found = weights.resolve(model) if model else weights.resolve_default("recognition")
+    if undo:
+        _undo(found, json)
+        return
+    if folder is None:
+        raise UsageError("name a folder with one folder per person, photos inside; or say --undo")
     if output is not None:
         require_place(output)
     if review is not None:
@@ -76,7 +104,6 @@ def calibrate(
     pairs = [] if exclude is None else read_exclusions(exclude)
     people = read_people(folder, allow_empty=True)
     files = [folder / photo.name for photo in people.photos]
-    found = weights.resolve(model) if model else weights.resolve_default("recognition")
     pipeline = product.Pipeline.from_models(detector, found.name)
     read = _Photos()
     with progress_bar("embedding", len(files), quiet=json) as advance:
@@ -98,6 +125,10 @@ def calibrate(
         measured = measure.Measured(embeddings, read.people, exclude=excluded, bootstraps=2)
         _write_review(review, folder, pipeline, read, measured, select, aligned, json)
         return
+    try:
+        packaged = None if alone else weights.packaged_calibration(found)
+    except CalibrationMissing:
+        packaged = None
     result = measure.calibrate(
         embeddings,
         read.people,
@@ -115,10 +146,20 @@ def calibrate(
         exclude=excluded,
         measures=read.measures(),
         reasons=read.reasons,
+        packaged=packaged,
     )
-    path = output or weights.user_calibration_path(result.contract_id)
-    result.save(path)
-    _report(result, path, json)
+    try:
+        now = weights.find_calibration(found)
+    except (CalibrationMissing, CalibrationInvalid):
+        now = None
+    path, kept = output or calibrations.in_force(result.contract_id), None
+    if output is not None and not dry_run:
+        result.save(output)
+    elif not dry_run:
+        kept = calibrations.install(result)
+    _report(result, path, json, changes=_changes(now, result), kept=kept, dry_run=dry_run)
+    if not json and output is None:
+        _say_in_force(now, kept, dry_run)
 
 
 @dataclass
@@ -211,14 +252,132 @@ def _write_review(
         say(f"  arcid calibrate {shlex.quote(str(folder))} --exclude {shlex.quote(str(table))}")
 
 
-def _report(result: Calibration, path: Path, json: bool) -> None:
+def _undo(bundle: Bundle, json: bool) -> None:
+    from arcid.errors import ArcidError
+    from arcid.models import calibrations, weights
+
+    contract_id = bundle.manifest.contract_id
+    kept = calibrations.undo(contract_id)
+    own = calibrations.in_force(contract_id)
+    try:
+        now = weights.find_calibration(bundle)
+        data: dict[str, Any] = {"calibration_id": now.calibration_id, **now.data}
+        problem = None
+    except ArcidError as error:  # a model without a packaged one, or a file spoilt by hand
+        data, problem = {}, error.message
+    if json:
+        keys = ("calibration_id", "status", "dataset", "people", "photos", "date")
+        print_json(
+            {
+                "path": str(own) if own.is_file() else None,
+                "kept": None if kept is None else str(kept),
+                **{key: data[key] for key in keys if key in data},
+                "problem": problem,
+            }
+        )
+        return
+    if problem is not None:
+        say(f"in force: none that can be used: {problem}")
+    else:
+        measured = f"{data['people']} people of {data['dataset']['name']}, {data['date']}"
+        say(f"in force: {'yours' if own.is_file() else 'the packaged one'}, measured on {measured}")
+    say(f"the other is {'the packaged one' if kept is None else f'kept in {kept}'}; --undo again "
+        "returns to it")  # fmt: skip
+    say(RESTART)
+
+
+def _changes(now: Calibration | None, new: Calibration) -> list[dict[str, Any]]:
+    """Each question's threshold before and after; None where it is not answered. FNMR is that of
+    the new calibration's people at both."""
+    from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR
+    from arcid.errors import RateUnsupported
+
+    def asked(calibration: Calibration | None, fpir: float | None, rate: float, size: int) -> Any:
+        if calibration is None:
+            return None
+        try:
+            if fpir is None:
+                return calibration.threshold_at_fmr(rate)
+            return calibration.threshold_at_fpir(fpir, size)
+        except RateUnsupported:
+            return None
+
+    questions = [(None, rate, 1) for rate in (1e-2, 1e-3, DEFAULT_FMR, 1e-5)]
+    questions += [(DEFAULT_FPIR, DEFAULT_FPIR, size) for size in SIZES]  # type: ignore[misc]
+    rows = []
+    for fpir, rate, size in questions:
+        before, after = (asked(c, fpir, rate, size) for c in (now, new))
+        row: dict[str, Any] = {"kind": "fpir" if fpir else "fmr", "rate": rate}
+        if fpir:
+            row["gallery_size"] = size
+        for name, found in (("before", before), ("after", after)):
+            row[name] = None if found is None else round(found.cosine, 6)
+            row[f"fnmr_{name}"] = None if found is None else round(new.fnmr(found.cosine), 6)
+        row["source"] = (
+            "not supported" if after is None else "combined" if after.combined else "measured"
+        )
+        rows.append(row)
+    return rows
+
+
+def _print_changes(changes: Sequence[dict[str, Any]]) -> None:
+    def cosine(value: float | None) -> str:
+        return "not answered" if value is None else f"{value:.3f}"
+
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{value:.1%}"
+
+    print_table(
+        ("asked", "before", "after", "your people missed", "then", "from"),
+        [
+            (
+                f"FPIR {r['rate']:g}, {r['gallery_size']:,} templates" if r["kind"] == "fpir"
+                else f"FMR {r['rate']:g}",
+                cosine(r["before"]), cosine(r["after"]), share(r["fnmr_before"]),
+                share(r["fnmr_after"]), r["source"],
+            )
+            for r in changes
+        ],
+    )  # fmt: skip
+    lost = [r for r in changes if r["before"] is not None and r["after"] is None]
+    if lost:
+        note(
+            f"warning: {len(lost)} of these questions were answered before and are not any more: "
+            "more people are needed, or leave out --alone"
+        )
+
+
+def _say_in_force(now: Calibration | None, kept: Path | None, dry_run: bool) -> None:
+    say("")
+    if dry_run:
+        say("nothing was written; the same command without --dry-run puts it in force")
+        return
+    if kept is not None:
+        say(f"in force now; the one before is kept in {kept}")
+    else:
+        say(f"in force now, in place of {'none' if now is None else 'the packaged one'}")
+    say("return to the one before with: arcid calibrate --undo")
+    say(RESTART)
+
+
+def _report(
+    result: Calibration,
+    path: Path,
+    json: bool,
+    *,
+    changes: Sequence[dict[str, Any]],
+    kept: Path | None,
+    dry_run: bool,
+) -> None:
     data = result.data
     shown = ("people", "photos", "failed_photos", "genuine_pairs", "impostor_pairs",
-             "label_errors_removed", "label_errors_suspected")  # fmt: skip
+             "person_pairs", "label_errors_removed", "label_errors_suspected",
+             "replicates_dropped")  # fmt: skip
     summary = {
         "path": str(path),
         "calibration_id": result.calibration_id,
         **{key: data[key] for key in shown},
+        "smallest_measured_fmr": result.smallest_measured_fmr,
         "smallest_supported_fmr": result.smallest_supported_fmr,
     }
     if suspected := data["label_errors_suspected"]:
@@ -227,18 +386,29 @@ def _report(result: Calibration, path: Path, json: bool) -> None:
             "label errors do; look at them with --review DIR, then leave them out with --exclude"
         )
     if json:
-        keys = ("thresholds", "gallery_table", "quality", "probability")
-        print_json(summary | {key: data[key] for key in keys if key in data})
+        keys = ("thresholds", "gallery_table", "quality", "probability", "combined_with")
+        found = {key: data[key] for key in keys if key in data}
+        written = {"written": not dry_run, "kept": None if kept is None else str(kept)}
+        print_json(summary | written | found | {"changes": changes})
         return
     for key, value in summary.items():
         say(f"{key.replace('_', ' ')}: {value}")
+    if result.combined:
+        own = result.smallest_measured_fmr
+        say(
+            ("these people alone support no rate" if own >= 1 else
+             f"these people alone support FMR {own:.2g} and above")
+            + "; what is marked combined rests on them and on the packaged calibration "
+            f"({data['combined_with']['dataset']}): its thresholds are upper ends of intervals, "
+            "which narrow as people are added"
+        )  # fmt: skip
     say(f"probability: {data['probability']['kind']}")
     say("")
     print_table(
         ("FMR", "cosine", "95 % interval", "FNMR", ""),
         [
             (f"{r['fmr']:g}", f"{r['cosine']:.3f}", f"{r['cosine_low']:.3f}–{r['cosine_high']:.3f}",
-             f"{r['fnmr']:.4f}", "extrapolated" if r["extrapolated"] else "")
+             f"{r['fnmr']:.4f}", _source(r))
             for r in data["thresholds"]
         ],
     )  # fmt: skip
@@ -247,14 +417,20 @@ def _report(result: Calibration, path: Path, json: bool) -> None:
         ("FPIR", "templates", "cosine", "95 % interval", "FNIR", ""),
         [
             (f"{r['fpir']:g}", f"{r['gallery_size']:,}", f"{r['cosine']:.3f}",
-             f"{r['cosine_low']:.3f}–{r['cosine_high']:.3f}", f"{r['fnir']:.4f}",
-             "extrapolated" if r["extrapolated"] else "")
+             f"{r['cosine_low']:.3f}–{r['cosine_high']:.3f}", f"{r['fnir']:.4f}", _source(r))
             for r in data["gallery_table"]
         ],
     )  # fmt: skip
     if "quality" in data:
         say("")
         _quality(data["quality"])
+    say("")
+    _print_changes(changes)
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    beyond = row["extrapolated"] and row["source"] != "extrapolated"
+    return f"{row['source']}{', beyond all data' if beyond else ''}"
 
 
 def _quality(block: dict[str, Any]) -> None:

@@ -1,13 +1,16 @@
 """Labelled embeddings → ``calibration.json``: score → FMR, FNMR, probability, search thresholds.
 
-Intervals resample people. Rates below thirty observed false matches (rule of 30) are not supported;
-the tables go on below them by a tail fitted to the highest impostors, marked ``extrapolated``.
+Intervals resample people. A rate is measured where thirty independent false matches were seen (rule
+of 30), counted in people, not photos (``tail.effective_matches``). Below that the packaged
+calibration is moved to these people (``transfer``), marked ``combined``; without one the tables go
+on by a tail fitted to the highest impostors, marked ``extrapolated``.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +20,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.calibration import Calibration
-from arcid.errors import InvalidArray, RateUnsupported
+from arcid.calibration import Calibration, Source
+from arcid.errors import InvalidArray, RateUnsupported, UsageError
 from arcid.evaluate import probability
 from arcid.evaluate.bootstrap import PairBootstrap, PairScores, identity_weights
 from arcid.evaluate.discard import quality_block
-from arcid.evaluate.identification import OpenSet, gallery_table
+from arcid.evaluate.identification import OpenSet, finished, gallery_table
 from arcid.evaluate.metrics import RULE_OF_3, RULE_OF_30, Array, IndexArray, wilson
 from arcid.evaluate.protocols.all_pairs import BINS_PER_UNIT, AllPairs, TopPairs, all_pairs
 from arcid.evaluate.review import Suspect
 from arcid.evaluate.sources import Progress
-from arcid.evaluate.tail import TailBootstrap, exceedance_count, shrinkage
+from arcid.evaluate.tail import TailBootstrap, effective_matches, exceedance_count, shrinkage
+from arcid.evaluate.transfer import Transfer
 from arcid.types import Embeddings
 
 EXTRAPOLATE_TO = 1e-9
@@ -36,6 +40,7 @@ RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 QUALITY_FMR = 1e-4  # the threshold at which quality reasons are judged, where supported
 BODY_PHOTOS = 4000  # above this, intervals of high rates come from a random subset
 _TOP = 20_000
+_SUPPORT_TOP = 1_000_000  # the highest pairs, in which support is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ def calibrate(
     exclude: Sequence[tuple[int, int]] = (),
     measures: Mapping[str, npt.ArrayLike] | None = None,
     reasons: Sequence[Sequence[str]] = (),
+    packaged: Calibration | None = None,
     bootstraps: int = BOOTSTRAPS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -68,19 +74,22 @@ def calibrate(
     """(N,D) unit-norm embeddings and N person labels in, a checked ``Calibration`` out.
 
     ``exclude``: pairs of rows that are label errors, left out of the impostors. ``measures`` and
-    ``reasons``: the quality of each photo, as ``discard.quality_block`` takes it.
+    ``reasons``: the quality of each photo, as ``discard.quality_block`` takes it. ``packaged``: the
+    calibration that came with the model; rates that it supports and these people do not are
+    answered by both together.
 
     Raises ``InvalidArray`` where there is nothing to measure (fewer than two people, or no person
-    with two photos) and ``RateUnsupported`` where not even an FMR of 0.1 is.
+    with two photos) and ``RateUnsupported`` where the people are too few for any rate.
     """
     found = Measured(embeddings, people, exclude=exclude, bootstraps=bootstraps, seed=seed,
                      progress=progress)  # fmt: skip
-    fmr_table = found.fmr_table()
+    if packaged is not None:
+        packaged.check_contract(embeddings.contract_id)
+    transfer = found.transfer(packaged)
+    fmr_table = found.fmr_table(transfer)
     fnmr_table = found.fnmr_table([row["cosine"] for row in fmr_table])
-    chosen = probability.choose(*found.subset, seed=seed)
-    searches, first, second = found.searches, found.first, found.second
     data: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "status": provenance.status,
         "model": provenance.model,
         "contract_id": embeddings.contract_id,
@@ -92,24 +101,31 @@ def calibrate(
         "failed_photos": provenance.failed_photos,
         "genuine_pairs": len(found.genuine),
         "impostor_pairs": found.impostors,
+        "person_pairs": found.person_pairs,
+        "replicates_dropped": found.dropped,
         "label_errors_removed": len(found.excluded),
         "label_errors_suspected": len(found.suspects()),
-        "smallest_supported_fmr": float(f"{found.supported:.3g}"),
-        "thresholds": found.thresholds(fmr_table, fnmr_table),
+        "smallest_supported_fmr": found.supported or 1.0,
+        "smallest_measured_fmr": found.supported or 1.0,
+        "thresholds": found.thresholds(fmr_table, fnmr_table, transfer),
         "fmr_table": fmr_table,
         "fnmr_table": fnmr_table,
-        "gallery_table": gallery_table(searches, found.tail, found.genuine, first, second),
-        "probability": chosen.to_dict(),
+        "gallery_table": found.gallery_table(transfer),
+        "probability": found.probability(transfer),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": provenance.command,
         "notes": provenance.notes,
     }
-    if found.tail is not None:
+    if transfer is not None:
+        data["smallest_supported_fmr"] = transfer.packaged.smallest_supported_fmr
+        data["combined_with"] = transfer.to_dict()
+    elif found.tail is not None:
         data["tail"] = found.tail.to_dict()
     if measures is not None or reasons:
-        fmr = max(QUALITY_FMR, found.supported)
+        fmr = max(QUALITY_FMR, data["smallest_supported_fmr"])
+        cosine = Calibration(data).threshold_at_fmr(fmr).cosine
         data["quality"] = {"fmr": fmr} | quality_block(
-            found.genuine, first, second, found.labels, found.stats.threshold_at_fmr(fmr),
+            found.genuine, found.first, found.second, found.labels, cosine,
             measures or {}, reasons, replicates=bootstraps,
         )  # fmt: skip
     return Calibration(_rounded(data))
@@ -137,29 +153,69 @@ class Measured:
             raise InvalidArray(
                 "calibrating needs at least two people, and at least one person with two photos"
             )
+        self.person_pairs = len(photos) * (len(photos) - 1) // 2
         pairs = (len(self.labels) ** 2 - int((photos**2).sum())) // 2
-        if pairs < 10 * RULE_OF_30:
-            raise RateUnsupported(
-                f"{pairs} impostor pairs support no rate worth a threshold: {10 * RULE_OF_30} are "
-                "the least (thirty false matches at an FMR of 0.1); use more people or photos"
-            )
-        top = max(_TOP, exceedance_count(pairs) + 1 + len(exclude))
-        counted = all_pairs(self.vectors, self.labels, top=top, progress=progress)
+        kept = max(_TOP, exceedance_count(pairs) + 1 + len(exclude))
+        most = max(kept, min(pairs, _SUPPORT_TOP) + len(exclude))
+        counted = all_pairs(self.vectors, self.labels, top=most, progress=progress)
         self.excluded = _impostor_pairs(exclude, self.labels)
         self.stats = _without(counted, self.excluded, self.vectors)
+        self.top = _highest(self.stats.highest_impostors, kept)
         self.impostors = self.stats.impostor.total
-        self.supported = RULE_OF_30 / self.impostors
         self.genuine, self.first, self.second = _genuine(self.vectors, self.labels)
         self.seed = seed
-        self.weights = identity_weights(len(photos), bootstraps, seed)
-        drawn = self.weights @ photos
         self.exposure = (photos * (len(self.labels) - photos)).astype(np.float64)
-        self.totals = (drawn**2 - self.weights**2 @ photos**2) / 2
+        weights = identity_weights(len(photos), bootstraps, seed)
+        totals = ((weights @ photos) ** 2 - weights**2 @ photos**2) / 2
+        self.weights, self.totals = weights[totals > 0], totals[totals > 0]
+        self._one_person = int((totals == 0).sum())
+
+    @property
+    def dropped(self) -> int:
+        """Draws of people that say nothing of strangers, or nothing of the tail."""
+        return self._one_person + (0 if self.tail is None else self.tail.dropped)
+
+    @cached_property
+    def supported(self) -> float | None:
+        """The smallest FMR, in tenths of a decade from 0.5 down, at which thirty independent false
+        matches were seen (``tail.effective_matches``); None where 0.1 is not."""
+        top = self.stats.highest_impostors
+        a, b = self.labels[top.first], self.labels[top.second]
+        found = None
+        for tenth in range(3, 100):
+            rate = 10.0 ** (-tenth / 10)
+            count = int(rate * self.impostors)
+            if count > len(a):
+                continue
+            if effective_matches(a[:count], b[:count], self.exposure) < RULE_OF_30:
+                break
+            found = rate
+        return found and float(f"{found:.6g}")
+
+    def transfer(self, packaged: Calibration | None) -> Transfer | None:
+        """The packaged calibration moved to these people; None where they support as much alone.
+
+        Raises ``RateUnsupported`` where there is none and these people support no rate.
+        """
+        if packaged is None:
+            if self.supported is None or self.supported > 0.1:
+                raise RateUnsupported(
+                    f"{len(self.exposure)} people with {self.impostors} impostor pairs support no "
+                    "rate worth a threshold: thirty independent false matches at an FMR of 0.1 are "
+                    "the least, which takes about twenty people; use more people"
+                )
+            return None
+        if self.supported is not None and self.supported <= packaged.smallest_supported_fmr:
+            return None
+        return Transfer(
+            *self.subset, packaged, supported=self.supported,
+            excluded=self.excluded if len(self.subset[1]) == len(self.labels) else (),
+        )  # fmt: skip
 
     @cached_property
     def tail(self) -> TailBootstrap | None:
-        """The fitted tail; None where the pairs are too few."""
-        top = self.stats.highest_impostors
+        """The fitted tail; None where the pairs are too few, or too much alike."""
+        top = self.top
         try:
             return TailBootstrap(
                 top.cosines,
@@ -170,14 +226,33 @@ class Measured:
                 self.totals,
                 self.exposure,
             )
-        except RateUnsupported:
+        except (RateUnsupported, UsageError):
             return None
 
     @cached_property
     def searches(self) -> OpenSet:
         """Searches by people who are not enrolled."""
-        top = self.stats.highest_impostors
+        top = self.top
         return OpenSet(top.cosines, top.first, top.second, self.labels, self.weights)
+
+    def gallery_table(self, transfer: Transfer | None = None) -> list[dict[str, Any]]:
+        """``identification.gallery_table``, its unmeasured rows from ``transfer`` where given."""
+        measured, genuine = self.supported or 1.0, (self.genuine, self.first, self.second)
+        rows = gallery_table(
+            self.searches, None if transfer else self.tail, *genuine,
+            least=max(RULE_OF_30, math.ceil(measured * self.impostors * (1 - 1e-6))),
+        )  # fmt: skip
+        if transfer is None:
+            return rows
+        moved = transfer.gallery_rows(rows, below=measured, floor=self._upper_end)
+        return finished([*rows, *moved], self.searches, *genuine)
+
+    def probability(self, transfer: Transfer | None = None) -> dict[str, Any]:
+        """The map from score to probability: the packaged one, moved, where fewer than thirty
+        people have two photos."""
+        if transfer is not None and len(np.unique(self.labels[self.first])) < RULE_OF_30:
+            return transfer.probability()
+        return probability.choose(*self.subset, seed=self.seed).to_dict()
 
     @cached_property
     def subset(self) -> tuple[npt.NDArray[np.float32], IndexArray]:
@@ -203,7 +278,7 @@ class Measured:
     def suspects(self, count: int | None = None) -> list[tuple[int, int, float]]:
         """(photo, photo, cosine) of the highest impostors: ``count`` of them, or all that reach the
         median of the genuine pairs, as two photos of one person under two names do."""
-        top = self.stats.highest_impostors
+        top = self.top
         if count is None:
             count = int((top.cosines >= self.genuine_median).sum())
         rows = zip(top.first[:count], top.second[:count], top.cosines[:count], strict=True)
@@ -213,8 +288,30 @@ class Measured:
     def genuine_median(self) -> float:
         return float(np.median(self.genuine))
 
-    def fmr_table(self) -> list[dict[str, Any]]:
-        """Measured rows in tenths of a decade down to what is supported, then the tail's."""
+    @cached_property
+    def _upper_end(self) -> float:
+        """Upper end of the interval of the last measured threshold; −1 where none is measured."""
+        if self.supported is None:
+            return -1.0
+        rows = self._measured_rows
+        highs = -np.log([max(row["fmr_high"], 1e-12) for row in rows])
+        return float(np.interp(-math.log(self.supported), highs, [row["cosine"] for row in rows]))
+
+    def fmr_table(self, transfer: Transfer | None = None) -> list[dict[str, Any]]:
+        """Measured rows in tenths of a decade down to what is supported, then those of ``transfer``
+        or the tail."""
+        if self.supported is None:
+            return transfer.fmr_rows() if transfer else []
+        rows = self._measured_rows
+        last = rows[-1]
+        if transfer is not None:
+            above = max(last["cosine"], self._upper_end)
+            return rows + transfer.fmr_rows(below=last["fmr"], above=above)
+        return rows + self._tail_rows(last["cosine"], last["fmr"])
+
+    @cached_property
+    def _measured_rows(self) -> list[dict[str, Any]]:
+        assert self.supported is not None
         decades = np.arange(0, -np.log10(self.supported), 0.1)
         rates = np.append(10.0**-decades, self.supported)
         cosines = np.maximum(
@@ -228,8 +325,8 @@ class Measured:
         for cosine, value, (low, high) in zip(
             cosines, values, self.fmr_intervals(cosines), strict=True
         ):
-            rows.append(_fmr_row(cosine, value, min(low, value), max(high, value), False))
-        return rows + self._tail_rows(float(cosines[-1]), float(values[-1]))
+            rows.append(_fmr_row(cosine, value, min(low, value), max(high, value)))
+        return rows
 
     def _tail_rows(self, cosine: float, fmr: float) -> list[dict[str, Any]]:
         if self.tail is None:
@@ -245,12 +342,12 @@ class Measured:
                 continue
             cosine = found
             low, high = self.tail.fmr_interval(found)
-            rows.append(_fmr_row(found, rate, min(low, rate), max(high, rate), True))
+            rows.append(_fmr_row(found, rate, min(low, rate), max(high, rate), "extrapolated"))
         return rows
 
     def fmr_intervals(self, cosines: Array) -> list[tuple[float, float]]:
         """95 % intervals of FMR over people; exact where all pairs above are kept."""
-        top = self.stats.highest_impostors
+        top = self.top
         kept_all = len(top.cosines) >= self.impostors
         inside = (cosines > top.cosines[-1]) | kept_all
         body = self._body.fmr(cosines) if not inside.all() else None
@@ -263,7 +360,7 @@ class Measured:
         out = []
         for i, count in enumerate(counts):
             if not inside[i] and body is not None:
-                low, high = np.percentile(body[:, i], [2.5, 97.5])
+                low, high = np.nanpercentile(body[:, i], [2.5, 97.5])
             else:
                 value = count / self.impostors
                 factor = shrinkage(a[:count], b[:count], np.ones(count), self.exposure)
@@ -298,32 +395,41 @@ class Measured:
         ]
 
     def thresholds(
-        self, fmr_table: Sequence[Mapping[str, Any]], fnmr_table: Sequence[Mapping[str, Any]]
+        self,
+        fmr_table: Sequence[Mapping[str, Any]],
+        fnmr_table: Sequence[Mapping[str, Any]],
+        transfer: Transfer | None = None,
     ) -> list[dict[str, Any]]:
         """The rows that people read: threshold and FNMR at FMR 1e-1 … 1e-6."""
         cosines = np.array([row["cosine"] for row in fmr_table])
         grid = [row["cosine"] for row in fnmr_table]
         rows = []
         for rate in RATES:
-            measured = rate >= self.supported * (1 - 1e-9)
-            if measured:
+            source, beyond = "measured", False
+            if self.supported is not None and rate >= self.supported * (1 - 1e-9):
                 cosine = self.stats.threshold_at_fmr(rate)
                 low, high = (
                     float(np.interp(-np.log(rate), -np.log([max(r[k], 1e-12) for r in fmr_table]),
                                     cosines))
                     for k in ("fmr_low", "fmr_high")
                 )  # fmt: skip
+            elif transfer is not None:
+                source, beyond = "combined", transfer.beyond(rate)
+                rates = -np.log([row["fmr"] for row in fmr_table])
+                cosine = float(np.interp(-math.log(rate), rates, cosines))
+                low, high = transfer.at_rate(rate)[0], cosine
             elif self.tail is not None and (found := float(self.tail.tail.cosine(rate))) <= 1:
-                cosine = found
+                source, beyond, cosine = "extrapolated", True, found
                 low, high = self.tail.cosine_interval(rate)
             else:
                 continue
             row = {
                 "fmr": rate,
                 "cosine": cosine,
-                "cosine_low": min(low, cosine),
+                "cosine_low": max(min(low, cosine), -1.0),
                 "cosine_high": min(max(high, cosine), 1.0),
-                "extrapolated": not measured,
+                "source": source,
+                "extrapolated": beyond,
             }
             for key in ("fnmr", "fnmr_low", "fnmr_high"):
                 row[key] = float(np.interp(cosine, grid, [r[key] for r in fnmr_table]))
@@ -397,15 +503,20 @@ def _without(
     )
 
 
+def _highest(pairs: TopPairs, count: int) -> TopPairs:
+    return TopPairs(pairs.cosines[:count], pairs.first[:count], pairs.second[:count])
+
+
 def _fmr_row(
-    cosine: float, fmr: float, low: float, high: float, extrapolated: bool
+    cosine: float, fmr: float, low: float, high: float, source: Source = "measured"
 ) -> dict[str, Any]:
     return {
         "cosine": float(cosine),
         "fmr": float(fmr),
         "fmr_low": float(low),
         "fmr_high": float(high),
-        "extrapolated": extrapolated,
+        "source": source,
+        "extrapolated": source == "extrapolated",
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from arcid.calibration import fmr_for_fpir
+from arcid.calibration import Source, fmr_for_fpir
 from arcid.errors import InvalidArray
 from arcid.evaluate.metrics import RULE_OF_30, Array, IndexArray
 from arcid.evaluate.tail import TailBootstrap, shrinkage
@@ -189,6 +189,7 @@ class OpenSet:
         samples = (self.weights @ missed)[drawn > 0] / drawn[drawn > 0]
         best = float(missed.sum() / trials.sum())
         low, high = np.percentile(samples, [2.5, 97.5])
+        low, high = np.clip([low, high], 0.0, 1.0)  # sums of shares end a rounding beyond
         return best, min(float(low), best), max(float(high), best)
 
 
@@ -202,48 +203,64 @@ def gallery_table(
     fpirs: Sequence[float] = FPIRS,
     sizes: Sequence[int] = MEASURED_SIZES,
     extrapolated_sizes: Sequence[int] = EXTRAPOLATED_SIZES,
+    least: int = RULE_OF_30,
 ) -> list[dict[str, Any]]:
     """Rows of ``calibration.json``: threshold and FNIR at each FPIR and gallery size.
 
-    A row is measured where thirty or more pairs of strangers reach its threshold (rule of 30); the
-    largest such size is a row of its own. Other rows come from the tail, marked ``extrapolated``;
-    without a tail they are left out. Thresholds never fall as galleries grow or FPIR shrinks.
+    A row is measured where ``least`` or more pairs of strangers reach its threshold; the largest
+    such size is a row of its own. Other rows come from the tail, marked ``extrapolated``; without a
+    tail they are left out. Thresholds never fall as galleries grow or FPIR shrinks.
     """
     rows: list[dict[str, Any]] = []
     for fpir in sorted(fpirs, reverse=True):
-        for size in _sizes(searches, fpir, sizes, extrapolated_sizes):
-            row = _row(searches, tail, fpir, size)
-            if row is None:
-                continue
-            lower = [r for r in rows if r["gallery_size"] <= size and r["fpir"] >= fpir]
-            for key in ("cosine", "cosine_low", "cosine_high"):
-                row[key] = max([row[key], *(r[key] for r in lower)])
-            fnir = searches.fnir(
-                row["cosine"], size, genuine, first, second, ranked=not row["extrapolated"]
-            )
-            row.update(zip(("fnir", "fnir_low", "fnir_high"), fnir, strict=True))
-            rows.append(row)
-    return rows
+        for size in _sizes(searches, fpir, sizes, extrapolated_sizes, least):
+            row = _row(searches, tail, fpir, size, least)
+            if row is not None:
+                rows.append(row)
+    return finished(rows, searches, genuine, first, second)
+
+
+def finished(
+    rows: Sequence[dict[str, Any]],
+    searches: OpenSet,
+    genuine: Array,
+    first: IndexArray,
+    second: IndexArray,
+) -> list[dict[str, Any]]:
+    """The rows in order, their thresholds never falling, each with its FNIR."""
+    done: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda r: (-r["fpir"], r["gallery_size"])):
+        lower = [r for r in done if r["gallery_size"] <= row["gallery_size"]]
+        held = {
+            key: max([row[key], *(r[key] for r in lower)])
+            for key in ("cosine", "cosine_low", "cosine_high")
+        }
+        fnir = searches.fnir(
+            held["cosine"], row["gallery_size"], genuine, first, second,
+            ranked=row["source"] == "measured",
+        )  # fmt: skip
+        done.append(row | held | dict(zip(("fnir", "fnir_low", "fnir_high"), fnir, strict=True)))
+    return done
 
 
 def _sizes(
-    searches: OpenSet, fpir: float, measured: Sequence[int], extrapolated: Sequence[int]
+    searches: OpenSet, fpir: float, measured: Sequence[int], extrapolated: Sequence[int], least: int
 ) -> Iterator[int]:
     largest = searches.largest
     wanted = {n for n in (*measured, largest) if n <= largest}
     wanted |= {n for n in (*measured, *extrapolated) if n > largest}
-    supported = _largest_supported(searches, fpir)
+    supported = _largest_supported(searches, fpir, least)
     if supported is not None:
         wanted.add(supported)
     return iter(sorted(wanted))
 
 
-def _largest_supported(searches: OpenSet, fpir: float) -> int | None:
+def _largest_supported(searches: OpenSet, fpir: float, least: int) -> int | None:
     low, high = 0, searches.largest
     while low < high:
         middle = (low + high + 1) // 2
         threshold = searches.threshold(fpir, middle)
-        if threshold is None or searches.false_matches(threshold) >= RULE_OF_30:
+        if threshold is None or searches.false_matches(threshold) >= least:
             low = middle
         else:
             high = middle - 1
@@ -251,16 +268,16 @@ def _largest_supported(searches: OpenSet, fpir: float) -> int | None:
 
 
 def _row(
-    searches: OpenSet, tail: TailBootstrap | None, fpir: float, size: int
+    searches: OpenSet, tail: TailBootstrap | None, fpir: float, size: int, least: int
 ) -> dict[str, Any] | None:
     if size <= searches.largest:
         cosine = searches.threshold(fpir, size)
         if cosine is None:
             return None
         matches = searches.false_matches(cosine)
-        if matches >= RULE_OF_30:
+        if matches >= least:
             low, high = searches.threshold_interval(fpir, size)
-            return _made(fpir, size, cosine, low, high, False) | {"false_matches": matches}
+            return gallery_row(fpir, size, cosine, low, high) | {"false_matches": matches}
     if tail is None:
         return None
     fmr = fmr_for_fpir(fpir, size)
@@ -270,17 +287,25 @@ def _row(
     if cosine >= 1:
         return None
     low, high = tail.cosine_interval(fmr)
-    return _made(fpir, size, cosine, low, min(high, 1.0), True)
+    return gallery_row(fpir, size, cosine, low, min(high, 1.0), "extrapolated", True)
 
 
-def _made(
-    fpir: float, size: int, cosine: float, low: float, high: float, extrapolated: bool
+def gallery_row(
+    fpir: float,
+    size: int,
+    cosine: float,
+    low: float,
+    high: float,
+    source: Source = "measured",
+    extrapolated: bool = False,
 ) -> dict[str, Any]:
+    """A row of the gallery table but for its FNIR; ``extrapolated``: beyond anybody's data."""
     return {
         "fpir": fpir,
         "gallery_size": size,
         "cosine": cosine,
         "cosine_low": low,
         "cosine_high": high,
+        "source": source,
         "extrapolated": extrapolated,
     }

@@ -96,8 +96,9 @@ class TailBootstrap:
 
     ``cosines`` (K,), ``first`` and ``second``: the highest pairs, highest first, with their people;
     ``totals`` (B,): weight of all impostor pairs in each replicate of ``weights`` (B,P); ``pairs``:
-    their number; ``exposure`` (P,): impostor pairs of each person. Raises ``RateUnsupported`` where
-    the pairs are too few for a tail.
+    their number; ``exposure`` (P,): impostor pairs of each person. Replicates that hold none of the
+    highest pairs say nothing of the tail: they are left out and counted in ``dropped``. Raises
+    ``RateUnsupported`` where the pairs are too few for a tail, or most replicates hold none.
     """
 
     def __init__(
@@ -125,6 +126,14 @@ class TailBootstrap:
         self.exceedances = scores
         self.tail = fit(scores, self.start, count / pairs, kind=kind)
         drawn = _moments_by_row(scores - self.start, weights, self.first, self.second)
+        usable = (drawn[:, 0] > 0) & (drawn[:, 1] > 0) & (totals > 0)
+        self.dropped = int((~usable).sum())
+        if self.dropped > len(weights) / 2:
+            raise RateUnsupported(
+                f"{self.dropped} of {len(weights)} draws of people hold none of the high scores: "
+                "a few pairs of people made them all, so no tail can be fitted; use more people"
+            )
+        drawn, totals = drawn[usable], totals[usable]
         rates = np.clip(drawn[:, 0] / totals, 1e-12, 0.5)
         shape, scale = _solve(kind, drawn[:, 1:], rates)
         self.replicates = [
@@ -200,6 +209,29 @@ def shrinkage(first: IndexArray, second: IndexArray, influence: Array, exposure:
     """
     if not len(first):
         return 1.0
+    shared, own = _spread(first, second, influence, exposure)
+    return math.sqrt(max(shared - own, own) / (shared + own)) if shared + own > 0 else 1.0
+
+
+def effective_matches(first: IndexArray, second: IndexArray, exposure: Array) -> float:
+    """How many independent false matches are worth as much as these pairs of photos.
+
+    ``first`` and ``second`` (K,) are the people of each false match, ``exposure`` (P,) impostor
+    pairs of each person. With y the matches of one pair of people the number is (Σ y)² / V, V the
+    dyadic-robust variance of Σ y and at least Σ y²: (Σ y)² / Σ y² is Kish's effective size (Survey
+    Sampling, 1965), so no pair of people counts more than once, however many photos it has, and
+    people who resemble everybody lower the number further. For independent matches it is K.
+    """
+    if not len(first):
+        return 0.0
+    shared, own = _spread(first, second, np.ones(len(first)), exposure)
+    return float(len(first) ** 2 / max(shared - own, own))
+
+
+def _spread(
+    first: IndexArray, second: IndexArray, influence: Array, exposure: Array
+) -> tuple[float, float]:
+    """Σ S² over people and Σ y² over pairs of people, as in ``shrinkage``."""
     people = len(exposure)
     low, high = np.minimum(first, second), np.maximum(first, second)
     pairs = np.unique(low * people + high, return_inverse=True)[1]
@@ -207,8 +239,7 @@ def shrinkage(first: IndexArray, second: IndexArray, influence: Array, exposure:
     each = np.bincount(first, weights=influence, minlength=people)
     each += np.bincount(second, weights=influence, minlength=people)
     each -= each.sum() * exposure / exposure.sum()
-    shared = (each**2).sum()
-    return math.sqrt(max(shared - own, own) / (shared + own)) if shared + own > 0 else 1.0
+    return float((each**2).sum()), float(own)
 
 
 # --- moments and their solutions -------------------------------------------------------------
@@ -233,7 +264,7 @@ def _moments_by_row(excess: Array, weights: Array, first: IndexArray, second: In
     for row, people in enumerate(weights):
         w = people[first] * people[second]
         out[row, 0] = w.sum()
-        out[row, 1:] = _moments(excess, w[None])[0]
+        out[row, 1:] = _moments(excess, w[None])[0] if out[row, 0] else 0.0
     return out
 
 

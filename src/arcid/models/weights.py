@@ -17,7 +17,7 @@ from typing import Literal
 from arcid import paths
 from arcid.calibration import Calibration
 from arcid.errors import CalibrationMissing, ManifestInvalid, ModelHashMismatch, ModelNotFound
-from arcid.models import catalogue
+from arcid.models import calibrations, catalogue
 from arcid.models.manifest import Manifest, Task
 
 Origin = Literal["packaged", "models", "data", "path"]
@@ -101,13 +101,20 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
 
 
 def find_calibration(bundle: Bundle) -> Calibration:
-    """The calibration of a recogniser: the user's own, else the bundle's, else arcid's.
+    """The calibration of a recogniser: the one measured here, else the one that came with it.
 
-    The user's own lies in ``$ARCID_MODELS/calibrations/CONTRACT_ID.json``. Raises
-    ``CalibrationMissing``.
+    Raises ``CalibrationMissing``.
     """
-    contract_id = bundle.manifest.contract_id
-    candidates = [user_calibration_path(contract_id)]
+    own = calibrations.in_force(bundle.manifest.contract_id)
+    return _calibration(bundle, own) if own.is_file() else packaged_calibration(bundle)
+
+
+def packaged_calibration(bundle: Bundle) -> Calibration:
+    """The calibration in a recogniser's bundle, else arcid's own for it.
+
+    Raises ``CalibrationMissing``.
+    """
+    candidates = []
     if bundle.folder:
         candidates.append(bundle.folder / "calibration.json")
     entry = catalogue.ENTRIES.get(bundle.name)
@@ -115,18 +122,17 @@ def find_calibration(bundle: Bundle) -> Calibration:
         candidates.append(CALIBRATIONS / entry.calibration)
     for path in candidates:
         if path.is_file():
-            calibration = Calibration.load(path)
-            calibration.check_contract(contract_id)
-            return calibration
+            return _calibration(bundle, path)
     raise CalibrationMissing(
         f"{bundle.name} has no calibration, so no threshold is known for its scores; measure one "
         f"on labelled photos: arcid calibrate FOLDER --model {bundle.name}"
     )
 
 
-def user_calibration_path(contract_id: str) -> Path:
-    """Where a calibration measured here is kept."""
-    return paths.models_dir() / "calibrations" / f"{contract_id}.json"
+def _calibration(bundle: Bundle, path: Path) -> Calibration:
+    calibration = Calibration.load(path)
+    calibration.check_contract(bundle.manifest.contract_id)
+    return calibration
 
 
 def sha256_file(path: Path) -> str:
