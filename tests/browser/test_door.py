@@ -54,11 +54,11 @@ def test_the_cookie_and_the_pages_are_armoured(url: str) -> None:
             "/console/sign-in", data={"name": service.ADMIN, "password": service.PASSWORD}
         )
         cookie = answer.headers["set-cookie"]
-        assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/console" in cookie
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "Path=/console" in cookie
         shown = client.get("/console/people")
         assert shown.status_code == 200
         assert "frame-ancestors 'none'" in shown.headers["content-security-policy"]
-        assert "default-src 'self'" in shown.headers["content-security-policy"]
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
         assert shown.headers["cache-control"] == "no-store"
         value = client.cookies["arcid_session"]
         client.post("/console/sign-out")

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from arcid.errors import Overloaded
 from arcid.server.auth import Access
 from arcid.server.errors import HttpError, envelope, http_error_response
+from arcid.server.headers import DEFAULTS
 from arcid.server.logging import request_id_var
 from arcid.server.metrics import Metrics
 from arcid.server.settings import MIB, Settings
@@ -120,7 +121,8 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = exchange.request_id
                 headers.setdefault("Cache-Control", "no-store")
-                headers["X-Content-Type-Options"] = "nosniff"
+                for name, value in DEFAULTS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         return sender

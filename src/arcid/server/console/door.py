@@ -39,6 +39,7 @@ from arcid.server.console.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.visit import Visit
 from arcid.server.deps import Services
 from arcid.server.errors import HttpError
+from arcid.server.headers import EMPTY_STYLE, make_nonce, page_policy
 from arcid.server.settings import Settings
 from arcid.server.throttle import Throttle, client_of
 from arcid.server.uploads import UploadRequest, read_images
@@ -50,17 +51,8 @@ STATIC = Path(__file__).parent / "static"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
 FOREVER = "public, max-age=31536000, immutable"
+_PREFIX = b"x-forwarded-prefix"  # NiceGUI would put it before its addresses
 _PACKAGE_FILE = re.compile(r"/_nicegui/[0-9][^/]*/(?!dynamic_resources/)")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "font-src 'self'; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-}
 
 
 class Console:
@@ -156,7 +148,9 @@ class Console:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
             return
-        sender = _with_headers(path, send)
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != _PREFIX]
+        scope["arcid_nonce"] = nonce = make_nonce()
+        sender = _with_headers(path, nonce, send)
         _check_origin(scope)
         if path.startswith("/static/"):
             inner = {**scope, "root_path": scope.get("root_path", "") + "/static"}
@@ -269,6 +263,9 @@ class Console:
         if scope["method"] in SAFE_METHODS and not path.startswith(("/_nicegui", "/photos")):
             query = scope["query_string"].decode("latin-1")
             wanted = quote(f"{path}?{query}" if query else path)
+            if _from_elsewhere(Headers(scope=scope)):
+                asked = f"?{quote(query, safe='=&%+-._~')}" if query else ""
+                return forms.on_the_way(ROOT + quote(path) + asked)
             where = "" if path == "/" else f"?next={wanted}"
             return RedirectResponse(f"{ROOT}/sign-in{where}", 303)
         return JSONResponse({"error": {"code": "signed_out", "message": S.SIGNED_OUT}}, 401)
@@ -332,7 +329,7 @@ class Console:
             self.photos.forget(visit.token)
             await asyncio.to_thread(self.accounts.sign_out, visit.token)
         response = RedirectResponse(f"{ROOT}/sign-in", 303)
-        response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="lax")
+        response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="strict")
         return response
 
     async def _welcome(self, request: Request, token: str, after: str) -> Response:
@@ -345,7 +342,7 @@ class Console:
             path=ROOT,
             max_age=365 * 24 * 3600,
             httponly=True,
-            samesite="lax",
+            samesite="strict",
             secure=request.url.scheme == "https",
         )
         return response
@@ -388,6 +385,13 @@ def _same_origin(scope: Scope) -> bool:
     return origin.netloc.lower() == headers.get("host", "").lower() != ""
 
 
+def _from_elsewhere(headers: Headers) -> bool:
+    """A link on another site was followed: the browser left our cookie out of that one request."""
+    return headers.get("sec-fetch-site") == "cross-site" and (
+        headers.get("sec-fetch-mode") == "navigate"
+    )
+
+
 def _client(request: Request) -> str:
     return client_of(address_of(request))
 
@@ -397,12 +401,15 @@ def _held(response: Response, error: TooManyAttempts) -> Response:
     return response
 
 
-def _with_headers(path: str, send: Send) -> Send:
+def _with_headers(path: str, nonce: str, send: Send) -> Send:
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers[name] = value
+            headers.setdefault("Content-Security-Policy", page_policy())
+            if "x-nicegui-content" in headers:
+                headers["Content-Security-Policy"] = page_policy(
+                    nonce, scripts="'unsafe-eval'", styles=EMPTY_STYLE, media="blob:"
+                )
             if message["status"] == 200 and _PACKAGE_FILE.match(path):
                 headers["Cache-Control"] = FOREVER
             elif path.startswith("/static/"):

@@ -79,6 +79,14 @@ def lost() -> Response:
     return _page(S.SET_UP, S.SET_UP_LOST, "", 403)
 
 
+def on_the_way(address: str) -> Response:
+    """Goes on to a path by itself: what this page asks for, the browser sends our cookie with."""
+    body = f'<p><a class="button" href="{escape(address)}">{escape(S.GO_ON)}</a></p>'
+    page = _page(S.PRODUCT, S.ON_THE_WAY, body, 200)
+    page.headers["Refresh"] = f"0; url={address}"
+    return page
+
+
 def refused(account: Account) -> Response:
     """For a page the role does not reach."""
     body = (

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from arcid.errors import ConfigError
+from arcid.server.headers import with_nonce
 
 _loaded: ASGIApp | None = None
 _running = False
@@ -36,10 +37,24 @@ def load() -> ASGIApp:
             show_welcome_message=False,
         )
         core.app.config.socket_io_js_transports = ["websocket"]
+        _let_only_its_own_scripts_run()
         logging.getLogger("nicegui").addFilter(_without_texts)
         logging.getLogger("uvicorn.error").addFilter(_without_sockets)
         _loaded = core.app
     return _loaded
+
+
+def _let_only_its_own_scripts_run() -> None:
+    """The nonce of the answer on the inline scripts and styles of NiceGUI's one page."""
+    from jinja2 import DictLoader
+    from nicegui import client
+
+    environment = client.templates.env
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, "index.html")
+    nonced = with_nonce(source, "{{ request.scope.arcid_nonce }}")
+    nonced = nonced.replace('style="display: none"', "hidden")
+    environment.loader = DictLoader({"index.html": nonced})
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ const arcid = {
   turn() {
     const next = arcid.theme() === "dark" ? "light" : "dark";
     const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `arcid_theme=${next}; Path=/console; Max-Age=31536000; SameSite=Lax${secure}`;
+    document.cookie = `arcid_theme=${next}; Path=/console; Max-Age=31536000; SameSite=Strict${secure}`;
     arcid.paint();
   },
   menu(open) {
