@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.browser import film, service
+from tests.browser import doubts, film, service
 from tests.serving import serving
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
@@ -107,6 +107,7 @@ PAGES: dict[str, tuple[str, Prepare]] = {
     "attendance-event": ("/attendance", _event),
     "attendance-month": ("/attendance/month", _nothing),
     "attendance-person": ("ATTENDED", _nothing),
+    "review": ("/review", _nothing),
     "unknowns": ("/unknowns", _nothing),
     "cameras": ("/cameras", _nothing),
     "cameras-form": ("/cameras", _camera_form),
@@ -152,6 +153,8 @@ def main() -> int:
         )
         browser = service.launch(playwright, film.arguments(path))
         person = _fill(browser, url, photos)
+        for photo_of in ("img14.jpg", "img4.jpg"):
+            doubts.write(Path(home), photos / photo_of)
         for size, (width, height) in SIZES.items():
             for theme in THEMES:
                 context = service.visitor(browser, url, width, height)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 
 pytestmark = pytest.mark.data
-PAGES = ("live", "attendance", "attendance/month", "unknowns", "people", "people/new",
+PAGES = ("live", "attendance", "attendance/month", "review", "unknowns", "people", "people/new",
          "people/duplicates", "search", "compare", "cameras", "models", "system", "accounts",
          "kiosk")  # fmt: skip
 SHIFTS = """

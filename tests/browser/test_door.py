@@ -16,7 +16,7 @@ from tests.browser import service
 
 pytestmark = pytest.mark.data
 WATCHED = {"sessions", "live", "attendance", "attendance/month", "people", "models"}
-WORKED = {"unknowns", "people/new", "people/duplicates", "search", "compare"}
+WORKED = {"review", "unknowns", "people/new", "people/duplicates", "search", "compare"}
 PAGES = (*sorted(WATCHED | WORKED), "kiosk", "cameras", "system", "accounts")
 REACHED = {
     "Olga Operator": WATCHED | WORKED | {"kiosk"},
@@ -131,7 +131,7 @@ def test_a_viewer_is_shown_no_doings(url: str, browser: Browser) -> None:
     for name in ("Rename", "Delete for good", "Enrol", "Remove"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
     assert not re.search(
-        r"/console/(accounts|system|search|cameras|unknowns|kiosk)", page.content()
+        r"/console/(accounts|system|search|cameras|review|unknowns|kiosk)", page.content()
     )
     context.close()
 

@@ -59,10 +59,11 @@ class Reviews:
             own = _collections.find(connection, collection)
             return _records(connection, own, [_find(connection, own, review_id)[1]])[0]
 
-    def waiting(self, collection: str) -> int:
-        """How many are open."""
+    def waiting(self, collection: str | None = None) -> int:
+        """How many are open; without a collection, in all of them."""
         with self._database.read() as connection:
-            return _reviews.count(connection, _collections.find(connection, collection), "open")
+            own = None if collection is None else _collections.find(connection, collection)
+            return _reviews.count(connection, own, "open")
 
     def answer(
         self,

@@ -77,10 +77,11 @@ def page(
     return REVIEWS.page(collection["uid"], rows, limit, lambda row: (row["id"],))
 
 
-def count(connection: Connection, collection: Row, state: str) -> int:
-    query = sa.select(sa.func.count()).where(
-        reviews.c.collection_id == collection["id"], reviews.c.state == state
-    )
+def count(connection: Connection, collection: Row | None, state: str) -> int:
+    """How many are in a state, in one collection or in all."""
+    query = sa.select(sa.func.count()).where(reviews.c.state == state)
+    if collection is not None:
+        query = query.where(reviews.c.collection_id == collection["id"])
     return int(connection.execute(query).scalar_one())
 
 

@@ -12,14 +12,17 @@ from nicegui.element import Element
 from arcid.server.console import strings as S
 from arcid.server.console.icons import LOGO, svg
 from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit
+from arcid.server.console.visit import Visit, quietly
 from arcid.server.console.widgets import ROOT as ROOT
-from arcid.server.console.widgets import element, html, text
+from arcid.server.console.widgets import element, html, set_text, text
 
 HEAD = (
     f'<link rel="stylesheet" href="{ROOT}/static/console.css">'
     f'<script src="{ROOT}/static/console.js"></script>'
 )
+
+
+COUNT_S = 10.0  # how often what waits is counted
 
 
 class Entry(NamedTuple):
@@ -37,6 +40,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("/live", "live", "live", S.NAV_LIVE),
             Entry("/attendance", "attendance", "attendance", S.NAV_ATTENDANCE),
+            Entry("/review", "review", "review", S.NAV_REVIEW),
             Entry("/unknowns", "unknowns", "unknowns", S.NAV_UNKNOWNS),
             Entry("/kiosk", "kiosk", "kiosk", S.NAV_KIOSK),
         ),
@@ -87,7 +91,10 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
             for name, entries in groups:
                 text(name, "rail-group")
                 for entry in entries:
-                    _link(entry, current)
+                    link = _link(entry, current)
+                    if entry.path == "/review":
+                        with link:
+                            _count_waiting(visit)
             _account(visit)
         element("div", "rail-shade").on("click", js_handler="() => arcid.menu(false)")
         with element("main", "page", id="main", tabindex="-1"):
@@ -97,6 +104,19 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
                     text(lead, "soft lead", tag="p")
             yield
         _tab_bar(groups, current)
+
+
+def _count_waiting(visit: Visit) -> None:
+    """How many doubtful faces wait, kept fresh."""
+    shown = text("", "rail-count")
+
+    async def count() -> None:
+        waiting = await visit.run(visit.gallery.reviews.waiting)
+        shown.set_visibility(waiting > 0)
+        set_text(shown, str(waiting))
+        shown.props["aria-label"] = S.NAV_REVIEW_COUNT.format(n=waiting)
+
+    ui.timer(COUNT_S, quietly(visit, "review")(count))
 
 
 def only_main() -> None:

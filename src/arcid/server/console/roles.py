@@ -19,6 +19,7 @@ Permission = Literal[
     "delete",
     "search",
     "unknowns",
+    "review",
     "cameras",
     "models",
     "system",
@@ -34,6 +35,7 @@ _OPERATOR: frozenset[Permission] = _VIEWER | {
     "enrol",
     "search",
     "unknowns",
+    "review",
     "capture",
     "kiosk",
 }

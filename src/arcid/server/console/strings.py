@@ -65,6 +65,8 @@ NAV_DAY = "Today"
 NAV_LIVE = "Live"
 NAV_ATTENDANCE = "Attendance"
 NAV_UNKNOWNS = "Unknowns"
+NAV_REVIEW = "Review"
+NAV_REVIEW_COUNT = "{n} waiting"
 NAV_CAMERAS = "Cameras"
 NAV_KIOSK = "Kiosk"
 NAV_FACES = "Faces"
@@ -464,6 +466,44 @@ UNKNOWN_FORGET_TITLE = "Forget this visitor's face?"
 UNKNOWN_FORGET_TEXT = "Pictures and numbers are erased for good; the times stay."
 UNKNOWN_FORGOTTEN = "The face is erased."
 UNKNOWN_FACE = "Unknown visitor"
+
+# review
+REVIEW = "Review"
+REVIEW_LEAD = "Faces that the system is not certain about. You decide."
+REVIEW_NONE = "Nothing to decide"
+REVIEW_NONE_TEXT = "A face that may be somebody enrolled, but not surely enough, waits here."
+REVIEW_NONE_SHORT = "Nobody waits."
+REVIEW_WAITING = "Waiting"
+REVIEW_ANSWERED = "Answered"
+REVIEW_NOT_ANSWERED = "Nothing was answered yet."
+REVIEW_ELSEWHERE = "{n} in {collection}"
+REVIEW_OR = " or "
+REVIEW_PERHAPS = "Perhaps {names}"
+REVIEW_QUESTION = "Is this {name}?"
+REVIEW_NEXT = "If not, you are asked about {names}."
+REVIEW_SEEN = "Seen by the camera"
+REVIEW_ENROLLED = "Enrolled: {name}"
+REVIEW_YES = "Yes"
+REVIEW_YES_NAME = "Yes, this is {name}"
+REVIEW_NOT_PERSON = "Not this person"
+REVIEW_NOT_PERSON_NAME = "No, this is not {name}"
+REVIEW_NO = "Nobody we know"
+REVIEW_NO_NAME = "This is nobody we know"
+REVIEW_YES_DONE = "Recorded as an arrival of {name}."
+REVIEW_NOT_DONE = "Not {name}. Look at the next one."
+REVIEW_NO_DONE = "Recorded as an unknown visitor."
+REVIEW_UNDONE = "Taken back. It waits again."
+REVIEW_BY = "by {name}"
+REVIEW_DELETED = "Somebody since deleted"
+REVIEW_STATES = {
+    "open": "Waiting",
+    "yes": "Yes",
+    "no": "Unknown visitor",
+    "withdrawn": "Taken back",
+}
+REVIEW_DETAILS = "Why it was not decided"
+REVIEW_WHY = "Why"
+REVIEW_COSINE = "cosine {cosine:.3f}"
 
 # enrolling by camera
 BY_CAMERA = "Camera"

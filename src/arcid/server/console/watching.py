@@ -376,6 +376,7 @@ class Kiosk:
                 alike=_same_face(self.running),
                 grounds=self._grounds("not asked"),
                 vector=self._pooled(),
+                crop=self.answer.face.crop if self.collection.keep_crops else None,
                 question=question(self.answer.decision, self.answer.candidates),
             )
         message = _words(S.KIOSK_REVIEW, shown, S.KIOSK_REVIEW_TEXT, tone="warn")

@@ -87,6 +87,7 @@ def register() -> None:
         models,
         people,
         person,
+        review,
         search,
         sessions,
         system,

@@ -1,0 +1,304 @@
+"""Doubtful faces that wait for a human: one at a time, by click or key, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import KeyEventArguments
+
+from arcid.errors import EventNotFound, FaceNotFound, PersonNotFound, ReviewAnswered
+from arcid.gallery import Collection, Gallery
+from arcid.gallery.review_records import Candidate, Review, Verdict
+from arcid.server.console import strings as S
+from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.visit import Visit, quietly
+from arcid.server.console.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    data_url,
+    element,
+    empty,
+    face,
+    facts,
+    link_button,
+    say,
+    text,
+)
+from arcid.types import Image
+
+REFRESH_S = 5.0
+SHOWN = 50  # of those waiting
+ANSWERED = 10  # newest, to be taken back
+
+
+@page("/review", "review")
+async def review(visit: Visit, collection: str | None = None) -> None:
+    """The newest doubtful face, the others that wait, and what was answered."""
+    current, known = await chosen(visit, collection)
+    with frame(visit, S.REVIEW, "/review", lead=S.REVIEW_LEAD):
+        if current is None:
+            first_collection(visit)
+            return
+        with element("div", "toolbar"):
+            selector("/review", current, known)
+            others = element("div", "row")
+        with element("div", "columns"):
+            case = element("section", "card review-case", aria_live="polite")
+            with element("div", "column"):
+                with card(S.REVIEW_WAITING):
+                    waiting = element("div", "event-list")
+                with card(S.REVIEW_ANSWERED):
+                    answered = element("div", "event-list")
+    await Desk(visit, current, known, case, waiting, answered, others).open()
+
+
+class Desk:
+    """One page's state: which case is looked at, and what stands beside it."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        current: Collection,
+        known: list[Collection],
+        case: Element,
+        waiting: Element,
+        answered: Element,
+        others: Element,
+    ) -> None:
+        self._visit, self._current, self._known = visit, current, known
+        self._case, self._waiting, self._answered, self._others = case, waiting, answered, others
+        self._shown: Review | None = None
+        self._listed: list[Any] = []
+        self._open: list[Review] = []
+
+    async def open(self) -> None:
+        """Show it, keep it fresh, and listen for keys."""
+        await self._refresh()
+        ui.timer(REFRESH_S, quietly(self._visit, "review")(self._refresh))
+        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
+
+    async def _refresh(self) -> None:
+        queue, name = self._visit.gallery.reviews, self._current.name
+        self._open = await self._visit.run(queue.find, name, limit=SHOWN)
+        done = await self._visit.run(
+            queue.find, name, states=("yes", "no", "withdrawn"), limit=ANSWERED
+        )
+        elsewhere = [
+            (other.name, await self._visit.run(queue.waiting, other.name))
+            for other in self._known
+            if other.name != name
+        ]
+        now = [self._open, done, elsewhere]
+        if now == self._listed:
+            return
+        self._listed = now
+        self._others.clear()
+        with self._others:
+            for other, count in elsewhere:
+                if count:
+                    where = f"{ROOT}/review?collection={quote(other)}"
+                    link_button(S.REVIEW_ELSEWHERE.format(n=count, collection=other), where)
+        ids = {one.id: one for one in self._open}
+        kept = ids.get(self._shown.id) if self._shown is not None else None
+        await self._show(kept or next(iter(self._open), None))
+        self._list(done)
+
+    def _list(self, done: list[Review]) -> None:
+        self._waiting.clear()
+        with self._waiting:
+            if not self._open:
+                text(S.REVIEW_NONE_SHORT, "soft", tag="p")
+            for one in self._open:
+                self._line(one)
+        self._answered.clear()
+        with self._answered:
+            if not done:
+                text(S.REVIEW_NOT_ANSWERED, "soft", tag="p")
+            for one in done:
+                self._done_line(one)
+
+    def _line(self, one: Review) -> None:
+        @action(self._visit, "review")
+        async def choose() -> None:
+            await self._show(one)
+            self._list(self._listed[1])
+
+        names = S.REVIEW_OR.join(c.name for c in one.open_candidates)
+        row = element("button", "event-row", type="button")
+        if self._shown is not None and one.id == self._shown.id:
+            row.props('aria-current="true"')
+        row.on("click", choose, args=[])
+        with row:
+            element("span", "event-dot info", aria_hidden="true")
+            with element("span", "event-lines"):
+                text(S.REVIEW_PERHAPS.format(names=names), "person-name")
+                text(_when(one), "soft small")
+
+    def _done_line(self, one: Review) -> None:
+        with element("div", "event-row"):
+            with element("span", "event-lines"):
+                text(_answer(one), "person-name")
+                by = S.REVIEW_BY.format(name=one.actor or "")
+                text(f"{_when(one)} · {by}", "soft small")
+            if one.answer_id is not None and one.state != "withdrawn":
+                name = S.UNDO_NAME.format(what=f"{_answer(one)}, {_when(one)}")
+                button(S.UNDO, self._undo(one), kind="quiet", name=name)
+
+    async def _show(self, one: Review | None) -> None:
+        self._shown = one
+        self._case.clear()
+        if one is None:
+            with self._case:
+                empty("review", S.REVIEW_NONE, S.REVIEW_NONE_TEXT)
+            return
+        asked = next(iter(one.open_candidates), None)
+        probe, enrolled = await self._visit.run(
+            _pictures, self._visit.gallery, self._current, one, asked
+        )
+        with self._case:
+            with element("div", "review-faces"):
+                _figure(probe, "?", S.REVIEW_SEEN)
+                if asked is not None:
+                    _figure(enrolled, asked.name, S.REVIEW_ENROLLED.format(name=asked.name))
+            name = "" if asked is None else asked.name
+            text(S.REVIEW_QUESTION.format(name=name), "answer-words", tag="h2")
+            text(_when(one), "soft", tag="p")
+            if len(one.open_candidates) > 1:
+                more = ", ".join(c.name for c in one.open_candidates[1:])
+                text(S.REVIEW_NEXT.format(names=more), "soft small", tag="p")
+            with element("div", "review-buttons"):
+                for verdict, label, key, icon, told in CHOICES:
+                    made = button(
+                        label,
+                        partial(self._answer, one, asked, verdict),
+                        icon=icon,
+                        kind="primary" if verdict == "yes" else "plain",
+                        name=told.format(name=name),
+                    )
+                    with made:
+                        text(key, "key", tag="kbd", aria_hidden="true")
+            with element("details", "candidates"):
+                text(S.REVIEW_DETAILS, tag="summary")
+                facts(_grounds(one))
+
+    async def _answer(self, one: Review, asked: Candidate | None, verdict: Verdict) -> None:
+        @action(self._visit, "review")
+        async def give() -> None:
+            person = None if verdict == "no" or asked is None else asked.person_id
+            try:
+                done = await self._visit.run(
+                    self._visit.gallery.reviews.answer,
+                    self._current.name,
+                    one.id,
+                    verdict,
+                    actor=self._visit.account.name,
+                    person_id=person,
+                )
+                say(_said(done, asked, verdict))
+            except (ReviewAnswered, EventNotFound) as error:
+                say(error.message, "warn")
+            await self._refresh()
+
+        await give()
+
+    def _undo(self, one: Review) -> Callable[[], Awaitable[None]]:
+        @action(self._visit, "review")
+        async def undo() -> None:
+            try:
+                await self._visit.run(
+                    self._visit.gallery.reviews.undo,
+                    self._current.name,
+                    one.id,
+                    actor=self._visit.account.name,
+                    answer_id=one.answer_id,
+                )
+                say(S.REVIEW_UNDONE)
+            except (ReviewAnswered, EventNotFound) as error:
+                say(error.message, "warn")
+            await self._refresh()
+
+        return undo
+
+    async def _pressed(self, event: KeyEventArguments) -> None:
+        held = event.modifiers
+        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
+            return
+        asked = next(iter(self._shown.open_candidates), None)
+        for verdict, _, key, _, _ in CHOICES:
+            if str(event.key).casefold() == key.casefold():
+                await self._answer(self._shown, asked, verdict)
+                return
+
+
+CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
+    ("yes", S.REVIEW_YES, "Y", "check", S.REVIEW_YES_NAME),
+    ("not_person", S.REVIEW_NOT_PERSON, "N", "cross", S.REVIEW_NOT_PERSON_NAME),
+    ("no", S.REVIEW_NO, "U", "unknowns", S.REVIEW_NO_NAME),
+)
+
+
+def _figure(picture: str | None, name: str, caption: str) -> None:
+    with element("figure", "review-face"):
+        if picture is None:
+            avatar(name)
+        else:
+            face(picture, caption)
+        text(caption, "soft small", tag="figcaption")
+
+
+def _pictures(
+    gallery: Gallery, collection: Collection, one: Review, asked: Candidate | None
+) -> tuple[str | None, str | None]:
+    """The face in doubt and the one enrolled that is nearest, where pictures are kept."""
+    trace = gallery.events.trace(collection.name, one.id)
+    probe = None if trace is None or trace.crop is None else data_url(trace.crop)
+    enrolled = None if asked is None else _enrolled(gallery, collection, asked)
+    return probe, None if enrolled is None else data_url(enrolled)
+
+
+def _enrolled(gallery: Gallery, collection: Collection, asked: Candidate) -> Image | None:
+    if not collection.keep_crops:
+        return None
+    try:
+        faces = [f.id for f in gallery.faces(collection.name, asked.person_id)]
+        for face_id in sorted(faces, key=lambda known: known != asked.face_id):
+            crop = gallery.face_crop(collection.name, face_id)
+            if crop is not None:
+                return crop
+    except (PersonNotFound, FaceNotFound):
+        return None
+    return None
+
+
+def _when(one: Review) -> str:
+    camera = one.event.camera or S.EVENT_BY_HAND
+    return S.EVENT_AT.format(time=S.moment(one.event.at), camera=camera)
+
+
+def _answer(one: Review) -> str:
+    if one.state == "yes":
+        return one.name or S.REVIEW_DELETED
+    return S.REVIEW_STATES[one.state]
+
+
+def _said(done: Review, asked: Candidate | None, verdict: Verdict) -> str:
+    name = "" if asked is None else asked.name
+    if verdict == "yes":
+        return S.REVIEW_YES_DONE.format(name=name)
+    return S.REVIEW_NO_DONE if done.state == "no" else S.REVIEW_NOT_DONE.format(name=name)
+
+
+def _grounds(one: Review) -> list[tuple[str, str]]:
+    rows = [(c.name, S.REVIEW_COSINE.format(cosine=c.cosine)) for c in one.candidates]
+    if reason := one.event.grounds.get("reason"):
+        rows.insert(0, (S.REVIEW_WHY, str(reason)))
+    return rows
