@@ -27,9 +27,11 @@ import pytest
 
 from arcid.apps.attendance import Attendance, Deliverer, Policy, View, Watcher, Webhook
 from arcid.apps.attendance.outbox import check_signature
+from arcid.apps.attendance.second_look import SAME_POINTS, Cutout, cut_out, distance
 from arcid.apps.enrol import new_face, provenance
 from arcid.errors import CollectionNotFound, UsageError
 from arcid.gallery import Gallery
+from arcid.image import load_image
 from arcid.pipeline import Face, Pipeline
 from arcid.types import Detections, FloatArray, Image
 from arcid.video import Frame, PushedFrames, VideoFile, open_source
@@ -213,6 +215,47 @@ def test_another_clip_gives_no_name_to_strangers(
     assert {name for _, name in kinds_of(views)} <= {None}
     assert ("unknown", None) in kinds_of(views)
     assert {f.name for view in views for f in view.faces} == {None}
+
+
+@pytest.mark.parametrize(("clip", "visitors"), [(PAIR, 6), (CROWD, 4), (SINGER, 2)])
+def test_hands_backs_of_heads_and_bare_profiles_are_no_visitors(
+    pipeline: Pipeline, gallery: Gallery, data_dir: Path, clip: str, visitors: int
+) -> None:
+    """Every face that was a visitor before, and none of two hands, a profile and hair."""
+    views, _ = watched(pipeline, gallery, data_dir / clip, collection="empty")
+    events = [event for view in views for event in view.events]
+    assert [event.kind for event in events] == ["unknown"] * visitors
+    assert all(event.grounds["track"]["faces"] >= 1 for event in events)
+    assert len(Attendance(gallery, "empty").unknowns(pipeline.calibration)) == visitors
+
+
+def test_whoever_is_known_is_not_looked_at_a_second_time(
+    pipeline: Pipeline, gallery: Gallery, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    detect = pipeline.detector.detect
+
+    def counted(images: Sequence[Image]) -> list[Detections]:
+        calls.append(len(images))
+        return detect(images)
+
+    monkeypatch.setattr(pipeline.detector, "detect", counted)
+    views, watcher = watched(pipeline, gallery, short)
+    assert ("arrival", "Singer") in kinds_of(views)
+    assert calls.count(1) == watcher.counts.frames
+    assert ("unknown", None) not in kinds_of(views) and len(calls) == watcher.counts.frames
+
+
+def test_faces_of_photographs_are_found_again(pipeline: Pipeline, data_dir: Path) -> None:
+    pairs = data_dir / "data" / "deepface-pairs"
+    for path in [pairs / f"img{n}.jpg" for n in (1, 4, 12, 20)]:
+        image = load_image(path)
+        found = pipeline.detector.detect([image])[0]
+        face = cut_out(image, found[[int(found.sizes.prod(axis=1).argmax())]])
+        assert face is not None
+        assert distance(pipeline.detector, face) < SAME_POINTS / 2
+        empty = Cutout(np.full_like(face.image, 90), face.points)
+        assert distance(pipeline.detector, empty) == float("inf")
 
 
 def test_two_people_in_one_picture_have_two_names(

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -402,6 +403,8 @@ def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
     url = database_url if "://" in database_url else f"sqlite:///{database_url}"
     config = Config()
     config.set_main_option("script_location", f"{arcid.gallery.__path__[0]}/migrations")
+    if "://" not in database_url:
+        Path(database_url).touch(0o600)
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection

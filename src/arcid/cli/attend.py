@@ -163,7 +163,7 @@ def attend(
                 lease.release()
     counts = watcher.counts
     note(
-        f"{counts.frames} frames, {counts.detections} faces, {counts.tracks} tracks, "
+        f"{counts.frames} frames, {counts.detections} detections, {counts.tracks} tracks, "
         f"{counts.embeddings} embeddings"
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from arcid import decide
+from arcid.apps.attendance.second_look import SAME_POINTS
 from arcid.errors import UsageError
 from arcid.quality import QualityGate
 from arcid.track import TrackSettings
@@ -54,6 +55,7 @@ class Policy:
     cooldown_s: float = 300.0
     unknown_after_s: float = 1.5  # a face is an unknown visitor when followed for so long
     min_frames: int = 5  # or, where it was gone sooner, seen in so many
+    same_points: float = SAME_POINTS  # so near a face of somebody unknown must be found again
     visitor_fmr: float = 1e-3  # at which two sightings count as one unknown visitor
     switch_ratio: float = 100.0  # so many times likelier must another name be to replace one
     touch_s: float = 5.0  # how often "last seen" is written
@@ -74,6 +76,8 @@ class Policy:
                 f"touch_s ({self.touch_s:g}) must be below cooldown_s ({self.cooldown_s:g}), or "
                 "people who stay would seem to leave"
             )
+        if not self.same_points > 0:
+            raise UsageError("same_points must be above 0; infinite asks for no second look")
         if not self.switch_ratio >= 1 or self.min_frames < 1:
             raise UsageError("switch_ratio and min_frames must be at least 1")
         if self.keep not in ("nothing", "vector", "crop"):

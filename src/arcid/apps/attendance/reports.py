@@ -91,12 +91,17 @@ class Reports:
             self._report_spoof(track, state)
         if state.arrived is not None and state.match is not None and judged.accepted:
             self._report_person(track, state, state.match.person_id, track.last_at)
-        elif state.visitor or (nobody and not state.spoof and self._outcomes.seen_enough(track)):
+        elif state.visitor or (nobody and not state.spoof and self._is_visitor(track, state)):
             self._report_visitor(track, state)
         elif not track.pool.looks:
             self._counts.low_quality += 1
         else:
             self._counts.unconfirmed += 1
+
+    def _is_visitor(self, track: Track, state: TrackState) -> bool:
+        doubtful = state.decision is not None and state.decision.outcome == "review"
+        enough = self._outcomes.seen_enough(track)
+        return enough and (doubtful or self._outcomes.evident(track, state))
 
     def depart(self, at: float) -> None:
         """Whoever was not seen for as long as the cooldown has left."""
@@ -202,6 +207,7 @@ class Reports:
                 "looks": track.pool.looks,
                 "usefulness": round(track.best, 4),
                 "seconds": round(track.last_ticks - track.first_ticks, 3),
+                "faces": state.faces,
                 "quality": None if state.best is None else state.best.to_dict(),
             },
         }  # fmt: skip

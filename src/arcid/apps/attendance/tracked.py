@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from arcid.apps.attendance.second_look import Cutout
 from arcid.gallery.review_records import Question
 from arcid.quality import Quality
 from arcid.types import Decision, Image, Match
 
 LIVENESS_LOOKS = 5  # newest scores that count
+CUTOUTS = 3  # looks kept until it is known whether they show a face
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,8 @@ class TrackState:
     live: deque[tuple[float, float]] = field(  # score, usefulness of the look
         default_factory=lambda: deque(maxlen=LIVENESS_LOOKS)
     )
+    cutouts: deque[Cutout] = field(default_factory=lambda: deque(maxlen=CUTOUTS))
+    faces: int = 0  # cutouts that were found again
     touched: float = -np.inf  # ticks
     arrived: str | None = None  # person whose arrival was reported
     visitor: Literal["unknown", "review"] | None = None  # reported as

@@ -65,7 +65,7 @@ class Counts:
     embeddings: int = 0
     tracks: int = 0
     low_quality: int = 0  # tracks that never showed a usable face
-    unconfirmed: int = 0  # tracks gone before a decision
+    unconfirmed: int = 0  # tracks gone before a decision, or that were no face for certain
 
 
 def uncertain(track: Track, points: FloatArray | None) -> FaceView:

@@ -22,6 +22,7 @@ from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Liveness, Policy
 from arcid.apps.attendance.recorder import passing
 from arcid.apps.attendance.reports import Reports
+from arcid.apps.attendance.second_look import cut_out
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts, FaceView, View
 from arcid.errors import ArcidError, UsageError
@@ -63,7 +64,7 @@ class Watcher:
         self._naming = Naming(
             pipeline, gallery, self.collection, self.policy, self._states, self._store_trouble
         )
-        self._outcomes = Outcomes(self.policy, self._liveness)
+        self._outcomes = Outcomes(self.policy, self._liveness, pipeline.detector)
         self._reports = Reports(
             pipeline, gallery, self.collection, camera, self.policy, self._outcomes,
             self._liveness, self.counts, self._note_store,
@@ -180,6 +181,10 @@ class Watcher:
             if value >= track.best:
                 state.best = judged[j]
                 state.crop = crops.pixels[j] if self.policy.keep == "crop" else None
+            if state.match is None and state.faces < self.policy.tracking.first_looks:
+                face = cut_out(frame.image, chosen[[j]])
+                if face is not None:
+                    state.cutouts.append(face)
             self._naming.looked_at(track.number)
             tracks[wanted[j]] = track
 

@@ -49,6 +49,13 @@ async def unknowns(visit: Visit, collection: str | None = None) -> None:
         if not found:
             with card(cls="narrow centre"):
                 empty("unknowns", S.UNKNOWNS_NONE, S.UNKNOWNS_NONE_TEXT)
+        else:
+            sightings = sum(len(visitor.events) for visitor in found)
+            told = S.UNKNOWNS_COUNT.format(
+                visitors=S.count(len(found), S.ONE_VISITOR, S.MANY_VISITORS),
+                times=S.count(sightings, S.ONE_TIME, S.MANY_TIMES),
+            )
+            text(f"{told}. {S.UNKNOWNS_COUNT_TEXT}", "soft", tag="p")
         with element("div", "visitor-grid"):
             for visitor in found:
                 await _visitor(visit, current, book, visitor)
