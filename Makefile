@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
-export ARCID_DATA ?= ../shared
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+test browser check bench openapi: export ARCID_DATA ?= ../shared
 
 .PHONY: run serve test browser check lint types walls bench openapi clean help
 

@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("arcid")))
     parser.add_argument("-o", "--output", type=Path, default=REPORT)
     options = parser.parse_args()
-    folder = read_people(paths.data_dir() / "data" / "lfw-dev" / "images")
+    folder = read_people(paths.required_data_dir() / "data" / "lfw-dev" / "images")
     embed = PhotoEmbedder(Pipeline.from_models("scrfd_2.5g", "mobilefacenet_128"))
     cache = EmbeddingCache(options.cache, embed.contract_id, "scrfd_2.5g center")
     found = embed_photos(folder.photos, embed, cache=cache)

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from arcid.bench import common
-from arcid.paths import data_dir
+from arcid.paths import required_data_dir
 from arcid.train.augment import Augment
 from arcid.train.config import AugmentConfig, DataConfig, SourceConfig, load_config
 from arcid.train.data.dataset import open_data
@@ -135,7 +135,7 @@ def _pillow(files: list[Path]) -> None:
 
 
 def _photos(count: int) -> list[tuple[str, str, bytes]]:
-    with tarfile.open(data_dir() / "data/train/vgg.tar") as archive:
+    with tarfile.open(required_data_dir() / "data/train/vgg.tar") as archive:
         found = []
         for member in islice(archive, count):
             who, _, name = member.name.partition("/")

@@ -205,7 +205,7 @@ def main() -> int:
     parser.add_argument("--detectors", default="arcid-detect-s,scrfd_2.5g,yunet")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    data = paths.data_dir() / "data"
+    data = paths.required_data_dir() / "data"
     detectors, recognisers = options.detectors.split(","), options.recognisers.split(",")
     rows: list[dict[str, Any]] = []
     for detector in detectors:

@@ -85,7 +85,7 @@ def main() -> int:
     parser.add_argument("--recogniser", default="mobilefacenet_128")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    data = paths.data_dir() / "data"
+    data = paths.required_data_dir() / "data"
     rows: list[dict[str, Any]] = []
     for name in options.detectors.split(","):
         try:

@@ -64,7 +64,7 @@ def main() -> None:
     calibration = weights.find_calibration(bundle)
     embed = EmbedCrops(load_embedder(bundle), centre=True)
     cache = EmbeddingCache(options.cache, embed.contract_id, "centre crop 112")
-    with tarfile.open(paths.data_dir() / "data" / "train" / "utk.tar") as tar:
+    with tarfile.open(paths.required_data_dir() / "data" / "train" / "utk.tar") as tar:
         members = [m for m in tar if m.isfile()]
         photos = [Photo(Path(m.name).name, (tar.extractfile(m) or tar).read()) for m in members]  # type: ignore[union-attr]
     found = embed_photos(photos, embed, cache=cache)

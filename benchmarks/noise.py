@@ -33,6 +33,7 @@ from torch.nn import functional as F
 
 from arcid.bench.common import hardware_slug
 from arcid.evaluate.metrics import Array, IndexArray, auc
+from arcid.files import replacing
 from arcid.train.classifier import Classifier
 from arcid.train.clean import Rule, Verdict, clean, judge
 from arcid.train.clean.purify import restore_centres
@@ -42,7 +43,6 @@ from arcid.train.data.dataset import ChipSet, open_data
 from arcid.train.loop import train as run_training
 from arcid.train.losses import ClassificationLoss, create_loss
 from arcid.train.noise import Listed, add_outliers, flip_identities, listed, write_list
-from arcid.train.private import open_private
 from arcid.train.restore import restore_backbone
 from arcid.train.study.measure import (
     Verification,
@@ -356,7 +356,7 @@ def embedded(chips: ChipSet, path: Path) -> FloatArray:
         images = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
         found.append(F.normalize(teacher(images)[0], dim=1).numpy())
     vectors = np.concatenate(found)
-    with open_private(path) as file:
+    with replacing(path, private=True) as file:
         np.save(file, vectors)
     return vectors
 

@@ -104,7 +104,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     for name in options.detector or [None]:
         pipeline = Pipeline.from_models(name)
-        rows += lfw_dev(pipeline, paths.data_dir() / "data" / "lfw-dev" / "images")
+        rows += lfw_dev(pipeline, paths.required_data_dir() / "data" / "lfw-dev" / "images")
         if options.scenes:
             scenes(pipeline, options.scenes)
     for row in rows:

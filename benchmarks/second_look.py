@@ -38,7 +38,7 @@ def main() -> None:
     arguments.add_argument("--photos", type=int, default=300, help="of lfw-dev")
     arguments.add_argument("--clips", action="store_true")
     options = arguments.parse_args()
-    pipeline, data = Pipeline.from_models(), paths.data_dir() / "data"
+    pipeline, data = Pipeline.from_models(), paths.required_data_dir() / "data"
     lfw = sorted((data / "lfw-dev").rglob("*.jpg"))
     chosen = random.Random(1).sample(lfw, min(options.photos, len(lfw)))
     for name, photos, scale in (

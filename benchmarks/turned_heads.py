@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--recognisers", default="arcid-face-s,arcid-face-s-int8,mobilefacenet_128")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    crops, people, yaw = chips(paths.data_dir() / "data/train/vgg.tar")
+    crops, people, yaw = chips(paths.required_data_dir() / "data/train/vgg.tar")
     front = np.flatnonzero(np.abs(yaw) <= FRONT_DEG)
     turned = np.flatnonzero(np.abs(yaw) >= TURNED_DEG)
     rows = []

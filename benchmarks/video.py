@@ -196,7 +196,7 @@ def soak(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = paths.data_dir() / "data"
+    data = paths.required_data_dir() / "data"
     parser.add_argument("--clip", type=Path, default=data / "video/short_hamilton_clip.mp4")
     parser.add_argument("--faces", type=int, default=PEOPLE)
     parser.add_argument("--frames", type=int, default=150)

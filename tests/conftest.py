@@ -14,6 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 ROOT = Path(__file__).parent.parent
+os.environ.setdefault("ARCID_DATA", str((ROOT / "../shared").resolve()))  # as make test does
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a test writes beyond its own folders never lands in the developer's home."""
+    os.environ["ARCID_HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@
     ├── ModelError
     │   ├── ModelNotFound
     │   ├── ModelHashMismatch
+    │   ├── ModelUnverified      it claims to stand for another model, and nobody vouched for it
     │   ├── ManifestInvalid      manifest.json, or model and manifest disagree
     │   ├── ModelUnsupported     the file is fine but no runtime here can run it as asked
     │   ├── LicenceNotAccepted
@@ -210,6 +211,12 @@ class ModelHashMismatch(ModelError):
     """The file's sha256 is not the one its manifest or the catalogue states."""
 
     code = "model_hash_mismatch"
+
+
+class ModelUnverified(ModelError):
+    """A bundle claims that its vectors are another model's, and nobody vouched for it."""
+
+    code = "model_unverified"
 
 
 class ManifestInvalid(ModelError):
@@ -413,6 +420,7 @@ __all__ = [
     "ModelHashMismatch",
     "ModelNotFound",
     "ModelUnsupported",
+    "ModelUnverified",
     "NoFaceFound",
     "NotFound",
     "Overloaded",

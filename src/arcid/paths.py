@@ -2,7 +2,7 @@
 
 ``ARCID_HOME``    gallery and downloads (default: the user's data folder)
 ``ARCID_MODELS``  bundles pulled, imported or converted (default: ``$ARCID_HOME/models``)
-``ARCID_DATA``    photographs and third-party weights for development (default: ``../shared``)
+``ARCID_DATA``    photographs and third-party weights for development (default: none)
 ``ARCID_DATABASE`` path or SQLAlchemy URL of the gallery (default: ``$ARCID_HOME/gallery.db``)
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from arcid.errors import ConfigError
 
 
 def home_dir() -> Path:
@@ -27,9 +29,18 @@ def models_dir() -> Path:
     return Path(value).expanduser() if value else home_dir() / "models"
 
 
-def data_dir() -> Path:
-    """The development data folder; its ``models/`` is the last place models are looked for."""
-    return Path(os.environ.get("ARCID_DATA", "../shared")).expanduser()
+def data_dir() -> Path | None:
+    """The development data folder, None where ``ARCID_DATA`` names none; its ``models/`` is the
+    last place models are looked for."""
+    value = os.environ.get("ARCID_DATA")
+    return Path(value).expanduser() if value else None
+
+
+def required_data_dir() -> Path:
+    """``data_dir``; raises ``ConfigError`` where ``ARCID_DATA`` names none."""
+    if (found := data_dir()) is None:
+        raise ConfigError("set ARCID_DATA to the folder that holds data/ and models/")
+    return found
 
 
 def packaged_models_dir() -> Path:

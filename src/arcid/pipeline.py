@@ -31,7 +31,7 @@ from arcid.errors import (
     SeveralFacesFound,
 )
 from arcid.image import ImageSource, load_image, photo_id
-from arcid.models import weights
+from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.quality import Quality, QualityGate
 from arcid.runtime import RuntimeName, open_session
@@ -168,25 +168,38 @@ class Pipeline:
         )
         with ThreadPoolExecutor(1) as pool:  # compiling two networks takes two cores
             loading = pool.submit(
-                load_detector, detector, runtime=runtime, device=device, **detector_options
+                _open_detector, detector, runtime=runtime, device=device, **detector_options
             )
             embedder = load_embedder(found, runtime=runtime, device=device)
-            pipeline = cls(loading.result(), embedder, gate=gate)
-        pipeline._bundle = found
+            finder, detector_bundle = loading.result()
+        pipeline = cls(finder, embedder, gate=gate)
+        pipeline.bundle, pipeline.detector_bundle = found, detector_bundle
         return pipeline
 
-    _bundle: Bundle | None = None
+    #: Where the models came from; None for those handed in, or without a file.
+    bundle: Bundle | None = None
+    detector_bundle: Bundle | None = None
+
+    def check_goldens(self) -> None:
+        """Run both models on what their bundles' goldens were made of.
+
+        Raises ``ModelUnsupported`` where one answers otherwise than then, ``ManifestInvalid``.
+        """
+        if found := self.detector_bundle:
+            goldens.check_finds(found.manifest, self.detector.detect, found.folder)
+        if found := self.bundle:
+            goldens.check(found.manifest, self.embedder.embed, found.folder)
 
     @property
     def calibration(self) -> Calibration:
         """What the embedder's scores mean; raises ``CalibrationMissing``."""
         if self._calibration is None:
-            if self._bundle is None:
+            if self.bundle is None:
                 raise CalibrationMissing(
                     "this pipeline was built without a calibration; hand one in: "
                     "Pipeline(detector, embedder, calibration=Calibration.load(path))"
                 )
-            self._calibration = weights.find_calibration(self._bundle)
+            self._calibration = weights.find_calibration(self.bundle)
         return self._calibration
 
     # image → faces
@@ -357,10 +370,15 @@ def load_embedder(
     bundle: Bundle, *, runtime: RuntimeName | None = None, device: str | None = None
 ) -> OnnxEmbedder:
     """Open a recogniser's session and wrap it."""
+    manifest = bundle.manifest
     session = open_session(
-        bundle.path, runtime=runtime, device=device, input_name=bundle.manifest.input.name
+        bundle.path,
+        runtime=runtime,
+        device=device,
+        input_name=manifest.input.name,
+        sha256=manifest.sha256,
     )
-    return OnnxEmbedder(session, bundle.manifest)
+    return OnnxEmbedder(session, manifest)
 
 
 def load_detector(
@@ -371,17 +389,29 @@ def load_detector(
     **options: Any,
 ) -> Detector:
     """Open a detector by name; None takes the default."""
+    return _open_detector(name, runtime=runtime, device=device, **options)[0]
+
+
+def _open_detector(
+    name: str | None,
+    *,
+    runtime: RuntimeName | None,
+    device: str | None,
+    **options: Any,
+) -> tuple[Detector, Bundle | None]:
     if name in detect.FAMILIES and not detect.FAMILIES[name].files:  # no model file needed
-        return detect.create(name, None, **options)
+        return detect.create(name, None, **options), None
     bundle = weights.resolve(name) if name else weights.resolve_default("detection")
     manifest = bundle.manifest
     if manifest.task != "detection":
         raise ModelUnsupported(f"{bundle.name} is a {manifest.task} model, not a detector")
     sessions = {
-        part: open_session(bundle.file(filename, sha256), runtime=runtime, device=device)
+        part: open_session(
+            bundle.path.with_name(filename), runtime=runtime, device=device, sha256=sha256
+        )
         for part, (filename, sha256) in detect.model_files(manifest).items()
     }
-    return detect.create(manifest, sessions, **options)
+    return detect.create(manifest, sessions, **options), bundle
 
 
 def _square(image: Image) -> Image:

@@ -166,8 +166,8 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
 
 FORMULAS = (
     "=1+1", "+1+1", "-1+1", "@SUM(1)", " =1", "\t=1", "\r=1", "\n=1", "\ufeff=1", '"=1"', "'=1",
-    "＝1+1", "\tAda", "Ada;=1", "Ada; =1", "Ada\t=1", "Ada\t\t@x", "Ada\r\n=1", "Ada|+1", "Ada,-1+1",
-    'Ada;"=1"', ";=1;=1", "\x01=1", "\u200b=1",
+    "＝1+1", "\tAda", "Ada;=1", "Ada; =1", "Ada\t=1", "Ada\t\t@x", "Ada\r\n=1", "Ada|+1",
+    "Ada,-1+1", 'Ada;"=1"', ";=1;=1", "\x01=1", "\u200b=1",
 )  # fmt: skip
 
 

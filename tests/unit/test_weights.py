@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arcid.errors import CalibrationMissing, ManifestInvalid, ModelHashMismatch, ModelNotFound
-from arcid.models import calibrations, catalogue, weights
+from arcid.models import calibrations, catalogue, trust, weights
 from arcid.models.manifest import Manifest
 
 NAME = "mobilefacenet_128"
@@ -55,13 +55,21 @@ def test_a_missing_model_names_file_and_command(empty: Path) -> None:
 
 
 @pytest.mark.data
-def test_places_in_order(empty: Path, model_file: Path) -> None:
+def test_places_in_order(empty: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(model_file, empty / "data" / "models")
     assert weights.resolve(NAME).origin == "data"
     _bundle(empty / "models", model_file)
     assert weights.resolve(NAME).origin == "models"
-    _bundle(empty / "packaged", model_file)
+    folder = _bundle(empty / "packaged", model_file)
+    monkeypatch.setitem(trust.PACKAGED, NAME, trust.digest(folder))
     assert weights.resolve(NAME).origin == "packaged"
+    for folder in ("packaged", "models"):
+        shutil.rmtree(empty / folder / NAME)
+    monkeypatch.delenv("ARCID_DATA")  # nothing beside the folder one stands in, then
+    monkeypatch.chdir(empty / "models")
+    (empty / "shared").symlink_to(empty / "data")
+    with pytest.raises(ModelNotFound, match="is not installed"):
+        weights.resolve(NAME)
 
 
 @pytest.mark.data
@@ -69,10 +77,12 @@ def test_a_packaged_bundle_marked_so_is_the_default(
     empty: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(model_file, empty / "data" / "models")
-    _bundle(empty / "packaged", model_file, "ours")
+    ours = _bundle(empty / "packaged", model_file, "ours")
     with pytest.raises(ModelNotFound, match="choose one with ARCID_RECOGNISER"):
         weights.resolve_default("recognition")
-    _bundle(empty / "packaged", model_file, "ours-int8", precision="int8", default=True)
+    int8 = _bundle(empty / "packaged", model_file, "ours-int8", precision="int8", default=True)
+    for folder in (ours, int8):
+        monkeypatch.setitem(trust.PACKAGED, folder.name, trust.digest(folder))
     assert weights.resolve_default("recognition").name == "ours-int8"
     monkeypatch.setenv("ARCID_RECOGNISER", "ours")
     assert weights.resolve_default("recognition").name == "ours"

@@ -31,11 +31,11 @@ def run(
     The loop takes fewer photos, a part before and a part after, so that a machine that slows down
     meanwhile does not favour either.
     """
-    folder = (data or paths.data_dir()) / "data" / "lfw-dev" / "images"
+    folder = (data or paths.required_data_dir()) / "data" / "lfw-dev" / "images"
     files = sorted(folder.glob("*.jpg")) or sorted(folder.glob("*/*.jpg"))
     files = files[:photos]
     if not files:
-        raise InputError(f"{folder} has no photos; set ARCID_DATA to the folder that holds data/")
+        raise InputError(f"{folder} has no photos; ARCID_DATA is the folder that holds data/")
     pipeline = Pipeline.from_models()
     half = files[: max(1, naive_photos // 2)]
     _naive(pipeline, half[:10])  # warm

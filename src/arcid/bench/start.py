@@ -26,7 +26,8 @@ _COMMAND = [sys.executable, "-m", "arcid"]
 
 def run(*, runs: int = 5, data: Path | None = None, service: bool = True) -> list[Row]:
     """Medians over cold processes; ``data``: folder of ARCID_DATA with deepface-pairs."""
-    photos = sorted(((data or paths.data_dir()) / "data" / "deepface-pairs").glob("img*.jpg"))[:2]
+    root = data or paths.data_dir()
+    photos = sorted((root / "data" / "deepface-pairs").glob("img*.jpg"))[:2] if root else []
     bare = _median(runs, lambda: _process([sys.executable, "-c", "import numpy"]))
     rows = [
         _row("import", "import arcid", runs, _median(runs, _import), f"numpy alone {bare:.3f} s")

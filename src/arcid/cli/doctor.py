@@ -162,10 +162,9 @@ def _models(report: Report) -> None:
     from arcid.errors import ArcidError, CalibrationError
     from arcid.models import weights
 
-    folders = {
-        "ARCID_MODELS": paths.models_dir(),
-        "ARCID_DATA/models": paths.data_dir() / "models",
-    }
+    folders = {"ARCID_MODELS": paths.models_dir()}
+    if data := paths.data_dir():
+        folders["ARCID_DATA/models"] = data / "models"
     facts: dict[str, Any] = {
         "looked_in": {
             name: f"{folder}{'' if folder.is_dir() else ' (not there)'}"
@@ -179,6 +178,13 @@ def _models(report: Report) -> None:
             bundle = weights.resolve_default(task)
             row |= {"model": bundle.name, "path": str(bundle.path), "from": bundle.origin}
             row |= {"precision": bundle.manifest.precision, "checked": verify_model(bundle)}
+            row["verified"] = bundle.trust
+            if not bundle.vouched:
+                report.warn(
+                    "models",
+                    f"the {task} model {bundle.name} is unverified: nobody vouches for it",
+                    f"where you know where it comes from: arcid models accept {bundle.name}",
+                )
             if task == "recognition":
                 row["contract_id"] = bundle.manifest.contract_id
                 row["calibration"] = "none"
@@ -197,7 +203,9 @@ def _models(report: Report) -> None:
             row["error"] = error.message
             report.fail("models", error.message, "arcid models list shows what can be had")
     broken: dict[str, Any] = {}
-    facts["installed"] = [bundle.name for bundle in weights.installed(broken)]
+    installed = weights.installed(broken)
+    facts["installed"] = [bundle.name for bundle in installed]
+    facts["unverified"] = [bundle.name for bundle in installed if not bundle.vouched]
     for name, problem in broken.items():
         report.warn("models", problem.message, f"correct or delete the bundle {name}")
     report.facts["models"] = facts

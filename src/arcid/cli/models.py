@@ -25,12 +25,20 @@ if TYPE_CHECKING:
     from arcid.errors import ManifestInvalid
     from arcid.models.manifest import Task
     from arcid.models.pull import Offer
+    from arcid.models.trust import Trust
     from arcid.models.weights import Bundle
 
 app = typer.Typer(help="List, check, pull and import models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 SHORT = 12  # digits of hashes shown
 DEFAULT_TASKS: tuple[Task, ...] = ("detection", "recognition")
+VERIFIED: dict[Trust, str] = {
+    "packaged": "yes: packaged",
+    "catalogue": "yes: catalogue",
+    "accepted": "yes: accepted",
+    "unverified": "NO",
+    "changed": "NO: changed",
+}
 
 
 @app.command("list")
@@ -54,7 +62,7 @@ def list_(json: Json = False) -> None:
         print_table(
             (
                 *("name", "task", "family", "precision", "dim", "contract"),
-                *("calibrated", "from", "licence"),
+                *("calibrated", "from", "verified", "licence"),
             ),
             [
                 (
@@ -66,6 +74,7 @@ def list_(json: Json = False) -> None:
                     (row["contract_id"] or "")[:SHORT],
                     row["calibration"] or "",
                     row["origin"],
+                    VERIFIED[row["trust"]],
                     row["licence"],
                 )
                 for row in here
@@ -91,7 +100,7 @@ def info(name: Name, json: Json = False) -> None:
 
     # Not resolve() alone: a file with a wrong hash is to be shown, not refused.
     found = (b for b in weights.installed({}) if b.name == name)
-    bundle = next(found, None) or weights.resolve(name)
+    bundle = next(found, None) or weights.resolve(name, judging=True)
     manifest = bundle.manifest
     files = _files(bundle)
     calibration: dict[str, Any] | None = None
@@ -136,9 +145,8 @@ def verify(
     with progress_bar("verifying", len(chosen), quiet=json) as advance:
         for name in chosen:
             try:
-                results.append(
-                    {"name": name, "ok": True, "checked": verify_model(weights.resolve(name))}
-                )
+                checked = verify_model(weights.resolve(name, judging=True))
+                results.append({"name": name, "ok": True, "checked": checked})
             except ArcidError as error:
                 results.append({"name": name, "ok": False, "error": error_dict(error)})
             advance(1)
@@ -152,6 +160,43 @@ def verify(
         say(f"{len(results) - len(failed)} of {len(results)} models are sound")
     if failed:
         raise Exit(MODEL)
+
+
+@app.command()
+def accept(
+    name: Name,
+    undo: Annotated[bool, typer.Option("--undo", help="Vouch for it no longer.")] = False,
+    json: Json = False,
+) -> None:
+    """Vouch for a model on this machine, as it is now. It is run first.
+
+    What you accept is remembered by its content: a changed manifest, calibration or model file is
+    unverified again.
+    """
+    from arcid.errors import UsageError
+    from arcid.models import trust, weights
+
+    if undo:
+        gone = trust.withdraw(name)
+        if not gone:
+            raise UsageError(f"{name} was not accepted on this machine; arcid models list says so")
+        if json:
+            print_json({"name": name, "accepted": False})
+        else:
+            say(f"{name} is unverified again")
+        return
+    bundle = weights.resolve(name, judging=True)
+    if bundle.folder is None or bundle.trust in ("packaged", "catalogue"):
+        checked, sha256 = "vouched for already", None
+    else:
+        checked, sha256 = verify_model(bundle), trust.accept(bundle.name, bundle.folder)
+    if json:
+        print_json({**_summary(weights.resolve(name), _defaults()), "digest": sha256})
+        return
+    say(f"{bundle.name} from {bundle.path.parent}: {checked}")
+    if sha256:
+        say(f"licence  {_licence_words(bundle)}")
+        say(f"accepted as {sha256[:SHORT]}; arcid models accept {name} --undo takes it back")
 
 
 @app.command()
@@ -245,6 +290,8 @@ def import_(
     say(f"{name}: {row['dim']}-d, batch {batch or 'of any size'}, contract {row['contract_id']}")
     say(f"installed in {bundle.folder}")
     say(f"its scores are not calibrated yet: arcid calibrate FOLDER --model {name}")
+    if not bundle.vouched:
+        say(f"it is unverified until you accept it: arcid models accept {name}")
 
 
 # helpers
@@ -262,6 +309,7 @@ def _summary(bundle: Bundle, defaults: dict[str, str]) -> dict[str, Any]:
         "contract_id": manifest.contract_id if recognises else None,
         "calibration": _calibrated(bundle) if recognises else None,
         "origin": bundle.origin,
+        "trust": bundle.trust,
         "default": bundle.name == defaults.get(manifest.task),
         "licence": manifest.licence.name,
         "commercial_use": manifest.licence.commercial_use,
@@ -336,6 +384,7 @@ def _print_info(
         ("what", f"{manifest.task}, {manifest.family}, {manifest.precision}"),
         ("description", manifest.description),
         ("from", f"{bundle.origin}: {bundle.path.parent}"),
+        ("verified", VERIFIED[bundle.trust]),
         *((f"file {f['file']}", f"{f['state']}, sha256 {f['sha256']}") for f in files),
         ("input", f"{spec.name or 'the only one'}: {spec.layout} {spec.colour} {size}, batch "
                   f"{spec.batch or 'any'}, (x - {_short(spec.mean)}) / {_short(spec.std)}"),
@@ -387,7 +436,7 @@ def verify_model(bundle: Bundle) -> str:
         found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
         return f"verified, loaded and run{found}"
     if manifest.task != "recognition":
-        open_session(bundle.path, input_name=manifest.input.name)
+        open_session(bundle.path, input_name=manifest.input.name, sha256=manifest.sha256)
         return "verified and loaded"
     embedder = pipeline.load_embedder(bundle)
     cosine = goldens.check(manifest, embedder.embed, bundle.folder)

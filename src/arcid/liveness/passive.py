@@ -173,6 +173,7 @@ def load(
                     runtime=runtime,
                     device=device,
                     input_name=bundle.manifest.input.name,
+                    sha256=bundle.manifest.sha256,
                 ),
                 bundle.manifest,
             )

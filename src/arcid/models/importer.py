@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from arcid.errors import ManifestInvalid, ModelError, ModelNotFound, ModelUnsupported, UsageError
-from arcid.models import catalogue, goldens, weights
+from arcid.models import catalogue, goldens, trust, weights
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec
 from arcid.models.weights import Bundle
@@ -107,7 +107,8 @@ def import_model(
         goldens.write(folder, manifest, embed)
         goldens.check(manifest, embed, folder)
         target = publish(folder, manifest, root)
-    return Bundle(request.name, manifest, target / FILE, "models", target)
+    judged = trust.judge(request.name, manifest, target)
+    return Bundle(request.name, manifest, target / FILE, "models", target, judged)
 
 
 def _input_spec(request: Request, contract: catalogue.InputContract) -> InputSpec:

@@ -1,13 +1,16 @@
 """From a name to verified files: packaged default → ``ARCID_MODELS`` → ``$ARCID_DATA/models``.
 
 A folder ``NAME/`` with ``manifest.json`` is a bundle; a raw third-party file lying in one of the
-last two places gets its manifest from the catalogue. Every file's sha256 is checked before use.
+last two places gets its manifest from the catalogue. Every file's sha256 is checked before use, and
+the bytes that were checked are those that run.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +19,20 @@ from typing import Literal
 
 from arcid import paths
 from arcid.calibration import Calibration
-from arcid.errors import CalibrationMissing, ManifestInvalid, ModelHashMismatch, ModelNotFound
-from arcid.models import calibrations, catalogue
+from arcid.errors import (
+    CalibrationInvalid,
+    CalibrationMissing,
+    ManifestInvalid,
+    ModelHashMismatch,
+    ModelNotFound,
+    ModelUnverified,
+)
+from arcid.models import calibrations, catalogue, trust
 from arcid.models.manifest import Manifest, Task
+from arcid.models.trust import Trust
+from arcid.runtime.onnxfile import mismatch
 
+log = logging.getLogger(__name__)
 Origin = Literal["packaged", "models", "data", "path"]
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 _VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
@@ -34,6 +47,12 @@ class Bundle:
     path: Path  # the model file
     origin: Origin
     folder: Path | None = None  # of a bundle with its own manifest
+    trust: Trust = "unverified"
+
+    @property
+    def vouched(self) -> bool:
+        """Whether arcid, the catalogue or you vouch for what the bundle says of itself."""
+        return self.trust in trust.VOUCHED
 
     def file(self, filename: str, sha256: str) -> Path:
         """A further file of the model (cascades have several), verified."""
@@ -42,24 +61,26 @@ class Bundle:
         return path
 
 
-def resolve(name: str) -> Bundle:
+def resolve(name: str, *, judging: bool = False) -> Bundle:
     """Find a model by name, or by the path of a bundle folder, and verify its sha256.
 
     Raises ``ModelNotFound`` (naming what was looked for, where, and the command that gets it),
-    ``ModelHashMismatch``, ``ManifestInvalid``.
+    ``ModelHashMismatch`` (also for a bundle that ships and is not as it shipped),
+    ``ManifestInvalid``, and, unless ``judging``, ``ModelUnverified`` for a bundle that claims
+    another model's contract without anybody to vouch for it.
     """
     if os.sep in name or name.endswith(".onnx"):
-        return _from_path(Path(name).expanduser())
+        return _usable(_from_path(Path(name).expanduser()), judging)
     for origin, root in _places():
         folder = root / name
         if (folder / "manifest.json").is_file():
-            return _load_folder(folder, origin, name)
+            return _usable(_load_folder(folder, origin, name), judging)
         entry = catalogue.ENTRIES.get(name)
         if entry and not entry.convert and origin != "packaged":
             path = root / entry.files[0].filename
             if path.is_file():
                 _verify(path, entry.files[0].sha256, name)
-                return Bundle(name, entry.manifest, path, origin)
+                return Bundle(name, entry.manifest, path, origin, trust="catalogue")
     raise _not_found(name)
 
 
@@ -77,8 +98,9 @@ def resolve_default(task: Task) -> Bundle:
     if not chosen:
         hint = f"; choose one with {variable}" if variable else ""
         raise ModelNotFound(f"no packaged {task} model is the default{hint}: arcid models list")
-    _verify(chosen[0].path, chosen[0].manifest.sha256, chosen[0].name)
-    return chosen[0]
+    found = _usable(chosen[0])
+    _verify(found.path, found.manifest.sha256, found.name)
+    return found
 
 
 def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle]:
@@ -96,7 +118,8 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
         for entry in catalogue.ENTRIES.values():
             path = root / entry.files[0].filename
             if not entry.convert and path.is_file():
-                found.setdefault(entry.name, Bundle(entry.name, entry.manifest, path, origin))
+                bundle = Bundle(entry.name, entry.manifest, path, origin, trust="catalogue")
+                found.setdefault(entry.name, bundle)
     return sorted(found.values(), key=lambda b: (b.manifest.task, b.name))
 
 
@@ -116,7 +139,7 @@ def packaged_calibration(bundle: Bundle) -> Calibration:
     """
     candidates = []
     if bundle.folder:
-        candidates.append(bundle.folder / "calibration.json")
+        candidates.append(bundle.folder / trust.CALIBRATION)
     entry = catalogue.ENTRIES.get(bundle.name)
     if entry and entry.calibration:
         candidates.append(CALIBRATIONS / entry.calibration)
@@ -132,7 +155,21 @@ def packaged_calibration(bundle: Bundle) -> Calibration:
 def _calibration(bundle: Bundle, path: Path) -> Calibration:
     calibration = Calibration.load(path)
     calibration.check_contract(bundle.manifest.contract_id)
+    _require_unchanged(path, bundle)
     return calibration
+
+
+def _require_unchanged(path: Path, bundle: Bundle) -> None:
+    """Refuse a calibration arcid does not ship, or that changed since its bundle was judged."""
+    if path.parent == CALIBRATIONS:
+        same = trust.CALIBRATIONS.get(path.name) == sha256_file(path)
+    else:
+        same = path.parent != bundle.folder or _trust(bundle) == bundle.trust
+    if not same:
+        raise CalibrationInvalid(
+            f"{path} is not the calibration that {bundle.name} came with; get the model again, or "
+            "measure your own: arcid calibrate"
+        )
 
 
 def sha256_file(path: Path) -> str:
@@ -145,7 +182,7 @@ def _places() -> tuple[tuple[Origin, Path], ...]:
     return (
         ("packaged", paths.packaged_models_dir()),
         ("models", paths.models_dir()),
-        ("data", paths.data_dir() / "models"),
+        *((("data", data / "models"),) if (data := paths.data_dir()) else ()),
     )
 
 
@@ -167,14 +204,62 @@ def _bundles(
                 problems.setdefault(folder.name, error)
                 continue
             if task is None or manifest.task == task:
-                yield Bundle(folder.name, manifest, folder / manifest.file, origin, folder)
+                yield _judged(folder, manifest, origin, folder.name)
 
 
 def _load_folder(folder: Path, origin: Origin, name: str) -> Bundle:
-    manifest = Manifest.load(folder / "manifest.json")
-    path = folder / manifest.file
-    _verify(path, manifest.sha256, name)
-    return Bundle(name, manifest, path, origin, folder)
+    found = _judged(folder, Manifest.load(folder / "manifest.json"), origin, name)
+    _verify(found.path, found.manifest.sha256, name)
+    return found
+
+
+def _judged(folder: Path, manifest: Manifest, origin: Origin, name: str) -> Bundle:
+    bundle = Bundle(name, manifest, folder / manifest.file, origin, folder)
+    return dataclasses.replace(bundle, trust=_trust(bundle))
+
+
+def _trust(bundle: Bundle) -> Trust:
+    if bundle.folder is None:
+        return bundle.trust
+    packaged = bundle.folder.parent == paths.packaged_models_dir()
+    return trust.judge(bundle.name, bundle.manifest, bundle.folder, packaged=packaged)
+
+
+def _usable(bundle: Bundle, judging: bool = False) -> Bundle:
+    if bundle.origin == "packaged" and bundle.trust != "packaged":
+        raise ModelHashMismatch(
+            f"{bundle.folder} is not what arcid ships as {bundle.name}: its manifest, calibration "
+            "or goldens were changed. Install arcid again; models of your own belong into "
+            f"{paths.models_dir()}",
+            model=bundle.name,
+        )
+    claimed = bundle.manifest.float_sha256 if bundle.manifest.task == "recognition" else None
+    if claimed and not bundle.vouched and not judging:
+        changed = " in this form" if bundle.trust == "changed" else ""
+        raise ModelUnverified(
+            f"{bundle.name} says that its vectors mean the same as those of contract "
+            f"{bundle.manifest.contract_id[:12]}, and nobody vouches for that{changed}. Where you "
+            f"know where it comes from: arcid models accept {_called(bundle)}",
+            model=bundle.name,
+        )
+    if not bundle.vouched and not judging:
+        _warn(bundle.name, _called(bundle))
+    return bundle
+
+
+def _called(bundle: Bundle) -> str:
+    return str(bundle.folder) if bundle.origin == "path" else bundle.name
+
+
+@functools.cache
+def _warn(name: str, called: str) -> None:
+    """Once a process."""
+    log.warning(
+        "the model %s is unverified: nobody vouches for it yet; where you know where it comes "
+        "from: arcid models accept %s",
+        name,
+        called,
+    )
 
 
 def _from_path(path: Path) -> Bundle:
@@ -186,7 +271,7 @@ def _from_path(path: Path) -> Bundle:
         for entry in catalogue.ENTRIES.values():
             if entry.files[0].sha256 == digest and not entry.convert:
                 manifest = dataclasses.replace(entry.manifest, file=path.name)
-                return Bundle(entry.name, manifest, path, "path")
+                return Bundle(entry.name, manifest, path, "path", trust="catalogue")
         raise ModelNotFound(
             f"{path.name} is not a model the catalogue knows (sha256 {digest[:12]}…); make a "
             "bundle of it: arcid models import FILE --like CONTRACT --dim N"
@@ -199,12 +284,7 @@ def _verify(path: Path, sha256: str, name: str) -> None:
         raise ModelNotFound(f"{name}: its file {path.name} is missing from {path.parent}")
     actual = sha256_file(path)
     if actual != sha256:
-        raise ModelHashMismatch(
-            f"{name}: {path} has sha256 {actual[:12]}…, expected {sha256[:12]}…; the file is "
-            "damaged or another version: delete it and get it again",
-            expected=sha256,
-            actual=actual,
-        )
+        raise mismatch(path, sha256, actual)
 
 
 def _not_found(name: str) -> ModelNotFound:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy.typing as npt
 
 from arcid.errors import ConfigError, ModelNotFound, ModelUnsupported, UsageError
+from arcid.runtime.onnxfile import read_model
 
 log = logging.getLogger(__name__)
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
@@ -59,18 +60,20 @@ def open_session(
     threads: int | None = None,
     input_name: str | None = None,
     input_shape: tuple[int, ...] | None = None,
+    sha256: str | None = None,
 ) -> Session:
-    """Load an ONNX file.
+    """Load an ONNX file; it is read once, and with ``sha256`` those very bytes are checked.
 
     ``runtime``: None takes ``ARCID_RUNTIME``, else "auto": OpenVINO where it is installed, else
     ONNX Runtime. ``device``: None takes ``ARCID_DEVICE``, else "cpu"; "cuda" and "tensorrt" need
     ONNX Runtime's GPU build, any OpenVINO device name ("GPU", "NPU") needs OpenVINO.
     ``precision``: arithmetic, "f32" unless asked otherwise. ``input_shape`` fixes a dynamic input.
 
-    Raises ``ModelNotFound``, ``ModelUnsupported``, ``UsageError``.
+    Raises ``ModelNotFound``, ``ModelHashMismatch``, ``ModelUnsupported``, ``UsageError``.
     """
     if not path.is_file():
         raise ModelNotFound(f"model file {path} does not exist", path=str(path))
+    model = read_model(path, sha256)
     chosen = runtime or os.environ.get("ARCID_RUNTIME", "auto")
     device = (device or os.environ.get("ARCID_DEVICE", "cpu")).lower()
     if chosen == "auto":
@@ -81,11 +84,13 @@ def open_session(
     if chosen == "openvino":
         from arcid.runtime.openvino import OpenVinoSession
 
-        session = OpenVinoSession(path, device, precision, threads, input_name, input_shape)
+        session = OpenVinoSession(path, model, device, precision, threads, input_name, input_shape)
     elif chosen == "onnxruntime":
         from arcid.runtime.onnxruntime import OnnxRuntimeSession
 
-        session = OnnxRuntimeSession(path, device, precision, threads, input_name, input_shape)
+        session = OnnxRuntimeSession(
+            path, model, device, precision, threads, input_name, input_shape
+        )
     else:
         raise UsageError(f"runtime {chosen!r} is unknown; use auto, {' or '.join(RUNTIMES)}")
     log.info(

@@ -26,6 +26,7 @@ class OnnxRuntimeSession:
     def __init__(
         self,
         path: Path,
+        model: bytes,
         device: str,
         precision: str,
         threads: int,
@@ -49,7 +50,7 @@ class OnnxRuntimeSession:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=wanted)
+            self._session = ort.InferenceSession(model, options, providers=wanted)
         except Exception as error:  # ONNX Runtime has no common base for its load errors
             raise ModelUnsupported(
                 f"ONNX Runtime cannot load {path.name}: {str(error).strip().splitlines()[0]}"

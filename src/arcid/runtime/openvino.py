@@ -63,6 +63,7 @@ class OpenVinoSession:
     def __init__(
         self,
         path: Path,
+        model: bytes,
         device: str,
         precision: str,
         threads: int,
@@ -78,16 +79,16 @@ class OpenVinoSession:
                 f"OpenVINO has no device {self.device}; here: {', '.join(core.available_devices)}"
             )
         try:
-            model = core.read_model(path)
+            network = core.read_model(model)
             check_inputs(
-                path, {i.any_name: i.get_element_type().get_type_name() for i in model.inputs}
+                path, {i.any_name: i.get_element_type().get_type_name() for i in network.inputs}
             )
             if input_shape is not None:
-                model.reshape({model.inputs[0]: list(input_shape)})
+                network.reshape({network.inputs[0]: list(input_shape)})
             # The file's own names; compiling adds aliases of merged tensors.
-            self.input_name = model.inputs[0].any_name
+            self.input_name = network.inputs[0].any_name
             self.output_names = tuple(
-                o.any_name if o.names else f"output_{i}" for i, o in enumerate(model.outputs)
+                o.any_name if o.names else f"output_{i}" for i, o in enumerate(network.outputs)
             )
             # Left alone, OpenVINO may choose bf16: the precision is always set.
             config: dict[str, Any] = {
@@ -96,7 +97,7 @@ class OpenVinoSession:
             }
             if self.device == "CPU":
                 config["INFERENCE_NUM_THREADS"] = threads
-            self._compiled = core.compile_model(model, self.device, config)
+            self._compiled = core.compile_model(network, self.device, config)
         except RuntimeError as error:
             raise ModelUnsupported(
                 f"OpenVINO cannot load {path.name}: {str(error).strip().splitlines()[-1]}"

@@ -1,4 +1,5 @@
-"""Models and gallery, opened; models also run once, so that no request waits for that."""
+"""Models and gallery, opened; models also run, so that no request waits for that and none is
+answered by a model that computes something else than when its bundle was made."""
 
 from __future__ import annotations
 
@@ -15,15 +16,19 @@ GREY = 127
 
 
 def open_pipeline(settings: Settings) -> Pipeline:
-    """The settings' models, warm. Raises ``ModelError`` kinds."""
+    """The settings' models, warm and checked. Raises ``ModelError`` kinds."""
     return warm(Pipeline.from_models(settings.detector, settings.recogniser))
 
 
 def warm(pipeline: Pipeline) -> Pipeline:
-    """Run both models once; a session compiles its kernels in its first inference."""
+    """Run both models; a session compiles its kernels in its first inference.
+
+    Raises ``ModelUnsupported`` where one does not meet the goldens of its bundle.
+    """
     pipeline.detector.detect([np.full((*PHOTO_SIZE, 3), GREY, np.uint8)])
     size = pipeline.embedder.size
     pipeline.embedder.embed(Crops(np.full((1, size, size, 3), GREY, np.uint8)))
+    pipeline.check_goldens()
     return pipeline
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 
 from arcid.decide import DEFAULT_FPIR, Unsupported
 from arcid.gallery import Aggregate
+from arcid.models.trust import Trust
 from arcid.types import Outcome
 
 MAX_VECTOR = 4096
@@ -130,6 +131,11 @@ class ModelOut(Out):
     source: str
     precision: str
     sha256: str | None
+    trust: Trust | None = Field(
+        default=None,
+        description="Who vouches for it: arcid (packaged), the catalogue, you (accepted), or "
+        "nobody (unverified; changed: not any more). null: it has no file.",
+    )
     licence: LicenceOut | None
     contract_id: str | None = Field(
         default=None, description="Recognisers: what every vector carries."

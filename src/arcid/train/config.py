@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from arcid.errors import ConfigError
-from arcid.paths import data_dir
 from arcid.train.configfile import (
     at_least,
     build,
@@ -398,15 +397,13 @@ def config_from_dict(tree: Mapping[str, Any]) -> TrainConfig:
 
 
 def expand_path(text: str) -> Path:
-    """``${NAME}`` and ``~`` replaced; ``${ARCID_DATA}`` has its usual default.
+    """``${NAME}`` and ``~`` replaced.
 
     Raises ``ConfigError`` for a variable that is not set.
     """
 
     def value(match: re.Match[str]) -> str:
         variable = match[1] or match[2]
-        if variable == "ARCID_DATA":
-            return str(data_dir())
         if variable not in os.environ:
             raise ConfigError(f"{text!r} names the environment variable {variable}, not set here")
         return os.environ[variable]

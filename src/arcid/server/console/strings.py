@@ -239,6 +239,16 @@ MODEL_DETECTION = "Detector"
 MODEL_LICENCE = "Licence"
 MODEL_RESEARCH_ONLY = "{name} · no commercial use"
 MODEL_TRAINED_ON = "Trained on"
+MODEL_UNVERIFIED = "unverified"
+MODEL_VOUCHED = "Verified"
+MODEL_ACCEPT = "To accept it"
+MODEL_TRUST = {
+    "packaged": "as it came with arcid",
+    "catalogue": "the publisher's file, by its sha256",
+    "accepted": "accepted on this machine",
+    "unverified": "Nobody vouches for this model yet.",
+    "changed": "This model was changed since it was accepted.",
+}
 MODEL_PRECISION = "Precision"
 MODEL_RUNTIME = "Runs on"
 MODEL_CONTRACT = "Contract"

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 import arcid
-from arcid.models import weights
 from arcid.models.manifest import Manifest
 from arcid.runtime import default_threads, hardware
 from arcid.server import schemas
@@ -60,6 +59,7 @@ def models(running: Running) -> Models:
                 role="recognition",
                 contract_id=running.contract_id,
                 dim=running.pipeline.embedder.dim,
+                trust=bundle.trust if (bundle := running.pipeline.bundle) else None,
                 calibration=_calibration(running),
             ),
         ]
@@ -74,9 +74,8 @@ def metrics(running: Running) -> Response:
 
 def _detector(running: Running) -> ModelOut:
     name = running.pipeline.detector.name
-    known = [b.manifest for b in weights.installed() if b.name == name]
-    if known:
-        return ModelOut(**_facts(known[0]), role="detection")
+    if found := running.pipeline.detector_bundle:
+        return ModelOut(**_facts(found.manifest), role="detection", trust=found.trust)
     return ModelOut(
         role="detection", name=name, family=name, description="", training_data="", source="",
         precision="fp32", sha256=None, licence=None,

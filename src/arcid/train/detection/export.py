@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from arcid.detect import create, model_files
 from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
-from arcid.models import goldens
+from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import Licence, Manifest
 from arcid.models.weights import sha256_file
@@ -119,7 +119,9 @@ def export_detector(
         goldens.write_finds(staged, manifest, create(manifest, sessions).detect)
         size = sum(file.stat().st_size for file in staged.glob("*.onnx"))
         (staged / "MODEL_CARD.md").write_text(_card(manifest, size), "utf-8")
-        return publish(staged, manifest, target)
+        path = publish(staged, manifest, target)
+        trust.accept_own(name, path)
+        return path
 
 
 def _second(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
 from arcid.evaluate.bootstrap import Difference
 from arcid.files import write_text
-from arcid.models import goldens
+from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
 from arcid.train.config import TrainConfig
@@ -198,6 +198,7 @@ def _write_bundle(
         _card(manifest, initial, seen, reference, before, after, difference), "utf-8"
     )
     path = publish(folder, manifest, out)
+    trust.accept_own(manifest.name, path)
     _LOG.info(
         "bundle written",
         extra={"bundle": manifest.name, "precision": manifest.precision, "folder": str(path)},

@@ -6,8 +6,8 @@ from typing import Any
 
 from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
-from arcid.models import weights
 from arcid.models.manifest import Manifest
+from arcid.models.weights import Bundle
 from arcid.server.console import strings as S
 from arcid.server.console.chart import Line, lines
 from arcid.server.console.layout import frame
@@ -26,6 +26,7 @@ async def models(visit: Visit) -> None:
             _model(
                 S.MODEL_RECOGNITION,
                 embedder.manifest,
+                visit.services.pipeline.bundle,
                 [
                     (S.MODEL_RUNTIME, f"{session.runtime} · {session.device}"),
                     (S.MODEL_PRECISION, session.precision),
@@ -33,14 +34,12 @@ async def models(visit: Visit) -> None:
                     (S.MODEL_CONTRACT, embedder.contract_id[:16]),
                 ],
             )
-            name = visit.services.pipeline.detector.name
-            installed = await visit.run(weights.installed)
-            known = next((b.manifest for b in installed if b.name == name), None)
+            known = visit.services.pipeline.detector_bundle
             if known is None:
                 with card(S.MODEL_DETECTION):
-                    text(name, "model-name", tag="p")
+                    text(visit.services.pipeline.detector.name, "model-name", tag="p")
             else:
-                _model(S.MODEL_DETECTION, known, [])
+                _model(S.MODEL_DETECTION, known.manifest, known, [])
         calibration = visit.services.calibration()
         if calibration is None:
             note(S.NO_CALIBRATION, "warn")
@@ -48,9 +47,17 @@ async def models(visit: Visit) -> None:
             _calibration(calibration)
 
 
-def _model(role: str, manifest: Manifest, rows: list[tuple[str, str]]) -> None:
+def _model(
+    role: str, manifest: Manifest, bundle: Bundle | None, rows: list[tuple[str, str]]
+) -> None:
     with card(role):
         text(manifest.name, "model-name", tag="p")
+        if bundle is not None and not bundle.vouched:
+            chip(S.MODEL_UNVERIFIED, "warn")
+            text(S.MODEL_TRUST[bundle.trust], "soft small", tag="p")
+            rows = [*rows, (S.MODEL_ACCEPT, f"arcid models accept {bundle.name}")]
+        elif bundle is not None:
+            rows = [*rows, (S.MODEL_VOUCHED, S.MODEL_TRUST[bundle.trust])]
         text(manifest.description, "soft", tag="p")
         licence = manifest.licence
         words = licence.name

@@ -1,0 +1,134 @@
+"""Who vouches for a bundle: arcid, the catalogue, whoever runs this machine, or nobody yet.
+
+A manifest states the sha256 of its model files, but nothing states the manifest's, so whoever
+writes one can claim anything. The digests of the bundles that ship are pinned here; those you
+accepted are kept in ``$ARCID_HOME/accepted-models.json``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+from arcid import files, paths
+from arcid.errors import ManifestInvalid, StorageFull, UsageError
+from arcid.models import catalogue
+from arcid.models.manifest import Manifest, canonical_json
+
+log = logging.getLogger(__name__)
+Trust = Literal["packaged", "catalogue", "accepted", "changed", "unverified"]
+VOUCHED: tuple[Trust, ...] = ("packaged", "catalogue", "accepted")
+CALIBRATION = "calibration.json"
+#: sha256 of the calibrations of models that do not ship.
+CALIBRATIONS = {
+    "mobilefacenet_128.json": "29ee60bc6584cc5bf4eccf8b3a1c4fa81c07b2349a6066404399c02db3e6a607",
+}
+DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
+#: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
+PACKAGED = {
+    "arcid-detect-s": "fa0e9cd0e2af84829a30f919dfa84700ff6dce0ebb2adeebb716c43c38e334fa",
+    "arcid-face-s": "0a63cc463a8b9c24e02ac2c464f3f76b320a3fd0eb7bc9919b64068a82b4e2cc",
+    "arcid-face-s-int8": "f7436a28fcf66ec1f90f3d3a1f494201bb9b4a3370d820b36f0f4df7bba4f2d3",
+}
+
+
+def digest(folder: Path) -> str:
+    """sha256 over what describes a bundle; its manifest holds the sha256 of its model files."""
+    found = {}
+    for name in DESCRIBING:
+        if (folder / name).is_file():
+            found[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    return hashlib.sha256(canonical_json(found)).hexdigest()
+
+
+def judge(name: str, manifest: Manifest, folder: Path, *, packaged: bool = False) -> Trust:
+    """Who vouches for the bundle in ``folder`` as it is now.
+
+    ``changed``: it ships with arcid or was accepted under this name, but not with this content.
+    """
+    found = digest(folder)
+    if packaged:
+        return "packaged" if PACKAGED.get(name) == found else "changed"
+    if _is_of_catalogue(name, manifest, folder):
+        return "catalogue"
+    known = accepted()
+    if found in known:
+        return "accepted"
+    return "changed" if any(row["name"] == name for row in known.values()) else "unverified"
+
+
+def accepted() -> dict[str, dict[str, Any]]:
+    """What was accepted on this machine, ``{digest: {name, at}}``. Raises ``ManifestInvalid``."""
+    path = _record()
+    if not path.exists():
+        return {}
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+        return {str(key): {"name": str(row["name"]), "at": str(row["at"])}
+                for key, row in rows.items()}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ManifestInvalid(
+            f"{path} cannot be read; delete it and accept your models again: arcid models accept"
+        ) from None
+
+
+def accept(name: str, folder: Path) -> str:
+    """Vouch for the bundle as it is now; returns its digest. Raises what ``files`` does."""
+    found = digest(folder)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    _store({**accepted(), found: {"name": name, "at": today}})
+    return found
+
+
+def accept_own(name: str, folder: Path) -> None:
+    """``accept`` a bundle made on this machine; where that cannot be kept, it is only logged."""
+    try:
+        accept(name, folder)
+    except (UsageError, StorageFull, ManifestInvalid) as error:
+        log.warning("%s stays unverified: %s", name, error.message)
+
+
+def withdraw(name: str) -> int:
+    """Vouch for no bundle of that name any more; how many records went."""
+    known = accepted()
+    kept = {key: row for key, row in known.items() if row["name"] != name}
+    if len(kept) < len(known):
+        _store(kept)
+    return len(known) - len(kept)
+
+
+def _store(rows: dict[str, dict[str, Any]]) -> None:
+    files.write_text(_record(), json.dumps(rows, indent=1) + "\n", private=True)
+
+
+def _record() -> Path:
+    return paths.home_dir() / "accepted-models.json"
+
+
+def _is_of_catalogue(name: str, manifest: Manifest, folder: Path) -> bool:
+    """Whether a bundle says what the catalogue says, beside where it was pulled from."""
+    entry = catalogue.ENTRIES.get(name)
+    if entry is None or entry.convert or (folder / CALIBRATION).exists():
+        return False
+    return dataclasses.replace(manifest, provenance={}) == dataclasses.replace(
+        entry.manifest, provenance={}
+    )
+
+
+__all__ = [
+    "CALIBRATIONS",
+    "PACKAGED",
+    "VOUCHED",
+    "Trust",
+    "accept",
+    "accept_own",
+    "accepted",
+    "digest",
+    "judge",
+    "withdraw",
+]
