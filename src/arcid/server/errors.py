@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from arcid import errors
 from arcid.errors import ArcidError
 
 BUSY_RETRY_S = 1
+MISSING = Path(__file__).parent / "pages" / "missing.html"
 
 #: The nearest class in an error's family decides; docs/concepts/rest.md explains each row.
 STATUS: dict[type[ArcidError], int] = {
@@ -144,9 +146,19 @@ async def _on_arcid_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
-    response = http_error_response(error, _request_id(request))
+    response = (
+        HTMLResponse(MISSING.read_text("utf-8"), 404)
+        if error.status_code == 404 and _for_a_person(request)
+        else http_error_response(error, _request_id(request))
+    )
     _note_code(request, getattr(error, "code", None) or HTTP_CODES.get(error.status_code, ""))
     return response
+
+
+def _for_a_person(request: Request) -> bool:
+    """Whether a browser's address bar asked, and for none of the routes that answer programs."""
+    wanted = request.headers.get("accept", "").split(",")[0]
+    return wanted == "text/html" and not request.url.path.startswith("/v1/")
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

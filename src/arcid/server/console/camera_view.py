@@ -25,7 +25,6 @@ class CameraView(Element, component="static/camera.js"):
         title: str,
         *,
         mirrored: bool = False,
-        tall: bool = False,
         auto: bool = False,
         latency: bool = False,
         on_event: Callable[[Any], Any] | None = None,
@@ -36,7 +35,6 @@ class CameraView(Element, component="static/camera.js"):
         self.props["feed"] = key
         self.props["mode"] = "push" if isinstance(feed, PushFeed) else "watch"
         self.props["mirrored"] = mirrored
-        self.props["tall"] = tall
         self.props["auto"] = auto
         self.props["showLatency"] = latency
         self.props["title"] = S.LIVE_CANVAS.format(name=title)

@@ -52,6 +52,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
 FOREVER = "public, max-age=31536000, immutable"
 _PREFIX = b"x-forwarded-prefix"  # NiceGUI would put it before its addresses
+NICEGUI = ("/_nicegui", "/favicon.ico")
 _PACKAGE_FILE = re.compile(r"/_nicegui/[0-9][^/]*/(?!dynamic_resources/)")
 
 
@@ -177,7 +178,8 @@ class Console:
         from arcid.server.console.pages import ROUTES, home_of, permission_for
 
         if path == "/":
-            await RedirectResponse(ROOT + home_of(visit.account), 303)(scope, receive, send)
+            home = ROOT + await home_of(visit)
+            await RedirectResponse(home, 303)(scope, receive, send)
             return
         needed = permission_for(path)
         if needed is not None and not visit.may(needed):
@@ -185,6 +187,8 @@ class Console:
         elif found := ROUTES.get(path.split("/")[1]):
             response = await found.handle(Request(scope, receive), visit)
             await response(scope, receive, send)
+        elif needed is None and not path.startswith(NICEGUI):
+            await forms.missing()(scope, receive, send)
         else:
             await application(scope, receive, send)
 

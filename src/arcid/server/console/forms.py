@@ -98,6 +98,12 @@ def refused(account: Account) -> Response:
     return _page(S.NOT_ALLOWED_TITLE, text, body, 403)
 
 
+def missing() -> Response:
+    """For an address behind which nothing of the console is."""
+    body = f'<p><a class="button" href="{ROOT}/">{escape(S.BACK)}</a></p>'
+    return _page(S.MISSING, S.MISSING_TEXT, body, 404)
+
+
 def local_path(path: str | None) -> str:
     """A path inside the console to go on to; anything else becomes the start page."""
     usable = path is not None and path.startswith("/") and not path.startswith(("//", "/\\"))

@@ -190,6 +190,12 @@ def avatar(name: str, cls: str = "") -> ui.html:
     return made
 
 
+def clock_field(label: str, value: str) -> ui.input:
+    """A time of day, "14:05" on every device; a browser's own field follows its language."""
+    field = ui.input(label, value=value, placeholder=S.CLOCK_SHAPE)
+    return field.props("outlined dense mask=time inputmode=numeric autocomplete=off")
+
+
 class PhotoDrop(Element, component="static/photodrop.js"):
     """Drop, paste or choose pictures; ``on_photo`` gets ``id`` and ``name`` of each."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from arcid.server.console.accounts import Account
+from arcid.apps.attendance import Attendance
 from arcid.server.console.roles import Permission
 from arcid.server.console.visit import Visit
 
@@ -67,12 +68,22 @@ def permission_for(path: str) -> Permission | None:
     return found.permission if found else None
 
 
-def home_of(account: Account) -> str:
-    """Where somebody starts."""
+async def home_of(visit: Visit) -> str:
+    """Where somebody starts: their first page, and one that shows something."""
     from arcid.server.console.layout import NAVIGATION
 
     entries = [entry for _, group in NAVIGATION for entry in group]
-    return next((entry.path for entry in entries if account.may(entry.permission)), "/nothing")
+    first = next((entry.path for entry in entries if visit.may(entry.permission)), "/nothing")
+    if first != "/live" or visit.may("capture"):
+        return first
+    cameras = [one for one in await visit.run(visit.console.cameras.book.all) if one.enabled]
+    if cameras:
+        return f"/live?collection={quote(cameras[0].collection)}"
+    known = sorted(await visit.run(visit.gallery.collections), key=lambda one: -one.people)
+    for one in known:
+        if await visit.run(Attendance(visit.gallery, one.name).events, limit=1):
+            return f"/attendance?collection={quote(one.name)}"
+    return f"/people?collection={quote(known[0].name)}" if known else "/people"
 
 
 def register() -> None:

@@ -19,6 +19,7 @@ from arcid.server.console.widgets import (
     action,
     button,
     chip,
+    clock_field,
     data_url,
     element,
     face,
@@ -192,7 +193,7 @@ def _retime(
 ) -> None:
     local = event.at.astimezone()
     with element("div", "row"):
-        clock = ui.input(S.CORRECT_RETIME, value=f"{local:%H:%M}").props("outlined dense type=time")
+        clock = clock_field(S.CORRECT_RETIME, f"{local:%H:%M}")
         clock.classes("grow")
 
         @action(visit, "correct")

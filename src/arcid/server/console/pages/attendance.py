@@ -33,6 +33,7 @@ from arcid.server.console.widgets import (
     button,
     card,
     chip,
+    clock_field,
     element,
     link_button,
     note,
@@ -218,9 +219,7 @@ async def _by_hand(
                 "outlined dense options-dense"
             )
             kind.classes("grow")
-            clock = ui.input(S.CORRECT_TIME, value=f"{datetime.now():%H:%M}").props(
-                "outlined dense type=time"
-            )
+            clock = clock_field(S.CORRECT_TIME, f"{datetime.now():%H:%M}")
             clock.classes("grow")
         why = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
 

@@ -50,7 +50,7 @@ async def kiosk(visit: Visit) -> None:
             return now.kiosk == rules and _same(gallery, now, current)
 
         feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greeter.work, holds)
-        CameraView(visit, feed, S.KIOSK, mirrored=True, tall=True, auto=True)
+        CameraView(visit, feed, S.KIOSK, mirrored=True, auto=True)
         script = (
             "const tell = () => { const e = getHtmlElement(%d); if (e) e.textContent = new Date()"
             ".toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }); };"
@@ -79,7 +79,8 @@ def _same(gallery: Gallery, account: Account, current: Collection) -> bool:
 
 def _nothing_to_greet(visit: Visit, known: list[Collection]) -> None:
     with element("main", "page", id="main"):
-        text(S.KIOSK, tag="h1")
+        with element("header", "page-head"):
+            text(S.KIOSK, tag="h1")
         if known:
             with card(cls="narrow centre"):
                 empty("kiosk", S.KIOSK_UNSET, S.KIOSK_UNSET_TEXT)

@@ -5,7 +5,7 @@ const ENCODER = new TextDecoder();
 
 export default {
   template: `
-    <div class="camera" :class="{ 'camera-live': live, 'camera-tall': tall }">
+    <div class="camera" :class="{ 'camera-live': live }">
       <div class="camera-box" ref="box">
         <video v-if="mode === 'push'" ref="video" playsinline muted autoplay
                :class="{ mirrored: mirrored }" aria-hidden="true"></video>
@@ -26,7 +26,6 @@ export default {
     feed: String,
     mode: String,
     mirrored: Boolean,
-    tall: Boolean,
     auto: Boolean,
     showLatency: Boolean,
     title: String,
@@ -195,8 +194,7 @@ export default {
       pen.clearRect(0, 0, width, height);
       if (!this.size) return;
       const [w, h] = this.size;
-      const fit = this.tall ? Math.max : Math.min;
-      const scale = fit(width / w, height / h);
+      const scale = Math.min(width / w, height / h);
       const left = (width - w * scale) / 2, top = (height - h * scale) / 2;
       if (this.picture) pen.drawImage(this.picture, left, top, w * scale, h * scale);
       pen.font = "600 14px system-ui, sans-serif";
