@@ -15,10 +15,11 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from arcid import errors
 from arcid.errors import ArcidError
+from arcid.server.headers import page
 
 BUSY_RETRY_S = 1
 MISSING = Path(__file__).parent / "pages" / "missing.html"
@@ -147,12 +148,18 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
     response = (
-        HTMLResponse(MISSING.read_text("utf-8"), 404)
+        _missing()
         if error.status_code == 404 and _for_a_person(request)
         else http_error_response(error, _request_id(request))
     )
     _note_code(request, getattr(error, "code", None) or HTTP_CODES.get(error.status_code, ""))
     return response
+
+
+def _missing() -> Response:
+    shown = page(MISSING.read_text("utf-8"))
+    shown.status_code = 404
+    return shown
 
 
 def _for_a_person(request: Request) -> bool:
