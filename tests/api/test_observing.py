@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -108,10 +109,51 @@ def test_exceptions_are_logged_without_their_message() -> None:
     try:
         raise ValueError("Ada Hidden")
     except ValueError:
-        record = logging.LogRecord("a", logging.ERROR, "", 0, "failed", (), None)
+        record = logging.LogRecord("arcid.a", logging.ERROR, "", 0, "failed", (), None)
         record.exc_info = sys.exc_info()
     record.__dict__.update(vector=[0.1, 0.2], blob=b"\xff", note="x" * 500, route="/v1")
     line = json.loads(JsonFormatter().format(record))
     assert line["exception"] == "ValueError" and "test_exceptions" in line["where"][0]
     assert line["route"] == "/v1" and not {"vector", "blob", "note"} & set(line)
     assert "Ada" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("logger", "message", "arguments", "shown"),
+    [
+        ("uvicorn.error", "Started server process [%d]", (7,), "Started server process [7]"),
+        (
+            "uvicorn.error",
+            '%s - "WebSocket %s" 403',
+            ("1.2.3.4", "/Ada"),
+            '%s - "WebSocket %s" 403',
+        ),
+        ("uvicorn.error", ValueError("Ada"), (), "uvicorn reported something"),
+        ("asyncio", "A task failed\nfuture: ValueError('Ada')", (), "A task failed"),
+        ("nicegui", "Ada", (), "nicegui reported something"),
+    ],
+)
+def test_other_libraries_lines_are_written_without_what_was_filled_in(
+    logger: str, message: object, arguments: tuple[object, ...], shown: str
+) -> None:
+    record = logging.LogRecord(logger, logging.ERROR, "m.py", 3, message, arguments, None)
+    record.__dict__["note"] = "Ada"
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"].startswith(shown) and line["from"] == "m:3"
+    assert "Ada" not in json.dumps(line)
+
+
+def test_a_thread_ends_in_the_log_and_not_on_the_terminal() -> None:
+    program = (
+        "import threading\n"
+        "from arcid.server.logging import configure\n"
+        "configure('info')\n"
+        "def work():\n    raise ValueError('Ada Hidden')\n"
+        "thread = threading.Thread(target=work)\nthread.start()\nthread.join()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    line = json.loads(ran.stderr)
+    assert line["exception"] == "ValueError" and line["message"] == "a thread ended"
+    assert "Ada" not in ran.stderr

@@ -81,7 +81,7 @@ class HealthLog:
     def report(self, kind: HealthKind, detail: str, at: float | None = None) -> None:
         entry = Health(kind, self._source, time.time() if at is None else at, detail)
         level = logging.INFO if kind in ("opened", "recovered", "ended") else logging.WARNING
-        log.log(level, "source", extra={"source": self._source, "kind": kind, "detail": detail})
+        log.log(level, "source", extra={"kind": kind})
         with self._lock:
             self._new.append(entry)
 

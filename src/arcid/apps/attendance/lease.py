@@ -116,7 +116,7 @@ class CameraLease:
                 self._renew()
             except CameraWatched as error:
                 self._lost = error
-                log.warning("another process took the camera over", extra={"camera": self.camera})
+                log.warning("another process took the camera over")
                 return
             except ArcidError as error:
                 log.warning("a lease was not renewed", extra={"code": error.code})

@@ -38,8 +38,8 @@ def load() -> ASGIApp:
         )
         core.app.config.socket_io_js_transports = ["websocket"]
         _let_only_its_own_scripts_run()
-        logging.getLogger("nicegui").addFilter(_without_texts)
-        logging.getLogger("uvicorn.error").addFilter(_without_sockets)
+        for name in ("engineio.server", "socketio.server"):
+            logging.getLogger(name).handlers.clear()  # they write tracebacks past the service's log
         _loaded = core.app
     return _loaded
 
@@ -71,16 +71,3 @@ async def running() -> AsyncIterator[None]:
             yield
     finally:
         _running = False
-
-
-def _without_texts(record: logging.LogRecord) -> bool:
-    """What NiceGUI logs may hold what a browser sent or a database was given: keep the kind."""
-    if record.levelno >= logging.WARNING:
-        record.msg, record.args = "the console reported a problem", ()
-    return True
-
-
-def _without_sockets(record: logging.LogRecord) -> bool:
-    """The server writes a line with a page's id for every WebSocket; ``arcid.http`` says enough."""
-    words = str(record.msg)  # the server logs exceptions as they are, too
-    return "WebSocket" not in words and not words.startswith("connection ")
