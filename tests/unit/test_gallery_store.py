@@ -81,7 +81,9 @@ def test_odd_file_names_are_only_names(tmp_path: Path) -> None:
     for _ in range(2):
         with Gallery.open(path) as gallery:
             assert gallery.check() == []
-    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, path.name + "-mark"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        path.name + suffix for suffix in ("", "-mark", "-spare")
+    ]
 
 
 def test_it_keeps_its_promises_about_the_disk(gallery: Gallery) -> None:

@@ -237,6 +237,8 @@ def _database(report: Report, database: str | None) -> None:
         facts["state"] = "sound" if not findings else "damaged"
         for finding in findings:
             report.fail("database", finding, "restore a backup, then arcid doctor again")
+        for held in facts["erasure"]:
+            report.warn("database", held, "arcid gallery scrub erases it at once, where it can")
         if file is not None and facts.get("journal_mode") != "wal":
             report.warn(
                 "database",

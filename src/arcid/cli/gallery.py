@@ -207,7 +207,8 @@ def delete_collection(
         found = gallery.collection(name)
         confirm(f"Delete collection {name} with {count(found)}?", yes=yes)
         gallery.delete_collection(name)
-    _done(f"Deleted collection {name}.", json, deleted=asdict(found))
+        erasure = gallery.unscrubbed()
+    _done(f"Deleted collection {name}.", json, deleted=asdict(found), erasure=erasure)
 
 
 # people
@@ -345,7 +346,13 @@ def delete_person(
     with open_gallery(database) as gallery:
         found = find_person(gallery, collection, person)
         gallery.delete_person(collection, found.id)
-    _done(f"Deleted {found.name} with {found.faces} faces.", json, deleted=asdict(found))
+        erasure = gallery.unscrubbed()
+    _done(
+        f"Deleted {found.name} with {found.faces} faces.",
+        json,
+        deleted=asdict(found),
+        erasure=erasure,
+    )
 
 
 # faces
@@ -374,7 +381,8 @@ def delete_face(
     with open_gallery(database) as gallery:
         found = gallery.face(collection, face)
         gallery.delete_face(collection, face)
-    _done(f"Deleted face {face}.", json, deleted=asdict(found))
+        erasure = gallery.unscrubbed()
+    _done(f"Deleted face {face}.", json, deleted=asdict(found), erasure=erasure)
 
 
 # models
@@ -494,6 +502,19 @@ def check(
             say("\n".join(findings) if findings else f"{gallery.url} is sound")
     if findings:
         raise Exit(SERVICE)
+
+
+@app.command()
+def scrub(database: Database = None, json: Json = False) -> None:
+    """Write the database anew, so that nothing deleted is left in unused parts of it.
+
+    It happens by itself in galleries of up to 64 MiB. Needs as much free disk, and on SQLite
+    memory, as the database is large.
+    """
+    with open_gallery(database) as gallery:
+        gallery.scrub()
+        erasure = gallery.unscrubbed()
+    _done("Nothing deleted is left in the database.", json, erasure=erasure)
 
 
 @app.command()

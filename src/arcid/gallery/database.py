@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -29,16 +30,29 @@ from arcid.errors import (
     MissingExtra,
     NotFound,
     SchemaTooNew,
+    StorageFull,
     UsageError,
 )
 from arcid.gallery import commits, schema
 from arcid.gallery.faults import gone, translated
-from arcid.gallery.mark import Mark
+from arcid.gallery.mark import Mark, Point
+from arcid.gallery.spare import Spare
 
 log = logging.getLogger(__name__)
 
 _WRITE = "arcid_write"
 _SCRUB_WAIT_S = 2.0  # other writers wait as long as this
+_REBUILD_BYTES = 64 << 20  # files up to here are rebuilt without being asked: about a second
+HELD_UP = (
+    "what was erased cannot be found any more, but its bytes are still in the gallery's files: "
+    "another program is reading an older state of it, or the disk is full. arcid tries again by "
+    "itself, and erases them when that ends"
+)
+NOT_REBUILT = (
+    "what was erased cannot be found any more, but copies of a few names may be left in unused "
+    "parts of the database file: it is large, or the disk is full, so that it is not written anew "
+    "without being asked: arcid gallery scrub"
+)
 _UPGRADE_LOCK = 0x61726369  # PostgreSQL advisory lock held while tables are made
 
 
@@ -65,9 +79,11 @@ class Database:
         self.url = parse_url(url)
         self.path = self._sqlite_path()
         self._mark = None if self.path is None else Mark(self.path)
+        self._spare = None if self.path is None else Spare(self.path)
         self._busy_s = busy_s
         self._writer = threading.Lock()
         self._scrub_due = False
+        self._seen_erased = -1
         if self.path is not None and self._mark is not None:
             _prepare_file(self.path, self._mark, create)
         with translated(self.path):
@@ -82,7 +98,7 @@ class Database:
                     self._enable_wal()
                 if version != schema.HEAD:
                     self._upgrade(create)
-                self._settle()
+                self._look_back()
             except BaseException:
                 self._engine.dispose()
                 raise
@@ -108,6 +124,8 @@ class Database:
         ``erases``: it removes or replaces what may be personal; once it is committed, the bytes
         are scrubbed too (``scrub``).
         """
+        if erases:
+            self._make_room()
         if not self._writer.acquire(timeout=self._busy_s):
             raise GalleryBusy("another thread is writing to the gallery; try again")
         try:
@@ -124,31 +142,104 @@ class Database:
                         changed = commit.finish(erases=erases)
             if self._mark is not None and commit is not None and changed:
                 _acknowledge(self._mark, commit)
+        except StorageFull:
+            if erases and self._spare is not None:
+                self._spare.release()
+            raise
         finally:
             self._writer.release()
         if erases:
-            self.scrub(_SCRUB_WAIT_S)
+            self.scrub()
         elif self._scrub_due:
-            self.scrub(0)
+            self.flush()
 
-    def scrub(self, wait_s: float = _SCRUB_WAIT_S) -> None:
-        """Move the WAL into the database and cut it to nothing, so deleted vectors leave it too.
+    def scrub(self) -> None:
+        """Take what was erased out of the log as well, now that it is committed.
 
-        A reader of another process can hold this up; it is then tried again after the next write.
-        The deletion itself is committed already, so a failure here is logged, not raised.
+        A reader in another process can hold that up: what is left is said by ``unscrubbed`` and
+        tried again after every write, by ``settle`` and by whoever opens the gallery next. The
+        deletion itself is done, so a failure here is logged, not raised.
         """
-        self._scrub_due = not self.flush(wait_s)
+        self._scrub_due = True
+        if self._spare is None:
+            self._vacuum("VACUUM")
+        elif not self.flush(_SCRUB_WAIT_S):
+            log.warning(HELD_UP)
+        else:
+            self._spare.keep()
 
     def flush(self, wait_s: float = 0.0) -> bool:
         """Move what is committed into the database file; False where not all of it could be."""
-        if not self._wal_left():
+        if self._mark is None or not (self._wal_left() or self._scrub_due):
             return True
         try:
             with self._writer, translated(self.path):
-                return not self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, wait_s))
-        except GalleryError as error:
-            log.warning("truncating the WAL failed", extra={"code": error.code})
+                here, erased = self._here()
+                busy = self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, wait_s))
+                due = erased > self._mark.reached("scrubbed")
+                if due and not busy:
+                    self._mark.reach("scrubbed", here)
+                self._scrub_due = due and bool(busy)
+            return not busy
+        except (GalleryError, OSError) as error:
+            log.warning("truncating the WAL failed", extra={"cause": type(error).__name__})
             return False
+
+    def rebuild(self, wait_s: float = _SCRUB_WAIT_S) -> None:
+        """Write the database file anew, without the copies that moving rows between pages leaves.
+
+        Needs as much free disk, and on SQLite memory, as the file is large; others wait with their
+        writes. PostgreSQL: ``VACUUM FULL``, for which readers wait too. Raises ``GalleryBusy``
+        where a reader in another process holds it up, and what a write raises.
+        """
+        if self._mark is None:
+            self._vacuum("VACUUM FULL")
+            return
+        if not self.flush(wait_s):
+            raise GalleryBusy(HELD_UP)
+        with self._writer, translated(self.path):
+            here, _ = self._here()
+            self._vacuum_file()
+        if not self.flush(wait_s):
+            raise GalleryBusy(HELD_UP)
+        try:
+            self._mark.reach("rebuilt", here)
+        except (OSError, ArcidError) as error:
+            log.warning("the mark was not written", extra={"cause": type(error).__name__})
+
+    def settle(self, *, quiet: bool = False) -> None:
+        """Try again what was held up. Cheap where there is nothing; a service calls it for ever.
+
+        ``quiet``: nothing more is going to be erased, so the file may be written anew at once.
+        """
+        if self._mark is None:
+            return
+        try:
+            with translated(self.path):
+                _, erased = self._here()
+            self._scrub_due |= erased > self._mark.reached("scrubbed")
+            if self._scrub_due and not self.flush():
+                return
+            quiet |= erased == self._seen_erased
+            self._seen_erased = erased
+            if quiet and erased > self._mark.reached("rebuilt") and self._small():
+                self.rebuild(0)
+        except GalleryBusy:
+            return
+        except (GalleryError, OSError) as error:
+            log.warning("the gallery could not be settled", extra={"cause": type(error).__name__})
+
+    def unscrubbed(self) -> list[str]:
+        """Where bytes of what was erased may still lie, in words; empty where nowhere."""
+        if self._mark is None:
+            return []
+        with translated(self.path):
+            _, erased = self._here()
+        if self._wal_left() and erased > self._mark.reached("scrubbed"):
+            return [HELD_UP]
+        if erased > self._mark.reached("rebuilt") and not self._small():
+            return [NOT_REBUILT]
+        return []
 
     def pragma(self, name: str) -> Any:
         """First value of a SQLite pragma; None on other databases."""
@@ -204,9 +295,10 @@ class Database:
 
     def close(self) -> None:
         self.flush(_SCRUB_WAIT_S if self._scrub_due else 0)
+        self.settle(quiet=True)
         self._engine.dispose()
 
-    def _settle(self) -> None:
+    def _look_back(self) -> None:
         """What the last process left behind: a WAL, and what it lost."""
         if self._mark is None:
             return
@@ -221,7 +313,45 @@ class Database:
         elif commits.is_lost(here, known):
             with self.write():
                 pass  # writing is what notes it down
+        self._scrub_due = True  # it may have been held up when the last process ended
         self.flush()
+        if self._spare is not None:
+            self._spare.keep()
+
+    def _make_room(self) -> None:
+        """Deleting writes to the log before it frees anything: that must work on a full disk."""
+        if self._spare is not None and self._spare.needed():
+            self._spare.release()
+        self.flush()
+
+    def _here(self) -> tuple[Point, int]:
+        """The last commit, and the last that erased anything."""
+        with self._engine.connect() as connection, connection.begin():
+            return commits.head(connection), commits.erased(connection)
+
+    def _small(self) -> bool:
+        """Whether the file may be written anew without being asked."""
+        if self.path is None:
+            return False
+        size = self.path.stat().st_size
+        return size <= _REBUILD_BYTES and shutil.disk_usage(self.path.parent).free > 3 * size
+
+    def _vacuum_file(self) -> None:
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+        finally:
+            connection.close()
+
+    def _vacuum(self, statement: str) -> None:
+        """PostgreSQL keeps erased rows until they are vacuumed."""
+        names = ", ".join(table.name for table in schema.PERSONAL)
+        try:
+            with translated(None), self._engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql(f"{statement} {names}")
+        except GalleryError as error:
+            log.warning("vacuuming failed", extra={"cause": type(error).__name__})
 
     def _wal_left(self) -> bool:
         if self.path is None:
@@ -410,6 +540,7 @@ def _set_pragmas(dbapi: Any, record: Any) -> None:
         "cell_size_check=ON",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",
+        "wal_autocheckpoint=256",  # pages: what a full disk keeps in the log fits into the spare
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

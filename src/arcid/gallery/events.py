@@ -246,7 +246,7 @@ class Events:
             raise InputError("reassign, and nothing else, names the person it was: person_id")
         if (action == "retime") != (at is not None):
             raise InputError("retime, and nothing else, says when it was: at")
-        with self._write(collection) as (connection, own):
+        with self._write(collection, erases=True) as (connection, own):
             about = _rows.find(connection, own, event_id)
             if person_id is not None:
                 _people.find(connection, own, person_id)
@@ -273,7 +273,7 @@ class Events:
         that is not of somebody unknown, and what ``Gallery.enrol`` raises.
         """
         who, why = rules.remark("actor", actor), rules.remark("note", note)
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=True) as log:
             connection = log.connection
             own = _collections.find(connection, collection)
             rows = [_rows.find(connection, own, event_id) for event_id in faces]
@@ -395,28 +395,24 @@ class Events:
 
     def forget_faces(self, collection: str, before: datetime) -> int:
         """Erase the faces behind events recorded before then; the events stay."""
-        with self._write(collection) as (connection, own):
+        with self._write(collection, erases=True) as (connection, own):
             condition = sa.and_(
                 schema.events.c.collection_id == own["id"],
                 schema.events.c.recorded_at < to_us(before),
             )
             erased = _traces.erase(connection, condition)
-        if erased:
-            self._database.scrub()
         return erased
 
     def forget_face(self, collection: str, event_id: str) -> bool:
         """Erase the face behind one event; the event stays."""
-        with self._write(collection) as (connection, own):
+        with self._write(collection, erases=True) as (connection, own):
             row = _rows.find(connection, own, event_id)
             erased = _traces.erase(connection, schema.events.c.id == row["id"])
-        if erased:
-            self._database.scrub()
         return bool(erased)
 
     @contextmanager
-    def _write(self, collection: str) -> Iterator[tuple[Connection, Row]]:
-        with self._database.write() as connection:
+    def _write(self, collection: str, *, erases: bool = False) -> Iterator[tuple[Connection, Row]]:
+        with self._database.write(erases=erases) as connection:
             yield connection, _collections.find(connection, collection)
 
 

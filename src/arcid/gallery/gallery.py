@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from arcid.errors import StorageFull
 from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
@@ -71,6 +72,21 @@ class Gallery:
         """
         return cls(Database(url, create=create, busy_s=busy_s), make_index)
 
+    def settle(self) -> None:
+        """Erase what was held up when it was deleted; see ``unscrubbed``. Call it now and then."""
+        self._database.settle()
+
+    def scrub(self) -> None:
+        """Write the database anew, so that no copy of anything erased is left in unused parts.
+
+        Raises ``GalleryBusy`` while another process holds an older state, ``StorageFull``.
+        """
+        self._database.rebuild()
+
+    def unscrubbed(self) -> list[str]:
+        """Where bytes of what was erased may still lie, in words; empty where nowhere."""
+        return self._database.unscrubbed()
+
     def flush(self) -> None:
         """Put all that is committed into the database file, as far as readers allow."""
         self._database.flush()
@@ -127,17 +143,25 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Collection:
         """Change what is given. Turning ``keep_crops`` off erases the stored crops."""
-        with _journal.writing(self._database) as log:
-            collection, erased = _collections.update(log, name, new_name, keep_crops, metadata)
-        if erased:
-            self._database.scrub()
-        return collection
+        with _journal.writing(self._database, erases=True) as log:
+            return _collections.update(log, name, new_name, keep_crops, metadata)
 
     def delete_collection(self, name: str) -> None:
-        """Erase a collection with its people, faces, vectors and crops."""
-        with _journal.writing(self._database) as log:
+        """Erase a collection with its people, faces, vectors and crops.
+
+        At once; where the disk is too full for that, person by person.
+        """
+        try:
+            self._delete_collection(name)
+        except StorageFull:
+            while some := self.people(name):
+                for person in some:
+                    self.delete_person(name, person.id)
+            self._delete_collection(name)
+
+    def _delete_collection(self, name: str) -> None:
+        with _journal.writing(self._database, erases=True) as log:
             _collections.delete(log, name)
-        self._database.scrub()
 
     # people
 
@@ -193,25 +217,35 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
         """Change what is given; ``metadata`` replaces what was there."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             row = _people.find(log.connection, own, person_id)
             _people.update(log, own, row, name, metadata)
             return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
 
     def delete_person(self, collection: str, person_id: str) -> None:
-        """Erase a person with all faces, vectors and crops."""
-        with _journal.writing(self._database) as log:
+        """Erase a person with all faces, vectors, crops, and what was noted about their events.
+
+        At once; where the disk is too full for that, face by face.
+        """
+        try:
+            self._delete_person(collection, person_id)
+        except StorageFull:
+            for face in self.faces(collection, person_id):
+                self.delete_face(collection, face.id)
+            self._delete_person(collection, person_id)
+
+    def _delete_person(self, collection: str, person_id: str) -> None:
+        with _journal.writing(self._database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             _people.delete(log, own, _people.find(log.connection, own, person_id))
-        self._database.scrub()
 
     def merge_people(self, collection: str, keep_id: str, other_id: str) -> Person:
         """Give all faces of ``other_id`` to ``keep_id`` and remove the emptied person.
 
         Name and metadata of ``keep_id`` stay. Raises ``SamePhotoConflict`` if one photo shows both.
         """
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             keep = _people.find(log.connection, own, keep_id)
             other = _people.find(log.connection, own, other_id)
@@ -253,7 +287,7 @@ class Gallery:
 
         ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
         """
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=metadata is not None) as log:
             own = _collections.find(log.connection, collection)
             row = _people.by_name(log.connection, own, name)
             if row is None:
@@ -321,10 +355,9 @@ class Gallery:
 
     def delete_face(self, collection: str, face_id: str) -> None:
         """Erase a face with its vectors and crop."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             _faces.delete(log, own, [_faces.find(log.connection, own, face_id)])
-        self._database.scrub()
 
     def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
         """Faces enrolled from that photo."""
@@ -443,10 +476,9 @@ class Gallery:
         Faces that have no other vector go with them. Raises ``InputError`` while a person would be
         left with none, or a kept crop is not re-embedded yet, unless ``force``.
         """
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self._database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             erased = _contracts.drop(log, own, contract_id, force)
-        self._database.scrub()
         return erased
 
     # change log and health

@@ -44,6 +44,8 @@ def stats(database: Database) -> dict[str, Any]:
     return database.settings() | {
         "identity": seen.identity,
         "last_change": seen.last_change,
+        "losses": database.losses(),
+        "erasure": database.unscrubbed(),
         "rows": rows,
     }
 

@@ -275,6 +275,9 @@ candidates = _table(
     sa.Index(None, "person_id"),
 )
 
+# Where bytes of people lie.
+PERSONAL = (collections, people, faces, embeddings, crops, events, traces, blocks)
+
 # Events still to be told to a webhook or broker; written with the event, in one transaction.
 outbox = _table(
     "outbox",

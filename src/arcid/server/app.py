@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import arcid
+from arcid.errors import ArcidError
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server import errors
@@ -28,6 +30,8 @@ from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
 from arcid.server.throttle import Throttle
 
+log = logging.getLogger(__name__)
+SETTLE_S = 5.0
 DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
 find them again. Every decision states the error rate it was made at.
@@ -86,9 +90,11 @@ def _lifespan(
         batcher = Batcher(models, settings, metrics)
         app.state.services = Services(settings, models, store, batcher, metrics)
         app.state.console.wake()
+        settling = asyncio.create_task(_settle(store))
         try:
             yield
         finally:
+            settling.cancel()
             await app.state.console.close()
             await asyncio.to_thread(batcher.close)
             await asyncio.to_thread(store.flush)
@@ -96,6 +102,16 @@ def _lifespan(
                 await asyncio.to_thread(store.close)
 
     return lifespan
+
+
+async def _settle(store: Gallery) -> None:
+    """What was deleted while something held its bytes is erased when that ends."""
+    while True:
+        await asyncio.sleep(SETTLE_S)
+        try:
+            await asyncio.to_thread(store.settle)
+        except ArcidError as error:
+            log.warning("the gallery could not be settled", extra={"code": error.code})
 
 
 def _describe_keys(app: FastAPI) -> None:

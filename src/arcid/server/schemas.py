@@ -76,6 +76,13 @@ class Health(Out):
     version: str
 
 
+class ErasureOut(Out):
+    """Something was deleted and cannot be found any more, but its bytes are not gone yet."""
+
+    erasure: Literal["held_up"] = "held_up"
+    message: str = Field(description="What holds it up; it is tried again by itself.")
+
+
 class ModelRun(Out):
     """Where a model runs."""
 
@@ -99,7 +106,10 @@ class System(Out):
     queue_images: int = Field(description="Images waiting or being worked on.")
     queue_size: int
     database: str = Field(description="The gallery's URL, its password left out.")
-    gallery: dict[str, Any] = Field(description="Schema version, journal mode, size and rows.")
+    gallery: dict[str, Any] = Field(
+        description="Schema version, journal mode, size and rows; what was lost (`losses`), and "
+        "where bytes of what was deleted are left (`erasure`)."
+    )
 
 
 class LicenceOut(Out):

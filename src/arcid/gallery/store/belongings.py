@@ -42,14 +42,16 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
 
 
 def erase(connection: Connection, collection: Row, person: Row) -> None:
-    """Erase the faces behind a person's events and behind questions whether it is them, their
-    visits, and that they were asked about."""
+    """Erase the faces behind a person's events and behind questions whether it is them, what was
+    noted about those events, their visits, and that they were asked about."""
     theirs = _theirs(connection, collection, person["uid"])
     doubtful = reviews.of_person(connection, collection, person)
     asked = [
         row for row, event in _read(connection, collection, doubtful) if event.kind == "review"
     ]
-    traces.erase_of(connection, [row["id"] for row in [*(row for row, _ in theirs), *asked]])
+    about = [*(row for row, _ in theirs), *asked]
+    traces.erase_of(connection, [row["id"] for row in about])
+    _events.forget_notes(connection, about, person["uid"])
     _visits.forget(connection, person["uid"])
     reviews.erase(connection, person)
     _settle(connection, doubtful)

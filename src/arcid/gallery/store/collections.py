@@ -93,8 +93,8 @@ def update(
     new_name: str | None,
     keep_crops: bool | None,
     metadata: Mapping[str, Any] | None,
-) -> tuple[Collection, bool]:
-    """The collection as it is now, and whether crops were erased."""
+) -> Collection:
+    """The collection as it is now."""
     row = dict(find(journal.connection, name))
     if new_name is not None:
         row["name"] = rules.clean_name(new_name, _WHAT)
@@ -102,17 +102,16 @@ def update(
         _refuse_taken(journal.connection, row["name"], row["id"])
     if metadata is not None:
         row["metadata"] = rules.json_text(metadata)
-    erased = 0
     if keep_crops is not None:
         row["keep_crops"] = int(bool(keep_crops))
         if not keep_crops:
-            erased = _erase_crops(journal.connection, row["id"])
+            _erase_crops(journal.connection, row["id"])
     row["seal"] = row_seal("collections", row)
     journal.connection.execute(
         collections.update().where(collections.c.id == row["id"]).values(row)
     )
     journal.record("collection_updated", row)
-    return record(journal.connection, row), erased > 0
+    return record(journal.connection, row)
 
 
 def delete(journal: Journal, name: str) -> None:
@@ -121,9 +120,9 @@ def delete(journal: Journal, name: str) -> None:
     journal.record("collection_removed", row)
 
 
-def _erase_crops(connection: Connection, collection_key: int) -> int:
+def _erase_crops(connection: Connection, collection_key: int) -> None:
     own = sa.select(faces.c.id).where(faces.c.collection_id == collection_key)
-    return connection.execute(crops.delete().where(crops.c.face_id.in_(own))).rowcount
+    connection.execute(crops.delete().where(crops.c.face_id.in_(own)))
 
 
 def _by_key(connection: Connection, key: str) -> Row | None:

@@ -144,6 +144,21 @@ def corrections(connection: Connection, uids: Sequence[str]) -> dict[str, list[R
     return found
 
 
+def forget_notes(connection: Connection, about: Sequence[Row], person_uid: str) -> None:
+    """Erase what people wrote beside events, beside rows that name a person, and what was said
+    about either."""
+    named = sa.select(events).where(events.c.person_uid == person_uid)
+    rows = [*about, *_checked(connection, named)]
+    while rows:
+        for row in rows:
+            if row["note"]:
+                seal = row_seal("events", dict(row) | {"note": None})
+                own = events.update().where(events.c.id == row["id"])
+                connection.execute(own.values(note=None, seal=seal))
+        said = corrections(connection, [row["uid"] for row in rows])
+        rows = [row for found in said.values() for row in found]
+
+
 def _inside(
     column: sa.Column[int], since: int | None, until: int | None
 ) -> list[sa.ColumnElement[bool]]:

@@ -82,9 +82,12 @@ class Journal:
 
 
 @contextmanager
-def writing(database: Database) -> Iterator[Journal]:
-    """One write: everything done in the block and its log entries commit together, or not."""
-    with database.write() as connection:
+def writing(database: Database, *, erases: bool = False) -> Iterator[Journal]:
+    """One write: everything done in the block and its log entries commit together, or not.
+
+    ``erases``: as ``Database.write``.
+    """
+    with database.write(erases=erases) as connection:
         journal = Journal(connection)
         yield journal
         journal.flush()

@@ -208,7 +208,7 @@ class Accounts:
 
     def delete(self, account_id: str) -> None:
         """With its sessions. An enabled admin always remains."""
-        with self._database.write() as connection:
+        with self._database.write(erases=True) as connection:
             row = _find(connection, account_id)
             connection.execute(accounts.delete().where(accounts.c.id == row["id"]))
             _keep_an_admin(connection)

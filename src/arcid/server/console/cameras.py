@@ -104,7 +104,7 @@ class CameraBook:
         """Add a camera, or change one. Raises ``UsageError`` saying what is wrong."""
         values = _checked(name, source, collection, place, liveness)
         values["enabled"] = int(enabled)
-        with self._database.write() as connection:
+        with self._database.write(erases=True) as connection:
             _refuse_same_name(connection, values["name_key"], camera_id)
             values["collection_uid"] = connection.execute(
                 sa.select(collections.c.uid).where(collections.c.name == collection)
@@ -124,7 +124,7 @@ class CameraBook:
 
     def delete(self, camera_id: str) -> None:
         """What it has seen stays in the attendance book."""
-        with self._database.write() as connection:
+        with self._database.write(erases=True) as connection:
             connection.execute(cameras.delete().where(cameras.c.uid == camera_id))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import File, Form, Query, UploadFile
+from fastapi import File, Form, Query, Response, UploadFile
+from fastapi.responses import JSONResponse
 
+from arcid.gallery.database import HELD_UP
 from arcid.gallery.paging import MAX_CURSOR
-from arcid.server.schemas import ErrorEnvelope
+from arcid.server.deps import Services
+from arcid.server.schemas import ErasureOut, ErrorEnvelope
 from arcid.types import Selection
 
 _MEANING = {
@@ -34,6 +37,19 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"model": ErrorEnvelope, "description": _MEANING[status]}
         for status in sorted({*statuses, *_ALWAYS})
     }
+
+
+ERASED: dict[int | str, dict[str, Any]] = {
+    202: {"model": ErasureOut, "description": "Deleted, but its bytes are not gone yet."}
+}
+
+
+def erased(running: Services) -> Response:
+    """204, or 202 while something holds the bytes of what was deleted."""
+    held = running.gallery.unscrubbed()
+    if HELD_UP not in held:
+        return Response(status_code=204)
+    return JSONResponse(ErasureOut(message=HELD_UP).model_dump(), 202)
 
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows of a page.")]

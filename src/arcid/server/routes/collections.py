@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from arcid.server.deps import CollectionPath, Running
-from arcid.server.routes._common import After, Limit, errors
+from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import (
     CollectionIn,
     CollectionOut,
@@ -53,10 +53,13 @@ def change_collection(
     return CollectionOut.model_validate(changed)
 
 
-@router.delete("/{collection}", status_code=204, responses=errors(404, 503, 507))
-def delete_collection(running: Running, collection: CollectionPath) -> None:
+@router.delete(
+    "/{collection}", status_code=204, response_model=None, responses=ERASED | errors(404, 503, 507)
+)
+def delete_collection(running: Running, collection: CollectionPath) -> Response:
     """Delete a collection with all its people and faces."""
     running.gallery.delete_collection(collection)
+    return erased(running)
 
 
 @router.get("/{collection}/contracts", responses=errors(404, 503))

@@ -14,6 +14,7 @@ from arcid.gallery import NewFace
 from arcid.server import views
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
 from arcid.server.routes._common import (
+    ERASED,
     UPLOAD,
     After,
     Aligned,
@@ -21,6 +22,7 @@ from arcid.server.routes._common import (
     Limit,
     RequireQuality,
     Select,
+    erased,
     errors,
 )
 from arcid.server.schemas import Enrolled, FacesPage, MoveIn, PersonOut, StoredFaceOut, StoredFaces
@@ -89,10 +91,16 @@ def get_face(running: Running, collection: CollectionPath, face_id: FacePath) ->
     return views.stored_face(running.gallery.face(collection, face_id))
 
 
-@router.delete("/faces/{face_id}", status_code=204, responses=errors(404, 503, 507))
-def delete_face(running: Running, collection: CollectionPath, face_id: FacePath) -> None:
+@router.delete(
+    "/faces/{face_id}",
+    status_code=204,
+    response_model=None,
+    responses=ERASED | errors(404, 503, 507),
+)
+def delete_face(running: Running, collection: CollectionPath, face_id: FacePath) -> Response:
     """Delete a face with its vectors and its crop."""
     running.gallery.delete_face(collection, face_id)
+    return erased(running)
 
 
 @router.post("/faces/{face_id}/move", responses=errors(400, 404, 409, 413, 503, 507))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from arcid.server.deps import CollectionPath, PersonPath, Running
-from arcid.server.routes._common import After, Limit, errors
+from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import MergeIn, People, PersonIn, PersonOut, PersonPatch, SplitIn
 
 router = APIRouter(prefix="/v1/collections/{collection}/people", tags=["people"])
@@ -52,10 +52,13 @@ def change_person(
     return PersonOut.model_validate(changed)
 
 
-@router.delete("/{person_id}", status_code=204, responses=errors(404, 503, 507))
-def delete_person(running: Running, collection: CollectionPath, person_id: PersonPath) -> None:
+@router.delete(
+    "/{person_id}", status_code=204, response_model=None, responses=ERASED | errors(404, 503, 507)
+)
+def delete_person(running: Running, collection: CollectionPath, person_id: PersonPath) -> Response:
     """Delete a person with all faces."""
     running.gallery.delete_person(collection, person_id)
+    return erased(running)
 
 
 @router.post("/{person_id}/merge", responses=errors(400, 404, 409, 413, 503, 507))

@@ -296,6 +296,8 @@ def _doings(visit: Visit, current: Collection, person: Person) -> None:
             await visit.allow("delete")
             await visit.run(visit.gallery.delete_person, current.name, person.id)
             say(S.PERSON_DELETED.format(name=person.name))
+            for line in await visit.run(visit.gallery.unscrubbed):
+                say(line)
             ui.navigate.to(f"/people?collection={quote(current.name)}")
 
         button(S.PERSON_DELETE, delete, icon="trash", kind="danger")
@@ -322,6 +324,8 @@ def _stored_face(visit: Visit, current: Collection, person: Person, stored: Stor
                     await visit.allow("delete")
                     await visit.run(visit.gallery.delete_face, current.name, stored.id)
                     say(S.FACE_DELETED)
+                    for line in await visit.run(visit.gallery.unscrubbed):
+                        say(line)
                     made.delete()
 
                 button(S.ADD_REMOVE, delete, kind="quiet", icon="trash", name=S.FACE_DELETE)

@@ -67,6 +67,8 @@ async def _health(visit: Visit) -> None:
     else:
         for line in await visit.run(visit.gallery.losses):
             note(line, "bad", role="alert")
+        for line in await visit.run(visit.gallery.unscrubbed):
+            note(line, "warn", role="status")
         chip(S.HEALTHY, "good")
 
 
