@@ -91,7 +91,7 @@ class Reviews:
         if (verdict == "no") != (person_id is None):
             raise InputError("yes and not_person, and nothing else, say of whom: person_id")
         who, why = rules.remark("actor", actor), rules.remark("note", note)
-        with self._database.write() as connection:
+        with self._database.write(erases=True) as connection:
             own = _collections.find(connection, collection)
             event, row = _find(connection, own, review_id)
             (now,) = _records(connection, own, [row])
@@ -147,7 +147,7 @@ class Reviews:
         ``EventNotFound``, and ``InputError`` where nothing was answered.
         """
         who, why = rules.remark("actor", actor), rules.remark("note", note)
-        with self._database.write() as connection:
+        with self._database.write(erases=True) as connection:
             own = _collections.find(connection, collection)
             event, row = _find(connection, own, review_id)
             (now,) = _records(connection, own, [row])
