@@ -400,7 +400,10 @@ def test_whoever_was_told_of_the_doubt_is_told_of_the_answer(gallery: Gallery) -
 
 
 def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
-    url = database_url if "://" in database_url else f"sqlite:///{database_url}"
+    url = database_url
+    if "://" not in url:
+        Path(url).touch(0o600)
+        url = f"sqlite:///{url}"
     config = Config()
     config.set_main_option("script_location", f"{arcid.gallery.__path__[0]}/migrations")
     if "://" not in database_url:
