@@ -63,6 +63,66 @@ def test_names_over_the_picture_and_events_beside_it(watched: Page) -> None:
     expect(events).to_have_count(2)
 
 
+def test_faces_stand_in_the_feed_and_a_camera_is_stopped_and_started(watched: Page) -> None:
+    page = watched
+    seen = page.locator(".event-row img.face")
+    expect(seen).to_have_count(2)
+    expect(seen.first).not_to_have_js_property("naturalWidth", 0)
+    expect(page.get_by_role("img", name="Face of Angelina Example")).to_be_visible()
+    page.get_by_role("button", name="Stop: This device's camera").click()
+    expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+    assert page.evaluate("document.querySelector('video').srcObject.getTracks()[0].readyState") == (
+        "ended"
+    )
+    page.get_by_role("button", name="Start camera").click()
+    page.locator('canvas[aria-label*="Angelina Example"]').wait_for(timeout=PATIENCE_MS)
+
+
+def test_a_grid_of_cameras_enlarges_one_and_names_the_one_it_cannot_reach(watched: Page) -> None:
+    page = watched
+    for name in ("Gate", "Yard"):
+        page.goto("/console/cameras")
+        page.get_by_role("button", name="Add camera").click()
+        page.get_by_role("dialog").get_by_label("Name").fill(name)
+        page.get_by_role("dialog").get_by_label("Source").fill("rtsp://127.0.0.1:9/nothing")
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        page.get_by_role("heading", name=name).wait_for()
+    page.goto("/console/live")
+    tiles = page.locator(".live-tile")
+    expect(tiles).to_have_count(3)
+    gate = tiles.filter(has_text="Gate")
+    expect(gate.get_by_role("alert")).to_contain_text("In trouble:", timeout=PATIENCE_MS)
+    expect(gate.get_by_role("alert")).to_contain_text("connecting again")
+
+    def box(name: str) -> dict[str, float]:
+        found = tiles.filter(has_text=name).bounding_box()
+        assert found is not None
+        return dict(found)
+
+    assert box("Gate")["y"] == box("Yard")["y"], "side by side"
+    before = box("Yard")["width"]
+    enlarge = page.get_by_role("button", name="Enlarge: Yard")
+    enlarge.focus()
+    page.keyboard.press("Enter")
+    expect(enlarge).to_have_attribute("aria-pressed", "true")
+    assert box("Yard")["width"] > 2 * before
+    page.get_by_role("button", name="Enlarge: Gate").click()
+    assert box("Yard")["width"] < 1.5 * before < box("Gate")["width"]
+    expect(enlarge).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("button", name="Enlarge: Gate").click()
+    page.get_by_role("button", name="Stop: Gate").click()
+    expect(gate.get_by_role("alert")).to_have_count(0)
+    gate.get_by_role("button", name="Show picture").click()
+    expect(gate.get_by_role("alert")).to_contain_text("In trouble:", timeout=PATIENCE_MS)
+    page.goto("/console/cameras")
+    expect(page.get_by_role("alert").first).to_contain_text("connecting again")
+    for _ in range(2):
+        page.get_by_role("button", name="Delete").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        page.get_by_text("is deleted").last.wait_for()
+        page.wait_for_timeout(500)
+
+
 def test_the_day_has_one_row_a_person_and_can_be_exported(watched: Page) -> None:
     page = watched
     page.goto("/console/attendance")

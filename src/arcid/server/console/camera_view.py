@@ -11,6 +11,7 @@ from nicegui.events import GenericEventArguments
 
 from arcid.server.console import strings as S
 from arcid.server.console.feeds import Feed, PushFeed
+from arcid.server.console.icons import svg
 from arcid.server.console.layout import ROOT
 from arcid.server.console.visit import Visit
 
@@ -27,6 +28,7 @@ class CameraView(Element, component="static/camera.js"):
         mirrored: bool = False,
         auto: bool = False,
         latency: bool = False,
+        tools: bool = False,
         on_event: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
@@ -37,9 +39,14 @@ class CameraView(Element, component="static/camera.js"):
         self.props["mirrored"] = mirrored
         self.props["auto"] = auto
         self.props["showLatency"] = latency
+        self.props["tools"] = tools
+        self.props["stopText"] = S.LIVE_STOP
+        self.props["enlargeText"] = S.LIVE_ENLARGE.format(name=title)
+        self.props["icons"] = {"stop": svg("cross"), "enlarge": svg("expand")}
+        self.props["name"] = title
         self.props["title"] = S.LIVE_CANVAS.format(name=title)
         self.props["nobodyText"] = S.LIVE_NOBODY
-        self.props["startText"] = S.LIVE_START
+        self.props["startText"] = S.LIVE_START if isinstance(feed, PushFeed) else S.LIVE_SHOW
         self.props["refusedText"] = S.CAMERA_REFUSED
         self.props["missingText"] = S.CAMERA_MISSING
         self.props["insecureText"] = S.CAMERA_INSECURE

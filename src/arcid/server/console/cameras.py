@@ -42,6 +42,7 @@ MODES: tuple[LivenessMode, ...] = ("off", "flag", "require")
 MAX_NAME, MAX_SOURCE = 80, 1000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 WATCHED_PAUSE_S = 3.0  # until a camera that another process watches is asked for again
+NOT_REACHED = ("lost", "stalled")  # what a source reports while it connects again by itself
 FRESH_S = 5.0  # a picture younger than this is live
 State = Literal["off", "starting", "live", "trouble", "ended"]
 _KNOWN = sa.select(cameras, collections.c.name.label("collection_now")).outerjoin(
@@ -261,6 +262,9 @@ class Runner:
     def _seen(self, view: View) -> None:
         self.health.extend(view.health)
         if view.frame is None:
+            for entry in view.health:
+                if entry.kind in NOT_REACHED:
+                    self._trouble(entry.detail, entry.kind)
             return
         now = time.monotonic()
         if self._last and now > self._last:

@@ -155,6 +155,8 @@ class WatchFeed:
                     if state == "live":
                         continue  # a slow camera
                     problem = runner.problem if runner else ""
+                    if state == "trouble" and not problem:
+                        problem = S.CAMERA_SILENT
                     about: Message = {"state": state, "problem": problem}
                     await socket.send_bytes(_framed(about, b""))
                 else:

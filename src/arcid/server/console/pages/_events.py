@@ -17,6 +17,7 @@ from arcid.server.console.visit import Visit
 from arcid.server.console.widgets import (
     Tone,
     action,
+    avatar,
     button,
     chip,
     clock_field,
@@ -32,8 +33,15 @@ TONES: dict[str, Tone] = {"arrival": "good", "unknown": "warn", "review": "info"
 Refresh = Callable[[], Awaitable[None]]
 
 
-def event_line(event: Event, on_click: Callable[[], Any] | None = None) -> Element:
-    """One event; a button where it can be looked into."""
+def event_line(
+    event: Event,
+    on_click: Callable[[], Any] | None = None,
+    *,
+    with_face: bool = False,
+    face_url: str | None = None,
+) -> Element:
+    """One event; a button where it can be looked into. ``with_face``: the face that was seen, or
+    initials where none is kept."""
     if on_click is None:
         made = element("div", "event-row")
     else:
@@ -41,6 +49,11 @@ def event_line(event: Event, on_click: Callable[[], Any] | None = None) -> Eleme
         made = element("button", "event-row", type="button", aria_label=what)
         made.on("click", on_click, args=[])
     with made:
+        who = event.name or S.EVENT_KINDS[event.kind]
+        if face_url is not None:
+            face(face_url, S.LIVE_FACE.format(who=who), "small-face")
+        elif with_face:
+            avatar(event.name or "?", "small-face")
         element("span", f"event-dot {TONES.get(event.kind, 'plain')}", aria_hidden="true")
         with element("span", "event-lines"):
             kind = S.EVENT_KINDS[event.kind]

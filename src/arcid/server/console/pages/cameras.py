@@ -111,8 +111,8 @@ def _state(runner: Runner | None) -> None:
                 chip(S.CAMERA_SIZE.format(width=runner.size[0], height=runner.size[1]))
     if runner is None:
         return
-    if runner.problem:
-        note(runner.problem, "bad", role="alert")
+    if runner.problem or state == "trouble":
+        note(runner.problem or S.CAMERA_SILENT, "bad", role="alert")
     for entry in list(runner.health)[-3:]:
         text(entry.detail, "soft small", tag="p")
 

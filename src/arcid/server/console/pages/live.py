@@ -18,7 +18,7 @@ from arcid.server.console.pages._collections import chosen, first_collection, se
 from arcid.server.console.pages._events import event_line
 from arcid.server.console.visit import Visit, quietly
 from arcid.server.console.watching import attend
-from arcid.server.console.widgets import card, element, link_button, text
+from arcid.server.console.widgets import card, element, link_button, small_url, text
 
 SHOWN = 30
 POLL_S = 1.0
@@ -59,7 +59,7 @@ async def live(visit: Visit, collection: str | None = None) -> None:
 def _camera(visit: Visit, camera: Camera) -> None:
     with element("section", "live-tile"):
         text(camera.name, tag="h2")
-        CameraView(visit, WatchFeed(visit.console.cameras, camera.id), camera.name)
+        CameraView(visit, WatchFeed(visit.console.cameras, camera.id), camera.name, tools=True)
 
 
 def _own(visit: Visit, current: Collection) -> None:
@@ -67,12 +67,18 @@ def _own(visit: Visit, current: Collection) -> None:
         text(S.LIVE_OWN, tag="h2")
         name = S.LIVE_OWN_NAME.format(name=visit.account.name)
         feed = PushFeed(name, "capture", attend(visit.services, current, name))
-        CameraView(visit, feed, S.LIVE_OWN, mirrored=True, latency=True)
+        CameraView(visit, feed, S.LIVE_OWN, mirrored=True, latency=True, tools=True)
+
+
+def _pictures(book: Attendance, events: list[str]) -> dict[str, str | None]:
+    found = {key: book.picture(key) for key in events}
+    return {key: None if crop is None else small_url(crop) for key, crop in found.items()}
 
 
 def _follow(visit: Visit, current: Collection, board: ui.element) -> None:
     book = Attendance(visit.gallery, current.name)
     newest: list[str] = ["nothing read yet"]
+    faces: dict[str, str | None] = {}
 
     @quietly(visit, "live")
     async def look() -> None:
@@ -82,11 +88,15 @@ def _follow(visit: Visit, current: Collection, board: ui.element) -> None:
         if read == newest:
             return
         newest[:] = read
+        pictures = await visit.run(_pictures, book, [key for key in read if key not in faces])
+        known = {key: (faces | pictures).get(key) for key in read}
+        faces.clear()
+        faces.update(known)
         board.clear()
         with board:
             if not events:
                 text(S.LIVE_EVENTS_NONE, "soft", tag="p")
             for event in events:
-                event_line(event)
+                event_line(event, face_url=known[event.id], with_face=True)
 
     ui.timer(POLL_S, look)

@@ -10,7 +10,13 @@ export default {
         <video v-if="mode === 'push'" ref="video" playsinline muted autoplay
                :class="{ mirrored: mirrored }" aria-hidden="true"></video>
         <canvas ref="canvas" role="img" :aria-label="spoken"></canvas>
-        <div class="camera-cover" v-if="mode === 'push' && !wanted">
+        <div class="camera-tools" v-if="tools">
+          <button type="button" class="button" v-if="wanted" :aria-label="stopText + ': ' + name"
+                  @click="stop" v-html="icons.stop"></button>
+          <button type="button" class="button" :aria-label="enlargeText" :aria-pressed="String(large)"
+                  @click="enlarge" v-html="icons.enlarge"></button>
+        </div>
+        <div class="camera-cover" v-if="!wanted && (mode === 'push' || tools)">
           <button type="button" class="button primary" @click="start">{{ startText }}</button>
         </div>
         <p class="camera-state" v-if="problem" role="alert">{{ problem }}</p>
@@ -28,6 +34,11 @@ export default {
     mirrored: Boolean,
     auto: Boolean,
     showLatency: Boolean,
+    tools: Boolean,
+    stopText: String,
+    enlargeText: String,
+    name: String,
+    icons: Object,
     title: String,
     nobodyText: String,
     startText: String,
@@ -42,7 +53,7 @@ export default {
   data() {
     return {
       wanted: false, live: false, problem: "", faces: [], size: null, latency: null,
-      prompt: "", detail: "", tone: "plain", progress: null,
+      prompt: "", detail: "", tone: "plain", progress: null, large: false,
     };
   },
   computed: {
@@ -55,11 +66,13 @@ export default {
     this.pause = 500;
     this.resizing = new ResizeObserver(() => this.draw());
     this.resizing.observe(this.$refs.box);
+    document.addEventListener("arcid-enlarged", this.measure);
     if (this.mode === "watch" || this.auto) this.start();
   },
   unmounted() {
     this.stop();
     this.resizing.disconnect();
+    document.removeEventListener("arcid-enlarged", this.measure);
   },
   methods: {
     async start() {
@@ -91,6 +104,20 @@ export default {
       this.socket?.close();
       this.stream?.getTracks().forEach((track) => track.stop());
       this.stream = null;
+      this.picture?.close();
+      this.picture = null;
+      Object.assign(this, { live: false, problem: "", faces: [], latency: null, size: null });
+      this.draw();
+    },
+    measure() {
+      this.large = Boolean(this.$el.closest(".live-tile.enlarged"));
+    },
+    enlarge() {
+      const tile = this.$el.closest(".live-tile"), others = tile.parentElement.children;
+      const large = !tile.classList.contains("enlarged");
+      for (const other of others) other.classList.toggle("enlarged", other === tile && large);
+      document.dispatchEvent(new Event("arcid-enlarged"));
+      tile.scrollIntoView({ block: "nearest" });
     },
     join() {
       if (!this.wanted) return;
