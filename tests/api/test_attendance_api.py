@@ -149,3 +149,28 @@ def test_pages_and_errors(
     ):  # fmt: skip
         answer = client.request(method, url, json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), url
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z",
+     "9999-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-12:00"],
+)  # fmt: skip
+def test_times_beyond_the_calendar_are_refused(
+    client: httpx.Client, collection: str, ann: str, arrival: str, at: str
+) -> None:
+    url = f"{collection}/attendance"
+    entry = {"kind": "arrival", "person_id": ann, "at": at, "actor": "op"}
+    retime = {"action": "retime", "at": at, "actor": "op"}
+    for answer in (
+        client.post(f"{url}/events", json=entry),
+        client.post(f"{url}/events/{arrival}/corrections", json=retime),
+    ):
+        assert answer.status_code == 422, answer.text
+        assert "between the years" in answer.json()["error"]["message"]
+    for query in ({"since": at}, {"until": at}):
+        assert client.get(f"{url}/events", params=query).status_code in (200, 422)
+        assert client.get(f"{url}/export", params=query).status_code in (200, 422)
+    assert client.get(f"{url}/export", params={"zone": "Pacific/Kiritimati"}).status_code == 200
+    assert client.get(f"{url}/days/{at[:10]}").status_code == 422
+    assert client.get(f"{url}/months/{at[:7]}").status_code == 422

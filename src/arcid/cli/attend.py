@@ -207,7 +207,7 @@ def list_(
         print_json({"collection": collection, "events": events, "next": found.next})
         return
     rows = [
-        (f"{e.at.astimezone():%Y-%m-%d %H:%M:%S}", e.kind, e.name or "", e.camera,
+        (clock(e.at), e.kind, e.name or "", e.camera,
          "voided" if e.voided else ("corrected" if e.corrections else ""), e.id)
         for e in found
     ]  # fmt: skip
@@ -311,7 +311,7 @@ def add(
     if json:
         print_json({"event": made.to_dict()})
     else:
-        say(f"{made.kind} of {made.name} at {made.at.astimezone().isoformat()}: {made.id}")
+        say(f"{made.kind} of {made.name} at {clock(made.at)}: {made.id}")
 
 
 @events.command()
@@ -433,7 +433,7 @@ def _print_event(event: Event, json: bool) -> None:
         return
     others = {"spoof": "suspected attack", "review": "not certain: `arcid review list`"}
     who = event.name or others.get(event.kind, "unknown visitor")
-    when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"
+    when = clock(event.at)
     doubt = "  suspected picture of a face" if event.flagged else ""
     say(f"{when}  {event.kind:<10} {who}  ({event.camera}){doubt}")
     sys.stdout.flush()
@@ -447,6 +447,13 @@ def _print_health(entry: Health, json: bool) -> None:
         sys.stdout.flush()
     else:
         note(f"{entry.source}: {entry.kind}: {entry.detail}")
+
+
+def clock(at: datetime) -> str:
+    """A time as this machine's clock shows it."""
+    from arcid.apps.attendance.clocks import local
+
+    return f"{local(at):%Y-%m-%d %H:%M:%S}"
 
 
 def operator(actor: str | None) -> str:
@@ -471,13 +478,17 @@ def _kind(kind: str) -> Literal["arrival", "departure"]:
 
 def _when(text: str | None) -> datetime | None:
     from arcid.errors import UsageError
+    from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR
 
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone()
+        moment = datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no time; write 2026-03-01 or 2026-03-01T08:30") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise UsageError(f"times lie between the years {FIRST_YEAR} and {LAST_YEAR}, not {text!r}")
+    return moment
 
 
 def _day(text: str) -> date:

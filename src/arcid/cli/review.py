@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli.attend import Actor, Id, Note, operator
+from arcid.cli.attend import Actor, Id, Note, clock, operator
 from arcid.cli.gallery import find_person, open_gallery
 from arcid.cli.options import Collection, Database
 from arcid.cli.output import Json, note, print_json, print_table, say
@@ -42,10 +42,7 @@ def list_(
         page = {"reviews": reviews, "next": found.next}
         print_json({"collection": collection, "waiting": waiting, **page})
         return
-    rows = [
-        (f"{r.event.at.astimezone():%Y-%m-%d %H:%M:%S}", r.event.camera, _may_be(r), r.state, r.id)
-        for r in found
-    ]
+    rows = [(clock(r.event.at), r.event.camera, _may_be(r), r.state, r.id) for r in found]
     print_table(("when", "camera", "may be", "state", "id"), rows)
     if found.next:
         note(f"there are more: --after {found.next}")
@@ -145,7 +142,7 @@ def undo(
 
 def _print(review: Review) -> None:
     event = review.event
-    say(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}, {event.camera}: {_state(review)}")
+    say(f"{clock(event.at)}, {event.camera}: {_state(review)}")
     if reason := event.grounds.get("reason"):
         say(f"why it was not decided: {reason}")
     rows = [

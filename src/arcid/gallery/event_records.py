@@ -12,6 +12,7 @@ from arcid.types import Embeddings, Image
 EventKind = Literal["arrival", "departure", "unknown", "review", "spoof", "correction"]
 Action = Literal["void", "reassign", "retime", "not_person"]
 Cause = Literal["not_seen", "came_again", "source_ended", "camera_closed", "camera_deleted"]
+FIRST_YEAR, LAST_YEAR = 1970, 9998  # of events; a day before and after can still be written
 ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
 
 

@@ -19,7 +19,17 @@ from sqlalchemy.engine import Connection
 from arcid.errors import InputError
 from arcid.gallery import rules, schema
 from arcid.gallery.database import Database
-from arcid.gallery.event_records import ACTIONS, Action, Cause, Event, Place, Trace, Visit
+from arcid.gallery.event_records import (
+    ACTIONS,
+    FIRST_YEAR,
+    LAST_YEAR,
+    Action,
+    Cause,
+    Event,
+    Place,
+    Trace,
+    Visit,
+)
 from arcid.gallery.imaging import decode_crop, encode_crop
 from arcid.gallery.paging import EVENTS, Page, check_limit
 from arcid.gallery.records import NewFace, Person
@@ -72,7 +82,7 @@ class Events:
             if _correcting.existing(connection, own, person_id) is None:
                 return []
             rows = _sightings.person(
-                connection, own, place, person_id, to_us(at), _seconds(cooldown_s),
+                connection, own, place, person_id, _happened(at), _seconds(cooldown_s),
                 _evidence(grounds, vector, crop), targets,
             )  # fmt: skip
             return written(connection, own, rows)
@@ -100,7 +110,8 @@ class Events:
         """
         with self._write(collection) as (connection, own):
             rows = _sightings.visitor(
-                connection, own, place, to_us(at), to_us(until), mark, _seconds(cooldown_s), alike,
+                connection, own, place, _happened(at), _happened(until), mark,
+                _seconds(cooldown_s), alike,
                 _evidence(grounds, vector, crop), targets, question,
             )  # fmt: skip
             return written(connection, own, rows)
@@ -122,7 +133,7 @@ class Events:
         """A presentation attack is suspected."""
         with self._write(collection) as (connection, own):
             rows = _sightings.spoof(
-                connection, own, place, to_us(at), mark, person_id, _seconds(cooldown_s),
+                connection, own, place, _happened(at), mark, person_id, _seconds(cooldown_s),
                 _evidence(grounds, vector, crop), targets,
             )  # fmt: skip
             return written(connection, own, rows)
@@ -209,8 +220,8 @@ class Events:
             row = _rows.add(
                 connection,
                 own,
-                _rows.key("manual", kind, person_id, to_us(at), rules.remark("actor", actor)),
-                {"kind": kind, "at": to_us(at), "camera": "", "place": place,
+                _rows.key("manual", kind, person_id, _happened(at), rules.remark("actor", actor)),
+                {"kind": kind, "at": _happened(at), "camera": "", "place": place,
                  "person_uid": person_id, "actor": actor, "note": rules.remark("note", note)},
                 Evidence(json.dumps({"reason": "entered by hand"})),
                 targets,
@@ -253,7 +264,7 @@ class Events:
             row, blocked = _correcting.correct(
                 connection, own, about, action, rules.remark("actor", actor),
                 rules.remark("note", note), targets, person_uid=person_id,
-                at=None if at is None else to_us(at), block=block,
+                at=None if at is None else _happened(at), block=block,
             )  # fmt: skip
             return written(connection, own, [row])[0], blocked
 
@@ -432,6 +443,18 @@ def _visits_of(connection: Connection, collection: Row, rows: Sequence[Row]) -> 
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _happened(at: datetime) -> int:
+    """Microseconds since 1970 of something that is written down. Raises ``InputError``."""
+    moment = to_us(at)
+    year = from_us(moment).year
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise InputError(
+            f"events lie between the years {FIRST_YEAR} and {LAST_YEAR}, not in {year:04d}: look "
+            "at the clock or the date that this time came from"
+        )
+    return moment
 
 
 def _seconds(value: float) -> int:

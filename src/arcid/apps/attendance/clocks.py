@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, tzinfo
 
 from arcid.errors import InputError
-
-FIRST_YEAR, LAST_YEAR = 1970, 9998  # a day before and after can still be written
+from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR
 
 
 def check_day(day: date) -> date:
@@ -15,6 +14,17 @@ def check_day(day: date) -> date:
         raise InputError(f"days lie between the years {FIRST_YEAR} and {LAST_YEAR}, not in "
                          f"{day.year:04d}")  # fmt: skip
     return day
+
+
+def local(at: datetime, zone: tzinfo | None = None) -> datetime:
+    """A time as a clock of ``zone`` shows it, by default this machine's.
+
+    At the ends of the calendar, where that cannot be written, as it is.
+    """
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
 
 
 def moment(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from arcid import files
+from arcid.apps.attendance.clocks import local
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.errors import MissingExtra, UsageError
 from arcid.gallery.event_records import Event
@@ -45,7 +46,7 @@ def events_table(events: Iterable[Event], *, zone: tzinfo | None = None) -> Tabl
     )  # fmt: skip
     rows = [
         (
-            event.at.astimezone(zone), event.kind, event.name, event.person_id, event.camera,
+            local(event.at, zone), event.kind, event.name, event.person_id, event.camera,
             event.place,
             *(_number(event.grounds.get(key)) for key in ("cosine", "threshold", "target")),
             event.grounds.get("gallery_size"), event.grounds.get("contract_id"),

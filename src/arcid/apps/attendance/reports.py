@@ -13,6 +13,7 @@ from arcid.apps.attendance.policy import Policy
 from arcid.apps.attendance.recorder import Recorder, Write
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts
+from arcid.errors import InputError
 from arcid.gallery import Gallery
 from arcid.gallery.event_records import Event, Place
 from arcid.pipeline import Pipeline
@@ -224,5 +225,10 @@ class Reports:
 
 
 def _time(at: float) -> datetime:
-    """Seconds since 1970 to the microsecond, the same for the same float."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(at * 1e6))
+    """Seconds since 1970 to the microsecond, the same for the same float. Raises ``InputError``."""
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(at * 1e6))
+    except (OverflowError, ValueError):
+        raise InputError(
+            "the source tells a time that no calendar has; say with --start when it began"
+        ) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from arcid.detect import Detector
@@ -60,6 +59,8 @@ def distance(detector: Detector, face: Cutout) -> float:
 
 
 def _view(face: Cutout, side: int, share: float, mirrored: bool) -> tuple[Image, FloatArray]:
+    import cv2
+
     edge = round((SIDE - SIDE * SHARE / share) / 2)
     middle = face.image[edge : SIDE - edge, edge : SIDE - edge]
     scale = side / len(middle)

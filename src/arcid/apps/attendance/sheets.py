@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from arcid.apps.attendance.clocks import FIRST_YEAR, LAST_YEAR, check_day
+from arcid.apps.attendance.clocks import check_day, local
 from arcid.errors import InputError
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Event, Visit
+from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR, Event, Visit
 
 LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
 WORKDAYS = (0, 1, 2, 3, 4)
@@ -106,7 +106,7 @@ def month_sheet(
     if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12):
         raise InputError(f"{year}-{month} is no month; years run from {FIRST_YEAR} to {LAST_YEAR}")
     days = [date(year, month, d + 1) for d in range(calendar.monthrange(year, month)[1])]
-    today = _local(now or datetime.now(UTC), zone).date()
+    today = local(now or datetime.now(UTC), zone).date()
     people = _people(gallery, collection)
     stays = _stays(gallery, collection, days, zone, now)
     rows = []
@@ -218,16 +218,12 @@ def _presence(
     return Presence(
         person_id,
         name,
-        _local(inside[0][0], zone),
-        None if still else _local(max(until for _, until, _, _ in inside), zone),
+        local(inside[0][0], zone),
+        None if still else local(max(until for _, until, _, _ in inside), zone),
         seconds,
         still,
         any(flag for _, _, _, flag in inside),
     )
-
-
-def _local(at: datetime, zone: tzinfo | None) -> datetime:
-    return at.astimezone(zone)
 
 
 def _people(gallery: Gallery, collection: str) -> list[tuple[str, str]]:

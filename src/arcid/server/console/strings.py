@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from arcid.apps.attendance import clocks
+
 PRODUCT = "arcid"
 
 # the door
@@ -646,13 +648,13 @@ def duration(seconds: float) -> str:
 
 def day(moment: datetime) -> str:
     """As on a calendar, where the service runs."""
-    local = moment.astimezone()
+    local = clocks.local(moment)
     return f"{local.day} {local:%b %Y}"
 
 
 def moment(value: datetime) -> str:
     """Day and time."""
-    return f"{day(value)}, {value.astimezone():%H:%M}"
+    return f"{day(value)}, {clocks.local(value):%H:%M}"
 
 
 def percent(share: float) -> str:

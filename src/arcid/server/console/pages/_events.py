@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from arcid.apps.attendance import Attendance, Event
-from arcid.apps.attendance.clocks import moment
+from arcid.apps.attendance.clocks import local, moment
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.visit import Visit
@@ -59,7 +59,7 @@ def event_line(
             kind = S.EVENT_KINDS[event.kind]
             struck = "struck" if event.voided else ""
             text(event.name or kind, f"person-name {struck}")
-            at = event.at.astimezone().strftime("%H:%M:%S")
+            at = f"{local(event.at):%H:%M:%S}"
             camera = event.camera or S.EVENT_BY_HAND
             words = S.EVENT_AT.format(time=at, camera=camera)
             text(f"{kind} · {words}" if event.name else words, "soft small")
@@ -204,9 +204,9 @@ def _corrections(
 def _retime(
     visit: Visit, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
 ) -> None:
-    local = event.at.astimezone()
+    shown = local(event.at)
     with element("div", "row"):
-        clock = clock_field(S.CORRECT_RETIME, f"{local:%H:%M}")
+        clock = clock_field(S.CORRECT_RETIME, f"{shown:%H:%M}")
         clock.classes("grow")
 
         @action(visit, "correct")
@@ -215,7 +215,7 @@ def _retime(
                 given = datetime.strptime(clock.value or "", "%H:%M").time()
             except ValueError:
                 raise UsageError(S.CORRECT_TIME) from None
-            at = moment(local.date(), given, near=event.at)
+            at = moment(shown.date(), given, near=event.at)
             await visit.run(book.correct, event.id, "retime", actor=visit.account.name, at=at)
             await done(S.CORRECTED_DONE)
 
