@@ -162,6 +162,11 @@ def test_an_event_is_explained_and_corrected_without_being_edited(watched: Page)
     page.goto("/console/attendance")
     page.get_by_role("button", name="Look into: Angelina Example").last.click()  # the arrival
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("saw Angelina Example first on")).to_be_visible()
+    expect(dialog.get_by_text("likely of one person")).to_be_visible()
+    expect(dialog.locator("dl")).to_be_hidden()  # numbers are folded away
+    dialog.get_by_text("Numbers").click()
+    expect(dialog.locator("dl")).to_be_visible()
     for words in ("Score", "a match from", "Model", "arcid-face-s", "Calibration"):
         expect(dialog).to_contain_text(words)
     dialog.get_by_role("button", name="Not this person").click()

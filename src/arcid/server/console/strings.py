@@ -431,6 +431,41 @@ HOURS = "{h} h {m:02d}"
 EVENTS = "Events"
 EVENTS_NONE = "Nothing happened on this day."
 EVENT_OPEN = "Look into: {what}"
+EVENT_NUMBERS = "Numbers"
+TOLD = {
+    "arrival": "{camera} saw {name} first on {when}.",
+    "departure": "{camera} saw {name} last on {when}.",
+    "unknown": "{camera} saw somebody nobody knows on {when}.",
+    "review": "{camera} saw a face on {when} and is not certain whose it is.",
+    "spoof": "{camera} saw on {when} what may be a picture of a face.",
+}
+TOLD_BY_HAND = {
+    "arrival": "{actor} entered that {name} arrived on {when}.",
+    "departure": "{actor} entered that {name} left on {when}.",
+    "unknown": "{actor} entered an arrival on {when}, of nobody known by now.",
+}
+TOLD_NOTE = "Reason given: “{note}”"
+TOLD_DELETED = "somebody since deleted"
+TOLD_CORRECTED = "This is how it reads after a correction, below."
+TOLD_CAUSES = {
+    "not_seen": "They were not seen for a while after that, so they had left.",
+    "came_again": "They came again later, so they had left in between.",
+    "source_ended": "The recording ended after that.",
+    "camera_closed": "The camera was closed after that.",
+    "camera_deleted": "The camera was deleted after that.",
+}
+TOLD_LIKELY = (
+    "The face and an enrolled one are {likely} likely of one person, if both answers were "
+    "equally likely before looking."
+)
+TOLD_RATE = "The camera was set to give {rate} of all strangers at most a name of those enrolled."
+TOLD_EMPTY = "Nobody was enrolled that the face could be compared with."
+TOLD_NEAREST = "Of those enrolled {name} is nearest, but not alike enough for a name."
+TOLD_REVIEW = "It may be {name}. Somebody has to decide."
+TOLD_REVIEW_GONE = "Whoever it may have been is deleted."
+TOLD_DECIDE = "Decide"
+TOLD_FLAGGED = "The face may have been a picture; the camera was set to let it pass."
+TOLD_VOIDED = "It was taken back."
 EVENT_GROUNDS = "Why"
 EVENT_WHEN = "When"
 EVENT_CAMERA = "Camera"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
@@ -15,6 +16,7 @@ from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.visit import Visit
 from arcid.server.console.widgets import (
+    ROOT,
     Tone,
     action,
     avatar,
@@ -25,6 +27,7 @@ from arcid.server.console.widgets import (
     element,
     face,
     facts,
+    link_button,
     say,
     text,
 )
@@ -91,7 +94,14 @@ async def _dialog(visit: Visit, book: Attendance, event: Event, refresh: Refresh
         text(event.name or S.EVENT_KINDS[event.kind], tag="h2", id="event-title")
         if picture is not None:
             face(data_url(picture), S.EVENT_FACE)
-        facts(_grounds(event, told))
+        for sentence in in_words(event, told):
+            text(sentence, tag="p")
+        if event.kind == "review" and visit.may("review"):
+            where = f"{ROOT}/review?collection={quote(book.collection)}"
+            link_button(S.TOLD_DECIDE, where, icon="review", kind="primary")
+        with element("details", "candidates"):
+            text(S.EVENT_NUMBERS, tag="summary")
+            facts(_grounds(event, told))
         for row in told["history"][1:]:
             when = datetime.fromisoformat(row["recorded_at"])
             words = f"{S.ACTION_NAMES[row['action']]} · {row['actor']} · {S.moment(when)}"
@@ -104,6 +114,46 @@ async def _dialog(visit: Visit, book: Attendance, event: Event, refresh: Refresh
         with element("div", "dialog-buttons"):
             button(S.CLOSE, dialog.close, kind="quiet")
     dialog.open()
+
+
+def in_words(event: Event, told: dict[str, Any]) -> list[str]:
+    """What happened, and on what grounds, as sentences without numbers of the field.
+
+    ``told`` is what ``Attendance.explain`` says of the event. What was decided is left out where
+    somebody has said otherwise since.
+    """
+    grounds, first = told["grounds"], told["history"][0]
+    by_hand = not event.camera
+    named = first["name"] if event.person_id is None else event.name
+    name = named or S.TOLD_DELETED
+    at = {"name": name, "camera": event.camera, "when": S.moment(event.at), "actor": event.actor}
+    said = [(S.TOLD_BY_HAND if by_hand else S.TOLD)[event.kind].format(**at)]
+    if by_hand and event.note:
+        said.append(S.TOLD_NOTE.format(note=event.note))
+    if (event.kind, event.person_id) != (first["kind"], first["person_id"]):
+        return [*said, S.TOLD_VOIDED if event.voided else S.TOLD_CORRECTED]
+    names = [
+        told["candidate_names"][one["person_id"]]
+        for one in grounds.get("candidates", ())
+        if one["person_id"] in told["candidate_names"]
+    ]
+    if event.kind == "departure" and grounds.get("cause") in S.TOLD_CAUSES:
+        said.append(S.TOLD_CAUSES[grounds["cause"]])
+    if event.kind == "arrival" and grounds.get("probability") is not None:
+        said.append(S.TOLD_LIKELY.format(likely=S.percent(grounds["probability"])))
+        if grounds.get("target_kind") == "fpir":
+            said.append(S.TOLD_RATE.format(rate=S.rate(grounds["target"])))
+    if event.kind == "unknown" and grounds.get("gallery_size") == 0:
+        said.append(S.TOLD_EMPTY)
+    elif event.kind == "unknown" and names:
+        said.append(S.TOLD_NEAREST.format(name=names[0]))
+    if event.kind == "review":
+        said.append(S.TOLD_REVIEW.format(name=names[0]) if names else S.TOLD_REVIEW_GONE)
+    if event.flagged:
+        said.append(S.TOLD_FLAGGED)
+    if event.voided:
+        said.append(S.TOLD_VOIDED)
+    return said
 
 
 def _undo(
