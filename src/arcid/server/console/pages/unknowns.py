@@ -55,7 +55,7 @@ async def unknowns(visit: Visit, collection: str | None = None) -> None:
                 visitors=S.count(len(found), S.ONE_VISITOR, S.MANY_VISITORS),
                 times=S.count(sightings, S.ONE_TIME, S.MANY_TIMES),
             )
-            text(f"{told}. {S.UNKNOWNS_COUNT_TEXT}", "soft", tag="p")
+            text(f"{told}. {S.UNKNOWNS_COUNT_TEXT}", "soft visitor-count", tag="p")
         with element("div", "visitor-grid"):
             for visitor in found:
                 await _visitor(visit, current, book, visitor)
