@@ -38,6 +38,7 @@
     ├── GalleryError
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
     │   ├── AlreadyExists
+    │   │   └── PossibleDuplicate  the face is enrolled as somebody else; may be accepted
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
     │   ├── CameraWatched        another process watches this camera
@@ -339,6 +340,17 @@ class AlreadyExists(GalleryError):
     code = "already_exists"
 
 
+class PossibleDuplicate(AlreadyExists):
+    """A face to be enrolled is somebody else's already; ``details`` say whose.
+
+    ``person_id`` and ``face_id`` of the other, ``cosine`` (None: it is the same face of the same
+    photo). Nothing was stored; accepting it is the caller's choice.
+    """
+
+    code = "possible_duplicate"
+    allow: ClassVar[str] = "allow_duplicate=true"  # the command line has other words
+
+
 class SchemaTooNew(GalleryError):
     """The database was written by a newer arcid; this one will not touch it."""
 
@@ -425,6 +437,7 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "PersonNotFound",
+    "PossibleDuplicate",
     "QualityRejected",
     "RateUnsupported",
     "ReviewAnswered",

@@ -362,6 +362,15 @@ class Pipeline:
             for i, candidates in enumerate(found)
         ]
 
+    def duplicate(self, cosine: float, size: int) -> Decision | None:
+        """Whether a search among ``size`` templates would take a face for its nearest person, as
+        ``Gallery.enrol`` asks before a second name; None without a calibration."""
+        try:
+            calibration = self.calibration
+        except CalibrationMissing:
+            return None
+        return decide.identify(cosine, calibration, size, unsupported="extrapolate")
+
     def _quality(self, image: Image, detections: Detections, crops: Crops) -> tuple[Quality, ...]:
         return tuple((self.gate or QualityGate()).assess(image, detections, crops))
 

@@ -234,7 +234,12 @@ def test_two_faces_of_a_photo_cannot_become_one_person(
     for select in ("largest", "center"):
         answer = client.post(
             f"{collection}/enrol",
-            data={"name": select, "select": select, "require_quality": False},
+            data={
+                "name": select,
+                "select": select,
+                "require_quality": False,
+                "allow_duplicate": True,
+            },
             files={"image": couple},
         )
         assert answer.status_code == 201
@@ -243,6 +248,25 @@ def test_two_faces_of_a_photo_cannot_become_one_person(
     merge = client.post(f"{collection}/people/{ids[0]}/merge", json={"other_id": ids[1]})
     refused(merge, 409, "same_photo_conflict")
     assert client.get(collection).json()["people"] == 2
+
+
+def test_nobody_is_enrolled_twice_unless_that_is_allowed(
+    client: httpx.Client, collection: str, face: FaceBytes
+) -> None:
+    ann = client.post(f"{collection}/enrol", data={"name": "Ann"}, files={"image": face(1)}).json()
+    bea = client.post(f"{collection}/enrol", data={"name": "Bea"}, files={"image": face(3)}).json()
+    images = [("image", ("a.jpg", face(20))), ("image", ("b.jpg", face(2)))]
+    form = {"name": "Second Ann"}
+    answer = client.post(f"{collection}/enrol", data=form, files=images)
+    details = refused(answer, 409, "possible_duplicate")["details"]
+    assert details["person_id"] == ann["person"]["id"]
+    assert details["face_id"] == ann["faces"][0]["id"] and details["image"] == 1
+    assert details["cosine"] > details["cosine_threshold"] and details["target_fpir"] == 0.01
+    assert client.get(collection).json()["people"] == 2
+    faces = f"{collection}/people/{bea['person']['id']}/faces"
+    refused(client.post(faces, files={"image": face(2)}), 409, "possible_duplicate")
+    answer = client.post(f"{collection}/enrol", data=form | {"allow_duplicate": True}, files=images)
+    assert answer.status_code == 201 and answer.json()["person"]["faces"] == 2
 
 
 def test_names_and_metadata(client: httpx.Client, collection: str) -> None:

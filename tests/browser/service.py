@@ -73,11 +73,13 @@ def fill(page: Page, photos: Path) -> None:
         page.get_by_text(f"{name} can sign in now.").wait_for()
 
 
-def enrol(page: Page, name: str, photos: Sequence[Path]) -> None:
-    """Through the page: name, photos, enrol."""
+def enrol(page: Page, name: str, photos: Sequence[Path], *, twice: bool = False) -> None:
+    """Through the page: name, photos, enrol; ``twice``: though it is somebody else already."""
     page.goto("/console/people/new")
     page.get_by_label("Full name").fill(name)
     page.get_by_label("Add photos").set_input_files(list(photos))
     page.get_by_text("Good photo").nth(len(photos) - 1).wait_for()
     page.get_by_role("button", name="Enrol").click()
+    if twice:
+        page.get_by_role("dialog").get_by_role("button", name="Enrol anyway").click()
     page.get_by_role("heading", name=name, level=1).wait_for()

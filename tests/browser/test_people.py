@@ -38,8 +38,25 @@ def test_adding_says_what_is_wrong_with_a_photo_and_who_it_may_be(
     expect(page.get_by_text("Write a name first.")).to_be_visible()
 
 
+def test_nobody_is_enrolled_twice_without_being_asked(page: Page, pairs: Path) -> None:
+    page.goto("/console/people/new")
+    page.get_by_label("Full name").fill("Second Angelina")
+    page.get_by_label("Add photos").set_input_files(pairs / "img5.jpg")
+    enrol = page.get_by_role("button", name="Enrol", exact=True)
+    expect(enrol).to_be_enabled()
+    enrol.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("This may be Angelina Example, who is enrolled")).to_be_visible()
+    expect(dialog.get_by_alt_text("The face to be enrolled")).to_be_visible()
+    expect(dialog.get_by_alt_text("Enrolled face of Angelina Example")).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    page.goto("/console/people")
+    expect(page.locator(".person-card")).to_have_count(2)
+
+
 def test_enrol_rename_merge_and_delete_for_good(page: Page, pairs: Path) -> None:
-    service.enrol(page, "Second Angelina", [pairs / "img5.jpg"])
+    service.enrol(page, "Second Angelina", [pairs / "img5.jpg"], twice=True)
     expect(page.get_by_text("Who looks alike")).to_be_visible()
     page.get_by_role("button", name="Rename").click()
     page.get_by_label("New name").fill("Twin of Angelina")

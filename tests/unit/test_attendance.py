@@ -21,12 +21,19 @@ import sqlalchemy as sa
 from arcid.apps.attendance import Attendance, Deliverer, Event, export
 from arcid.apps.attendance.outbox import DeliveryFailed
 from arcid.calibration import Calibration
-from arcid.errors import EventNotFound, GalleryDamaged, InputError, PersonNotFound
+from arcid.decide import identify
+from arcid.errors import (
+    EventNotFound,
+    GalleryDamaged,
+    InputError,
+    PersonNotFound,
+    PossibleDuplicate,
+)
 from arcid.gallery import Gallery, NewFace, pages, schema
 from arcid.gallery.event_records import Action, Place
 from arcid.gallery.mark import Mark
 from arcid.models import weights
-from arcid.types import Embeddings
+from arcid.types import Decision, Embeddings
 
 DIM = 32
 CONTRACT = "c" * 64
@@ -420,7 +427,18 @@ def test_an_unknown_visitor_is_enrolled_from_what_was_seen(
     assert sorted(len(group.events) for group in groups) == [1, 2]
     group = max(groups, key=lambda g: len(g.events))
     assert (group.first_seen, group.last_seen) == (NOON, after(500))
-    new = book.enrol_unknown([e.id for e in group.events], "Cleo", actor="op")
+    sightings = [e.id for e in group.events]
+    known, _ = gallery.enrol("staff", "Dora", [NewFace(vector(23, near=face))])
+
+    def decide(cosine: float, size: int) -> Decision:
+        return identify(cosine, calibration, size, unsupported="extrapolate")
+
+    with pytest.raises(PossibleDuplicate, match="'Dora' already") as told:
+        book.enrol_unknown(sightings, "Cleo", actor="op", decide=decide)
+    assert told.value.details["person_id"] == known.id
+    assert gallery.find_person("staff", "Cleo") is None and len(book.unknowns(calibration)) == 2
+    gallery.delete_person("staff", known.id)
+    new = book.enrol_unknown(sightings, "Cleo", actor="op", decide=decide)
     assert (new.name, new.faces) == ("Cleo", 2)
     assert {e.name for e in book.events(kinds=["arrival"])} == {"Cleo"}
     assert len(book.unknowns(calibration)) == 1

@@ -95,7 +95,7 @@ def test_a_group_of_more_faces_than_people_is_no_empty_gallery(
     cli: Any, pairs: Path, photos: Path
 ) -> None:
     for number in (1, 3, 5, 13, 16, 18, 20):
-        cli("enrol", f"Person {number}", pairs / f"img{number}.jpg")
+        cli("enrol", f"Person {number}", pairs / f"img{number}.jpg", "--allow-duplicate")
     group = cli("search", photos / "group" / "20.jpg", "--json").json
     assert len(group["faces"]) > 7 == group["gallery_size"]
     for face in group["faces"]:
@@ -241,7 +241,7 @@ def test_doubles_of_a_person(cli: Any, pairs: Path) -> None:
     assert alone.json["faces"][0]["candidates"] == []
     cli("enrol", "Bea", pairs / "img3.jpg")
     assert cli("search", "--person", "Ann").code == 1
-    cli("enrol", "Ann again", pairs / "img2.jpg")
+    cli("enrol", "Ann again", pairs / "img2.jpg", "--allow-duplicate")
     double = cli("search", "--person", "ann", "--json")
     assert double.code == 0
     assert [c["name"] for c in double.json["faces"][0]["candidates"]] == ["Ann again", "Bea"]
@@ -299,9 +299,33 @@ def test_a_refusal_names_options_that_exist_and_the_summary_comes_first(
     ran = cli("enrol", "--from", tmp_path / "people")
     assert "2 were refused: 1 several faces found, 1 no face found" in ran.out
     assert "--select largest or --select center" in ran.err
-    assert cli("enrol", "Bea", photos / "group/couple.jpg", "--select", "center").code == 0
+    assert cli("enrol", "Ann", photos / "group/couple.jpg", "--select", "center").code == 0
     ran = cli("verify", pairs / "img1.jpg", photos / "group" / "couple.jpg", "--json")
     assert "--select largest" in ran.json["error"]["message"]
+
+
+def test_nobody_is_enrolled_twice_unless_that_is_wanted(
+    cli: Any, pairs: Path, tmp_path: Path
+) -> None:
+    people = {"Ann": ("img1", "img2"), "Bea": ("img3",), "Zoe": ("img2", "img4", "img20")}
+    for person, photos in people.items():
+        (tmp_path / "people" / person).mkdir(parents=True)
+        for photo in photos:
+            shutil.copy(pairs / f"{photo}.jpg", tmp_path / "people" / person)
+    ran = cli("enrol", "--from", tmp_path / "people", "--json").json
+    assert ran["rejected_by_reason"] == {"possible_duplicate": 2}
+    assert (ran["enrolled"], ran["people"]) == (4, 3)
+    for refused in ran["rejected"]:  # the very photo, and another one of her
+        assert refused["person"] == "Zoe" and "'Ann' already" in refused["message"]
+        assert "--allow-duplicate" in refused["message"]
+        assert refused["details"]["cosine"] > refused["details"]["cosine_threshold"]
+    assert sources(cli)["Zoe"] == ["img20.jpg"]
+    text = cli("enrol", "Second Ann", pairs / "img5.jpg")
+    assert text.code == 1 and "1 were refused: 1 possible duplicate" in text.out
+    assert cli("enrol", "Second Ann", pairs / "img5.jpg", "--allow-duplicate").code == 0
+    assert sources(cli)["Second Ann"] == ["img5.jpg"]
+    again = cli("enrol", "--from", tmp_path / "people", "--json").json
+    assert (again["already_enrolled"], again["enrolled"]) == (4, 0)
 
 
 def test_photos_are_kept_back_by_name_or_by_lot(twenty: Path) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -24,10 +26,11 @@ from arcid.errors import (
     InputError,
     InvalidArray,
     PersonNotFound,
+    PossibleDuplicate,
     SamePhotoConflict,
 )
 from arcid.gallery import Gallery, NewFace, StoredFace, pages
-from arcid.types import Crops, Embeddings, Image
+from arcid.types import Crops, Decision, Embeddings, Image, Outcome
 
 OLD, NEW = "a" * 64, "b" * 64
 BOX, OTHER_BOX = (10.0, 10.0, 60.0, 70.0), (200.0, 10.0, 250.0, 70.0)
@@ -532,3 +535,81 @@ def test_a_failed_call_leaves_no_trace_in_the_log(gallery: Gallery) -> None:
     with pytest.raises(InputError):
         gallery.enrol("staff", "Ann", [face(0), face(1, score=float("inf"))])
     assert gallery.last_change() == before
+
+
+# somebody twice
+
+
+def alike(row: int, photo: str | None = None, box: tuple | None = BOX, seed: int = 9) -> NewFace:
+    """Another photo of the person of ``face(row)``: cosine 0.9 or so."""
+    noise = np.random.default_rng(seed).normal(size=64) * 0.05
+    return NewFace(
+        Embeddings.normalised(vectors(50).vectors[row : row + 1] + noise, OLD),
+        photo_id=photo,
+        box=box,
+    )
+
+
+def decide(cosine: float, size: int) -> Decision:
+    """A search matches from 0.8 on."""
+    assert size > 0
+    outcome: Outcome = "match" if cosine >= 0.8 else "no_match"
+    return Decision(
+        outcome, cosine, 0.8, None, None, 0.01, "fpir", size, "test", extrapolated=False, reason=""
+    )
+
+
+def test_a_face_that_is_somebody_else_is_not_enrolled_under_a_second_name(
+    gallery: Gallery,
+) -> None:
+    ann, [stored] = gallery.enrol("staff", "Ann", [face(0, "photo-1")], decide=decide)
+    gallery.enrol("staff", "Bea", [face(1, "photo-2")], decide=decide)
+    before = unchanged(gallery)
+    for again, cosine in ((face(0, "photo-1"), 1.0), (alike(0, "photo-3"), 0.9)):
+        with pytest.raises(PossibleDuplicate, match=r"'Ann' already.*allow_duplicate=true") as told:
+            gallery.enrol("staff", "Second Ann", [face(5), again], decide=decide)
+        assert told.value.details["person_id"] == ann.id
+        assert told.value.details["face_id"] == stored.id
+        assert told.value.details["cosine"] == pytest.approx(cosine, abs=0.1)
+        assert told.value.details["image"] == 1
+    bea = gallery.find_person("staff", "Bea")
+    assert bea is not None
+    with pytest.raises(PossibleDuplicate):
+        gallery.add_faces("staff", bea.id, [alike(0)], decide=decide)
+    assert unchanged(gallery) == before
+    # the person's own next photo, and another person's, are taken
+    gallery.enrol("staff", "ann", [alike(0, "photo-3")], decide=decide)
+    gallery.enrol("staff", "Cleo", [face(7)], decide=decide)
+    # accepted: nobody decides
+    twin, _ = gallery.enrol("staff", "Twin", [alike(0, seed=4)])
+    assert twin.faces == 1 and gallery.collection("staff").people == 4
+
+
+def test_the_same_face_of_a_photo_is_known_whatever_model_embedded_it(gallery: Gallery) -> None:
+    ann, _ = gallery.enrol("staff", "Ann", [face(0, "photo-1")])
+    again = face(0, "photo-1", (11.0, 9.0, 61.0, 72.0), contract=NEW)
+    with pytest.raises(PossibleDuplicate, match="this face of this photo") as told:
+        gallery.enrol("staff", "Second", [again], decide=decide)
+    assert told.value.details["person_id"] == ann.id and told.value.details["cosine"] is None
+    # the other person in the photo, and Ann's own face by the new model
+    gallery.enrol("staff", "Bea", [face(1, "photo-1", OTHER_BOX)], decide=decide)
+    gallery.enrol("staff", "Ann", [again], decide=decide)
+    # what cannot be decided is not refused
+    gallery.enrol("staff", "Third", [alike(0)], decide=lambda cosine, size: None)
+
+
+def test_two_who_enrol_one_face_at_once_cannot_both_win(gallery: Gallery) -> None:
+    gallery.enrol("staff", "Somebody", [face(20)])
+    start = threading.Barrier(6)
+
+    def one(n: int) -> bool:
+        start.wait()
+        try:
+            gallery.enrol("staff", f"name {n}", [alike(0, seed=n)], decide=decide)
+        except PossibleDuplicate:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        won = list(pool.map(one, range(6)))
+    assert sum(won) == 1 and gallery.collection("staff").people == 2

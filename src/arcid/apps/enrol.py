@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from arcid.errors import AlreadyExists, ArcidError, InputError
-from arcid.gallery import Gallery, NewFace
+from arcid.gallery import Decide, Gallery, NewFace
 from arcid.image import ImageSource
 from arcid.pipeline import Face, Faces, Pipeline, Prepared
 from arcid.runtime import default_threads
@@ -66,12 +66,14 @@ def enrol_photos(
     require_quality: bool = True,
     select: Selection = "prominent",
     aligned: bool = False,
+    allow_duplicate: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> EnrolReport:
     """Enrol one face of every photo under the name given with it, creating people as needed.
 
     ``on_progress`` is told how many photos are finished. A photo that cannot be used (unreadable,
-    no face, several faces, poor quality, enrolled already) becomes a ``Rejection``. What stops
+    no face, several faces, poor quality, enrolled already, or as somebody else unless
+    ``allow_duplicate``) becomes a ``Rejection``. What stops
     everything raises: ``CollectionNotFound``, ``GalleryBusy``, ``StorageFull``; photos enrolled up
     to then stay enrolled.
     """
@@ -81,13 +83,14 @@ def enrol_photos(
     rejected: list[Rejection] = []
     people: set[str] = set()
     enrolled = done = 0
+    decide = None if allow_duplicate else pipeline.duplicate
     keyed = (((person, label), source) for person, source, label in items)
     answers = embed_photos(
         pipeline, keyed, select=select, aligned=aligned, require_quality=require_quality
     )
     with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
         for outcomes in _one_ahead(
-            writer.submit(_write_batch, gallery, collection, batch, origin)
+            writer.submit(_write_batch, gallery, collection, batch, origin, decide)
             for batch in _batches(answers)
         ):
             for (person, label), problem in outcomes:
@@ -221,7 +224,11 @@ def _one_ahead(futures: Iterator[Future[list[Outcome]]]) -> Iterator[list[Outcom
 
 
 def _write_batch(
-    gallery: Gallery, collection: str, batch: list[Answer], origin: dict[str, Any]
+    gallery: Gallery,
+    collection: str,
+    batch: list[Answer],
+    origin: dict[str, Any],
+    decide: Decide | None,
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
@@ -231,20 +238,28 @@ def _write_batch(
                 outcomes.append((key, answer))
             else:
                 faces.append((key[1], new_face(answer, key[1], origin)))
-        outcomes += _write(gallery, collection, person, faces)
+        outcomes += _write(gallery, collection, person, faces, decide)
     return outcomes
 
 
 def _write(
-    gallery: Gallery, collection: str, person: str, faces: Sequence[tuple[str, NewFace]]
+    gallery: Gallery,
+    collection: str,
+    person: str,
+    faces: Sequence[tuple[str, NewFace]],
+    decide: Decide | None,
 ) -> list[Outcome]:
     """One transaction for all; where the gallery refuses, one for each."""
     if not faces:
         return []
     try:
-        gallery.enrol(collection, person, [face for _, face in faces])
+        gallery.enrol(collection, person, [face for _, face in faces], decide=decide)
     except (InputError, AlreadyExists) as error:
         if len(faces) == 1:
             return [((person, faces[0][0]), error)]
-        return [outcome for one in faces for outcome in _write(gallery, collection, person, [one])]
+        return [
+            outcome
+            for one in faces
+            for outcome in _write(gallery, collection, person, [one], decide)
+        ]
     return [((person, label), None) for label, _ in faces]

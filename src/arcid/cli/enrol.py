@@ -89,6 +89,10 @@ def enrol(
         bool, typer.Option("--quality/--no-quality", help="Refuse photos of poor quality.")
     ] = True,
     select: SelectOne = "prominent",
+    allow_duplicate: Annotated[
+        bool,
+        typer.Option("--allow-duplicate", help="Enrol faces that are somebody else already."),
+    ] = False,
     metadata: Annotated[
         list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep with NAME.")
     ] = None,
@@ -127,6 +131,7 @@ def enrol(
                 require_quality=quality,
                 select=select,
                 aligned=aligned,
+                allow_duplicate=allow_duplicate,
                 on_progress=_steps(advance),
             )
         if notes and (person := gallery.find_person(collection, next(iter(kept)))):

@@ -17,6 +17,7 @@ from arcid.errors import (
     ContractMismatch,
     InputError,
     ModelError,
+    PossibleDuplicate,
     QualityRejected,
     SeveralFacesFound,
     UsageError,
@@ -121,6 +122,8 @@ def message_of(error: ArcidError) -> str:
     """What an error says, with this command line's options where it names a choice."""
     if isinstance(error, SeveralFacesFound):
         return error.message.replace(error.choose, "--select largest or --select center")
+    if isinstance(error, PossibleDuplicate):
+        return error.message.replace(error.allow, "--allow-duplicate")
     return error.message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arcid.gallery.duplicates import Decide
 from arcid.gallery.gallery import Gallery
 from arcid.gallery.index import Aggregate, IndexFactory, PersonHit, VectorIndex
 from arcid.gallery.paging import Page, pages
@@ -24,6 +25,7 @@ __all__ = [
     "ChangeKind",
     "Collection",
     "ContractUsage",
+    "Decide",
     "Gallery",
     "IndexFactory",
     "NewFace",

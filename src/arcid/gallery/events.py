@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from arcid.errors import InputError
 from arcid.gallery import rules, schema
 from arcid.gallery.database import Database
+from arcid.gallery.duplicates import Decide, Duplicates
 from arcid.gallery.event_records import (
     ACTIONS,
     FIRST_YEAR,
@@ -40,7 +41,6 @@ from arcid.gallery.store import correcting as _correcting
 from arcid.gallery.store import corrections as _corrections
 from arcid.gallery.store import events as _rows
 from arcid.gallery.store import faces as _faces
-from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
 from arcid.gallery.store import sightings as _sightings
 from arcid.gallery.store import traces as _traces
@@ -54,8 +54,9 @@ from arcid.types import Embeddings, FloatArray, Image
 class Events:
     """Reads and writes events. Thread-safe; every method that writes is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, duplicates: Duplicates) -> None:
         self._database = database
+        self._duplicates = duplicates
 
     # what cameras report
 
@@ -277,23 +278,25 @@ class Events:
         actor: str,
         note: str = "",
         targets: Sequence[str] = (),
+        decide: Decide | None = None,
     ) -> Person:
         """Enrol faces by the unknown event they come from; the events become that person's.
 
         All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
-        that is not of somebody unknown, and what ``Gallery.enrol`` raises.
+        that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` as there.
         """
         who, why = rules.remark("actor", actor), rules.remark("note", note)
-        with _journal.writing(self._database, erases=True) as log:
+        new = list(faces.values())
+        with self._duplicates.enrolling(collection, new, decide, erases=True) as (log, own):
             connection = log.connection
-            own = _collections.find(connection, collection)
             rows = [_rows.find(connection, own, event_id) for event_id in faces]
             if any(event.kind != "unknown" for event in corrected(connection, own, rows)):
                 raise InputError("one of these visitors is not unknown any more; look again")
             person = _people.by_name(connection, own, name)
+            self._duplicates.refuse(log, own, person, new, decide)
             if person is None:
                 person = _people.add(log, own, name, None)
-            _faces.add(log, own, person, list(faces.values()))
+            _faces.add(log, own, person, new)
             for row in rows:
                 _correcting.correct(
                     connection, own, row, "reassign", who, why, targets, person_uid=person["uid"]

@@ -17,6 +17,7 @@ from arcid.errors import StorageFull
 from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
+from arcid.gallery.duplicates import Decide, Duplicates
 from arcid.gallery.events import Events
 from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
@@ -50,7 +51,8 @@ class Gallery:
     def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
         self._database = database
         self._projection = Projection(database, make_index)
-        self.events = Events(database)
+        self._duplicates = Duplicates(database, self._projection)
+        self.events = Events(database, self._duplicates)
         self.reviews = Reviews(database)
         self.outbox = Outbox(database)
         self.leases = Leases(database)
@@ -282,14 +284,16 @@ class Gallery:
         faces: Sequence[NewFace],
         *,
         metadata: Mapping[str, Any] | None = None,
+        decide: Decide | None = None,
     ) -> tuple[Person, list[StoredFace]]:
         """Add faces to the person of that name, who is made if missing, in one transaction.
 
         ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
         """
-        with _journal.writing(self._database, erases=metadata is not None) as log:
-            own = _collections.find(log.connection, collection)
+        erases = metadata is not None
+        with self._duplicates.enrolling(collection, faces, decide, erases=erases) as (log, own):
             row = _people.by_name(log.connection, own, name)
+            self._duplicates.refuse(log, own, row, faces, decide)
             if row is None:
                 row = _people.add(log, own, name, metadata)
             elif metadata is not None:
@@ -302,17 +306,24 @@ class Gallery:
             )
 
     def add_faces(
-        self, collection: str, person_id: str, faces: Sequence[NewFace]
+        self,
+        collection: str,
+        person_id: str,
+        faces: Sequence[NewFace],
+        *,
+        decide: Decide | None = None,
     ) -> list[StoredFace]:
         """Add all faces or, on any error, none.
 
         A person has at most one face per photo: another face of a known photo raises
         ``SamePhotoConflict``, the very same face ``AlreadyExists``. The same face embedded by
-        another model is added to the stored one.
+        another model is added to the stored one. ``decide`` (cosine, templates searched): faces
+        that are somebody else's already by its word raise ``PossibleDuplicate``; None: nobody
+        asks. ``Pipeline.duplicate`` decides as a search does.
         """
-        with _journal.writing(self._database) as log:
-            own = _collections.find(log.connection, collection)
+        with self._duplicates.enrolling(collection, faces, decide) as (log, own):
             person = _people.find(log.connection, own, person_id)
+            self._duplicates.refuse(log, own, person, faces, decide)
             keys = _faces.add(log, own, person, faces)
             return _faces.stored(log.connection, own, keys)
 

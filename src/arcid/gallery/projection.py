@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,16 +69,22 @@ class Projection:
         self._mark: Sequence[Any] | None = None  # the log entry the indexes stand at
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """Indexes and SQL agree until the block ends, whoever writes meanwhile."""
-        with self._lock.shared(), self._database.read() as connection:
-            if journal.head(connection) == self._head:
-                yield self._opened(connection)
+    def snapshot(self, connection: Connection | None = None) -> Iterator[Snapshot]:
+        """Indexes and SQL agree until the block ends, whoever writes meanwhile.
+
+        ``connection``: a transaction to read in, such as a write that has changed nothing yet.
+        """
+        with self._lock.shared(), self._reading(connection) as reading:
+            if journal.head(reading) == self._head:
+                yield self._opened(reading)
                 return
-        with self._lock.exclusive(), self._database.read() as connection:
-            snapshot = self._opened(connection)
-            self._catch_up(connection)
+        with self._lock.exclusive(), self._reading(connection) as reading:
+            snapshot = self._opened(reading)
+            self._catch_up(reading)
             yield snapshot
+
+    def _reading(self, connection: Connection | None) -> AbstractContextManager[Connection]:
+        return self._database.read() if connection is None else nullcontext(connection)
 
     def drop(self) -> None:
         """Forget every index; each is built anew when next used."""

@@ -14,7 +14,7 @@ from arcid.apps.attendance import sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.gallery import Gallery, NewFace, Page
+from arcid.gallery import Decide, Gallery, NewFace, Page
 from arcid.gallery.event_records import Action, Event, Visit
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
@@ -195,10 +195,12 @@ class Attendance:
         trace = self._events.trace(self.collection, event_id)
         return None if trace is None else trace.crop
 
-    def enrol_unknown(self, event_ids: Sequence[str], name: str, *, actor: str) -> Person:
+    def enrol_unknown(
+        self, event_ids: Sequence[str], name: str, *, actor: str, decide: Decide | None = None
+    ) -> Person:
         """Enrol the faces behind unknown events under a name; the events become arrivals.
 
-        All of it or, on any error, nothing.
+        All of it or, on any error, nothing. ``decide`` as in ``Gallery.add_faces``.
         """
         if not event_ids:
             raise InputError("name at least one event to enrol from")
@@ -225,7 +227,13 @@ class Attendance:
                 },
             )
         return self._events.enrol(
-            self.collection, name, faces, actor=actor, note="enrolled", targets=self._targets
+            self.collection,
+            name,
+            faces,
+            actor=actor,
+            note="enrolled",
+            targets=self._targets,
+            decide=decide,
         )
 
     def forget_face(self, event_id: str) -> bool:

@@ -237,11 +237,16 @@ def _box(row: Row) -> Box | None:
     return x1, y1, x2, y2
 
 
-def _refuse_other_face(columns: Row, known: Row) -> None:
+def same_face(columns: Row, known: Row) -> bool:
+    """Whether two faces of one photo, stored or to be stored, are the same."""
     new, old = _box(columns), _box(known)
     if new == old:
-        return
-    if new is None or old is None or box_iou([new], [old])[0, 0] < SAME_FACE_IOU:
+        return True
+    return new is not None and old is not None and box_iou([new], [old])[0, 0] >= SAME_FACE_IOU
+
+
+def _refuse_other_face(columns: Row, known: Row) -> None:
+    if not same_face(columns, known):
         raise SamePhotoConflict(
             "two faces of one photo cannot be one person; enrol the other face under its own name",
             face_id=known["uid"],

@@ -145,6 +145,17 @@ ADD_POOR = "Not used"
 ADD_USE_ANYWAY = "Use anyway"
 ADD_REMOVE = "Remove"
 ADD_ALIKE = "Looks like {name} ({probability} likely the same person)."
+TWICE_TITLE = "This may be {name}, who is enrolled already"
+TWICE_TEXT = (
+    "A search would take this face for {name} ({probability} likely the same person). Enrol it "
+    "only if they are two people; otherwise cancel, and add the photos on the page of {name}."
+)
+TWICE_SAME_PHOTO = (
+    "This face of this photo is enrolled as {name}. Enrol it only if they are two people; "
+    "otherwise cancel, and add the photos on the page of {name}."
+)
+TWICE_NEW = "The face to be enrolled"
+TWICE_GO = "Enrol anyway"
 FACE_FROM = "Face found in {file}"
 FACES_SEVERAL = "{faces} faces may be the one meant; crop the photo until one is left."
 

@@ -69,6 +69,9 @@ Select = Annotated[
         "to the middle, and refuses where several may be meant."
     ),
 ]
+AllowDuplicate = Annotated[
+    bool, Form(description="Enrol faces that are somebody else of the collection already.")
+]
 RequireQuality = Annotated[
     bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")
 ]

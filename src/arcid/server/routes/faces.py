@@ -18,6 +18,7 @@ from arcid.server.routes._common import (
     UPLOAD,
     After,
     Aligned,
+    AllowDuplicate,
     Images,
     Limit,
     RequireQuality,
@@ -41,11 +42,15 @@ async def enrol(
     select: Select = "prominent",
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
+    allow_duplicate: AllowDuplicate = False,
 ) -> Enrolled:
     """Add faces under a name; who is not there yet is created. All images or none."""
     await run_in_threadpool(running.gallery.collection, collection)
     faces = await _new_faces(running, image, select, aligned, require_quality)
-    person, stored = await run_in_threadpool(running.gallery.enrol, collection, name, faces)
+    decide = None if allow_duplicate else running.pipeline.duplicate
+    person, stored = await run_in_threadpool(
+        running.gallery.enrol, collection, name, faces, decide=decide
+    )
     return Enrolled(
         person=PersonOut.model_validate(person), faces=[views.stored_face(f) for f in stored]
     )
@@ -64,11 +69,15 @@ async def add_faces(
     select: Select = "prominent",
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
+    allow_duplicate: AllowDuplicate = False,
 ) -> StoredFaces:
     """Add faces to a person. All images or none."""
     await run_in_threadpool(running.gallery.person, collection, person_id)
     faces = await _new_faces(running, image, select, aligned, require_quality)
-    stored = await run_in_threadpool(running.gallery.add_faces, collection, person_id, faces)
+    decide = None if allow_duplicate else running.pipeline.duplicate
+    stored = await run_in_threadpool(
+        running.gallery.add_faces, collection, person_id, faces, decide=decide
+    )
     return StoredFaces(faces=[views.stored_face(face) for face in stored])
 
 

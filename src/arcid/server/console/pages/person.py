@@ -13,7 +13,7 @@ from nicegui.element import Element
 from arcid.apps.enrol import new_face, provenance
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, UsageError
-from arcid.gallery import Collection, Person, StoredFace
+from arcid.gallery import Collection, Decide, Person, StoredFace
 from arcid.pipeline import Face
 from arcid.server.console import strings as S
 from arcid.server.console.camera_view import CameraView
@@ -21,6 +21,7 @@ from arcid.server.console.feeds import PushFeed
 from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
+from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
 from arcid.server.console.visit import Visit
 from arcid.server.console.watching import Guide
@@ -161,6 +162,8 @@ async def new_person(visit: Visit, collection: str | None = None, name: str = ""
                 if not wanted:
                     raise UsageError(S.ADD_NAME_MISSING)
                 person = await enrol_faces(visit, current, tray.chosen, name=wanted)
+                if person is None:
+                    return
                 faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
                 say(S.ADD_DONE.format(name=person.name, faces=faces))
                 ui.navigate.to(f"/people/{person.id}?collection={quote(current.name)}")
@@ -204,26 +207,38 @@ async def enrol_faces(
     name: str = "",
     person_id: str = "",
     source: str = "",
-) -> Person:
-    """Faces into the gallery, under a new name or for a known person; all or none."""
+) -> Person | None:
+    """Faces into the gallery, under a new name or for a known person; all or none.
+
+    None: one is somebody else already, and was not enrolled twice.
+    """
     if not chosen_faces:
         raise UsageError(S.ADD_FACES_MISSING)
     origin = provenance(visit.services.pipeline)
     faces = [new_face(one.face, source or one.file, origin) for one in chosen_faces]
-    if person_id:
-        await visit.run(visit.gallery.add_faces, collection.name, person_id, faces)
-        return await visit.run(visit.gallery.person, collection.name, person_id)
-    person, _ = await visit.run(visit.gallery.enrol, collection.name, name, faces)
-    return person
+    gallery = visit.gallery
+
+    def enrol(decide: Decide | None) -> Person:
+        if person_id:
+            gallery.add_faces(collection.name, person_id, faces, decide=decide)
+            return gallery.person(collection.name, person_id)
+        return gallery.enrol(collection.name, name, faces, decide=decide)[0]
+
+    pictures = [one.face.crop for one in chosen_faces]
+    return await enrol_asking(visit, "enrol", collection, pictures, enrol)
 
 
 async def _who_is_it(visit: Visit, collection: Collection, probe: Face, where: Element) -> None:
-    """Warn before somebody is enrolled twice."""
+    """Say early that somebody may be enrolled twice."""
     calibration = visit.services.calibration()
     if calibration is None or collection.faces == 0:
         return
     (found,) = await visit.run(visit.gallery.search, collection.name, probe.embedding, k=1)
-    if not found or found[0].cosine < calibration.threshold_at_fmr(DEFAULT_FMR).cosine:
+    if not found:
+        return
+    size = await visit.run(visit.gallery.size, collection.name, probe.embedding.contract_id)
+    decision = visit.services.pipeline.duplicate(found[0].cosine, size)
+    if decision is None or not decision.matched:
         return
     likely = S.percent(calibration.probability(found[0].cosine))
     with where:
@@ -338,7 +353,8 @@ def _add_photos(visit: Visit, current: Collection, person: Person) -> None:
 
         @action(visit, "enrol")
         async def add() -> None:
-            await enrol_faces(visit, current, tray.chosen, person_id=person.id)
+            if await enrol_faces(visit, current, tray.chosen, person_id=person.id) is None:
+                return
             say(S.FACE_ADDED.format(name=person.name))
             ui.navigate.reload()
 

@@ -6,11 +6,12 @@ from nicegui import ui
 
 from arcid.apps.attendance import Attendance, Visitor
 from arcid.errors import UsageError
-from arcid.gallery import Collection
+from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.visit import Visit
 from arcid.server.console.widgets import (
     action,
@@ -82,7 +83,13 @@ async def _visitor(visit: Visit, current: Collection, book: Attendance, visitor:
             if not wanted:
                 raise UsageError(S.ADD_NAME_MISSING)
             events = [event.id for event in visitor.events[:ENROLLED_AT_MOST]]
-            person = await visit.run(book.enrol_unknown, events, wanted, actor=visit.account.name)
+
+            def write(decide: Decide | None) -> Person:
+                return book.enrol_unknown(events, wanted, actor=visit.account.name, decide=decide)
+
+            person = await enrol_asking(visit, "unknowns", current, [picture], write)
+            if person is None:
+                return
             say(S.UNKNOWN_ENROLLED.format(name=person.name))
             made.delete()
 

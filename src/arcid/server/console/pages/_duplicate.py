@@ -1,0 +1,67 @@
+"""Ask before a face is enrolled that is somebody else already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nicegui import ui
+
+from arcid.errors import PossibleDuplicate
+from arcid.gallery import Collection, Decide, Person
+from arcid.server.console import strings as S
+from arcid.server.console.pages.people import portrait
+from arcid.server.console.roles import Permission
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import button, data_url, element, face, text
+from arcid.types import Image
+
+
+async def enrol_asking(
+    visit: Visit,
+    permission: Permission,
+    collection: Collection,
+    pictures: Sequence[Image | None],
+    enrol: Callable[[Decide | None], Person],
+) -> Person | None:
+    """What ``enrol`` makes; None where it would enrol somebody twice and that is not wanted.
+
+    ``pictures``: the aligned faces, one or one for each that is enrolled.
+    """
+    try:
+        return await visit.run(enrol, visit.services.pipeline.duplicate)
+    except PossibleDuplicate as doubt:
+        picture = pictures[min(doubt.details.get("image", 0), len(pictures) - 1)]
+        if not await _accepted(visit, collection, picture, doubt):
+            return None
+    await visit.allow(permission)
+    return await visit.run(enrol, None)
+
+
+async def _accepted(
+    visit: Visit, collection: Collection, picture: Image | None, doubt: PossibleDuplicate
+) -> bool:
+    about = doubt.details
+    known = await visit.run(visit.gallery.person, collection.name, about["person_id"])
+    kept = about["face_id"] if collection.keep_crops else None
+    with ui.dialog().props("aria-labelledby=twice-title") as dialog, element("div", "dialog"):
+        text(S.TWICE_TITLE.format(name=known.name), tag="h2", id="twice-title")
+        with element("div", "pair-faces"):
+            if picture is not None:
+                face(data_url(picture), S.TWICE_NEW)
+            portrait(collection, known.name, kept, S.FACE_OF.format(name=known.name))
+        text(_why(visit, known.name, about["cosine"]), tag="p")
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
+            button(S.TWICE_GO, lambda: dialog.submit(True), kind="danger")
+    try:
+        return bool(await dialog)
+    finally:
+        dialog.delete()
+
+
+def _why(visit: Visit, name: str, cosine: float | None) -> str:
+    calibration = visit.services.calibration()
+    if cosine is None or calibration is None:
+        return S.TWICE_SAME_PHOTO.format(name=name)
+    likely = S.percent(calibration.probability(cosine))
+    return S.TWICE_TEXT.format(name=name, probability=likely)
