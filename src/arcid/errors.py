@@ -13,6 +13,8 @@
     │   ├── SeveralFacesFound    one face was asked for, several may be meant
     │   ├── LandmarksRequired    boxes without points cannot be aligned
     │   ├── CursorInvalid        a page is asked for after what is no cursor of that list
+    │   ├── NothingEnrolled      not one image of several could be enrolled
+    │   ├── IdempotencyKeyReused  a key of one request came with another
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
     │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
@@ -170,6 +172,18 @@ class CursorInvalid(InputError):
     """A page was asked for after something that is no cursor of that list."""
 
     code = "cursor_invalid"
+
+
+class NothingEnrolled(InputError):
+    """Not one image of a request could be enrolled; ``details['results']`` says why, each."""
+
+    code = "nothing_enrolled"
+
+
+class IdempotencyKeyReused(InputError):
+    """A key that was used for one request came with another."""
+
+    code = "idempotency_key_reused"
 
 
 class SamePhotoConflict(InputError):
@@ -418,6 +432,7 @@ __all__ = [
     "GalleryBusy",
     "GalleryDamaged",
     "GalleryError",
+    "IdempotencyKeyReused",
     "ImageError",
     "ImageTooLarge",
     "ImageTooSmall",
@@ -435,6 +450,7 @@ __all__ = [
     "ModelUnverified",
     "NoFaceFound",
     "NotFound",
+    "NothingEnrolled",
     "Overloaded",
     "PersonNotFound",
     "PossibleDuplicate",

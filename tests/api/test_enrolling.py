@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from arcid.apps.enrol import BATCH, embed_photos, enrol_photos
+from arcid.detect import Detector
 from arcid.errors import ArcidError, CollectionNotFound
 from arcid.gallery import Gallery
 from arcid.pipeline import Face, Pipeline, Prepared
+from arcid.types import Detections, Image
 
 pytestmark = pytest.mark.data
 FaceBytes = Callable[[int], bytes]
@@ -120,3 +122,32 @@ def test_reading_ahead_is_bounded(pipeline: Pipeline, face: FaceBytes) -> None:
         assert taken - wanted <= 2 * BATCH
     answers.close()
     assert watched.met
+
+
+class Counting:
+    """A detector that counts the pictures it is shown."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.name, self.has_points, self.shown = detector.name, detector.has_points, 0
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        self.shown += len(images)
+        return self._detector.detect(images)
+
+
+def test_a_second_run_looks_at_no_photo_again(
+    pipeline: Pipeline, gallery: Gallery, face: FaceBytes
+) -> None:
+    counting = Counting(pipeline.detector)
+    watched = Pipeline(counting, pipeline.embedder, calibration=pipeline.calibration)
+    items = [("Ann", face(n), f"{n}") for n in (1, 2, 4)] + [("Ben", face(13), "13")]
+    assert enrol_photos(watched, gallery, "staff", items).enrolled == 4
+    assert counting.shown == 4
+    again = enrol_photos(watched, gallery, "staff", [*items, ("Ann", face(5), "5")])
+    assert again.enrolled == 1 and counting.shown == 5
+    assert {r.error.code for r in again.rejected} == {"already_exists"}
+    # under another name it is looked at, and found to be Ann
+    other = enrol_photos(watched, gallery, "staff", [("Cleo", face(1), "1")])
+    assert counting.shown == 6 and other.rejected[0].error.code == "possible_duplicate"
+    assert {p.name: p.faces for p in gallery.people("staff")} == {"Ann": 4, "Ben": 1}

@@ -564,7 +564,8 @@ def test_the_outbox_keeps_events_in_order_until_they_are_taken(
 
 
 def without_commits(db: sqlite3.Connection) -> None:
-    """Take schema 0005 back."""
+    """Take schemas 0006 and 0005 back."""
+    db.execute("DROP TABLE receipts")
     db.execute("DROP TABLE losses")
     for column in ("writes", "write_stamp", "erased"):
         db.execute(f"ALTER TABLE gallery DROP COLUMN {column}")

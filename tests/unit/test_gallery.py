@@ -23,13 +23,16 @@ from arcid.errors import (
     CursorInvalid,
     FaceNotFound,
     GalleryError,
+    IdempotencyKeyReused,
     InputError,
     InvalidArray,
+    NoFaceFound,
+    NothingEnrolled,
     PersonNotFound,
     PossibleDuplicate,
     SamePhotoConflict,
 )
-from arcid.gallery import Gallery, NewFace, StoredFace, pages
+from arcid.gallery import Enrolment, Gallery, NewFace, Once, Refused, StoredFace, pages
 from arcid.types import Crops, Decision, Embeddings, Image, Outcome
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -100,7 +103,7 @@ def test_collections_are_created_listed_renamed_and_deleted(gallery: Gallery) ->
         "gallery": 1, "collections": 1, "people": 0, "faces": 0, "contracts": 1, "embeddings": 0,
         "crops": 0, "changes": 0, "events": 0, "visits": 0, "traces": 0, "blocks": 0, "outbox": 0,
         "reviews": 0, "candidates": 0,
-        "leases": 0, "losses": 0,
+        "leases": 0, "losses": 0, "receipts": 0,
     }  # fmt: skip
 
 
@@ -613,3 +616,73 @@ def test_two_who_enrol_one_face_at_once_cannot_both_win(gallery: Gallery) -> Non
     with ThreadPoolExecutor(6) as pool:
         won = list(pool.map(one, range(6)))
     assert sum(won) == 1 and gallery.collection("staff").people == 2
+
+
+# one request, once
+
+
+def test_the_same_request_is_done_once_also_at_once(gallery: Gallery) -> None:
+    once = Once("key", "1" * 64)
+    assert gallery.answered("staff", once) is None
+    start = threading.Barrier(5)
+
+    def one(_: int) -> Enrolment:
+        start.wait()
+        return gallery.enrol_images("staff", [face(0), face(1)], name="Ann", once=once)
+
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(one, range(5)))
+    assert sum(not each.replayed for each in done) == 1
+    assert all(
+        (each.person, each.results, each.faces) == (done[0].person, done[0].results, done[0].faces)
+        for each in done
+    )
+    assert gallery.collection("staff").faces == 2
+    again = gallery.answered("staff", once)
+    assert again is not None and again.results == done[0].results
+    with pytest.raises(IdempotencyKeyReused):
+        gallery.enrol_images("staff", [face(2)], name="Ann", once=Once("key", "2" * 64))
+    gallery.create_collection("guests")
+    assert gallery.answered("guests", once) is None
+
+
+def test_in_parts_one_bad_image_undoes_nothing_but_itself(gallery: Gallery) -> None:
+    wrong = face(3, crop=crop(1)[:, :50])  # found out only after the row was written
+    images = [face(0, "p"), NoFaceFound("no face"), wrong, face(9, "p", OTHER_BOX), face(0, "p")]
+    before = unchanged(gallery)
+    with pytest.raises(NoFaceFound) as told:
+        gallery.enrol_images("staff", images, name="Ann")
+    assert told.value.details == {"image": 1}
+    with pytest.raises(NothingEnrolled, match="1 no face found, 1 invalid array") as none:
+        gallery.enrol_images("staff", images[1:3], name="Ann", partial=True)
+    assert [r["code"] for r in none.value.details["results"]] == ["no_face_found", "invalid_array"]
+    assert unchanged(gallery) == before
+    done = gallery.enrol_images("staff", images, name="Ann", partial=True)
+    codes = [r.code if isinstance(r, Refused) else r for r in done.results]
+    assert codes == [
+        done.faces[0].id, "no_face_found", "invalid_array", "same_photo_conflict", "already_exists"
+    ]  # fmt: skip
+    assert done.person.faces == 1 and gallery.check() == []
+    changed = [change.kind for change in gallery.changes(before[3])]  # type: ignore[arg-type]
+    assert changed == ["person_added", "face_added"]
+
+
+def test_receipts_name_nobody_who_is_gone(gallery: Gallery) -> None:
+    bea, _ = gallery.enrol("staff", "Bea Unique", [face(1)])
+    once = Once("key", "1" * 64)
+    images = [face(0), alike(1)]
+    first = gallery.enrol_images(
+        "staff", images, name="Ann", partial=True, decide=decide, once=once
+    )
+    refused = first.results[1]
+    assert isinstance(refused, Refused) and "Bea Unique" in refused.message
+    keep, _ = gallery.enrol("staff", "Keep", [face(5)])
+    gallery.merge_people("staff", keep.id, first.person.id)
+    merged = gallery.answered("staff", once)
+    assert merged is not None and merged.person.id == keep.id
+    assert [f.id for f in merged.faces] == [f.id for f in first.faces]
+    gallery.update_person("staff", bea.id, name="Bea B")
+    assert gallery.answered("staff", once) is None
+    gallery.enrol_images("staff", [face(7)], name="Cleo", once=once)
+    gallery.delete_collection("staff")
+    assert gallery.stats()["rows"]["receipts"] == 0

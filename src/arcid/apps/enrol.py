@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewFace
-from arcid.image import ImageSource
+from arcid.image import ImageSource, load_image, photo_id
 from arcid.pipeline import Face, Faces, Pipeline, Prepared
 from arcid.runtime import default_threads
 from arcid.types import Selection
@@ -84,9 +85,19 @@ def enrol_photos(
     people: set[str] = set()
     enrolled = done = 0
     decide = None if allow_duplicate else pipeline.duplicate
+    contract_id = pipeline.embedder.contract_id
+
+    def known(key: tuple[str, str], image_id: str) -> bool:
+        return gallery.enrolled(collection, key[0], image_id, contract_id)
+
     keyed = (((person, label), source) for person, source, label in items)
     answers = embed_photos(
-        pipeline, keyed, select=select, aligned=aligned, require_quality=require_quality
+        pipeline,
+        keyed,
+        select=select,
+        aligned=aligned,
+        require_quality=require_quality,
+        known=known,
     )
     with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
         for outcomes in _one_ahead(
@@ -112,12 +123,14 @@ def embed_photos(
     select: Selection = "prominent",
     aligned: bool = False,
     require_quality: bool = False,
+    known: Callable[[Key, str], bool] | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[Key, Face | ArcidError]]:
     """(key, photo) in; (key, its face or the typed reason why there is none) out, in order.
 
-    ``workers``: threads that decode and detect, by default one a core. At most ``BATCH`` photos
-    beyond those being worked on are kept waiting.
+    ``known``: asked with the key and the ``photo_id`` of a decoded photo; one that is known becomes
+    ``AlreadyExists`` before any face is looked for. ``workers``: threads that decode and detect, by
+    default one a core. At most ``BATCH`` photos beyond those being worked on are kept waiting.
     """
     count = workers or default_threads()
     source = iter(photos)
@@ -126,7 +139,9 @@ def embed_photos(
         try:
             while True:
                 for key, photo in itertools.islice(source, BATCH + count - len(waiting)):
-                    waiting.append((key, pool.submit(_prepare, pipeline, photo, select, aligned)))
+                    asked = None if known is None else partial(known, key)
+                    future = pool.submit(_prepare, pipeline, photo, select, aligned, asked)
+                    waiting.append((key, future))
                 if not waiting:
                     return
                 batch = [waiting.popleft() for _ in range(min(BATCH // 2, len(waiting)))]
@@ -164,10 +179,17 @@ def provenance(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _prepare(
-    pipeline: Pipeline, photo: ImageSource, select: Selection, aligned: bool
+    pipeline: Pipeline,
+    photo: ImageSource,
+    select: Selection,
+    aligned: bool,
+    known: Callable[[str], bool] | None,
 ) -> Prepared | ArcidError:
     try:
-        return pipeline.prepare(photo, select=select, aligned=aligned)
+        image = load_image(photo)
+        if known is not None and known(photo_id(image)):
+            return AlreadyExists("this photo is enrolled already; it was not looked at again")
+        return pipeline.prepare(image, select=select, aligned=aligned)
     except ArcidError as error:
         return error
 

@@ -283,7 +283,7 @@ def _print_report(
         f"{report.photos_per_s:.1f} photos per second"
     )
     if known:
-        say(f"{known:,} were enrolled before")
+        say(f"{known:,} were enrolled before; they were skipped")
     if refused:
         reasons = by_reason(r.error.code for r in refused)
         say(f"{len(refused):,} were refused: {in_words(reasons)}")

@@ -50,26 +50,22 @@ class Duplicates:
         with journal.writing(self._database, erases=erases) as log:
             yield log, collections_store.find(log.connection, collection)
 
-    def refuse(
+    def find(
         self,
         log: Journal,
         collection: Row,
         person: Row | None,
         new: Sequence[NewFace],
         decide: Decide | None,
-    ) -> None:
-        """Raise ``PossibleDuplicate`` for the first that is somebody but ``person``.
+    ) -> list[PossibleDuplicate | None]:
+        """For each new face whose it is already, if that is not ``person``.
 
         To be called before the transaction changes anything; no other can change it any more.
         """
-        if decide is None:
-            return
+        if decide is None or not new:
+            return [None] * len(new)
         with self._projection.snapshot(log.connection) as snapshot:
-            for index, doubt in enumerate(_find(snapshot, collection, person, new, decide)):
-                if doubt is not None:
-                    if len(new) > 1:
-                        doubt.details["image"] = index
-                    raise doubt
+            return _find(snapshot, collection, person, new, decide)
 
 
 def _find(
@@ -79,11 +75,8 @@ def _find(
     new: Sequence[NewFace],
     decide: Decide,
 ) -> list[PossibleDuplicate | None]:
-    """For each new face whose it is already, if that is not ``person``.
-
-    It is somebody's where they are the nearest of the collection and ``decide`` says match, and
-    where the same face of the same photo is enrolled as theirs.
-    """
+    """A face is somebody's where they are the nearest of the collection and ``decide`` says match,
+    and where the same face of the same photo is enrolled as theirs."""
     own = None if person is None else person["uid"]
     columns = [rules.face_columns(face) for face in new]
     found: list[PossibleDuplicate | None] = []

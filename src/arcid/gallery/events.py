@@ -293,7 +293,9 @@ class Events:
             if any(event.kind != "unknown" for event in corrected(connection, own, rows)):
                 raise InputError("one of these visitors is not unknown any more; look again")
             person = _people.by_name(connection, own, name)
-            self._duplicates.refuse(log, own, person, new, decide)
+            for doubt in self._duplicates.find(log, own, person, new, decide):
+                if doubt is not None:
+                    raise doubt
             if person is None:
                 person = _people.add(log, own, name, None)
             _faces.add(log, own, person, new)

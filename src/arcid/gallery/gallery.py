@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from arcid.errors import StorageFull
+from arcid.errors import ArcidError, StorageFull
+from arcid.gallery import enrolment as _enrolment
 from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
@@ -29,7 +30,9 @@ from arcid.gallery.records import (
     Change,
     Collection,
     ContractUsage,
+    Enrolment,
     NewFace,
+    Once,
     Person,
     ReembedReport,
     StoredFace,
@@ -41,6 +44,7 @@ from arcid.gallery.store import contracts as _contracts
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
+from arcid.gallery.store import receipts as _receipts
 from arcid.gallery.store import vectors as _vectors
 from arcid.types import Embeddings, FloatArray, Image, Match
 
@@ -254,6 +258,7 @@ class Gallery:
             if keep["id"] != other["id"]:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
                 _belongings.hand_over(log.connection, own, other, keep)
+                _receipts.hand_over(log.connection, other, keep)
                 _people.delete(log, own, other)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 
@@ -290,20 +295,8 @@ class Gallery:
 
         ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
         """
-        erases = metadata is not None
-        with self._duplicates.enrolling(collection, faces, decide, erases=erases) as (log, own):
-            row = _people.by_name(log.connection, own, name)
-            self._duplicates.refuse(log, own, row, faces, decide)
-            if row is None:
-                row = _people.add(log, own, name, metadata)
-            elif metadata is not None:
-                _people.update(log, own, row, metadata=metadata)
-            keys = _faces.add(log, own, row, faces)
-            person = _people.find(log.connection, own, row["uid"])
-            return (
-                _people.record(log.connection, own, person),
-                _faces.stored(log.connection, own, keys),
-            )
+        done = self.enrol_images(collection, faces, name=name, metadata=metadata, decide=decide)
+        return done.person, done.faces
 
     def add_faces(
         self,
@@ -321,11 +314,52 @@ class Gallery:
         that are somebody else's already by its word raise ``PossibleDuplicate``; None: nobody
         asks. ``Pipeline.duplicate`` decides as a search does.
         """
-        with self._duplicates.enrolling(collection, faces, decide) as (log, own):
-            person = _people.find(log.connection, own, person_id)
-            self._duplicates.refuse(log, own, person, faces, decide)
-            keys = _faces.add(log, own, person, faces)
-            return _faces.stored(log.connection, own, keys)
+        return self.enrol_images(collection, faces, person_id=person_id, decide=decide).faces
+
+    def enrol_images(
+        self,
+        collection: str,
+        images: Sequence[NewFace | ArcidError],
+        *,
+        name: str | None = None,
+        person_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        decide: Decide | None = None,
+        partial: bool = False,
+        once: Once | None = None,
+    ) -> Enrolment:
+        """``enrol`` (``name``) and ``add_faces`` (``person_id``) with an outcome for each image.
+
+        An error in ``images`` stands for an image that has no usable face. ``partial``: what can be
+        enrolled is, in one transaction, and the results say why the rest is not; otherwise the
+        first error is raised and nothing is changed. Raises ``NothingEnrolled`` where nothing can.
+        ``once``: the same request again, also at the same time, gets the answer of the first for
+        a day; another under its key raises ``IdempotencyKeyReused``. Requests that raised are not
+        remembered.
+        """
+        return _enrolment.enrol(
+            self._duplicates,
+            collection,
+            images,
+            name=name,
+            person_id=person_id,
+            metadata=metadata,
+            decide=decide,
+            partial=partial,
+            once=once,
+        )
+
+    def answered(self, collection: str, once: Once) -> Enrolment | None:
+        """What ``enrol_images`` answered to the same request before; None: it is new."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _enrolment.answered(connection, own, once)
+
+    def enrolled(self, collection: str, name: str, photo_id: str, contract_id: str) -> bool:
+        """Whether the person of that name has a face of that photo embedded by that model."""
+        with self._database.read() as connection:
+            own = _collections.find(connection, collection)
+            return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
 
     def faces(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from arcid.errors import ArcidError
 from arcid.types import Embeddings, Image
 
 Box = tuple[float, float, float, float]
@@ -82,6 +83,37 @@ class NewFace:
     crop: Image | None = None  # (S,S,3) uint8 RGB aligned; kept only where the collection says so
     source: str = ""  # file name or client note
     provenance: Mapping[str, Any] = field(default_factory=dict)  # model, detector, runtime, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an image was not enrolled, as an ``ArcidError`` says it."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: ArcidError) -> Refused:
+        return cls(error.code, error.message, error.details)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What tells a request sent again from a new one."""
+
+    key: str  # the client's; stored as a sha256
+    fingerprint: str  # sha256 hex over all that the request asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of the images of one request."""
+
+    person: Person
+    results: tuple[str | Refused, ...]  # an image each: the id of its face, or why it has none
+    faces: list[StoredFace]  # those enrolled; of an answer given again, those still there
+    replayed: bool = False  # answered before: nothing was done now
 
 
 @dataclass(frozen=True, slots=True)

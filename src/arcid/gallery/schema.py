@@ -13,8 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0005"  # the newest migration
-KNOWN = ("0001", "0002", "0003", "0004", "0005")  # every migration this version can start from
+HEAD = "0006"  # the newest migration
+#: Every migration this version can start from.
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -291,4 +292,19 @@ outbox = _table(
     sa.Column("last_error", sa.Text, nullable=True),
     sa.UniqueConstraint("event_id", "target"),
     sa.Index(None, "target", "next_at"),
+)
+
+# What an enrolment answered under a client's key. Ids and reasons only; gone after a day.
+receipts = _table(
+    "receipts",
+    _key(),
+    _reference("collection_id", "collections.id"),
+    _reference("person_id", "people.id"),
+    sa.Column("key_hash", sa.String(64), nullable=False),  # sha256 of the client's key
+    sa.Column("fingerprint", sa.String(64), nullable=False),  # sha256 of the request
+    sa.Column("results", sa.Text, nullable=False),  # JSON: an id of a face, or a reason, an image
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("collection_id", "key_hash"),
+    sa.Index(None, "person_id"),
+    sa.Index(None, "created_at"),
 )

@@ -48,11 +48,8 @@ class Services:
     ) -> list[Faces]:
         """The faces of every uploaded photo; an error says which photo it is about."""
         photos = await read_images(files, self.settings)
-        futures = await asyncio.to_thread(
-            self.batcher.submit, photos, select=select, aligned=aligned
-        )
-        answers = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         found = []
+        answers = await self._answers(photos, select=select, aligned=aligned)
         for index, answer in enumerate(answers):
             if isinstance(answer, BaseException):
                 if isinstance(answer, ArcidError) and len(files) > 1:
@@ -60,6 +57,36 @@ class Services:
                 raise answer
             found.append(answer)
         return found
+
+    async def each_face(
+        self,
+        photos: list[bytes],
+        *,
+        select: Selection,
+        aligned: bool,
+        require_quality: bool,
+    ) -> list[Face | ArcidError]:
+        """The one face of every photo, or why there is none to be enrolled."""
+        found: list[Face | ArcidError] = []
+        for answer in await self._answers(photos, select=select, aligned=aligned):
+            try:
+                if isinstance(answer, BaseException):
+                    raise answer
+                face = self.pipeline.checked(answer)
+                if require_quality:
+                    face.check_quality()
+                found.append(face)
+            except ArcidError as error:
+                found.append(error)
+        return found
+
+    async def _answers(
+        self, photos: list[bytes], *, select: Selection, aligned: bool
+    ) -> list[Faces | BaseException]:
+        futures = await asyncio.to_thread(
+            self.batcher.submit, photos, select=select, aligned=aligned
+        )
+        return await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
 
     async def detect(self, file: UploadFile, *, select: Selection) -> Prepared:
         """As ``faces`` for one photo, without embedding."""
@@ -73,15 +100,12 @@ class Services:
         *,
         select: Selection = "prominent",
         aligned: bool = False,
-        require_quality: bool = False,
     ) -> list[tuple[Faces, Face]]:
         """The one face of every photo, checked; an error says which photo it is about."""
         found = []
         for index, faces in enumerate(await self.faces(files, select=select, aligned=aligned)):
             try:
                 face = self.pipeline.checked(faces)
-                if require_quality:
-                    face.check_quality()
             except ArcidError as error:
                 if len(files) > 1:
                     error.details["image"] = index

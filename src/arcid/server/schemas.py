@@ -335,17 +335,23 @@ class StoredFaceOut(Out):
     has_crop: bool
 
 
-class StoredFaces(Out):
+class FacesPage(Out):
     faces: list[StoredFaceOut]
-
-
-class FacesPage(StoredFaces):
     next: Next
+
+
+class ImageResult(Out):
+    """What became of one image: a face, or an error."""
+
+    image: int = Field(description="Its place in the request, from 0.")
+    face_id: str | None
+    error: ErrorBody | None
 
 
 class Enrolled(Out):
     person: PersonOut
     faces: list[StoredFaceOut]
+    results: list[ImageResult] = Field(description="One an image, in the order of the request.")
 
 
 class Candidate(Out):

@@ -5,8 +5,8 @@ The framework's own parser writes larger files to disk; photographs of people do
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, get_origin
 
 from fastapi import Request, Response, UploadFile
 from fastapi.routing import APIRoute
@@ -27,15 +27,24 @@ class UploadRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
+        single = [
+            field.alias
+            for field in self.dependant.body_params
+            if get_origin(field.field_info.annotation) is not list
+        ]
 
         async def handler(request: Request) -> Response:
-            return await handle(UploadRequest(request.scope, request.receive))
+            upload = UploadRequest(request.scope, request.receive)
+            upload.single = single
+            return await handle(upload)
 
         return handler
 
 
 class UploadRequest(Request):
     """A request that insists on multipart and on the settings' limits."""
+
+    single: Sequence[str] = ()  # fields that may be sent once
 
     def form(self, **_: Any) -> Any:
         return self._parse()
@@ -59,9 +68,21 @@ class UploadRequest(Request):
             )
             parser.max_file_bytes = settings.max_upload_bytes
             try:
-                self._form = await parser.parse()
+                form = await parser.parse()
             except MultiPartException as error:
                 raise HttpError(400, "bad_request", error.message) from None
+            repeated = [name for name in self.single if len(form.getlist(name)) > 1]
+            if repeated:
+                count = len(form.getlist(repeated[0]))
+                await form.close()
+                raise HttpError(
+                    422,
+                    "repeated_field",
+                    f"{repeated[0]} was sent {count} times and is taken once; leave the others "
+                    "out, or send each in a request of its own",
+                    {"field": repeated[0], "count": count},
+                )
+            self._form = form
         return self._form
 
 

@@ -54,8 +54,38 @@ def page(
     return FACES.page(person["uid"], rows, limit, lambda row: (row["id"],))
 
 
+def by_ids(connection: Connection, collection: Row, face_ids: Sequence[str]) -> list[Row]:
+    """Those that are still there, oldest first."""
+    rows = [
+        row
+        for part in chunks(face_ids)
+        for row in _select(connection, collection, faces.c.uid.in_(part))
+    ]
+    return sorted(rows, key=lambda row: int(row["id"]))
+
+
 def of_photo(connection: Connection, collection: Row, photo_id: str) -> list[Row]:
     return _select(connection, collection, faces.c.photo_id == photo_id)
+
+
+def is_enrolled(
+    connection: Connection, collection: Row, name: str, photo_id: str, contract_id: str
+) -> bool:
+    """Whether the person of that name has a face of that photo with a vector of that contract."""
+    query = (
+        sa.select(faces.c.id)
+        .join(people, people.c.id == faces.c.person_id)
+        .join(embeddings, embeddings.c.face_id == faces.c.id)
+        .join(contracts, contracts.c.id == embeddings.c.contract_id)
+        .where(
+            faces.c.collection_id == collection["id"],
+            faces.c.photo_id == photo_id,
+            people.c.name_key == rules.name_key(rules.clean_name(name)),
+            contracts.c.uid == contract_id,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 def by_keys(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:

@@ -70,6 +70,17 @@ class Journal:
         key = self.connection.execute(table.insert().values(values)).inserted_primary_key
         return values | {"id": None if key is None else key[0]}
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of the transaction that is undone by itself where it raises."""
+        entries = len(self._entries)
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self._entries[entries:]
+            raise
+
     def flush(self) -> None:
         if not self._entries:
             return

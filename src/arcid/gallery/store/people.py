@@ -16,7 +16,7 @@ from arcid.gallery.paging import PEOPLE, Page, check_limit
 from arcid.gallery.records import Person
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import belongings
+from arcid.gallery.store import belongings, receipts
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -116,6 +116,8 @@ def update(
     }
     values["seal"] = row_seal("people", dict(person) | values)
     journal.connection.execute(people.update().where(people.c.id == person["id"]).values(values))
+    if cleaned != person["name"]:
+        receipts.forget(journal.connection, person["uid"])
     journal.record("person_updated", collection, person=person)
 
 
@@ -131,6 +133,7 @@ def delete(journal: Journal, collection: Row, person: Row) -> None:
     for face in journal.connection.execute(own).mappings().all():
         journal.record("face_removed", collection, person=person, face=face)
     belongings.erase(journal.connection, collection, person)
+    receipts.forget(journal.connection, person["uid"])
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import File, Form, Query, Response, UploadFile
+from fastapi import File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from arcid.gallery.database import HELD_UP
@@ -71,6 +71,18 @@ Select = Annotated[
 ]
 AllowDuplicate = Annotated[
     bool, Form(description="Enrol faces that are somebody else of the collection already.")
+]
+Partial = Annotated[
+    bool, Form(description="Enrol the images that can be; `results` say why the others are not.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same request with the same key is done once; kept for 24 hours.",
+    ),
 ]
 RequireQuality = Annotated[
     bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from typing import Annotated
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.apps.enrol import new_face, provenance
-from arcid.errors import FaceNotFound
-from arcid.gallery import NewFace
+from arcid.errors import ArcidError, FaceNotFound
+from arcid.gallery import Enrolment, Once
 from arcid.server import views
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
 from arcid.server.routes._common import (
@@ -19,15 +22,25 @@ from arcid.server.routes._common import (
     After,
     Aligned,
     AllowDuplicate,
+    IdempotencyKey,
     Images,
     Limit,
+    Partial,
     RequireQuality,
     Select,
     erased,
     errors,
 )
-from arcid.server.schemas import Enrolled, FacesPage, MoveIn, PersonOut, StoredFaceOut, StoredFaces
-from arcid.server.uploads import UploadRoute
+from arcid.server.schemas import (
+    Enrolled,
+    ErrorBody,
+    FacesPage,
+    ImageResult,
+    MoveIn,
+    PersonOut,
+    StoredFaceOut,
+)
+from arcid.server.uploads import UploadRoute, read_images
 from arcid.types import Selection
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["faces"], route_class=UploadRoute)
@@ -36,6 +49,7 @@ router = APIRouter(prefix="/v1/collections/{collection}", tags=["faces"], route_
 @router.post("/enrol", status_code=201, responses=errors(*UPLOAD, 404, 409, 503, 507))
 async def enrol(
     running: Running,
+    response: Response,
     collection: CollectionPath,
     name: Annotated[str, Form(min_length=1, max_length=200, description="Of the person.")],
     image: Images,
@@ -43,17 +57,14 @@ async def enrol(
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
     allow_duplicate: AllowDuplicate = False,
+    partial: Partial = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> Enrolled:
-    """Add faces under a name; who is not there yet is created. All images or none."""
+    """Add faces under a name; who is not there yet is created. All images or none, unless
+    `partial`."""
     await run_in_threadpool(running.gallery.collection, collection)
-    faces = await _new_faces(running, image, select, aligned, require_quality)
-    decide = None if allow_duplicate else running.pipeline.duplicate
-    person, stored = await run_in_threadpool(
-        running.gallery.enrol, collection, name, faces, decide=decide
-    )
-    return Enrolled(
-        person=PersonOut.model_validate(person), faces=[views.stored_face(f) for f in stored]
-    )
+    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial)
+    return await _enrol(running, response, collection, asked, idempotency_key, name=name)
 
 
 @router.post(
@@ -63,6 +74,7 @@ async def enrol(
 )
 async def add_faces(
     running: Running,
+    response: Response,
     collection: CollectionPath,
     person_id: PersonPath,
     image: Images,
@@ -70,15 +82,13 @@ async def add_faces(
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
     allow_duplicate: AllowDuplicate = False,
-) -> StoredFaces:
-    """Add faces to a person. All images or none."""
+    partial: Partial = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Enrolled:
+    """Add faces to a person. All images or none, unless `partial`."""
     await run_in_threadpool(running.gallery.person, collection, person_id)
-    faces = await _new_faces(running, image, select, aligned, require_quality)
-    decide = None if allow_duplicate else running.pipeline.duplicate
-    stored = await run_in_threadpool(
-        running.gallery.add_faces, collection, person_id, faces, decide=decide
-    )
-    return StoredFaces(faces=[views.stored_face(face) for face in stored])
+    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial)
+    return await _enrol(running, response, collection, asked, idempotency_key, person_id=person_id)
 
 
 @router.get("/people/{person_id}/faces", responses=errors(404, 503))
@@ -138,18 +148,78 @@ def get_crop(running: Running, collection: CollectionPath, face_id: FacePath) ->
     return Response(buffer.getvalue(), media_type="image/png")
 
 
-async def _new_faces(
+class _Asked(NamedTuple):
+    """What both ways to enrol are asked for."""
+
+    images: list[UploadFile]
+    select: Selection
+    aligned: bool
+    require_quality: bool
+    allow_duplicate: bool
+    partial: bool
+
+
+async def _enrol(
     running: Running,
-    images: list[UploadFile],
-    select: Selection,
-    aligned: bool,
-    require_quality: bool,
-) -> list[NewFace]:
-    found = await running.one_face_each(
-        images, select=select, aligned=aligned, require_quality=require_quality
+    response: Response,
+    collection: str,
+    asked: _Asked,
+    key: str | None,
+    *,
+    name: str | None = None,
+    person_id: str | None = None,
+) -> Enrolled:
+    photos = await read_images(asked.images, running.settings)
+    once = None
+    if key is not None:
+        whose = [name, person_id]
+        once = Once(key, await run_in_threadpool(_fingerprint, whose, asked[1:], photos))
+        done = await run_in_threadpool(running.gallery.answered, collection, once)
+        if done is not None:
+            return _enrolled(response, done)
+    found = await running.each_face(
+        photos,
+        select=asked.select,
+        aligned=asked.aligned,
+        require_quality=asked.require_quality,
     )
     origin = provenance(running.pipeline)
-    return [
-        new_face(face, file.filename or "", origin)
-        for file, (_, face) in zip(images, found, strict=True)
+    images = [
+        face if isinstance(face, ArcidError) else new_face(face, file.filename or "", origin)
+        for file, face in zip(asked.images, found, strict=True)
     ]
+    done = await run_in_threadpool(
+        running.gallery.enrol_images,
+        collection,
+        images,
+        name=name,
+        person_id=person_id,
+        decide=None if asked.allow_duplicate else running.pipeline.duplicate,
+        partial=asked.partial,
+        once=once,
+    )
+    return _enrolled(response, done)
+
+
+def _fingerprint(whose: Sequence[Any], options: Sequence[Any], photos: Sequence[bytes]) -> str:
+    """sha256 over all that a request asks for; file names are no part of it."""
+    digests = [hashlib.sha256(photo).hexdigest() for photo in photos]
+    return hashlib.sha256(json.dumps([whose, options, digests]).encode()).hexdigest()
+
+
+def _enrolled(response: Response, done: Enrolment) -> Enrolled:
+    if done.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    results = [
+        ImageResult(
+            image=index,
+            face_id=result if isinstance(result, str) else None,
+            error=None if isinstance(result, str) else ErrorBody.model_validate(result),
+        )
+        for index, result in enumerate(done.results)
+    ]
+    return Enrolled(
+        person=PersonOut.model_validate(done.person),
+        faces=[views.stored_face(face) for face in done.faces],
+        results=results,
+    )
