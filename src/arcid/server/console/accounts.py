@@ -13,6 +13,7 @@ import unicodedata
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,6 @@ class Accounts:
         self._database = database
         self._hasher = hasher or PasswordHasher()  # RFC 9106, the second of its choices
         self._hashing = threading.BoundedSemaphore(2)  # 64 MiB each
-        self._nobody = self._hasher.hash(secrets.token_hex(16))
         self._migrate()
 
     @classmethod
@@ -225,7 +225,8 @@ class Accounts:
         with self._database.read() as connection:
             query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
             row = connection.execute(query).mappings().first()
-        right = self._verify(row["password"] if row else self._nobody, password)
+        nobody = self._nobody  # also where there is somebody: both take as long
+        right = self._verify(row["password"] if row else nobody, password)
         if row is None or not right or not row["enabled"]:
             self._count_failure(keys)
             raise SignInRefused(S.SIGN_IN_WRONG)
@@ -342,6 +343,10 @@ class Accounts:
                 )
                 if done.rowcount == 0:
                     connection.execute(attempts.insert().values(key=key, failures=1, last_at=now))
+
+    @cached_property
+    def _nobody(self) -> str:
+        return self._hasher.hash(secrets.token_hex(16))
 
     def _hash(self, name: str, password: str) -> str:
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
