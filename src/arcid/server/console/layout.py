@@ -82,6 +82,7 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
         for name, entries in NAVIGATION
         if (shown := [entry for entry in entries if visit.may(entry.permission)])
     ]
+    waiting = None
     with element("a", "skip-link", href="#main"):
         html(S.SKIP)
     with element("div", "shell"):
@@ -94,7 +95,7 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
                     link = _link(entry, current)
                     if entry.path == "/review":
                         with link:
-                            _count_waiting(visit)
+                            waiting = text("", "rail-count")
             _account(visit)
         element("div", "rail-shade").on("click", js_handler="() => arcid.menu(false)")
         with element("main", "page", id="main", tabindex="-1"):
@@ -104,11 +105,12 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
                     text(lead, "soft lead", tag="p")
             yield
         _tab_bar(groups, current)
+    if waiting is not None:  # last: a timer makes NiceGUI answer with what is there by then
+        _count_waiting(visit, waiting)
 
 
-def _count_waiting(visit: Visit) -> None:
+def _count_waiting(visit: Visit, shown: ui.html) -> None:
     """How many doubtful faces wait, kept fresh."""
-    shown = text("", "rail-count")
 
     async def count() -> None:
         waiting = await visit.run(visit.gallery.reviews.waiting)

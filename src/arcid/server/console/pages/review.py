@@ -58,7 +58,7 @@ async def review(visit: Visit, collection: str | None = None) -> None:
                     waiting = element("div", "event-list")
                 with card(S.REVIEW_ANSWERED):
                     answered = element("div", "event-list")
-    await Desk(visit, current, known, case, waiting, answered, others).open()
+        await Desk(visit, current, known, case, waiting, answered, others).open()
 
 
 class Desk:
