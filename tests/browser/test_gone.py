@@ -20,7 +20,7 @@ pytestmark = pytest.mark.data
 def shelf(home: Path, url: str) -> Iterator[CameraBook]:
     """The service's own; what is written here is on the next page that is opened."""
     database = Database(str(home / "gallery.db"), create=False)
-    yield CameraBook(database)
+    yield CameraBook(database, lambda: None)
     database.close()
 
 
@@ -90,3 +90,20 @@ def test_a_camera_whose_collection_was_deleted_asks_for_another(
     page.get_by_text("gone (deleted)").wait_for(state="detached")
     changed = cameras.get(made.id)
     assert changed is not None and changed.collection == "people"
+
+
+def test_a_camera_s_password_is_kept_and_never_shown(page: Page, cameras: CameraBook) -> None:
+    address = "rtsp://admin:pa55word@127.0.0.1:9/door?token=t0ken"
+    made = cameras.save(None, name="Gate", source=address, collection="people", enabled=False)
+    page.goto("/console/cameras")
+    expect(page.get_by_text("rtsp://127.0.0.1:9/door")).to_be_visible()
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_label("Source")).to_have_value("rtsp://127.0.0.1:9/door")
+    expect(page.get_by_text("are kept and not shown")).to_be_visible()
+    content = page.content()
+    assert "pa55word" not in content and "t0ken" not in content
+    page.get_by_label("Name").fill("Gate 2")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Gate 2")).to_be_visible()
+    kept = cameras.get(made.id)
+    assert kept is not None and (kept.name, kept.source) == ("Gate 2", address)

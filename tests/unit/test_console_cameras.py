@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from arcid.apps.attendance import Attendance
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.event_records import Place
-from arcid.server.console import cameras, door, photos
+from arcid.server.console import cameras, door, photos, schema, secret
+from arcid.server.console import strings as S
 from arcid.server.console.accounts import Accounts
 from arcid.server.console.cameras import Camera, CameraBook, Cameras, Runner, policy_of
 from arcid.server.console.feeds import REFUSED, Feeds, PushFeed
 from arcid.server.console.photos import Photos
 from arcid.server.logging import _says_something
+
+KEY = b"k" * 32
+SECRET = "rtsp://admin:pa55word@cam/1?token=t0ken"
 
 
 @pytest.fixture
@@ -31,7 +39,7 @@ def book(tmp_path: Path) -> Iterator[CameraBook]:
     Gallery.open(tmp_path / "gallery.db").close()
     hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     accounts = Accounts.open(tmp_path / "gallery.db", hasher)
-    yield CameraBook(accounts.database)
+    yield CameraBook(accounts.database, lambda: KEY)
     accounts.close()
 
 
@@ -46,10 +54,78 @@ def test_cameras_are_added_changed_and_deleted(book: CameraBook) -> None:
     policy = policy_of(changed, keep_crops=True)
     assert (policy.liveness, policy.place, policy.keep) == ("require", "hall", "crop")
     assert policy_of(changed, keep_crops=False).keep == "vector"
+    kept = book.save(made.id, name="Door", source=None, collection="staff")
+    assert kept.source == "0"
     book.delete(made.id)
     assert book.all() == [] and book.get(made.id) is None
     with pytest.raises(UsageError):
         book.save(made.id, name="Door", source="0", collection="staff")
+
+
+def on_disk(folder: Path) -> bytes:
+    """Read by another process: a descriptor of ours would drop SQLite's locks."""
+    files = [str(file) for file in folder.iterdir()]
+    return subprocess.run(["cat", *files], check=True, capture_output=True).stdout
+
+
+def stored(book: CameraBook) -> str:
+    with book._database.read() as connection:
+        return str(connection.execute(sa.select(schema.cameras.c.source)).scalar_one())
+
+
+def test_a_password_is_in_no_file_nor_in_what_a_camera_says_of_itself(
+    book: CameraBook, tmp_path: Path
+) -> None:
+    made = book.save(None, name="Door", source=SECRET, collection="staff")
+    assert made.source == SECRET
+    assert book.get(made.id) == made
+    assert "pa55word" not in repr(made) + made.shown and "t0ken" not in repr(made) + made.shown
+    content = on_disk(tmp_path)
+    assert b"pa55word" not in content and b"t0ken" not in content and b"cam/1" not in content
+    before = stored(book)
+    assert book.save(made.id, name="Door", source=SECRET, collection="staff") == made
+    assert stored(book) != before, "the same address is never sealed to the same text"
+
+
+def test_addresses_of_an_earlier_version_are_sealed_and_their_bytes_go(
+    book: CameraBook, tmp_path: Path
+) -> None:
+    made = book.save(None, name="Door", source="0", collection="staff")
+    with book._database.write() as connection:
+        connection.execute(schema.cameras.update().values(source=SECRET))
+    assert book.get(made.id) == replace(made, source=SECRET)
+    book.seal()
+    assert stored(book).startswith(secret.SEALED)
+    assert book.get(made.id) == replace(made, source=SECRET)
+    assert b"pa55word" not in on_disk(tmp_path)
+
+
+@pytest.mark.parametrize("key", [None, b"x" * 32])
+def test_another_key_opens_no_address_and_loses_none(book: CameraBook, key: bytes | None) -> None:
+    made = book.save(None, name="Door", source=SECRET, collection="staff")
+    other = CameraBook(book._database, lambda: key)
+    (found,) = other.all()
+    assert (found.sealed, found.source, found.shown) == (True, "", "")
+    other.seal()
+    renamed = other.save(made.id, name="Gate", source=None, collection="staff")
+    assert renamed.sealed
+    runner = Runner(found, *[None] * 3, other.get)  # type: ignore[arg-type]
+    deadline = time.monotonic() + 10
+    while runner.state == "starting" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    runner.stop()
+    assert (runner.state, runner.problem) == ("trouble", S.CAMERA_SEALED)
+    back = book.get(made.id)
+    assert back is not None and back.source == SECRET and back.name == "Gate"
+
+
+def test_a_sealed_address_is_of_its_own_row() -> None:
+    sealed = secret.seal(KEY, "a", SECRET)
+    assert secret.unseal(KEY, "a", sealed) == SECRET
+    last = "A" if sealed[-5] != "A" else "B"
+    for row, text in (("b", sealed), ("a", sealed[:-5] + last + sealed[-4:]), ("a", sealed[:20])):
+        with pytest.raises(secret.SealBroken):
+            secret.unseal(KEY, row, text)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_it_keeps_its_promises_about_the_disk(gallery: Gallery) -> None:
     [
         ("missing/folder/gallery.db", UsageError),
         (".", UsageError),
+        ("/dev/null", UsageError),
         ("sqlite://", UsageError),
         ("mysql://user:secret@host/db", UsageError),
         ("sqlite+wrong:://", UsageError),

@@ -25,6 +25,7 @@ PACKAGES = (
     "nicegui",
     "argon2",
     "zxcvbn",
+    "cryptography",
 )
 
 

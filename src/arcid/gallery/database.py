@@ -470,6 +470,8 @@ def _prepare_file(path: Path, mark: Mark, create: bool) -> None:
             raise UsageError(f"the folder for {path.name} does not exist; create it first")
         if path.is_dir():
             raise UsageError(f"{path.name} is a folder; give the path of a file in it")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path.name} is a device or pipe; a gallery needs a file")
         there = path.exists()
         empty = not there or path.stat().st_size == 0
         wal_left = empty and wal.exists() and wal.stat().st_size > 0

@@ -20,6 +20,7 @@ import numpy as np
 from arcid.errors import ArcidError, ImageError, UsageError
 from arcid.image import ImageLimits, load_image
 from arcid.types import Image
+from arcid.video import rtsp
 
 OPEN_TIMEOUT_S = 10.0
 MAX_PART_BYTES = 16 * 2**20
@@ -32,6 +33,13 @@ class CaptureLost(ArcidError):
     """The connection ended or never came about; never leaves this package."""
 
     code = "capture_lost"
+
+
+REDIRECTS = (301, 302, 303, 305, 307, 308)
+SENT_ELSEWHERE = (
+    "the server sends to another address, and a password is not sent along: enter that address "
+    "yourself if it is the camera's"
+)
 
 
 class Capture(Protocol):
@@ -129,11 +137,22 @@ def open_webcam(index: int) -> Capture:
 
 
 def open_stream(url: str, *, read_timeout_s: float = 5.0) -> Capture:
-    """Motion JPEG where the server says so, FFmpeg for everything else."""
-    if urlsplit(url).scheme in ("http", "https"):
+    """Motion JPEG where the server says so, FFmpeg for everything else.
+
+    An address with a password is not followed to wherever its server sends.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
         found = _open_http(url, read_timeout_s)
         if found is not None:
             return found
+    elif parts.scheme in ("rtsp", "rtsps") and parts.username is not None:
+        try:
+            elsewhere = rtsp.redirects(url, read_timeout_s)
+        except (OSError, ValueError) as error:
+            raise CaptureLost(f"no answer ({type(error).__name__})") from None
+        if elsewhere:
+            raise CaptureLost(SENT_ELSEWHERE)
     return OpenCvCapture(url, read_timeout_s=read_timeout_s)
 
 
@@ -159,9 +178,11 @@ def _open_http(url: str, timeout_s: float) -> Capture | None:
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     request = urllib.request.Request(bare, headers=_authorisation(parts))  # noqa: S310
     try:
-        response = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310 - http(s) only
+        response = _opener(parts).open(request, timeout=timeout_s)
     except (OSError, http.client.HTTPException, ValueError) as error:
         status = getattr(error, "code", None)
+        if status in REDIRECTS:
+            raise CaptureLost(SENT_ELSEWHERE) from None
         raise CaptureLost(
             f"the server answers {status}" if status else f"no answer ({type(error).__name__})"
         ) from None
@@ -170,6 +191,17 @@ def _open_http(url: str, timeout_s: float) -> Capture | None:
         return None
     boundary = response.headers.get_param("boundary") or "--"
     return MotionJpeg(response, str(boundary).strip('"').lstrip("-") or "--")
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """The library would send the password along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _opener(parts: Any) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(*([] if parts.username is None else [_Stay]))
 
 
 def _authorisation(parts: Any) -> Mapping[str, str]:

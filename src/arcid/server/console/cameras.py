@@ -14,7 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.attendance import CameraLease, Liveness, Policy, View, Watcher
 from arcid.apps.attendance.policy import LivenessMode
-from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, UsageError
+from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.gallery.event_records import Cause, Place
@@ -33,6 +33,7 @@ from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
 from arcid.server.console.accounts import name_key
 from arcid.server.console.schema import cameras
+from arcid.server.console.secret import SEALED, SealBroken, seal, unseal
 from arcid.types import Image
 from arcid.video import Health, Source, open_source
 from arcid.video.captures import shown
@@ -56,11 +57,12 @@ class Camera:
 
     id: str
     name: str
-    source: str
+    source: str = field(repr=False)  # may hold a password; empty where it cannot be unsealed
     collection: str
     place: str  # cameras of one place see the same comings and goings; empty: its own
     liveness: LivenessMode
     enabled: bool
+    sealed: bool = False  # with a key that is not there: nobody can watch it
 
     @property
     def at(self) -> Place:
@@ -76,34 +78,57 @@ class Camera:
 class CameraBook:
     """The cameras in the database. Blocks; call it from a thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, key: Callable[[], bytes | None]) -> None:
+        """``key``: what addresses of streams are sealed with, None before the console is set up."""
         self._database = database
+        self._key = key
+
+    def seal(self) -> None:
+        """Seal addresses that an earlier version wrote as they are."""
+        plain = sa.select(cameras.c.uid, cameras.c.source).where(
+            cameras.c.source.contains("://"), ~cameras.c.source.startswith(SEALED)
+        )
+        with self._database.read() as connection:
+            if self._key() is None or connection.execute(plain).first() is None:
+                return
+        with self._database.write(erases=True) as connection:
+            for uid, source in connection.execute(plain).all():
+                own = cameras.update().where(cameras.c.uid == uid)
+                connection.execute(own.values(source=self._sealed(uid, source)))
 
     def all(self) -> list[Camera]:
         """By name."""
         with self._database.read() as connection:
             rows = connection.execute(_KNOWN.order_by(cameras.c.name_key))
-            return [_record(row) for row in rows.mappings()]
+            return [self._record(row) for row in rows.mappings()]
 
     def get(self, camera_id: str) -> Camera | None:
         with self._database.read() as connection:
             query = _KNOWN.where(cameras.c.uid == camera_id)
             row = connection.execute(query).mappings().first()
-            return None if row is None else _record(row)
+            return None if row is None else self._record(row)
 
     def save(
         self,
         camera_id: str | None,
         *,
         name: str,
-        source: str,
+        source: str | None,
         collection: str,
         place: str = "",
         liveness: str = "off",
         enabled: bool = True,
     ) -> Camera:
-        """Add a camera, or change one. Raises ``UsageError`` saying what is wrong."""
-        values = _checked(name, source, collection, place, liveness)
+        """Add a camera, or change one, whose ``source`` stays where None is given.
+
+        Raises ``UsageError`` saying what is wrong.
+        """
+        values = _checked(name, collection, place, liveness)
+        uid = camera_id or uuid.uuid4().hex
+        if source is not None:
+            values["source"] = self._sealed(uid, _checked_source(source))
+        elif camera_id is None:
+            raise UsageError(S.CAMERA_SOURCE_WRONG)
         values["enabled"] = int(enabled)
         with self._database.write(erases=True) as connection:
             _refuse_same_name(connection, values["name_key"], camera_id)
@@ -111,22 +136,46 @@ class CameraBook:
                 sa.select(collections.c.uid).where(collections.c.name == collection)
             ).scalar()
             if camera_id is None:
-                camera_id = uuid.uuid4().hex
-                row = values | {"uid": camera_id, "created_at": now_us()}
+                row = values | {"uid": uid, "created_at": now_us()}
                 connection.execute(cameras.insert().values(**row))
             else:
                 table = cameras.update().where(cameras.c.uid == camera_id)
                 connection.execute(table.values(**values))
-            query = _KNOWN.where(cameras.c.uid == camera_id)
+            query = _KNOWN.where(cameras.c.uid == uid)
             found = connection.execute(query).mappings().first()
             if found is None:
                 raise UsageError(S.CAMERA_GONE)
-            return _record(found)
+            return self._record(found)
 
     def delete(self, camera_id: str) -> None:
         """What it has seen stays in the attendance book."""
         with self._database.write(erases=True) as connection:
             connection.execute(cameras.delete().where(cameras.c.uid == camera_id))
+
+    def _sealed(self, uid: str, source: str) -> str:
+        key = self._key()
+        return source if key is None or "://" not in source else seal(key, uid, source)
+
+    def _record(self, row: Any) -> Camera:
+        source = row["source"]
+        locked = source.startswith(SEALED)
+        if locked:
+            key = self._key()
+            try:
+                source = "" if key is None else unseal(key, row["uid"], source)
+            except SealBroken:
+                source = ""
+            locked = not source
+        return Camera(
+            row["uid"],
+            row["name"],
+            source,
+            row["collection_now"] or row["collection"],
+            row["place"],
+            row["liveness"],
+            bool(row["enabled"]),
+            locked,
+        )
 
 
 class Viewer:
@@ -237,6 +286,8 @@ class Runner:
 
     def _watch(self) -> None:
         camera = self.camera
+        if camera.sealed:
+            raise ConfigError(S.CAMERA_SEALED)
         collection = self._gallery.collection(camera.collection)
         policy = policy_of(camera, keep_crops=collection.keep_crops)
         watcher = Watcher(
@@ -297,6 +348,7 @@ class Cameras:
 
     def start(self) -> None:
         """Every enabled camera."""
+        self.book.seal()
         for camera in self.book.all():
             self.restart(camera)
 
@@ -378,10 +430,23 @@ def jpeg(image: Image, widest: int = 960) -> bytes:
     return data.tobytes()
 
 
-def _checked(name: str, source: str, collection: str, place: str, liveness: str) -> dict[str, Any]:
-    name, source = " ".join(name.split()), source.strip()
+def _checked(name: str, collection: str, place: str, liveness: str) -> dict[str, Any]:
+    name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise UsageError(S.CAMERA_NAME_WRONG.format(high=MAX_NAME))
+    if liveness not in MODES:
+        raise UsageError(f"liveness {liveness!r} is unknown; use {', '.join(MODES)}")
+    return {
+        "name": name,
+        "name_key": name_key(name),
+        "collection": collection,
+        "place": " ".join(place.split())[:MAX_NAME],
+        "liveness": liveness,
+    }
+
+
+def _checked_source(source: str) -> str:
+    source = source.strip()
     if not 1 <= len(source) <= MAX_SOURCE or not source.isprintable():
         raise UsageError(S.CAMERA_SOURCE_WRONG)
     if (
@@ -390,16 +455,7 @@ def _checked(name: str, source: str, collection: str, place: str, liveness: str)
         and not source.startswith(("rtsp://", "rtsps://", "rtmp://", "http://", "https://"))
     ):
         raise UsageError(S.CAMERA_SOURCE_WRONG)
-    if liveness not in MODES:
-        raise UsageError(f"liveness {liveness!r} is unknown; use {', '.join(MODES)}")
-    return {
-        "name": name,
-        "name_key": name_key(name),
-        "source": source,
-        "collection": collection,
-        "place": " ".join(place.split())[:MAX_NAME],
-        "liveness": liveness,
-    }
+    return source
 
 
 def _refuse_same_name(connection: Connection, key: str, camera_id: str | None) -> None:
@@ -407,15 +463,3 @@ def _refuse_same_name(connection: Connection, key: str, camera_id: str | None) -
     found = connection.execute(query).scalar()
     if found is not None and found != camera_id:
         raise UsageError(S.CAMERA_NAME_TAKEN)
-
-
-def _record(row: Any) -> Camera:
-    return Camera(
-        row["uid"],
-        row["name"],
-        row["source"],
-        row["collection_now"] or row["collection"],
-        row["place"],
-        row["liveness"],
-        bool(row["enabled"]),
-    )

@@ -236,7 +236,7 @@ class Console:
                 if is_set_up(paths.home_dir()):
                     self._secret = await asyncio.to_thread(load_secret, paths.home_dir())
                 accounts = await asyncio.to_thread(Accounts.open, url)
-                book, running = CameraBook(accounts.database), self.services
+                book, running = CameraBook(accounts.database, lambda: self._secret), self.services
                 self._cameras = Cameras(book, running.pipeline, running.gallery, self.liveness)
                 await asyncio.to_thread(self._cameras.start)
                 self._accounts = accounts

@@ -357,6 +357,15 @@ CAMERA_LIVENESS_TEXT = (
 CAMERA_ENABLED = "Switched on"
 CAMERA_NAME_WRONG = "A camera's name has 1 to {high} printable characters."
 CAMERA_NAME_TAKEN = "There is a camera of that name already."
+CAMERA_SOURCE_KEPT = (
+    "User name, password and what follows a ? are kept and not shown. To change anything, type the "
+    "whole address again."
+)
+CAMERA_SEALED = (
+    "This camera's address was sealed with another console.key, so it cannot be watched. Put that "
+    "file back into ARCID_HOME and restart, or enter the address again. The camera is kept."
+)
+CAMERA_SEALED_SHORT = "sealed with another key"
 CAMERA_SOURCE_WRONG = "The source is a stream's address, a webcam's number or a file's path."
 CAMERA_GONE = "This camera does not exist any more."
 CAMERA_BAD_FRAME = "A frame was no picture and was left out."

@@ -70,7 +70,7 @@ def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
         text(camera.name, tag="h2")
         state = element("div", aria_live="polite")
         rows = [
-            (S.CAMERA_SOURCE, camera.shown),
+            (S.CAMERA_SOURCE, S.CAMERA_SEALED_SHORT if camera.sealed else camera.shown),
             (S.COLLECTION, _collection(camera, names)),
             (S.CAMERA_LIVENESS, S.CAMERA_LIVENESS_NAMES[camera.liveness]),
         ]
@@ -127,8 +127,13 @@ async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Sho
     with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
         text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
-        source = ui.input(S.CAMERA_SOURCE, value=camera.source if camera else "")
+        kept_source = camera.shown if camera else ""
+        source = ui.input(S.CAMERA_SOURCE, value=kept_source)
         text(S.CAMERA_SOURCE_HINT, "soft small", tag="p")
+        if camera is not None and camera.sealed:
+            note(S.CAMERA_SEALED, "warn", role="alert")
+        elif camera is not None and camera.source != camera.shown:
+            text(S.CAMERA_SOURCE_KEPT, "soft small", tag="p")
         kept = camera.collection if camera else names[0]
         if kept not in names:
             note(S.CAMERA_COLLECTION_GONE.format(name=kept), "warn", role="alert")
@@ -150,11 +155,12 @@ async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Sho
             if not collection.value:
                 raise UsageError(S.CAMERA_COLLECTION_MISSING)
             await visit.run(visit.gallery.collection, collection.value)
+            typed = (source.value or "").strip()
             saved = await visit.run(
                 visit.console.cameras.book.save,
                 camera.id if camera else None,
                 name=name.value or "",
-                source=source.value or "",
+                source=None if camera is not None and typed == kept_source else typed,
                 collection=collection.value,
                 place=place.value or "",
                 liveness=liveness.value or "off",
