@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,11 @@ def test_metrics_count_by_route_template(
     client.post(f"{collection}/search", files={"image": face(6)})
     for _ in range(3):
         client.get("/v1/some/thing/unknown")
-    lines = client.get("/metrics").text.splitlines()
+    lines: list[str] = []
+    deadline = time.monotonic() + 5  # the gallery is counted every second
+    while "arcid_gallery_faces 1.0" not in lines and time.monotonic() < deadline:
+        lines = client.get("/metrics").text.splitlines()
+        time.sleep(0.1)
 
     def value(start: str) -> float:
         (found,) = [line for line in lines if line.startswith(start)]

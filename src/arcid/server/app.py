@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
@@ -25,6 +26,7 @@ from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge
 from arcid.server.opening import open_gallery, open_pipeline
 from arcid.server.proxies import Proxies
+from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
@@ -32,6 +34,7 @@ from arcid.server.throttle import Throttle
 
 log = logging.getLogger(__name__)
 SETTLE_S = 5.0
+READERS = 8  # threads that read; more of them in Python only hold up the event loop
 DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
 find them again. Every decision states the error rate it was made at.
@@ -63,6 +66,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
+    app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=assets_dir()))
@@ -86,9 +90,12 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models = await asyncio.to_thread(open_pipeline, settings) if pipeline is None else pipeline
         store = await asyncio.to_thread(open_gallery, settings) if gallery is None else gallery
-        metrics.watch(store)
+        to_thread.current_default_thread_limiter().total_tokens = READERS
+        pulse = Pulse(store)
+        await asyncio.to_thread(pulse.start)
+        metrics.watch(pulse)
         batcher = Batcher(models, settings, metrics)
-        app.state.services = Services(settings, models, store, batcher, metrics)
+        app.state.services = Services(settings, models, store, batcher, metrics, pulse)
         app.state.console.wake()
         settling = asyncio.create_task(_settle(store))
         try:
@@ -97,6 +104,7 @@ def _lifespan(
             settling.cancel()
             await app.state.console.close()
             await asyncio.to_thread(batcher.close)
+            await asyncio.to_thread(pulse.stop)
             await asyncio.to_thread(store.flush)
             if gallery is None:
                 await asyncio.to_thread(store.close)

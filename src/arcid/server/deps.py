@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
 
 from arcid.calibration import Calibration
 from arcid.errors import ArcidError, CalibrationMissing
@@ -15,7 +16,9 @@ from arcid.gallery import Gallery
 from arcid.pipeline import Face, Faces, Pipeline, Prepared
 from arcid.server import schemas
 from arcid.server.batching import Batcher
+from arcid.server.lanes import Lane
 from arcid.server.metrics import Metrics
+from arcid.server.pulse import Pulse
 from arcid.server.settings import Settings
 from arcid.server.uploads import read_images
 from arcid.types import Selection
@@ -30,6 +33,8 @@ class Services:
     gallery: Gallery
     batcher: Batcher
     metrics: Metrics
+    pulse: Pulse
+    writes: Lane = field(default_factory=Lane)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -83,7 +88,7 @@ class Services:
     async def _answers(
         self, photos: list[bytes], *, select: Selection, aligned: bool
     ) -> list[Faces | BaseException]:
-        futures = await asyncio.to_thread(
+        futures = await run_in_threadpool(
             self.batcher.submit, photos, select=select, aligned=aligned
         )
         return await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
@@ -91,7 +96,7 @@ class Services:
     async def detect(self, file: UploadFile, *, select: Selection) -> Prepared:
         """As ``faces`` for one photo, without embedding."""
         (photo,) = await read_images([file], self.settings)
-        future = await asyncio.to_thread(self.batcher.submit_detection, photo, select=select)
+        future = await run_in_threadpool(self.batcher.submit_detection, photo, select=select)
         return await asyncio.wrap_future(future)
 
     async def one_face_each(
@@ -114,8 +119,8 @@ class Services:
         return found
 
 
-def services(request: Request) -> Services:
-    """The services of the application that answers."""
+async def services(request: Request) -> Services:
+    """The services of the application that answers; a plain function would wait for a thread."""
     found: Services = request.app.state.services
     return found
 

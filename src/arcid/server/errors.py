@@ -54,6 +54,7 @@ HTTP_CODES = {
     403: "forbidden",
     404: "route_not_found",
     405: "method_not_allowed",
+    408: "upload_too_slow",
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "validation_error",

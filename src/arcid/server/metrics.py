@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from arcid.gallery import Gallery
+from arcid.server.pulse import Pulse
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 FACES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -59,31 +59,40 @@ class Metrics:
         self.inflight_bytes = Gauge(
             "arcid_inflight_bytes", "Bytes of uploads being worked on.", registry=self.registry
         )
+        self.connections = Gauge(
+            "arcid_connections", "Open connections, WebSockets too.", registry=self.registry
+        )
+        self.connections_closed = Counter(
+            "arcid_connections_closed_total",
+            "Connections closed for others or for being slow.",
+            ("reason",),
+            registry=self.registry,
+        )
         self.overloaded = Counter(
             "arcid_overloaded_total", "Requests answered with 429.", registry=self.registry
         )
 
-    def watch(self, gallery: Gallery) -> None:
-        """Report the gallery's size at every scrape."""
-        self.registry.register(_GallerySizes(gallery))
+    def watch(self, pulse: Pulse) -> None:
+        """Report the gallery's size as it was last seen, and when that was."""
+        self.registry.register(_GallerySizes(pulse))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
 
 class _GallerySizes(Collector):
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        collections = self._gallery.collections()
-        yield GaugeMetricFamily("arcid_gallery_collections", "Collections.", value=len(collections))
-        yield GaugeMetricFamily(
-            "arcid_gallery_people", "People enrolled.", value=sum(c.people for c in collections)
-        )
-        yield GaugeMetricFamily(
-            "arcid_gallery_faces", "Faces enrolled.", value=sum(c.faces for c in collections)
-        )
+        sizes = self._pulse.sizes
+        for name, text, value in (
+            ("collections", "Collections.", sizes.collections),
+            ("people", "People enrolled.", sizes.people),
+            ("faces", "Faces enrolled.", sizes.faces),
+            ("seen_seconds", "Since the gallery last answered.", self._pulse.seen_s),
+        ):
+            yield GaugeMetricFamily(f"arcid_gallery_{name}", text, value=value)

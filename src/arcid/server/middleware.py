@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -24,16 +25,57 @@ from arcid.server.settings import MIB, Settings
 log = logging.getLogger("arcid.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+RECENTLY_S = 1.0
+HARDLY_MOVES = 64 * 1024  # bytes a second; such an upload makes room where others need it
 UNKNOWN = "(none)"  # one label for all unknown paths and methods, whatever is tried
 
 
 @dataclass(slots=True)
+class Pace:
+    """How fast a body comes, over the time that was spent waiting for it and no other."""
+
+    window_s: float
+    deadline: asyncio.Timeout | None = None
+    waited_s: float = 0.0  # in this window, the wait in progress left out
+    came_bytes: int = 0  # in this window
+    last: float = field(default_factory=time.monotonic)  # when something came
+    recent: float = field(default_factory=time.monotonic)  # about a second ago
+    recent_bytes: int = 0  # since then
+    cut: bool = False  # in favour of others
+
+    def came(self, size: int, waited_s: float) -> None:
+        """A piece of the body."""
+        self.waited_s += waited_s
+        self.came_bytes += size
+        self.last = time.monotonic()
+        if self.last - self.recent > RECENTLY_S:
+            self.recent, self.recent_bytes = self.last, 0
+        self.recent_bytes += size
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Of late."""
+        now = time.monotonic()
+        if now - self.last > RECENTLY_S:
+            return 0.0
+        return self.recent_bytes / max(now - self.recent, RECENTLY_S)
+
+    def cut_off(self) -> None:
+        """End the wait at once."""
+        self.cut = True
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One request and what has been answered so far."""
 
     request_id: str
     status: int = 0
     body_bytes: int = 0
+    held_bytes: int = 0  # of these, counted as in work
+    pace: Pace | None = None  # while the body is waited for
 
 
 class Edge:
@@ -45,6 +87,7 @@ class Edge:
         self._access = access
         self._metrics = metrics
         self._inflight_bytes = 0  # touched by the event loop only
+        self._uploading: set[Exchange] = set()  # whose body is waited for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -75,8 +118,7 @@ class Edge:
                 response = envelope(500, "internal_error", message, {}, exchange.request_id)
                 await response(scope, receive, sender)
         finally:
-            self._inflight_bytes -= exchange.body_bytes
-            self._metrics.inflight_bytes.set(self._inflight_bytes)
+            self._let_go(exchange)
             self._record(scope, exchange, time.perf_counter() - started)
             request_id_var.reset(token)
 
@@ -97,22 +139,70 @@ class Edge:
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(form, limit)
 
+        exchange.pace = Pace(settings.upload_timeout_s)
+
         async def limited() -> Message:
-            message = await receive()
+            if exchange.pace is None:
+                return await receive()
+            message = await self._paced(exchange, exchange.pace, receive)
+            if message["type"] != "http.request" or not message.get("more_body"):
+                exchange.pace = None
             size = len(message.get("body", b"")) if message["type"] == "http.request" else 0
             if size:
                 exchange.body_bytes += size
+                exchange.held_bytes += size
                 self._inflight_bytes += size
                 self._metrics.inflight_bytes.set(self._inflight_bytes)
                 if exchange.body_bytes > limit:
                     raise _too_large(form, limit)
-                if self._inflight_bytes > settings.max_inflight_bytes:
-                    raise HttpError.of(
-                        Overloaded("too many uploads at once; try again in 1 s", retry_after_s=1)
-                    )
+                self._make_room(exchange)
             return message
 
         return limited
+
+    async def _paced(self, exchange: Exchange, pace: Pace, receive: Receive) -> Message:
+        """The next piece of a body. Raises ``HttpError`` 408 where too little comes in a window."""
+        while True:
+            since = time.monotonic()
+            self._uploading.add(exchange)
+            try:
+                async with asyncio.timeout(max(pace.window_s - pace.waited_s, 0)) as pace.deadline:
+                    message = await receive()
+            except TimeoutError:
+                least = pace.window_s * self._settings.min_upload_bytes_per_s
+                if pace.cut or pace.came_bytes < least:
+                    raise _too_slow(pace.cut) from None
+                pace.waited_s, pace.came_bytes = 0.0, 0
+                continue
+            finally:
+                self._uploading.discard(exchange)
+                pace.deadline = None
+            pace.came(len(message.get("body", b"")), time.monotonic() - since)
+            return message
+
+    def _make_room(self, newcomer: Exchange) -> None:
+        """Where too many bytes are in work, cut off the uploads that hardly move.
+
+        Raises ``HttpError`` 429 where that is not enough.
+        """
+        while self._inflight_bytes > self._settings.max_inflight_bytes:
+            slow = [
+                (exchange.pace.bytes_per_s, exchange)
+                for exchange in self._uploading
+                if exchange is not newcomer and exchange.pace and exchange.held_bytes
+            ]
+            rate, slowest = min(slow, key=lambda pair: pair[0], default=(0.0, None))
+            if slowest is None or slowest.pace is None or rate > HARDLY_MOVES:
+                raise HttpError.of(
+                    Overloaded("too many uploads at once; try again in 1 s", retry_after_s=1)
+                )
+            slowest.pace.cut_off()
+            self._let_go(slowest)
+
+    def _let_go(self, exchange: Exchange) -> None:
+        self._inflight_bytes -= exchange.held_bytes
+        exchange.held_bytes = 0
+        self._metrics.inflight_bytes.set(self._inflight_bytes)
 
     def _sender(self, exchange: Exchange, send: Send) -> Send:
         async def sender(message: Message) -> None:
@@ -147,6 +237,13 @@ class Edge:
                 "error": scope["state"].get("error_code"),
             },
         )
+
+
+def _too_slow(cut: bool) -> HttpError:
+    message = "the body came too slowly; send it again"
+    if cut:
+        message = "the body came too slowly while others waited; send it again"
+    return HttpError(408, "upload_too_slow", message, headers={"Connection": "close"})
 
 
 def _too_large(form: bool, limit: int) -> HttpError:

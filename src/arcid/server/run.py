@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from arcid.server.deps import Services
 
 log = logging.getLogger(__name__)
+SWITCH_S = 0.001  # so that threads at work hold up the event loop for less
+OTHER_FILES = 512  # beside connections: databases, cameras, models
 GRACE_S = 10  # for answers in progress when the service is told to stop
 
 
@@ -55,8 +58,12 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
         store = threads.submit(_open_gallery, settings)
         import uvicorn
 
+        from arcid.server import connections
         from arcid.server.app import create_app
         from arcid.server.console.feeds import MAX_MESSAGE
+
+        sys.setswitchinterval(SWITCH_S)
+        connections.allow_files(settings.max_connections + OTHER_FILES)
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,6 +83,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
                 ws_max_size=MAX_MESSAGE,
                 timeout_graceful_shutdown=GRACE_S,
             )
+            connections.guard(config, settings, app.state.metrics)
             Server(config).run(sockets=[listener])
 
 

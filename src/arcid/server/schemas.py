@@ -74,6 +74,7 @@ class ErrorEnvelope(Out):
 class Health(Out):
     status: Literal["ready"] = Field(description="The models are warm and the gallery answers.")
     version: str
+    gallery_seen_s: float = Field(description="How long ago the gallery answered; under 15.")
 
 
 class ErasureOut(Out):

@@ -97,6 +97,24 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are "
         "believed, separated by commas.",
     )
+    max_connections: int = Field(
+        512, ge=4, description="Most open connections; idle ones make room for new ones."
+    )
+    max_connections_per_client: int = Field(
+        128, ge=2, description="The same of one address that is no trusted proxy."
+    )
+    header_timeout_s: float = Field(
+        15.0, gt=0, description="How long a connection may be open without a whole request head."
+    )
+    upload_timeout_s: float = Field(
+        20.0, gt=0, description="How long a body is waited for that comes too slowly."
+    )
+    min_upload_bytes_per_s: int = Field(
+        1024, ge=1, description="What is too slow for a body, on average over that time."
+    )
+    answer_timeout_s: float = Field(
+        60.0, gt=0, description="How long a client may leave an answer unread."
+    )
     max_upload_bytes: int = Field(16 * MIB, ge=1024, description="Most bytes of one image.")
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Most bytes of one upload.")
     max_json_bytes: int = Field(MIB, ge=1024, description="Most bytes of a JSON body.")
@@ -135,6 +153,8 @@ class Settings(BaseSettings):
             raise ValueError("queue_size must be at least max_images")
         if self.max_request_bytes > self.max_inflight_bytes:
             raise ValueError("max_inflight_bytes must be at least max_request_bytes")
+        if self.max_connections_per_client > self.max_connections:
+            raise ValueError("max_connections must be at least max_connections_per_client")
         if self.max_image_pixels > self.max_inflight_pixels:
             raise ValueError("max_inflight_pixels must be at least max_image_pixels")
         return self

@@ -9,20 +9,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, get_origin
 
 from fastapi import Request, Response, UploadFile
-from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from arcid.errors import ImageTooLarge, UsageError
 from arcid.server.errors import HttpError
+from arcid.server.lanes import Route
 from arcid.server.settings import MIB, Settings
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
 
 
-class UploadRoute(APIRoute):
+class UploadRoute(Route):
     """A route whose forms are parsed by ``UploadRequest``."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]

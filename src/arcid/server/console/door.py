@@ -8,13 +8,16 @@ our own pages (``Origin``). Cookies are signed, HTTP-only and same-site.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders, State
@@ -45,9 +48,12 @@ from arcid.server.throttle import Throttle, client_of
 from arcid.server.uploads import UploadRequest, read_images
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 ROOT = "/console"
 COOKIE = "arcid_session"
 STATIC = Path(__file__).parent / "static"
+HASHING_AT_ONCE, MAX_HASHING = 1, 32
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
 FOREVER = "public, max-age=31536000, immutable"
@@ -76,6 +82,8 @@ class Console:
         self._loading: asyncio.Task[ASGIApp] | None = None
         self._waking: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
+        self._passwords = ThreadPoolExecutor(HASHING_AT_ONCE, thread_name_prefix="arcid-password")
+        self._hashing = 0  # at work and waiting
         self._known: dict[str, tuple[Visit, float]] = {}
         self.remembered: dict[str, str] = {}  # account id to the collection last looked at
 
@@ -132,6 +140,7 @@ class Console:
         if self._loading is not None:
             await asyncio.wait([self._loading])
         await self._stack.aclose()
+        self._passwords.shutdown(wait=False, cancel_futures=True)
         if self._accounts is not None:
             await asyncio.to_thread(self._accounts.close)
             self._accounts = None
@@ -284,7 +293,7 @@ class Console:
         fields = await forms.fields(request)
         name, password = fields.get("name", ""), fields.get("password", "")
         try:
-            token, account = await asyncio.to_thread(
+            token, account = await self._with_password(
                 self.accounts.sign_in, name, password, _client(request)
             )
         except TooManyAttempts as error:
@@ -310,9 +319,9 @@ class Console:
             self._first.check(code, address_of(request))
             if password != fields.get("repeat"):
                 raise AccountRefused(S.PASSWORDS_DIFFER)
-            await asyncio.to_thread(self.accounts.set_up, name, password)
+            await self._with_password(self.accounts.set_up, name, password)
             self._first.done()
-            token, account = await asyncio.to_thread(
+            token, account = await self._with_password(
                 self.accounts.sign_in, name, password, _client(request)
             )
         except TooManyAttempts as error:
@@ -323,6 +332,20 @@ class Console:
             return forms.set_up(code, name, error.message, 422)
         log.info("console set up", extra={"account": account.id})
         return await self._welcome(request, token, "/")
+
+    async def _with_password(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that hashes, which takes 64 MiB and all cores: beside few others of its kind.
+
+        Raises ``TooManyAttempts`` where many wait.
+        """
+        if self._hashing >= MAX_HASHING:
+            raise TooManyAttempts(S.SIGN_IN_BUSY, retry_after_s=2)
+        self._hashing += 1
+        try:
+            work = functools.partial(call, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._passwords, work)
+        finally:
+            self._hashing -= 1
 
     async def _sign_out(self, request: Request) -> Response:
         if request.method in SAFE_METHODS:

@@ -42,6 +42,7 @@ PASSWORD_LENGTH = "A password has {low} to {high} characters."  # noqa: S105
 PASSWORD_WEAK = "This password is too easy to guess. Choose another."  # noqa: S105
 PASSWORDS_DIFFER = "The two passwords differ."
 TOO_MANY_ATTEMPTS = "Too many attempts. Try again in {wait}."
+SIGN_IN_BUSY = "Many people are signing in. Try again in a moment."
 ACCOUNT_NAME_WRONG = "A name has 1 to {high} printable characters."
 ACCOUNT_NAME_TAKEN = "There is an account of that name already."
 ACCOUNT_GONE = "This account does not exist any more."

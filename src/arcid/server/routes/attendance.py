@@ -13,10 +13,13 @@ from arcid.apps.attendance import Attendance, Day, Event, Month, export
 from arcid.errors import InputError
 from arcid.gallery.event_records import Action
 from arcid.server.deps import CollectionPath, Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
 from arcid.server.schemas import Id, In, Next, Out
 
-router = APIRouter(prefix="/v1/collections/{collection}/attendance", tags=["attendance"])
+router = APIRouter(
+    prefix="/v1/collections/{collection}/attendance", tags=["attendance"], route_class=Route
+)
 
 EventPath = Annotated[Id, Path(description="Id of an event.")]
 Kind = Literal["arrival", "departure", "unknown", "review", "spoof"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from arcid.server.deps import CollectionPath, Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import (
     CollectionIn,
@@ -15,7 +16,7 @@ from arcid.server.schemas import (
     Contracts,
 )
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=Route)
 
 
 @router.post("", status_code=201, responses=errors(400, 409, 413, 503, 507))

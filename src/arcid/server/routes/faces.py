@@ -188,7 +188,7 @@ async def _enrol(
         face if isinstance(face, ArcidError) else new_face(face, file.filename or "", origin)
         for file, face in zip(asked.images, found, strict=True)
     ]
-    done = await run_in_threadpool(
+    done = await running.writes.run(
         running.gallery.enrol_images,
         collection,
         images,

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from arcid.server.deps import CollectionPath, PersonPath, Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import MergeIn, People, PersonIn, PersonOut, PersonPatch, SplitIn
 
-router = APIRouter(prefix="/v1/collections/{collection}/people", tags=["people"])
+router = APIRouter(prefix="/v1/collections/{collection}/people", tags=["people"], route_class=Route)
 
 
 @router.post("", status_code=201, responses=errors(400, 404, 409, 413, 503, 507))

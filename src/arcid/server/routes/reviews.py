@@ -12,11 +12,14 @@ from arcid.errors import FaceNotFound
 from arcid.gallery.imaging import encode_crop
 from arcid.gallery.review_records import ReviewState, Verdict
 from arcid.server.deps import CollectionPath, Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
 from arcid.server.routes.attendance import Actor, EventOut, Remark
 from arcid.server.schemas import Id, In, Next, Out
 
-router = APIRouter(prefix="/v1/collections/{collection}/reviews", tags=["reviews"])
+router = APIRouter(
+    prefix="/v1/collections/{collection}/reviews", tags=["reviews"], route_class=Route
+)
 
 ReviewPath = Annotated[Id, Path(description="Id of a review, which is that of its event.")]
 

@@ -25,8 +25,15 @@ from arcid.server.schemas import (
 from arcid.server.uploads import UploadRoute
 from arcid.types import Embeddings
 
+
+class SearchRoute(UploadRoute):
+    """A search with a body changes nothing."""
+
+    reads_only = True
+
+
 router = APIRouter(
-    prefix="/v1/collections/{collection}/search", tags=["search"], route_class=UploadRoute
+    prefix="/v1/collections/{collection}/search", tags=["search"], route_class=SearchRoute
 )
 _K = Annotated[int, Form(ge=1, le=100, description="Candidates per face.")]
 _Fpir = Annotated[schemas.Rate, Form(description="Target false positive identification rate.")]

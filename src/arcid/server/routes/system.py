@@ -20,10 +20,10 @@ router = APIRouter(tags=["system"])
 
 
 @router.get("/v1/health", responses=errors(503), openapi_extra={"security": [{}]})
-def health(running: Running) -> Health:
-    """Answers once the models are warm; asks the gallery for its last change."""
-    running.gallery.last_change()
-    return Health(status="ready", version=arcid.__version__)
+async def health(running: Running) -> Health:
+    """Answers at once; the gallery is asked every second, by nobody's request."""
+    seen_s = running.pulse.check()
+    return Health(status="ready", version=arcid.__version__, gallery_seen_s=round(seen_s, 1))
 
 
 @router.get("/v1/system", responses=errors(503))
@@ -67,8 +67,8 @@ def models(running: Running) -> Models:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(running: Running) -> Response:
-    """Prometheus text format."""
+async def metrics(running: Running) -> Response:
+    """Prometheus text format. Answers at once, as health does."""
     return Response(running.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
