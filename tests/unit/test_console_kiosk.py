@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +96,27 @@ def test_a_face_refused_for_somebody_is_not_greeted_as_them_again(
     words = shown(kiosk(gallery, pipeline), photos["img4"], later + timedelta(seconds=REFUSE_S))
     assert "Bea" in words[-1]
     assert book.events(kinds=["arrival"])[0].person_id == bea
+
+
+def test_a_face_it_is_not_certain_of_is_left_to_a_human_and_told_so(
+    gallery: Gallery,
+    pipeline: Pipeline,
+    photos: dict[str, Image],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identify = Pipeline.identify_faces
+    strict: Any = functools.partialmethod(identify, fpir=1e-9)  # beyond what is calibrated
+    monkeypatch.setattr(Pipeline, "identify_faces", strict)
+    for minute in range(2):
+        at = MONDAY + timedelta(minutes=minute)
+        assert shown(kiosk(gallery, pipeline), photos["img4"], at)[-1] == S.KIOSK_REVIEW
+    (review,) = gallery.reviews.find("staff")  # asked once
+    assert [one.name for one in review.candidates] == ["Ann"]
+    assert review.event.camera == "Kiosk" and review.target == 1e-9
+    gallery.reviews.answer(
+        "staff", review.id, "yes", actor="op", person_id=review.candidates[0].person_id
+    )
+    assert Attendance(gallery, "staff").events(kinds=["arrival"])[0].name == "Ann"
 
 
 @pytest.mark.parametrize("page", ["kiosk", "live"])
