@@ -121,6 +121,7 @@ PAGES: dict[str, tuple[str, Prepare]] = {
     "person-delete": ("PERSON", _confirm),
     "search": ("/search", _search),
     "compare": ("/compare", _compare),
+    "collections": ("/collections", _nothing),
     "models": ("/models", _nothing),
     "system": ("/system", _nothing),
     "accounts": ("/accounts", _nothing),

@@ -10,8 +10,8 @@ from tests.browser import service
 
 pytestmark = pytest.mark.data
 PAGES = ("live", "attendance", "attendance/month", "review", "unknowns", "people", "people/new",
-         "people/duplicates", "search", "compare", "cameras", "models", "system", "accounts",
-         "kiosk")  # fmt: skip
+         "people/duplicates", "collections", "search", "compare", "cameras", "models", "system",
+         "accounts", "kiosk")  # fmt: skip
 SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => {

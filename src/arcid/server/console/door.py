@@ -85,7 +85,7 @@ class Console:
         self._passwords = ThreadPoolExecutor(HASHING_AT_ONCE, thread_name_prefix="arcid-password")
         self._hashing = 0  # at work and waiting
         self._known: dict[str, tuple[Visit, float]] = {}
-        self.remembered: dict[str, str] = {}  # account id to the collection last looked at
+        self.remembered: dict[str, str] = {}  # account to collection last looked at, ids
 
     @property
     def services(self) -> Services:

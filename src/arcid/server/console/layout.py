@@ -49,6 +49,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         S.NAV_FACES,
         (
             Entry("/people", "people", "people", S.NAV_PEOPLE),
+            Entry("/collections", "enrol", "collections", S.NAV_COLLECTIONS),
             Entry("/search", "search", "search", S.NAV_SEARCH),
             Entry("/compare", "search", "compare", S.NAV_COMPARE),
         ),

@@ -75,6 +75,7 @@ NAV_KIOSK = "Kiosk"
 NAV_FACES = "Faces"
 NAV_SERVICE = "Service"
 NAV_PEOPLE = "People"
+NAV_COLLECTIONS = "Collections"
 NAV_SEARCH = "Search"
 NAV_COMPARE = "Compare"
 NAV_MODELS = "Models"
@@ -116,6 +117,20 @@ COLLECTION_KEEP_TEXT = (
     "numbers are stored."
 )
 COLLECTION_MAKE = "Create collection"
+COLLECTIONS_LEAD = "People of one collection are searched together."
+COLLECTION_PICTURES = "keeps face pictures"
+COLLECTION_NUMBERS = "keeps numbers only"
+COLLECTION_RENAME = "Rename {name}"
+COLLECTION_RENAME_TEXT = (
+    "Cameras and kiosks follow. Programs that use the old name in the REST API do not."
+)
+COLLECTION_RENAMED = "It is called {name} now."
+COLLECTION_DELETE = "Delete"
+COLLECTION_DELETE_TITLE = "Delete the collection {name}?"
+COLLECTION_DELETE_TEXT = (
+    "{total}, and everything they were seen doing, are erased for good. Its cameras stop looking."
+)
+COLLECTION_DELETED = "The collection {name} is deleted."
 
 # people
 PEOPLE = "People"

@@ -92,6 +92,7 @@ def register() -> None:
         accounts,
         attendance,
         cameras,
+        collections,
         compare,
         kiosk,
         live,

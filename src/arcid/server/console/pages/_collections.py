@@ -16,10 +16,11 @@ from arcid.server.console.widgets import action, button, card, element, empty, t
 async def chosen(visit: Visit, name: str | None) -> tuple[Collection | None, list[Collection]]:
     """The collection to show and all there are; None where there is none."""
     known = await visit.run(visit.gallery.collections)
-    wanted = name or visit.console.remembered.get(visit.account.id)
-    found = next((c for c in known if c.name == wanted), known[0] if known else None)
+    remembered = visit.console.remembered.get(visit.account.id)
+    wanted = (c for c in known if (c.name == name if name else c.id == remembered))
+    found = next(wanted, known[0] if known else None)
     if found is not None:
-        visit.console.remembered[visit.account.id] = found.name
+        visit.console.remembered[visit.account.id] = found.id
     return found, known
 
 
@@ -55,17 +56,21 @@ def first_collection(visit: Visit) -> None:
             empty("people", S.NO_COLLECTION, S.NO_COLLECTION_VIEWER)
             return
         empty("people", S.NO_COLLECTION, S.NO_COLLECTION_TEXT)
-        name = ui.input(S.COLLECTION_NAME, value=S.COLLECTION_FIRST).props("outlined")
-        name.classes("wide")
-        keep = ui.checkbox(S.COLLECTION_KEEP, value=True)
-        text(S.COLLECTION_KEEP_TEXT, "soft small", tag="p")
+        collection_form(visit, S.COLLECTION_FIRST)
 
-        @action(visit, "enrol")
-        async def make() -> None:
-            await visit.run(
-                visit.gallery.create_collection, name.value, keep_crops=bool(keep.value)
-            )
-            ui.navigate.reload()
 
-        with element("div", "row end"):
-            button(S.COLLECTION_MAKE, make, kind="primary")
+def collection_form(visit: Visit, suggested: str = "") -> None:
+    """What a new collection needs."""
+    name = ui.input(S.COLLECTION_NAME, value=suggested).props("outlined").classes("wide")
+    keep = ui.checkbox(S.COLLECTION_KEEP, value=True)
+    text(S.COLLECTION_KEEP_TEXT, "soft small", tag="p")
+
+    @action(visit, "enrol")
+    async def make() -> None:
+        await visit.run(
+            visit.gallery.create_collection, name.value or "", keep_crops=bool(keep.value)
+        )
+        ui.navigate.reload()
+
+    with element("div", "row end"):
+        button(S.COLLECTION_MAKE, make, kind="primary")

@@ -1,0 +1,108 @@
+"""Collections of people that are searched as one: made, renamed, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from nicegui import ui
+
+from arcid.gallery import Collection
+from arcid.server.console import strings as S
+from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.pages import page
+from arcid.server.console.pages._collections import collection_form, first_collection
+from arcid.server.console.visit import Visit
+from arcid.server.console.widgets import (
+    action,
+    button,
+    card,
+    chip,
+    confirm,
+    element,
+    say,
+    text,
+)
+
+Show = Callable[[], Awaitable[None]]
+
+
+@page("/collections", "enrol")
+async def collections(visit: Visit) -> None:
+    """All collections, and a form for a new one."""
+    with frame(visit, S.COLLECTIONS, "/collections", lead=S.COLLECTIONS_LEAD):
+        if not await visit.run(visit.gallery.collections):
+            first_collection(visit)
+            return
+        with element("div", "columns"):
+            with card(S.COLLECTIONS):
+                board = element("div", "account-list")
+
+            async def show() -> None:
+                found = await visit.run(visit.gallery.collections)
+                board.clear()
+                with board:
+                    for one in found:
+                        _collection(visit, one, show)
+
+            with card(S.COLLECTION_MAKE):
+                collection_form(visit)
+        await show()
+
+
+def _collection(visit: Visit, one: Collection, show: Show) -> None:
+    total = S.PEOPLE_COUNT.format(
+        people=S.count(one.people, S.ONE_PERSON, S.MANY_PEOPLE),
+        faces=S.count(one.faces, S.ONE_FACE, S.MANY_FACES),
+    )
+    with element("div", "account"):
+        with element("div", "person-lines grow"):
+            with element("a", "person-name", href=f"{ROOT}/people?collection={quote(one.name)}"):
+                text(one.name)
+            with element("span", "row tight"):
+                text(total, "soft small")
+                chip(S.COLLECTION_PICTURES if one.keep_crops else S.COLLECTION_NUMBERS)
+
+        @action(visit, "enrol")
+        async def rename() -> None:
+            name = await _ask_name(one)
+            if name is None:
+                return
+            await visit.allow("enrol")
+            changed = await visit.run(visit.gallery.update_collection, one.name, new_name=name)
+            say(S.COLLECTION_RENAMED.format(name=changed.name))
+            await show()
+
+        @action(visit, "delete")
+        async def delete() -> None:
+            title = S.COLLECTION_DELETE_TITLE.format(name=one.name)
+            words = S.COLLECTION_DELETE_TEXT.format(total=total)
+            if not await confirm(title, words, S.COLLECTION_DELETE, typed=one.name):
+                return
+            await visit.allow("delete")
+            await visit.run(visit.gallery.delete_collection, one.name)
+            say(S.COLLECTION_DELETED.format(name=one.name))
+            await show()
+
+        with element("div", "row"):
+            button(
+                S.PERSON_RENAME, rename, icon="edit", name=S.COLLECTION_RENAME.format(name=one.name)
+            )
+            if visit.may("delete"):
+                button(S.COLLECTION_DELETE, delete, icon="trash", kind="danger")
+
+
+async def _ask_name(one: Collection) -> str | None:
+    with ui.dialog().props("aria-labelledby=rename-title") as dialog, element("div", "dialog"):
+        text(S.COLLECTION_RENAME.format(name=one.name), tag="h2", id="rename-title")
+        field = ui.input(S.COLLECTION_NAME, value=one.name).props("outlined autofocus")
+        field.classes("wide")
+        text(S.COLLECTION_RENAME_TEXT, "soft small", tag="p")
+        with element("div", "dialog-buttons"):
+            button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
+            button(S.SAVE, lambda: dialog.submit(field.value or ""), kind="primary")
+    try:
+        answer = await dialog
+    finally:
+        dialog.delete()
+    return None if answer is None else str(answer)
