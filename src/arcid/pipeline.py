@@ -225,13 +225,20 @@ class Pipeline:
         return self.embed([self._prepared(i, d) for i, d in zip(images, found, strict=True)])
 
     def prepare(
-        self, source: ImageSource, *, select: Selection = "all", aligned: bool = False
+        self,
+        source: ImageSource,
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+        image_id: str | None = None,
     ) -> Prepared:
-        """All of ``faces`` but the embedding, so that many photos can share one ``embed``."""
+        """All of ``faces`` but the embedding, so that many photos can share one ``embed``.
+
+        ``image_id``: the ``photo_id``, where it is known already.
+        """
         image = load_image(source)
-        if aligned:
-            return self._prepared(image, None)
-        return self._prepared(image, self.detector.detect([image])[0].select(select))
+        found = None if aligned else self.detector.detect([image])[0].select(select)
+        return self._prepared(image, found, image_id)
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Faces]:
         """Prepared photos in, their faces out; the embedder is called once for all of them."""
@@ -247,11 +254,14 @@ class Pipeline:
             for p, start, end in zip(prepared, bounds[:-1], bounds[1:], strict=True)
         ]
 
-    def _prepared(self, image: Image, found: Detections | None) -> Prepared:
+    def _prepared(
+        self, image: Image, found: Detections | None, image_id: str | None = None
+    ) -> Prepared:
         if found is None:
-            return Prepared(None, Crops(_square(image)[None]), (), photo_id(image))
+            return Prepared(None, Crops(_square(image)[None]), (), image_id or photo_id(image))
         crops = self.align(image, found)
-        return Prepared(found, crops, self._quality(image, found, crops), photo_id(image))
+        quality = self._quality(image, found, crops)
+        return Prepared(found, crops, quality, image_id or photo_id(image))
 
     def align(self, image: Image, detections: Detections) -> Crops:
         """Crops as the embedder wants them."""

@@ -129,13 +129,14 @@ class Detections:
             raise UsageError(
                 f"selection {which!r} is unknown; use prominent, one, largest, center or all"
             )
-        if which == "all":
+        if which == "all" or (len(self) == 0 and which in ("largest", "center")):
             return self
-        if which in ("prominent", "one") and len(self) == 0:
-            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
-        return self if len(self) == 0 else self[self._index(which)]
+        return self[self.choose(which)]
 
-    def _index(self, which: Selection) -> int:
+    def choose(self, which: Selection) -> int:
+        """The row that ``select`` keeps; raises as it does, and ``NoFaceFound`` on none."""
+        if len(self) == 0:
+            raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
         weight = self.prominence if which == "prominent" else self.sizes.prod(axis=1)
         if which == "center":
             weight = weight - 2 * self._off_centre

@@ -187,9 +187,10 @@ def _prepare(
 ) -> Prepared | ArcidError:
     try:
         image = load_image(photo)
-        if known is not None and known(photo_id(image)):
+        image_id = photo_id(image)
+        if known is not None and known(image_id):
             return AlreadyExists("this photo is enrolled already; it was not looked at again")
-        return pipeline.prepare(image, select=select, aligned=aligned)
+        return pipeline.prepare(image, select=select, aligned=aligned, image_id=image_id)
     except ArcidError as error:
         return error
 

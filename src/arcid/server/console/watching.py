@@ -15,7 +15,7 @@ import numpy as np
 from arcid import decide
 from arcid.apps.attendance import Policy, Watcher
 from arcid.apps.attendance.grounds import decided_on, question
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, SeveralFacesFound
 from arcid.gallery import Collection
 from arcid.gallery.blocks import Blocks
 from arcid.gallery.event_records import Place
@@ -26,7 +26,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.cameras import end_visits
 from arcid.server.console.feeds import Message, face_message
 from arcid.server.deps import Services
-from arcid.types import Detections, Embeddings, Match
+from arcid.types import Detections, Embeddings, Match, Selection
 from arcid.video import Frame, PushedFrames
 
 log = logging.getLogger(__name__)
@@ -88,11 +88,12 @@ class Guide:
         found = prepared.detections
         if found is None or len(found) == 0:
             return self._say(S.POSE_NOBODY, step, "plain")
-        box = [round(float(v), 1) for v in found.select("largest").boxes[0]]
+        meant = _meant(found, "prominent")
+        index = found.choose("largest") if meant is None else meant
+        box = [round(float(v), 1) for v in found.boxes[index]]
         shown = [{"track": 0, "box": box, "label": "", "more": None, "tone": "plain"}]
-        if _prominent(found) > 1:
+        if meant is None:
             return self._say(S.POSE_SEVERAL, step, "warn", shown)
-        index = int(found.sizes.prod(axis=1).argmax())
         quality = prepared.quality[index]
         reasons = [r for r in quality.reasons if r.code not in ("turned_away",)]
         if reasons:
@@ -138,9 +139,12 @@ class Guide:
         }
 
 
-def _prominent(found: Detections) -> int:
-    area = found.sizes.prod(axis=1)
-    return int((area >= area.max() * 0.25).sum())
+def _meant(found: Detections, which: Selection) -> int | None:
+    """The row of the face that is looked at; None where it may be one of several."""
+    try:
+        return found.choose(which)
+    except SeveralFacesFound:
+        return None
 
 
 def _in_pose(wanted: Pose, found: Detections, index: int) -> bool:
@@ -216,10 +220,11 @@ class Kiosk:
                 return self._challenged(frame, None, [])
             self._forget()
             return _words(S.KIOSK_WELCOME)
-        if _prominent(found) > 1 and self.challenge is None:
+        alone = _meant(found, "one")  # stricter than elsewhere: whoever stands there is let in
+        if alone is None and self.challenge is None:
             self._forget()
             return _words(S.KIOSK_SEVERAL, tone="warn")
-        index = int(found.sizes.prod(axis=1).argmax())
+        index = found.choose("largest") if alone is None else alone
         box = [round(float(v), 1) for v in found.boxes[index]]
         shown = [{"track": 1, "box": box, "label": "", "more": None, "tone": "plain"}]
         self.gone = False
