@@ -1,9 +1,10 @@
-"""A calibration measured on half of the people, checked on the other half.
+"""A calibration measured on some of the people, checked on others.
 
     python benchmarks/calibration_holdout.py
 
 Embeds LFW View 1 DevTest once (kept in the user's cache folder), deals its people into halves A and
-B, calibrates on A and counts on B. Writes docs/studies/calibration-holdout.md.
+B, calibrates on A and counts on B; then calibrates on few people of other sets (``few_people.py``).
+Writes docs/studies/calibration-holdout.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import few_people
 import numpy as np
 import numpy.typing as npt
 import platformdirs
@@ -112,7 +114,8 @@ def main() -> None:
     found = embed_photos(folder.photos, embed, cache=cache)
     splits = [study(folder, found, seed) for seed in range(options.splits)]
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(report(splits), "utf-8")
+    few = "\n".join(few_people.section(options.cache))
+    options.output.write_text(f"{report(splits)}\n{few}\n", "utf-8")
     print(options.output.read_text("utf-8"))
 
 

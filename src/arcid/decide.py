@@ -37,8 +37,8 @@ def unanswered(calibration: Calibration, galleries: Mapping[str, int]) -> list[U
                 f"two photos cannot be compared at the default false match rate of "
                 f"{DEFAULT_FMR:g}: the calibration supports no less than "
                 f"{calibration.smallest_supported_fmr:.2g}",
-                f"go back with arcid calibrate --undo, calibrate on more people, or ask for "
-                f"--fmr {calibration.smallest_supported_fmr:.2g} or more",
+                f"calibrate on more people, go back with arcid calibrate --undo where this one was "
+                f"measured here, or ask for {calibration.smallest_supported_fmr:.2g} or more",
             )
         )
     largest = largest_gallery(calibration)
@@ -50,8 +50,8 @@ def unanswered(calibration: Calibration, galleries: Mapping[str, int]) -> list[U
                     f"identification rate of {DEFAULT_FPIR:g} ends in review where it should name "
                     f"somebody: the calibration supports "
                     + (f"up to {largest:,} templates" if largest else "no gallery at that rate"),
-                    "calibrate on more people, ask for a larger rate with --fpir, or go beyond "
-                    "what was measured with --allow-extrapolation",
+                    "calibrate on more people (arcid calibrate FOLDER), ask for a larger rate, or "
+                    "allow extrapolation by name",
                     name,
                 )
             )

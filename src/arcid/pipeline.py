@@ -22,6 +22,7 @@ from arcid.calibration import Calibration
 from arcid.detect import Detector
 from arcid.embed import OnnxEmbedder
 from arcid.errors import (
+    CalibrationError,
     CalibrationMissing,
     ContractMismatch,
     InvalidArray,
@@ -192,7 +193,8 @@ class Pipeline:
 
     @property
     def calibration(self) -> Calibration:
-        """What the embedder's scores mean; raises ``CalibrationMissing``."""
+        """What the embedder's scores mean, read once: a pipeline decides by one calibration as long
+        as it lives. Raises ``CalibrationMissing``."""
         if self._calibration is None:
             if self.bundle is None:
                 raise CalibrationMissing(
@@ -201,6 +203,17 @@ class Pipeline:
                 )
             self._calibration = weights.find_calibration(self.bundle)
         return self._calibration
+
+    @property
+    def calibration_replaced(self) -> bool:
+        """Whether another calibration was put in force since: a new pipeline would decide by it."""
+        if self.bundle is None or self._calibration is None:
+            return False
+        try:
+            now = weights.find_calibration(self.bundle)
+        except CalibrationError:
+            return True
+        return now.calibration_id != self._calibration.calibration_id
 
     # image → faces
 

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from arcid.calibration import Calibration
+from arcid.gallery import NewFace
 from arcid.pipeline import Pipeline
+from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
 FaceBytes = Callable[[int], bytes]
@@ -298,3 +301,21 @@ def test_pages_need_nothing_from_elsewhere(client: httpx.Client) -> None:
     script = client.get("/docs/assets/swagger-ui-bundle.js")
     assert script.status_code == 200 and len(script.content) > 500_000
     assert "/docs/assets/swagger-ui-bundle.js" in reference
+
+
+def test_default_rates_that_are_not_supported_are_named(start: Any, pipeline: Pipeline) -> None:
+    data = dict(pipeline.calibration.data) | {"smallest_supported_fmr": 0.01, "gallery_table": []}
+    weak = Pipeline(pipeline.detector, pipeline.embedder, calibration=Calibration(data))
+    vectors = np.random.default_rng(0).standard_normal((5, pipeline.embedder.dim))
+    with start(models=weak) as client:
+        client.post("/v1/collections", json={"name": "staff"})
+        client.post("/v1/collections", json={"name": "empty"})
+        faces = Embeddings.normalised(vectors, pipeline.embedder.contract_id)
+        client.gallery.enrol("staff", "Ada", [NewFace(faces[i]) for i in range(5)])
+        found = client.get("/v1/models").json()["models"][1]["calibration"]
+        assert [one["gallery"] for one in found["unanswered"]] == [None, "staff"]
+        assert "default false match rate of 0.0001" in found["unanswered"][0]["message"]
+        assert "staff (5 templates)" in found["unanswered"][1]["message"]
+        assert found["restart_needed"] is False and found["combined_with"] is None
+    with start() as client:
+        assert client.get("/v1/models").json()["models"][1]["calibration"]["unanswered"] == []

@@ -196,6 +196,7 @@ def test_unanswered_defaults_are_named(packaged: Calibration) -> None:
     with pytest.raises(RateUnsupported):
         weak.threshold_at_fpir(decide.DEFAULT_FPIR, largest + 1)
     assert "--undo" in found[0].advice
+    assert "extrapolation" in found[1].advice
 
 
 # --- in force, kept and back -----------------------------------------------------------------

@@ -10,13 +10,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from arcid.cli.options import Database
 from arcid.cli.output import MODEL, SERVICE, Exit, Json, print_json, say
 from arcid.cli.serve import PACKAGES as SERVE
+
+if TYPE_CHECKING:
+    from arcid.calibration import Calibration
 
 Area = Literal["runtime", "models", "database", "system"]
 LOW_DISK_BYTES = 1 << 30
@@ -57,6 +60,7 @@ class Report:
 
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    calibration: Calibration | None = None  # the default recogniser's
 
     def warn(self, area: Area, message: str, advice: str) -> None:
         self.problems.append(Problem(area, message, advice, serious=False))
@@ -159,6 +163,7 @@ def _runtimes(report: Report) -> None:
 def _models(report: Report) -> None:
     from arcid import paths
     from arcid.cli.models import verify_model
+    from arcid.decide import unanswered
     from arcid.errors import ArcidError, CalibrationError
     from arcid.models import weights
 
@@ -190,6 +195,11 @@ def _models(report: Report) -> None:
                 row["calibration"] = "none"
                 calibration = weights.find_calibration(bundle)
                 row["calibration"] = calibration.data["status"]
+                if calibration.combined:
+                    row["calibration"] += ", combined with the packaged one"
+                report.calibration = calibration
+                for gap in unanswered(calibration, {}):
+                    report.fail("models", gap.message, gap.advice)
                 if calibration.provisional:
                     report.warn(
                         "models",
@@ -213,6 +223,7 @@ def _models(report: Report) -> None:
 
 def _database(report: Report, database: str | None) -> None:
     from arcid import paths
+    from arcid.decide import unanswered
     from arcid.errors import ArcidError, UsageError
     from arcid.gallery import Gallery
 
@@ -229,12 +240,18 @@ def _database(report: Report, database: str | None) -> None:
         with Gallery.open(url, create=False) as gallery:
             facts |= gallery.stats()
             findings = gallery.check()
+            known = report.calibration
+            sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
     except UsageError as error:
         report.fail("database", error.message, "correct ARCID_DATABASE or --database")
     except ArcidError as error:
         report.fail("database", mask(error.message), "nothing was changed")
     else:
         facts["state"] = "sound" if not findings else "damaged"
+        if known is not None:
+            for gap in unanswered(known, sizes):
+                if gap.gallery is not None:
+                    report.warn("models", gap.message, gap.advice)
         for finding in findings:
             report.fail("database", finding, "restore a backup, then arcid doctor again")
         for held in facts["erasure"]:
@@ -297,7 +314,11 @@ def _print(report: Report) -> None:
         kind = "PROBLEM" if problem.serious else "note"
         say(f"{kind} ({problem.area}): {problem.message}\n  → {problem.advice}")
     serious = sum(problem.serious for problem in report.problems)
-    say("everything that is needed works" if not serious else f"{serious} problem(s) to solve")
+    notes = len(report.problems) - serious
+    if serious:
+        say(f"{serious} problem(s) to solve")
+    else:
+        say("everything that is needed works" + (f"; {notes} note(s) above" if notes else ""))
 
 
 def _words(value: Any) -> str:

@@ -347,6 +347,8 @@ def _calibration(bundle: Bundle) -> dict[str, Any]:
     return {
         "calibration_id": found.calibration_id,
         "smallest_supported_fmr": found.smallest_supported_fmr,
+        "smallest_measured_fmr": found.smallest_measured_fmr,
+        "combined_with": found.data["combined_with"]["dataset"] if found.combined else None,
         **{key: found.data[key] for key in keys if key in found.data},
         "dataset": found.data["dataset"]["name"],
     }

@@ -468,6 +468,10 @@ class Gallery:
             found = snapshot.index(own["id"], contract_id)
             return 0 if found is None else len(found[1])
 
+    def sizes(self, contract_id: str) -> dict[str, int]:
+        """``size`` of every collection, by name."""
+        return {c.name: self.size(c.name, contract_id) for c in self.collections()}
+
     # models
 
     def contracts(self, collection: str) -> list[ContractUsage]:

@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.calibration import Calibration
+from arcid.decide import Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing
 from arcid.gallery import Gallery
 from arcid.pipeline import Face, Faces, Pipeline, Prepared
@@ -47,6 +48,11 @@ class Services:
             return self.pipeline.calibration
         except CalibrationMissing:
             return None
+
+    def unanswered(self) -> list[Unanswered]:
+        """Default rates that the calibration does not support for the present collections."""
+        found = self.calibration()
+        return [] if found is None else unanswered(found, self.gallery.sizes(self.contract_id))
 
     async def faces(
         self, files: list[UploadFile], *, select: Selection = "all", aligned: bool = False

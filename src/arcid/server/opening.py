@@ -3,9 +3,12 @@ answered by a model that computes something else than when its bundle was made."
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from arcid import paths
+from arcid.errors import CalibrationError
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server.settings import Settings
@@ -16,8 +19,14 @@ GREY = 127
 
 
 def open_pipeline(settings: Settings) -> Pipeline:
-    """The settings' models, warm and checked. Raises ``ModelError`` kinds."""
-    return warm(Pipeline.from_models(settings.detector, settings.recogniser))
+    """The settings' models, warm and checked, and the calibration in force now.
+
+    Raises ``ModelError`` kinds.
+    """
+    pipeline = warm(Pipeline.from_models(settings.detector, settings.recogniser))
+    with suppress(CalibrationError):  # told by whoever asks for a decision
+        _ = pipeline.calibration
+    return pipeline
 
 
 def warm(pipeline: Pipeline) -> Pipeline:

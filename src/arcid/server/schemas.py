@@ -119,6 +119,14 @@ class LicenceOut(Out):
     commercial_use: bool | None = Field(description="null: not stated")
 
 
+class UnansweredOut(Out):
+    """A question at a default rate that the calibration does not support."""
+
+    message: str
+    advice: str
+    gallery: str | None = Field(description="Collection; null: two photos.")
+
+
 class CalibrationOut(Out):
     """On what data the meaning of a score was measured."""
 
@@ -129,7 +137,19 @@ class CalibrationOut(Out):
     people: int
     photos: int
     impostor_pairs: int
+    person_pairs: int | None = Field(description="null: measured before people were counted")
     smallest_supported_fmr: float = Field(description="Smaller rates have no data behind them.")
+    smallest_measured_fmr: float = Field(
+        description="What its own photographs support; smaller rates rest on the packaged "
+        "calibration too. 1: they support none by themselves."
+    )
+    combined_with: str | None = Field(description="Data of the packaged calibration behind it.")
+    unanswered: list[UnansweredOut] = Field(
+        description="Default rates that it does not support for the present collections."
+    )
+    restart_needed: bool = Field(
+        description="Another calibration was put in force since the service started."
+    )
     date: str
 
 

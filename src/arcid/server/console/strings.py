@@ -306,6 +306,11 @@ CALIBRATION_SMALLEST = "Smallest rate supported"
 CALIBRATION_TABLE = "At which score"
 CALIBRATION_TABLE_HEAD = ("False match rate", "Score", "Missed matches (FNMR)")
 CALIBRATION_BEYOND = "beyond the data"
+CALIBRATION_COMBINED = "combined"
+CALIBRATION_COMBINED_TEXT = "the packaged one: {dataset}, {people:,} people"
+CALIBRATION_COMBINED_WITH = "Combined with"
+CALIBRATION_MEASURED = "Smallest rate of these people alone"
+CALIBRATION_MEASURED_NONE = "none"
 CALIBRATION_CURVE = "Error rates by score"
 CURVE_TEXT = (
     "How many comparisons of strangers reach a score, and how many of one person stay below it."
@@ -323,6 +328,11 @@ SYSTEM_LEAD = "Health, speed, storage."
 HEALTH = "Health"
 HEALTHY = "Ready"
 HEALTH_TROUBLE = "Needs attention"
+UNANSWERED = "{message}. What to do: {advice}."
+CALIBRATION_REPLACED = (
+    "Another calibration was put in force since this service started. It decides by the one it "
+    "started with until it is restarted."
+)
 VERSION = "Version"
 UPTIME = "Running for"
 PYTHON = "Python"

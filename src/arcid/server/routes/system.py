@@ -14,7 +14,15 @@ from arcid.runtime import default_threads, hardware
 from arcid.server import schemas
 from arcid.server.deps import Running
 from arcid.server.routes._common import errors
-from arcid.server.schemas import CalibrationOut, Health, LicenceOut, ModelOut, Models, System
+from arcid.server.schemas import (
+    CalibrationOut,
+    Health,
+    LicenceOut,
+    ModelOut,
+    Models,
+    System,
+    UnansweredOut,
+)
 
 router = APIRouter(tags=["system"])
 
@@ -104,7 +112,12 @@ def _calibration(running: Running) -> CalibrationOut | None:
         calibration_id=found.calibration_id,
         status=str(found.data["status"]),
         provisional=found.provisional,
+        person_pairs=found.data.get("person_pairs"),
         smallest_supported_fmr=found.smallest_supported_fmr,
+        smallest_measured_fmr=found.smallest_measured_fmr,
+        combined_with=found.data["combined_with"]["dataset"] if found.combined else None,
+        unanswered=[UnansweredOut.model_validate(one) for one in running.unanswered()],
+        restart_needed=running.pipeline.calibration_replaced,
         **{
             key: found.data[key]
             for key in ("dataset", "people", "photos", "impostor_pairs", "date")

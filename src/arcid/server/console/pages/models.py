@@ -106,6 +106,7 @@ def _calibration(calibration: Calibration) -> None:
                     (S.CALIBRATION_DATA, str(data["dataset"]["name"])),
                     (S.CALIBRATION_PEOPLE, people),
                     (S.CALIBRATION_PAIRS, pairs),
+                    *_combined(calibration),
                     (S.CALIBRATION_SMALLEST, S.rate(calibration.smallest_supported_fmr)),
                     (S.CALIBRATION_DAY, str(data["date"])),
                 ]
@@ -118,6 +119,17 @@ def _calibration(calibration: Calibration) -> None:
         _curves(calibration)
 
 
+def _combined(calibration: Calibration) -> list[tuple[str, str]]:
+    if not calibration.combined:
+        return []
+    packaged, own = calibration.data["combined_with"], calibration.smallest_measured_fmr
+    words = S.CALIBRATION_COMBINED_TEXT.format(
+        dataset=packaged["dataset"], people=packaged["people"]
+    )
+    alone = S.rate(own) if own < 1 else S.CALIBRATION_MEASURED_NONE
+    return [(S.CALIBRATION_COMBINED_WITH, words), (S.CALIBRATION_MEASURED, alone)]
+
+
 def _thresholds(calibration: Calibration) -> None:
     with element("div", "table-box"), element("table"):
         table_head(S.CALIBRATION_TABLE_HEAD)
@@ -128,6 +140,8 @@ def _thresholds(calibration: Calibration) -> None:
                         text(S.rate(row["fmr"]))
                         if row["extrapolated"]:
                             text(S.CALIBRATION_BEYOND, "soft small beyond")
+                        elif row.get("source") == "combined":
+                            text(S.CALIBRATION_COMBINED, "soft small beyond")
                     text(f"{row['cosine']:.3f}", "number", tag="td")
                     text(S.percent(row["fnmr"]) if "fnmr" in row else "", "number", tag="td")
 

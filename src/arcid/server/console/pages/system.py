@@ -64,12 +64,31 @@ async def _health(visit: Visit) -> None:
     except ArcidError as error:
         chip(S.HEALTH_TROUBLE, "bad")
         note(error.message, "bad", role="alert")
-    else:
-        for line in await visit.run(visit.gallery.losses):
-            note(line, "bad", role="alert")
-        for line in await visit.run(visit.gallery.unscrubbed):
-            note(line, "warn", role="status")
-        chip(S.HEALTHY, "good")
+        return
+    losses = await visit.run(visit.gallery.losses)
+    for line in losses:
+        note(line, "bad", role="alert")
+    for line in await visit.run(visit.gallery.unscrubbed):
+        note(line, "warn", role="status")
+    troubles = await visit.run(_deciding, visit.services)
+    well = not losses and not troubles
+    chip(S.HEALTHY if well else S.HEALTH_TROUBLE, "good" if well else "warn")
+    for trouble in troubles:
+        note(trouble, "warn")
+
+
+def _deciding(running: Services) -> list[str]:
+    """What stands between the calibration and the questions asked here, in words."""
+    try:
+        if running.calibration() is None:
+            return [S.NO_CALIBRATION]
+    except ArcidError as error:
+        return [error.message]
+    found = [
+        S.UNANSWERED.format(message=u.message[:1].upper() + u.message[1:], advice=u.advice)
+        for u in running.unanswered()
+    ]
+    return found + ([S.CALIBRATION_REPLACED] if running.pipeline.calibration_replaced else [])
 
 
 def _speed(running: Services) -> None:
