@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from arcid.errors import ArcidError, StorageFull, UsageError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: What a spreadsheet runs as a formula, and where it may see a cell begin: some split at ``;``.
 _FORMULA = r"[\s\"'\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]"
 _BEGIN = r"(?:\A|(?<=[;,|\t\r\n]))"
@@ -139,7 +139,7 @@ def require_folder(folder: Path) -> None:
 
 def not_written(path: Path, error: OSError) -> ArcidError:
     """What a failed write is called: ``StorageFull``, or ``UsageError`` for a wrong place."""
-    kind = StorageFull if error.errno in _FULL else UsageError
+    kind = StorageFull if error.errno in FULL else UsageError
     return kind(
         f"{path} cannot be written: {error.strerror or error}; what was there is as it was",
         path=str(path),
@@ -203,6 +203,7 @@ def _write_rows(
 
 
 __all__ = [
+    "FULL",
     "csv_text",
     "guarded",
     "not_written",

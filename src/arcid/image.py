@@ -115,7 +115,8 @@ def _read(source: Any, limits: ImageLimits) -> tuple[bytes, str]:
         try:
             size = path.stat().st_size
             if not path.is_file():
-                raise ImageUnreadable(f"{name} is not a file")
+                what = "a folder; name the photos in it" if path.is_dir() else "not a file"
+                raise ImageUnreadable(f"{name} is {what}")
             if size > limits.max_bytes:
                 raise _too_many_bytes(name, size, limits)
             with path.open("rb") as file:

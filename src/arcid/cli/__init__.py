@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -35,7 +36,7 @@ from arcid.cli import (
     study,
     train,
 )
-from arcid.cli.output import run_command
+from arcid.cli.output import OK, Exit, run_command, say
 
 app = typer.Typer(
     name="arcid",
@@ -45,6 +46,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from arcid import __version__
+
+        say(f"arcid {__version__}")
+        raise Exit(OK)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What concerns no single command."""
+
+
 faces.register(app)
 search.register(app)
 enrol.register(app)

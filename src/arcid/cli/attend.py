@@ -22,6 +22,7 @@ from arcid.cli.output import Json, note, print_json, print_table, say
 if TYPE_CHECKING:
     from arcid.apps.attendance import Attendance, Event, Policy
     from arcid.apps.attendance.outbox import Target
+    from arcid.apps.attendance.views import Counts
     from arcid.video import Health, Source
 
 events = typer.Typer(help="Read, explain, correct and export events.", no_args_is_help=True)
@@ -35,6 +36,7 @@ Note = Annotated[str, typer.Option("--note", help="Why; kept with the row.")]
 Actor = Annotated[
     str | None, typer.Option("--actor", help="Who makes the change; default: your user name.")
 ]
+WEBCAM_TRIES = 3  # to open one that never gave a frame; streams are tried for ever
 Kind = Literal["arrival", "departure", "unknown", "review", "spoof"]
 SECRET = "ARCID_WEBHOOK_SECRET"  # noqa: S105 - a name
 MQTT_USER, MQTT_PASSWORD = "ARCID_MQTT_USERNAME", "ARCID_MQTT_PASSWORD"
@@ -113,6 +115,7 @@ def attend(
     With --json every event is one line. A file is read to its end; live sources until interrupted.
     """
     from arcid.apps.attendance import CameraLease, Deliverer, Watcher
+    from arcid.errors import SourceUnreadable
     from arcid.pipeline import Pipeline
     from arcid.video import open_source
 
@@ -146,6 +149,7 @@ def attend(
             lease.take(lambda error: note(f"{error.message}; looking whether it is"))
         deliverer = Deliverer(gallery, targets)
         deliverer.start()
+        failures = 0
         try:
             with closing(watcher.watch(opened, lease=lease)) as views:
                 for view in views:
@@ -153,6 +157,17 @@ def attend(
                         _print_event(event, json)
                     for entry in view.health:
                         _print_health(entry, json and health)
+                        failures += entry.kind == "lost"
+                    if (
+                        source.isdecimal()
+                        and failures >= WEBCAM_TRIES
+                        and not watcher.counts.frames
+                    ):
+                        raise SourceUnreadable(
+                            f"{opened.name} cannot be opened: is it plugged in, and does no other "
+                            "program use it? --source takes another number, an rtsp:// address, a "
+                            "video file or a folder of photos"
+                        )
         finally:
             for event in watcher.unseen:
                 _print_event(event, json)
@@ -166,6 +181,8 @@ def attend(
         f"{counts.frames} frames, {counts.detections} detections, {counts.tracks} tracks, "
         f"{counts.embeddings} embeddings"
     )
+    if not counts.embeddings:
+        note(f"nothing was embedded: {_why_nothing(counts)}")
 
 
 @events.command("list")
@@ -356,6 +373,16 @@ def export(
         say(f"{len(table.rows)} rows written to {output}")
 
 
+def _why_nothing(counts: Counts) -> str:
+    if not counts.frames:
+        return "no frame came"
+    if not counts.detections:
+        return f"no face was found in {counts.frames} frame{'s' * (counts.frames > 1)}"
+    if counts.refused:
+        return " ".join(message for message, _ in counts.refused.most_common(2))
+    return "no face was in view for long enough"
+
+
 def _policy(opened: Source, fps: float | None, **values: Any) -> Policy:
     from arcid.apps.attendance import Policy
     from arcid.track import TrackSettings
@@ -406,7 +433,8 @@ def _target_name(kind: str, address: str) -> str:
     """The same for the same address, so that what waits is delivered after a restart."""
     import hashlib
 
-    return f"{kind}-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()
+    return f"{kind}-{digest[:12]}"
 
 
 def _liveness() -> Any:

@@ -54,7 +54,7 @@ def bench(
 def _chosen(only: str | None) -> list[str]:
     from arcid.errors import UsageError
 
-    chosen = [part.strip() for part in only.split(",")] if only else list(PARTS)
+    chosen = [part.strip() for part in only.split(",")] if only is not None else list(PARTS)
     if unknown := sorted(set(chosen) - set(PARTS)):
         raise UsageError(f"no such part: {', '.join(unknown)}; parts: {', '.join(PARTS)}")
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -397,19 +398,17 @@ def _print_info(
             ("output", f"{output.name or 'the only one'}: {output.dim}-d, unit norm"),
             ("template", manifest.template + flip),
             ("contract", manifest.contract_id),
-            ("calibration", problem or _plain(calibration or {})),
+            *([("calibration", problem)] if problem else _listed("calibration", calibration or {})),
         ]  # fmt: skip
     rows += [
-        ("training data", manifest.training_data),
-        ("accuracy", _plain(dict(manifest.accuracy))),
-        ("source", manifest.source),
-        ("provenance", _plain(dict(manifest.provenance))),
-        ("options", _plain(dict(manifest.options))),
         ("licence", _licence_words(bundle)),
+        ("training data", manifest.training_data),
+        *_listed("accuracy", manifest.accuracy),
+        ("source", manifest.source),
+        *_listed("provenance", manifest.provenance),
+        *_listed("options", manifest.options),
     ]
-    for key, value in rows:
-        if value:
-            say(f"{key + ':':15} {value}")
+    print_table(("", ""), [(key, value) for key, value in rows if value])
 
 
 def _licence_words(bundle: Bundle) -> str:
@@ -502,8 +501,22 @@ def _short(values: tuple[float, ...]) -> str:
     return listed[0] if len(set(listed)) == 1 else f"({', '.join(listed)})"
 
 
-def _plain(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items() if value)
+def _listed(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One row a value; what is nested stands in one row, lists of objects one row an object."""
+    for key, value in values.items():
+        row = f"{name}: {key.replace('_', ' ')}"
+        objects = isinstance(value, (list, tuple)) and all(isinstance(v, Mapping) for v in value)
+        for entry in value if objects else (value,):
+            if entry not in ("", None, {}, []):
+                yield row, _words(entry)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {_words(v)}" for key, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _megabytes(size: int | None) -> str:

@@ -20,6 +20,7 @@ from arcid.errors import (
     PossibleDuplicate,
     QualityRejected,
     SeveralFacesFound,
+    StorageFull,
     UsageError,
 )
 
@@ -89,6 +90,10 @@ def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+    except OSError as error:
+        told = _told(error)
+        report(told, as_json)
+        return exit_code(told)
 
 
 @contextmanager
@@ -108,6 +113,15 @@ def _terminated() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _told(error: OSError) -> ArcidError:
+    """What the system refused and nobody below had a word for."""
+    from arcid.files import FULL
+
+    where = f"{error.filename}: " if error.filename else ""
+    kind = StorageFull if error.errno in FULL else InputError
+    return kind(f"{where}{error.strerror or error}")
 
 
 def report(error: ArcidError, as_json: bool) -> None:

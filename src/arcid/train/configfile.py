@@ -19,6 +19,9 @@ from typing import Any, Literal, TypeVar, cast
 from arcid.errors import ConfigError, MissingExtra
 
 T = TypeVar("T")
+MOST_VALUES, DEEPEST = 10_000, 32
+MOST_CHARACTERS = 100_000
+_INTEGERS = 2**63  # beyond it nothing counts
 
 
 def refuse(where: str, what: str) -> typing.NoReturn:
@@ -59,15 +62,50 @@ def yaml_package() -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """YAML text as plain values. Raises ``ConfigError`` with the line."""
+    """YAML text as plain values. Raises ``ConfigError`` with the line.
+
+    At most ``MOST_VALUES`` values, aliases counted as what they stand for, ``DEEPEST`` levels deep.
+    """
     yaml = yaml_package()
+    loader = None
     try:
-        return yaml.load(text, Loader=_loader())
+        loader = _loader()(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}, DEEPEST) > MOST_VALUES:
+            raise ConfigError(f"{name} stands for more than {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    except RecursionError:
+        raise ConfigError(f"{name} is nested more than {DEEPEST} levels deep") from None
+    except (ValueError, TypeError, OverflowError) as error:  # a day 32, a number of 5,000 digits
+        raise ConfigError(f"{name} holds what YAML cannot mean: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not readable"
         raise ConfigError(f"{name}{line} is not valid YAML: {problem}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _values(node: Any, counted: dict[int, int | None], deeper: int) -> int:
+    """How many values a node stands for, aliases written out; raises ``RecursionError`` where it
+    is nested more than ``deeper`` levels, or in itself."""
+    if id(node) in counted:
+        found = counted[id(node)]
+        if found is None:
+            raise RecursionError
+        return found
+    if deeper < 0:
+        raise RecursionError
+    counted[id(node)] = None
+    inside = node.value if isinstance(node.value, list) else []
+    parts = [part for entry in inside for part in (entry if isinstance(entry, tuple) else (entry,))]
+    total = 1 + sum(_values(part, counted, deeper - 1) for part in parts)
+    counted[id(node)] = total
+    return total
 
 
 @functools.cache
@@ -81,6 +119,10 @@ def _loader() -> Any:
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node.value, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a plain word", key_node.start_mark
+                )
             if key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
@@ -99,7 +141,13 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[str, str]:
     """Text and name of a YAML file, ``what`` it is. Raises ``ConfigError``."""
     where = Path(path)
     try:
-        return where.read_text(encoding="utf-8"), where.name
+        with where.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+        if len(text) > MOST_CHARACTERS:
+            raise ConfigError(
+                f"the {what} {where.name} has more than {MOST_CHARACTERS:,} characters"
+            )
+        return text, where.name
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"the {what} {where.name} cannot be read: {reason}") from None
@@ -286,6 +334,8 @@ def _coerce(hint: Any, value: Any, where: str, root: type[Any]) -> Any:
         return dict(value)
     if hint is bool and isinstance(value, bool):
         return value
+    if isinstance(value, int) and abs(value) >= _INTEGERS:
+        refuse(where, "is a number beyond all use")
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from arcid.addresses import refuse_literal
 from arcid.errors import SourceUnreadable, UsageError
 from arcid.image import SUFFIXES
 from arcid.video.captures import SCHEMES, Capture, CaptureLost, open_stream, open_webcam, shown
@@ -49,6 +50,10 @@ def open_source(
                 f"a stream's address begins with {', '.join(f'{s}://' for s in SCHEMES)}; "
                 f"got {shown(text)}"
             )
+        try:
+            refuse_literal(urlsplit(text).hostname or "")
+        except ValueError:
+            raise UsageError(f"{shown(text)} names no host") from None
         return LiveSource(shown(text), partial(open_stream, text))
     path = Path(text).expanduser()
     if path.is_dir() or path.suffix.lower() in SUFFIXES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import cv2
 import numpy as np
 
+from arcid import addresses
+from arcid.addresses import AddressRefused
 from arcid.errors import ArcidError, ImageError, UsageError
 from arcid.image import ImageLimits, load_image
 from arcid.types import Image
@@ -26,6 +29,7 @@ OPEN_TIMEOUT_S = 10.0
 MAX_PART_BYTES = 16 * 2**20
 LIMITS = ImageLimits(max_bytes=MAX_PART_BYTES, max_pixels=16_000_000)
 _LINE = 8192
+FFMPEG_OPTIONS = "rtsp_transport;tcp|max_redirects;0"  # redirects were followed before
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 
 
@@ -59,6 +63,7 @@ class OpenCvCapture:
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000),
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_timeout_s * 1000),
             ]  # fmt: skip
+            os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
             self._capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, options)
         if not self._capture.isOpened():
             self._capture.release()
@@ -139,21 +144,44 @@ def open_webcam(index: int) -> Capture:
 def open_stream(url: str, *, read_timeout_s: float = 5.0) -> Capture:
     """Motion JPEG where the server says so, FFmpeg for everything else.
 
+    Every address a connection is made to is looked at (``arcid.addresses``); FFmpeg is handed one.
     An address with a password is not followed to wherever its server sends.
     """
+    try:
+        if urlsplit(url).scheme in ("http", "https"):
+            found = _open_http(url, read_timeout_s)
+            if not isinstance(found, str):
+                return found
+            url = found
+        url = _pinned(url)
+        parts = urlsplit(url)
+        if parts.scheme in ("rtsp", "rtsps") and parts.username is not None:
+            try:
+                elsewhere = rtsp.redirects(url, read_timeout_s)
+            except (OSError, ValueError) as error:
+                raise CaptureLost(f"no answer ({type(error).__name__})") from None
+            if elsewhere:
+                raise CaptureLost(SENT_ELSEWHERE)
+        return OpenCvCapture(url, read_timeout_s=read_timeout_s)
+    except AddressRefused as refused:
+        raise CaptureLost(refused.message) from None
+
+
+def _pinned(url: str) -> str:
+    """The URL with an address for its name, so that nobody resolves it again; a certificate needs
+    the name."""
     parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        found = _open_http(url, read_timeout_s)
-        if found is not None:
-            return found
-    elif parts.scheme in ("rtsp", "rtsps") and parts.username is not None:
-        try:
-            elsewhere = rtsp.redirects(url, read_timeout_s)
-        except (OSError, ValueError) as error:
-            raise CaptureLost(f"no answer ({type(error).__name__})") from None
-        if elsewhere:
-            raise CaptureLost(SENT_ELSEWHERE)
-    return OpenCvCapture(url, read_timeout_s=read_timeout_s)
+    try:
+        answers = addresses.resolve(parts.hostname or "", parts.port or 0)
+    except (OSError, ValueError) as error:
+        raise CaptureLost(f"no such host ({type(error).__name__})") from None
+    if parts.scheme in ("https", "rtsps"):
+        return url
+    where = str(answers[0][4][0])
+    host = f"[{where}]" if ":" in where else where
+    port = f":{parts.port}" if parts.port else ""
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}{port}"))
 
 
 def shown(url: str) -> str:
@@ -170,8 +198,8 @@ def decode(body: bytes, limits: ImageLimits = LIMITS) -> Image | None:
         return None
 
 
-def _open_http(url: str, timeout_s: float) -> Capture | None:
-    """A motion JPEG capture, or None where the server serves something else."""
+def _open_http(url: str, timeout_s: float) -> Capture | str:
+    """A motion JPEG capture, or where the server serves something else."""
     parts = urlsplit(url)
     if parts.hostname is None:
         raise UsageError(f"{shown(url)} names no host")
@@ -188,7 +216,7 @@ def _open_http(url: str, timeout_s: float) -> Capture | None:
         ) from None
     if not response.headers.get_content_type().startswith("multipart/"):
         response.close()
-        return None
+        return url if response.url == bare else str(response.url)
     boundary = response.headers.get_param("boundary") or "--"
     return MotionJpeg(response, str(boundary).strip('"').lstrip("-") or "--")
 
@@ -201,7 +229,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def _opener(parts: Any) -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(*([] if parts.username is None else [_Stay]))
+    return addresses.opener(*([] if parts.username is None else [_Stay()]))
 
 
 def _authorisation(parts: Any) -> Mapping[str, str]:

@@ -8,6 +8,8 @@ import ssl
 from contextlib import ExitStack
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from arcid.addresses import connect
+
 PORTS = {"rtsp": 554, "rtsps": 322}
 _MOST = 65_536
 
@@ -33,7 +35,7 @@ def _describe(parts: SplitResult, authorisation: str, timeout_s: float) -> tuple
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
     answer = b""
     with ExitStack() as stack:
-        connection = stack.enter_context(socket.create_connection((host, port), timeout_s))
+        connection = stack.enter_context(connect((host, port), timeout_s))
         if parts.scheme == "rtsps":
             connection = stack.enter_context(_secured(connection, host))
         connection.sendall(

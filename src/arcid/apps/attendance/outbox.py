@@ -21,6 +21,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from arcid import addresses
+from arcid.addresses import AddressRefused
 from arcid.errors import ArcidError, MissingExtra, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.event_records import Event
@@ -65,6 +67,7 @@ class Webhook:
             raise UsageError("a webhook's address begins with https:// (or http://) and has a host")
         if len(self.secret) < MIN_SECRET:
             raise UsageError(f"a webhook's secret needs at least {MIN_SECRET} characters")
+        addresses.refuse_literal(parts.hostname)
 
     def send(self, body: bytes, event: Event, now: datetime) -> None:
         headers = {
@@ -79,8 +82,9 @@ class Webhook:
         if urlsplit(self.url).hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
         try:
-            opened = urllib.request.build_opener(*handlers).open(request, timeout=self.timeout_s)
-            opened.close()
+            addresses.opener(*handlers).open(request, timeout=self.timeout_s).close()
+        except AddressRefused as refused:
+            raise DeliveryFailed(refused.message) from None
         except urllib.error.HTTPError as error:
             error.close()
             raise DeliveryFailed(f"the receiver answers {error.code}") from None
@@ -100,6 +104,9 @@ class Mqtt:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        addresses.refuse_literal(self.host)
 
     def send(self, body: bytes, event: Event, now: datetime) -> None:
         try:
@@ -123,6 +130,7 @@ class Mqtt:
         try:
             if self.tls:
                 client.tls_set()
+            addresses.resolve(self.host, self.port)
             client.connect(self.host, self.port)
             client.loop_start()
             if not answered.wait(self.timeout_s):
@@ -135,6 +143,8 @@ class Mqtt:
                 raise DeliveryFailed("the broker acknowledges nothing")
         except DeliveryFailed:
             raise
+        except AddressRefused as refused:
+            raise DeliveryFailed(refused.message) from None
         except Exception as error:  # paho raises its own kinds and plain OSErrors
             raise DeliveryFailed(f"no answer ({type(error).__name__})") from None
         finally:

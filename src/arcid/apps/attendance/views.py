@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arcid.apps.attendance.liveness import LivenessRule, pooled
 from arcid.apps.attendance.outcomes import FaceOutcome
@@ -66,6 +67,7 @@ class Counts:
     tracks: int = 0
     low_quality: int = 0  # tracks that never showed a usable face
     unconfirmed: int = 0  # tracks gone before a decision, or that were no face for certain
+    refused: Counter[str] = field(default_factory=Counter)  # looks, by what was wrong with them
 
 
 def uncertain(track: Track, points: FloatArray | None) -> FaceView:

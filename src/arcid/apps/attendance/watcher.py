@@ -164,6 +164,7 @@ class Watcher:
             if not judged[j].ok:
                 self._tracks.missed(tracks[i], frame.ticks)
                 self._state(tracks[i]).poor = judged[j]
+                self.counts.refused.update(reason.message for reason in judged[j].reasons)
         if not good:
             return
         embeddings = self._pipeline.embedder.embed(crops[good])

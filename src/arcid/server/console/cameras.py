@@ -16,11 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.addresses import refuse_literal
 from arcid.apps.attendance import CameraLease, Liveness, Policy, View, Watcher
 from arcid.apps.attendance.policy import LivenessMode
 from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError, UsageError
@@ -455,6 +457,8 @@ def _checked_source(source: str) -> str:
         and not source.startswith(("rtsp://", "rtsps://", "rtmp://", "http://", "https://"))
     ):
         raise UsageError(S.CAMERA_SOURCE_WRONG)
+    if "://" in source:
+        refuse_literal(urlsplit(source).hostname or "")
     return source
 
 

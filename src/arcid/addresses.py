@@ -1,0 +1,141 @@
+"""Which hosts arcid opens connections to for somebody who named an address.
+
+Cameras and receivers of events live on loopback and in private networks, so those are ordinary.
+Link-local addresses are not: nobody keeps a camera there on purpose, and in a cloud they answer
+with the machine's credentials. They are refused unless ``ARCID_ALLOW_LINK_LOCAL=1``, however they
+are written (decimal, IPv4 in IPv6) and wherever they come from (a name's answer, a redirect): what
+is checked is the address a connection is made to.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import os
+import socket
+import urllib.request
+from typing import Any
+
+from arcid.errors import ConfigError, UsageError
+
+ALLOW = "ARCID_ALLOW_LINK_LOCAL"
+#: Services of clouds that hand out credentials, and are not at a link-local address.
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+)
+_NAMES = ("metadata", "metadata.google.internal", "metadata.goog", "instance-data",
+          "instance-data.ec2.internal")  # fmt: skip
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+
+
+class AddressRefused(UsageError):
+    """A link-local or metadata address, which has to be allowed by a setting first."""
+
+    code = "address_refused"
+
+
+def refuse_literal(host: str) -> None:
+    """Raise ``AddressRefused`` for a host that needs no resolving to be recognised."""
+    if _allowed() or not host:
+        return
+    name = host.rstrip(".").lower()
+    try:
+        answers = socket.getaddrinfo(name, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        answers = []
+    if name in _NAMES or any(_is_refused(str(answer[4][0])) for answer in answers):
+        raise _refused(host)
+
+
+def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
+    """What ``socket.getaddrinfo`` says, without refused addresses.
+
+    Raises ``AddressRefused`` where none is left, and ``OSError`` where the name has no address.
+    """
+    refuse_literal(host)
+    try:
+        answers: list[tuple[Any, ...]] = list(
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+    except UnicodeError:
+        raise OSError(f"{host!r} is no host name") from None
+    if _allowed():
+        return answers
+    kept = [answer for answer in answers if not _is_refused(str(answer[4][0]))]
+    if not kept:
+        raise _refused(host)
+    return kept
+
+
+def connect(address: tuple[str, int], timeout: Any = None, source: Any = None) -> socket.socket:
+    """``socket.create_connection`` to an address that was looked at. Raises as ``resolve`` does."""
+    failed: OSError | None = None
+    for family, kind, protocol, _, where in resolve(*address):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            if isinstance(timeout, (int, float)):
+                connection.settimeout(timeout)
+            if source:
+                connection.bind(source)
+            connection.connect(where)
+            return connection
+        except OSError as error:
+            connection.close()
+            failed = error
+    raise failed or OSError("no address")
+
+
+def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Opens http and https addresses, redirects included, through ``connect``."""
+    return urllib.request.build_opener(_Http(), _Https(), *handlers)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = connect
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = connect
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, request)
+
+
+def _is_refused(address: str) -> bool:
+    whole = ipaddress.ip_address(address)
+    found: list[Any] = [whole]
+    if isinstance(whole, ipaddress.IPv6Address):
+        if whole in _NAT64 or whole in _COMPATIBLE:
+            found.append(ipaddress.IPv4Address(int(whole) & 0xFFFFFFFF))
+        teredo = whole.teredo
+        found += [whole.ipv4_mapped, whole.sixtofour, *(teredo or ())]
+    return any(ip is not None and (ip.is_link_local or ip in _METADATA) for ip in found)
+
+
+def _allowed() -> bool:
+    value = os.environ.get(ALLOW, "").strip().lower()
+    if value not in ("", "0", "1", "false", "true", "no", "yes"):
+        raise ConfigError(f"{ALLOW} is 1 or 0, not {value!r}")
+    return value in ("1", "true", "yes")
+
+
+def _refused(host: str) -> AddressRefused:
+    return AddressRefused(
+        f"{host} is a link-local or metadata address, and arcid does not connect to those; where "
+        f"a camera or receiver really is there, set {ALLOW}=1"
+    )
+
+
+__all__ = ["ALLOW", "AddressRefused", "connect", "opener", "refuse_literal", "resolve"]
