@@ -154,6 +154,21 @@ def test_connections_that_work_are_never_closed_for_others(home: Path, data_dir:
     }
 
 
+def test_a_trusted_proxy_may_hold_more_than_a_client(home: Path, data_dir: Path) -> None:
+    limits = {"ARCID_MAX_CONNECTIONS_PER_CLIENT": "4", "ARCID_API_KEYS": "Vj3-wq8Tn0Zr5yLk2Xc7"}
+    with (
+        serving(home, data_dir, ARCID_TRUSTED_PROXIES="127.0.0.1", **limits) as url,
+        ExitStack() as stack,
+    ):
+        held = [stack.enter_context(opened(url)) for _ in range(20)]
+        for connection in held:
+            connection.sendall(HALF)
+        time.sleep(0.5)
+        for connection in held:
+            connection.sendall(b"0\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 # bodies
 
 
