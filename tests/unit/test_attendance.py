@@ -188,9 +188,10 @@ def test_deleting_a_person_leaves_neither_name_nor_face(
 
 def test_merged_people_keep_their_events(gallery: Gallery, book: Attendance) -> None:
     seen(gallery, "Ann", 0)
-    seen(gallery, "Ben", 5)
+    seen(gallery, "Ben", 5, vector=vector(1))
     gallery.merge_people("staff", person(gallery, "Ann"), person(gallery, "Ben"))
     assert [e.name for e in book.events()] == ["Ann", "Ann"]
+    assert [book.explain(e.id)["face_kept"] for e in book.events()] == [True, False]
     assert left(gallery, 999) == [("Ann", after(0)), ("Ann", after(5))]
 
 

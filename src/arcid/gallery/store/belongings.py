@@ -49,8 +49,9 @@ def erase(connection: Connection, collection: Row, person: Row) -> None:
     asked = [
         row for row, event in _read(connection, collection, doubtful) if event.kind == "review"
     ]
+    mine = [row for row, e in theirs if e.person_id in (None, person["uid"])]  # nobody else's now
+    traces.erase_of(connection, [row["id"] for row in [*mine, *asked]])
     about = [*(row for row, _ in theirs), *asked]
-    traces.erase_of(connection, [row["id"] for row in about])
     _events.forget_notes(connection, about, person["uid"])
     _visits.forget(connection, person["uid"])
     reviews.erase(connection, person)
