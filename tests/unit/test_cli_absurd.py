@@ -114,6 +114,7 @@ def places(data_dir: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_absurd_input_is_told(
     cli: Any, places: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
