@@ -39,8 +39,8 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/calibration_holdout.py`. Photographs: LFW View 1 DevTest, 1,549 of
 963 people, detector scrfd_2.5g, recogniser mobilefacenet_128. The people are dealt into halves A
-and B. A is calibrated on about 300,000 impostor pairs, so that an FMR of 1e-4 is just measured and
-1e-5 is extrapolated; B is counted at A's thresholds. Intervals are 95 %, over people.
+and B. A is calibrated on about 300,000 impostor pairs, so that an FMR of 1e-3 is measured and 1e-4
+is extrapolated; B is counted at A's thresholds. Intervals are 95 %, over people.
 
 ## One split
 

@@ -105,12 +105,17 @@ def draws(people: People, count: int, packaged: Calibration) -> Iterator[Draw | 
             yield None
             continue
         found = Measured(*there, bootstraps=BOOTSTRAPS)
-        value = float(found.stats.fmr(one)[0])
-        ends = found.fmr_intervals(np.array([one]))[0] if value else (0.0, 3 / found.person_pairs)
+        value, probed = float(found.stats.fmr(one)[0]), found.searches.fpir(many, GALLERY)
+        ends = (0.0, min(1.0, 3 / found.person_pairs))  # rule of 3
+        if value:
+            ends = found.fmr_intervals(np.array([one]))[0]
+        between = (0.0, min(1.0, 3 / len(found.exposure)))
+        if probed:
+            between = found.searches.fpir_interval(many, GALLERY)
         yield Draw(
             made.smallest_measured_fmr,
             (value, *ends),
-            (found.searches.fpir(many, GALLERY), *found.searches.fpir_interval(many, GALLERY)),
+            (probed, *between),
             float(found.stats.fmr(threshold)[0]),
             float((found.genuine < one).mean()),
             float((found.genuine < threshold).mean()),
