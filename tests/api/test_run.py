@@ -95,3 +95,28 @@ def test_refuses_to_start(data_dir: Path, tmp_path: Path) -> None:
             assert process.returncode == 1
             assert message in log, log
             assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_database_that_is_gone_beside_a_console_that_was_set_up_is_not_begun_anew(
+    data_dir: Path, tmp_path: Path, left: bytes | None
+) -> None:
+    (tmp_path / "console.key").write_text("0" * 64)
+    if left is not None:
+        (tmp_path / "gallery.db").write_bytes(left)
+    process = start(data_dir, tmp_path, ARCID_HOME=str(tmp_path))
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "gallery_damaged: gallery.db is gone or empty, but console.key" in log
+    assert not (tmp_path / "gallery.db").exists() or left == (tmp_path / "gallery.db").read_bytes()
+    elsewhere = tmp_path / "elsewhere"  # another database of that console
+    elsewhere.mkdir()
+    process = start(
+        data_dir, tmp_path, ARCID_HOME=str(tmp_path), ARCID_DATABASE=str(elsewhere / "new.db")
+    )
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)

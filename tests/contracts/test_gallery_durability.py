@@ -705,7 +705,7 @@ def test_an_older_copy_and_another_gallery_in_its_place(tmp_path: Path) -> None:
         gallery.enrol("staff", "Person 1", [new_face(100)])
     shutil.copy(backup, path)
     with Gallery.open(path) as gallery:
-        assert "1 acknowledged writes are gone" in gallery.check()[0]
+        assert "1 acknowledged write is gone" in gallery.check()[0]
     shutil.copy(other, path)
     with Gallery.open(path) as gallery:
         assert "another gallery" in gallery.check()[0]

@@ -103,8 +103,8 @@ def _words(row: sa.RowMapping) -> str:
     else:
         gone = row["acknowledged"] - row["found"]
         what = (
-            f"{gone} acknowledged writes are gone: acknowledged up to write {row['acknowledged']}, "
-            f"found up to write {row['found']} at {day}"
+            f"{gone} acknowledged {'write is' if gone == 1 else 'writes are'} gone: acknowledged "
+            f"up to write {row['acknowledged']}, found up to write {row['found']} at {day}"
         )
     return (
         f"{what}. The -wal file was damaged or removed, or an older copy was put here. Restore the "

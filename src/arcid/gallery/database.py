@@ -481,7 +481,7 @@ def _prepare_file(path: Path, mark: Mark, create: bool) -> None:
     if known is not None and known.write > 0:
         raise GalleryDamaged(
             f"{path.name} is {'empty' if there else 'gone'}, but {mark.path.name} says that a "
-            f"gallery with {known.write} acknowledged writes was here. Put the file back together "
+            f"gallery was here, acknowledged up to write {known.write}. Put the file back together "
             "with its -wal file, or restore a backup; nothing was made anew. To begin a gallery "
             f"anew, delete {mark.path.name}"
         )

@@ -4,13 +4,16 @@ answered by a model that computes something else than when its bundle was made."
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from arcid import paths
-from arcid.errors import CalibrationError
+from arcid.errors import CalibrationError, GalleryDamaged
 from arcid.gallery import Gallery
+from arcid.gallery.database import parse_url
 from arcid.pipeline import Pipeline
+from arcid.server.console.secret import NAME, is_set_up
 from arcid.server.settings import Settings
 from arcid.types import Crops
 
@@ -42,5 +45,21 @@ def warm(pipeline: Pipeline) -> Pipeline:
 
 
 def open_gallery(settings: Settings) -> Gallery:
-    """The settings' gallery, made where it is not there yet. Raises ``GalleryError`` kinds."""
-    return Gallery.open(settings.database or paths.database_url())
+    """The settings' gallery, made where it is not there yet.
+
+    Raises ``GalleryError`` kinds; ``GalleryDamaged`` where a console was set up beside a database
+    that is gone, instead of beginning anew without its accounts and people.
+    """
+    database = settings.database or paths.database_url()
+    url = parse_url(database)
+    home = paths.home_dir()
+    if url.get_backend_name() == "sqlite" and url.database and is_set_up(home):
+        file = Path(url.database).expanduser().absolute()
+        lost = not file.exists() or file.stat().st_size == 0
+        if lost and file.parent.resolve() == home.resolve():
+            raise GalleryDamaged(
+                f"{file.name} is gone or empty, but {NAME} beside it says that a console was set "
+                "up here. Put the file back together with its -wal file, or restore a backup. To "
+                f"begin anew, delete {NAME}, and {file.name}-mark where it is"
+            )
+    return Gallery.open(database)

@@ -43,7 +43,7 @@ def load_secret(folder: Path) -> bytes:
     """Read the key, making it where there is none. Raises ``ConfigError``."""
     path = folder / NAME
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _make(path)
         _clear_drafts(folder)
