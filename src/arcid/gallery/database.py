@@ -44,12 +44,12 @@ _WRITE = "arcid_write"
 _SCRUB_WAIT_S = 2.0  # other writers wait as long as this
 _REBUILD_BYTES = 64 << 20  # files up to here are rebuilt without being asked: about a second
 HELD_UP = (
-    "what was erased cannot be found any more, but its bytes are still in the gallery's files: "
+    "What was erased cannot be found any more, but its bytes are still in the gallery's files: "
     "another program is reading an older state of it, or the disk is full. arcid tries again by "
     "itself, and erases them when that ends"
 )
 NOT_REBUILT = (
-    "what was erased cannot be found any more, but copies of a few names may be left in unused "
+    "What was erased cannot be found any more, but copies of a few names may be left in unused "
     "parts of the database file: it is large, or the disk is full, so that it is not written anew "
     "without being asked: arcid gallery scrub"
 )
