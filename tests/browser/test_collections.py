@@ -35,7 +35,7 @@ def test_a_collection_is_made_renamed_and_deleted(
     expect(page.get_by_text("already")).to_be_visible()
 
     database = Database(home / "gallery.db")
-    book = CameraBook(database)
+    book = CameraBook(database, lambda: None)
     camera = book.save(None, name="Lobby", source="0", collection="guests", enabled=False)
     page.get_by_role("button", name="Rename guests").click()
     dialog = page.get_by_role("dialog")

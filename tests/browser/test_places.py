@@ -67,7 +67,7 @@ def test_a_first_kiosk_can_be_read_and_a_viewer_lands_where_something_is(
         with signed_in(browser, url, "Olga Operator") as page:
             expect(page.get_by_role("button", name="Start camera")).to_be_visible()
         database = Database(tmp_path / "gallery.db")
-        CameraBook(database).save(
+        CameraBook(database, lambda: None).save(
             None, name="Gate", source="rtsp://127.0.0.1:9/x", collection="people"
         )
         database.close()
