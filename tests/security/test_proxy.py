@@ -19,6 +19,8 @@ import httpx
 import pytest
 from tests.serving import SET_UP, serving
 
+from arcid.gallery import Gallery
+
 pytestmark = pytest.mark.data
 KEY = "Vj3-wq8Tn0Zr5yLk2Xc7"
 ADMIN, PASSWORD = "Ada Admin", "correct horse battery"
@@ -224,6 +226,7 @@ def test_set_up_does_not_reopen_where_the_accounts_are_gone(home: Path, data_dir
         assert set_up(c, (SET_UP[url] or "").partition("#")[2]).status_code == 303
     for file in home.glob("*.db*"):
         file.unlink()
+    Gallery.open(home / "gallery.db").close()  # another database takes the place of the first
     with serving(home, data_dir, ARCID_API_KEYS=KEY) as url:
         assert SET_UP[url] is None
         with httpx.Client(base_url=url, headers={"Origin": url}) as client:
