@@ -158,6 +158,21 @@ def test_a_session_runs_four_cameras_and_is_told_of_the_fifth(
             stack.enter_context(console.feed(other, keys[0]))
 
 
+def test_a_camera_ends_with_its_page(url: str, people: None, sign_in: SignIn) -> None:
+    """Else pages that are opened and left would each leave a thread that nothing counts."""
+    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
+    kiosk = sign_in("Front door")
+    page = console.open_page(kiosk, "/kiosk")
+
+    async def come_and_go() -> None:
+        await (await console.shake_hands(kiosk, page.id)).disconnect()
+
+    with console.feed(kiosk, page.feed) as socket:
+        asyncio.run(come_and_go())
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=30)  # NiceGUI forgets a page 10 s after its last socket
+
+
 @pytest.fixture
 def staff(url: str, home: Path, data_dir: Path) -> Iterator[Gallery]:
     """Two collections, so that none is the only one; Ann is enrolled in both."""

@@ -193,7 +193,12 @@ class Feeds:
         return key
 
     def drop(self, key: str) -> None:
-        self._open.pop(key, None)
+        """The page is gone, and with it what its socket is worth."""
+        held = self._open.pop(key, None)
+        if held is not None:
+            held.newest += 1
+            if held.serving is not None:
+                held.serving.cancel()
 
     async def serve(self, key: str, socket: WebSocket, visit: Visit) -> None:
         """Join a WebSocket to a feed of its session until one of them ends, or another WebSocket
