@@ -11,7 +11,7 @@ import pytest
 from arcid.errors import ConfigError
 from arcid.server.app import create_app
 from arcid.server.settings import Settings, is_guessable
-from arcid.server.throttle import CLIENTS, Throttle
+from arcid.server.throttle import CLIENTS, Throttle, client_of
 
 KEY, OTHER = "correct-horse-battery", "another-key-for-a-camera"
 PROTECTED = ("/v1/collections", "/v1/system", "/v1/models", "/metrics", "/v2/unknown")
@@ -150,6 +150,20 @@ def test_what_is_remembered_of_guesses_is_bounded(monkeypatch: pytest.MonkeyPatc
     now[0] += 3600
     guesses.failed("2001:db8::1")
     assert guesses.wait_s("2001:db8::3") == 0, "an hour clears it"
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),  # as a listener on :: names it
+        ("2001:db8::1:2:3:4", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::1"),
+    ],
+)
+def test_a_client_is_an_address_or_a_line(address: str, client: str) -> None:
+    assert client_of(address) == client
 
 
 def test_settings_without_meaning_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

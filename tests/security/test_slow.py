@@ -228,6 +228,32 @@ def test_who_never_reads_the_answer_is_let_go(home: Path, data_dir: Path) -> Non
     assert "slow_reader" in {line["reason"] for line in lines(home, "connections closed")}
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_who_reads_an_answer_slowly_gets_all_of_it(
+    home: Path, data_dir: Path, connection: str
+) -> None:
+    """Longer than the timeout, than keep-alive, and after all of it was handed over."""
+    with serving(home, data_dir, ARCID_ANSWER_TIMEOUT_S="6") as url, closing(socket.socket()) as it:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            for number in range(600):
+                large = {"name": f"c{number}", "metadata": {"a": "x" * 16_000}}
+                assert client.post("/v1/collections", json=large).status_code == 201
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        it.settimeout(10)
+        at = urlsplit(url)
+        it.connect((at.hostname, at.port))
+        head = f"Host: {at.netloc}\r\nConnection: {connection}\r\n\r\n"
+        it.sendall(f"GET /v1/collections?limit=1000 HTTP/1.1\r\n{head}".encode())
+        began, came = time.monotonic(), 0
+        answer = http.client.HTTPResponse(it)
+        answer.begin()
+        while part := answer.read(50_000):
+            came += len(part)
+            time.sleep(max(0.0, came / 500_000 - (time.monotonic() - began)))
+        assert came > 9_000_000
+    assert not lines(home, "connections closed")
+
+
 # what must answer
 
 

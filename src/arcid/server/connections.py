@@ -15,13 +15,13 @@ import time
 from collections import Counter
 from typing import Any, Literal
 
+from arcid.server.addresses import ip_of
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings
 from arcid.server.throttle import client_of
 
 log = logging.getLogger("arcid.http")
 LOOK_EVERY_S = 0.5
-FLUSH_S = 5.0  # for what was said last to be read
 Reason = Literal["slow_head", "slow_reader", "too_many_of_a_client", "too_many"]
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -35,8 +35,8 @@ class _Connection:
         self.client = client
         self.quiet_since = time.monotonic()  # its last answer, or its opening
         self.said_something = False  # since then
-        self.stuck_since: float | None = None  # that nothing can be written
-        self.closing_since: float | None = None
+        self.unread = 0  # bytes of answers that wait for the client
+        self.moved = self.quiet_since  # when that last changed
 
     @property
     def at_work(self) -> bool:
@@ -44,10 +44,6 @@ class _Connection:
             return True
         cycle = self.http.cycle
         return cycle is not None and not cycle.response_complete
-
-    @property
-    def stuck(self) -> bool:
-        return self.http is not None and self.http.flow.write_paused
 
 
 class Connections:
@@ -148,12 +144,8 @@ class Connections:
             connection.http = None
 
     def _trusted(self, address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        plain = getattr(ip, "ipv4_mapped", None) or ip
-        return any(plain in proxy for proxy in self._proxies)
+        ip = ip_of(address)
+        return ip is not None and any(ip in proxy for proxy in self._proxies)
 
     def _make_room(
         self,
@@ -195,17 +187,15 @@ class Connections:
 
     def _judge(self, connection: _Connection, now: float) -> None:
         transport = connection.transport
-        if transport.is_closing():
-            connection.closing_since = connection.closing_since or now
-            if now - connection.closing_since > FLUSH_S:
-                transport.abort()
-        elif connection.stuck:
-            connection.stuck_since = connection.stuck_since or now
-            if now - connection.stuck_since > self._settings.answer_timeout_s:
+        unread = transport.get_write_buffer_size()
+        if unread != connection.unread:
+            connection.unread, connection.moved = unread, now
+        if unread:  # of an answer that is complete, too
+            if now - connection.moved > self._settings.answer_timeout_s:
                 self._close(transport, "slow_reader")
-        elif connection.at_work:
-            connection.stuck_since = None
-        elif now - connection.quiet_since > self._settings.header_timeout_s:
+        elif connection.at_work or transport.is_closing():
+            return
+        elif now - max(connection.quiet_since, connection.moved) > self._settings.header_timeout_s:
             self._closed["slow_head"] += 1
             self._metrics.connections_closed.labels("slow_head").inc()
             if connection.said_something:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from arcid.server.addresses import ip_of
 
 
 class Proxies:
@@ -22,7 +23,7 @@ class Proxies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and (peer := scope.get("client")):
-            host = _plain(peer[0])
+            host = str(ip_of(peer[0]) or peer[0])
             scope["client"] = (host, peer[1])
             if host in self._believing.trusted_hosts:
                 scope["headers"] = _with_host(scope["headers"])
@@ -30,16 +31,6 @@ class Proxies:
         receive_: Any = receive
         send_: Any = send
         await self._believing(scope_, receive_, send_)
-
-
-def _plain(address: str) -> str:
-    """An IPv4 peer of a listener for both families reads ``::ffff:192.0.2.1``."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return str(mapped or ip)
 
 
 def _with_host(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         1024, ge=1, description="What is too slow for a body, on average over that time."
     )
     answer_timeout_s: float = Field(
-        60.0, gt=0, description="How long a client may leave an answer unread."
+        60.0, gt=0, description="How long a client may take nothing of an answer."
     )
     max_upload_bytes: int = Field(16 * MIB, ge=1024, description="Most bytes of one image.")
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Most bytes of one upload.")

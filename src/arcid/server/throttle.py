@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
+
+from arcid.server.addresses import ip_of
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 15, 900
 FORGET_S = 3600.0
@@ -21,9 +23,8 @@ def wait_after_s(failures: int, free: int) -> float:
 
 def client_of(address: str) -> str:
     """Who counts as one: an IPv4 address, or the /64 of an IPv6 one, which belongs to one line."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
+    ip = ip_of(address)
+    if ip is None:
         return address[:64]
     if isinstance(ip, IPv6Address) and not ip.is_loopback:
         return str(IPv6Address(int(ip) >> 64 << 64)) + "/64"
