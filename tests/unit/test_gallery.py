@@ -214,6 +214,14 @@ def test_a_page_goes_on_after_its_last_row_was_deleted(gallery: Gallery) -> None
     assert len(gallery.collections()) == 6 and len(gallery.faces("staff", ann.id)) == 5
 
 
+@pytest.mark.parametrize("sign", ["\U0001f600", "\u0390", "\ufb03", "\u4e2d", '"'])
+def test_a_page_may_end_at_the_longest_name(gallery: Gallery, sign: str) -> None:
+    names = {gallery.add_person("staff", end + sign * 199).name for end in "abc"}
+    page = gallery.people("staff", limit=2)
+    rest = gallery.people("staff", limit=2, after=page.next)
+    assert {person.name for person in [*page, *rest]} == names
+
+
 def test_what_is_no_cursor_of_a_list_is_refused(gallery: Gallery) -> None:
     for name in ("other", "third"):
         gallery.create_collection(name)

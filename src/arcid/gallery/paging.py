@@ -17,7 +17,7 @@ from arcid.errors import CursorInvalid, InputError
 
 T = TypeVar("T")
 Place = tuple[Any, ...]
-MAX_CURSOR = 2048
+MAX_CURSOR = 2048  # characters; the longest name, in UTF-8, makes one of about 1700
 _MAX_INT = 2**63 - 1
 
 
@@ -38,7 +38,7 @@ class Order:
 
     def cursor(self, owner: str, place: Place) -> str:
         """``owner``: the id of what is listed in."""
-        text = json.dumps([self.name, owner, *place], separators=(",", ":"))
+        text = json.dumps([self.name, owner, *place], ensure_ascii=False, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def place(self, owner: str, cursor: str) -> Place:
