@@ -372,6 +372,19 @@ def test_questions_and_answers_of_merged_people_are_of_the_one_that_stays(
     assert gallery.check() == []
 
 
+def test_a_review_given_to_somebody_it_did_not_ask_about_outlives_their_merge(
+    gallery: Gallery,
+) -> None:
+    (asked,) = doubt(gallery, 0, ("Ann",))
+    Attendance(gallery, "staff").correct(
+        asked.id, "reassign", person_id=who(gallery, "Ben"), actor="op"
+    )
+    gallery.merge_people("staff", who(gallery, "Cleo"), who(gallery, "Ben"))
+    review = gallery.reviews.get("staff", asked.id)
+    assert (review.state, review.name) == ("yes", "Cleo")
+    assert gallery.check() == []
+
+
 class Receiver:
     name = "hr"
 

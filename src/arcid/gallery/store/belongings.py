@@ -18,7 +18,8 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     doubtful = reviews.of_person(connection, collection, other)
     said = corrections.standing(connection, [row["uid"] for row in doubtful])
     reviews.hand_over(connection, other, keep)
-    for row, event in _theirs(connection, collection, other["uid"]):
+    theirs = _theirs(connection, collection, other["uid"])
+    for row, event in theirs:
         if event.person_id != other["uid"]:
             continue  # said meanwhile to be somebody else's, or nobody's
         corrections.correct(
@@ -31,7 +32,8 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
                 connection, collection, row, "not_person", "merge", "two people were merged", (),
                 person_uid=keep["uid"],
             )  # fmt: skip
-    _settle(connection, doubtful)
+    given_to_them = [row for row, _ in theirs if row["kind"] == "review"]
+    _settle(connection, [*doubtful, *given_to_them])
     connection.execute(
         visits.update().where(visits.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
     )
