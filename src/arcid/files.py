@@ -156,6 +156,18 @@ def sync(path: Path) -> None:
             os.close(handle)
 
 
+def share_as(path: Path, other: Path) -> None:
+    """Give ``path`` the owner, group and rights of ``other``, as far as the system allows."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        model = other.stat()
+        for owner, group in ((-1, model.st_gid), (model.st_uid, -1)):
+            with contextlib.suppress(OSError):
+                os.chown(path, owner, group)
+        path.chmod(stat.S_IMODE(model.st_mode))
+
+
 class _Raw(io.FileIO):
     """A file whose failing writes are told with the name it will have."""
 
@@ -210,6 +222,7 @@ __all__ = [
     "replacing",
     "require_folder",
     "require_place",
+    "share_as",
     "sync",
     "unguarded",
     "write_bytes",

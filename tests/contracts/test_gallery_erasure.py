@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from arcid.errors import GalleryBusy, StorageFull
 from arcid.gallery import Gallery, NewFace, schema
-from arcid.gallery.database import HELD_UP, NOT_REBUILT
+from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
 from arcid.gallery.event_records import Place
 from arcid.types import Embeddings
 
@@ -301,6 +301,40 @@ def test_copies_in_unused_parts_of_pages_go_when_the_file_is_written_anew(
     gallery.close()
     with Gallery.open(path) as again:
         assert again.check() == []
+
+
+@POSIX
+def test_the_files_beside_it_are_for_those_whose_the_gallery_is(path: Path) -> None:
+    beside = [path.with_name(path.name + suffix) for suffix in ("-mark", "-spare")]
+    for file in beside:
+        file.unlink()
+    path.chmod(0o660)
+    Gallery.open(path).close()
+    assert [file.stat().st_mode & 0o777 for file in beside] == [0o660, 0o660]
+
+
+def test_without_a_mark_nothing_is_erased_again_and_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = path.with_name(path.name + "-mark")
+    mark.unlink()
+    mark.mkdir()  # neither read nor written
+    rebuilt = []
+
+    def rebuild(own: Database) -> None:
+        rebuilt.append(own)
+
+    monkeypatch.setattr(Database, "_vacuum_file", rebuild)
+    with Gallery.open(path) as gallery:
+        gallery.delete_person("staff", id_of(gallery, ANN))
+        for _ in range(4):
+            gallery.settle()
+        assert len(rebuilt) == 1
+        assert gallery.unscrubbed() == []
+        said = len(caplog.records)
+        gallery.settle()
+        assert len(caplog.records) == said
+    assert HELD_UP not in caplog.text and "truncating" not in caplog.text
 
 
 # a full disk

@@ -178,7 +178,7 @@ class Database:
                 busy = self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, wait_s))
                 due = erased > self._mark.reached("scrubbed")
                 if due and not busy:
-                    self._mark.reach("scrubbed", here)
+                    _reach(self._mark, "scrubbed", here)
                 self._scrub_due = due and bool(busy)
             return not busy
         except (GalleryError, OSError) as error:
@@ -202,10 +202,7 @@ class Database:
             self._vacuum_file()
         if not self.flush(wait_s):
             raise GalleryBusy(HELD_UP)
-        try:
-            self._mark.reach("rebuilt", here)
-        except (OSError, ArcidError) as error:
-            log.warning("the mark was not written", extra={"cause": type(error).__name__})
+        _reach(self._mark, "rebuilt", here)
 
     def settle(self, *, quiet: bool = False) -> None:
         """Try again what was held up. Cheap where there is nothing; a service calls it for ever.
@@ -454,6 +451,14 @@ def _acknowledge(mark: Mark, commit: commits.Commit) -> None:
             mark.start(commit.point)
         else:
             mark.acknowledge(commit.point)
+    except (OSError, ArcidError) as error:
+        log.warning("the mark was not written", extra={"cause": type(error).__name__})
+
+
+def _reach(mark: Mark, what: str, point: Point) -> None:
+    """Without its mark it is done all the same; the next process only does it again."""
+    try:
+        mark.reach(what, point)
     except (OSError, ArcidError) as error:
         log.warning("the mark was not written", extra={"cause": type(error).__name__})
 

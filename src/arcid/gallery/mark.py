@@ -41,6 +41,8 @@ class Mark:
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + "-mark")
+        self._database = database
+        self._reached: dict[str, int] = {}  # what this process did is not done again without a file
 
     def acknowledged(self) -> Point | None:
         """The last commit that was acknowledged; None without a readable mark."""
@@ -55,16 +57,17 @@ class Mark:
     def reached(self, what: str) -> int:
         """The commit up to which what was erased is ``scrubbed`` or ``rebuilt`` away."""
         point = _unpacked(self._read(), _PAGES[what])
-        return 0 if point is None else point.write
+        return max(0 if point is None else point.write, self._reached.get(what, 0))
 
     def reach(self, what: str, point: Point) -> None:
         """Raises as ``acknowledge``."""
+        self._reached[what] = point.write
         self._put(_PAGES[what], point)
 
     def start(self, point: Point) -> None:
         """Begin anew from a commit. Raises ``UsageError``, ``StorageFull``."""
-        before = b"\0" * _PAGE * (point.write % _TURNS)
-        files.write_bytes(self.path, (before + _packed(point)).ljust(_SIZE, b"\0"), private=True)
+        self._reached.clear()
+        self._write(point)
 
     def _read(self) -> bytes:
         try:
@@ -72,9 +75,18 @@ class Mark:
         except OSError:
             return b""
 
+    def _write(self, point: Point, *at: int) -> None:
+        """A new file that knows of this commit, also on the pages ``at``."""
+        content = bytearray(_SIZE)
+        record = _packed(point)
+        for page in (point.write % _TURNS, *at):
+            content[page * _PAGE : page * _PAGE + len(record)] = record
+        files.write_bytes(self.path, bytes(content), private=True)
+        files.share_as(self.path, self._database)
+
     def _put(self, at: int, point: Point) -> None:
         if not self.path.exists():
-            self.start(point)
+            self._write(point, at)
             return
         with self.path.open("r+b", buffering=0) as file:
             file.seek(at * _PAGE)

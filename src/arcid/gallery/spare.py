@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from arcid import files
+
 SIZE = 4 << 20
 _PLENTY = 2 * SIZE  # a disk with less than this free keeps what it has
 
@@ -18,6 +20,7 @@ class Spare:
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + "-spare")
+        self._database = database
 
     def keep(self) -> None:
         """Put space by, where there is plenty."""
@@ -27,6 +30,7 @@ class Spare:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(b"\0" * SIZE)
+            files.share_as(self.path, self._database)
         except OSError:
             self.release()
 
