@@ -16,6 +16,7 @@ from arcid.errors import (
     by_reason,
     in_words,
 )
+from arcid.gallery import rules
 from arcid.gallery.duplicates import Decide, Duplicates
 from arcid.gallery.records import Enrolment, NewFace, Once, Refused
 from arcid.gallery.schema import Row
@@ -40,7 +41,7 @@ def enrol(
     once: Once | None,
 ) -> Enrolment:
     """See ``Gallery.enrol_images``."""
-    new = [image for image in images if isinstance(image, NewFace)]
+    new = [rules.new_face(image) for image in images if not isinstance(image, ArcidError)]
     erases = metadata is not None
     with duplicates.enrolling(collection, new, decide, erases=erases) as (log, own):
         if once is not None:

@@ -91,10 +91,16 @@ def box_text(box: Box | None) -> str | None:
     return json.dumps(values)
 
 
-def face_columns(face: NewFace) -> dict[str, Any]:
-    """The columns of one new face, checked; raises ``InputError``."""
+def new_face(face: Any) -> NewFace:
+    """Raises ``InputError`` where it is none."""
     if not isinstance(face, NewFace):
         raise InputError(f"faces must be NewFace values, got {type(face).__name__}")
+    return face
+
+
+def face_columns(face: NewFace) -> dict[str, Any]:
+    """The columns of one new face, checked; raises ``InputError``."""
+    new_face(face)
     if len(face.embedding) != 1:
         raise InvalidArray(
             f"a new face has exactly one embedding, got {len(face.embedding)} rows; "
