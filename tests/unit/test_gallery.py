@@ -33,6 +33,7 @@ from arcid.errors import (
     SamePhotoConflict,
 )
 from arcid.gallery import Enrolment, Gallery, NewFace, Once, Refused, StoredFace, pages
+from arcid.gallery.store import receipts
 from arcid.types import Crops, Decision, Embeddings, Image, Outcome
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -693,4 +694,16 @@ def test_receipts_name_nobody_who_is_gone(gallery: Gallery) -> None:
     assert gallery.answered("staff", once) is None
     gallery.enrol_images("staff", [face(7)], name="Cleo", once=once)
     gallery.delete_collection("staff")
+    assert gallery.stats()["rows"]["receipts"] == 0
+
+
+def test_receipts_go_after_a_day_though_nobody_enrols(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = Once("key", "1" * 64)
+    gallery.enrol_images("staff", [face(0)], name="Ann", once=once)
+    gallery.settle()
+    assert gallery.stats()["rows"]["receipts"] == 1
+    monkeypatch.setattr(receipts, "KEPT_S", 0)
+    gallery.settle()
     assert gallery.stats()["rows"]["receipts"] == 0

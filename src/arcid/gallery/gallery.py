@@ -79,7 +79,13 @@ class Gallery:
         return cls(Database(url, create=create, busy_s=busy_s), make_index)
 
     def settle(self) -> None:
-        """Erase what was held up when it was deleted; see ``unscrubbed``. Call it now and then."""
+        """Erase what has had its time, and what was held up when it was deleted; see
+        ``unscrubbed``. Cheap where there is nothing: call it now and then."""
+        with self._database.read() as connection:
+            old = _receipts.any_old(connection)
+        if old:
+            with self._database.write(erases=True) as connection:
+                _receipts.forget_old(connection)
         self._database.settle()
 
     def scrub(self) -> None:

@@ -32,7 +32,7 @@ def find(
     query = sa.select(receipts).where(
         receipts.c.collection_id == collection["id"],
         receipts.c.key_hash == _hash(once.key),
-        receipts.c.created_at > now_us() - KEPT_S * 1_000_000,
+        ~_old(),
     )
     row = connection.execute(query).mappings().first()
     if row is None:
@@ -49,8 +49,7 @@ def keep(
     log: Journal, collection: Row, person: Row, once: Once, results: Sequence[str | Refused]
 ) -> None:
     """Remember an answer; those older than a day are forgotten."""
-    old = receipts.c.created_at <= log.now - KEPT_S * 1_000_000
-    log.connection.execute(receipts.delete().where(old))
+    forget_old(log.connection)
     log.connection.execute(
         receipts.insert().values(
             collection_id=collection["id"],
@@ -63,6 +62,16 @@ def keep(
     )
 
 
+def any_old(connection: Connection) -> bool:
+    """Whether there are answers older than a day."""
+    return connection.execute(sa.select(receipts.c.id).where(_old()).limit(1)).first() is not None
+
+
+def forget_old(connection: Connection) -> None:
+    """Erase answers older than a day."""
+    connection.execute(receipts.delete().where(_old()))
+
+
 def hand_over(connection: Connection, other: Row, keep: Row) -> None:
     """Before two people are merged: the kept one's answers now."""
     own = receipts.c.person_id == other["id"]
@@ -73,6 +82,10 @@ def forget(connection: Connection, person_uid: str) -> None:
     """Erase answers that name a person as the one somebody may be."""
     named = receipts.c.results.contains(person_uid, autoescape=True)
     connection.execute(receipts.delete().where(named))
+
+
+def _old() -> sa.ColumnElement[bool]:
+    return receipts.c.created_at <= now_us() - KEPT_S * 1_000_000
 
 
 def _hash(key: str) -> str:
