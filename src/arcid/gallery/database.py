@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 import shutil
 import sqlite3
 import threading
@@ -511,9 +512,11 @@ def _refuse_shared(path: Path) -> None:
     rights = path.stat().st_mode if os.name == "posix" else 0
     if rights & 0o007:
         can = "read" if rights & 0o004 else "reach into"
+        files = f"{shlex.quote(str(path))}*"
         raise GalleryError(
             f"every user of this machine can {can} {path.name} (mode {rights & 0o777:o}), and it "
-            f"holds people's templates. Take that right away: chmod o= {path.name}*"
+            f"holds people's templates. Take that right away: chmod o= {files}. Where that changes "
+            "nothing (a disk that keeps no rights), put the gallery on another disk"
         )
 
 
