@@ -66,6 +66,22 @@ def store(path: Path) -> Iterator[Accounts]:
     found.close()
 
 
+def test_a_session_is_good_while_somebody_else_writes(clock: Clock, path: Path) -> None:
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    store = Accounts(Database(path, busy_s=0.1), hasher)
+    store.set_up("Ada", GOOD)
+    token, _ = store.sign_in("Ada", GOOD, "192.0.2.7")
+    clock.later(120)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    found = store.session(token)
+    assert found is not None and found.name == "Ada"
+    other.close()
+    store.session(token)
+    assert next(iter(store.sessions())).seen_at.timestamp() == clock.now / SECOND
+    store.close()
+
+
 def test_the_first_account_is_an_admin_and_there_is_one_first(store: Accounts) -> None:
     assert not store.exist()
     ada = store.set_up("Ada", GOOD)

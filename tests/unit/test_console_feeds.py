@@ -9,15 +9,25 @@ import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from arcid.apps.attendance import View
+from arcid.errors import ArcidError, GalleryBusy
 from arcid.server.console.cameras import Viewer
-from arcid.server.console.feeds import Message, PushFeed, WatchFeed
+from arcid.server.console.feeds import (
+    LATER,
+    SIGNED_OUT,
+    Feed,
+    Feeds,
+    Message,
+    PushFeed,
+    WatchFeed,
+)
+from arcid.server.console.visit import SignedOut
 from arcid.video import Frame, PushedFrames
 
 FEEDS = 40  # more than asyncio lends threads on any machine
@@ -130,6 +140,37 @@ def test_what_is_live_has_a_picture_however_slow_the_camera(state: str) -> None:
     assert [about["state"] for about, picture in got if not picture] == (
         [] if state == "live" else ["trouble"]
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(GalleryBusy("busy"), LATER), (SignedOut("gone"), SIGNED_OUT)]
+)
+def test_a_busy_gallery_is_no_ended_session(error: ArcidError, code: int) -> None:
+    """A page that is told of an ended session asks for itself anew; any other camera comes back."""
+
+    class Broken:
+        permission = "capture"
+
+        async def serve(self, socket: Any, visit: Any) -> None:
+            raise error
+
+    async def run() -> list[int]:
+        closed: list[int] = []
+
+        async def accept() -> None:
+            return None
+
+        async def close(code: int) -> None:
+            closed.append(code)
+
+        state = WebSocketState.CONNECTED
+        socket: Any = SimpleNamespace(accept=accept, close=close, application_state=state)
+        visit: Any = SimpleNamespace(token="a", may=lambda permission: True)
+        feeds, feed = Feeds(), Broken()
+        await feeds.serve(feeds.add(cast(Feed, feed), "a"), socket, visit)
+        return closed
+
+    assert asyncio.run(run()) == [code]
 
 
 def _parts(data: bytes) -> tuple[Message, bytes]:

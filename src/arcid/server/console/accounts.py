@@ -11,6 +11,7 @@ import secrets
 import threading
 import unicodedata
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import ArcidError, SchemaTooNew, UsageError
+from arcid.errors import ArcidError, GalleryBusy, SchemaTooNew, StorageFull, UsageError
 from arcid.gallery.database import Database
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import schema
@@ -274,10 +275,10 @@ class Accounts:
         if row["seen_at"] + idle < now:
             return None
         if row["seen_at"] + SEEN_EVERY < now:
-            with self._database.write() as connection:
-                connection.execute(
-                    sessions.update().where(sessions.c.token == _digest(token)).values(seen_at=now)
-                )
+            seen = sessions.update().where(sessions.c.token == _digest(token)).values(seen_at=now)
+            # tried again at the next request; no reason to shut out who is signed in
+            with suppress(GalleryBusy, StorageFull), self._database.write() as connection:
+                connection.execute(seen)
         return _record(row)
 
     def sign_out(self, token: str) -> None:

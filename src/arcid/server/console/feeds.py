@@ -29,7 +29,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.accounts import Account
 from arcid.server.console.cameras import Cameras, Viewer, jpeg
 from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit
+from arcid.server.console.visit import NotAllowed, SignedOut, Visit
 from arcid.video import PushedFrames
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ Message = dict[str, Any]
 #: What a push feed does with its frames: runs in a thread, yields an answer for each it looked at.
 Work = Callable[[PushedFrames], Iterator[Message]]
 ASK_AGAIN_S = 5.0  # how often an open socket's session is asked for
-SIGNED_OUT, REFUSED, REPLACED, BUSY = 4401, 4403, 4409, 4429
+SIGNED_OUT, REFUSED, REPLACED, BUSY, LATER = 4401, 4403, 4409, 4429, 1013
 MAX_MESSAGE = 4 * 2**20
 MAX_PIXELS = 2_100_000  # of a browser's frame: 1920×1080
 MAX_ANSWERS = 64  # that wait for a browser; the oldest are dropped
@@ -249,7 +249,8 @@ def _how_it_ended(serving: asyncio.Task[None]) -> int | None:
         return None
     if isinstance(error, ArcidError):
         log.info("feed closed", extra={"code": error.code})
-        return SIGNED_OUT
+        ended = isinstance(error, (SignedOut, NotAllowed, FeedOutdated))
+        return SIGNED_OUT if ended else LATER
     if error is not None:
         raise error
     return 1000
