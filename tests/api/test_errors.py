@@ -348,6 +348,10 @@ def test_uploads_are_bounded(start: Any, face: FaceBytes) -> None:
             pass  # the service may close the connection before all is sent
         else:
             refused(answer, 413, "image_too_large")
+        small = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        small += bytes(3000) + b"\r\n--x--\r\n"
+        headers = {"Content-Type": "Multipart/Form-Data; boundary=x"}
+        refused(client.post("/v1/detect", content=small, headers=headers), 400, "image_unreadable")
         many = [("image", b"x")] * 3
         client.post("/v1/collections", json={"name": "c"})
         answer = client.post("/v1/collections/c/enrol", data={"name": "A"}, files=many)

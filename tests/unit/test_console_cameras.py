@@ -279,6 +279,7 @@ def test_lines_about_sockets_are_left_out_of_the_log_and_errors_are_not() -> Non
 
     assert not kept('%s - "WebSocket %s" [accepted]')
     assert not kept("connection open")
+    assert not kept("ASGI callable returned without completing handshake.")
     assert kept("Shutting down")
     assert kept(OSError("address in use")), "the server logs exceptions as they are"
 

@@ -23,6 +23,7 @@ MAX_TEXT = 200
 OURS = "arcid"
 TEMPLATED = frozenset({"uvicorn", "asyncio", "concurrent", "alembic"})
 NOT_SHOWN = "reported something; the text is left out, it may quote what a client sent"
+_REFUSED = "ASGI callable returned without completing handshake"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -92,10 +93,10 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def _says_something(record: logging.LogRecord) -> bool:
-    """The server writes lines about every WebSocket; ``arcid.http`` says enough."""
+    """The server writes lines about every WebSocket, and calls each that is refused an error."""
     words = str(record.msg)
     return not record.name.startswith("uvicorn") or not (
-        "WebSocket" in words or words.startswith("connection ")
+        "WebSocket" in words or words.startswith(("connection ", _REFUSED))
     )
 
 

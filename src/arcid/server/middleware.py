@@ -133,7 +133,7 @@ class Edge:
 
     def _limited(self, exchange: Exchange, headers: Headers, receive: Receive) -> Receive:
         settings = self._settings
-        form = headers.get("content-type", "").startswith("multipart/")
+        form = headers.get("content-type", "").lower().startswith("multipart/")
         limit = settings.max_request_bytes if form else settings.max_json_bytes
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
