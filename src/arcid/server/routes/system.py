@@ -55,7 +55,7 @@ def system(running: Running) -> System:
     )
 
 
-@router.get("/v1/models", responses=errors())
+@router.get("/v1/models", responses=errors(503))
 def models(running: Running) -> Models:
     """The detector and the recogniser: facts, licences, and what their scores mean."""
     recogniser = running.pipeline.embedder.manifest
