@@ -385,6 +385,27 @@ def test_a_review_given_to_somebody_it_did_not_ask_about_outlives_their_merge(
     assert gallery.check() == []
 
 
+@pytest.mark.parametrize(("keep", "other"), [("Ann", "Ben"), ("Ben", "Ann")])
+@pytest.mark.parametrize("how", ["answered", "corrected"])
+def test_a_face_said_to_be_one_and_not_the_other_stays_theirs_when_they_are_merged(
+    gallery: Gallery, keep: str, other: str, how: str
+) -> None:
+    (asked,) = doubt(gallery)
+    answer(gallery, asked, "not_person", "Ben")
+    if how == "answered":
+        answer(gallery, asked, "yes", "Ann")
+    else:
+        gallery.events.correct(
+            "staff", asked.id, "reassign", person_id=who(gallery, "Ben"), actor="op"
+        )
+    gallery.merge_people("staff", who(gallery, keep), who(gallery, other))
+    review = gallery.reviews.get("staff", asked.id)
+    assert (review.state, review.name) == ("yes", keep)
+    assert (review.event.kind, review.event.name) == ("arrival", keep)
+    assert gallery.events.blocked("staff", CONTRACT) == []
+    assert gallery.check() == []
+
+
 class Receiver:
     name = "hr"
 

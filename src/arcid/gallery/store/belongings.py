@@ -26,8 +26,14 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
             connection, collection, row, "reassign", "merge", "two people were merged", (),
             person_uid=keep["uid"], event_key=_events.key("merge", row["uid"], keep["uid"]),
         )  # fmt: skip
+    one = {other["uid"], keep["uid"]}
     for row in doubtful:
-        if other["uid"] in reviews.read(said.get(row["uid"], ()), ()).refused:
+        answer = reviews.read(said.get(row["uid"], ()), ())
+        if answer.person_uid in one:  # said to be the one, and not the other: it is them
+            theirs_now = blocks.c.event_uid == row["uid"]
+            both_keys = blocks.c.person_id.in_([other["id"], keep["id"]])
+            connection.execute(blocks.delete().where(theirs_now, both_keys))
+        elif other["uid"] in answer.refused:
             corrections.correct(
                 connection, collection, row, "not_person", "merge", "two people were merged", (),
                 person_uid=keep["uid"],
