@@ -406,6 +406,17 @@ def test_a_face_said_to_be_one_and_not_the_other_stays_theirs_when_they_are_merg
     assert gallery.check() == []
 
 
+def test_an_event_goes_through_one_merge_after_another(gallery: Gallery) -> None:
+    ann, ben, cleo = (who(gallery, name) for name in PEOPLE)
+    (event,) = gallery.events.sighting(
+        "staff", DOOR, ben, NOON, cooldown_s=60, grounds=GROUNDS, vector=vector(1)
+    )
+    gallery.merge_people("staff", ann, ben)
+    gallery.events.correct("staff", event.id, "reassign", person_id=cleo, actor="op")
+    gallery.merge_people("staff", ann, cleo)
+    assert gallery.events.get("staff", event.id).name == "Ann"
+
+
 class Receiver:
     name = "hr"
 

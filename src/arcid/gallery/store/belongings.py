@@ -24,7 +24,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
             continue  # said meanwhile to be somebody else's, or nobody's
         corrections.correct(
             connection, collection, row, "reassign", "merge", "two people were merged", (),
-            person_uid=keep["uid"], event_key=_events.key("merge", row["uid"], keep["uid"]),
+            person_uid=keep["uid"],
         )  # fmt: skip
     one = {other["uid"], keep["uid"]}
     for row in doubtful:
