@@ -362,6 +362,13 @@ def test_uploads_are_bounded(start: Any, face: FaceBytes) -> None:
         refused(answer, 413, "image_too_large")
 
 
+def test_a_form_with_many_fields_is_no_error_of_the_service(client: httpx.Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": str(client.base_url)}
+    form["Origin"] = form["Origin"].rstrip("/")
+    answer = client.post("/console/set-up", content="a=b&" * 9, headers=form)
+    refused(answer, 413, "body_too_large")
+
+
 def test_photos_are_never_written_to_disk(
     client: httpx.Client, face: FaceBytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,18 @@ def test_a_camera_ends_with_its_page(url: str, people: None, sign_in: SignIn) ->
             socket.recv(timeout=30)  # NiceGUI forgets a page 10 s after its last socket
 
 
+def test_text_where_a_picture_belongs_is_no_error_of_the_service(
+    url: str, home: Path, people: None, sign_in: SignIn
+) -> None:
+    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
+    kiosk = sign_in("Front door")
+    with console.feed(kiosk, console.open_page(kiosk, "/kiosk").feed) as socket:
+        socket.send("text")
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=10)
+    assert '"level": "error"' not in (home / "service.log").read_text()
+
+
 @pytest.fixture
 def staff(url: str, home: Path, data_dir: Path) -> Iterator[Gallery]:
     """Two collections, so that none is the only one; Ann is enrolled in both."""

@@ -16,10 +16,10 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -34,6 +34,7 @@ from arcid.video import PushedFrames
 
 log = logging.getLogger(__name__)
 Message = dict[str, Any]
+T = TypeVar("T")
 #: What a push feed does with its frames: runs in a thread, yields an answer for each it looked at.
 Work = Callable[[PushedFrames], Iterator[Message]]
 ASK_AGAIN_S = 5.0  # how often an open socket's session is asked for
@@ -56,6 +57,12 @@ class FeedOutdated(ArcidError):
     """What the page was opened for has changed since."""
 
     code = "feed_outdated"
+
+
+class FeedMisused(ArcidError):
+    """Text came where bytes belong, or the other way round."""
+
+    code = "feed_misused"
 
 
 class Feed(Protocol):
@@ -111,7 +118,7 @@ class PushFeed:
     async def _take(self, socket: WebSocket, visit: Visit, source: PushedFrames) -> None:
         asked = time.monotonic()
         while True:
-            data = await socket.receive_bytes()
+            data = await _said(socket.receive_bytes)
             if time.monotonic() - asked > ASK_AGAIN_S:
                 account = await visit.allow(self.permission)
                 if not await asyncio.to_thread(self.holds, account):
@@ -165,7 +172,7 @@ class WatchFeed:
                     about = {"state": "live", "size": [width, height], "faces": faces}
                     picture = await asyncio.to_thread(jpeg, view.frame.image)
                     await socket.send_bytes(_framed(about, picture))
-                await socket.receive_text()
+                await _said(socket.receive_text)
         finally:
             leave()
 
@@ -292,6 +299,13 @@ def _put(answers: asyncio.Queue[Message | None], message: Message | None) -> Non
     if answers.full():
         answers.get_nowait()
     answers.put_nowait(message)
+
+
+async def _said(receive: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await receive()
+    except KeyError:  # Starlette looks for one kind only
+        raise FeedMisused("text and bytes were mixed up") from None
 
 
 async def _tell(socket: WebSocket, answers: asyncio.Queue[Message | None]) -> None:

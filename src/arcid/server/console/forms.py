@@ -14,7 +14,7 @@ from arcid.server.console.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, 
 from arcid.server.console.icons import LOGO
 from arcid.server.errors import HttpError
 
-MAX_FORM_BYTES = 16 * 1024
+MAX_FORM_BYTES, MAX_FIELDS = 16 * 1024, 8
 ROOT = "/console"
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -120,9 +120,11 @@ async def fields(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > MAX_FORM_BYTES:
             raise HttpError(413, "body_too_large", "the form is too long")
-    return dict(
-        parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=8)
-    )
+    text = body.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise HttpError(413, "body_too_large", "the form has too many fields") from None
 
 
 def _page(title: str, text: str, body: str, status: int) -> Response:
