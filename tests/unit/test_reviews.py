@@ -406,6 +406,19 @@ def test_a_face_said_to_be_one_and_not_the_other_stays_theirs_when_they_are_merg
     assert gallery.check() == []
 
 
+def test_nobody_is_asked_about_people_who_are_all_deleted(gallery: Gallery) -> None:
+    ann = who(gallery, "Ann")
+    face = gallery.faces("staff", ann)[0].id
+    gallery.delete_person("staff", ann)
+    question = Question([Match(ann, "Ann", 0.4, face, 1)], 0.01, "fpir")
+    (event,) = gallery.events.visitor(
+        "staff", DOOR, NOON, NOON, "mark", cooldown_s=60, alike=0.5, grounds=GROUNDS,
+        vector=vector(50), question=question,
+    )  # fmt: skip
+    assert gallery.reviews.waiting("staff") == 0 and not gallery.reviews.find("staff")
+    assert gallery.events.get("staff", event.id).kind == "unknown"
+
+
 def test_an_event_goes_through_one_merge_after_another(gallery: Gallery) -> None:
     ann, ben, cleo = (who(gallery, name) for name in PEOPLE)
     (event,) = gallery.events.sighting(

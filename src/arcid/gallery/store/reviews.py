@@ -28,7 +28,15 @@ class Answer(NamedTuple):
 
 
 def ask(connection: Connection, collection: Row, event: Row, question: Question) -> None:
-    """Put an event in the queue; people deleted meanwhile are not asked about."""
+    """Put an event in the queue. People deleted meanwhile are not asked about, and where all are,
+    nothing is: it is somebody unknown."""
+    uids = [match.person_id for match in question.candidates]
+    query = sa.select(people.c.uid, people.c.id).where(
+        people.c.collection_id == collection["id"], people.c.uid.in_(uids)
+    )
+    keys = {row.uid: row.id for row in connection.execute(query)}
+    if not keys:
+        return
     values = {
         "collection_id": collection["id"],
         "event_id": event["id"],
@@ -38,19 +46,13 @@ def ask(connection: Connection, collection: Row, event: Row, question: Question)
         "state": "open",
     }
     made = connection.execute(reviews.insert().values(values)).inserted_primary_key
-    uids = [match.person_id for match in question.candidates]
-    query = sa.select(people.c.uid, people.c.id).where(
-        people.c.collection_id == collection["id"], people.c.uid.in_(uids)
-    )
-    keys = {row.uid: row.id for row in connection.execute(query)}
     rows = [
         {"review_id": None if made is None else made[0], "person_id": keys[match.person_id],
          "face_uid": match.face_id, "cosine": match.cosine, "refused": 0}
         for match in question.candidates
         if match.person_id in keys
     ]  # fmt: skip
-    if rows:
-        connection.execute(candidates.insert(), rows)
+    connection.execute(candidates.insert(), rows)
 
 
 def about(connection: Connection, event: Row) -> Row | None:
