@@ -26,6 +26,7 @@ from arcid.errors import GalleryBusy, StorageFull
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
 from arcid.gallery.event_records import Place
+from arcid.gallery.records import Once
 from arcid.types import Embeddings
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -433,8 +434,13 @@ def test_what_vacuum_can_and_cannot_do(database_url: str) -> None:
         gallery.create_collection("staff", keep_crops=True)
         for i in range(40):
             gallery.enrol("staff", f"Vacuum Needle {i:03d}", [new_face(7000 + i)])
+        gallery.enrol_images(
+            "staff", [new_face(7100), new_face(7000)], name="Somebody", partial=True,
+            decide=lambda cosine, size: None, once=Once("key", "1" * 64),
+        )  # fmt: skip
+        assert b"is enrolled as 'Vacuum Needle 000'" in server_bytes(gallery)
         assert b"Vacuum Needle 003" in server_bytes(gallery)
-        for person in gallery.people("staff")[:30]:
+        for person in gallery.people("staff", search="Needle")[:30]:
             gallery.delete_person("staff", person.id)
         left = server_bytes(gallery)
         vacuumed = sum(part(7000 + i) in left for i in range(30))

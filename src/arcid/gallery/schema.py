@@ -276,9 +276,6 @@ candidates = _table(
     sa.Index(None, "person_id"),
 )
 
-# Where bytes of people lie.
-PERSONAL = (collections, people, faces, embeddings, crops, events, traces, blocks)
-
 # Events still to be told to a webhook or broker; written with the event, in one transaction.
 outbox = _table(
     "outbox",
@@ -308,3 +305,9 @@ receipts = _table(
     sa.Index(None, "person_id"),
     sa.Index(None, "created_at"),
 )
+
+# Where bytes of people lie.
+PERSONAL = (
+    collections, people, faces, embeddings, crops, events, visits, traces, blocks, reviews,
+    candidates, receipts,
+)  # fmt: skip
