@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,18 +67,27 @@ def store(path: Path) -> Iterator[Accounts]:
     found.close()
 
 
+def noted(store: Accounts) -> None:
+    """Wait until the sessions that were asked for are written down as seen."""
+    store._notes.submit(int).result()
+
+
 def test_a_session_is_good_while_somebody_else_writes(clock: Clock, path: Path) -> None:
     hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    store = Accounts(Database(path, busy_s=0.1), hasher)
+    store = Accounts(Database(path, busy_s=1.0), hasher)
     store.set_up("Ada", GOOD)
     token, _ = store.sign_in("Ada", GOOD, "192.0.2.7")
     clock.later(120)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
     found = store.session(token)
     assert found is not None and found.name == "Ada"
+    assert time.monotonic() - began < 0.5, "it waits for nobody"
+    noted(store)
     other.close()
     store.session(token)
+    noted(store)
     assert next(iter(store.sessions())).seen_at.timestamp() == clock.now / SECOND
     store.close()
 
@@ -158,6 +168,7 @@ def test_a_session_ends_by_sign_out_change_closing_and_time(store: Accounts, clo
     for _ in range(16):
         clock.later(11 * 3600)
         last = store.session(busy)
+        noted(store)
     assert last is None, "a session must end after its whole life, however busy it is"
     assert store.session("made up") is None
 

@@ -11,6 +11,7 @@ import secrets
 import threading
 import unicodedata
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,6 +111,8 @@ class Accounts:
         self._database = database
         self._hasher = hasher or PasswordHasher()  # RFC 9106, the second of its choices
         self._hashing = threading.BoundedSemaphore(2)  # 64 MiB each
+        self._notes = ThreadPoolExecutor(1, thread_name_prefix="arcid-seen")
+        self._noting: set[str] = set()  # sessions, by the sha256 of their tokens
         self._migrate()
 
     @classmethod
@@ -123,6 +126,8 @@ class Accounts:
         return self._database
 
     def close(self) -> None:
+        """What is being noted is waited for."""
+        self._notes.shutdown(cancel_futures=True)
         self._database.close()
 
     # accounts
@@ -264,7 +269,7 @@ class Accounts:
         now = now_us()
         with self._database.read() as connection:
             query = (
-                sa.select(accounts, sessions.c.seen_at, sessions.c.expires_at)
+                sa.select(accounts, sessions.c.token, sessions.c.seen_at, sessions.c.expires_at)
                 .join(sessions, sessions.c.account_id == accounts.c.id)
                 .where(sessions.c.token == _digest(token))
             )
@@ -274,12 +279,20 @@ class Accounts:
         idle, _ = LIFETIME[role_of(row["role"])]
         if row["seen_at"] + idle < now:
             return None
-        if row["seen_at"] + SEEN_EVERY < now:
-            seen = sessions.update().where(sessions.c.token == _digest(token)).values(seen_at=now)
-            # tried again at the next request; no reason to shut out who is signed in
-            with suppress(GalleryBusy, StorageFull), self._database.write() as connection:
-                connection.execute(seen)
+        if row["seen_at"] + SEEN_EVERY < now and row["token"] not in self._noting:
+            self._noting.add(row["token"])
+            self._notes.submit(self._note_seen, row["token"], now)
         return _record(row)
+
+    def _note_seen(self, digest: str, now: int) -> None:
+        """In a thread of its own: nobody who is signed in waits for others that write."""
+        try:
+            with suppress(GalleryBusy, StorageFull), self._database.write() as connection:
+                connection.execute(
+                    sessions.update().where(sessions.c.token == digest).values(seen_at=now)
+                )
+        finally:
+            self._noting.discard(digest)
 
     def sign_out(self, token: str) -> None:
         """End one session."""
