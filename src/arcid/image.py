@@ -310,7 +310,7 @@ def _decoding_bytes(picture: PilImage, data: bytes) -> int:
     elif picture.format == "TIFF":
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
         if tags.get(EXIF_ORIENTATION, 1) != 1:
-            per_pixel = own + max(own, 3)  # Pillow turns it itself
+            per_pixel = 2 * own + 3  # Pillow turns it itself; what it turned may go later
         if picture.info.get("compression", "raw") != "raw":
             rows = min(int(tags.get(TIFF_ROWS_PER_STRIP, picture.height)), picture.height)
             bits = sum(tags.get(TIFF_BITS_PER_SAMPLE, (1,)))

@@ -481,8 +481,8 @@ def test_torn_and_lost_wal(tmp_path: Path) -> None:
     acks = filled(path, 20)
     with Gallery.open(path) as gallery:
         gallery._database.pragma("wal_checkpoint(TRUNCATE)")
-        for i in range(20, 60):
-            _, [face] = gallery.enrol("staff", f"Person {i % 40}", [new_face(i)])
+        for i in range(20, 32):  # fewer pages than are moved into the file by themselves
+            _, [face] = gallery.enrol("staff", f"Person {i}", [new_face(i)])
             acks[i] = face.id
         database = path.read_bytes()
         wal = path.with_name(path.name + "-wal").read_bytes()
@@ -509,8 +509,8 @@ def test_torn_and_lost_wal(tmp_path: Path) -> None:
         with Gallery.open(copy) as gallery:
             assert gallery.check() == []
     assert counts[0] == 20, "what was checkpointed is there without the WAL"
-    assert counts[2] == 60, "a whole WAL brings everything"
-    assert all(20 <= count <= 60 for count in counts)
+    assert counts[2] == 32, "a whole WAL brings everything"
+    assert all(20 <= count <= 32 for count in counts)
     assert len(set(counts)) > 5
 
 

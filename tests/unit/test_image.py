@@ -490,7 +490,7 @@ def test_sources_agree(tmp_path: Path) -> None:
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ImageUnreadable, match="not a file"):
+    with pytest.raises(ImageUnreadable, match="is a folder; name the photos in it"):
         load_image(tmp_path)
     with pytest.raises(ImageUnreadable, match=r"gone\.jpg cannot be opened: No such file"):
         load_image(tmp_path / "gone.jpg")

@@ -94,6 +94,7 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
 
     told = subprocess.run(
         [sys.executable, "-c", CHECK, str(tmp_path), str(data_dir / "data/train/ukmp.tar")],
+        env=os.environ | {"ARCID_HOME": str(tmp_path / "home")},  # which vouches for what it made
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert told.returncode == 0, told.stderr[-2000:]

@@ -263,7 +263,9 @@ def test_a_wider_network_goes_on_from_a_narrower_bundle(
     images = torch.rand(4, 3, 112, 112) * 2 - 1
     wide = create_backbone(NAME, 64, expansion=2)
     load_initial(wide, exported.path)
-    torch.testing.assert_close(run(wide.eval(), images), run(network, images))
+    torch.testing.assert_close(
+        run(wide.eval(), images), run(network, images), rtol=1e-4, atol=1e-4
+    )  # twice as many float32 sums
     before = wide.state_dict()["blocks.1.project.0.weight"].clone()
     wide.train()(images).square().sum().backward()
     torch.optim.SGD(wide.parameters(), 0.1).step()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from arcid import paths
-from arcid.errors import CalibrationError, GalleryDamaged
+from arcid.errors import CalibrationError, ContractMismatch, GalleryDamaged
 from arcid.gallery import Gallery
 from arcid.gallery.database import parse_url
 from arcid.pipeline import Pipeline
@@ -27,7 +27,7 @@ def open_pipeline(settings: Settings) -> Pipeline:
     Raises ``ModelError`` kinds.
     """
     pipeline = warm(Pipeline.from_models(settings.detector, settings.recogniser))
-    with suppress(CalibrationError):  # told by whoever asks for a decision
+    with suppress(CalibrationError, ContractMismatch):  # told by whoever asks for a decision
         _ = pipeline.calibration
     return pipeline
 
