@@ -195,6 +195,24 @@ def test_merged_people_keep_their_events(gallery: Gallery, book: Attendance) -> 
     assert left(gallery, 999) == [("Ann", after(0)), ("Ann", after(5))]
 
 
+def test_notes_outlive_a_merge_and_go_with_whoever_is_left(
+    gallery: Gallery, book: Attendance
+) -> None:
+    ann, ben = person(gallery, "Ann"), person(gallery, "Ben")
+    event = book.add("arrival", ben, NOON, actor="op", note="came by the back door")
+    book.correct(event.id, "retime", at=after(-600), actor="op", note="clock was wrong")
+
+    def notes() -> set[str]:
+        with gallery._database.read() as connection:
+            return {n for n in connection.execute(sa.select(schema.events.c.note)).scalars() if n}
+
+    gallery.merge_people("staff", ann, ben)
+    kept = {"came by the back door", "clock was wrong", "two people were merged"}
+    assert notes() == kept
+    gallery.delete_person("staff", ann)
+    assert notes() == set()
+
+
 # corrections
 
 

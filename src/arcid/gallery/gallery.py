@@ -265,7 +265,7 @@ class Gallery:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
                 _belongings.hand_over(log.connection, own, other, keep)
                 _receipts.hand_over(log.connection, other, keep)
-                _people.delete(log, own, other)
+                _people.delete(log, own, other, merged=True)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 
     def split_person(

@@ -49,9 +49,12 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     connection.execute(blocks.update().where(of_other).values(person_id=keep["id"]))
 
 
-def erase(connection: Connection, collection: Row, person: Row) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, notes: bool) -> None:
     """Erase the faces behind a person's events and behind questions whether it is them, what was
-    noted about those events, their visits, and that they were asked about."""
+    noted about those events, their visits, and that they were asked about.
+
+    ``notes`` off: of somebody who was handed over, whose events go on as another's.
+    """
     theirs = _theirs(connection, collection, person["uid"])
     doubtful = reviews.of_person(connection, collection, person)
     asked = [
@@ -59,8 +62,8 @@ def erase(connection: Connection, collection: Row, person: Row) -> None:
     ]
     mine = [row for row, e in theirs if e.person_id in (None, person["uid"])]  # nobody else's now
     traces.erase_of(connection, [row["id"] for row in [*mine, *asked]])
-    about = [*(row for row, _ in theirs), *asked]
-    _events.forget_notes(connection, about, person["uid"])
+    if notes:
+        _events.forget_notes(connection, [*(row for row, _ in theirs), *asked], person["uid"])
     _visits.forget(connection, person["uid"])
     reviews.erase(connection, person)
     _settle(connection, doubtful)

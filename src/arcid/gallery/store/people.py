@@ -128,11 +128,12 @@ def touch(journal: Journal, *keys: int) -> None:
     )
 
 
-def delete(journal: Journal, collection: Row, person: Row) -> None:
+def delete(journal: Journal, collection: Row, person: Row, *, merged: bool = False) -> None:
+    """``merged``: all that was theirs was handed over to another person."""
     own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     for face in journal.connection.execute(own).mappings().all():
         journal.record("face_removed", collection, person=person, face=face)
-    belongings.erase(journal.connection, collection, person)
+    belongings.erase(journal.connection, collection, person, notes=not merged)
     receipts.forget(journal.connection, person["uid"])
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
