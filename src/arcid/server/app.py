@@ -105,9 +105,11 @@ def _lifespan(
             await app.state.console.close()
             await asyncio.to_thread(batcher.close)
             await asyncio.to_thread(pulse.stop)
-            await asyncio.to_thread(store.flush)
-            if gallery is None:
-                await asyncio.to_thread(store.close)
+            try:
+                await asyncio.to_thread(store.flush)
+            finally:
+                if gallery is None:
+                    await asyncio.to_thread(store.close)
 
     return lifespan
 
@@ -120,6 +122,8 @@ async def _settle(store: Gallery) -> None:
             await asyncio.to_thread(store.settle)
         except ArcidError as error:
             log.warning("the gallery could not be settled", extra={"code": error.code})
+        except Exception:  # whatever it was, erasing is tried again
+            log.exception("settling the gallery failed")
 
 
 def _describe_keys(app: FastAPI) -> None:

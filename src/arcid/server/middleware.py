@@ -109,7 +109,8 @@ class Edge:
             await self._app(scope, self._limited(exchange, headers, receive), sender)
         except HttpError as error:
             state["error_code"] = error.code
-            await http_error_response(error, exchange.request_id)(scope, receive, sender)
+            if not exchange.status:
+                await http_error_response(error, exchange.request_id)(scope, receive, sender)
         except Exception:
             log.exception("request failed")
             state["error_code"] = "internal_error"
