@@ -67,8 +67,9 @@ class Visit:
         return account
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call in a thread."""
-        return await asyncio.to_thread(call, *args, **kwargs)
+        """A blocking call in a thread of those that may wait for the gallery, which session checks
+        do not need. Raises ``Overloaded``."""
+        return await self.services.writes.run(call, *args, **kwargs)
 
     async def faces(self, photo: bytes, *, select: Selection = "all") -> Faces:
         """The faces of an uploaded photo, through the service's one queue."""
