@@ -302,8 +302,10 @@ def _changes(now: Calibration | None, new: Calibration) -> list[dict[str, Any]]:
         except RateUnsupported:
             return None
 
-    questions = [(None, rate, 1) for rate in (1e-2, 1e-3, DEFAULT_FMR, 1e-5)]
-    questions += [(DEFAULT_FPIR, DEFAULT_FPIR, size) for size in SIZES]  # type: ignore[misc]
+    questions: list[tuple[float | None, float, int]] = [
+        *((None, rate, 1) for rate in (1e-2, 1e-3, DEFAULT_FMR, 1e-5)),
+        *((DEFAULT_FPIR, DEFAULT_FPIR, size) for size in SIZES),
+    ]
     rows = []
     for fpir, rate, size in questions:
         before, after = (asked(c, fpir, rate, size) for c in (now, new))

@@ -12,7 +12,7 @@ from arcid.cli.options import Collection, Database
 from arcid.cli.output import Json, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from arcid.gallery.review_records import Review
+    from arcid.gallery.review_records import Review, Verdict
 
 app = typer.Typer(help="Doubtful faces that wait for a human's word.", no_args_is_help=True)
 
@@ -91,7 +91,7 @@ def answer(
     """
     from arcid.errors import UsageError
 
-    words = {"yes": "yes", "no": "no", "not-person": "not_person"}
+    words: dict[str, Verdict] = {"yes": "yes", "no": "no", "not-person": "not_person"}
     if verdict not in words:
         raise UsageError(f"answer {verdict!r} is unknown; use {', '.join(words)}")
     with open_gallery(database) as gallery:
@@ -105,7 +105,7 @@ def answer(
         done = gallery.reviews.answer(
             collection,
             event,
-            words[verdict],  # type: ignore[arg-type]
+            words[verdict],
             actor=operator(actor),
             person_id=who,
             note=note,

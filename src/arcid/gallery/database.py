@@ -8,9 +8,6 @@ each other and never deadlock. PostgreSQL: reads see one snapshot, writes queue 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import shlex
 import shutil
 import sqlite3
 import threading
@@ -18,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -26,15 +22,12 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from arcid.errors import (
     ArcidError,
     GalleryBusy,
-    GalleryDamaged,
     GalleryError,
     MissingExtra,
-    NotFound,
-    SchemaTooNew,
     StorageFull,
     UsageError,
 )
-from arcid.gallery import commits, schema
+from arcid.gallery import commits, place, schema, versions
 from arcid.gallery.faults import gone, translated
 from arcid.gallery.mark import Mark, Point
 from arcid.gallery.spare import Spare
@@ -86,16 +79,16 @@ class Database:
         self._scrub_due = False
         self._seen_erased = -1
         if self.path is not None and self._mark is not None:
-            _prepare_file(self.path, self._mark, create)
+            place.prepare(self.path, self._mark, create)
         with translated(self.path):
             if self.path is not None:
                 self._refuse_unknown_schema(_read_only_engine(self.path), create)
             self._engine = self._make_engine()
             try:
                 with self._engine.connect() as connection, connection.begin():
-                    version = _check_schema(connection, create)
+                    version = versions.check(connection, create)
                 if self.path is not None:
-                    _refuse_shared(self.path)
+                    place.refuse_shared(self.path)
                     self._enable_wal()
                 if version != schema.HEAD:
                     self._upgrade(create)
@@ -257,7 +250,7 @@ class Database:
     def settings(self) -> dict[str, Any]:
         """How the database keeps its promises, for `doctor` and `stats`."""
         with self.read() as connection:
-            version = _revision(connection)
+            version = versions.revision(connection)
             if self.path is None:
                 commit = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
                 size = connection.exec_driver_sql("SELECT pg_database_size(current_database())")
@@ -379,7 +372,7 @@ class Database:
             except ModuleNotFoundError:
                 raise MissingExtra("a gallery on PostgreSQL", "postgres") from None
             return engine
-        name = _uri(self.path, "rw")  # a file that is gone is not made anew
+        name = place.uri(self.path, "rw")  # a file that is gone is not made anew
         engine = sa.create_engine(
             "sqlite://",
             poolclass=sa.pool.QueuePool,
@@ -396,7 +389,7 @@ class Database:
 
     def _refuse_replaced_file(self, dbapi: Any, record: Any, proxy: Any) -> None:
         """After a restore that swaps the file, pooled connections still see the old one."""
-        now = _file_identity(self.path)
+        now = place.identity(self.path)
         if now is None and self.path is not None:
             raise gone(self.path)
         if record.info.setdefault("file", now) != now:
@@ -427,7 +420,7 @@ class Database:
     def _refuse_unknown_schema(self, engine: Engine, create: bool) -> None:
         try:
             with engine.connect() as connection:
-                _check_schema(connection, create)
+                versions.check(connection, create)
         except sa.exc.OperationalError as error:
             code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
             if code != sqlite3.SQLITE_READONLY:  # a crash left work that only a writer may undo
@@ -441,8 +434,8 @@ class Database:
             with connection.begin():
                 if self.path is None:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-                if _check_schema(connection, create) != schema.HEAD:
-                    _migrate(connection)
+                if versions.check(connection, create) != schema.HEAD:
+                    versions.migrate(connection)
 
 
 def _acknowledge(mark: Mark, commit: commits.Commit) -> None:
@@ -464,79 +457,11 @@ def _reach(mark: Mark, what: str, point: Point) -> None:
         log.warning("the mark was not written", extra={"cause": type(error).__name__})
 
 
-def _prepare_file(path: Path, mark: Mark, create: bool) -> None:
-    """Refuse what cannot be a gallery before SQLite touches it; make a new file private.
-
-    A file that is there is never opened here: closing it again would drop the locks of every SQLite
-    connection this process has on it, and the next process to close would take the WAL away.
-    """
-    wal = path.with_name(path.name + "-wal")
-    try:
-        if not path.parent.is_dir():
-            raise UsageError(f"the folder for {path.name} does not exist; create it first")
-        if path.is_dir():
-            raise UsageError(f"{path.name} is a folder; give the path of a file in it")
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path.name} is a device or pipe; a gallery needs a file")
-        there = path.exists()
-        empty = not there or path.stat().st_size == 0
-        wal_left = empty and wal.exists() and wal.stat().st_size > 0
-        known = mark.acknowledged() if empty else None
-    except OSError as error:
-        raise GalleryError(f"{path.name} cannot be opened: {error.strerror}") from None
-    if known is not None and known.write > 0:
-        raise GalleryDamaged(
-            f"{path.name} is {'empty' if there else 'gone'}, but {mark.path.name} says that a "
-            f"gallery was here, acknowledged up to write {known.write}. Put the file back together "
-            "with its -wal file, or restore a backup; nothing was made anew. To begin a gallery "
-            f"anew, delete {mark.path.name}"
-        )
-    if wal_left:
-        raise GalleryDamaged(
-            f"{path.name} is {'empty' if there else 'gone'} but its -wal file is not: restore both "
-            "from one backup"
-        )
-    try:
-        if there and empty:
-            path.chmod(0o600)
-        elif not there and create:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise GalleryError(f"{path.name} cannot be made: {error.strerror}") from None
-    if not there and not create:
-        raise NotFound(f"there is no gallery at {path.name}")
-
-
-def _refuse_shared(path: Path) -> None:
-    """People's templates are not for every user of the machine."""
-    rights = path.stat().st_mode if os.name == "posix" else 0
-    if rights & 0o007:
-        can = "read" if rights & 0o004 else "reach into"
-        files = f"{shlex.quote(str(path))}*"
-        raise GalleryError(
-            f"every user of this machine can {can} {path.name} (mode {rights & 0o777:o}), and it "
-            f"holds people's templates. Take that right away: chmod o= {files}. Where that changes "
-            "nothing (a disk that keeps no rights), put the gallery on another disk"
-        )
-
-
-def _file_identity(path: Path | None) -> tuple[int, int] | None:
-    try:
-        status = None if path is None else path.stat()
-    except OSError:
-        status = None
-    return None if status is None else (status.st_dev, status.st_ino)
-
-
 def _read_only_engine(path: Path) -> Engine:
-    name = _uri(path, "ro")
+    name = place.uri(path, "ro")
     return sa.create_engine(
         "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
     )
-
-
-def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(str(path))}?mode={mode}"
 
 
 def _set_pragmas(dbapi: Any, record: Any) -> None:
@@ -559,48 +484,3 @@ def _set_pragmas(dbapi: Any, record: Any) -> None:
 def _begin(connection: Connection) -> None:
     write = connection.get_execution_options().get(_WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _revision(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _check_schema(connection: Connection, create: bool) -> str | None:
-    """The schema version found, None in an empty database."""
-    version = _revision(connection)
-    tables = sa.inspect(connection).get_table_names()
-    if version is None:
-        if tables and "gallery" not in tables and tables != ["alembic_version"]:
-            raise UsageError("this database belongs to something else; choose another path")
-        if not create:
-            raise NotFound("there is no gallery in this database")
-        return None
-    if version not in schema.KNOWN:
-        raise SchemaTooNew(
-            f"the gallery has schema {version}, this arcid knows up to {schema.HEAD}: "
-            "upgrade arcid; nothing was changed",
-            found=version,
-            known=schema.HEAD,
-        )
-    return version
-
-
-def _migrate(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    if connection.execute(sa.select(schema.gallery.c.id)).first() is None:
-        connection.execute(
-            schema.gallery.insert().values(
-                id=1,
-                identity=secrets.token_hex(16),
-                last_change=0,
-                stamp=secrets.randbits(62),
-            )
-        )

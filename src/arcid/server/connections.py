@@ -63,7 +63,7 @@ class Connections:
     ) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol] | None]:
         """uvicorn's protocols, telling this of their connections."""
         book = self
-        plain: Any = http
+        plain: Any = http  # uvicorn chooses them by what is installed, so no checker knows them
         upgraded: Any = websocket
 
         class Http(plain):  # type: ignore[misc]
