@@ -1,9 +1,12 @@
-"""Detectors converted from state dicts, made once a session where torch and onnx are installed."""
+"""Detectors converted from state dicts, where torch and onnx are installed; and small disks."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -38,3 +41,23 @@ def bundles(request: pytest.FixtureRequest, data_dir: Path, tmp_path_factory: An
         return Path(module.convert(name, data_dir / "models", target, photo))
 
     return bundle
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a file system of so many MiB, which takes rights that not every machine gives."""
+    mounted: list[Path] = []
+
+    def mount(mib: int) -> Path:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        program = shutil.which("mount")
+        command = [str(program), "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
+        if program is None or subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("may not mount a small tmpfs here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -18,7 +18,7 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -246,20 +246,8 @@ def test_files_that_may_not_grow(tmp_path: Path, room: int) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MiB; mounting one needs rights that not every machine gives."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)],
-        check=False,
-        capture_output=True,
-    )
-    if not made or made.returncode:
-        pytest.skip("may not mount a small tmpfs here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk(tmpfs: Callable[[int], Path]) -> Path:
+    return tmpfs(6)
 
 
 def test_a_full_disk(small_disk: Path) -> None:

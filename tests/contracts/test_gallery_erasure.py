@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -342,20 +341,8 @@ def test_without_a_mark_nothing_is_erased_again_and_again(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB; mounting one needs rights that not every machine gives."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)],
-        check=False,
-        capture_output=True,
-    )
-    if not made or made.returncode:
-        pytest.skip("may not mount a small tmpfs here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk(tmpfs: Callable[[int], Path]) -> Path:
+    return tmpfs(24)
 
 
 @pytest.mark.parametrize("what", ["person", "face", "name", "collection"])
