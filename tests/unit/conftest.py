@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,21 @@ def _opened_once(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def opened_models() -> Iterator[None]:
-    """Real models, opened once for all commands of this process."""
+def _openers() -> tuple[Callable[..., Any], Callable[..., Any]]:
     from arcid import pipeline
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.Pipeline, "from_models", _opened_once(pipeline.Pipeline.from_models))
-        patch.setattr(pipeline, "load_detector", _opened_once(pipeline.load_detector))
-        yield
+    return _opened_once(pipeline.Pipeline.from_models), _opened_once(pipeline.load_detector)
+
+
+@pytest.fixture
+def opened_models(
+    _openers: tuple[Callable[..., Any], Callable[..., Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real models, opened once for the commands of all tests that ask for this."""
+    from arcid import pipeline
+
+    monkeypatch.setattr(pipeline.Pipeline, "from_models", _openers[0])
+    monkeypatch.setattr(pipeline, "load_detector", _openers[1])
 
 
 @pytest.fixture(scope="session")

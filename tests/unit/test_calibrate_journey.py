@@ -20,7 +20,6 @@ from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.gallery import Gallery
 from arcid.models import calibrations, weights
-from arcid.pipeline import Pipeline
 from arcid.server import opening
 from arcid.server.settings import Settings
 
@@ -67,9 +66,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ARCID_MODELS", "ARCID_DATABASE", "ARCID_RECOGNISER", "ARCID_DETECTOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARCID_HOME", str(tmp_path / "home"))
-    opened = Pipeline.from_models  # other files' tests may have it remember models, and with them
-    if hasattr(opened, "__wrapped__"):  # the calibration that was in force then
-        monkeypatch.setattr(Pipeline, "from_models", opened.__wrapped__)
     return tmp_path
 
 
