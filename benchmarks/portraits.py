@@ -24,7 +24,8 @@ import numpy as np
 from arcid import load_image, paths
 from arcid.bench.common import hardware_slug, write_csv
 from arcid.errors import NoFaceFound, SeveralFacesFound
-from arcid.pipeline import Faces, Pipeline
+from arcid.pipeline import Pipeline
+from arcid.results import Faces
 from arcid.types import Detections, Selection
 
 RULES = [rule for rule in get_args(Selection) if rule != "all"]

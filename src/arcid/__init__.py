@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from arcid.calibration import Calibration
     from arcid.gallery import Gallery
     from arcid.image import load_image
-    from arcid.pipeline import Face, Pipeline
+    from arcid.pipeline import Pipeline
+    from arcid.results import Face
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Calibration": "arcid.calibration",
-    "Face": "arcid.pipeline",
+    "Face": "arcid.results",
     "Gallery": "arcid.gallery",
     "Pipeline": "arcid.pipeline",
     "load_image": "arcid.image",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,106 +27,25 @@ from arcid.errors import (
     InvalidArray,
     ModelUnsupported,
     NoFaceFound,
-    QualityRejected,
     SeveralFacesFound,
 )
 from arcid.image import ImageSource, load_image, photo_id
 from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.quality import Quality, QualityGate
+from arcid.results import Face, Faces, Identification, Prepared, Verification
 from arcid.runtime import RuntimeName, open_session
 from arcid.types import (
     Crops,
     Decision,
     Detections,
     Embeddings,
-    FloatArray,
     Image,
-    Match,
     Selection,
 )
 
 if TYPE_CHECKING:
     from arcid.gallery import Aggregate, Gallery
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """The faces of one photo up to the embedder; the photo itself is let go."""
-
-    detections: Detections | None
-    crops: Crops
-    quality: tuple[Quality, ...]
-    photo_id: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Faces:
-    """The faces of one photo, row by row; ``len()`` 0 is ordinary."""
-
-    detections: Detections | None  # None for crops that were handed in aligned
-    crops: Crops
-    embeddings: Embeddings
-    quality: tuple[Quality, ...]  # empty without detections
-    photo_id: str
-
-    def __len__(self) -> int:
-        return len(self.crops)
-
-    def __getitem__(self, index: int) -> Face:
-        found = self.detections
-        return Face(
-            box=None if found is None else tuple(float(v) for v in found.boxes[index]),
-            score=None if found is None else float(found.scores[index]),
-            crop=self.crops.pixels[index],
-            embedding=self.embeddings[index],
-            quality=self.quality[index] if self.quality else None,
-            photo_id=self.photo_id,
-            points=None if found is None or found.points is None else found.points[index],
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """One face, ready to be compared or enrolled."""
-
-    box: tuple[float, ...] | None  # xyxy pixels in its photo
-    score: float | None
-    crop: Image  # (S,S,3) uint8 RGB aligned
-    embedding: Embeddings  # one row
-    quality: Quality | None
-    photo_id: str
-    points: FloatArray | None = None  # (5,2) pixels in its photo
-
-    def check_quality(self) -> None:
-        """Raise ``QualityRejected`` with every reason; crops that came aligned pass."""
-        if self.quality and self.quality.reasons:
-            raise QualityRejected(
-                " ".join(reason.message for reason in self.quality.reasons),
-                reasons=[reason.code for reason in self.quality.reasons],
-            )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verification:
-    """The answer to "are these two one person?" with both faces it was given on."""
-
-    decision: Decision
-    a: Face
-    b: Face
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Identification:
-    """One probe face, its candidates best first, and the decision on the first.
-
-    The nearest person of all, where another face of the photo was given them, stands last and says
-    so in ``given_to``; alone, where nobody else is left.
-    """
-
-    face: Face
-    candidates: list[Match]
-    decision: Decision
 
 
 class Pipeline:

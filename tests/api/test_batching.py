@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from arcid.errors import InvalidArray, Overloaded
-from arcid.pipeline import Faces, Pipeline, Prepared
+from arcid.pipeline import Pipeline
+from arcid.results import Faces, Prepared
 from arcid.server.batching import Batcher
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings

@@ -14,7 +14,8 @@ from arcid.apps.enrol import BATCH, embed_photos, enrol_photos
 from arcid.detect import Detector
 from arcid.errors import ArcidError, CollectionNotFound
 from arcid.gallery import Gallery
-from arcid.pipeline import Face, Pipeline, Prepared
+from arcid.pipeline import Pipeline
+from arcid.results import Face, Prepared
 from arcid.types import Detections, Image
 
 pytestmark = pytest.mark.data

@@ -32,7 +32,8 @@ from arcid.apps.enrol import new_face, provenance
 from arcid.errors import CollectionNotFound, UsageError
 from arcid.gallery import Gallery
 from arcid.image import load_image
-from arcid.pipeline import Face, Pipeline
+from arcid.pipeline import Pipeline
+from arcid.results import Face
 from arcid.types import Detections, FloatArray, Image
 from arcid.video import Frame, PushedFrames, VideoFile, open_source
 

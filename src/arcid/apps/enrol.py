@@ -20,7 +20,8 @@ from typing import Any, TypeVar, cast
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewFace
 from arcid.image import ImageSource, load_image, photo_id
-from arcid.pipeline import Face, Faces, Pipeline, Prepared
+from arcid.pipeline import Pipeline
+from arcid.results import Face, Faces, Prepared
 from arcid.runtime import default_threads
 from arcid.types import Selection
 

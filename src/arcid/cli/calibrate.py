@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from arcid.calibration import Calibration
     from arcid.evaluate.calibrate import Measured
     from arcid.models.weights import Bundle
-    from arcid.pipeline import Faces, Pipeline
+    from arcid.pipeline import Pipeline
+    from arcid.results import Faces
 
 BATCH = 16
 SUSPECTS = 50

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from arcid import detect as detectors
     from arcid.calibration import Calibration
     from arcid.errors import ArcidError
-    from arcid.pipeline import Face, Faces
     from arcid.quality import Quality
+    from arcid.results import Face, Faces
     from arcid.types import Decision, Detections, Image, Selection
 
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from arcid.evaluate.readers import PairList
     from arcid.evaluate.report import Document, Qualities
     from arcid.evaluate.sources import EmbeddingCache, EmbeddingSet, Failure, Photo
-    from arcid.pipeline import Faces, Pipeline, Prepared
+    from arcid.pipeline import Pipeline
+    from arcid.results import Faces, Prepared
     from arcid.types import Embeddings, Image
 
 BATCH = 16
@@ -69,7 +70,7 @@ class PhotoEmbedder:
 
     def __call__(self, images: Sequence[Path | bytes | Image]) -> list[Embeddings | Failure]:
         from arcid.apps.enrol import embed_each
-        from arcid.pipeline import Faces
+        from arcid.results import Faces
         from arcid.runtime import default_threads
 
         with ThreadPoolExecutor(default_threads()) as pool:

@@ -33,7 +33,7 @@ from arcid.cli.output import (
 if TYPE_CHECKING:
     from arcid.calibration import Calibration
     from arcid.gallery import Gallery
-    from arcid.pipeline import Face
+    from arcid.results import Face
     from arcid.types import Decision, Embeddings, Match, Selection
 
 

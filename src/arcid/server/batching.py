@@ -22,7 +22,8 @@ from arcid.apps.enrol import embed_each
 from arcid.errors import ArcidError, Overloaded
 from arcid.image import BYTES_PER_PIXEL, ImageLimits, decoding_bytes, load_image
 from arcid.memory import give_back_freed_memory
-from arcid.pipeline import Faces, Pipeline, Prepared
+from arcid.pipeline import Pipeline
+from arcid.results import Faces, Prepared
 from arcid.runtime import default_threads
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings

@@ -14,7 +14,8 @@ from arcid.calibration import Calibration
 from arcid.decide import Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing
 from arcid.gallery import Gallery
-from arcid.pipeline import Face, Faces, Pipeline, Prepared
+from arcid.pipeline import Pipeline
+from arcid.results import Face, Faces, Prepared
 from arcid.server import schemas
 from arcid.server.batching import Batcher
 from arcid.server.lanes import Lane

@@ -8,8 +8,8 @@ from typing import Any
 from arcid.calibration import Calibration
 from arcid.gallery import Box as StoredBox
 from arcid.gallery import StoredFace
-from arcid.pipeline import Faces, Identification, Prepared
 from arcid.quality import Quality
+from arcid.results import Faces, Identification, Prepared
 from arcid.server import schemas
 from arcid.types import Decision, Detections, Match
 

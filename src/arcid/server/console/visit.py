@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from arcid.errors import ArcidError, SeveralFacesFound
-from arcid.pipeline import Face, Faces
+from arcid.results import Face, Faces
 from arcid.server.console import strings as S
 from arcid.server.console.accounts import Account
 from arcid.server.console.roles import Permission

@@ -20,8 +20,8 @@ from arcid.gallery import Collection
 from arcid.gallery.blocks import Blocks
 from arcid.gallery.event_records import Place
 from arcid.liveness import Challenge, ChallengeSettings
-from arcid.pipeline import Face, Faces, Identification
 from arcid.quality import pose
+from arcid.results import Face, Faces, Identification
 from arcid.server.console import strings as S
 from arcid.server.console.cameras import end_visits
 from arcid.server.console.feeds import Message, face_message

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.decide import DEFAULT_FPIR, Unsupported, identify
 from arcid.errors import ContractMismatch, InvalidArray
 from arcid.gallery import Aggregate
-from arcid.pipeline import Faces, Identification
+from arcid.results import Faces, Identification
 from arcid.server import schemas, views
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors

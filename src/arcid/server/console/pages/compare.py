@@ -9,7 +9,7 @@ from nicegui import ui
 
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError
-from arcid.pipeline import Face, Verification
+from arcid.results import Face, Verification
 from arcid.server.console import strings as S
 from arcid.server.console.layout import frame
 from arcid.server.console.pages import page

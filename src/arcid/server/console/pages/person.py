@@ -14,7 +14,7 @@ from arcid.apps.enrol import new_face, provenance
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Decide, Person, StoredFace
-from arcid.pipeline import Face
+from arcid.results import Face
 from arcid.server.console import strings as S
 from arcid.server.console.camera_view import CameraView
 from arcid.server.console.feeds import PushFeed

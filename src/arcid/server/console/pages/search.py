@@ -11,7 +11,7 @@ from nicegui import ui
 from arcid.decide import DEFAULT_FPIR
 from arcid.gallery import Collection
 from arcid.image import load_image
-from arcid.pipeline import Identification
+from arcid.results import Identification
 from arcid.server.console import strings as S
 from arcid.server.console.cameras import jpeg
 from arcid.server.console.layout import frame
