@@ -15,7 +15,7 @@ import psutil
 import socketio
 from websockets.sync.client import ClientConnection, connect
 
-from arcid.server.console.accounts import Account, Accounts
+from arcid.server.console.auth.accounts import Account, Accounts
 
 PASSWORD = "correct horse battery"
 SOCKET = "/console/_nicegui_ws/socket.io"

@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection
 
 from arcid.apps.attendance import Attendance
 from arcid.gallery import Gallery
-from arcid.server.console.accounts import Accounts, KioskRules
+from arcid.server.console.auth.accounts import Accounts, KioskRules
 
 pytestmark = pytest.mark.data
 SOCKETS = 60

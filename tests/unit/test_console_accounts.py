@@ -16,9 +16,9 @@ from argon2 import PasswordHasher
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
-from arcid.server.console import accounts as module
 from arcid.server.console import schema
-from arcid.server.console.accounts import (
+from arcid.server.console.auth import accounts as module
+from arcid.server.console.auth.accounts import (
     HOUR,
     SECOND,
     AccountRefused,
@@ -28,8 +28,8 @@ from arcid.server.console.accounts import (
     TooManyAttempts,
     session_id,
 )
-from arcid.server.console.roles import MAY, ROLES, may, role_of
-from arcid.server.console.secret import load_secret, sign, unsign
+from arcid.server.console.auth.roles import MAY, ROLES, may, role_of
+from arcid.server.console.auth.secret import load_secret, sign, unsign
 
 GOOD, OTHER = "correct horse battery", "another long secret"
 

@@ -22,9 +22,10 @@ from arcid.apps.attendance import Attendance
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.event_records import Place
-from arcid.server.console import cameras, door, photos, schema, secret
+from arcid.server.console import app, cameras, photos, schema
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import Accounts
+from arcid.server.console.auth import secret
+from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.cameras import Camera, CameraBook, Cameras, Runner, policy_of
 from arcid.server.console.feeds import REFUSED, Feeds, PushFeed
 from arcid.server.console.photos import Photos
@@ -233,12 +234,12 @@ def test_a_photo_nobody_comes_for_does_not_stay_in_memory(monkeypatch: pytest.Mo
     request: Any = SimpleNamespace(method="POST", form=form)
     console = SimpleNamespace(photos=held, settings=None)
     visit: Any = SimpleNamespace(console=console, token="ada", may=lambda permission: True)
-    monkeypatch.setattr(door, "read_images", read)
-    monkeypatch.setattr(door, "KEEP_S", -0.9)
+    monkeypatch.setattr(app, "read_images", read)
+    monkeypatch.setattr(app, "KEEP_S", -0.9)
     monkeypatch.setattr(photos, "KEEP_S", 0.05)
 
     async def run() -> None:
-        answer = await door._receive_photos(request, visit)
+        answer = await app._receive_photos(request, visit)
         assert answer.status_code == 201 and len(held._held) == 1
         await asyncio.sleep(0.3)
 

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from arcid.apps.attendance import View
 from arcid.errors import ArcidError, GalleryBusy
+from arcid.server.console.auth.session import SignedOut
 from arcid.server.console.cameras import Viewer
 from arcid.server.console.feeds import (
     LATER,
@@ -27,7 +28,6 @@ from arcid.server.console.feeds import (
     PushFeed,
     WatchFeed,
 )
-from arcid.server.console.visit import SignedOut
 from arcid.video import Frame, PushedFrames
 
 FEEDS = 40  # more than asyncio lends threads on any machine

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from arcid.server.console import strings
-from arcid.server.console.icons import svg
+from arcid.server.console.ui.icons import svg
 
 FOLDER = Path(strings.__file__).parent
 SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}

@@ -17,7 +17,7 @@ from arcid.cli.options import Database
 from arcid.cli.output import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from arcid.server.console.accounts import Account, Accounts
+    from arcid.server.console.auth.accounts import Account, Accounts
 
 app = typer.Typer(help="Look after the console's accounts and sessions.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the account.", metavar="NAME")]
@@ -33,7 +33,7 @@ def _opened(database: str | None, *, create: bool = False) -> Iterator[Accounts]
 
     if not importlib.util.find_spec("argon2"):
         raise MissingExtra("the console", "server")
-    from arcid.server.console.accounts import Accounts
+    from arcid.server.console.auth.accounts import Accounts
 
     open_gallery(database, create=create).close()
     found = Accounts.open(database or paths.database_url())

@@ -19,8 +19,8 @@ from arcid.pipeline import Pipeline
 from arcid.server import errors
 from arcid.server.auth import Access
 from arcid.server.batching import Batcher
-from arcid.server.console.door import ROOT as CONSOLE
-from arcid.server.console.door import Console
+from arcid.server.console.app import ROOT as CONSOLE
+from arcid.server.console.app import Console
 from arcid.server.deps import Services
 from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge

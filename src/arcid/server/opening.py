@@ -13,7 +13,7 @@ from arcid.errors import CalibrationError, ContractMismatch, GalleryDamaged
 from arcid.gallery import Gallery
 from arcid.gallery.database import parse_url
 from arcid.pipeline import Pipeline
-from arcid.server.console.secret import NAME, is_set_up
+from arcid.server.console.auth.secret import NAME, is_set_up
 from arcid.server.settings import Settings
 from arcid.types import Crops
 

@@ -33,9 +33,9 @@ from arcid.gallery.schema import collections
 from arcid.gallery.store.journal import now_us
 from arcid.pipeline import Pipeline
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import name_key
+from arcid.server.console.auth.accounts import name_key
+from arcid.server.console.auth.secret import SEALED, SealBroken, seal, unseal
 from arcid.server.console.schema import cameras
-from arcid.server.console.secret import SEALED, SealBroken, seal, unseal
 from arcid.types import Image
 from arcid.video import Health, Source, open_source
 from arcid.video.captures import shown

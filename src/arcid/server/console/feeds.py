@@ -26,10 +26,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from arcid.apps.attendance import FaceView
 from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import Account
+from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import NotAllowed, SignedOut, Visit
 from arcid.server.console.cameras import Cameras, Viewer, jpeg
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import NotAllowed, SignedOut, Visit
 from arcid.video import PushedFrames
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ def load() -> ASGIApp:
     if _loaded is None:
         from nicegui import core, ui
 
-        from arcid.server.console import pages, sockets
+        from arcid.server.console import pages
+        from arcid.server.console.live import sockets
 
         pages.register()
         sockets.guard()

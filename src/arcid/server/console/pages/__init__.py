@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from arcid.apps.attendance import Attendance
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import Visit
 
 Builder = Callable[..., Any]
 Handler = Callable[[Request, Visit], Awaitable[Response]]
@@ -70,7 +70,7 @@ def permission_for(path: str) -> Permission | None:
 
 async def home_of(visit: Visit) -> str:
     """Where somebody starts: their first page, and one that shows something."""
-    from arcid.server.console.layout import NAVIGATION
+    from arcid.server.console.ui.layout import NAVIGATION
 
     entries = [entry for _, group in NAVIGATION for entry in group]
     first = next((entry.path for entry in entries if visit.may(entry.permission)), "/nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcid.server.console import strings as S
-from arcid.server.console.widgets import Tone, chip, facts
+from arcid.server.console.ui.widgets import Tone, chip, facts
 from arcid.types import Decision
 
 TONES: dict[str, Tone] = {"match": "good", "no_match": "bad", "review": "warn"}

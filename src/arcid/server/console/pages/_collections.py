@@ -9,8 +9,8 @@ from nicegui import ui
 from arcid.errors import PersonNotFound
 from arcid.gallery import Collection, Person
 from arcid.server.console import strings as S
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import action, button, card, element, empty, text
+from arcid.server.console.auth.session import Visit
+from arcid.server.console.ui.widgets import action, button, card, element, empty, text
 
 
 async def chosen(visit: Visit, name: str | None) -> tuple[Collection | None, list[Collection]]:

@@ -9,10 +9,10 @@ from nicegui import ui
 from arcid.errors import PossibleDuplicate
 from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages.people import portrait
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import button, data_url, element, face, text
+from arcid.server.console.ui.widgets import button, data_url, element, face, text
 from arcid.types import Image
 
 

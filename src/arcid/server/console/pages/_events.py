@@ -14,8 +14,8 @@ from arcid.apps.attendance import Attendance, Event
 from arcid.apps.attendance.clocks import local, moment
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.auth.session import Visit
+from arcid.server.console.ui.widgets import (
     ROOT,
     Tone,
     action,

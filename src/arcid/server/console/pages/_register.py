@@ -8,8 +8,8 @@ from typing import Any, Protocol, cast
 from fastapi import Request
 from nicegui import ui
 
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import Page
-from arcid.server.console.visit import Visit
 
 SLOW_S = 20.0  # a page that reads a large gallery
 

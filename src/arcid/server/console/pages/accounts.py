@@ -8,13 +8,13 @@ from nicegui import ui
 
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import MIN_PASSWORD, Account, KioskRules
-from arcid.server.console.layout import frame
+from arcid.server.console.auth.accounts import MIN_PASSWORD, Account, KioskRules
+from arcid.server.console.auth.roles import ROLES
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
 from arcid.server.console.pages.sessions import session_card
-from arcid.server.console.roles import ROLES
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,

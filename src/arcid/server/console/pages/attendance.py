@@ -18,7 +18,7 @@ from arcid.apps.attendance.sheets import MonthRow, bounds
 from arcid.errors import ArcidError, InputError, UsageError
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.pages import page, route
 from arcid.server.console.pages._collections import (
     chosen,
@@ -27,8 +27,8 @@ from arcid.server.console.pages._collections import (
     selector,
 )
 from arcid.server.console.pages._events import event_line, explainer
-from arcid.server.console.visit import Visit, quietly
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import (
     action,
     button,
     card,
@@ -138,8 +138,8 @@ def _day_bar(visit: Visit, current: Collection, known: list[Collection], day: da
 
 
 def _step(href: str, icon: str, name: str) -> None:
-    from arcid.server.console.icons import svg
-    from arcid.server.console.widgets import html
+    from arcid.server.console.ui.icons import svg
+    from arcid.server.console.ui.widgets import html
 
     with element("a", "button", href=href, aria_label=name):
         html(svg(icon))

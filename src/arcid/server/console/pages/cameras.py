@@ -8,12 +8,12 @@ from nicegui import ui
 
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
+from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.cameras import MODES, Camera, Runner
-from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection
-from arcid.server.console.visit import Visit, quietly
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     Tone,
     action,
     button,

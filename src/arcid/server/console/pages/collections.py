@@ -9,11 +9,11 @@ from nicegui import ui
 
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import collection_form, first_collection
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import (
     action,
     button,
     card,

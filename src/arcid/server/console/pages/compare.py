@@ -11,11 +11,11 @@ from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError
 from arcid.results import Face, Verification
 from arcid.server.console import strings as S
-from arcid.server.console.layout import frame
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
 from arcid.server.console.pages._answers import TONES, grounds
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
     card,

@@ -6,15 +6,15 @@ from nicegui import ui
 
 from arcid.gallery import Collection, Gallery
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import Account
-from arcid.server.console.camera_view import CameraView
+from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.feeds import PushFeed
-from arcid.server.console.layout import HEAD, ROOT, only_main
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import first_collection
-from arcid.server.console.visit import Visit, quietly
+from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.layout import HEAD, ROOT, only_main
+from arcid.server.console.ui.widgets import button, card, element, empty, link_button, text
 from arcid.server.console.watching import Kiosk
-from arcid.server.console.widgets import button, card, element, empty, link_button, text
 
 CHECK_S = 30.0
 

@@ -9,16 +9,16 @@ from nicegui import ui
 from arcid.apps.attendance import Attendance
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.camera_view import CameraView
+from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.cameras import Camera
 from arcid.server.console.feeds import PushFeed, WatchFeed
-from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._events import event_line
-from arcid.server.console.visit import Visit, quietly
+from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import card, element, link_button, small_url, text
 from arcid.server.console.watching import attend
-from arcid.server.console.widgets import card, element, link_button, small_url, text
 
 SHOWN = 30
 POLL_S = 1.0

@@ -9,11 +9,11 @@ from arcid.decide import DEFAULT_FMR
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.server.console import strings as S
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.chart import Line, lines
-from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import card, chip, element, facts, html, note, table_head, text
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import card, chip, element, facts, html, note, table_head, text
 
 
 @page("/models", "models")

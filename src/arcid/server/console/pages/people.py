@@ -14,11 +14,11 @@ from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, SamePhotoConflict
 from arcid.gallery import Collection, Gallery, Page, Person
 from arcid.server.console import strings as S
-from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page, route
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,

@@ -16,16 +16,15 @@ from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Decide, Person, StoredFace
 from arcid.results import Face
 from arcid.server.console import strings as S
-from arcid.server.console.camera_view import CameraView
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.feeds import PushFeed
-from arcid.server.console.layout import ROOT, frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
-from arcid.server.console.visit import Visit
-from arcid.server.console.watching import Guide
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
     button,
@@ -41,6 +40,7 @@ from arcid.server.console.widgets import (
     say,
     text,
 )
+from arcid.server.console.watching import Guide
 from arcid.types import Match
 
 

@@ -15,11 +15,11 @@ from arcid.errors import EventNotFound, FaceNotFound, PersonNotFound, ReviewAnsw
 from arcid.gallery import Collection, Gallery
 from arcid.gallery.review_records import Candidate, Review, Verdict
 from arcid.server.console import strings as S
-from arcid.server.console.layout import ROOT, frame
+from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.visit import Visit, quietly
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,

@@ -13,14 +13,14 @@ from arcid.gallery import Collection
 from arcid.image import load_image
 from arcid.results import Identification
 from arcid.server.console import strings as S
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.cameras import jpeg
-from arcid.server.console.layout import frame
 from arcid.server.console.pages import page
 from arcid.server.console.pages._answers import TONES, grounds
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages.people import crop_url
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
     avatar,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from nicegui import ui
 
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import Session, session_id
-from arcid.server.console.layout import frame
+from arcid.server.console.auth.accounts import Session, session_id
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import action, button, card, chip, element, say, text
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
 
 
 @page("/sessions", "home")

@@ -9,10 +9,10 @@ import arcid
 from arcid.errors import ArcidError
 from arcid.runtime import default_threads, hardware
 from arcid.server.console import strings as S
-from arcid.server.console.layout import frame
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     action,
     button,
     card,

@@ -8,12 +8,12 @@ from arcid.apps.attendance import Attendance, Visitor
 from arcid.errors import UsageError
 from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
-from arcid.server.console.layout import frame
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate import enrol_asking
-from arcid.server.console.visit import Visit
-from arcid.server.console.widgets import (
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,

@@ -17,9 +17,9 @@ from nicegui.events import GenericEventArguments
 
 from arcid.errors import ArcidError
 from arcid.server.console import strings as S
-from arcid.server.console.icons import svg
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import SignedOut, Visit
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import SignedOut, Visit
+from arcid.server.console.ui.icons import svg
 from arcid.types import Image
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from arcid.gallery.database import Database
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import schema
 from arcid.server.console import strings as S
-from arcid.server.console.roles import Permission, Role, may, role_of
+from arcid.server.console.auth.roles import Permission, Role, may, role_of
 from arcid.server.console.schema import accounts, attempts, sessions
 from arcid.server.throttle import wait_after_s
 
@@ -392,7 +392,7 @@ class Accounts:
             if _revision(connection) == schema.HEAD:
                 return
             config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

@@ -10,11 +10,11 @@ from nicegui import ui
 from nicegui.element import Element
 
 from arcid.server.console import strings as S
-from arcid.server.console.icons import LOGO, svg
-from arcid.server.console.roles import Permission
-from arcid.server.console.visit import Visit, quietly
-from arcid.server.console.widgets import ROOT as ROOT
-from arcid.server.console.widgets import element, html, set_text, text
+from arcid.server.console.auth.roles import Permission
+from arcid.server.console.auth.session import Visit, quietly
+from arcid.server.console.ui.icons import LOGO, svg
+from arcid.server.console.ui.widgets import ROOT as ROOT
+from arcid.server.console.ui.widgets import element, html, set_text, text
 
 HEAD = (
     f'<link rel="stylesheet" href="{ROOT}/static/console.css">'

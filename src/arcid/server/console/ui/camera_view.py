@@ -10,10 +10,10 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from arcid.server.console import strings as S
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.feeds import Feed, PushFeed
-from arcid.server.console.icons import svg
-from arcid.server.console.layout import ROOT
-from arcid.server.console.visit import Visit
+from arcid.server.console.ui.icons import svg
+from arcid.server.console.ui.layout import ROOT
 
 
 class CameraView(Element, component="static/camera.js"):

@@ -31,15 +31,20 @@ from arcid import paths
 from arcid.apps.attendance import Liveness
 from arcid.errors import ArcidError
 from arcid.server.auth import address_of
-from arcid.server.console import forms
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import AccountRefused, Accounts, SignInRefused, TooManyAttempts
+from arcid.server.console.auth.accounts import (
+    AccountRefused,
+    Accounts,
+    SignInRefused,
+    TooManyAttempts,
+)
+from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
+from arcid.server.console.auth.session import Visit
 from arcid.server.console.cameras import CameraBook, Cameras
 from arcid.server.console.feeds import Feeds
-from arcid.server.console.first import FirstAccount
 from arcid.server.console.photos import KEEP_S, Photos
-from arcid.server.console.secret import is_set_up, load_secret, sign, unsign
-from arcid.server.console.visit import Visit
+from arcid.server.console.ui import forms
 from arcid.server.deps import Services
 from arcid.server.errors import HttpError
 from arcid.server.headers import EMPTY_STYLE, make_nonce, page_policy
@@ -52,7 +57,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 ROOT = "/console"
 COOKIE = "arcid_session"
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "ui" / "static"
 HASHING_AT_ONCE, MAX_HASHING = 1, 32
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Account
-from arcid.server.console.icons import LOGO
+from arcid.server.console.auth.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Account
+from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
 MAX_FORM_BYTES, MAX_FIELDS = 16 * 1024, 8

@@ -16,7 +16,7 @@ from nicegui import core
 from nicegui.client import Client
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from arcid.server.console.visit import Visit
+from arcid.server.console.auth.session import Visit
 
 log = logging.getLogger(__name__)
 OF_A_PAGE = ("event", "javascript_response", "ack", "log")

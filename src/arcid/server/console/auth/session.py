@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from arcid.errors import ArcidError, SeveralFacesFound
 from arcid.results import Face, Faces
 from arcid.server.console import strings as S
-from arcid.server.console.accounts import Account
-from arcid.server.console.roles import Permission
+from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.roles import Permission
 from arcid.types import Selection
 
 if TYPE_CHECKING:
     from arcid.gallery import Gallery
-    from arcid.server.console.door import Console
+    from arcid.server.console.app import Console
     from arcid.server.deps import Services
 
 log = logging.getLogger(__name__)

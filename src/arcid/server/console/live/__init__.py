@@ -1,0 +1,1 @@
+"""What stays open while a page is: sockets and the feeds behind them."""
