@@ -6,9 +6,10 @@ y down. Images are RGB uint8 (H,W,3). A batch of zero faces is ordinary.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, SupportsIndex, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ Selection = Literal["prominent", "one", "largest", "center", "all"]
 CENTRE_WEIGHT = 2.0  # a face in the corner of the photo counts exp(-2) of one in the middle
 RIVAL_PROMINENCE = 0.5  # share of the greatest prominence that makes another face a rival
 SECOND_AREA = 0.25  # share of the largest face's area that makes another face a second one
-Index = int | slice | Sequence[int] | npt.NDArray[Any]
+Index = SupportsIndex | slice | Sequence[int] | npt.NDArray[Any]
 
 
 def _checked(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
@@ -44,12 +45,56 @@ def _checked(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -
     return array
 
 
-def _rows(index: Index) -> Any:
-    return slice(index, index + 1 or None) if isinstance(index, int) else index
+class Rows:
+    """A batch that iterates and indexes like a list; a row of it is a batch of one.
+
+    ``batch[2]`` is one row and raises ``IndexError`` past the end; slices, masks and lists of row
+    numbers give batches. ``row in batch`` compares exactly.
+    """
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def _take(self, rows: Any) -> Self:
+        """These rows; ``rows`` is whatever indexes a NumPy array and keeps its dimensions."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: Index) -> Self:
+        if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
+            row = row_number(index, len(self))
+            return self._take(slice(row, row + 1))
+        return self._take(index)
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, row: object) -> bool:
+        return (
+            isinstance(row, type(self)) and len(row) == 1 and any(_same(row, own) for own in self)
+        )
+
+
+def counted(count: int, what: str) -> str:
+    """Of people and of reprs: no face, 1 face, 2 faces."""
+    return f"no {what}" if count == 0 else f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def row_number(index: SupportsIndex, count: int) -> int:
+    """The row, counted from the end where negative; ``IndexError`` outside of ``count`` rows."""
+    row = operator.index(index)
+    if not -count <= row < count:
+        raise IndexError(f"there is no row {row} in a batch of {count}")
+    return row % count
+
+
+def _same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detections:
+class Detections(Rows):
     """Faces found in one image, best score first."""
 
     boxes: FloatArray  # (N,4) float32 xyxy pixels; may reach past the image border
@@ -80,13 +125,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: Index) -> Detections:
-        rows = _rows(index)
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        found = f"{counted(len(self), 'face')} in {width}×{height}"
+        if len(self):
+            found += f", best score {self.scores.max():.2f}"
+        return f"Detections({found}{'' if self.points is not None else ', boxes only'})"
+
+    def _take(self, rows: Any) -> Detections:
         points = None if self.points is None else self.points[rows]
         return Detections(self.boxes[rows], self.scores[rows], points, self.image_size)
-
-    def __iter__(self) -> Iterator[Detections]:
-        return (self[i] for i in range(len(self)))
 
     @property
     def sizes(self) -> FloatArray:
@@ -149,7 +197,7 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Crops:
+class Crops(Rows):
     """Aligned faces, (N,S,S,3) uint8 RGB, S=112 unless the recogniser wants another size."""
 
     pixels: Image
@@ -171,8 +219,11 @@ class Crops:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: Index) -> Crops:
-        return Crops(self.pixels[_rows(index)])
+    def __repr__(self) -> str:
+        return f"Crops({len(self)} × {self.size}×{self.size} RGB)"
+
+    def _take(self, rows: Any) -> Crops:
+        return Crops(self.pixels[rows])
 
     @property
     def size(self) -> int:
@@ -184,7 +235,7 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embeddings:
+class Embeddings(Rows):
     """Unit-norm vectors of one model, (N,D) float32."""
 
     vectors: FloatArray
@@ -222,22 +273,38 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def __getitem__(self, index: Index) -> Embeddings:
-        return Embeddings(self.vectors[_rows(index)], self.contract_id)
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self)} × {self.dim}, contract {self.contract_id[:8]}…)"
+
+    def _take(self, rows: Any) -> Embeddings:
+        return Embeddings(self.vectors[rows], self.contract_id)
 
     @property
     def dim(self) -> int:
         return int(self.vectors.shape[1])
 
     def cosine(self, other: Embeddings) -> FloatArray:
-        """(N,M) float32 cosines against another batch of the same contract."""
+        """(N,M) float32 cosines against another batch; ``ContractMismatch`` where another model
+        made it."""
+        self._check_contract(other)
+        scores: FloatArray = np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
+        return scores
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """At least one batch, all of one contract; else ``InvalidArray``, ``ContractMismatch``."""
+        if not parts:
+            raise InvalidArray("no embeddings were handed in; Embeddings.empty makes none")
+        for part in parts:
+            parts[0]._check_contract(part)
+        return cls(np.concatenate([part.vectors for part in parts]), parts[0].contract_id)
+
+    def _check_contract(self, other: Embeddings) -> None:
         if other.contract_id != self.contract_id:
             raise ContractMismatch(
                 "embeddings of two models cannot be compared: "
                 f"{self.contract_id[:12]} and {other.contract_id[:12]}; embed both with one model"
             )
-        scores: FloatArray = np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
-        return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +318,11 @@ class Match:
     faces: int  # how many faces of the person were compared
     metadata: dict[str, Any] = field(default_factory=dict)
     given_to: int | None = None  # the face of the same photo this person was given to instead
+
+    def __repr__(self) -> str:
+        given = "" if self.given_to is None else f", given to face {self.given_to}"
+        faces = counted(self.faces, "face")
+        return f"Match({self.name}: cosine {self.cosine:.2f} over {faces}{given})"
 
 
 Outcome = Literal["match", "no_match", "review"]

@@ -266,6 +266,90 @@ def test_embeddings_are_frozen() -> None:
         made.contract_id = "b"  # type: ignore[misc]
 
 
+# batches as lists
+
+BATCHES = {
+    "Embeddings": Embeddings.normalised(np.eye(3, 8) + 0.1, "a" * 64),
+    "Crops": Crops(np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((16, 16, 3), "u1")),
+    "Detections": faces((0, 0, 10, 10), (20, 0, 40, 20), (50, 0, 90, 40)),
+}
+
+
+def rows_of(batch: Any) -> list[Any]:
+    values = next(getattr(batch, f.name) for f in dataclasses.fields(batch))
+    return [value.tolist() for value in values]
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_batches_iterate_and_index_like_lists(batch: Any) -> None:
+    rows = rows_of(batch)
+    listed = list(batch)
+    assert [len(one) for one in listed] == [1, 1, 1]
+    assert [rows_of(one)[0] for one in listed] == rows
+    assert [rows_of(one)[0] for one in reversed(batch)] == rows[::-1]
+    for index in (*range(-3, 3), np.int64(1)):
+        assert rows_of(batch[index]) == [rows[index]]
+    for outside in (3, 99, -4, np.int64(3)):
+        with pytest.raises(IndexError, match=f"no row {outside} in a batch of 3"):
+            batch[outside]
+    with pytest.raises(IndexError, match="no row 0 in a batch of 0"):
+        batch[:0][0]
+    with pytest.raises((TypeError, IndexError)):
+        batch["1"]
+    first, *others = batch
+    assert (len(first), len(others)) == (1, 2)
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_slices_masks_and_index_arrays_are_batches(batch: Any) -> None:
+    rows = rows_of(batch)
+    assert rows_of(batch[1:]) == rows[1:]
+    assert rows_of(batch[::-1]) == rows[::-1]
+    assert rows_of(batch[np.array([True, False, True])]) == [rows[0], rows[2]]
+    assert rows_of(batch[[False, True, False]]) == [rows[1]]
+    assert rows_of(batch[[2, 0]]) == [rows[2], rows[0]]
+    assert rows_of(batch[np.array([1, 1])]) == [rows[1], rows[1]]
+    assert len(batch[:0]) == len(batch[np.zeros(3, bool)]) == len(batch[99:]) == 0
+    assert list(batch[:0]) == []
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_in_compares_exactly(batch: Any) -> None:
+    assert batch[1] in batch and batch[1] in batch[1:]
+    assert batch[1] not in batch[2:]
+    assert batch not in batch and "Ada" not in batch
+
+
+def test_the_same_vector_of_another_model_is_not_in_a_batch() -> None:
+    embeddings = BATCHES["Embeddings"]
+    assert Embeddings(embeddings[0].vectors, "b" * 64) not in embeddings
+
+
+def test_embeddings_join() -> None:
+    embeddings = BATCHES["Embeddings"]
+    assert rows_of(Embeddings.concatenate(list(embeddings))) == rows_of(embeddings)
+    with pytest.raises(InvalidArray, match=r"Embeddings\.empty"):
+        Embeddings.concatenate([])
+    with pytest.raises(ContractMismatch, match="aaaaaaaaaaaa and bbbbbbbbbbbb"):
+        Embeddings.concatenate([embeddings, Embeddings.empty(8, "b" * 64)])
+
+
+# what is printed
+
+
+def test_reprs_say_what_a_person_wants_to_know() -> None:
+    assert repr(BATCHES["Embeddings"]) == "Embeddings(3 × 8, contract aaaaaaaa…)"
+    assert repr(Embeddings.empty(512, "b" * 64)) == "Embeddings(0 × 512, contract bbbbbbbb…)"
+    assert repr(BATCHES["Crops"]) == "Crops(3 × 16×16 RGB)"
+    assert repr(BATCHES["Detections"]) == "Detections(3 faces in 600×400, best score 0.90)"
+    assert repr(BATCHES["Detections"][1]) == "Detections(1 face in 600×400, best score 0.70)"
+    nothing = Detections.empty((40, 50), points=False)
+    assert repr(nothing) == "Detections(no face in 50×40, boxes only)"
+    assert repr(Match("p1", "Ada", 0.7123, "f1", 3)) == "Match(Ada: cosine 0.71 over 3 faces)"
+    given = Match("p1", "Ada", 0.7, "f1", 1, given_to=2)
+    assert repr(given) == "Match(Ada: cosine 0.70 over 1 face, given to face 2)"
+
+
 # Match and Decision
 
 

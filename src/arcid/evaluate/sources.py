@@ -128,7 +128,7 @@ class EmbedCrops:
             except InputError as error:
                 answers.append(Failure(error.code, error.message))
         if crops:
-            found = iter(_rows(self.embedder.embed(Crops(np.stack(crops)))))
+            found = iter(self.embedder.embed(Crops(np.stack(crops))))
             answers = [next(found) if a is None else a for a in answers]
         return [a for a in answers if a is not None]
 
@@ -150,10 +150,6 @@ class EmbedCrops:
                 cv2.resize(image, (self.size, self.size), interpolation=method), np.uint8
             )
         return self.transform(image) if self.transform else image
-
-
-def _rows(batch: Embeddings) -> Iterator[Embeddings]:
-    return (batch[i] for i in range(len(batch)))
 
 
 @dataclass(frozen=True, eq=False)
