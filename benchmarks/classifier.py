@@ -33,7 +33,8 @@ from torch.nn import functional as F
 
 from arcid.bench import hardware_slug
 from arcid.train.classifier import Classifier
-from arcid.train.losses import ClassificationLoss, create_loss
+from arcid.train.losses import create_loss
+from arcid.train.margin import ClassificationLoss
 from arcid.train.partial import PartialClassifier
 
 METHODS = ("full_matrix", "chunked", "partial_0.1")

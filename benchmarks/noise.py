@@ -41,7 +41,8 @@ from arcid.train.config import DataConfig, LossConfig, SourceConfig, TrainConfig
 from arcid.train.data.chips import centre
 from arcid.train.data.dataset import ChipSet, open_data
 from arcid.train.loop import train as run_training
-from arcid.train.losses import ClassificationLoss, create_loss
+from arcid.train.losses import create_loss
+from arcid.train.margin import ClassificationLoss
 from arcid.train.noise import Listed, add_outliers, flip_identities, listed, write_list
 from arcid.train.restore import restore_backbone
 from arcid.train.study.measure import (

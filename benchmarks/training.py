@@ -37,7 +37,7 @@ from arcid.train.config import parse_config
 from arcid.train.data.dataset import TrainData
 from arcid.train.data.loader import ChipBatch
 from arcid.train.model import Model
-from arcid.train.objective import MarginObjective
+from arcid.train.objectives import MarginObjective
 from arcid.train.ranks import Ranks
 
 BACKBONES = ("mobilefacenet_relu_x1.0", "mobilefacenet_prelu_x1.0", "iresnet18", "iresnet50",

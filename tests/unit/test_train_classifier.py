@@ -25,7 +25,8 @@ from arcid.train.classifier import (
     reshard,
     reshard_state,
 )
-from arcid.train.losses import LOSSES, ClassificationLoss, create_loss
+from arcid.train.losses import LOSSES, create_loss
+from arcid.train.margin import ClassificationLoss
 from arcid.train.partial import PartialClassifier, RowAdamW, RowSGD
 
 CLASSES, DIM, BATCH = 29, 6, 10

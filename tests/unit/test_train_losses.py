@@ -12,16 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError, DatasetInvalid, InvalidArray
-from arcid.train.losses import (
-    ANGLE_MARGIN,
-    LOSSES,
-    ClassificationLoss,
-    MarginSpec,
-    create_loss,
-    loss_spec,
-    margin_cosine,
-)
-from arcid.train.triplet import PKSampler, TripletLoss
+from arcid.train.data.identities import PKSampler
+from arcid.train.losses import LOSSES, create_loss, loss_spec
+from arcid.train.margin import ANGLE_MARGIN, ClassificationLoss, margin_cosine
+from arcid.train.softmax import MarginSpec
+from arcid.train.triplet import TripletLoss
 
 FIXED = {
     "normface": (1, 0, 0, 20),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid, ModelUnsupported, UsageError
-from arcid.runtime import check_inputs, check_shape
+from arcid.runtime.session import check_inputs, check_shape
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],

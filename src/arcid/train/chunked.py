@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from arcid.train.collective import LOWEST, call
-from arcid.train.losses import ClassificationLoss
+from arcid.train.margin import ClassificationLoss
 
 #: Where no chunk size is asked for, the most numbers in a chunk's cosines and in its centres:
 #: 16 MiB of float32.

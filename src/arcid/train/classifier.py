@@ -34,7 +34,7 @@ from arcid.train.collective import (
     logsumexp_over_ranks,
     place,
 )
-from arcid.train.losses import ClassificationLoss, widen
+from arcid.train.margin import ClassificationLoss, widen
 
 #: Standard deviation of fresh centres, as arcface_torch has it: lengths near 0.01·√D.
 INITIAL_STD = 0.01

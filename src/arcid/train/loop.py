@@ -31,7 +31,7 @@ from arcid.train.data.loader import ChipLoader
 from arcid.train.imprint import imprint
 from arcid.train.interrupt import Interrupt
 from arcid.train.model import Model
-from arcid.train.objective import create_objective, needs_identities
+from arcid.train.objectives import create_objective, needs_identities
 from arcid.train.ranks import Ranks, start_ranks
 from arcid.train.record import Record
 from arcid.train.restore import backbone_of

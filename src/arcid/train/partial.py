@@ -18,7 +18,7 @@ from torch import Tensor
 
 from arcid.errors import ConfigError
 from arcid.train.classifier import Classifier
-from arcid.train.losses import ClassificationLoss
+from arcid.train.margin import ClassificationLoss
 
 
 class PartialClassifier(Classifier):

@@ -7,7 +7,8 @@ with K > 1 centres an identity gathers clean photos about one of them and wrong 
 
 from __future__ import annotations
 
-from arcid.train.clean.purify import CleanResult, clean
+from arcid.train.clean.purify import clean
+from arcid.train.clean.result import CleanResult
 from arcid.train.clean.rule import Rule, Verdict, judge
 
 __all__ = ["CleanResult", "Rule", "Verdict", "clean", "judge"]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,8 @@ from arcid.evaluate.metrics import IndexArray, Mask
 from arcid.files import write_csv
 from arcid.train.checkpoint import Checkpoint, open_checkpoint
 from arcid.train.classifier import Classifier, reshard_state
+from arcid.train.clean.report import write_report
+from arcid.train.clean.result import KEPT, CleanResult
 from arcid.train.clean.rule import Rule, Verdict, judge
 from arcid.train.clean.sheets import write_sheets
 from arcid.train.config import TrainConfig
@@ -37,59 +38,6 @@ from arcid.train.restore import restore_backbone
 from arcid.train.validate import embed_chips
 
 Tell = Callable[[str], None]
-KEPT = "kept.csv"
-
-
-@dataclass(frozen=True, eq=False)
-class CleanResult:
-    """What was found and where it lies."""
-
-    folder: Path
-    checkpoint: Path
-    step: int
-    rule: Rule
-    centres: int  # K
-    classes: tuple[str, ...]  # the trained identities
-    verdict: Verdict
-    keys: tuple[str, ...]  # (N,) photos the verdict is about: those trained on
-    labels: IndexArray  # (N,) their identities
-    unreadable: tuple[tuple[str, str], ...]  # (key, why); they stay in the list
-    other_photos: int  # in the sources but not trained on: held out, not chosen, of nobody
-    sheets: tuple[Path, ...]
-
-    @property
-    def kept_list(self) -> Path:
-        """What ``data.keep`` of the next run is set to."""
-        return self.folder / KEPT
-
-    @property
-    def dropped(self) -> int:
-        """Photos beyond the angle."""
-        return int((~self.verdict.keep).sum())
-
-    @property
-    def judged_photos(self) -> int:
-        """Photos of identities with enough of them."""
-        return int(self.verdict.photos[self.verdict.judged].sum())
-
-    @property
-    def judged_identities(self) -> int:
-        """Identities with enough photos."""
-        return int(self.verdict.judged.sum())
-
-    @property
-    def emptied(self) -> tuple[str, ...]:
-        """Identities that lost every photo."""
-        kept = np.bincount(self.labels[self.verdict.keep], minlength=len(self.classes))
-        gone = (self.verdict.photos > 0) & (kept == 0)
-        return tuple(self.classes[i] for i in np.flatnonzero(gone))
-
-    @property
-    def dominant_share(self) -> float:
-        """Share of the judged photos that are nearest to their identity's dominant sub-centre."""
-        judged, photos = self.verdict.judged, self.verdict.photos
-        near = (self.verdict.share[judged] * photos[judged]).sum()
-        return float(near / max(photos[judged].sum(), 1))
 
 
 def clean(
@@ -159,8 +107,6 @@ def clean(
         other_photos=len(everything) - len(data.train),
         sheets=tuple(sheets),
     )
-    from arcid.train.clean.report import write_report
-
     write_report(result)
     return result
 
@@ -275,4 +221,4 @@ def _write_identities(
     )
 
 
-__all__ = ["CleanResult", "clean", "require_sub_centres", "restore_centres", "sub_centre_cosines"]
+__all__ = ["clean", "require_sub_centres", "restore_centres", "sub_centre_cosines"]

@@ -10,7 +10,7 @@ from arcid.evaluate.report import Document, write
 from arcid.evaluate.report.document import Card, Figure, Table, number, share
 from arcid.evaluate.report.plots import Counted, score_histogram
 from arcid.evaluate.report.svg import Plot, linear
-from arcid.train.clean.purify import CleanResult
+from arcid.train.clean.result import CleanResult
 
 SUSPICIOUS = 0.5  # dropped share beyond which the network rather than the labels is to blame
 LISTED = 50

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from arcid.train.study.config import StudyConfig, StudyLoss, load_study, parse_study
 from arcid.train.study.ranking import Interval, Ranking, rank, seed_bootstrap
-from arcid.train.study.run import Round, Run, StudyResult, run_study
+from arcid.train.study.result import Round, Run, StudyResult
+from arcid.train.study.run import run_study
 
 __all__ = [
     "Interval",

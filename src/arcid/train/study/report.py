@@ -13,7 +13,7 @@ from arcid.evaluate.report.document import Card, Figure, Table, interval, number
 from arcid.evaluate.report.svg import Plot, Role, count_tick, forest, linear, logarithmic, signed
 from arcid.train.configfile import flat, to_dict
 from arcid.train.losses import loss_spec
-from arcid.train.study.run import Round, Run, StudyResult
+from arcid.train.study.result import Round, Run, StudyResult
 
 RULE = (
     "A is placed above B only where the interval of A − B leaves out zero; the intervals of all "
