@@ -32,10 +32,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arcid.bench import hardware_slug
-from arcid.train.classifier import Classifier
-from arcid.train.losses import create_loss
-from arcid.train.margin import ClassificationLoss
-from arcid.train.partial import PartialClassifier
+from arcid.train.heads.classifier import Classifier
+from arcid.train.heads.margin import ClassificationLoss
+from arcid.train.heads.partial import PartialClassifier
+from arcid.train.objectives.losses import create_loss
 
 METHODS = ("full_matrix", "chunked", "partial_0.1")
 FIELDS = (

@@ -23,8 +23,8 @@ from PIL import Image
 
 from arcid.bench import common
 from arcid.paths import required_data_dir
-from arcid.train.augment import Augment
-from arcid.train.config import AugmentConfig, DataConfig, SourceConfig, load_config
+from arcid.train.config.recipe import AugmentConfig, DataConfig, SourceConfig, load_config
+from arcid.train.data.augment import Augment
 from arcid.train.data.dataset import open_data
 from arcid.train.data.loader import ChipLoader, View
 from arcid.train.data.stream import ChipStream

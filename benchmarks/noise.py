@@ -34,17 +34,16 @@ from torch.nn import functional as F
 from arcid.bench.common import hardware_slug
 from arcid.evaluate.metrics import Array, IndexArray, auc
 from arcid.files import replacing
-from arcid.train.classifier import Classifier
 from arcid.train.clean import Rule, Verdict, clean, judge
 from arcid.train.clean.purify import restore_centres
-from arcid.train.config import DataConfig, LossConfig, SourceConfig, TrainConfig, load_config
+from arcid.train.config.recipe import DataConfig, LossConfig, SourceConfig, TrainConfig, load_config
 from arcid.train.data.chips import centre
 from arcid.train.data.dataset import ChipSet, open_data
-from arcid.train.loop import train as run_training
-from arcid.train.losses import create_loss
-from arcid.train.margin import ClassificationLoss
-from arcid.train.noise import Listed, add_outliers, flip_identities, listed, write_list
-from arcid.train.restore import restore_backbone
+from arcid.train.data.noise import Listed, add_outliers, flip_identities, listed, write_list
+from arcid.train.engine.loop import train as run_training
+from arcid.train.heads.classifier import Classifier
+from arcid.train.heads.margin import ClassificationLoss
+from arcid.train.objectives.losses import create_loss
 from arcid.train.study.measure import (
     Verification,
     read_photos,
@@ -54,7 +53,8 @@ from arcid.train.study.measure import (
     verify_vectors,
 )
 from arcid.train.study.ranking import Interval, rank, seed_bootstrap
-from arcid.train.teachers import Teacher
+from arcid.train.weights.restore import restore_backbone
+from arcid.train.weights.teachers import Teacher
 from arcid.types import FloatArray
 
 ROOT = Path(__file__).parents[1]

@@ -33,11 +33,11 @@ from torch.nn import functional as F
 from arcid.bench import hardware_slug
 from arcid.bench.common import interleaved
 from arcid.train.backbones import create_backbone
-from arcid.train.config import parse_config
+from arcid.train.config.recipe import parse_config
 from arcid.train.data.dataset import TrainData
 from arcid.train.data.loader import ChipBatch
-from arcid.train.model import Model
-from arcid.train.objectives import MarginObjective
+from arcid.train.engine.model import Model
+from arcid.train.objectives.create import MarginObjective
 from arcid.train.ranks import Ranks
 
 BACKBONES = ("mobilefacenet_relu_x1.0", "mobilefacenet_prelu_x1.0", "iresnet18", "iresnet50",

@@ -26,7 +26,7 @@ from arcid.evaluate.metrics import eer
 from arcid.models.weights import resolve
 from arcid.pipeline import load_detector, load_embedder
 from arcid.quality import pose
-from arcid.train.config import SourceConfig
+from arcid.train.config.recipe import SourceConfig
 from arcid.train.data.chips import centre, decode_chip, fit_chip
 from arcid.train.data.sources import open_source
 from arcid.types import Crops, Image

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from arcid.errors import InvalidArray
-from arcid.train.classifier import Classifier
-from arcid.train.losses import create_loss
-from arcid.train.partial import PartialClassifier, RowSGD
+from arcid.train.heads.classifier import Classifier
+from arcid.train.heads.partial import PartialClassifier, RowSGD
+from arcid.train.objectives.losses import create_loss
 
 CLASSES, DIM, BATCH, STEPS = 23, 8, 12, 3
 

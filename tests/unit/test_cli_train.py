@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from arcid.train.backbones import BACKBONES
-from arcid.train.model import Model
+from arcid.train.engine.model import Model
 
 pytestmark = pytest.mark.data
 CONFIG = """
@@ -171,7 +171,7 @@ def test_what_trains_keeps_freed_memory_before_anything_else(
     command: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr("arcid.train.memory.keep_freed", lambda: asked.append(True))
+    monkeypatch.setattr("arcid.train.engine.memory.keep_freed", lambda: asked.append(True))
     ran = cli(*command.split(), tmp_path / "nowhere.yaml")
     assert ran.code == 2, ran.err
     assert "nowhere.yaml cannot be read" in ran.err

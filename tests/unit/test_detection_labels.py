@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arcid.errors import DatasetInvalid, InvalidArray
-from arcid.train.detection.labels import (
+from arcid.train.detector.labels import (
     Agreement,
     agree,
     label,

@@ -10,18 +10,18 @@ import torch
 
 from arcid.detect import ArcidDetect
 from arcid.errors import InvalidArray
-from arcid.train.detection.assign import assign, candidates, ignored_cells, pair_iou
-from arcid.train.detection.config import DetectLossConfig, NetworkConfig
-from arcid.train.detection.evaluate import compare, judge, main_faces, point_error, summarise
-from arcid.train.detection.labels import PictureLabels
-from arcid.train.detection.loop import INPUT
-from arcid.train.detection.losses import (
+from arcid.train.detector.assign import assign, candidates, ignored_cells, pair_iou
+from arcid.train.detector.config import DetectLossConfig, NetworkConfig
+from arcid.train.detector.evaluate import compare, judge, main_faces, point_error, summarise
+from arcid.train.detector.labels import PictureLabels
+from arcid.train.detector.loop import INPUT
+from arcid.train.detector.losses import (
     Targets,
     detection_loss,
     distance_iou_loss,
     quality_focal,
 )
-from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
+from arcid.train.detector.network import DetectorNetwork, cell_grid, decode
 from arcid.types import Detections
 
 CANVAS = (64, 96)

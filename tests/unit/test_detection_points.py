@@ -143,7 +143,7 @@ def labels(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from arcid.image import SUFFIXES, load_image
     from arcid.pipeline import load_detector
-    from arcid.train.detection.labels import Agreement, label, write_labels
+    from arcid.train.detector.labels import Agreement, label, write_labels
 
     folder = tmp_path_factory.mktemp("scenes")
     with tarfile.open(data_dir / "data/scenes.tar") as archive:
@@ -159,7 +159,7 @@ def labels(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(labels: Path, out: Path, steps: int = STEPS, extra: str = "") -> Any:
-    from arcid.train.detection.points.config import parse_points_config
+    from arcid.train.detector.landmarks.config import parse_points_config
 
     text = RECIPE.format(scenes=labels.parent, labels=labels, out=out, steps=steps)
     return parse_points_config(text + extra)
@@ -168,7 +168,7 @@ def recipe(labels: Path, out: Path, steps: int = STEPS, extra: str = "") -> Any:
 @pytest.fixture(scope="module")
 def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of half a minute, stopped and resumed once."""
-    from arcid.train.detection.points.job import train_points
+    from arcid.train.detector.landmarks.job import train_points
 
     out = tmp_path_factory.mktemp("run") / "points"
     assert train_points(recipe(labels, out, steps=STEPS // 2)).steps == STEPS // 2
@@ -181,8 +181,8 @@ def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_crop_is_the_product_s_and_wrong_by_what_is_asked(
     labels: Path, tmp_path: Path
 ) -> None:
-    from arcid.train.detection.points.views import FaceViews, _Wrong, crop_matrix
-    from arcid.train.detection.scenes import split
+    from arcid.train.detector.landmarks.views import FaceViews, _Wrong, crop_matrix
+    from arcid.train.detector.scenes import split
 
     box, points = BOX, FACE
     product = upright(box[None], points[None], 64)[0][0]
@@ -212,7 +212,7 @@ def test_a_training_crop_is_the_product_s_and_wrong_by_what_is_asked(
 def test_it_learns_and_goes_on_where_it_stood(run: Path, labels: Path, tmp_path: Path) -> None:
     import csv
 
-    from arcid.train.detection.points.job import PointsJob, restore_points, train_points
+    from arcid.train.detector.landmarks.job import PointsJob, restore_points, train_points
 
     with (run / "metrics.csv").open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -240,14 +240,14 @@ def test_it_learns_and_goes_on_where_it_stood(run: Path, labels: Path, tmp_path:
     ],
 )
 def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
-    from arcid.train.detection.points.config import parse_points_config
+    from arcid.train.detector.landmarks.config import parse_points_config
 
     with pytest.raises(ConfigError, match=what):
         parse_points_config(text)
 
 
 def test_the_shipped_recipe_parses() -> None:
-    from arcid.train.detection.points.config import load_points_config
+    from arcid.train.detector.landmarks.config import load_points_config
 
     recipe = Path(__file__).parents[2] / "configs" / "detect_points.yaml"
     assert load_points_config(recipe).schedule.length > 0
@@ -255,8 +255,8 @@ def test_the_shipped_recipe_parses() -> None:
 
 @pytest.mark.data
 def test_no_face_large_enough_is_told(labels: Path, tmp_path: Path) -> None:
-    from arcid.train.detection.points.config import PointViewsConfig
-    from arcid.train.detection.points.job import PointsJob
+    from arcid.train.detector.landmarks.config import PointViewsConfig
+    from arcid.train.detector.landmarks.job import PointsJob
 
     config = recipe(labels, tmp_path)
     large = dataclasses.replace(config, views=PointViewsConfig(least_px=4000))
@@ -268,10 +268,10 @@ def test_no_face_large_enough_is_told(labels: Path, tmp_path: Path) -> None:
 def bundle(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector that knows nothing, with the second look."""
     pytest.importorskip("onnx", reason="exporting needs onnx")
-    from arcid.train.detection.config import parse_detect_config
-    from arcid.train.detection.export import export_detector
-    from arcid.train.detection.loop import train_detector
-    from arcid.train.detection.scenes import split
+    from arcid.train.detector.config import parse_detect_config
+    from arcid.train.detector.export import export_detector
+    from arcid.train.detector.loop import train_detector
+    from arcid.train.detector.scenes import split
 
     folder = tmp_path_factory.mktemp("bundles")
     text = f"""
@@ -296,8 +296,8 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     bundle: Path, run: Path, labels: Path
 ) -> None:
     from arcid.pipeline import load_detector
-    from arcid.train.detection.points.job import PointsSession, restore_points
-    from arcid.train.detection.scenes import split
+    from arcid.train.detector.landmarks.job import PointsSession, restore_points
+    from arcid.train.detector.scenes import split
 
     manifest = Manifest.load(bundle / "manifest.json")
     assert manifest.options["points"]["file"] == "points.onnx"
@@ -326,10 +326,10 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
 def test_a_bundle_starts_another_run(bundle: Path, run: Path, labels: Path, tmp_path: Path) -> None:
     import torch
 
-    from arcid.train.detection.initial import load_weights
-    from arcid.train.detection.points.config import PointNetworkConfig
-    from arcid.train.detection.points.job import restore_points
-    from arcid.train.detection.points.network import PointNetwork
+    from arcid.train.detector.initial import load_weights
+    from arcid.train.detector.landmarks.config import PointNetworkConfig
+    from arcid.train.detector.landmarks.job import restore_points
+    from arcid.train.detector.landmarks.network import PointNetwork
 
     network, _ = restore_points(run)
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))

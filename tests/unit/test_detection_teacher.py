@@ -13,12 +13,12 @@ from arcid.errors import ConfigError
 from arcid.geometry import letterbox
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
-from arcid.train.detection.config import DetectLossConfig, NetworkConfig, parse_detect_config
-from arcid.train.detection.loop import step_loss
-from arcid.train.detection.losses import Asked, forced_loss, imitation_loss
-from arcid.train.detection.network import DetectorNetwork, cell_grid, decode
-from arcid.train.detection.teacher import DetectorTeacher
-from arcid.train.detection.views import ViewBatch
+from arcid.train.detector.config import DetectLossConfig, NetworkConfig, parse_detect_config
+from arcid.train.detector.loop import step_loss
+from arcid.train.detector.losses import Asked, forced_loss, imitation_loss
+from arcid.train.detector.network import DetectorNetwork, cell_grid, decode
+from arcid.train.detector.teacher import DetectorTeacher
+from arcid.train.detector.views import ViewBatch
 from arcid.types import Image
 
 pytestmark = pytest.mark.data

@@ -16,20 +16,20 @@ from arcid.geometry import letterbox
 from arcid.models.manifest import Manifest
 from arcid.pipeline import Pipeline
 from arcid.runtime import open_session
-from arcid.train.detection.config import DetectConfig, parse_detect_config
-from arcid.train.detection.export import export_detector
-from arcid.train.detection.folded import fold
-from arcid.train.detection.initial import load_weights
-from arcid.train.detection.loop import (
+from arcid.train.detector.config import DetectConfig, parse_detect_config
+from arcid.train.detector.export import export_detector
+from arcid.train.detector.folded import fold
+from arcid.train.detector.initial import load_weights
+from arcid.train.detector.loop import (
     INPUT,
     TorchSession,
     judge_network,
     restore_network,
     train_detector,
 )
-from arcid.train.detection.network import DetectorNetwork
-from arcid.train.detection.scenes import split
-from arcid.train.solo.state import Average, load_state
+from arcid.train.detector.network import DetectorNetwork
+from arcid.train.detector.scenes import split
+from arcid.train.detector.solo.state import Average, load_state
 from arcid.types import Image
 
 STEPS = 240

@@ -16,10 +16,10 @@ from arcid.geometry import apply_affine, box_iou, template_points
 from arcid.image import load_image
 from arcid.models import catalogue
 from arcid.runtime import open_session
-from arcid.train.config import AugmentConfig, SourceConfig
-from arcid.train.configfile import differences, dump, to_dict
+from arcid.train.config.file import differences, dump, to_dict
+from arcid.train.config.recipe import AugmentConfig, SourceConfig
 from arcid.train.data.sources import open_source
-from arcid.train.detection.config import (
+from arcid.train.detector.config import (
     FREE,
     STRIDES,
     DetectConfig,
@@ -29,11 +29,11 @@ from arcid.train.detection.config import (
     load_detect_config,
     parse_detect_config,
 )
-from arcid.train.detection.faces import write_faces
-from arcid.train.detection.labels import PictureLabels, label, write_labels
-from arcid.train.detection.lettering import letter
-from arcid.train.detection.scenes import Scenes, open_scenes, pictures, read_picture, split
-from arcid.train.detection.views import Views, collate, moved_boxes, visible
+from arcid.train.detector.faces import write_faces
+from arcid.train.detector.labels import PictureLabels, label, write_labels
+from arcid.train.detector.lettering import letter
+from arcid.train.detector.scenes import Scenes, open_scenes, pictures, read_picture, split
+from arcid.train.detector.views import Views, collate, moved_boxes, visible
 from arcid.types import Image
 
 CONFIGS = Path(__file__).parents[2] / "configs"

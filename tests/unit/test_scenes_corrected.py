@@ -11,9 +11,9 @@ import pytest
 from arcid.errors import DatasetInvalid
 from arcid.image import load_image
 from arcid.train.data.sources import ChipSource
-from arcid.train.detection.config import ScenesConfig
-from arcid.train.detection.evaluate import compare, summarise
-from arcid.train.detection.labels import (
+from arcid.train.detector.config import ScenesConfig
+from arcid.train.detector.evaluate import compare, summarise
+from arcid.train.detector.labels import (
     ALIKE_BITS,
     Lookalikes,
     PictureLabels,
@@ -21,7 +21,7 @@ from arcid.train.detection.labels import (
     read_labels,
     reserved,
 )
-from arcid.train.detection.scenes import open_scenes, read_picture, split
+from arcid.train.detector.scenes import open_scenes, read_picture, split
 from arcid.types import Detections, Image
 
 CORRECTED = Path(__file__).parents[2] / "benchmarks/data/scenes_corrected.jsonl"

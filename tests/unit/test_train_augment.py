@@ -13,11 +13,11 @@ import pytest
 from arcid.errors import ConfigError
 from arcid.geometry import template_points
 from arcid.quality import pose
-from arcid.train.augment import Augment
-from arcid.train.config import AUGMENTATIONS, AugmentConfig, SourceConfig, load_config
+from arcid.train.config.recipe import AUGMENTATIONS, AugmentConfig, SourceConfig, load_config
+from arcid.train.data.augment import Augment
 from arcid.train.data.chips import centre, decode_chip, fit_chip
+from arcid.train.data.pose import turned
 from arcid.train.data.sources import open_source
-from arcid.train.pose import turned
 from arcid.types import Image
 
 pytestmark = pytest.mark.data

@@ -19,14 +19,14 @@ import pytest
 import torch
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
-from arcid.train import checkpoint as module
-from arcid.train.checkpoint import (
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.weights import checkpoint as module
+from arcid.train.weights.checkpoint import (
     CheckpointStore,
     open_checkpoint,
     random_state,
     restore_random_state,
 )
-from arcid.train.config import TrainConfig
 
 CONFIG = TrainConfig()
 
@@ -222,8 +222,8 @@ KILLED = """
     import os, random, signal, sys, time
     from pathlib import Path
     import torch
-    from arcid.train.checkpoint import CheckpointStore, random_state
-    from arcid.train.config import TrainConfig
+    from arcid.train.weights.checkpoint import CheckpointStore, random_state
+    from arcid.train.config.recipe import TrainConfig
 
     folder, lots = Path(sys.argv[1]), random.Random(5)
     torch.set_num_threads(1)

@@ -18,16 +18,16 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arcid.errors import ConfigError, InvalidArray, UsageError
-from arcid.train.classifier import (
+from arcid.train.heads.classifier import (
     Classifier,
     class_range,
     initial_centres,
     reshard,
     reshard_state,
 )
-from arcid.train.losses import LOSSES, create_loss
-from arcid.train.margin import ClassificationLoss
-from arcid.train.partial import PartialClassifier, RowAdamW, RowSGD
+from arcid.train.heads.margin import ClassificationLoss
+from arcid.train.heads.partial import PartialClassifier, RowAdamW, RowSGD
+from arcid.train.objectives.losses import LOSSES, create_loss
 
 CLASSES, DIM, BATCH = 29, 6, 10
 CLASSIFYING = [n for n in LOSSES if not n.startswith("triplet")]

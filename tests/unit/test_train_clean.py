@@ -26,20 +26,20 @@ from arcid.errors import (  # noqa: E402
     DatasetInvalid,
     InvalidArray,
 )
-from arcid.train.checkpoint import open_checkpoint  # noqa: E402
 from arcid.train.clean import CleanResult, Rule, clean, judge  # noqa: E402
 from arcid.train.clean.report import document, record  # noqa: E402
-from arcid.train.config import TrainConfig, parse_config  # noqa: E402
+from arcid.train.config.recipe import TrainConfig, parse_config  # noqa: E402
 from arcid.train.data.chips import centre  # noqa: E402
 from arcid.train.data.dataset import open_data  # noqa: E402
-from arcid.train.loop import train  # noqa: E402
-from arcid.train.noise import (  # noqa: E402
+from arcid.train.data.noise import (  # noqa: E402
     Listed,
     add_outliers,
     flip_identities,
     listed,
     write_list,
 )
+from arcid.train.engine.loop import train  # noqa: E402
+from arcid.train.weights.checkpoint import open_checkpoint  # noqa: E402
 
 CONFIG = """
 data:
@@ -88,7 +88,7 @@ def angles(config: TrainConfig) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
     """Cosines of every trained photo to its own sub-centres, computed by hand; labels; data."""
     checkpoint = open_checkpoint(train(config).checkpoint)
     data = open_data(config.data)
-    from arcid.train.restore import backbone_of
+    from arcid.train.weights.restore import backbone_of
 
     network = backbone_of(config)
     network.load_state_dict(checkpoint.shared()["backbone"])
@@ -451,7 +451,7 @@ def test_the_command_says_what_to_train_on(
 
 def test_the_shipped_config_keeps_several_centres() -> None:
     from arcid.train.clean.purify import require_sub_centres
-    from arcid.train.config import load_config
+    from arcid.train.config.recipe import load_config
 
     config = load_config(Path(__file__).parents[2] / "configs" / "clean_small.yaml")
     require_sub_centres(config)

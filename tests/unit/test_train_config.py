@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from arcid.errors import ConfigError, UsageError
-from arcid.train.config import (
+from arcid.train.config.file import differences, dump, to_dict
+from arcid.train.config.recipe import (
     ScheduleConfig,
     SourceConfig,
     TrainConfig,
@@ -18,8 +19,7 @@ from arcid.train.config import (
     load_config,
     parse_config,
 )
-from arcid.train.configfile import differences, dump, to_dict
-from arcid.train.schedule import rate_at_step, rate_factor, total_steps
+from arcid.train.engine.schedule import rate_at_step, rate_factor, total_steps
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OTHERS = ("detect_", "study_")  # their own tests read them
@@ -36,7 +36,7 @@ def test_every_recipe_of_the_issue_is_shipped() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_configs_parse_and_name_what_exists(path: Path) -> None:
     from arcid.train.backbones import create_backbone
-    from arcid.train.losses import loss_spec
+    from arcid.train.objectives.losses import loss_spec
 
     config = load_config(path)
     assert parse_config(dump(config)) == config

@@ -22,7 +22,7 @@ import torch
 from PIL import Image as Pil
 
 from arcid.errors import ConfigError, DatasetInvalid, MissingExtra
-from arcid.train.config import DataConfig, SourceConfig, load_config
+from arcid.train.config.recipe import DataConfig, SourceConfig, load_config
 from arcid.train.data.chips import Unusable, WrongSize, centre, decode_chip, fit_chip
 from arcid.train.data.dataset import TrainData, open_data
 from arcid.train.data.files import Names, SharedFile

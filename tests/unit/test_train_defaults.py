@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from arcid.pipeline import Pipeline
-from arcid.train.config import SourceConfig
+from arcid.train.config.recipe import SourceConfig
 from arcid.train.data.chips import centre, decode_chip
 from arcid.train.data.sources import open_source
-from arcid.train.detection.scenes import read_picture
+from arcid.train.detector.scenes import read_picture
 from arcid.types import Crops
 out = Path(sys.argv[1])
 models = out / "models"

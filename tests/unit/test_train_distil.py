@@ -17,24 +17,24 @@ from torch.nn import functional as F
 from arcid.errors import ConfigError
 from arcid.models.weights import resolve
 from arcid.train.backbones import Backbone, create_backbone
-from arcid.train.config import TrainConfig, parse_config
+from arcid.train.backbones.inputs import to_input
+from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import open_data
-from arcid.train.distil import (
+from arcid.train.data.features import read_chips
+from arcid.train.engine.loop import train
+from arcid.train.engine.parts import mixed
+from arcid.train.objectives.distil import (
     DistilObjective,
     Student,
     effective_rank,
     relational,
     stage_error,
 )
-from arcid.train.inputs import to_input
-from arcid.train.loop import train
-from arcid.train.objective import Seen
-from arcid.train.parts import mixed
+from arcid.train.objectives.objective import Seen
 from arcid.train.ranks import Ranks
-from arcid.train.restore import restore_backbone
-from arcid.train.student import measure_student
-from arcid.train.teachers import Teacher
-from arcid.train.validate import read_chips
+from arcid.train.study.student import measure_student
+from arcid.train.weights.restore import restore_backbone
+from arcid.train.weights.teachers import Teacher
 
 pytestmark = pytest.mark.data
 ALONE = Ranks(0, 1, torch.device("cpu"))
@@ -229,7 +229,7 @@ def test_two_teachers_each_get_a_map_that_is_thrown_away(folder: Path) -> None:
             "model.dim=64",
         )
     ).run  # fmt: skip
-    from arcid.train.checkpoint import open_checkpoint
+    from arcid.train.weights.checkpoint import open_checkpoint
 
     shared = open_checkpoint(run).shared()
     assert {k: tuple(v.shape) for k, v in shared["network"].items()} == {

@@ -21,18 +21,18 @@ from arcid.models.manifest import Manifest
 from arcid.models.weights import resolve
 from arcid.pipeline import Pipeline, load_embedder
 from arcid.train.backbones import Backbone, create_backbone
-from arcid.train.checkpoint import CheckpointStore
-from arcid.train.config import TrainConfig, config_from_dict
+from arcid.train.backbones.inputs import to_input
+from arcid.train.config.recipe import TrainConfig, config_from_dict
 from arcid.train.data.chips import centre, decode_chip
 from arcid.train.data.tar import TarSource
 from arcid.train.export import ExportRequest, ExportResult, bundle, export, tolerance
 from arcid.train.export.luxonis import check_archive
 from arcid.train.export.onnx import store_half, to_bytes, to_onnx
 from arcid.train.export.tolerance import torch_vectors
-from arcid.train.initial import Initial, load_initial, onnx_state, open_initial
-from arcid.train.inputs import to_input
-from arcid.train.restore import restore_backbone
-from arcid.train.states import load_state
+from arcid.train.weights.checkpoint import CheckpointStore
+from arcid.train.weights.initial import Initial, load_initial, onnx_state, open_initial
+from arcid.train.weights.restore import restore_backbone
+from arcid.train.weights.states import load_state
 from arcid.types import Crops
 
 NAME = "mobilefacenet_relu_x0.5"

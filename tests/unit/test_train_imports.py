@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, ModelNotFound
 from arcid.train.backbones import create_backbone
-from arcid.train.imports import import_weights
-from arcid.train.initial import load_initial
-from arcid.train.inputs import to_input
+from arcid.train.backbones.inputs import to_input
+from arcid.train.weights.imports import import_weights
+from arcid.train.weights.initial import load_initial
 
 State = dict[str, Tensor]
 

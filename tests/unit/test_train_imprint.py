@@ -10,14 +10,14 @@ import torch
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError
-from arcid.train.checkpoint import open_checkpoint
 from arcid.train.clean.purify import restore_centres
-from arcid.train.config import parse_config
+from arcid.train.config.recipe import parse_config
 from arcid.train.data.dataset import open_data
-from arcid.train.imprint import means
-from arcid.train.loop import train
-from arcid.train.restore import restore_backbone
-from arcid.train.validate import embed, read_chips
+from arcid.train.data.features import embed, read_chips
+from arcid.train.engine.loop import train
+from arcid.train.heads.imprint import means
+from arcid.train.weights.checkpoint import open_checkpoint
+from arcid.train.weights.restore import restore_backbone
 
 DIM = 16
 RECIPE = """

@@ -28,12 +28,12 @@ from arcid.errors import (
     TrainingDiverged,
     UsageError,
 )
-from arcid.train.checkpoint import CheckpointStore
 from arcid.train.data.draws import Draws
-from arcid.train.loop import train
-from arcid.train.model import Model
+from arcid.train.engine.loop import train
+from arcid.train.engine.model import Model
 from arcid.train.ranks import Ranks
-from arcid.train.restore import restore_backbone
+from arcid.train.weights.checkpoint import CheckpointStore
+from arcid.train.weights.restore import restore_backbone
 
 pytestmark = pytest.mark.data
 SCRIPT = Path(__file__).with_name("train_runs.py")
@@ -115,7 +115,7 @@ def test_a_run_leaves_what_the_docs_say(whole: Path, runs: ModuleType) -> None:
     assert row["step"] == 6
     assert row["epoch"] == pytest.approx(6 * 16 / (8 * 12), rel=1e-5)
     assert 0 < row["loss"] < 20
-    from arcid.train.config import load_config
+    from arcid.train.config.recipe import load_config
 
     assert load_config(whole / "config.yaml") == runs.config(whole)
     assert "training on 96 photos of 8 identities" in (whole / "report.txt").read_text()
@@ -210,7 +210,7 @@ def two(runs: ModuleType, folder: Path, whole: Path) -> Path:
 
 def joined(run: Path, step: int) -> dict[str, Any]:
     """Weights, and centres of all ranks, of a checkpoint."""
-    from arcid.train.classifier import reshard_state
+    from arcid.train.heads.classifier import reshard_state
 
     (path,) = (
         p for p in CheckpointStore(run / "checkpoints").paths() if p.name.endswith(str(step))

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from arcid.errors import ConfigError, DatasetInvalid, InvalidArray
 from arcid.train.data.identities import PKSampler
-from arcid.train.losses import LOSSES, create_loss, loss_spec
-from arcid.train.margin import ANGLE_MARGIN, ClassificationLoss, margin_cosine
-from arcid.train.softmax import MarginSpec
-from arcid.train.triplet import TripletLoss
+from arcid.train.heads.margin import ANGLE_MARGIN, ClassificationLoss, margin_cosine
+from arcid.train.heads.softmax import MarginSpec
+from arcid.train.objectives.losses import LOSSES, create_loss, loss_spec
+from arcid.train.objectives.triplet import TripletLoss
 
 FIXED = {
     "normface": (1, 0, 0, 20),

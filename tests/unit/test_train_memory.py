@@ -11,7 +11,7 @@ import pytest
 CHILD = """
 import resource
 import numpy as np
-from arcid.train.memory import keep_freed
+from arcid.train.engine.memory import keep_freed
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arcid.errors import StorageFull, UsageError
-from arcid.train.record import RUNNING_STEPS, Record, Table
+from arcid.train.engine.record import RUNNING_STEPS, Record, Table
 
 
 def read(path: Path) -> list[dict[str, str]]:

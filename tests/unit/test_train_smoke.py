@@ -17,11 +17,11 @@ from arcid.evaluate.readers import PairList, read_lfw
 from arcid.evaluate.sources import EmbeddingSet, Failure
 from arcid.models.weights import resolve
 from arcid.runtime import open_session
-from arcid.train.config import load_config
+from arcid.train.config.recipe import load_config
+from arcid.train.data.features import embed
+from arcid.train.engine.loop import train
 from arcid.train.export import ExportRequest, export
-from arcid.train.loop import train
-from arcid.train.restore import backbone_of
-from arcid.train.validate import embed
+from arcid.train.weights.restore import backbone_of
 from arcid.types import Crops, FloatArray
 
 CONFIG = Path(__file__).parents[2] / "configs" / "smoke.yaml"

@@ -14,13 +14,14 @@ import torch
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.sources import Failure
 from arcid.train.backbones import Backbone, create_backbone
-from arcid.train.config import TrainConfig, parse_config
+from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import TrainData, open_data
-from arcid.train.loop import train
-from arcid.train.objective import create_classifier
+from arcid.train.data.features import embed, read_chips
+from arcid.train.engine.loop import train
+from arcid.train.engine.validate import Validator
+from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
-from arcid.train.restore import restore_backbone
-from arcid.train.validate import Validator, embed, read_chips
+from arcid.train.weights.restore import restore_backbone
 
 pytestmark = pytest.mark.data
 ALONE = Ranks(0, 1, torch.device("cpu"))

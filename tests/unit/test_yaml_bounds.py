@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from arcid.errors import ConfigError
-from arcid.train.config import load_config
-from arcid.train.configfile import MOST_CHARACTERS, parse_yaml
+from arcid.train.config.file import MOST_CHARACTERS, parse_yaml
+from arcid.train.config.recipe import load_config
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12)

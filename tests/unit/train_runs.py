@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arcid.train.checkpoint import CheckpointStore
-from arcid.train.config import TrainConfig, parse_config
-from arcid.train.loop import train
-from arcid.train.model import Model
+from arcid.train.config.recipe import TrainConfig, parse_config
+from arcid.train.engine.loop import train
+from arcid.train.engine.model import Model
+from arcid.train.weights.checkpoint import CheckpointStore
 
 BASE = """
 data:

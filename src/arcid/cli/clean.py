@@ -12,7 +12,7 @@ from arcid.cli.output import INTERRUPTED, Exit, Json, note, print_json, say
 from arcid.cli.train import Overrides, read_config, require_torch, run_training
 
 if TYPE_CHECKING:
-    from arcid.train.config import TrainConfig
+    from arcid.train.config.recipe import TrainConfig
 
 
 def register(app: typer.Typer) -> None:

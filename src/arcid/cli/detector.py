@@ -13,8 +13,8 @@ from arcid.cli.train import prepare_process
 from arcid.types import Detections, Image
 
 if TYPE_CHECKING:
-    from arcid.train.detection.config import DetectConfig
-    from arcid.train.detection.evaluate import Judgement
+    from arcid.train.detector.config import DetectConfig
+    from arcid.train.detector.evaluate import Judgement
 
 app = typer.Typer(help="Train and measure arcid's own face detector.", no_args_is_help=True)
 
@@ -49,10 +49,10 @@ def label(
 ) -> None:
     """Find faces two detectors agree on, or the first is sure of; the rest is set aside."""
     from arcid.files import require_place
-    from arcid.train.detection.config import ScenesConfig
-    from arcid.train.detection.labels import Agreement, summarise, write_labels
-    from arcid.train.detection.labels import label as look
-    from arcid.train.detection.scenes import pictures
+    from arcid.train.detector.config import ScenesConfig
+    from arcid.train.detector.labels import Agreement, summarise, write_labels
+    from arcid.train.detector.labels import label as look
+    from arcid.train.detector.scenes import pictures
 
     require_place(out)
     rule = Agreement(negatives=tuple(negative or ["background"]))
@@ -86,9 +86,9 @@ def faces(
 ) -> None:
     """Cut the labelled faces of the pictures that are not reserved, to train a recogniser on."""
     from arcid.files import require_place
-    from arcid.train.detection.config import ScenesConfig
-    from arcid.train.detection.faces import write_faces
-    from arcid.train.detection.scenes import split
+    from arcid.train.detector.config import ScenesConfig
+    from arcid.train.detector.faces import write_faces
+    from arcid.train.detector.scenes import split
 
     require_place(out)
     training, _ = split(ScenesConfig(path=scenes, labels=str(labels)))
@@ -105,8 +105,8 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
     """Train by a recipe; the same command goes on with a run that was stopped."""
     _need("training a detector", "train", "torch", "yaml")
     prepare_process()
-    from arcid.train.detection.config import load_detect_config
-    from arcid.train.detection.loop import train_detector
+    from arcid.train.detector.config import load_detect_config
+    from arcid.train.detector.loop import train_detector
 
     result = train_detector(load_detect_config(config, override or []))
     if json:
@@ -129,8 +129,8 @@ def points(config: PointsRecipe, override: Overrides = None, json: Json = False)
     """Train the second look at the five points by a recipe; a stopped run goes on."""
     _need("training a detector", "train", "torch", "yaml")
     prepare_process()
-    from arcid.train.detection.points.config import load_points_config
-    from arcid.train.detection.points.job import train_points
+    from arcid.train.detector.landmarks.config import load_points_config
+    from arcid.train.detector.landmarks.job import train_points
 
     result = train_points(load_points_config(config, override or []))
     found = result.judgement
@@ -188,10 +188,10 @@ def export(
     import dataclasses
 
     from arcid.models.manifest import Licence
-    from arcid.train.detection.export import DATA, LICENCE, export_detector
-    from arcid.train.detection.loop import judge_network, restore_network
-    from arcid.train.detection.points.job import PointsSession, restore_points
-    from arcid.train.detection.scenes import split
+    from arcid.train.detector.export import DATA, LICENCE, export_detector
+    from arcid.train.detector.landmarks.job import PointsSession, restore_points
+    from arcid.train.detector.loop import judge_network, restore_network
+    from arcid.train.detector.scenes import split
 
     config = _config_of(run)
     config = dataclasses.replace(config, judge=dataclasses.replace(config.judge, pictures=0))
@@ -259,9 +259,9 @@ def evaluate(
         _compare_main(detector, reference, photos, options, json)
         return
     from arcid.pipeline import load_detector
-    from arcid.train.detection.config import ScenesConfig
-    from arcid.train.detection.evaluate import judge
-    from arcid.train.detection.scenes import Scenes, labelled
+    from arcid.train.detector.config import ScenesConfig
+    from arcid.train.detector.evaluate import judge
+    from arcid.train.detector.scenes import Scenes, labelled
 
     training, judging = labelled(ScenesConfig(path=scenes, labels=str(labels)))
     parts: list[Scenes] = [training, judging] if all_pictures else [judging]
@@ -289,7 +289,7 @@ def _compare_main(
     from arcid.errors import DatasetInvalid
     from arcid.image import SUFFIXES, load_image
     from arcid.pipeline import load_detector
-    from arcid.train.detection.evaluate import main_faces
+    from arcid.train.detector.evaluate import main_faces
 
     files = sorted(f for f in photos.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     if not files:
@@ -352,7 +352,7 @@ def _need(what: str, extra: str, *packages: str) -> None:
 
 def _config_of(run: Path) -> DetectConfig:
     """The resolved recipe a run was made by."""
-    from arcid.train.detection.config import load_detect_config
+    from arcid.train.detector.config import load_detect_config
 
     return load_detect_config(run / "config.yaml")
 

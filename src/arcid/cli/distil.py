@@ -44,7 +44,7 @@ def distill(
     result = run_training(wanted, detector, quiet=json)
     if not is_first_rank():
         return
-    from arcid.train.student import measure_student
+    from arcid.train.study.student import measure_student
 
     student = dataclasses.asdict(measure_student(result.checkpoint))
     if json:

@@ -16,9 +16,9 @@ from arcid.cli.output import INTERRUPTED, Exit, Json, note, print_json, print_ta
 
 if TYPE_CHECKING:
     from arcid.evaluate.sources import Failure
-    from arcid.train.config import TrainConfig
-    from arcid.train.loop import TrainResult
-    from arcid.train.validate import Align
+    from arcid.train.config.recipe import TrainConfig
+    from arcid.train.engine.loop import TrainResult
+    from arcid.train.engine.validate import Align
     from arcid.types import Image
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the run.", metavar="CONFIG")]
@@ -81,14 +81,14 @@ def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
     require_torch()
     prepare_process()
-    from arcid.train.config import load_config
+    from arcid.train.config.recipe import load_config
 
     return load_config(path, overrides or ())
 
 
 def run_training(wanted: TrainConfig, detector: str | None, *, quiet: bool) -> TrainResult:
     """Train; what is going on is told on standard error, by the first rank."""
-    from arcid.train.loop import train as run
+    from arcid.train.engine.loop import train as run
 
     quiet = quiet or not is_first_rank()
     return run(
@@ -135,7 +135,7 @@ def prepare_process() -> None:
     """Settings of a process that is going to train; before torch is loaded."""
     # torch's threads else spin while they wait for one whose core another program has, or a loader
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from arcid.train.memory import keep_freed
+    from arcid.train.engine.memory import keep_freed
 
     keep_freed()
 

@@ -1,13 +1,18 @@
 """Train face embedders: data, backbones, margin losses, a classifier that shards, and export.
 
-The room meets the product only at a model bundle. Its parts, in the order a step uses them:
+The room meets the product only at a model bundle. Its rooms, in the order
+a step uses them, each knowing only those before it:
 
-    data → augment → backbones → classifier (with one of the losses) → loop → checkpoint → export
+    config → backbones → data → heads → weights → objectives → engine → clean, study · export
 
+``config``      the recipe, read from YAML
 ``backbones``   networks by name, (B,3,S,S) images in, (B,D) features out
-``losses``      margin losses on cosines: one core, many names
-``classifier``  the class centres: whole, shared between ranks, or (``partial``) sampled
-``triplet``     losses without centres, and the P×K batches they need
+``data``        sources, photos, augmentation, batches
+``heads``       class centres and the margin losses on them
+``weights``     checkpoints, and weights from elsewhere
+``objectives``  what a step makes smaller: a margin loss, triplets, distillation
+``engine``      the run
+``detector``    the trainer of arcid's own face detector
 
 Everything here needs PyTorch: ``pip install 'arcid[train]'``. Importing this package alone does
 not load it.

@@ -22,20 +22,20 @@ import torch
 from arcid.errors import CheckpointMismatch, ConfigError, UsageError
 from arcid.evaluate.metrics import IndexArray, Mask
 from arcid.files import write_csv
-from arcid.train.checkpoint import Checkpoint, open_checkpoint
-from arcid.train.classifier import Classifier, reshard_state
 from arcid.train.clean.report import write_report
 from arcid.train.clean.result import KEPT, CleanResult
 from arcid.train.clean.rule import Rule, Verdict, judge
 from arcid.train.clean.sheets import write_sheets
-from arcid.train.config import TrainConfig
+from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import ChipSet, TrainData, open_data
-from arcid.train.losses import loss_spec
-from arcid.train.noise import Listed, write_list
-from arcid.train.objective import create_classifier
+from arcid.train.data.features import embed_chips
+from arcid.train.data.noise import Listed, write_list
+from arcid.train.heads.classifier import Classifier, reshard_state
+from arcid.train.objectives.losses import loss_spec
+from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
-from arcid.train.restore import restore_backbone
-from arcid.train.validate import embed_chips
+from arcid.train.weights.checkpoint import Checkpoint, open_checkpoint
+from arcid.train.weights.restore import restore_backbone
 
 Tell = Callable[[str], None]
 
@@ -53,7 +53,7 @@ def clean(
 
     ``source``: a config, which is trained first (or gone on with, where its run exists), or the
     folder of a checkpoint or run. ``run`` trains a config and returns its checkpoint; by default
-    ``arcid.train.loop.train``. ``out`` defaults to ``clean`` inside the run. At most
+    ``arcid.train.engine.loop.train``. ``out`` defaults to ``clean`` inside the run. At most
     ``sheet_photos`` dropped photos are drawn, those farthest away.
 
     Raises ``ConfigError`` where the config or checkpoint has one centre an identity or none, what
@@ -157,7 +157,7 @@ def restore_centres(checkpoint: Checkpoint) -> Classifier:
 
 
 def _train(config: TrainConfig) -> Path:
-    from arcid.train.loop import train
+    from arcid.train.engine.loop import train
 
     result = train(config)
     if result.stopped:

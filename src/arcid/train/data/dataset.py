@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.files import unguarded
-from arcid.train.config import DataConfig, expand_path
+from arcid.train.config.recipe import DataConfig, expand_path
 from arcid.train.data.files import printable
 from arcid.train.data.sources import UNLABELLED, open_source, source_name
 from arcid.train.data.store import ChipStore, Faults

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from arcid.errors import ConfigError
-from arcid.train.config import TrainConfig
+from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.identities import PKSampler
 from arcid.train.data.stream import ChipStream, Draw, Numbers
 from arcid.train.ranks import Ranks

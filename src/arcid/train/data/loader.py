@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from arcid.errors import DatasetInvalid
-from arcid.train.config import DataConfig
+from arcid.train.config.recipe import DataConfig
 from arcid.train.data.chips import Unusable, centre
 from arcid.train.data.dataset import ChipSet
 from arcid.train.data.store import Faults
@@ -29,7 +29,7 @@ _TRIES = 64
 
 
 class View(Protocol):
-    """What turns a canvas into the picture the network sees; ``arcid.train.augment`` has it.
+    """What turns a canvas into the picture the network sees; ``arcid.train.data.augment`` has it.
 
     Where ``clean`` is above 0, ``plain`` gives what a teacher sees beside it.
     """

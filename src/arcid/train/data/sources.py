@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid
-from arcid.train.config import SourceConfig, expand_path
+from arcid.train.config.recipe import SourceConfig, expand_path
 from arcid.train.data.files import printable
 
 UNLABELLED = -1

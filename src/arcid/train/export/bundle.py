@@ -18,8 +18,9 @@ from arcid.files import write_text
 from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
-from arcid.train.config import TrainConfig
-from arcid.train.configfile import to_dict
+from arcid.train.backbones.inputs import MEAN, STD
+from arcid.train.config.file import to_dict
+from arcid.train.config.recipe import TrainConfig
 from arcid.train.export import luxonis
 from arcid.train.export.card import NOT_STATED, model_card
 from arcid.train.export.chips import (
@@ -42,8 +43,7 @@ from arcid.train.export.tolerance import (
     require_int8,
     torch_vectors,
 )
-from arcid.train.initial import Initial, open_initial
-from arcid.train.inputs import MEAN, STD
+from arcid.train.weights.initial import Initial, open_initial
 from arcid.types import Crops, FloatArray
 
 _LOG = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from arcid.models.manifest import Manifest
-from arcid.train.config import TrainConfig
-from arcid.train.configfile import to_dict
+from arcid.train.config.file import to_dict
+from arcid.train.config.recipe import TrainConfig
 from arcid.train.export.measure import Accuracy
 from arcid.train.export.tolerance import Agreement
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid, ExportRefused
-from arcid.train.config import DataConfig, SourceConfig
+from arcid.train.config.recipe import DataConfig, SourceConfig
 from arcid.train.data.chips import Unusable, centre
 from arcid.train.data.dataset import ChipSet, open_data
 from arcid.types import Crops, Image

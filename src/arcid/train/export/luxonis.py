@@ -20,8 +20,8 @@ from arcid.errors import ExportRefused, MissingExtra
 from arcid.files import write_bytes
 from arcid.models.manifest import InputSpec
 from arcid.train.backbones import Backbone
+from arcid.train.backbones.inputs import MEAN, STD
 from arcid.train.export.onnx import INPUT, OUTPUT, to_bytes, to_onnx
-from arcid.train.inputs import MEAN, STD
 
 IMAGES = "images"
 FILE = "model.onnx"

@@ -14,7 +14,7 @@ from arcid.errors import ExportRefused
 from arcid.models.manifest import Manifest
 from arcid.runtime import RUNTIMES, RuntimeName, open_session
 from arcid.train.backbones import Backbone
-from arcid.train.inputs import to_input
+from arcid.train.backbones.inputs import to_input
 from arcid.types import Crops, FloatArray
 
 FLOAT_COSINE = 0.9999  # every crop, fp32 and fp16-stored, on each runtime

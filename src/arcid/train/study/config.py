@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from arcid.errors import ConfigError
-from arcid.train.config import Options, TrainConfig, expand_path, load_config
-from arcid.train.configfile import named, parse, read_yaml, refuse
-from arcid.train.losses import loss_spec
+from arcid.train.config.file import named, parse, read_yaml, refuse
+from arcid.train.config.recipe import Options, TrainConfig, expand_path, load_config
+from arcid.train.objectives.losses import loss_spec
 
 #: What a loss may set for itself; everything else is the same for all, or they do not compare.
 OWN_KEYS = ("data.per_identity", "classifier.", "optim.lr", "optim.weight_decay", "optim.clip")

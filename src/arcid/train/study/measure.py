@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.bootstrap import PairBootstrap, PairScores
 from arcid.evaluate.metrics import Array, IndexArray, auc, eer, tar_at_fmr
-from arcid.train.config import DataConfig
+from arcid.train.config.recipe import DataConfig
 from arcid.train.data.chips import Unusable, centre
 from arcid.train.data.dataset import ChipSet, open_data
-from arcid.train.validate import embed
+from arcid.train.data.features import embed
 from arcid.types import FloatArray, Image
 
 MOST_PHOTOS = 4000  # all pairs of so many still fit in memory

@@ -11,8 +11,8 @@ from arcid.evaluate.metrics import Array
 from arcid.evaluate.report import Document, write
 from arcid.evaluate.report.document import Card, Figure, Table, interval, number, share
 from arcid.evaluate.report.svg import Plot, Role, count_tick, forest, linear, logarithmic, signed
-from arcid.train.configfile import flat, to_dict
-from arcid.train.losses import loss_spec
+from arcid.train.config.file import flat, to_dict
+from arcid.train.objectives.losses import loss_spec
 from arcid.train.study.result import Round, Run, StudyResult
 
 RULE = (

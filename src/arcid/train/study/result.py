@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arcid.evaluate.metrics import Array
-from arcid.train.config import TrainConfig
+from arcid.train.config.recipe import TrainConfig
 from arcid.train.study.config import StudyConfig
 from arcid.train.study.ranking import Ranking
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from arcid.errors import ConfigError
-from arcid.train.config import TrainConfig, expand_path
-from arcid.train.loop import train
-from arcid.train.restore import restore_backbone
+from arcid.train.config.recipe import TrainConfig, expand_path
+from arcid.train.engine.loop import train
+from arcid.train.engine.validate import Align
 from arcid.train.study.config import StudyConfig, StudyLoss
 from arcid.train.study.measure import (
     Measured,
@@ -26,7 +26,7 @@ from arcid.train.study.measure import (
 from arcid.train.study.ranking import rank, seed_bootstrap
 from arcid.train.study.report import write_report
 from arcid.train.study.result import Round, Run, StudyResult
-from arcid.train.validate import Align
+from arcid.train.weights.restore import restore_backbone
 
 Tell = Callable[[str], None]
 

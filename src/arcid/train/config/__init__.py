@@ -1,0 +1,1 @@
+"""What a run is asked to do: the recipe's sections, and YAML read into them."""

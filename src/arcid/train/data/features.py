@@ -1,0 +1,70 @@
+"""Features of a set of photos by a network, as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from arcid.train.backbones.inputs import to_input
+from arcid.train.data.chips import Unusable, centre
+from arcid.train.data.dataset import ChipSet
+from arcid.types import Image
+
+_BATCH = 64
+_READ = 512  # photos held in memory at once
+
+
+@torch.no_grad()
+def embed(backbone: nn.Module, pixels: Image, device: torch.device) -> Tensor:
+    """(N,S,S,3) uint8 RGB in; (N,D) float32 features, not unit-norm, out."""
+    found = []
+    for start in range(0, len(pixels), _BATCH):
+        images = torch.from_numpy(pixels[start : start + _BATCH]).permute(0, 3, 1, 2)
+        found.append(backbone(to_input(images.to(device))).float())
+    return torch.cat(found) if found else torch.zeros(0, 1, device=device)
+
+
+def embed_chips(
+    backbone: nn.Module,
+    chips: ChipSet,
+    rows: npt.NDArray[np.int64],
+    size: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, list[int], list[tuple[int, Unusable]]]]:
+    """Features (M,D) of ``rows`` of a set, the rows they are of, and those unreadable with why.
+
+    Some hundred centre crops at a time, however large the set.
+    """
+    for start in range(0, len(rows), _READ):
+        pixels: list[Image] = []
+        read: list[int] = []
+        failed: list[tuple[int, Unusable]] = []
+        for row in rows[start : start + _READ].tolist():
+            try:
+                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
+                read.append(row)
+            except Unusable as error:
+                failed.append((row, error))
+        whole = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
+        yield embed(backbone, whole, device), read, failed
+
+
+def read_chips(chips: ChipSet, size: int) -> tuple[Image, npt.NDArray[np.int64]]:
+    """Centre crops and labels; unreadable photos are left out."""
+    pixels, labels = [], []
+    for row, label in zip(chips.rows.tolist(), chips.labels.tolist(), strict=True):
+        try:
+            pixels.append(centre(chips.store.read(row), size))
+        except Unusable:
+            continue
+        labels.append(label)
+    if not pixels:
+        return np.zeros((0, size, size, 3), np.uint8), np.zeros(0, np.int64)
+    return np.stack(pixels), np.array(labels, np.int64)
+
+
+__all__ = ["embed", "embed_chips", "read_chips"]

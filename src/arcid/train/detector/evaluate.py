@@ -1,0 +1,249 @@
+"""How good a detector is, by labels and by another detector. Any ``detect`` callable is measured.
+
+Labels name faces, and regions where nothing is asked: finds there are neither hits nor false
+alarms, and neither are finds on faces smaller than ``least_px``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arcid.errors import InvalidArray
+from arcid.geometry import box_iou
+from arcid.train.detector.labels import Find, PictureLabels
+from arcid.types import Detections, FloatArray, Image
+
+HIT_IOU = 0.5
+BATCH = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finds:
+    """What a detector found in one labelled picture."""
+
+    folder: str
+    scores: FloatArray  # (N,) of every find that counts as hit or false alarm
+    hits: npt.NDArray[np.bool_]  # (N,)
+    errors: FloatArray  # (N,) mean distance of the points over that of the eyes; NaN without
+    faces: int  # that were to be found
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Recall where false alarms reach a given number a picture, and what lies around it."""
+
+    pictures: int
+    faces: int
+    recall: float  # at ``alarms`` false alarms a picture
+    threshold: float  # score that gives it
+    alarms: float
+    point_error: float  # mean over the hits, share of the distance of the eyes
+    point_error_median: float  # in profile the eyes are so near that few faces make the mean
+    empty_alarms: float  # false alarms a picture without faces, at that threshold
+    recall_at: Mapping[float, float]  # false alarms a picture → recall
+    folders: Mapping[str, float]  # recall at the same threshold, by folder
+
+    def flat(self) -> dict[str, float]:
+        """The numbers as one row."""
+        return {
+            "recall": self.recall,
+            "threshold": self.threshold,
+            "point_error": self.point_error,
+            "empty_alarms": self.empty_alarms,
+            **{f"recall_{name}": value for name, value in self.folders.items()},
+            "point_error_median": self.point_error_median,
+        }
+
+
+def compare(found: Detections, labels: PictureLabels, least_px: float = 16.0) -> Finds:
+    """Match finds to labelled faces, best score first, each face once, at IoU ≥ 0.5."""
+    small = np.sqrt((labels.boxes[:, 2:] - labels.boxes[:, :2]).prod(axis=1)) < least_px
+    overlap = box_iou(found.boxes, labels.boxes)
+    spared = _covered(found.boxes, labels.ignore)
+    own_small = np.sqrt(found.sizes.prod(axis=1)) < least_px
+    open_ = np.ones(len(labels.boxes), bool)
+    scores, hits, errors = [], [], []
+    for i in range(len(found)):
+        usable = np.where(open_, overlap[i], 0.0)
+        j = int(usable.argmax()) if len(usable) else -1
+        hit = j >= 0 and usable[j] >= HIT_IOU
+        if hit:
+            open_[j] = False
+            if small[j]:
+                continue
+        elif spared[i] or own_small[i]:
+            continue
+        scores.append(found.scores[i])
+        hits.append(hit)
+        error = np.nan
+        if hit and found.points is not None:
+            error = float(point_error(found.points[i : i + 1], labels.points[j : j + 1])[0])
+        errors.append(error)
+    return Finds(
+        labels.folder,
+        np.array(scores, np.float32),
+        np.array(hits, bool),
+        np.array(errors, np.float32),
+        int((~small).sum()),
+    )
+
+
+def _covered(boxes: FloatArray, regions: FloatArray) -> npt.NDArray[np.bool_]:
+    """Boxes of which at least half lies in one region, or that are one with it."""
+    if not len(regions):
+        return np.zeros(len(boxes), bool)
+    low = np.maximum(boxes[:, None, :2], regions[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    within = inside / np.maximum(area[:, None], 1e-6) >= 0.5
+    same = box_iou(boxes, regions) >= 0.3
+    covered: npt.NDArray[np.bool_] = (within | same).any(axis=1)
+    return covered
+
+
+def point_error(points: FloatArray, wanted: FloatArray) -> FloatArray:
+    """(N,5,2) twice; (N,) mean distance of the five points over the distance of the wanted eyes."""
+    eyes = np.linalg.norm(wanted[:, 0] - wanted[:, 1], axis=1)
+    apart = np.linalg.norm(points - wanted, axis=2).mean(axis=1)
+    error: FloatArray = (apart / np.maximum(eyes, 1e-6)).astype(np.float32)
+    return error
+
+
+def judge(
+    find: Find,
+    pictures: Iterable[tuple[Image, PictureLabels]],
+    *,
+    alarms: float = 0.1,
+    least_px: float = 16.0,
+) -> Judgement:
+    """Run a detector (its own threshold set low) over labelled pictures and sum up.
+
+    Raises ``InvalidArray`` without a face to find.
+    """
+    finds, images, labels = [], [], []
+    for image, known in pictures:
+        images.append(image)
+        labels.append(known)
+        if len(images) == BATCH:
+            finds += _run(find, images, labels, least_px)
+            images, labels = [], []
+    finds += _run(find, images, labels, least_px)
+    return summarise(finds, alarms=alarms)
+
+
+def _run(
+    find: Find, images: Sequence[Image], labels: Sequence[PictureLabels], least_px: float
+) -> list[Finds]:
+    if not images:
+        return []
+    return [
+        compare(found, known, least_px) for found, known in zip(find(images), labels, strict=True)
+    ]
+
+
+def summarise(finds: Sequence[Finds], *, alarms: float = 0.1) -> Judgement:
+    """The free-response curve of all finds, read at ``alarms`` false alarms a picture."""
+    faces = sum(one.faces for one in finds)
+    if not faces:
+        raise InvalidArray("there is no face to be found in these pictures; take others")
+    levels = sorted({alarms, 0.03, 0.1, 0.3, 1.0})
+    scores = np.concatenate([one.scores for one in finds])
+    hits = np.concatenate([one.hits for one in finds])
+    errors = np.concatenate([one.errors for one in finds])
+    curve = {level: _recall_at(scores, hits, level * len(finds), faces) for level in levels}
+    recall, threshold = curve[alarms]
+    kept = hits & (scores >= threshold) & np.isfinite(errors)
+    empty = [one for one in finds if one.faces == 0]
+    folders = {}
+    for folder in sorted({one.folder for one in finds}):
+        mine = [one for one in finds if one.folder == folder]
+        wanted = sum(one.faces for one in mine)
+        if wanted:
+            met = sum(int((one.hits & (one.scores >= threshold)).sum()) for one in mine)
+            folders[folder] = met / wanted
+    return Judgement(
+        pictures=len(finds),
+        faces=faces,
+        recall=recall,
+        threshold=threshold,
+        alarms=alarms,
+        point_error=float(errors[kept].mean()) if kept.any() else float("nan"),
+        point_error_median=float(np.median(errors[kept])) if kept.any() else float("nan"),
+        empty_alarms=(
+            sum(int((one.scores >= threshold).sum()) for one in empty) / len(empty)
+            if empty
+            else float("nan")
+        ),
+        recall_at={level: value for level, (value, _) in curve.items()},
+        folders=folders,
+    )
+
+
+def _recall_at(
+    scores: FloatArray, hits: npt.NDArray[np.bool_], budget: float, faces: int
+) -> tuple[float, float]:
+    """Recall and the lowest threshold at which false alarms stay within ``budget`` in all."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, good = scores[order], hits[order]
+    wrong = np.cumsum(~good)
+    last = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, bool)
+    within = np.flatnonzero((wrong <= budget) & last)
+    if not len(within):
+        return 0.0, 1.0
+    end = int(within[-1])
+    return float(good[: end + 1].sum() / faces), float(ranked[end])
+
+
+@dataclass(frozen=True, slots=True)
+class MainFaces:
+    """How a detector meets the main face another one sees."""
+
+    pictures: int  # in which the reference finds a face
+    found: float  # share with a find of IoU ≥ 0.5 on it
+    point_error: float  # mean over those, share of the distance of the eyes
+    point_error_95: float  # 95 % are below
+
+
+def main_faces(find: Find, reference: Find, images: Iterable[Image]) -> MainFaces:
+    """Compare the face nearest the middle, weighed by size, photo by photo.
+
+    Raises ``InvalidArray`` where the reference finds nothing or no points.
+    """
+    met, errors = [], []
+    for image in images:
+        wanted = reference([image])[0].select("center")
+        if not len(wanted):
+            continue
+        if wanted.points is None:
+            raise InvalidArray("the reference finds no points; take a detector that does")
+        found = find([image])[0]
+        overlap = box_iou(wanted.boxes, found.boxes)[0]
+        best = int(overlap.argmax()) if len(overlap) else -1
+        met.append(best >= 0 and overlap[best] >= HIT_IOU)
+        if met[-1] and found.points is not None:
+            errors.append(float(point_error(found.points[best : best + 1], wanted.points)[0]))
+    if not met:
+        raise InvalidArray("the reference finds no face in these photos; take others")
+    return MainFaces(
+        len(met),
+        float(np.mean(met)),
+        float(np.mean(errors)) if errors else float("nan"),
+        float(np.percentile(errors, 95)) if errors else float("nan"),
+    )
+
+
+__all__ = [
+    "Finds",
+    "Judgement",
+    "MainFaces",
+    "compare",
+    "judge",
+    "main_faces",
+    "point_error",
+    "summarise",
+]

@@ -1,0 +1,181 @@
+"""What a detector's run is: canvases, loss and judge; ``detector.solo.loop`` does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from arcid.detect.arcid_detect import ArcidDetect
+from arcid.models.manifest import InputSpec
+from arcid.runtime import Session
+from arcid.train.backbones import to_channels_last
+from arcid.train.config.file import build
+from arcid.train.detector.config import FREE, DetectConfig, NetworkConfig
+from arcid.train.detector.evaluate import Judgement, judge
+from arcid.train.detector.initial import load_weights
+from arcid.train.detector.losses import (
+    DetectLoss,
+    Targets,
+    detection_loss,
+    forced_loss,
+    imitation_loss,
+)
+from arcid.train.detector.network import MEAN, STD, DetectorNetwork
+from arcid.train.detector.scenes import Scenes, split
+from arcid.train.detector.solo import loop
+from arcid.train.detector.solo.state import RunState, stored_state
+from arcid.train.detector.teacher import DetectorTeacher
+from arcid.train.detector.views import View, ViewBatch, Views, collate
+
+JUDGE_THRESHOLD = 0.05  # low, so that the curve reaches its false alarms
+INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
+
+
+class DetectJob(loop.Job[View, ViewBatch, Judgement]):
+    """A detector trained on labelled pictures, on a teacher's answers, or both."""
+
+    free: ClassVar[tuple[str, ...]] = FREE
+
+    def __init__(self, config: DetectConfig) -> None:
+        self.config: DetectConfig = config
+        training, self.judging = split(config.scenes)
+        self.photos = len(training)
+        self.judge_minutes = config.judge.minutes
+        self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
+        self._teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
+        self._views = Views(training, config.views, config.scenes, config.seed)
+
+    def network(self) -> DetectorNetwork:
+        made = DetectorNetwork(self.config.network)
+        to_channels_last(made)
+        return made
+
+    def start(self, network: nn.Module, source: Path) -> dict[str, float]:
+        return load_weights(network, source, restore_network)
+
+    def draws(self, step: int) -> list[Callable[[], View]]:
+        sizes, batch = self.config.views.sizes, self.config.scenes.batch
+        size = sizes[int(np.random.default_rng([self.config.seed, step]).integers(len(sizes)))]
+        count = max(2, round(batch * (sizes[0] / size) ** 2))
+        return [partial(self._views, step, row, size) for row in range(count)]
+
+    def collate(self, views: Sequence[View]) -> ViewBatch:
+        return collate(views)
+
+    def loss(self, network: nn.Module, batch: ViewBatch) -> DetectLoss:
+        return step_loss(cast(DetectorNetwork, network), batch, self._teacher, self.config)
+
+    def judge(self, network: nn.Module) -> Judgement:
+        return judge_network(network, self.judging, self.config)
+
+
+def train_detector(config: DetectConfig) -> loop.Result[Judgement]:
+    """Train until the schedule's length; raises as ``solo.loop.train``."""
+    return loop.train(DetectJob(config))
+
+
+def restore_network(folder: Path) -> tuple[DetectorNetwork, RunState]:
+    """The network of a run in eval mode, with its averaged weights.
+
+    Raises ``CheckpointInvalid``.
+    """
+    state = stored_state(folder)
+    network = DetectorNetwork(build(NetworkConfig, state.config["network"], "network"))
+    network.load_state_dict(state.averaged)
+    return network.eval(), state
+
+
+def step_loss(
+    network: DetectorNetwork,
+    batch: ViewBatch,
+    teacher: DetectorTeacher | None,
+    config: DetectConfig,
+) -> DetectLoss:
+    """Of labels, of labels and a teacher, or of a teacher part by part."""
+    images, targets = _tensors(batch)
+    seen = teacher(batch.images) if teacher else None
+    if seen and config.teacher.forced:
+        return forced_loss(network, images, seen, config.loss, config.teacher.maps)
+    raw = network(images)
+    loss, asked = detection_loss(raw, targets, _size(images), config.loss)
+    if seen:
+        without_points = replace(config.loss, points=0.0)  # those are the labels' alone
+        imitated = imitation_loss(raw, seen, _size(images), without_points, asked)
+        loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
+    return loss
+
+
+def images_tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+    """(B,H,W,3) uint8 in; (B,3,H,W) float32 in channels-last order out, as the networks take it."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().sub_(MEAN).div_(STD)
+
+
+def _tensors(batch: ViewBatch) -> tuple[Tensor, Targets]:
+    """(B,3,S,S) float32 in channels-last order, and what should be answered."""
+    arrays = (batch.boxes, batch.points, batch.boxes_of, batch.ignore, batch.ignore_of)
+    return images_tensor(batch.images), Targets(
+        *(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    )
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[2], images.shape[3]
+
+
+class TorchSession:
+    """A network behind the ``Session`` protocol, so that the product's own decoder reads it."""
+
+    runtime, device, precision = "torch", "cpu", "f32"
+    input_name = "image"
+    input_shape: tuple[int | None, ...] = (None, 3, None, None)
+    output_names: tuple[str, ...] = ("scores", "boxes", "points")
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network.eval()
+
+    def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        with torch.inference_mode():
+            x = torch.from_numpy(tensor).contiguous(memory_format=torch.channels_last)
+            scores, boxes, points = self._network(x)
+        values = (scores.sigmoid(), boxes, points)
+        return {n: v.numpy() for n, v in zip(self.output_names, values, strict=True)}
+
+
+def judge_network(
+    network: nn.Module, judging: Scenes, config: DetectConfig, second: Session | None = None
+) -> Judgement:
+    """The network on the reserved pictures, or an even choice of ``judge.pictures`` of them;
+    ``second`` looks again at the points."""
+    j = config.judge
+    rows = np.arange(len(judging))
+    if j.pictures and j.pictures < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, j.pictures).round().astype(int)]
+    sessions: dict[str, Session] = {"model": TorchSession(network)}
+    if second is not None:
+        sessions["points"] = second
+    detector = ArcidDetect(sessions, INPUT, threshold=JUDGE_THRESHOLD, size=j.size)
+    return judge(
+        detector.detect,
+        ((judging.image(int(row)), judging.labels(int(row))) for row in rows),
+        alarms=j.alarms,
+    )
+
+
+__all__ = [
+    "INPUT",
+    "DetectJob",
+    "TorchSession",
+    "images_tensor",
+    "judge_network",
+    "restore_network",
+    "step_loss",
+    "train_detector",
+]

@@ -1,0 +1,5 @@
+"""Small networks trained in one process: draw views, step, average, judge, store.
+
+``loop.train`` is the run; a ``Job`` says what is trained on what. The recogniser's own loop, with
+ranks, mixed precision and classifiers, is ``arcid.train.engine.loop``.
+"""

@@ -1,0 +1,266 @@
+"""Everything that learns in a run, one update of it, and how it is stored and brought back."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from arcid.errors import TrainingDiverged
+from arcid.files import replacing
+from arcid.train.backbones import Backbone, to_channels_last
+from arcid.train.backbones.inputs import to_input
+from arcid.train.config.recipe import TrainConfig, expand_path
+from arcid.train.data.loader import ChipBatch
+from arcid.train.engine.optimise import (
+    centre_optimizer,
+    clip_rows,
+    moving_average,
+    network_optimizer,
+    reshard_moments,
+)
+from arcid.train.engine.parts import parts_of
+from arcid.train.heads.classifier import reshard_state
+from arcid.train.objectives.objective import Objective
+from arcid.train.ranks import Ranks
+from arcid.train.weights.checkpoint import (
+    Checkpoint,
+    random_state,
+    restore_random_state,
+    seed_generators,
+)
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Model:
+    """The network all ranks share, this rank's class centres, and their optimisers.
+
+    ``backbone``  what is exported in the end
+    ``network``   the backbone with what the objective needs around it
+    ``averaged``  a copy that follows slowly, ``optim.ema``; None without
+    ``rate``      the learning rate as it stands
+    """
+
+    def __init__(
+        self, config: TrainConfig, backbone: Backbone, objective: Objective, ranks: Ranks
+    ) -> None:
+        self.config, self.ranks, self.objective = config, ranks, objective
+        self.backbone = backbone
+        self.network = objective.network(backbone.to(ranks.device)).to(ranks.device)
+        if config.precision.channels_last:
+            to_channels_last(self.network)
+        self.averaged: AveragedModel | None = None
+        if config.optim.ema:
+            self.averaged = AveragedModel(
+                self.network, multi_avg_fn=moving_average(config.optim.ema), use_buffers=True
+            )
+        self._wrapped: nn.Module = self.network
+        if ranks.world > 1:
+            devices = [ranks.device] if ranks.device.type == "cuda" else None
+            self._wrapped = DistributedDataParallel(self.network, device_ids=devices)
+        self._trained = self._wrapped
+        if config.precision.compile:
+            self._trained = cast(nn.Module, torch.compile(self._wrapped))
+        self._optimizers: list[torch.optim.Optimizer] = [
+            network_optimizer(config.optim, self.network)
+        ]
+        if objective.centres is not None:
+            self._optimizers.append(centre_optimizer(config.optim, objective.centres))
+        fp16 = config.precision.autocast == "fp16"
+        self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=fp16)
+        self.rate = 0.0
+        # weights were drawn alike on all ranks; from here on each draws its own
+        seed_generators(self._seed(0))
+
+    def set_rate(self, factor: float) -> None:
+        """The learning rate of the next steps, as a factor of ``optim.lr``."""
+        self.rate = factor * self.config.optim.lr
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate
+
+    def step(self, batch: ChipBatch, step: int, run: Path) -> dict[str, float]:
+        """One update; numbers to show. Raises ``TrainingDiverged`` before a weight has changed."""
+        parts = self.config.optim.accumulate
+        self._training_mode()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for number, seen in enumerate(parts_of(batch, self.config, self.ranks.device), 1):
+            inputs = to_input(seen.images)
+            if not self.config.precision.channels_last:
+                inputs = inputs.contiguous()
+            with self._synchronised(number == parts):
+                with self._autocast():
+                    result = self.objective.step(self._trained, seen, inputs)
+                backward(self._scaler.scale(result.loss / parts))
+            for name, value in {"loss": result.loss, **result.facts}.items():
+                part = value.detach().float() / parts
+                sums[name] = sums[name] + part if name in sums else part
+        sums |= self._clip()
+        # the one place where a GPU is waited for
+        facts = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        self._refuse_nan(facts, batch, step, run)
+        for optimizer in self._optimizers:
+            self._scaler.step(optimizer)
+        self._scaler.update()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+        return facts
+
+    def best(self) -> Backbone:
+        """The network to measure: the averaged weights where there are any."""
+        network = self.network if self.averaged is None else self.averaged.module
+        return cast(Backbone, network if isinstance(network, Backbone) else network.backbone)
+
+    def start_from(self, source: str) -> None:
+        """Warm-start from a bundle or checkpoint; nothing for an empty name.
+
+        Raises ``ModelNotFound``, ``CheckpointInvalid`` and ``CheckpointMismatch``.
+        """
+        if not source:
+            return
+        from arcid.train.weights.initial import load_initial
+
+        load_initial(self.backbone, str(expand_path(source)))
+        if self.averaged is not None:
+            self.averaged.module.load_state_dict(self.network.state_dict())
+
+    def shared_state(self) -> dict[str, Any]:
+        """What all ranks have alike."""
+        state: dict[str, Any] = {
+            "backbone": self.backbone.state_dict(),
+            "network": _beside(self.network, self.backbone),
+            "optimizer": self._optimizers[0].state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+        if self.averaged is not None:
+            state["averaged"] = self.best().state_dict()
+            state["averaged_network"] = _beside(self.averaged.module, self.best())
+            state["averages"] = self.averaged.n_averaged
+        return state
+
+    def own_state(self) -> dict[str, Any]:
+        """What this rank alone has."""
+        state: dict[str, Any] = {"random": random_state()}
+        if self.objective.centres is not None:
+            state["classifier"] = self.objective.centres.state_dict()
+            state["classifier_optimizer"] = self._optimizers[1].state_dict()
+        return state
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from ``checkpoint``, which another number of ranks may have written."""
+        device = str(self.ranks.device)
+        shared = checkpoint.shared(device)
+        self.backbone.load_state_dict(shared["backbone"])
+        self.network.load_state_dict(shared["network"], strict=False)
+        self._optimizers[0].load_state_dict(shared["optimizer"])
+        self._scaler.load_state_dict(shared["scaler"])
+        if self.averaged is not None:
+            self.best().load_state_dict(shared["averaged"])
+            self.averaged.module.load_state_dict(shared["averaged_network"], strict=False)
+            self.averaged.n_averaged.copy_(shared["averages"])
+        if checkpoint.world == self.ranks.world:
+            own = checkpoint.rank(self.ranks.rank, device)
+            self._load_centres(own)
+            restore_random_state(own["random"])
+            return
+        if self.objective.centres is not None:
+            self._load_centres(_resharded(list(checkpoint.ranks(device)), self.ranks))
+        seed_generators(self._seed(checkpoint.step))
+
+    def _load_centres(self, own: Mapping[str, Any]) -> None:
+        if self.objective.centres is not None:
+            self.objective.centres.load_state_dict(own["classifier"])
+            self._optimizers[1].load_state_dict(own["classifier_optimizer"])
+
+    def _seed(self, step: int) -> int:
+        return (self.config.seed * 1_000_003 + step) * 65_537 + self.ranks.rank
+
+    def _training_mode(self) -> None:
+        self._trained.train()
+        if self.config.model.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        kind = _AUTOCAST.get(self.config.precision.autocast)
+        if kind is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.ranks.device.type, dtype=kind)
+
+    def _synchronised(self, wanted: bool) -> contextlib.AbstractContextManager[None]:
+        """Ranks exchange gradients in the last pass of a step only."""
+        if wanted or not isinstance(self._wrapped, DistributedDataParallel):
+            return contextlib.nullcontext()
+        quiet: contextlib.AbstractContextManager[None] = self._wrapped.no_sync()
+        return quiet
+
+    def _clip(self) -> dict[str, Tensor]:
+        """Limit the gradients' norms, the network's and the centres' each; the norms before."""
+        limit = self.config.optim.clip
+        for optimizer in self._optimizers:
+            self._scaler.unscale_(optimizer)
+        learnt = [p for p in self.network.parameters() if p.grad is not None]
+        norms = {"gradient": torch.nn.utils.clip_grad_norm_(learnt, limit or math.inf)}
+        if limit and self.objective.centres is not None:
+            norms["centre_gradient"] = clip_rows(self.objective.centres.weight, limit, self.ranks)
+        return norms
+
+    def _refuse_nan(
+        self, facts: Mapping[str, float], batch: ChipBatch, step: int, run: Path
+    ) -> None:
+        # under fp16 an infinite gradient is ordinary: the scaler skips the step and scales less
+        watched = ["loss"] if self._scaler.is_enabled() else ["loss", "gradient", "centre_gradient"]
+        broken = [name for name in watched if not math.isfinite(facts.get(name, 0.0))]
+        if not broken:
+            return
+        folder = run / "diverged"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / f"step-{step:08d}-rank-{self.ranks.rank}.pt"
+        keys = [self.objective.chips.key(i) for i in batch.index.tolist()]
+        with replacing(path, private=True) as file:
+            torch.save(
+                {"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file
+            )
+        raise TrainingDiverged(
+            f"step {step}: the {broken[0].replace('_', ' ')} is not a number any more. Checkpoints "
+            f"stored before are whole; the batch is kept in {folder.name}/{path.name} (photographs "
+            "of people: delete it when done). Lower optim.lr, lengthen schedule.warmup, or use "
+            "precision.autocast=bf16 or fp32",
+            step=step,
+        )
+
+
+def backward(loss: Tensor) -> None:
+    """``loss.backward()``, which torch leaves untyped."""
+    cast(Any, loss).backward()
+
+
+def _resharded(parts: list[dict[str, Any]], ranks: Ranks) -> dict[str, Any]:
+    place = ranks.rank, ranks.world
+    return {
+        "classifier": reshard_state([p["classifier"] for p in parts], *place),
+        "classifier_optimizer": reshard_moments([p["classifier_optimizer"] for p in parts], *place),
+    }
+
+
+def _beside(network: nn.Module, backbone: nn.Module) -> dict[str, Tensor]:
+    """What a network has around its backbone."""
+    if network is backbone:
+        return {}
+    state = network.state_dict()
+    return {name: value for name, value in state.items() if not name.startswith("backbone.")}
+
+
+__all__ = ["Model", "backward"]

@@ -1,0 +1,49 @@
+"""One rank's photos of a step, brought to its device in ``optim.accumulate`` equal parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.data.loader import ChipBatch
+from arcid.train.objectives.objective import Seen
+
+
+def parts_of(batch: ChipBatch, config: TrainConfig, device: torch.device) -> Iterator[Seen]:
+    """The batch part by part; blended in pairs where distillation asks for it."""
+    size = len(batch.labels) // config.optim.accumulate
+
+    def here(tensor: Tensor, start: int) -> Tensor:
+        return tensor[start : start + size].to(device, non_blocking=True)
+
+    for start in range(0, len(batch.labels), size):
+        clean = None if batch.clean is None else here(batch.clean, start)
+        seen = Seen(here(batch.images, start), here(batch.labels, start), clean)
+        if config.distil.teachers and config.distil.mix:
+            seen = mixed(seen, config.distil.mix)
+        yield seen
+
+
+def mixed(seen: Seen, share: float) -> Seen:
+    """With probability ``share``, every photo blended with another: new faces for both sides.
+
+    Teacher and student see the same blends, which belong to nobody (label -1). The draws come from
+    torch's global generator, which checkpoints keep.
+    """
+    chance, weight = torch.rand(2).tolist()
+    if chance >= share:
+        return seen
+    order = torch.randperm(len(seen.labels)).to(seen.labels.device)
+
+    def blend(images: Tensor) -> Tensor:
+        blended = images.float().lerp_(images[order].float(), weight)
+        return blended.round_().to(torch.uint8).contiguous(memory_format=torch.channels_last)
+
+    clean = None if seen.clean is None else blend(seen.clean)
+    return Seen(blend(seen.images), torch.full_like(seen.labels, -1), clean)
+
+
+__all__ = ["mixed", "parts_of"]

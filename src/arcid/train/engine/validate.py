@@ -1,0 +1,206 @@
+"""Measuring while training, with the scorer that judges finished models: ``arcid.evaluate``.
+
+Three kinds, each only where the config asks for it: photos held out of the trained classes
+(closed-set accuracy), identities held out whole (all their pairs), and lists of pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arcid.errors import ConfigError, InputError
+from arcid.evaluate.protocols import all_pairs, verify
+from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
+from arcid.evaluate.sources import EmbeddingSet, Failure
+from arcid.train.config.recipe import TrainConfig, expand_path
+from arcid.train.data.dataset import ChipSet, TrainData
+from arcid.train.data.features import embed, read_chips
+from arcid.train.heads.classifier import Classifier
+from arcid.train.ranks import Ranks
+from arcid.types import FloatArray, Image
+
+_CONTRACT = "the network in training"
+HELD_FMR = 1e-3
+
+
+class Align(Protocol):
+    """Photos in; for each its (S,S,3) uint8 RGB aligned face, or why there is none, out."""
+
+    def __call__(self, photos: Sequence[Path | bytes | Image]) -> Sequence[Image | Failure]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    listed: PairList
+    crops: Image  # (N,S,S,3)
+    failures: dict[int, Failure]
+
+
+class Validator:
+    """Prepared once (pairs read and aligned), then called with the network as it stands.
+
+    Raises ``ConfigError`` and ``DatasetInvalid`` for what could not be measured later.
+    """
+
+    def __init__(
+        self, config: TrainConfig, data: TrainData, align: Align | None, ranks: Ranks
+    ) -> None:
+        limit = config.validation.photos
+        self._size = config.data.size
+        self._holdout = _sample(data.holdout, limit) if config.validation.holdout else None
+        self._held = _sample(data.held, limit, whole=True)
+        if len(self._held):
+            counts = np.bincount(self._held.labels)
+            if (counts > 0).sum() < 2 or counts.max() < 2:
+                raise ConfigError(
+                    f"data.holdout_identities={config.data.holdout_identities} holds out no pair "
+                    "to measure; at least two identities are needed, one of them with two photos",
+                    key="data.holdout_identities",
+                )
+        pairs = config.validation.pairs if ranks.first else ()
+        self._pairs = [_pairs(text, self._size, align) for text in pairs]
+        names = [pairs.listed.name for pairs in self._pairs]
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"validation.pairs names {', '.join(names)}; two lists of one name could not be "
+                "told apart",
+                key="validation.pairs",
+            )
+
+    def __call__(
+        self, backbone: nn.Module, centres: Classifier | None, ranks: Ranks
+    ) -> dict[str, float]:
+        """Numbers by name; every rank calls it, since the centres are shared."""
+        was_training = backbone.training
+        backbone.eval()
+        found: dict[str, float] = {}
+        if self._holdout is not None and len(self._holdout) and centres is not None:
+            found["holdout_accuracy"] = self._closed_set(backbone, centres, ranks)
+        if ranks.first:
+            if len(self._held):
+                found |= self._open_set(backbone, ranks)
+            for pairs in self._pairs:
+                found |= self._verification(pairs, backbone, ranks)
+        ranks.barrier()
+        backbone.train(was_training)
+        return found
+
+    def _closed_set(self, backbone: nn.Module, centres: Classifier, ranks: Ranks) -> float:
+        assert self._holdout is not None
+        pixels, labels = read_chips(self._holdout, self._size)
+        features = embed(backbone, pixels, ranks.device)
+        was_training = centres.training
+        centres.eval()
+        hits = torch.tensor(0, device=ranks.device)
+        for start in range(0, len(labels), 1024):
+            wanted = torch.from_numpy(labels[start : start + 1024]).to(ranks.device)
+            hits += (centres.predict(features[start : start + 1024]) == wanted).sum()
+        centres.train(was_training)
+        return float(hits) / max(len(labels), 1)
+
+    def _open_set(self, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
+        pixels, labels = read_chips(self._held, self._size)
+        stats = all_pairs(_unit(embed(backbone, pixels, ranks.device)), labels)
+        threshold = stats.threshold_at_fmr(HELD_FMR, allow_unsupported=True)
+        tar = 1 - float(stats.fnmr(threshold)[0])
+        return {"held_auc": stats.auc, f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-"): tar}
+
+    def _verification(self, pairs: _Pairs, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
+        vectors = _unit(embed(backbone, pairs.crops, ranks.device))
+        names = tuple(photo.name for photo in pairs.listed.photos)
+        embedded = EmbeddingSet(names, vectors, _CONTRACT, pairs.failures)
+        result = verify(pairs.listed, embedded, replicates=2)
+        name = pairs.listed.name
+        return {
+            f"{name}_accuracy": result.accuracy.value,
+            f"{name}_auc": result.auc,
+        }
+
+
+def _unit(features: Tensor) -> FloatArray:
+    vectors: FloatArray = F.normalize(features, dim=1).numpy(force=True)
+    return vectors
+
+
+def _sample(chips: ChipSet, limit: int, *, whole: bool = False) -> ChipSet:
+    """At most ``limit`` photos, the same in every run; ``whole``: only whole identities."""
+    if not limit or len(chips) <= limit:
+        return chips
+    rng = np.random.default_rng(0)
+    if whole:
+        order = rng.permutation(np.unique(chips.labels))
+        counts = np.bincount(chips.labels)[order]
+        people = order[: max(2, int((np.cumsum(counts) <= limit).sum()))]
+        chosen = np.flatnonzero(np.isin(chips.labels, people))
+    else:
+        chosen = np.sort(rng.choice(len(chips), limit, replace=False))
+    return ChipSet(chips.store, chips.rows[chosen], chips.labels[chosen])
+
+
+def _pairs(text: str, size: int, align: Align | None) -> _Pairs:
+    path = expand_path(text)
+    listed, aligned = _listed(path)
+    if not aligned and align is None:
+        raise ConfigError(
+            f"validation.pairs names {text}, whole photos that need a detector; start the run "
+            "with `arcid train`, hand in align=, or use a .bin of aligned faces",
+            key="validation.pairs",
+        )
+    listed.require_both_kinds()
+    found: Sequence[Path | bytes | Image | Failure] = [photo.source for photo in listed.photos]
+    if not aligned and align is not None:
+        found = align([photo.source for photo in listed.photos])
+    failures: dict[int, Failure] = {}
+    crops = np.zeros((len(found), size, size, 3), np.uint8)
+    for number, source in enumerate(found):
+        if isinstance(source, Failure):
+            failures[number] = source
+            continue
+        try:
+            crops[number] = _resized(source, size)
+        except InputError as error:
+            failures[number] = Failure(error.code, error.message)
+    return _Pairs(listed, crops, failures)
+
+
+def _listed(path: Path) -> tuple[PairList, bool]:
+    """The pairs, and whether their photos are aligned faces already."""
+    if not path.exists():
+        raise ConfigError(f"validation.pairs names {path.name}, which is not there")
+    if path.suffix == ".bin":
+        return read_bin(path), True
+    if path.suffix == ".csv":
+        return read_pairs_csv(path, path.parent), False
+    lists = [path] if path.is_file() else [path / "pairs.txt", path / "pairsDevTest.txt"]
+    for listing in lists:
+        if listing.is_file():
+            images = listing.parent / "images"
+            folder = images if images.is_dir() else listing.parent
+            return read_lfw(listing, folder, name=path.stem), False
+    raise ConfigError(
+        f"validation.pairs names {path.name}; expected a .bin, a pairs .csv, or LFW's pairs.txt "
+        "or pairsDevTest.txt beside a folder images"
+    )
+
+
+def _resized(source: Path | bytes | Image, size: int) -> Image:
+    from arcid.image import load_image
+
+    image = source if isinstance(source, np.ndarray) else load_image(source)
+    if image.shape[:2] == (size, size):
+        return image
+    import cv2
+
+    method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
+
+
+__all__ = ["Align", "Validator"]

@@ -1,0 +1,265 @@
+"""Softmax losses: plain, with fixed margins, and with margins that adapt to every sample.
+
+The notation is that of ``arcid.train.heads.margin``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from arcid.errors import ConfigError, InvalidArray
+from arcid.train.heads.margin import ClassificationLoss, LossSpec, Target, margin_cosine
+
+
+def _check_scale(s: float) -> None:
+    if not (math.isfinite(s) and s > 0):
+        raise ConfigError(f"the scale s must be above 0, got {s}; 64 is usual")
+
+
+@dataclass(frozen=True)
+class SoftmaxSpec(LossSpec):
+    """Plain softmax: z_j = W_j·x_i + b_j, nothing normalised, no margin, no sub-centres."""
+
+    def __post_init__(self) -> None:
+        if self.k != 1:
+            raise ConfigError(f"plain softmax has no sub-centres: k must be 1, got {self.k}")
+
+    def build(self) -> ClassificationLoss:
+        return SoftmaxLoss()
+
+
+class SoftmaxLoss(ClassificationLoss):
+    """L = −log softmax(W·x + b)_y. The baseline of every paper."""
+
+    normalised = False
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+    def target(self, cosine: Tensor, norms: Tensor) -> Target:
+        return Target(cosine)
+
+
+@dataclass(frozen=True)
+class MarginSpec(LossSpec):
+    """z_y = s·(ψ(m1·θ_y + m2) − m3); ``m2`` in radians.
+
+    | name             | m1   | m2  | m3   | s  | source                                          |
+    |------------------|------|-----|------|----|-------------------------------------------------|
+    | normface         | 1    | 0   | 0    | 20 | Wang et al., NormFace, ACM MM 2017              |
+    | sphereface       | 1.35 | 0   | 0    | 64 | Liu et al., CVPR 2017; 1.35 from ArcFace, tab. 2 |
+    | cosface          | 1    | 0   | 0.35 | 64 | Wang et al., CosFace, CVPR 2018                 |
+    | arcface          | 1    | 0.5 | 0    | 64 | Deng et al., ArcFace, CVPR 2019 / TPAMI 2021    |
+    | cm1              | 1    | 0.3 | 0.2  | 64 | ArcFace, eq. 4 and tab. 2                       |
+    | cm2              | 0.9  | 0.4 | 0.15 | 64 | the same                                        |
+    | subcenter_arcface | 1   | 0.5 | 0    | 64 | Deng et al., ECCV 2020: cos θ_j = max over k=3  |
+    """
+
+    m1: float = 1.0
+    m2: float = 0.0
+    m3: float = 0.0
+    s: float = 64.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_scale(self.s)
+        if not 0 < self.m1 < 10:
+            raise ConfigError(f"m1 multiplies the angle and must lie in (0, 10), got {self.m1}")
+        if not 0 <= self.m2 < math.pi:
+            raise ConfigError(f"m2 is an angle in radians in [0, π), got {self.m2}")
+        if not 0 <= self.m3 < 2:
+            raise ConfigError(
+                f"m3 is subtracted from a cosine and must be in [0, 2), got {self.m3}"
+            )
+
+    def build(self) -> ClassificationLoss:
+        return MarginLoss(self)
+
+
+class MarginLoss(ClassificationLoss):
+    """The combined margin with fixed (m1, m2, m3): see ``MarginSpec``."""
+
+    def __init__(self, config: MarginSpec) -> None:
+        super().__init__(config.s)
+        self.config = config
+
+    def target(self, cosine: Tensor, norms: Tensor) -> Target:
+        c = self.config
+        return Target(c.s * margin_cosine(cosine, c.m1, c.m2, c.m3))
+
+
+@dataclass(frozen=True)
+class AdaFaceSpec(LossSpec):
+    """AdaFace: margin ``m``, concentration ``h``, scale ``s``, EMA step ``momentum``."""
+
+    m: float = 0.4
+    h: float = 0.333
+    s: float = 64.0
+    momentum: float = 0.01
+    needs_norms: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_scale(self.s)
+        if not 0 < self.momentum <= 1:
+            raise ConfigError(f"momentum must lie in (0, 1], got {self.momentum}")
+
+    def build(self) -> ClassificationLoss:
+        return AdaFaceLoss(self)
+
+
+class AdaFaceLoss(ClassificationLoss):
+    """Kim et al., AdaFace, CVPR 2022: the feature's norm stands for image quality.
+
+        q   = clip( (‖x‖ − μ) / (σ + 1e-3) · h, −1, 1 )          no gradient
+        z_y = s·( ψ(θ_y − m·q) − (m·q + m) )
+
+    μ, σ: EMA of the batch's mean and standard deviation of norms (clipped to [1e-3, 100]), starting
+    at 20 and 100. Where θ_y − m·q leaves [0, π] the paper's code clips the angle and so its
+    gradient; here ψ continues.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: AdaFaceSpec) -> None:
+        super().__init__(config.s)
+        self.config = config
+        self.register_buffer("mean", torch.tensor(20.0))
+        self.register_buffer("std", torch.tensor(100.0))
+
+    def observe(self, cosine: Tensor, norms: Tensor) -> None:
+        if len(norms) < 2:
+            return
+        norms = norms.clamp(1e-3, 100)
+        self.mean.lerp_(norms.mean().to(self.mean.dtype), self.config.momentum)
+        self.std.lerp_(norms.std().to(self.std.dtype), self.config.momentum)
+
+    def target(self, cosine: Tensor, norms: Tensor) -> Target:
+        c = self.config
+        norms = norms.detach().clamp(1e-3, 100)
+        quality = ((norms - self.mean) / (self.std + 1e-3) * c.h).clamp(-1, 1)
+        return Target(c.s * margin_cosine(cosine, 1.0, -c.m * quality, c.m * quality + c.m))
+
+
+@dataclass(frozen=True)
+class MagFaceSpec(LossSpec):
+    """MagFace: margins ``m_low``..``m_high`` (radians) over norms ``a_low``..``a_high``.
+
+    ``weight`` is λ_g, the weight of the pull towards long features.
+    """
+
+    m_low: float = 0.45
+    m_high: float = 0.8
+    a_low: float = 10.0
+    a_high: float = 110.0
+    weight: float = 35.0
+    s: float = 64.0
+    needs_norms: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_scale(self.s)
+        if not 0 < self.a_low < self.a_high:
+            raise ConfigError(f"need 0 < a_low < a_high, got {self.a_low} and {self.a_high}")
+
+    def build(self) -> ClassificationLoss:
+        return MagFaceLoss(self)
+
+
+class MagFaceLoss(ClassificationLoss):
+    """Meng et al., MagFace, CVPR 2021: the margin grows with the feature's norm a = ‖x‖.
+
+        m(a) = m_low + (m_high − m_low)·(a − a_low)/(a_high − a_low)
+        L    = −log softmax with z_y = s·ψ(θ_y + m(a))  +  λ_g·( a/a_high² + 1/a )
+
+    a is clipped to [a_low, a_high]; inside, gradients reach the norm.
+    """
+
+    def __init__(self, config: MagFaceSpec) -> None:
+        super().__init__(config.s)
+        self.config = config
+
+    def target(self, cosine: Tensor, norms: Tensor) -> Target:
+        c = self.config
+        a = norms.clamp(c.a_low, c.a_high)
+        margin = c.m_low + (c.m_high - c.m_low) * (a - c.a_low) / (c.a_high - c.a_low)
+        penalty = c.weight * (a / c.a_high**2 + 1 / a)
+        return Target(c.s * margin_cosine(cosine, 1.0, margin), penalty=penalty)
+
+
+@dataclass(frozen=True)
+class CurricularSpec(LossSpec):
+    """CurricularFace: margin ``m`` (radians), scale ``s``, EMA step ``momentum``."""
+
+    m: float = 0.5
+    s: float = 64.0
+    momentum: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_scale(self.s)
+        if not 0 < self.momentum <= 1:
+            raise ConfigError(f"momentum must lie in (0, 1], got {self.momentum}")
+
+    def build(self) -> ClassificationLoss:
+        return CurricularFaceLoss(self)
+
+
+class CurricularFaceLoss(ClassificationLoss):
+    """Huang et al., CurricularFace, CVPR 2020: hard negatives weigh more as training goes on.
+
+        z_y = s·ψ(θ_y + m)
+        z_j = s·cos θ_j                  when cos θ_j ≤ ψ(θ_y + m)
+              s·cos θ_j·(t + cos θ_j)    otherwise (a hard negative)
+
+    t: EMA of the batch's mean cos θ_y, starting at 0; neither t nor the case has a gradient.
+    """
+
+    t: Tensor
+
+    def __init__(self, config: CurricularSpec) -> None:
+        super().__init__(config.s)
+        self.config = config
+        self.register_buffer("t", torch.tensor(0.0))
+
+    def observe(self, cosine: Tensor, norms: Tensor) -> None:
+        self.t.lerp_(cosine.mean().to(self.t.dtype), self.config.momentum)
+
+    def target(self, cosine: Tensor, norms: Tensor) -> Target:
+        own = margin_cosine(cosine, 1.0, self.config.m)
+        return Target(self.config.s * own, pivot=own.detach())
+
+    def negatives(self, cosine: Tensor, pivot: Tensor | None) -> Tensor:
+        hard = self._hard(cosine, pivot)
+        return self.scale * torch.where(hard, cosine * (self.t + cosine), cosine)
+
+    def negative_slope(self, cosine: Tensor, pivot: Tensor | None) -> Tensor | float:
+        one = torch.ones((), dtype=cosine.dtype, device=cosine.device)
+        hard = self._hard(cosine, pivot)
+        return self.scale * torch.where(hard, self.t + 2 * cosine, one)
+
+    @staticmethod
+    def _hard(cosine: Tensor, pivot: Tensor | None) -> Tensor:
+        if pivot is None:
+            raise InvalidArray("CurricularFace needs the pivot that target() returned")
+        return cosine.detach() > pivot[:, None]
+
+
+__all__ = [
+    "AdaFaceLoss",
+    "AdaFaceSpec",
+    "CurricularFaceLoss",
+    "CurricularSpec",
+    "MagFaceLoss",
+    "MagFaceSpec",
+    "MarginLoss",
+    "MarginSpec",
+    "SoftmaxLoss",
+    "SoftmaxSpec",
+]

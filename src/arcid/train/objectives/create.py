@@ -1,0 +1,66 @@
+"""The objective a config asks for: a margin loss on class centres, triplets, or distillation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from arcid.errors import ConfigError
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.data.dataset import TrainData
+from arcid.train.objectives.distil import DistilObjective
+from arcid.train.objectives.losses import loss_spec
+from arcid.train.objectives.objective import Objective, Seen, Step, create_classifier
+from arcid.train.objectives.triplet import TripletLoss
+from arcid.train.ranks import Ranks
+
+
+class MarginObjective(Objective):
+    """Features against class centres, by any loss of ``arcid.train.objectives.losses``."""
+
+    def __init__(self, config: TrainConfig, data: TrainData, ranks: Ranks) -> None:
+        self.chips = data.train
+        self.centres = create_classifier(config, len(data.classes), ranks)
+
+    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+        assert self.centres is not None
+        out = self.centres(network(inputs), seen.labels)
+        return Step(
+            out.loss, {"cosine": out.cosine.mean(), "train_accuracy": out.correct.float().mean()}
+        )
+
+
+class TripletObjective(Objective):
+    """Triplets mined in batches of P identities × K photos."""
+
+    def __init__(self, config: TrainConfig, data: TrainData, loss: TripletLoss) -> None:
+        if not config.data.per_identity:
+            raise ConfigError(
+                f"{config.loss.name} needs several photos of an identity in a batch; "
+                "set data.per_identity, for example to 4",
+                key="data.per_identity",
+            )
+        if config.classifier.kind == "partial" or config.classifier.centres:
+            raise ConfigError("triplets have no class centres; remove the classifier section")
+        self.chips = data.train
+        self.loss = loss
+
+    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+        return Step(self.loss(network(inputs), seen.labels))
+
+
+def create_objective(config: TrainConfig, data: TrainData, ranks: Ranks) -> Objective:
+    """The objective of a config: distillation where it names teachers. Raises ``ConfigError``."""
+    if config.distil.teachers:
+        return DistilObjective(config, data, ranks)
+    loss = loss_spec(config.loss.name, **config.loss.options).build()
+    if isinstance(loss, TripletLoss):
+        return TripletObjective(config, data, loss)
+    return MarginObjective(config, data, ranks)
+
+
+def needs_identities(config: TrainConfig) -> bool:
+    """Whether at least two identities must remain (not for distillation without a margin)."""
+    return not config.distil.teachers or config.distil.margin > 0
+
+
+__all__ = ["MarginObjective", "TripletObjective", "create_objective", "needs_identities"]

@@ -1,0 +1,228 @@
+"""Distillation: a student learns to embed like ready models, from photos with or without identity.
+
+With f the student's embedding, t_i teacher i's, P_i a linear map to the teacher's space (none where
+one teacher has the student's dimension), cosines over the B photos of a batch:
+
+    cosine      mean over photos of 1 − cos(P_i f, t_i)
+    relational  mean over pairs a ≠ b of (cos(f_a, f_b) − cos(t_a, t_b))²
+                (Park et al., Relational Knowledge Distillation, CVPR 2019, sec. 3.2, on cosines)
+    margin      any loss of ``arcid.train.objectives.losses`` on the photos that have an identity
+    features    mean over stages of ‖s(x) − T‖² / ‖T − x‖², T the teacher's map after the stage; the
+                denominator is what the stage has to add, or the map's variance where shapes differ
+                (hints: Romero et al., FitNets, ICLR 2015)
+
+The maps P_i are thrown away afterwards; the whole embedding f is what is exported and scored.
+``forced`` feeds every stage the *teacher's* map, so that all stages learn side by side, each a
+shallow regression. The student learns far faster that way, but must then be trained end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arcid.errors import ConfigError
+from arcid.train.backbones import Backbone
+from arcid.train.backbones.inputs import to_input
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.data.dataset import TrainData
+from arcid.train.objectives.objective import Objective, Seen, Step, create_classifier
+from arcid.train.ranks import Ranks
+from arcid.train.weights.teachers import Teacher
+
+Stage = Callable[[Tensor], Tensor]
+
+
+class Student(nn.Module):
+    """A backbone with a linear map to every teacher's space (``dims``) that is not its own.
+
+    ``forward(images, maps)`` gives features, their images in the teachers' spaces, and the error of
+    each compared stage. ``compared`` names the stages after which ``maps`` hold.
+    """
+
+    def __init__(
+        self, backbone: Backbone, dims: list[int], compared: list[str], forced: bool, positions: int
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        own = len(dims) == 1 and dims[0] == backbone.dim
+        self.projections = nn.ModuleList(
+            [nn.Identity()] if own else [nn.Linear(backbone.dim, dim, bias=False) for dim in dims]
+        )
+        self.forced, self.positions = forced, positions
+        self.segments = _segments(backbone, compared) if compared else []
+
+    def forward(
+        self, images: Tensor, maps: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        errors: list[Tensor] = []
+        if not self.segments:
+            features = self.backbone(images)
+        elif self.forced:
+            features, errors = self._forced(images, maps)
+        else:
+            features, errors = self._own_way(images, maps)
+        return features, [project(features) for project in self.projections], errors
+
+    def _own_way(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        x, errors, before = images, [], images
+        for segment, wanted in zip(self.segments, maps, strict=False):
+            x = segment(x)
+            errors.append(stage_error(x, wanted, before))
+            before = wanted
+        return self.segments[-1](x), errors
+
+    def _forced(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        fed, errors = images, []
+        for segment, wanted in zip(self.segments, maps, strict=False):
+            few = self._photos(wanted)
+            errors.append(stage_error(segment(fed[:few]), wanted[:few], fed[:few]))
+            fed = wanted
+        return self.segments[-1](fed), errors
+
+    def _photos(self, wanted: Tensor) -> int:
+        cells = wanted.shape[2] * wanted.shape[3]
+        few = -(-self.positions // cells) if self.positions else len(wanted)
+        return min(len(wanted), max(few, 2))
+
+
+def stage_error(found: Tensor, wanted: Tensor, before: Tensor) -> Tensor:
+    """‖found − wanted‖² over what there was to add to ``before``; () float32."""
+    if found.shape != wanted.shape:
+        raise ConfigError(
+            f"a stage gives maps of {tuple(found.shape[1:])}, the teacher's are "
+            f"{tuple(wanted.shape[1:])}; compare other stages in distil.maps",
+            key="distil.maps",
+        )
+    residual = before.shape == wanted.shape
+    scale = (wanted - before).square().mean() if residual else wanted.var()
+    return (found.float() - wanted).square().mean() / scale.clamp_min(1e-12)
+
+
+def _segments(backbone: Backbone, compared: list[str]) -> list[Stage]:
+    """The stages between the compared ones, joined; the last segment ends in the features."""
+    stages = backbone.stages()
+    unknown = [name for name in compared if name not in list(stages)[:-1]]
+    if unknown or compared != [name for name in stages if name in compared]:
+        raise ConfigError(
+            f"distil.maps must name stages of the backbone once and in order, got "
+            f"{', '.join(compared)}; it has {', '.join(list(stages)[:-1])}",
+            key="distil.maps",
+        )
+    segments: list[Stage] = []
+    chain: list[Stage] = []
+    for name, stage in stages.items():
+        chain.append(stage)
+        if name in compared or name == list(stages)[-1]:
+            segments.append(_joined(chain))
+            chain = []
+    return segments
+
+
+def _joined(chain: list[Stage]) -> Stage:
+    def run(x: Tensor) -> Tensor:
+        for stage in chain:
+            x = stage(x)
+        return x
+
+    return run
+
+
+class DistilObjective(Objective):
+    """See the module. Photos without identity take part in all terms but the margin."""
+
+    def __init__(self, config: TrainConfig, data: TrainData, ranks: Ranks) -> None:
+        self.config = config.distil
+        pairs = [pair.partition("=") for pair in config.distil.maps]
+        self.compared = [stage.strip() for stage, _, _ in pairs]
+        tensors = [tensor.strip() for _, _, tensor in pairs]
+        self.teachers = [
+            Teacher(name, config.data.size, tensors, flip=config.distil.flip)
+            for name in config.distil.teachers
+        ]
+        self.chips = data.train.joined(data.unlabelled)
+        if len(self.chips) == 0:
+            raise ConfigError("no photo is left to distil with; see data.min_images and keep")
+        if config.distil.margin > 0:
+            self.centres = create_classifier(config, len(data.classes), ranks)
+        elif ranks.world > 1 and not config.distil.cosine + config.distil.relational:
+            raise ConfigError(
+                "distil.features alone leaves the embedding layer without a gradient, which "
+                "several ranks cannot exchange; add distil.cosine, or train on one rank",
+                key="distil.cosine",
+            )
+
+    def network(self, backbone: Backbone) -> nn.Module:
+        """The student; tried on two grey pictures, so that unlike maps are refused here."""
+        c = self.config
+        dims = [teacher.dim for teacher in self.teachers] if c.cosine else []
+        student = Student(backbone, dims, self.compared, c.forced, c.positions)
+        if self.compared:
+            device = next(backbone.parameters()).device
+            grey = torch.full((2, 3, backbone.size, backbone.size), 127, dtype=torch.uint8)
+            grey = grey.to(device)
+            maps = self.teachers[0](grey)[1]
+            with torch.no_grad():
+                student.eval()(to_input(grey), maps)
+        return student.train()
+
+    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+        c = self.config
+        shown = seen.images if seen.clean is None else seen.clean
+        taught: list[Tensor] = []
+        maps: list[Tensor] = []
+        for teacher in self.teachers:
+            embeddings, maps = teacher(shown)
+            taught.append(F.normalize(embeddings, dim=1))
+        features, projected, errors = network(inputs, maps)
+        loss, facts = features.new_zeros((), dtype=torch.float32), {}
+        if c.cosine:
+            near = torch.stack(
+                [
+                    (F.normalize(own.float(), dim=1) * wanted).sum(dim=1)
+                    for own, wanted in zip(projected, taught, strict=True)
+                ]
+            )
+            facts["cosine"] = near.detach().mean()
+            loss = loss + c.cosine * (1 - near).mean()
+        if c.relational and len(features) > 1:
+            term = torch.stack([relational(features, t) for t in taught]).mean()
+            loss = loss + c.relational * term
+            facts["relational"] = term.detach()
+        if errors:
+            term = torch.stack(errors).mean()
+            loss = loss + c.features * term
+            facts["stage_error"] = term.detach()
+        if self.centres is not None:
+            out = self.centres(features, seen.labels)
+            loss = loss + c.margin * out.loss
+            facts["train_accuracy"] = out.correct.sum() / (seen.labels >= 0).sum().clamp_min(1)
+        return Step(loss, facts)
+
+
+def relational(features: Tensor, taught: Tensor) -> Tensor:
+    """Mean squared difference of the batch's pairwise cosines; () float32.
+
+    ``features`` (B,D) of the student, ``taught`` (B,E) unit-norm of the teacher.
+    """
+    own = F.normalize(features.float(), dim=1)
+    difference = own @ own.T - taught @ taught.T
+    count = len(features)
+    return difference.square().sum() / (count * (count - 1))
+
+
+def effective_rank(vectors: Tensor) -> float:
+    """exp of the entropy of the normalised singular values of centred (N,D) vectors, 1 to D.
+
+    Roy & Vetterli, *The effective rank*, EUSIPCO 2007: how many dimensions are really in use.
+    """
+    centred = vectors.double() - vectors.double().mean(dim=0)
+    values = torch.linalg.svdvals(centred)
+    shares = values / values.sum().clamp_min(1e-30)
+    return float(torch.exp(-(shares * shares.clamp_min(1e-30).log()).sum()))
+
+
+__all__ = ["DistilObjective", "Student", "effective_rank", "relational", "stage_error"]

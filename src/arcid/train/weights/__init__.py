@@ -1,0 +1,1 @@
+"""Trained weights: checkpoints, bundles and files of other projects, read, checked and restored."""

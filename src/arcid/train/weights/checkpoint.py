@@ -1,0 +1,374 @@
+"""Where a run's state lives: one folder a checkpoint, either whole or not there.
+
+    RUN/checkpoints/step-00001200/
+        shared.pt        weights, averaged weights, optimiser: what all ranks have alike
+        rank-00000.pt    what rank 0 alone has: its part of the classifier, its random state
+        rank-00001.pt
+        state.json       step, position, world size, config, and size and sha256 of every file
+
+Everything is written to a hidden folder first, flushed to the disk and then renamed, and old
+checkpoints go only after that; so whenever the process is killed, the newest folder of that name is
+complete. Files are read with ``weights_only``: a checkpoint cannot run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pickle
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, StorageFull
+from arcid.files import sync
+from arcid.train.config.file import differences, to_dict
+from arcid.train.config.recipe import (
+    TrainConfig,
+    config_from_dict,
+)
+
+_LOG = logging.getLogger(__name__)
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")
+#: Settings that may change when a run goes on: they decide neither a weight's shape nor its past.
+FREE = (
+    "out", "init_from", "schedule", "validation", "checkpoint", "data.cache", "data.workers",
+    "data.worker_kind", "data.prefetch", "data.index_cache", "data.max_corrupt", "optim.accumulate",
+    "precision", "classifier.chunk",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One stored state, opened; tensors are read when asked for."""
+
+    path: Path
+    step: int
+    position: int  # of the stream: photos trained on, over all ranks
+    world: int  # ranks that wrote it
+    config: TrainConfig
+    extra: Mapping[str, Any]  # small values of the loop: class names, best result
+    files: Mapping[str, Mapping[str, Any]]  # name → bytes, sha256
+
+    def shared(self, device: str = "cpu") -> dict[str, Any]:
+        """What all ranks have alike. Raises ``CheckpointInvalid``."""
+        return self._read("shared.pt", device)
+
+    def rank(self, rank: int, device: str = "cpu") -> dict[str, Any]:
+        """What one rank of ``world`` stored. Raises ``CheckpointInvalid``."""
+        if not 0 <= rank < self.world:
+            raise CheckpointMismatch(
+                f"{self.path.name} was written by {self.world} ranks and has no part {rank}; read "
+                f"all parts 0–{self.world - 1} and divide the classifier anew, or start torchrun "
+                f"with --nproc-per-node such that {self.world} ranks run",
+                world=self.world,
+                rank=rank,
+            )
+        return self._read(_rank_file(rank), device)
+
+    def ranks(self, device: str = "cpu") -> Iterator[dict[str, Any]]:
+        """The parts of all ranks, one at a time, to divide them among another number of ranks."""
+        return (self.rank(rank, device) for rank in range(self.world))
+
+    def check(self, config: TrainConfig, world: int | None = None) -> list[str]:
+        """Refuse to go on under a config that means another run; list what differs but may.
+
+        ``world``, where given, must be the number of ranks that wrote it. Raises
+        ``CheckpointMismatch``, which names every key that differs.
+        """
+        old, new = to_dict(self.config), to_dict(config)
+        model = differences(old, new, ignore=_all_but("model"))
+        if model:
+            raise CheckpointMismatch(
+                f"{self.path.name} holds another network ({'; '.join(model)}); resume with the "
+                "config of its run, or start a new run with init_from",
+                path=str(self.path),
+            )
+        other = differences(old, new, ignore=FREE)
+        if other:
+            raise CheckpointMismatch(
+                f"{self.path.name} belongs to a run with other settings: {'; '.join(other)}; "
+                "resume with its config, or start a new run with init_from and another out",
+                path=str(self.path),
+            )
+        if world is not None and world != self.world:
+            raise CheckpointMismatch(
+                f"{self.path.name} was written by {self.world} ranks, now there are {world}; the "
+                "parts of the classifier have to be divided anew",
+                path=str(self.path),
+                world=self.world,
+            )
+        return differences(old, new)
+
+    def _read(self, name: str, device: str) -> dict[str, Any]:
+        facts = self.files.get(name)
+        path = self.path / name
+        if facts is None:
+            raise CheckpointInvalid(f"{self.path.name} lists no file {name}", path=str(path))
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != facts["sha256"]:
+                raise CheckpointInvalid(
+                    f"{self.path.name}/{name} is damaged (its sha256 is not the stored one); "
+                    "use an older checkpoint",
+                    path=str(path),
+                )
+            content = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise CheckpointInvalid(
+                f"{self.path.name}/{name} cannot be read ({type(error).__name__}); use an older "
+                "checkpoint",
+                path=str(path),
+            ) from None
+        return cast(dict[str, Any], content)
+
+
+class CheckpointStore:
+    """The checkpoints of one run, newest last; all ranks see the same folder."""
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        if keep < 1:
+            raise ConfigError(f"checkpoint.keep must be at least 1, got {keep}")
+        self.folder = folder
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        found = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for path in self.folder.iterdir():
+                if (match := _NAME.fullmatch(path.name)) and path.is_dir():
+                    found.append((int(match[1]), int(match[2] or 0), path))
+        return [path for _, _, path in sorted(found)]
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint whose files are all there; None without any.
+
+        One that others damaged is passed over with a warning.
+        """
+        for path in reversed(self.paths()):
+            try:
+                return open_checkpoint(path)
+            except CheckpointInvalid as error:
+                _LOG.warning("checkpoint passed over", extra={"reason": error.message})
+        return None
+
+    def save(
+        self,
+        *,
+        step: int,
+        position: int,
+        config: TrainConfig,
+        shared: Mapping[str, Any],
+        own: Mapping[str, Any],
+        extra: Mapping[str, Any] | None = None,
+        rank: int = 0,
+        world: int = 1,
+        barrier: Callable[[], None] = lambda: None,
+    ) -> Path:
+        """Store one state; every rank calls it, ``shared`` and ``extra`` count from rank 0 only.
+
+        ``own`` is this rank's part. ``barrier`` waits for all ranks. Returns the folder once it is
+        complete. Raises ``StorageFull``; what was stored before stays.
+        """
+        draft, target = self.folder / f".draft-{step:08d}", self._free_name(step)
+        try:
+            if rank == 0:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._sweep()
+                draft.mkdir()
+            barrier()
+            _write_tensors(draft / _rank_file(rank), own)
+            if rank == 0:
+                _write_tensors(draft / "shared.pt", shared)
+            barrier()
+            if rank == 0:
+                state = {
+                    "format": FORMAT,
+                    "step": step,
+                    "position": position,
+                    "world": world,
+                    "config": to_dict(config),
+                    "extra": dict(extra or {}),
+                    "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
+                }
+                _write(draft / "state.json", json.dumps(state, indent=1).encode())
+                sync(draft)
+                draft.rename(target)
+                sync(self.folder)
+                self._prune()
+            barrier()
+        except OSError as error:
+            raise StorageFull(
+                f"the checkpoint of step {step} was not stored: {error.strerror}; the ones before "
+                "it are whole",
+                path=str(self.folder),
+            ) from error
+        return target
+
+    def _free_name(self, step: int) -> Path:
+        """``step-N``, or ``step-N.1`` … after a run went back and came here again."""
+        taken = {path.name for path in self.paths()}
+        names = (f"step-{step:08d}{f'.{again}' if again else ''}" for again in range(10**6))
+        return self.folder / next(name for name in names if name not in taken)
+
+    def _prune(self) -> None:
+        for path in self.paths()[: -self.keep]:
+            trash = self.folder / f".old-{path.name}"
+            path.rename(trash)  # so that a kill while deleting leaves no half checkpoint
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left."""
+        for path in self.folder.iterdir():
+            if path.name.startswith((".draft-", ".old-")):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open a folder ``step-N`` (or a run's ``checkpoints`` folder: its newest).
+
+    Raises ``CheckpointInvalid`` when it is not there, not complete or of a newer format.
+    """
+    folder = Path(path)
+    if not (folder / "state.json").is_file():
+        inside = (
+            CheckpointStore(folder).latest() or CheckpointStore(folder / "checkpoints").latest()
+        )
+        if inside is None:
+            raise CheckpointInvalid(
+                f"{folder.name} holds no checkpoint; expected a folder step-N with a state.json",
+                path=str(folder),
+            )
+        return inside
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        if state["format"] > FORMAT:
+            raise CheckpointInvalid(
+                f"{folder.name} has format {state['format']}, this arcid reads {FORMAT}; update it",
+                path=str(folder),
+            )
+        checkpoint = Checkpoint(
+            folder,
+            int(state["step"]),
+            int(state["position"]),
+            int(state["world"]),
+            config_from_dict(state["config"]),
+            state["extra"],
+            state["files"],
+        )
+        for name, facts in checkpoint.files.items():
+            there = (folder / name).stat().st_size
+            if there != facts["bytes"]:
+                raise CheckpointInvalid(
+                    f"{folder.name}/{name} has {there} bytes of {facts['bytes']}; use an older "
+                    "checkpoint",
+                    path=str(folder),
+                )
+    except FileNotFoundError as error:
+        name = Path(error.filename or "").name
+        raise CheckpointInvalid(
+            f"{folder.name} lacks its file {name}; use an older checkpoint", path=str(folder)
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointInvalid(
+            f"{folder.name}/state.json is damaged ({type(error).__name__}); use an older "
+            "checkpoint",
+            path=str(folder),
+        ) from None
+    except ConfigError as error:
+        raise CheckpointInvalid(
+            f"{folder.name} was written with settings this arcid does not know: {error.message}",
+            path=str(folder),
+        ) from None
+    return checkpoint
+
+
+def random_state() -> dict[str, Any]:
+    """Where Python's, NumPy's and torch's global generators stand, as plain values and tensors."""
+    version, words, gauss = random.getstate()
+    legacy: dict[str, Any] = np.random.get_state(legacy=False)
+    state: dict[str, Any] = {
+        "python": (version, torch.tensor(words, dtype=torch.int64), gauss),
+        "numpy": (
+            torch.from_numpy(legacy["state"]["key"].astype(np.int64)),
+            int(legacy["state"]["pos"]),
+            int(legacy["has_gauss"]),
+            float(legacy["gauss"]),
+        ),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def seed_generators(seed: int) -> None:
+    """Start the global generators of Python, NumPy and torch anew."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Bring the generators back to where ``random_state`` found them."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    key, pos, has_gauss, value = state["numpy"]
+    np.random.set_state(("MT19937", key.numpy().astype(np.uint32), pos, has_gauss, value))
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def _all_but(section: str) -> list[str]:
+    return [name for name in to_dict(TrainConfig()) if name != section]
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank-{rank:05d}.pt"
+
+
+def _facts(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    facts = {}
+    for name in names:
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        facts[name] = {"bytes": (folder / name).stat().st_size, "sha256": digest}
+    return facts
+
+
+def _write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        torch.save(dict(content), file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointStore",
+    "open_checkpoint",
+    "random_state",
+    "restore_random_state",
+    "seed_generators",
+]
