@@ -1,13 +1,20 @@
 # arcid: four verbs to live with: run, test, check, bench. `make serve` starts again without set-up.
-PYTHON ?= python3
 VENV   ?= .venv
-BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
+ifeq ($(OS),Windows_NT)  # run make from Git Bash there
+PYTHON ?= python
+BIN    := $(VENV)/Scripts
+EXE    := .exe
+else
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+endif
+PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 test browser check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test browser check lint types walls bench openapi clean help
+.PHONY: run serve test browser check lint types walls bench openapi constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -17,16 +24,20 @@ run: $(VENV)/.served serve ## set up .venv and start the service on http://127.0
 serve: ## start the service again, without set-up
 	@$(BIN)/arcid serve
 
-$(VENV)/bin/python:
+$(BIN)/python$(EXE):
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.served: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install -q -e '.[server]'
+$(VENV)/.served: pyproject.toml constraints.txt | $(BIN)/python$(EXE)
+	$(PIP) -e '.[server]'
 	@touch $@
 
 $(VENV)/.tested: pyproject.toml $(VENV)/.served
-	$(BIN)/pip install -q '$(TORCH)'
-	$(BIN)/pip install -q -e '.[server,dev]'
+	$(PIP) '$(TORCH)'
+	$(PIP) -e '.[server,dev]'
+	@touch $@
+
+$(VENV)/.written: pyproject.toml $(VENV)/.tested
+	$(PIP) -e '.[lint]'
 	@touch $@
 
 test: $(VENV)/.tested ## all tests, on the photographs of ARCID_DATA where they are
@@ -37,9 +48,16 @@ browser: $(VENV)/.tested ## the console's tests, in the Chromium of this machine
 
 check: lint types walls test ## everything a change has to pass
 
-lint: $(VENV)/.tested
+lint: $(VENV)/.written
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml \
+	  .github/ISSUE_TEMPLATE/idea.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/zizmor --offline --quiet .github
+	test '$(OS)' = Windows_NT || $(BIN)/hadolint Dockerfile
 
 types: $(VENV)/.tested
 	$(BIN)/mypy
@@ -48,11 +66,16 @@ walls: $(VENV)/.tested
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.tested ## measure speed and size as ratios in one run
-	$(BIN)/pip install -q -e '.[bench]'
+	$(PIP) -e '.[bench]'
 	$(BIN)/arcid bench
 
 openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m tests.api.update_openapi
+
+constraints: $(VENV)/.served ## resolve constraints.txt anew, for every system and Python
+	$(BIN)/python -m pip install -q 'uv>=0.9,<1'
+	echo '$(TORCH)' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	  --upgrade --no-header --no-annotate pyproject.toml - --output-file constraints.txt
 
 clean: ## remove the environment and build products
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from arcid.errors import ConfigError
@@ -118,6 +119,8 @@ async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready
     running: Services = app.state.services
     address: Any = listener.getsockname()
     host, port = address[:2]
+    if ip_address(host).is_unspecified:  # a browser cannot go there
+        host = "127.0.0.1"
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     invitation: str | None = await app.state.console.invite()
     seconds = time.perf_counter() - started

@@ -1,0 +1,100 @@
+"""Dockerfile and compose.yaml, read: what they copy exists, what they run is arcid, and the service
+starts with exactly their settings and answers their health check."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.serving import serving
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+LINES = [line.split(None, 1) for line in TEXT.splitlines() if re.match(r"[A-Z]+ ", line)]
+SERVICE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"][
+    "arcid"
+]
+KEY = "gVq2-tests-only-8Zr4wXnLkPdE"
+
+
+def instructions(name: str) -> list[str]:
+    return [rest for word, rest in LINES if word == name]
+
+
+def environment() -> dict[str, str]:
+    pairs = re.findall(r"(\w+)=(\S+)", " ".join(instructions("ENV")))
+    return dict(pairs) | {"ARCID_API_KEYS": KEY}
+
+
+def health_check() -> list[str]:
+    (words,) = re.findall(r"CMD (\[.*\])", instructions("HEALTHCHECK")[0])
+    return list(json.loads(words))
+
+
+def test_everything_that_is_copied_is_there_and_not_ignored() -> None:
+    sources = [
+        source
+        for line in instructions("COPY")
+        if not line.startswith("--from")
+        for source in line.split()[:-1]
+    ]
+    kept = set((ROOT / ".dockerignore").read_text("utf-8").split())
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in kept
+
+
+def test_it_runs_as_nobody_who_matters_on_a_root_that_stays_as_it_is() -> None:
+    assert instructions("USER")[-1].split(":")[0] not in {"root", "0"}
+    assert SERVICE["read_only"] is True
+    assert SERVICE["cap_drop"] == ["ALL"]
+    home = environment()["ARCID_HOME"]
+    assert instructions("VOLUME") == [home]
+    assert [v.split(":")[1] for v in SERVICE["volumes"]] == [home]
+
+
+def test_only_this_machine_reaches_it_and_a_key_is_asked_for() -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICE["ports"])
+    assert SERVICE["ports"][0].endswith(":" + environment()["ARCID_PORT"])
+    assert SERVICE["environment"]["ARCID_API_KEYS"].startswith("${ARCID_API_KEYS:?")
+
+
+def test_the_service_starts_with_these_settings(tmp_path: Path) -> None:
+    assert json.loads(instructions("ENTRYPOINT")[0]) == ["arcid"]
+    assert json.loads(instructions("CMD")[-1]) == ["serve"]
+    settings = environment()
+    for name in ("ARCID_HOME", "ARCID_PORT", "PATH"):
+        del settings[name]
+    with serving(tmp_path, tmp_path, **settings) as address:
+        assert address.startswith("http://127.0.0.1:")
+        program, *arguments = health_check()
+        assert program == "python"
+        port = address.rpartition(":")[2]
+        asked = [sys.executable, *arguments]
+        subprocess.run(asked, env=os.environ | {"ARCID_PORT": port}, check=True, timeout=10)
+        wrong = subprocess.run(
+            asked, env=os.environ | {"ARCID_PORT": "1"}, check=False, capture_output=True
+        )
+        assert wrong.returncode == 1
+        assert status(f"{address}/v1/collections") == 401
+        assert status(f"{address}/v1/collections", Authorization=f"Bearer {KEY}") == 200
+
+
+def status(address: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(address, headers=headers), timeout=10
+        ) as got:
+            return int(got.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code

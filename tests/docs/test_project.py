@@ -1,0 +1,69 @@
+"""What stands around the code says what is so: links, verbs, versions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import arcid
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("docs/**/*.md")])
+WRITTEN_BY_HAND = [ROOT / ".pre-commit-config.yaml", ROOT / ".github/workflows/ci.yml", *PAGES]
+VERBS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_verb_that_is_named_is_one() -> None:
+    named = {
+        verb
+        for page in WRITTEN_BY_HAND
+        for verbs in re.findall(r"(?:^|`|: )make ((?:[a-z]+ ?)+)", page.read_text("utf-8"), re.M)
+        for verb in verbs.split()
+    }
+    assert {"test", "lint", "types", "walls"} <= named
+    assert named <= VERBS
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert "version" in PROJECT["dynamic"]
+    assert "version" not in PROJECT
+    source = (ROOT / "src/arcid/__init__.py").read_text("utf-8")
+    assert re.findall(r'__version__ = "(.*)"', source) == [arcid.__version__]
+
+
+def test_constraints_pin_every_dependency_within_its_range() -> None:
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    assert "//" not in text  # no addresses of registries
+    pinned: dict[str, list[Requirement]] = {}
+    for pin in map(Requirement, text.splitlines()):
+        pinned.setdefault(canonicalize_name(pin.name), []).append(pin)
+    asked = list(chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()))
+    for dependency in map(Requirement, asked):
+        pins = pinned[canonicalize_name(dependency.name)]
+        for pin in pins:
+            (exact,) = pin.specifier
+            assert exact.operator == "=="
+            assert dependency.specifier.contains(exact.version), str(pin)
+
+
+def test_the_workflow_runs_every_python_that_is_supported() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
