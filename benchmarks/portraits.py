@@ -80,7 +80,7 @@ def lfw_dev(pipeline: Pipeline, folder: Path) -> list[dict[str, Any]]:
         for known_by in ("other photos", "centre"):
             for word in ("right", "wrong"):
                 row[f"{word}_by_{known_by.replace(' ', '_')}"] = counts[f"{word} by {known_by}"]
-        rows.append(row | {"detector": pipeline.detector.name})
+        rows.append(row | {"detector": pipeline.provenance["detector"]})
     return rows
 
 

@@ -37,7 +37,7 @@ import numpy as np
 from arcid import paths
 from arcid.apps.attendance import FaceView, Policy, View, Watcher
 from arcid.apps.attendance.views import Counts
-from arcid.apps.enrol import enrol_photos, new_face, provenance
+from arcid.apps.enrol import enrol_photos, new_face
 from arcid.bench import common
 from arcid.gallery import Gallery
 from arcid.image import load_image
@@ -150,8 +150,8 @@ def measure(pipeline: Pipeline, gallery: Gallery, film: Film, rounds: int) -> co
         "false_names": len(
             {(face.track, face.name) for face in named if face.name != film.who(face)}
         ),
-        "detector": pipeline.detector.name,
-        "recogniser": pipeline.embedder.manifest.name,
+        "detector": pipeline.provenance["detector"],
+        "recogniser": pipeline.provenance["model"],
     }
 
 
@@ -167,7 +167,7 @@ def soak(
     found = [pipeline.faces(frame.image) for frame in film.frames[::10]]
     faces = [faces[i] for faces in found for i in range(len(faces))]
     largest = max(faces, key=lambda face: 0 if face.box is None else face.box[2] - face.box[0])
-    gallery.enrol("bench", "largest face", [new_face(largest, "clip", provenance(pipeline))])
+    gallery.enrol("bench", "largest face", [new_face(largest, "clip", pipeline.provenance)])
     process = psutil.Process()
     source = VideoFile(clip, start=START, loops=1_000_000)
     length = source.frame_count / source.fps
@@ -219,7 +219,7 @@ def main() -> None:
         if options.soak:
             rows[0] |= soak(pipeline, gallery, films[0], options.clip, options.soak)
     print("\n".join(common.lines(rows)))
-    name = f"video-{pipeline.detector.name}-{common.hardware_slug()}.csv"
+    name = f"video-{pipeline.provenance['detector']}-{common.hardware_slug()}.csv"
     common.write_csv(Path(__file__).parent / "results" / name, rows)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from arcid.errors import LandmarksRequired, UsageError
 from arcid.geometry import similarity_transform, template_points, warp
-from arcid.types import Crops, Detections, Image
+from arcid.types import Crops, Detections, Image, Template
 
-Template = Literal["arcface", "box"]
 BOX_MARGIN = 0.1  # of the longer side, on each side
 
 

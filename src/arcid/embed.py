@@ -9,19 +9,41 @@ import numpy as np
 from arcid.errors import ManifestInvalid, ModelUnsupported
 from arcid.models.manifest import Manifest
 from arcid.runtime import Session
-from arcid.types import Crops, Embeddings, FloatArray, Image
+from arcid.types import Crops, Embeddings, FloatArray, Image, Template
 
 CHUNK = 8  # crops a call; larger batches fall out of cache and get slower per face
 
 
 class Embedder(Protocol):
-    """What turns aligned crops into vectors."""
+    """(N,S,S,3) uint8 RGB aligned crops in; (N,D) float32 unit-norm vectors out.
 
-    contract_id: str
-    dim: int
+    Any class that has these works in ``Pipeline``; ``embed`` may be called from several threads at
+    once. A ``name``, where there is one, is stored beside what it made.
+    """
+
+    @property
+    def contract_id(self) -> str:
+        """Of what gives its vectors their meaning; vectors of two contracts are never compared."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D, numbers in a vector."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """S, pixels a side of the crops it wants."""
+        ...
+
+    @property
+    def template(self) -> Template:
+        """How faces lie in its crops: "arcface" by the five points, "box" by the box."""
+        ...
 
     def embed(self, crops: Crops) -> Embeddings:
-        """(N,S,S,3) uint8 RGB in; (N,D) float32 unit-norm out."""
+        """N crops in; N vectors of ``dim`` and ``contract_id`` out, in order
+        (``Embeddings.normalised`` makes them from raw output)."""
         ...
 
 
@@ -57,7 +79,7 @@ class OnnxEmbedder:
         """(N,S,S,3) uint8 RGB in; (N,D) float32 unit-norm out; N=0 is ordinary."""
         if len(crops) == 0:
             return Embeddings.empty(self.dim, self.contract_id)
-        pixels = _resized(crops.pixels, self.size)
+        pixels = resized(crops, self.size).pixels
         raw = np.concatenate(
             [self._forward(pixels[i : i + self._chunk]) for i in range(0, len(crops), self._chunk)]
         )
@@ -87,12 +109,14 @@ class OnnxEmbedder:
         return vectors
 
 
-def _resized(pixels: Image, size: int) -> Image:
-    if pixels.shape[1] == size:
-        return pixels
+def resized(crops: Crops, size: int) -> Crops:
+    """(N,S,S,3) in; (N,size,size,3) out, the same object where nothing is to be done."""
+    if crops.size == size:
+        return crops
+    if not len(crops):
+        return Crops.empty(size)
     import cv2
 
-    method = cv2.INTER_AREA if pixels.shape[1] > size else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(p, (size, size), interpolation=method) for p in pixels]).astype(
-        np.uint8
-    )
+    method = cv2.INTER_AREA if crops.size > size else cv2.INTER_LINEAR
+    scaled = [cv2.resize(p, (size, size), interpolation=method) for p in crops.pixels]
+    return Crops(np.stack(scaled).astype(np.uint8))

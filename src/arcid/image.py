@@ -1,4 +1,4 @@
-"""Bytes, path or array in; RGB uint8 (H,W,3) out, EXIF orientation applied, size bounded.
+"""Bytes, path, array or PIL image in; RGB uint8 (H,W,3) out, upright by EXIF, size bounded.
 
 Everything a camera or a web form produces is read: JPEG (CMYK too), PNG (alpha, palette, 16-bit),
 WebP, BMP, GIF, TIFF and MPO; of an animation the first frame. Transparent pixels become white.
@@ -20,12 +20,13 @@ import io
 import mmap
 import os
 import re
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeGuard, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,9 @@ from arcid.types import Image
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-ImageSource = bytes | bytearray | memoryview | str | os.PathLike[str] | npt.NDArray[Any] | BinaryIO
+Encoded = bytes | bytearray | memoryview
+ImageSource: TypeAlias = "Encoded | str | os.PathLike[str] | BinaryIO | npt.NDArray[Any] | PilImage"
+ColorOrder = Literal["rgb", "bgr"]  # of the channels of an array
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # MPO opens as JPEG
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".mpo"})
 #: What scanners write. libtiff has more, each another parser within reach of an upload; it also
@@ -75,24 +78,33 @@ DEFAULT_LIMITS = ImageLimits()
 def load_image(
     source: ImageSource,
     *,
-    colour: Literal["RGB", "BGR"] = "RGB",
+    color: ColorOrder = "rgb",
     limits: ImageLimits = DEFAULT_LIMITS,
 ) -> Image:
     """Read one picture as (H,W,3) uint8 RGB, contiguous.
 
-    ``source``: encoded bytes, a path, an open binary file, or an array (H,W), (H,W,1), (H,W,3) or
-    (H,W,4) of uint8, whose alpha is dropped. ``colour`` states the channel order of an *array*;
-    encoded pictures know their own.
+    ``source``: encoded bytes, a path, an open binary file, a ``PIL.Image``, or an array (H,W),
+    (H,W,1), (H,W,3) or (H,W,4) of uint8, whose alpha is dropped. ``color`` states the channel
+    order of an *array*: "rgb", or "bgr" as OpenCV reads; all other pictures know their own.
 
     Raises ``ImageUnreadable``, ``ImageTooLarge``, ``ImageTooSmall`` or, for arrays,
     ``InvalidArray``.
     """
+    check_color(color)
     if isinstance(source, np.ndarray):
-        return _from_array(source, colour, limits)
+        return _from_array(source, color, limits)
+    if _is_pil(source):
+        return _from_pil(source, limits)
     data, name = _read(source, limits)
     if not data:
         raise ImageUnreadable(f"{name} is empty (0 bytes)")
     return _decode(data, name, limits)
+
+
+def check_color(color: str) -> None:
+    """Raise ``UsageError`` for what is no channel order."""
+    if color not in get_args(ColorOrder):
+        raise UsageError(f"color {color!r} is unknown; use rgb or bgr")
 
 
 def photo_id(image: Image) -> str:
@@ -100,6 +112,56 @@ def photo_id(image: Image) -> str:
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+class PhotoId:
+    """A ``photo_id`` that is computed when it is first asked for; then the picture is let go."""
+
+    __slots__ = ("_image", "_known")
+
+    def __init__(self, image: Image | None = None, known: str | None = None) -> None:
+        self._image, self._known = image, known
+
+    @property
+    def value(self) -> str:
+        """Raises ``UsageError`` where the picture was let go unasked."""
+        image = self._image  # before the other one: threads that ask at once see either
+        if self._known is None:
+            if image is None:
+                raise UsageError(
+                    "the photo was let go before its photo_id was asked for; keep it, or say "
+                    "image_id where the photo is prepared"
+                )
+            self._known = photo_id(image)
+            self._image = None
+        return self._known
+
+    def __repr__(self) -> str:
+        return f"PhotoId({self._known[:8] + '…' if self._known else 'not computed'})"
+
+
+def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """Files as they come; of every folder its photos, those of its subfolders included, in order of
+    their names. What begins with a dot is left out of a folder.
+
+    Raises ``ImageUnreadable`` for a folder without any photo. Files are not looked at.
+    """
+    for path in map(Path, paths):
+        if not path.is_dir():
+            yield path
+            continue
+        inside = (
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+        found = sorted(file for file in inside if file.is_file())
+        if not found:
+            raise ImageUnreadable(
+                f"{path.name} holds no photos; known: {', '.join(sorted(SUFFIXES))}"
+            )
+        yield from found
 
 
 def _read(source: Any, limits: ImageLimits) -> tuple[bytes, str]:
@@ -111,7 +173,7 @@ def _read(source: Any, limits: ImageLimits) -> tuple[bytes, str]:
         return bytes(source), name
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.fsdecode(source))
-        name = "".join(c if c.isprintable() else "?" for c in path.name) or "the image"
+        name = _printable(path.name) or "the image"
         try:
             size = path.stat().st_size
             if not path.is_file():
@@ -132,11 +194,16 @@ def _read(source: Any, limits: ImageLimits) -> tuple[bytes, str]:
             raise ImageUnreadable("the file gives text, not bytes; open it with mode 'rb'")
     else:
         raise ImageUnreadable(
-            f"an image is bytes, a path, an open file or an array, not {type(source).__name__}"
+            "an image is bytes, a path, an open file, an array or a PIL image, not "
+            f"{type(source).__name__}"
         )
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(name, len(data), limits)
     return data, name
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _cannot_open(name: str, error: OSError | ValueError) -> ImageUnreadable:
@@ -474,9 +541,29 @@ def _upright(rgb: Image, orientation: int, room: _Room | None = None) -> Image:
     return upright
 
 
-def _from_array(array: npt.NDArray[Any], colour: str, limits: ImageLimits) -> Image:
-    if colour not in ("RGB", "BGR"):
-        raise UsageError(f"colour {colour!r} is unknown; use RGB or BGR")
+def _is_pil(source: object) -> TypeGuard[PilImage]:
+    pil = sys.modules.get("PIL.Image")  # not imported: then nobody has one
+    return pil is not None and isinstance(source, pil.Image)
+
+
+def _from_pil(picture: PilImage, limits: ImageLimits) -> Image:
+    """As ``_decode`` for a picture that Pillow opened; it stays as it was."""
+    name = _printable(Path(getattr(picture, "filename", "") or "the image").name)
+    _check_size(name, picture.height, picture.width, limits)
+    if picture.mode in ("I", "F"):
+        raise ImageUnreadable("pictures of 32 bits a channel are not read; save it with 8")
+    try:
+        with _quiet_pillow():
+            picture.load()
+            rgb = _to_rgb(picture, _Room(3 * picture.width * picture.height))
+            return _upright(rgb, _orientation(picture))
+    except Exception as error:
+        raise ImageUnreadable(
+            f"{name} is damaged, closed or cut short ({type(error).__name__} while decoding)"
+        ) from error
+
+
+def _from_array(array: npt.NDArray[Any], color: ColorOrder, limits: ImageLimits) -> Image:
     if array.dtype != np.uint8:
         raise InvalidArray(f"an image array must be uint8 0–255, got {array.dtype}")
     if array.ndim == 2:
@@ -487,6 +574,6 @@ def _from_array(array: npt.NDArray[Any], colour: str, limits: ImageLimits) -> Im
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
     array = array[..., :3]
-    if colour == "BGR":
+    if color == "bgr":
         array = array[..., ::-1]
     return np.ascontiguousarray(array)

@@ -19,7 +19,7 @@ from arcid import decide, detect
 from arcid.align import align
 from arcid.calibration import Calibration
 from arcid.detect import Detector
-from arcid.embed import OnnxEmbedder
+from arcid.embed import Embedder, OnnxEmbedder, resized
 from arcid.errors import (
     CalibrationError,
     CalibrationMissing,
@@ -28,9 +28,11 @@ from arcid.errors import (
     ModelUnsupported,
     NoFaceFound,
     SeveralFacesFound,
+    UsageError,
 )
-from arcid.image import ImageSource, load_image, photo_id
+from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image
 from arcid.models import goldens, weights
+from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.quality import Quality, QualityGate
 from arcid.results import Face, Faces, Identification, Prepared, Verification
@@ -42,6 +44,7 @@ from arcid.types import (
     Embeddings,
     Image,
     Selection,
+    check_selection,
 )
 
 if TYPE_CHECKING:
@@ -52,17 +55,21 @@ class Pipeline:
     """Detector, aligner, embedder and an optional quality gate over single images and batches.
 
     ``gate`` set: faces that fail it are refused by ``one_face`` with ``QualityRejected``; their
-    quality is measured and reported either way.
+    quality is measured and reported either way. Detector and embedder may be any class that has
+    what ``arcid.Detector`` and ``arcid.Embedder`` say; what else they answer than they promise
+    raises ``ModelUnsupported``.
     """
 
     def __init__(
         self,
         detector: Detector,
-        embedder: OnnxEmbedder,
+        embedder: Embedder,
         *,
         calibration: Calibration | None = None,
         gate: QualityGate | None = None,
     ) -> None:
+        _check_has("detector", detector, "detect")
+        _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
         if calibration is not None:
             calibration.check_contract(embedder.contract_id)
         self.detector = detector
@@ -98,6 +105,27 @@ class Pipeline:
     #: Where the models came from; None for those handed in, or without a file.
     bundle: Bundle | None = None
     detector_bundle: Bundle | None = None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The recogniser's; None for an embedder that has none."""
+        if self.bundle is not None:
+            return self.bundle.manifest
+        found = getattr(self.embedder, "manifest", None)
+        return found if isinstance(found, Manifest) else None
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What is stored beside every vector and does not change its meaning: names of the model
+        and the detector, and the runtime, device and precision the model runs with."""
+        embedder, session = self.embedder, getattr(self.embedder, "session", None)
+        named = self.manifest or embedder
+        found = {
+            "model": str(getattr(named, "name", type(embedder).__name__)),
+            "detector": detect.name_of(self.detector),
+        }
+        parts = ("runtime", "device", "precision")
+        return found | {part: str(getattr(session, part, "unknown")) for part in parts}
 
     def check_goldens(self) -> None:
         """Run both models on what their bundles' goldens were made of.
@@ -136,10 +164,20 @@ class Pipeline:
     # image → faces
 
     def faces(
-        self, source: ImageSource, *, select: Selection = "all", aligned: bool = False
+        self,
+        source: ImageSource,
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+        color: ColorOrder = "rgb",
     ) -> Faces:
-        """Every selected face of one photo; ``aligned`` says the photo is a crop already."""
-        return self.faces_batch([source], select=select, aligned=aligned)[0]
+        """Every selected face of one photo.
+
+        ``aligned``: the photo is a square crop already. ``color``: the channel order of an array.
+        Raises ``ImageError`` kinds, ``SeveralFacesFound`` and the like where ``select`` refuses,
+        ``ModelUnsupported``.
+        """
+        return self.embed([self.prepare(source, select=select, aligned=aligned, color=color)])[0]
 
     def faces_batch(
         self,
@@ -147,13 +185,12 @@ class Pipeline:
         *,
         select: Selection = "all",
         aligned: bool = False,
+        color: ColorOrder = "rgb",
     ) -> list[Faces]:
         """As ``faces`` over many photos, the embedder called once for all of them."""
-        images = [load_image(source) for source in sources]
-        if aligned:
-            return self.embed([self._prepared(image, None) for image in images])
-        found = [d.select(select) for d in self.detector.detect(images)]
-        return self.embed([self._prepared(i, d) for i, d in zip(images, found, strict=True)])
+        return self.embed(
+            [self.prepare(s, select=select, aligned=aligned, color=color) for s in sources]
+        )
 
     def prepare(
         self,
@@ -161,52 +198,103 @@ class Pipeline:
         *,
         select: Selection = "all",
         aligned: bool = False,
+        color: ColorOrder = "rgb",
         image_id: str | None = None,
+        keep_photo: bool = True,
     ) -> Prepared:
         """All of ``faces`` but the embedding, so that many photos can share one ``embed``.
 
-        ``image_id``: the ``photo_id``, where it is known already.
+        The ``photo_id`` of its faces is computed when it is first asked for; until then they keep
+        the photo. ``image_id``: the ``photo_id``, where it is known already. ``keep_photo`` False
+        lets the photo go at once, for faces that are compared and never enrolled.
         """
-        image = load_image(source)
-        found = None if aligned else self.detector.detect([image])[0].select(select)
-        return self._prepared(image, found, image_id)
+        check_color(color)
+        check_selection(select)
+        image = load_image(source, color=color)
+        found = None if aligned else self.detect(image).select(select)
+        crops = Crops(_square(image)[None]) if found is None else self.align(image, found)
+        quality = () if found is None else self._quality(image, found, crops)
+        kept = None
+        if keep_photo and image_id is None:  # what the caller may paint over is copied
+            shared = isinstance(source, np.ndarray) and np.may_share_memory(image, source)
+            kept = image.copy() if shared else image
+        return Prepared(found, crops, quality, PhotoId(kept, image_id))
+
+    def detect(self, source: ImageSource, *, color: ColorOrder = "rgb") -> Detections:
+        """Where the faces of one photo are, best score first."""
+        image = load_image(source, color=color)
+        found = self.detector.detect([image])
+        name = detect.name_of(self.detector)
+        if (
+            not isinstance(found, Sequence)
+            or len(found) != 1
+            or not isinstance(found[0], Detections)
+        ):
+            raise ModelUnsupported(
+                f"the detector {name} must answer one Detections for each picture, in a list"
+            )
+        if found[0].image_size != image.shape[:2]:
+            raise ModelUnsupported(
+                f"the detector {name} answered for a picture of {found[0].image_size} (height, "
+                f"width) pixels, but was given one of {image.shape[:2]}"
+            )
+        return found[0]
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Faces]:
         """Prepared photos in, their faces out; the embedder is called once for all of them."""
         crops = [p.crops for p in prepared]
-        if len({c.size for c in crops}) > 1:  # aligned crops of several sizes: each by itself
-            vectors = np.concatenate([self.embedder.embed(c).vectors for c in crops])
-            embeddings = Embeddings(vectors, self.embedder.contract_id)
-        else:
-            embeddings = self.embedder.embed(Crops.concatenate(crops))
+        embeddings = self._embedded(
+            Crops.concatenate([resized(c, self.embedder.size) for c in crops])
+        )
         bounds = np.cumsum([0, *map(len, crops)])
         return [
-            Faces(p.detections, p.crops, embeddings[int(start) : int(end)], p.quality, p.photo_id)
+            Faces(p.detections, p.crops, embeddings[int(start) : int(end)], p.quality, p.photo)
             for p, start, end in zip(prepared, bounds[:-1], bounds[1:], strict=True)
         ]
 
-    def _prepared(
-        self, image: Image, found: Detections | None, image_id: str | None = None
-    ) -> Prepared:
-        if found is None:
-            return Prepared(None, Crops(_square(image)[None]), (), image_id or photo_id(image))
-        crops = self.align(image, found)
-        quality = self._quality(image, found, crops)
-        return Prepared(found, crops, quality, image_id or photo_id(image))
+    def _embedded(self, crops: Crops) -> Embeddings:
+        embedder = self.embedder
+        if not len(crops):
+            return Embeddings.empty(embedder.dim, embedder.contract_id)
+        found = embedder.embed(crops)
+        name = self.provenance["model"]
+        if not isinstance(found, Embeddings):
+            raise ModelUnsupported(
+                f"the embedder {name} must answer Embeddings, not {type(found).__name__}; "
+                "Embeddings.normalised(vectors, contract_id) makes them"
+            )
+        if (len(found), found.dim) != (len(crops), embedder.dim):
+            raise ModelUnsupported(
+                f"the embedder {name} answered {len(found)} × {found.dim} for {len(crops)} crops; "
+                f"it promises {embedder.dim} numbers for each"
+            )
+        if found.contract_id != embedder.contract_id:
+            raise ContractMismatch(
+                f"the embedder {name} answered vectors of contract {found.contract_id[:12]}; "
+                f"it promises {embedder.contract_id[:12]}"
+            )
+        return found
 
     def align(self, image: Image, detections: Detections) -> Crops:
         """Crops as the embedder wants them."""
         return align(image, detections, size=self.embedder.size, template=self.embedder.template)
 
+    def _quality(self, image: Image, detections: Detections, crops: Crops) -> tuple[Quality, ...]:
+        return tuple((self.gate or QualityGate()).assess(image, detections, crops))
+
     def one_face(
-        self, source: ImageSource, *, select: Selection = "prominent", aligned: bool = False
+        self,
+        source: ImageSource,
+        *,
+        select: Selection = "prominent",
+        aligned: bool = False,
+        color: ColorOrder = "rgb",
     ) -> Face:
         """The one face of a photo.
 
         Raises ``NoFaceFound``, ``SeveralFacesFound`` and, with a gate, ``QualityRejected``.
         """
-        faces = self.faces(source, select=select, aligned=aligned)
-        return self.checked(faces)
+        return self.checked(self.faces(source, select=select, aligned=aligned, color=color))
 
     def checked(self, faces: Faces) -> Face:
         """The single face of ``faces`` after the gate; raises as ``one_face``."""
@@ -312,9 +400,6 @@ class Pipeline:
             return None
         return decide.identify(cosine, calibration, size, unsupported="extrapolate")
 
-    def _quality(self, image: Image, detections: Detections, crops: Crops) -> tuple[Quality, ...]:
-        return tuple((self.gate or QualityGate()).assess(image, detections, crops))
-
 
 def load_embedder(
     bundle: Bundle, *, runtime: RuntimeName | None = None, device: str | None = None
@@ -362,6 +447,14 @@ def _open_detector(
         for part, (filename, sha256) in detect.model_files(manifest).items()
     }
     return detect.create(manifest, sessions, **options), bundle
+
+
+def _check_has(role: str, given: object, *names: str) -> None:
+    if missing := [name for name in names if not hasattr(given, name)]:
+        raise UsageError(
+            f"the {role} {type(given).__name__} lacks {', '.join(missing)}; "
+            f"arcid.{role.capitalize()} says what it needs"
+        )
 
 
 def _square(image: Image) -> Image:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arcid.errors import QualityRejected
+from arcid.image import PhotoId
 from arcid.quality import Quality
 from arcid.types import Crops, Decision, Detections, Embeddings, FloatArray, Image, Match
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """The faces of one photo up to the embedder; the photo itself is let go."""
+    """The faces of one photo up to the embedder."""
 
     detections: Detections | None
     crops: Crops
     quality: tuple[Quality, ...]
-    photo_id: str
+    photo: PhotoId
+
+    @property
+    def photo_id(self) -> str:
+        """What tells whether two faces come from one photo; see ``Pipeline.prepare``."""
+        return self.photo.value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +33,12 @@ class Faces:
     crops: Crops
     embeddings: Embeddings
     quality: tuple[Quality, ...]  # empty without detections
-    photo_id: str
+    photo: PhotoId
+
+    @property
+    def photo_id(self) -> str:
+        """What tells whether two faces come from one photo."""
+        return self.photo.value
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -40,7 +51,7 @@ class Faces:
             crop=self.crops.pixels[index],
             embedding=self.embeddings[index],
             quality=self.quality[index] if self.quality else None,
-            photo_id=self.photo_id,
+            photo=self.photo,
             points=None if found is None or found.points is None else found.points[index],
         )
 
@@ -54,8 +65,13 @@ class Face:
     crop: Image  # (S,S,3) uint8 RGB aligned
     embedding: Embeddings  # one row
     quality: Quality | None
-    photo_id: str
+    photo: PhotoId
     points: FloatArray | None = None  # (5,2) pixels in its photo
+
+    @property
+    def photo_id(self) -> str:
+        """What tells whether two faces come from one photo."""
+        return self.photo.value
 
     def check_quality(self) -> None:
         """Raise ``QualityRejected`` with every reason; crops that came aligned pass."""

@@ -28,6 +28,7 @@ Selection = Literal["prominent", "one", "largest", "center", "all"]
 CENTRE_WEIGHT = 2.0  # a face in the corner of the photo counts exp(-2) of one in the middle
 RIVAL_PROMINENCE = 0.5  # share of the greatest prominence that makes another face a rival
 SECOND_AREA = 0.25  # share of the largest face's area that makes another face a second one
+Template = Literal["arcface", "box"]  # where an aligned crop has the face: by points, or by its box
 Index = SupportsIndex | slice | Sequence[int] | npt.NDArray[Any]
 
 
@@ -43,6 +44,14 @@ def _checked(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -
     array = array.view()
     array.flags.writeable = False
     return array
+
+
+def check_selection(which: str) -> None:
+    """Raise ``UsageError`` for what is no selection."""
+    if which not in get_args(Selection):
+        raise UsageError(
+            f"selection {which!r} is unknown; use prominent, one, largest, center or all"
+        )
 
 
 class Rows:
@@ -173,10 +182,7 @@ class Detections(Rows):
         size against distance as InsightFace's examples do: twice the squared distance of the box
         centre to the image centre is taken off the box's area.
         """
-        if which not in get_args(Selection):
-            raise UsageError(
-                f"selection {which!r} is unknown; use prominent, one, largest, center or all"
-            )
+        check_selection(which)
         if which == "all" or (len(self) == 0 and which in ("largest", "center")):
             return self
         return self[self.choose(which)]

@@ -19,6 +19,7 @@ from arcid.results import Faces, Prepared
 from arcid.server.batching import Batcher
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings
+from arcid.types import Crops
 
 pytestmark = pytest.mark.data
 FaceBytes = Callable[[int], bytes]
@@ -36,7 +37,7 @@ class Gated(Pipeline):
         self.may_embed.set()
         self.preparing = self.most_preparing = 0
         self.batches: list[int] = []
-        self.broken_photo = ""
+        self.broken: Crops | None = None
         self._lock = threading.Lock()
 
     def prepare(self, source: Any, **options: Any) -> Prepared:
@@ -53,7 +54,7 @@ class Gated(Pipeline):
     def embed(self, prepared: Sequence[Prepared]) -> list[Faces]:
         self.batches.append(len(prepared))
         assert self.may_embed.wait(20)
-        if any(p.photo_id == self.broken_photo for p in prepared):
+        if self.broken and any(self.broken[0] in p.crops for p in prepared):
             raise InvalidArray("the model returned a zero embedding")
         return super().embed(prepared)
 
@@ -129,7 +130,7 @@ def test_a_photo_that_cannot_be_embedded_costs_no_other(
     pipeline: Pipeline, face: FaceBytes
 ) -> None:
     gated = Gated(pipeline)
-    gated.broken_photo = pipeline.faces(face(10)).photo_id
+    gated.broken = pipeline.faces(face(10)).crops
     gated.may_embed.clear()
     batcher = Batcher(gated, Settings.load(max_wait_ms=50), Metrics())
     try:

@@ -110,7 +110,7 @@ def test_the_golden_catches_a_wrong_input_contract(
 def test_bgr_pictures_say_so(pipeline: Pipeline, data_dir: Path) -> None:
     path = data_dir / "data/deepface-pairs/img1.jpg"
     rgb = load_image(path)
-    from_bgr = load_image(rgb[..., ::-1], colour="BGR")
+    from_bgr = load_image(rgb[..., ::-1], color="bgr")
     assert np.array_equal(rgb, from_bgr)
     right = pipeline.faces(path, select="largest").embeddings
     wrong = pipeline.faces(np.ascontiguousarray(rgb[..., ::-1]), select="largest").embeddings

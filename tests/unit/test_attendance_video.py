@@ -28,7 +28,7 @@ import pytest
 from arcid.apps.attendance import Attendance, Deliverer, Policy, View, Watcher, Webhook
 from arcid.apps.attendance.outbox import check_signature
 from arcid.apps.attendance.second_look import SAME_POINTS, Cutout, cut_out, distance
-from arcid.apps.enrol import new_face, provenance
+from arcid.apps.enrol import new_face
 from arcid.errors import CollectionNotFound, UsageError
 from arcid.gallery import Gallery
 from arcid.image import load_image
@@ -114,7 +114,7 @@ def enrolled(data_dir: Path, pipeline: Pipeline, tmp_path_factory: pytest.TempPa
             for image in picked(data_dir / source, numbers):
                 faces = pipeline.faces(image)
                 face = max((faces[i] for i in range(len(faces))), key=best)
-                origin = provenance(pipeline)
+                origin = pipeline.provenance
                 gallery.enrol("staff", name, [new_face(face, "clip", origin)])
     return path
 

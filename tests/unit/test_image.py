@@ -23,7 +23,7 @@ from PIL import ImageFile
 
 from arcid.errors import ImageError, ImageTooLarge, ImageTooSmall, ImageUnreadable, InvalidArray
 from arcid.errors import UsageError as Usage
-from arcid.image import FORMATS, ImageLimits, load_image, photo_id
+from arcid.image import FORMATS, ImageLimits, PhotoId, find_photos, load_image, photo_id
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -532,7 +532,7 @@ def test_files_that_are_not_binary_or_not_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [None, 7, 1.5, ["a.jpg"], object()])
 def test_what_is_no_source_at_all(source: Any) -> None:
-    with pytest.raises(ImageUnreadable, match="bytes, a path, an open file or an array"):
+    with pytest.raises(ImageUnreadable, match="an open file, an array or a PIL image"):
         load_image(source)
 
 
@@ -557,14 +557,14 @@ def test_a_long_stream_is_read_no_further_than_the_limit() -> None:
 def test_arrays() -> None:
     pixels = drawn()
     assert np.array_equal(load_image(pixels), pixels)
-    assert np.array_equal(load_image(pixels[..., ::-1], colour="BGR"), pixels)
+    assert np.array_equal(load_image(pixels[..., ::-1], color="bgr"), pixels)
     grey = load_image(pixels[..., 0])
     assert_contract(grey)
     assert np.array_equal(grey[..., 2], pixels[..., 0])
     assert np.array_equal(load_image(pixels[..., :1]), grey)
     four = np.dstack([pixels, np.zeros((40, 56), np.uint8)])
     assert np.array_equal(load_image(four), pixels)
-    assert np.array_equal(load_image(four[..., [2, 1, 0, 3]], colour="BGR"), pixels)
+    assert np.array_equal(load_image(four[..., [2, 1, 0, 3]], color="bgr"), pixels)
     for view in (pixels[::-1], pixels[:, ::2], np.asfortranarray(pixels)):
         image = load_image(view)
         assert_contract(image)
@@ -592,11 +592,98 @@ def test_array_sizes_are_judged_too() -> None:
 
 
 def test_an_unknown_channel_order_is_refused() -> None:
-    with pytest.raises(Usage, match="RGB or BGR"):
-        load_image(drawn(), colour="rgb")  # type: ignore[arg-type]
+    with pytest.raises(Usage, match="rgb or bgr"):
+        load_image(drawn(), color="RGB")  # type: ignore[arg-type]
+
+
+# PIL images
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pil_images_are_turned_as_their_files_are(kind: str, orientation: int) -> None:
+    exif = Pil.Exif()
+    exif[0x0112] = orientation
+    data = encoded(drawn(), kind, exif=exif, quality=95)
+    for loaded in (False, True):
+        picture = Pil.open(io.BytesIO(data))
+        if loaded:
+            picture.load()
+        image = load_image(picture)
+        assert_contract(image)
+        assert np.array_equal(image, load_image(data))
+        assert np.array_equal(load_image(picture), image), "reading it changed it"
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
+def test_pil_images_of_every_mode(mode: str) -> None:
+    picture = Pil.fromarray(drawn()).convert(mode)
+    before = picture.tobytes()
+    image = load_image(picture)
+    assert_contract(image)
+    assert image.shape == (40, 56, 3)
+    assert picture.tobytes() == before and picture.mode == mode
+    expected = np.asarray(picture.convert("RGB"))
+    assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+def test_transparent_pil_images_become_white() -> None:
+    layered = Pil.new("RGBA", (40, 40), (9, 9, 9, 0))
+    assert (load_image(layered) == 255).all()
+    sixteen = Pil.fromarray((np.arange(1600, dtype=np.uint16) * 40).reshape(40, 40))
+    assert np.array_equal(load_image(sixteen), load_image(encoded(sixteen, "PNG")))
+
+
+def test_pil_images_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(ImageTooSmall, match="8×40"):
+        load_image(Pil.new("RGB", (8, 40)))
+    with pytest.raises(ImageTooLarge, match="20001×20"):
+        load_image(Pil.new("1", (20_001, 20)))
+    with pytest.raises(ImageUnreadable, match="32 bits a channel"):
+        load_image(Pil.new("F", (40, 40)))
+    (tmp_path / "a.jpg").write_bytes(encoded(drawn(), "JPEG")[:-300])
+    with (
+        Pil.open(tmp_path / "a.jpg") as cut,
+        pytest.raises(ImageUnreadable, match=r"a\.jpg is dam"),
+    ):
+        load_image(cut)
+    with pytest.raises(ImageUnreadable, match="damaged, closed or cut short"):
+        load_image(cut)
+    with pytest.raises(ImageUnreadable, match="or a PIL image, not list"):
+        load_image([1, 2])  # type: ignore[arg-type]
+
+
+# folders
+
+
+def test_folders_give_their_photos(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "notes.txt", "in/c.webp", ".hidden/d.jpg", ".e.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    folder, missing = tmp_path / "photos", tmp_path / "gone.jpg"
+    found = list(find_photos([missing, folder, str(folder / "notes.txt")]))
+    inside = [folder / name for name in ("a.png", "b.JPG", "in/c.webp")]
+    assert found == [missing, *inside, folder / "notes.txt"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ImageUnreadable, match="none holds no photos"):
+        list(find_photos([tmp_path / "none"]))
 
 
 # photo_id
+
+
+def test_photo_ids_are_computed_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("arcid.image.photo_id", lambda image: calls.append(1) or photo_id(image))
+    later = PhotoId(drawn())
+    assert not calls and "not computed" in repr(later)
+    assert later.value == later.value == photo_id(drawn())
+    assert len(calls) == 1 and later._image is None, "the picture is kept though its id is known"
+    assert PhotoId(known="p1").value == "p1"
+    with pytest.raises(Usage, match="let go before its photo_id was asked for"):
+        _ = PhotoId().value
 
 
 def test_photo_id_is_that_of_the_pixels() -> None:

@@ -80,7 +80,7 @@ def enrol_photos(
     to then stay enrolled.
     """
     gallery.collection(collection)
-    origin = provenance(pipeline)
+    origin = pipeline.provenance
     started = time.perf_counter()
     rejected: list[Rejection] = []
     people: set[str] = set()
@@ -165,18 +165,6 @@ def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
         source=source[:200],
         provenance=origin,
     )
-
-
-def provenance(pipeline: Pipeline) -> dict[str, Any]:
-    """What is stored beside every vector and does not change its meaning."""
-    session = pipeline.embedder.session
-    return {
-        "model": pipeline.embedder.manifest.name,
-        "detector": pipeline.detector.name,
-        "runtime": session.runtime,
-        "device": session.device,
-        "precision": session.precision,
-    }
 
 
 def _prepare(

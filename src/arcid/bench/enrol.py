@@ -92,9 +92,9 @@ def _product(pipeline: Pipeline, files: Sequence[Path]) -> int:
 
 def _naive(pipeline: Pipeline, files: Sequence[Path]) -> int:
     """Load, detect, embed and store one photo, then the next."""
-    from arcid.apps.enrol import new_face, provenance
+    from arcid.apps.enrol import new_face
 
-    origin, enrolled = provenance(pipeline), 0
+    origin, enrolled = pipeline.provenance, 0
     with _gallery() as gallery:
         for file in files:
             try:

@@ -135,8 +135,8 @@ def calibrate(
         read.people,
         measure.Provenance(
             model=found.name,
-            detector="none (aligned photos)" if aligned else pipeline.detector.name,
-            runtime=f"{pipeline.embedder.session.runtime} {pipeline.embedder.session.precision}",
+            detector="none (aligned photos)" if aligned else pipeline.provenance["detector"],
+            runtime="{runtime} {precision}".format(**pipeline.provenance),
             dataset=dataset or folder.name,
             dataset_sha256=measure.dataset_sha256(folder, files),
             failed_photos=read.failed,

@@ -67,6 +67,7 @@ def detect(
     json: Json = False,
 ) -> None:
     """Find faces: boxes, five points, scores and quality."""
+    from arcid.detect import name_of
     from arcid.errors import ArcidError
     from arcid.pipeline import load_detector
 
@@ -84,7 +85,7 @@ def detect(
             found.append({"photo": str(photo), "error": error_dict(error)})
     if json:
         seconds = round(time.perf_counter() - started, 3)
-        print_json({"detector": finder.name, "photos": found, "time": seconds})
+        print_json({"detector": name_of(finder), "photos": found, "time": seconds})
     else:
         _print_detected(found)
     _finish(failed, json)
@@ -198,7 +199,7 @@ def embed(
         except ArcidError as error:
             failed.append((photo, about(error, photo)))
     contract = pipeline.embedder.contract_id
-    name = pipeline.embedder.manifest.name
+    name = pipeline.provenance["model"]
     count = sum(len(faces) for _, faces in found)
     kept = _write_vectors(output, found, failed, contract, name) if output is not None else None
     if json:
@@ -314,11 +315,11 @@ def verify(
     calibration = pipeline.calibration
     decision = decide.verify(cosine, calibration, fmr=fmr, allow_extrapolation=allow_extrapolation)
     if json:
-        values = _deepface_keys(decision, pipeline.detector.name, faces, images)
+        values = _deepface_keys(decision, pipeline.provenance["detector"], faces, images)
         print_json(
             values
             | {
-                "model": pipeline.embedder.manifest.name,
+                "model": pipeline.provenance["model"],
                 **decision_keys(decision, calibration),
                 "time": round(time.perf_counter() - started, 3),
             }

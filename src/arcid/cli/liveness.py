@@ -52,6 +52,7 @@ def liveness(
 
     Photos are looked at whole: crops of faces lack the surroundings that the networks judge by.
     """
+    from arcid.detect import name_of
     from arcid.errors import ArcidError
     from arcid.liveness import passive
     from arcid.pipeline import load_detector
@@ -73,7 +74,7 @@ def liveness(
             {
                 "model": check.name,
                 "threshold": check.threshold,
-                "detector": finder.name,
+                "detector": name_of(finder),
                 "photos": found,
                 "time": seconds,
             }

@@ -102,7 +102,9 @@ class PhotoEmbedder:
         try:
             if self.how.aligned and self.how.margin:
                 image = _cut(load_image(image), self.how.margin)
-            found = self.pipeline.prepare(image, select=self.how.select, aligned=self.how.aligned)
+            found = self.pipeline.prepare(
+                image, select=self.how.select, aligned=self.how.aligned, keep_photo=False
+            )
         except LandmarksRequired:
             raise
         except InputError as error:
@@ -268,10 +270,9 @@ class Run:
         """Everything but the contract that decides what vector a photo gets."""
         from arcid.evaluate.protocols import SyntheticMask
 
-        embedder, how = self.pipeline.embedder, self.how
-        session = embedder.session
-        parts = [embedder.manifest.name, session.runtime, session.precision]
-        parts += ["aligned", str(how.margin)] if how.aligned else [self.pipeline.detector.name]
+        how, made_with = self.how, self.pipeline.provenance
+        parts = [made_with[part] for part in ("model", "runtime", "precision")]
+        parts += ["aligned", str(how.margin)] if how.aligned else [made_with["detector"]]
         return [*parts, how.select, SyntheticMask().variant if how.masked else "plain"]
 
     def qualities(self) -> Qualities | None:
@@ -351,12 +352,12 @@ class Run:
         if self.how.embeddings is not None:
             found |= {"embeddings": self.how.embeddings.name}
         elif self.vectors is not None:
-            session = self.pipeline.embedder.session
+            made_with = self.pipeline.provenance
             found |= {
-                "model": self.pipeline.embedder.manifest.name,
-                "detector": "none, aligned" if self.how.aligned else self.pipeline.detector.name,
+                "model": made_with["model"],
+                "detector": "none, aligned" if self.how.aligned else made_with["detector"],
                 "face": "" if self.how.aligned else self.how.select,
-                "runtime": f"{session.runtime} {session.precision} on {session.device}",
+                "runtime": "{runtime} {precision} on {device}".format(**made_with),
             }
         if self.how.masked:
             found |= {"masks": "drawn on every face"}

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from arcid.detect._common import Detector
+from arcid.detect._common import Detector, name_of
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.detect.dlib import Dlib
 from arcid.detect.mediapipe import MediaPipe
@@ -133,4 +133,5 @@ __all__ = [
     "create",
     "family",
     "model_files",
+    "name_of",
 ]

@@ -22,22 +22,22 @@ MAX_BATCH = 8  # pictures a forward pass; more cost memory and gain nothing on a
 
 
 class Detector(Protocol):
-    """Finds faces; may be called from several threads at once."""
+    """(H,W,3) uint8 RGB pictures in; one ``Detections`` each out.
 
-    @property
-    def name(self) -> str:
-        """What stored detections are attributed to."""
-        ...
-
-    @property
-    def has_points(self) -> bool:
-        """Whether ``Detections.points`` is filled in; aligning needs that."""
-        ...
+    Any class that has ``detect`` works in ``Pipeline``; it may be called from several threads at
+    once. A ``name``, where there is one, is stored beside what it found; ``has_points`` False says
+    that it finds boxes only, which cannot be aligned by points.
+    """
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order, best
         score first, coordinates in pixels of the picture handed in. Raises ``InvalidArray``."""
         ...
+
+
+def name_of(detector: Detector) -> str:
+    """What stored detections are attributed to: its ``name``, else its class."""
+    return str(getattr(detector, "name", type(detector).__name__))
 
 
 @dataclass(frozen=True, slots=True)

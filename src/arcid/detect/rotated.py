@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.detect._common import Detector, check_images, check_share
+from arcid.detect._common import Detector, check_images, check_share, name_of
 from arcid.errors import UsageError
 from arcid.geometry import apply_affine, nms, rotate_quarter, rotated_size, rotation_matrix
 from arcid.types import Detections, FloatArray, Image
@@ -46,11 +46,11 @@ class RotationSearch:
 
     @property
     def name(self) -> str:
-        return f"{self._detector.name}+rotated"
+        return f"{name_of(self._detector)}+rotated"
 
     @property
     def has_points(self) -> bool:
-        return self._detector.has_points
+        return bool(getattr(self._detector, "has_points", True))
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Pictures of any sizes in; one ``Detections`` each out, in order. Raises

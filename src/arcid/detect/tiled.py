@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from arcid.detect._common import Detector, check_images, check_share, check_side, merge
+from arcid.detect._common import Detector, check_images, check_share, check_side, merge, name_of
 from arcid.errors import UsageError
 from arcid.types import Detections, FloatArray, Image
 
@@ -49,11 +49,11 @@ class TiledDetector:
 
     @property
     def name(self) -> str:
-        return f"{self._detector.name}+tiled"
+        return f"{name_of(self._detector)}+tiled"
 
     @property
     def has_points(self) -> bool:
-        return self._detector.has_points
+        return bool(getattr(self._detector, "has_points", True))
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """Pictures of any sizes in; one ``Detections`` each out, in order.

@@ -20,7 +20,7 @@ from typing import Any
 
 from arcid.apps.enrol import embed_each
 from arcid.errors import ArcidError, Overloaded
-from arcid.image import BYTES_PER_PIXEL, ImageLimits, decoding_bytes, load_image
+from arcid.image import BYTES_PER_PIXEL, ImageLimits, decoding_bytes, load_image, photo_id
 from arcid.memory import give_back_freed_memory
 from arcid.pipeline import Pipeline
 from arcid.results import Faces, Prepared
@@ -41,6 +41,7 @@ class _Job:
     select: Selection
     aligned: bool
     embed: bool
+    photo_ids: bool = False
     pixels: int = 0  # that it counts for
     answer: Future[Any] = field(default_factory=Future)
     prepared: Prepared | None = None
@@ -79,13 +80,17 @@ class Batcher:
         *,
         select: Selection = "all",
         aligned: bool = False,
+        photo_ids: bool = False,
     ) -> list[Future[Faces]]:
         """Admit all photos of a request or none; a future for the faces of each.
 
+        ``photo_ids``: the faces are to be enrolled; others are let go without being hashed.
         Raises ``Overloaded`` where the queue has no room for them. Reads the heads of all photos:
         not for an event loop.
         """
-        return self._submit([_Job(data, select, aligned, embed=True) for data in photos])
+        return self._submit(
+            [_Job(data, select, aligned, embed=True, photo_ids=photo_ids) for data in photos]
+        )
 
     def submit_detection(self, photo: bytes, *, select: Selection = "all") -> Future[Prepared]:
         """As ``submit`` for one photo, without embedding."""
@@ -190,7 +195,13 @@ class Batcher:
         image = load_image(job.data, limits=self._limits)
         decoded = time.perf_counter()
         self._metrics.stage_seconds.labels("decode").observe(decoded - started)
-        prepared = self._pipeline.prepare(image, select=job.select, aligned=job.aligned)
+        prepared = self._pipeline.prepare(
+            image,
+            select=job.select,
+            aligned=job.aligned,
+            image_id=photo_id(image) if job.photo_ids else None,
+            keep_photo=False,
+        )
         self._metrics.stage_seconds.labels("detect").observe(time.perf_counter() - decoded)
         return prepared
 

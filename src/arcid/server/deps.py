@@ -80,7 +80,8 @@ class Services:
     ) -> list[Face | ArcidError]:
         """The one face of every photo, or why there is none to be enrolled."""
         found: list[Face | ArcidError] = []
-        for answer in await self._answers(photos, select=select, aligned=aligned):
+        answers = await self._answers(photos, select=select, aligned=aligned, photo_ids=True)
+        for answer in answers:
             try:
                 if isinstance(answer, BaseException):
                     raise answer
@@ -93,10 +94,10 @@ class Services:
         return found
 
     async def _answers(
-        self, photos: list[bytes], *, select: Selection, aligned: bool
+        self, photos: list[bytes], *, select: Selection, aligned: bool, photo_ids: bool = False
     ) -> list[Faces | BaseException]:
         futures = await run_in_threadpool(
-            self.batcher.submit, photos, select=select, aligned=aligned
+            self.batcher.submit, photos, select=select, aligned=aligned, photo_ids=photo_ids
         )
         return await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
 

@@ -131,7 +131,7 @@ async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready
         f"{url}/",
         invitation and url + invitation,
         running.gallery.url,
-        (pipeline.detector.name, pipeline.embedder.manifest.name),
+        (pipeline.provenance["detector"], pipeline.provenance["model"]),
         len(running.settings.api_keys),
         tuple(await asyncio.to_thread(running.gallery.losses)),
     )

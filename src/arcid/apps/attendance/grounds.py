@@ -32,14 +32,11 @@ def decided_on(
     liveness: object = None,
 ) -> dict[str, Any]:
     """The decision, the models it was made with and the people nearest to the face."""
-    embedder = pipeline.embedder
+    made_with = pipeline.provenance
     return {
         **({} if decision is None else dataclasses.asdict(decision)),
-        "contract_id": embedder.contract_id,
-        "model": embedder.manifest.name,
-        "detector": pipeline.detector.name,
-        "runtime": embedder.session.runtime,
-        "precision": embedder.session.precision,
+        "contract_id": pipeline.embedder.contract_id,
+        **{part: made_with[part] for part in ("model", "detector", "runtime", "precision")},
         "candidates": [
             {"person_id": m.person_id, "face_id": m.face_id, "cosine": round(m.cosine, 6)}
             for m in candidates[:CANDIDATES]

@@ -205,7 +205,7 @@ class Kiosk:
 
     def look(self, frame: Frame) -> Message:
         """One frame: what to draw and say."""
-        prepared = self.running.pipeline.prepare(frame.image)
+        prepared = self.running.pipeline.prepare(frame.image, keep_photo=False)
         found = prepared.detections
         empty = found is None or len(found) == 0
         if frame.ticks < self.until:

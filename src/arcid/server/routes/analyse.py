@@ -35,7 +35,7 @@ async def embeddings(
     (faces,) = await running.faces([image], select=select, aligned=aligned)
     embedder = running.pipeline.embedder
     return Embedded(
-        model=embedder.manifest.name,
+        model=running.pipeline.provenance["model"],
         contract_id=embedder.contract_id,
         dim=embedder.dim,
         faces=[views.face_vector(faces, i) for i in range(len(faces))],

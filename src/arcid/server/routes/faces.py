@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
-from arcid.apps.enrol import new_face, provenance
+from arcid.apps.enrol import new_face
 from arcid.errors import ArcidError, FaceNotFound
 from arcid.gallery import Enrolment, Once
 from arcid.server import views
@@ -183,7 +183,7 @@ async def _enrol(
         aligned=asked.aligned,
         require_quality=asked.require_quality,
     )
-    origin = provenance(running.pipeline)
+    origin = running.pipeline.provenance
     images = [
         face if isinstance(face, ArcidError) else new_face(face, file.filename or "", origin)
         for file, face in zip(asked.images, found, strict=True)

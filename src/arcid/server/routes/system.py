@@ -37,7 +37,7 @@ async def health(running: Running) -> Health:
 @router.get("/v1/system", responses=errors(503))
 def system(running: Running) -> System:
     """Version, hardware, runtime and database."""
-    session = running.pipeline.embedder.session
+    made_with = running.pipeline.provenance
     return System(
         version=arcid.__version__,
         python=platform.python_version(),
@@ -46,7 +46,9 @@ def system(running: Running) -> System:
         instruction_sets=hardware.instruction_sets(),
         threads=default_threads(),
         workers=running.batcher.workers,
-        recogniser=schemas.ModelRun.model_validate(session),
+        recogniser=schemas.ModelRun(
+            **{part: made_with[part] for part in schemas.ModelRun.model_fields}
+        ),
         uptime_s=round(time.monotonic() - running.started, 3),
         queue_images=running.batcher.pending,
         queue_size=running.settings.queue_size,
@@ -58,16 +60,16 @@ def system(running: Running) -> System:
 @router.get("/v1/models", responses=errors(503))
 def models(running: Running) -> Models:
     """The detector and the recogniser: facts, licences, and what their scores mean."""
-    recogniser = running.pipeline.embedder.manifest
+    pipeline = running.pipeline
     return Models(
         models=[
             _detector(running),
             ModelOut(
-                **_facts(recogniser),
+                **_facts(pipeline.manifest, pipeline.provenance["model"]),
                 role="recognition",
                 contract_id=running.contract_id,
-                dim=running.pipeline.embedder.dim,
-                trust=bundle.trust if (bundle := running.pipeline.bundle) else None,
+                dim=pipeline.embedder.dim,
+                trust=bundle.trust if (bundle := pipeline.bundle) else None,
                 calibration=_calibration(running),
             ),
         ]
@@ -81,16 +83,20 @@ async def metrics(running: Running) -> Response:
 
 
 def _detector(running: Running) -> ModelOut:
-    name = running.pipeline.detector.name
-    if found := running.pipeline.detector_bundle:
-        return ModelOut(**_facts(found.manifest), role="detection", trust=found.trust)
+    found, name = running.pipeline.detector_bundle, running.pipeline.provenance["detector"]
     return ModelOut(
-        role="detection", name=name, family=name, description="", training_data="", source="",
-        precision="fp32", sha256=None, licence=None,
-    )  # fmt: skip
+        **_facts(found.manifest if found else None, name),
+        role="detection",
+        trust=found.trust if found else None,
+    )
 
 
-def _facts(manifest: Manifest) -> dict[str, Any]:
+def _facts(manifest: Manifest | None, name: str) -> dict[str, Any]:
+    if manifest is None:
+        return {
+            "name": name, "family": name, "description": "", "training_data": "", "source": "",
+            "precision": "fp32", "sha256": None, "licence": None,
+        }  # fmt: skip
     return {
         "name": manifest.name,
         "family": manifest.family,

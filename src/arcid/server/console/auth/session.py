@@ -71,15 +71,22 @@ class Visit:
         do not need. Raises ``Overloaded``."""
         return await self.services.writes.run(call, *args, **kwargs)
 
-    async def faces(self, photo: bytes, *, select: Selection = "all") -> Faces:
+    async def faces(
+        self, photo: bytes, *, select: Selection = "all", photo_ids: bool = False
+    ) -> Faces:
         """The faces of an uploaded photo, through the service's one queue."""
-        (future,) = await self.run(self.services.batcher.submit, [photo], select=select)
+        (future,) = await self.run(
+            self.services.batcher.submit, [photo], select=select, photo_ids=photo_ids
+        )
         return await asyncio.wrap_future(future)
 
-    async def one_face(self, photo: bytes) -> Face:
-        """Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced."""
+    async def one_face(self, photo: bytes, *, photo_ids: bool = False) -> Face:
+        """The one face of a photo, ``photo_ids`` where it is to be enrolled.
+
+        Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced.
+        """
         try:
-            found = await self.faces(photo, select="prominent")
+            found = await self.faces(photo, select="prominent", photo_ids=photo_ids)
         except SeveralFacesFound as error:  # its message names a choice that no page offers
             error.message = S.FACES_SEVERAL.format(**error.details)
             raise

@@ -20,26 +20,24 @@ from arcid.server.console.ui.widgets import card, chip, element, facts, html, no
 async def models(visit: Visit) -> None:
     """The two models and the calibration."""
     with frame(visit, S.MODELS, "/models", lead=S.MODELS_LEAD):
-        embedder = visit.services.pipeline.embedder
+        pipeline = visit.services.pipeline
+        embedder, made_with = pipeline.embedder, pipeline.provenance
         with element("div", "columns even"):
-            session = embedder.session
             _model(
                 S.MODEL_RECOGNITION,
-                embedder.manifest,
-                visit.services.pipeline.bundle,
+                made_with["model"],
+                pipeline.manifest,
+                pipeline.bundle,
                 [
-                    (S.MODEL_RUNTIME, f"{session.runtime} · {session.device}"),
-                    (S.MODEL_PRECISION, session.precision),
+                    (S.MODEL_RUNTIME, f"{made_with['runtime']} · {made_with['device']}"),
+                    (S.MODEL_PRECISION, made_with["precision"]),
                     (S.MODEL_DIM, S.MODEL_DIM_TEXT.format(n=embedder.dim)),
                     (S.MODEL_CONTRACT, embedder.contract_id[:16]),
                 ],
             )
-            known = visit.services.pipeline.detector_bundle
-            if known is None:
-                with card(S.MODEL_DETECTION):
-                    text(visit.services.pipeline.detector.name, "model-name", tag="p")
-            else:
-                _model(S.MODEL_DETECTION, known.manifest, known, [])
+            known = pipeline.detector_bundle
+            detector = known.manifest if known else None
+            _model(S.MODEL_DETECTION, made_with["detector"], detector, known, [])
         calibration = visit.services.calibration()
         if calibration is None:
             note(S.NO_CALIBRATION, "warn")
@@ -48,10 +46,17 @@ async def models(visit: Visit) -> None:
 
 
 def _model(
-    role: str, manifest: Manifest, bundle: Bundle | None, rows: list[tuple[str, str]]
+    role: str,
+    name: str,
+    manifest: Manifest | None,
+    bundle: Bundle | None,
+    rows: list[tuple[str, str]],
 ) -> None:
     with card(role):
-        text(manifest.name, "model-name", tag="p")
+        text(name, "model-name", tag="p")
+        if manifest is None:
+            facts(rows)
+            return
         if bundle is not None and not bundle.vouched:
             chip(S.MODEL_UNVERIFIED, "warn")
             text(S.MODEL_TRUST[bundle.trust], "soft small", tag="p")

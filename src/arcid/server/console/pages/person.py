@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nicegui import ui
 from nicegui.element import Element
 
-from arcid.apps.enrol import new_face, provenance
+from arcid.apps.enrol import new_face
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Decide, Person, StoredFace
@@ -76,7 +76,7 @@ class Tray:
         async def look() -> None:
             photo = self.visit.console.photos.take(photo_id, self.visit.token)
             try:
-                found = await self.visit.one_face(photo)
+                found = await self.visit.one_face(photo, photo_ids=True)
             except ArcidError as error:
                 self._refused(file, error.message)
                 return
@@ -214,7 +214,7 @@ async def enrol_faces(
     """
     if not chosen_faces:
         raise UsageError(S.ADD_FACES_MISSING)
-    origin = provenance(visit.services.pipeline)
+    origin = visit.services.pipeline.provenance
     faces = [new_face(one.face, source or one.file, origin) for one in chosen_faces]
     gallery = visit.gallery
 
