@@ -579,14 +579,14 @@ def test_a_killed_gallery_is_moved_into_its_file_by_the_next_opening(tmp_path: P
 
 LONG = """
     import sys
-    from arcid.cli import gallery, output
+    from arcid.cli import opening, output
     import typer
 
     app = typer.Typer()
 
     @app.command()
     def work(path: str) -> None:
-        with gallery.open_gallery(path, create=True) as opened:
+        with opening.open_gallery(path, create=True) as opened:
             opened.create_collection("staff")
             i = 0
             while True:

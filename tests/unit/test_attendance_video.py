@@ -548,14 +548,12 @@ def test_a_signature_is_an_hmac_and_old_or_changed_messages_fail(receiver: Recei
 def test_photos_of_a_folder_are_decided_on_one_by_one(
     pipeline: Pipeline, gallery: Gallery, data_dir: Path, tmp_path: Path
 ) -> None:
-    from arcid.cli.attend import _policy
-
     for number, image in enumerate(picked(data_dir / SINGER, (90, 120))):
         path = tmp_path / f"{number}.png"
         cv2.imwrite(str(path), image[:, :, ::-1])
         os.utime(path, (1e9 + 600 * number, 1e9 + 600 * number))
     source = open_source(tmp_path)
-    policy = _policy(source, None, cooldown_s=60.0)
+    policy = Policy(cooldown_s=60.0).for_photos_apart()
     watcher = Watcher(pipeline, gallery, "staff", policy, camera="photos")
     found = kinds_of(list(watcher.watch(source)))
     assert found == [("arrival", "Singer"), ("departure", "Singer")] * 2

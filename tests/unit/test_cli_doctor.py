@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tomllib
 from pathlib import Path
 
-from arcid.cli.doctor import _EXTRAS
-from arcid.cli.serve import PACKAGES
+from arcid.extras import EXTRAS, installed
 
 
 def test_every_extra_is_looked_for_and_a_server_has_all_that_serve_needs() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
     declared = set(tomllib.loads(text)["project"]["optional-dependencies"])
-    assert set(_EXTRAS) == declared - {"dev"}
-    assert set(PACKAGES) <= set(_EXTRAS["server"])
-    assert all(importlib.util.find_spec(name) for name in _EXTRAS["server"])
+    assert set(EXTRAS) == declared - {"dev"}
+    assert installed("server")

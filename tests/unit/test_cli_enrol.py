@@ -329,7 +329,7 @@ def test_nobody_is_enrolled_twice_unless_that_is_wanted(
 
 
 def test_photos_are_kept_back_by_name_or_by_lot(twenty: Path) -> None:
-    from arcid.cli.enrol import hold_back
+    from arcid.apps.holdout import hold_back
 
     people = {p.name: sorted(p.iterdir()) for p in sorted(twenty.iterdir())}
     kept, probes = hold_back(people, 2, None)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from arcid import paths
+from arcid.apps.doctor import environment, mask
 from arcid.cli import app
-from arcid.cli.doctor import environment, mask
 from arcid.cli.output import run_command
 from arcid.gallery import Gallery
 from arcid.models import catalogue, weights

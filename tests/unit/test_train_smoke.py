@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from arcid.cli.train import aligner
+from arcid.apps.aligned import Aligner
 from arcid.embed import OnnxEmbedder
 from arcid.evaluate.protocols import verify
 from arcid.evaluate.readers import PairList, read_lfw
@@ -58,7 +58,7 @@ def test_smoke_config_ends_with_a_bundle_that_beats_the_untrained_network(
     assert spent < 100 or minutes > config.schedule.minutes  # 50 on two idle cores
 
     listed = lfw_dev(data_dir, tmp_path)
-    found = aligner(112, None)([photo.source for photo in listed.photos])
+    found = Aligner(112, None)([photo.source for photo in listed.photos])
     failures = {i: f for i, f in enumerate(found) if isinstance(f, Failure)}
     blank = np.zeros((112, 112, 3), np.uint8)
     crops = np.stack([blank if isinstance(f, Failure) else f for f in found])

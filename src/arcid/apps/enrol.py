@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewFace
-from arcid.image import ImageSource, load_image, photo_id
+from arcid.image import SUFFIXES, ImageSource, load_image, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
 from arcid.runtime import default_threads
@@ -57,6 +58,20 @@ class EnrolReport:
     @property
     def photos_per_s(self) -> float:
         return self.photos / self.seconds if self.seconds > 0 else 0.0
+
+
+def photos_by_person(folder: Path) -> dict[str, list[Path]]:
+    """Name → photos of a folder with one folder per person; raises ``InputError`` without any."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; it needs one folder per person inside")
+    people: dict[str, list[Path]] = {}
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+        photos = sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES)
+        if photos:
+            people[inner.name] = photos
+    if not people:
+        raise InputError(f"{folder} has no photos; it needs one folder per person, photos inside")
+    return people
 
 
 def enrol_photos(

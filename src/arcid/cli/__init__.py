@@ -25,6 +25,7 @@ from arcid.cli import (
     doctor,
     enrol,
     evaluate,
+    events,
     export,
     faces,
     gallery,
@@ -84,6 +85,7 @@ clean.register(app)
 distil.register(app)
 export.register(app)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
 app.add_typer(accounts.app, name="accounts")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.gallery import open_gallery
+from arcid.cli.opening import open_gallery
 from arcid.cli.options import Database
 from arcid.cli.output import Json, print_json, print_table, say
 
@@ -28,11 +27,9 @@ Generate = Annotated[
 
 @contextmanager
 def _opened(database: str | None, *, create: bool = False) -> Iterator[Accounts]:
-    from arcid import paths
-    from arcid.errors import MissingExtra
+    from arcid import extras, paths
 
-    if not importlib.util.find_spec("argon2"):
-        raise MissingExtra("the console", "server")
+    extras.require("the console", "server", "argon2")
     from arcid.server.console.auth.accounts import Accounts
 
     open_gallery(database, create=create).close()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +16,8 @@ from arcid.types import Selection
 
 if TYPE_CHECKING:
     from arcid.calibration import Calibration
-    from arcid.evaluate.calibrate import Measured
     from arcid.models.weights import Bundle
-    from arcid.pipeline import Pipeline
-    from arcid.results import Faces
 
-BATCH = 16
-SUSPECTS = 50
-SIZES = (10, 100, 400, 1000)  # templates; the searches whose thresholds are shown before and after
 RESTART = "a running service keeps the calibration it started with: restart it"
 
 
@@ -81,20 +74,17 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Measure thresholds, error rates and probabilities on a folder of labelled photos."""
-    import numpy as np
-
-    from arcid import pipeline as product
-    from arcid.errors import CalibrationInvalid, CalibrationMissing, InputError, UsageError
-    from arcid.evaluate import calibrate as measure
+    from arcid.apps import calibrate_photos as photos
+    from arcid.errors import UsageError
     from arcid.evaluate.readers.folder import read_people
     from arcid.evaluate.review import read_exclusions, rows_of
     from arcid.files import require_folder, require_place
     from arcid.models import calibrations, weights
-    from arcid.types import Embeddings
+    from arcid.pipeline import Pipeline
 
-    found = weights.resolve(model) if model else weights.resolve_default("recognition")
+    bundle = weights.resolve(model) if model else weights.resolve_default("recognition")
     if undo:
-        _undo(found, json)
+        _undo(bundle, json)
         return
     if folder is None:
         raise UsageError("name a folder with one folder per person, photos inside; or say --undo")
@@ -104,149 +94,40 @@ def calibrate(
         require_folder(review)
     pairs = [] if exclude is None else read_exclusions(exclude)
     people = read_people(folder, allow_empty=True)
-    files = [folder / photo.name for photo in people.photos]
-    pipeline = product.Pipeline.from_models(detector, found.name)
-    read = _Photos()
-    with progress_bar("embedding", len(files), quiet=json) as advance:
-        for start in range(0, len(files), BATCH):
-            part = slice(start, start + BATCH)
-            answers = _faces(pipeline, files[part], select, aligned)
-            for photo, person, faces in zip(
-                people.photos[part], people.people[part], answers, strict=True
-            ):
-                read.add(photo.name, person, faces)
-            advance(len(files[part]))
-    if not read.vectors:
-        raise InputError(f"no face was found in any of the {len(files)} photos of {folder}")
-    embeddings = Embeddings(np.stack(read.vectors), pipeline.embedder.contract_id)
+    pipeline = Pipeline.from_models(detector, bundle.name)
+    with progress_bar("embedding", len(people.photos), quiet=json) as advance:
+        read = photos.embed_folder(
+            pipeline, folder, people, select=select, aligned=aligned, advance=advance
+        )
     excluded = rows_of(pairs, read.names)
     if len(excluded) < len(pairs):
         note(f"{len(pairs) - len(excluded)} excluded pairs name photos that are not in {folder}")
     if review is not None:
-        measured = measure.Measured(embeddings, read.people, exclude=excluded, bootstraps=2)
-        _write_review(review, folder, pipeline, read, measured, select, aligned, json)
+        _say_review(folder, *photos.review(read, review, exclude=excluded), json)
         return
-    try:
-        packaged = None if alone else weights.packaged_calibration(found)
-    except CalibrationMissing:
-        packaged = None
-    result = measure.calibrate(
-        embeddings,
-        read.people,
-        measure.Provenance(
-            model=found.name,
-            detector="none (aligned photos)" if aligned else pipeline.provenance["detector"],
-            runtime="{runtime} {precision}".format(**pipeline.provenance),
-            dataset=dataset or folder.name,
-            dataset_sha256=measure.dataset_sha256(folder, files),
-            failed_photos=read.failed,
-            command=shlex.join(["arcid", *sys.argv[1:]]),
-            status="provisional" if provisional else "measured",
-            notes=notes,
-        ),
+    result = photos.calibrate(
+        read,
+        bundle,
         exclude=excluded,
-        measures=read.measures(),
-        reasons=read.reasons,
-        packaged=packaged,
+        alone=alone,
+        dataset=dataset,
+        status="provisional" if provisional else "measured",
+        notes=notes,
+        command=shlex.join(["arcid", *sys.argv[1:]]),
     )
-    try:
-        now = weights.find_calibration(found)
-    except (CalibrationMissing, CalibrationInvalid):
-        now = None
+    now = photos.in_force(bundle)
     path, kept = output or calibrations.in_force(result.contract_id), None
     if output is not None and not dry_run:
         result.save(output)
     elif not dry_run:
         kept = calibrations.install(result)
-    _report(result, path, json, changes=_changes(now, result), kept=kept, dry_run=dry_run)
+    _report(result, path, json, changes=photos.changes(now, result), kept=kept, dry_run=dry_run)
     if not json and output is None:
         _say_in_force(now, kept, dry_run)
 
 
-@dataclass
-class _Photos:
-    """What is kept of every face: no pixels."""
-
-    names: list[str] = field(default_factory=list)
-    people: list[str] = field(default_factory=list)
-    vectors: list[Any] = field(default_factory=list)
-    quality: list[dict[str, Any]] = field(default_factory=list)
-    reasons: list[list[str]] = field(default_factory=list)
-    failed: int = 0
-
-    def add(self, name: str, person: str, faces: Faces | None) -> None:
-        if faces is None or len(faces) != 1:
-            self.failed += 1
-            return
-        self.names.append(name)
-        self.people.append(person)
-        self.vectors.append(faces.embeddings.vectors[0])
-        if faces.quality:
-            found = faces.quality[0].to_dict()
-            self.quality.append(found)
-            self.reasons.append([reason["code"] for reason in found["reasons"]])
-
-    def measures(self) -> dict[str, list[float]] | None:
-        """Values of each photo, higher is better; None for photos that came aligned."""
-        if not self.quality:
-            return None
-
-        def values(key: str, sign: float = 1.0) -> list[float]:
-            found = (q.get(key) for q in self.quality)
-            return [float("nan") if v is None else sign * (abs(v) if sign < 0 else v)
-                    for v in found]  # fmt: skip
-
-        return {
-            "inter_eye_px": values("inter_eye_px"),
-            "sharpness": values("sharpness"),
-            "contrast": values("contrast"),
-            "detection_score": values("detection_score"),
-            "frontal_yaw": values("yaw_deg", -1.0),
-            "frontal_pitch": values("pitch_deg", -1.0),
-        }
-
-
-def _faces(
-    pipeline: Pipeline, files: Sequence[Path], select: Selection, aligned: bool
-) -> Iterator[Faces | None]:
-    """The faces of each photo, None where it cannot be used."""
-    from arcid.errors import InputError
-
-    try:
-        yield from pipeline.faces_batch(files, select=select, aligned=aligned)
-    except InputError:
-        for file in files:
-            try:
-                yield pipeline.faces(file, select=select, aligned=aligned)
-            except InputError:
-                yield None
-
-
-def _write_review(
-    review: Path,
-    folder: Path,
-    pipeline: Pipeline,
-    read: _Photos,
-    measured: Measured,
-    select: Selection,
-    aligned: bool,
-    json: bool,
-) -> None:
-    from arcid.evaluate.calibrate import suspects_of
-    from arcid.evaluate.review import write_review
-
-    def crop(name: str) -> Any:
-        return pipeline.faces(folder / name, select=select, aligned=aligned).crops.pixels[0]
-
-    page, table = write_review(
-        review,
-        suspects_of(measured, read.names, SUSPECTS),
-        crop,
-        title=f"Highest impostors of {folder.name}",
-        genuine_median=measured.genuine_median,
-    )
+def _say_review(folder: Path, page: Path, table: Path, suspected: int, json: bool) -> None:
     if json:
-        suspected = len(measured.suspects())
         print_json({"page": str(page), "pairs": str(table), "suspected": suspected})
     else:
         say(f"look at {page}, mark label errors in {table.name}, then calibrate with")
@@ -285,42 +166,6 @@ def _undo(bundle: Bundle, json: bool) -> None:
     say(f"the other is {'the packaged one' if kept is None else f'kept in {kept}'}; --undo again "
         "returns to it")  # fmt: skip
     say(RESTART)
-
-
-def _changes(now: Calibration | None, new: Calibration) -> list[dict[str, Any]]:
-    """Each question's threshold before and after; None where it is not answered. FNMR is that of
-    the new calibration's people at both."""
-    from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR
-    from arcid.errors import RateUnsupported
-
-    def asked(calibration: Calibration | None, fpir: float | None, rate: float, size: int) -> Any:
-        if calibration is None:
-            return None
-        try:
-            if fpir is None:
-                return calibration.threshold_at_fmr(rate)
-            return calibration.threshold_at_fpir(fpir, size)
-        except RateUnsupported:
-            return None
-
-    questions: list[tuple[float | None, float, int]] = [
-        *((None, rate, 1) for rate in (1e-2, 1e-3, DEFAULT_FMR, 1e-5)),
-        *((DEFAULT_FPIR, DEFAULT_FPIR, size) for size in SIZES),
-    ]
-    rows = []
-    for fpir, rate, size in questions:
-        before, after = (asked(c, fpir, rate, size) for c in (now, new))
-        row: dict[str, Any] = {"kind": "fpir" if fpir else "fmr", "rate": rate}
-        if fpir:
-            row["gallery_size"] = size
-        for name, found in (("before", before), ("after", after)):
-            row[name] = None if found is None else round(found.cosine, 6)
-            row[f"fnmr_{name}"] = None if found is None else round(new.fnmr(found.cosine), 6)
-        row["source"] = (
-            "not supported" if after is None else "combined" if after.combined else "measured"
-        )
-        rows.append(row)
-    return rows
 
 
 def _print_changes(changes: Sequence[dict[str, Any]]) -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.how import Data, How, measures_without
-from arcid.cli.measuring import Run, show
-from arcid.cli.output import print_json, say
+from arcid.cli.measuring import Data, How, begin, measures_without, print_report
+from arcid.cli.output import say
 
 if TYPE_CHECKING:
     from arcid.evaluate.drift import Comparison
@@ -130,7 +129,7 @@ def _measured(a: str, b: str, listed: PairList | PeopleFolder, how: How) -> Comp
     def embedded(name: str) -> EmbeddingSet:
         given: dict[str, Any] = {"aligned": aligned}
         given |= {"model": name} if _kind(name) == "model" else {"embeddings": Path(name)}
-        return Run(replace(how, **given), name).embed(listed.photos)
+        return begin(replace(how, **given), name).embed(listed.photos)
 
     one, other = embedded(a), embedded(b)
     names = _names(Path(a).name, Path(b).name) if Path(a).name != Path(b).name else _names(a, b)
@@ -153,9 +152,8 @@ def _show(result: Comparison, how: How) -> None:
     files: dict[str, str] = {}
     if how.output is not None:
         files = report.write(how.output, found, record)
+    print_report(found, record, files, json=how.json)
     if how.json:
-        print_json(report.plain({**record, "report": files or None}))
         return
-    show(found, files)
     for sentence in result.sentences():
         say(sentence)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arcid import extras
 from arcid.cli.output import Json, note, print_json, print_table, say, tracked
-from arcid.cli.train import prepare_process
 from arcid.types import Detections, Image
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def faces(
 @app.command()
 def train(config: Config, override: Overrides = None, json: Json = False) -> None:
     """Train by a recipe; the same command goes on with a run that was stopped."""
-    _need("training a detector", "train", "torch", "yaml")
+    extras.require("training a detector", "train", "torch", "yaml")
+    from arcid.train.engine.memory import prepare_process
+
     prepare_process()
     from arcid.train.detector.config import load_detect_config
     from arcid.train.detector.loop import train_detector
@@ -127,7 +129,9 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 @app.command()
 def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
     """Train the second look at the five points by a recipe; a stopped run goes on."""
-    _need("training a detector", "train", "torch", "yaml")
+    extras.require("training a detector", "train", "torch", "yaml")
+    from arcid.train.engine.memory import prepare_process
+
     prepare_process()
     from arcid.train.detector.landmarks.config import load_points_config
     from arcid.train.detector.landmarks.job import train_points
@@ -184,7 +188,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Judge a run's averaged weights on all reserved pictures and write them as a bundle."""
-    _need("exporting a detector", "convert", "torch", "onnx")
+    extras.require("exporting a detector", "convert")
     import dataclasses
 
     from arcid.models.manifest import Licence
@@ -338,16 +342,6 @@ def _watched(
         for teacher in told:
             teacher.folder = name.partition("/")[0]
         yield name, image
-
-
-def _need(what: str, extra: str, *packages: str) -> None:
-    """Raise ``MissingExtra`` where one of the packages is not installed."""
-    import importlib.util
-
-    from arcid.errors import MissingExtra
-
-    if not all(importlib.util.find_spec(name) for name in packages):
-        raise MissingExtra(what, extra)
 
 
 def _config_of(run: Path) -> DetectConfig:

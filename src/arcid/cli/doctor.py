@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import platform
-import re
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from arcid.cli.options import Database
-from arcid.cli.output import MODEL, SERVICE, Exit, Json, print_json, say
-from arcid.cli.serve import PACKAGES as SERVE
+from arcid.cli.output import MODEL, OK, SERVICE, Exit, Json, print_json, say
 
 if TYPE_CHECKING:
-    from arcid.calibration import Calibration
-
-Area = Literal["runtime", "models", "database", "system"]
-LOW_DISK_BYTES = 1 << 30
-_EXTRAS = {
-    "server": (*SERVE, "edgefirst", "xlsxwriter"),
-    "postgres": ("psycopg",),
-    "video": ("edgefirst",),
-    "attendance": ("edgefirst", "xlsxwriter"),
-    "mqtt": ("paho",),
-    "mediapipe": ("mediapipe",),
-    "dlib": ("dlib",),
-    "convert": ("torch", "onnx"),
-    "train": ("torch", "yaml", "onnx", "tensorboard"),
-    "int8": ("onnx", "nncf"),
-    "import-keras": ("h5py",),
-    "luxonis": ("luxonis_ml",),
-    "parquet": ("pyarrow",),
-    "bench": ("onnx", "nncf", "psutil"),
-}
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS", re.IGNORECASE)
-_USERINFO = re.compile(r"(://[^/?#@\s:]*):[^@\s]*@")  # a password may hold / ? and #
-_QUERY_SECRET = re.compile(r"([?&][^=&]*(?:pass|key|token|secret)[^=&]*=)[^&]*", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something found wrong; ``serious`` ones decide the exit code."""
-
-    area: Area
-    message: str
-    advice: str
-    serious: bool = True
-
-
-@dataclass
-class Report:
-    """Facts by section, and the problems found on the way."""
-
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    calibration: Calibration | None = None  # the default recogniser's
-
-    def warn(self, area: Area, message: str, advice: str) -> None:
-        self.problems.append(Problem(area, message, advice, serious=False))
-
-    def fail(self, area: Area, message: str, advice: str) -> None:
-        self.problems.append(Problem(area, message, advice))
-
-    @property
-    def exit_code(self) -> int:
-        areas = {problem.area for problem in self.problems if problem.serious}
-        if areas & {"models", "runtime", "system"}:
-            return MODEL
-        return SERVICE if "database" in areas else 0
+    from arcid.apps.doctor import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -82,224 +20,24 @@ def register(app: typer.Typer) -> None:
 
 def doctor(database: Database = None, json: Json = False) -> None:
     """Say which runtime, instruction sets, models and database are in use and what is wrong."""
-    report = Report()
-    _system(report)
-    _runtimes(report)
-    _models(report)
-    _database(report, database)
-    report.facts["environment"] = environment()
-    report.facts["extras"] = _extras()
+    from arcid.apps.doctor import examine
+
+    report = examine(database)
+    code = _exit_code(report)
     if json:
         problems = [asdict(problem) for problem in report.problems]
-        print_json({"ok": report.exit_code == 0, **report.facts, "problems": problems})
+        print_json({"ok": code == OK, **report.facts, "problems": problems})
     else:
         _print(report)
-    if report.exit_code:
-        raise Exit(report.exit_code)
+    if code != OK:
+        raise Exit(code)
 
 
-def mask(text: str) -> str:
-    """A path or URL without the passwords in it."""
-    return _QUERY_SECRET.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
-
-
-def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The ``ARCID_…`` variables in force, secrets hidden."""
-    return {
-        name: "(set, not shown)" if _SECRET.search(name) else mask(value)
-        for name, value in sorted(variables.items())
-        if name.startswith("ARCID_")
-    }
-
-
-def _system(report: Report) -> None:
-    from arcid import __version__
-    from arcid.errors import ConfigError
-    from arcid.runtime import default_threads
-    from arcid.runtime.hardware import cpu_name, instruction_sets
-
-    sets = instruction_sets()
-    facts: dict[str, Any] = {
-        "arcid": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": cpu_name(),
-        "instruction_sets": sets,
-    }
-    try:
-        facts["threads"] = default_threads()
-    except ConfigError as error:
-        report.fail("system", error.message, "correct or unset ARCID_THREADS")
-    report.facts["system"] = facts
-    if platform.machine().lower() in ("x86_64", "amd64") and sets and "avx2" not in sets:
-        report.warn("system", "this processor has no AVX2", "expect several times slower faces")
-
-
-def _runtimes(report: Report) -> None:
-    facts: dict[str, Any] = {
-        "openvino": _version("openvino"),
-        "onnxruntime": _version("onnxruntime") or _version("onnxruntime-gpu"),
-        "numkong": _version("numkong"),
-    }
-    if facts["openvino"]:
-        from arcid.runtime.openvino import shared_core
-
-        facts["openvino_devices"] = list(shared_core().available_devices)
-    else:
-        report.warn(
-            "runtime",
-            "OpenVINO is not installed, so models run on ONNX Runtime",
-            "pip install openvino where a wheel exists: it is faster on CPUs",
-        )
-    if facts["onnxruntime"]:
-        import onnxruntime
-
-        facts["onnxruntime_providers"] = list(onnxruntime.get_available_providers())
-    if not (facts["openvino"] or facts["onnxruntime"]):
-        report.fail("runtime", "no runtime is installed", "pip install openvino onnxruntime")
-    report.facts["runtime"] = facts
-
-
-def _models(report: Report) -> None:
-    from arcid import paths
-    from arcid.cli.models import verify_model
-    from arcid.decide import unanswered
-    from arcid.errors import ArcidError, CalibrationError
-    from arcid.models import weights
-
-    folders = {"ARCID_MODELS": paths.models_dir()}
-    if data := paths.data_dir():
-        folders["ARCID_DATA/models"] = data / "models"
-    facts: dict[str, Any] = {
-        "looked_in": {
-            name: f"{folder}{'' if folder.is_dir() else ' (not there)'}"
-            for name, folder in folders.items()
-        }
-    }
-    for task in ("detection", "recognition"):
-        row: dict[str, Any] = {}
-        facts[task] = row
-        try:
-            bundle = weights.resolve_default(task)
-            row |= {"model": bundle.name, "path": str(bundle.path), "from": bundle.origin}
-            row |= {"precision": bundle.manifest.precision, "checked": verify_model(bundle)}
-            row["verified"] = bundle.trust
-            if not bundle.vouched:
-                report.warn(
-                    "models",
-                    f"the {task} model {bundle.name} is unverified: nobody vouches for it",
-                    f"where you know where it comes from: arcid models accept {bundle.name}",
-                )
-            if task == "recognition":
-                row["contract_id"] = bundle.manifest.contract_id
-                row["calibration"] = "none"
-                calibration = weights.find_calibration(bundle)
-                row["calibration"] = calibration.data["status"]
-                if calibration.combined:
-                    row["calibration"] += ", combined with the packaged one"
-                report.calibration = calibration
-                for gap in unanswered(calibration, {}):
-                    report.fail("models", gap.message, gap.advice)
-                if calibration.provisional:
-                    report.warn(
-                        "models",
-                        f"the calibration of {bundle.name} is provisional: measured on "
-                        f"{calibration.data['dataset']['name']}, not on photos like yours",
-                        "measure one: arcid calibrate FOLDER",
-                    )
-        except CalibrationError as error:
-            report.fail("models", error.message, "without it verify and search cannot decide")
-        except ArcidError as error:
-            row["error"] = error.message
-            report.fail("models", error.message, "arcid models list shows what can be had")
-    broken: dict[str, Any] = {}
-    installed = weights.installed(broken)
-    facts["installed"] = [bundle.name for bundle in installed]
-    facts["unverified"] = [bundle.name for bundle in installed if not bundle.vouched]
-    for name, problem in broken.items():
-        report.warn("models", problem.message, f"correct or delete the bundle {name}")
-    report.facts["models"] = facts
-
-
-def _database(report: Report, database: str | None) -> None:
-    from arcid import paths
-    from arcid.decide import unanswered
-    from arcid.errors import ArcidError, UsageError
-    from arcid.gallery import Gallery
-
-    url = database or paths.database_url()
-    facts: dict[str, Any] = {"url": mask(url)}
-    report.facts["database"] = facts
-    file = None if "://" in url and not url.startswith("sqlite:///") else _file(url)
-    if file is not None:
-        _disk(report, facts, file)
-        if not file.exists() and not file.with_name(f"{file.name}-mark").exists():
-            facts["state"] = "not made yet; arcid enrol or arcid serve makes it"
-            return
-    try:
-        with Gallery.open(url, create=False) as gallery:
-            facts |= gallery.stats()
-            findings = gallery.check()
-            known = report.calibration
-            sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
-    except UsageError as error:
-        report.fail("database", error.message, "correct ARCID_DATABASE or --database")
-    except ArcidError as error:
-        report.fail("database", mask(error.message), "nothing was changed")
-    else:
-        facts["state"] = "sound" if not findings else "damaged"
-        if known is not None:
-            for gap in unanswered(known, sizes):
-                if gap.gallery is not None:
-                    report.warn("models", gap.message, gap.advice)
-        for finding in findings:
-            report.fail("database", finding, "restore a backup, then arcid doctor again")
-        for held in facts["erasure"]:
-            report.warn("database", held, "arcid gallery scrub erases it at once, where it can")
-        if file is not None and facts.get("journal_mode") != "wal":
-            report.warn(
-                "database",
-                f"the journal mode is {facts.get('journal_mode')}, not WAL",
-                "keep the gallery on a local disk: network file systems refuse WAL",
-            )
-
-
-def _file(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///").partition("?")[0]).expanduser()
-
-
-def _disk(report: Report, facts: dict[str, Any], file: Path) -> None:
-    folder = next(p for p in (file.parent, *file.parent.parents) if p.exists())
-    free = shutil.disk_usage(folder).free
-    facts["free_disk_bytes"] = free
-    if not os.access(folder, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
-        report.fail("database", f"{file} cannot be written", "give yourself write access to it")
-    size = file.stat().st_size if file.exists() else 0
-    if free < max(LOW_DISK_BYTES, size):
-        report.warn(
-            "database",
-            f"only {free / 2**30:.2f} GiB are free beside the gallery",
-            "make room: a full disk stops enrolment (nothing stored is lost)",
-        )
-
-
-def _extras() -> dict[str, Any]:
-    """Each optional extra: installed, or the command that installs it."""
-    return {
-        extra: "installed"
-        if all(importlib.util.find_spec(module) for module in modules)
-        else f"not installed: pip install 'arcid[{extra}]'"
-        for extra, modules in _EXTRAS.items()
-    }
-
-
-def _version(package: str) -> str | None:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _exit_code(report: Report) -> int:
+    areas = {problem.area for problem in report.problems if problem.serious}
+    if areas & {"models", "runtime", "system"}:
+        return MODEL
+    return SERVICE if "database" in areas else OK
 
 
 def _print(report: Report) -> None:

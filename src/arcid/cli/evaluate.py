@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from arcid.cli.how import Data, How, measures, measures_published, measures_without
-from arcid.cli.measuring import Run
+from arcid.cli.measuring import (
+    Data,
+    How,
+    begin,
+    finish,
+    measures,
+    measures_published,
+    measures_without,
+)
 from arcid.cli.output import progress_bar
 
 if TYPE_CHECKING:
+    from arcid.apps.evaluate_photos import Run
     from arcid.evaluate.readers import PairList
     from arcid.evaluate.sources import Photo
 
@@ -53,13 +61,13 @@ def lfw(
     folders = ("images", "lfw", "lfw-deepfunneled", "lfw_funneled", "")
     images = images or _folder(data or pairs.parent, folders)
     listed = read_lfw(pairs, images)
-    run = Run(how, str(pairs))
+    run = begin(how, pairs)
     threshold = None
     if train_pairs is not None:
         train = read_lfw(train_pairs, images, name="train")
         chosen = verify(train, run.embed(train.photos), replicates=2)
         threshold = best_accuracy(chosen.pairs.scores, chosen.pairs.same)[1]
-    _verify(run, listed, threshold)
+    _verify(how, run, listed, threshold)
 
 
 @app.command("pairs")
@@ -90,15 +98,15 @@ def pairs_(
     images = images or listed_in.parent
     if layout == "auto":
         layout = "csv" if listed_in.suffix.lower() == ".csv" else _list_layout(listed_in)
-    run = Run(how, str(listed_in))
+    run = begin(how, listed_in)
     if layout == "labels":
-        _verify(run, readers.read_labelled_list(listed_in, images, name=listed_in.stem))
+        _verify(how, run, readers.read_labelled_list(listed_in, images, name=listed_in.stem))
     elif layout == "two-line":
-        _verify(run, readers.read_two_line_list(listed_in, images, name=listed_in.stem))
+        _verify(how, run, readers.read_two_line_list(listed_in, images, name=listed_in.stem))
     else:
         listed = readers.read_pairs_csv(listed_in, images)
         result = evaluate_pair_list(listed, run.embed(listed.photos))
-        run.finish(result, listed=listed)
+        finish(how, run, result, listed=listed)
 
 
 @app.command("bin")
@@ -113,7 +121,7 @@ def bin_(how: How, data: Data = None) -> None:
     from arcid.evaluate.readers import read_bin
 
     listed = read_bin(_given(data, "--data FILE.bin"))
-    _verify(Run(replace(how, aligned=True), str(data)), listed)
+    _verify(how, begin(replace(how, aligned=True), data), listed)
 
 
 @app.command("cfp")
@@ -130,7 +138,7 @@ def cfp(
     from arcid.evaluate.readers import read_cfp
 
     listed = read_cfp(_given(data, "--data FOLDER"), protocol)
-    _verify(Run(how, str(data)), listed)
+    _verify(how, begin(how, data), listed)
 
 
 @app.command("ytf")
@@ -153,7 +161,7 @@ def ytf(
     splits = splits or _inside(data, ("splits.txt",), "--splits FILE")
     folders = ("frame_images_DB", "aligned_images_DB", "")
     images = images or _folder(data or splits.parent, folders)
-    _verify(Run(how, str(splits)), read_ytf(splits, images, max_frames=max_frames))
+    _verify(how, begin(how, splits), read_ytf(splits, images, max_frames=max_frames))
 
 
 @app.command("ijb")
@@ -182,14 +190,14 @@ def ijb(
     from arcid.evaluate.readers import read_ijb
 
     meta = read_ijb(_given(data, "--data FOLDER"), target)
-    run = Run(replace(how, aligned=True), str(data))
+    run = begin(replace(how, aligned=True), data)
     result = evaluate_ijb(
         meta,
         run.embed(meta.photos),
         weights=None if weights == "faceness" else np.ones(len(meta.photos)),
         seed=how.seed,
     )
-    run.finish(result)
+    finish(how, run, result)
 
 
 @app.command("megaface")
@@ -234,7 +242,7 @@ def megaface(
     root = data or Path()
     if how.embeddings is None:
         root = _given(data, "--data FOLDER of the photos, or --embeddings FILE")
-    run = Run(how, str(probes))
+    run = begin(how, probes)
     near = run.embed([Photo(p, root / p) for p in lists.probes])
     far = run.embed(
         [Photo(p, root / p) for p in lists.distractors],
@@ -248,7 +256,7 @@ def megaface(
         "noisy_probes_left_out": lists.noisy_probes,
         "noisy_distractors_left_out": lists.noisy_distractors,
     }
-    run.finish(result, more=left_out)
+    finish(how, run, result, more=left_out)
 
 
 @app.command("gallery")
@@ -284,9 +292,9 @@ def gallery(
         folder, people=people, enrol=enrol, probe=probe, strangers=strangers, seed=how.seed
     )
     used = sorted({*chosen.enrolled.tolist(), *chosen.probes.tolist(), *chosen.strangers.tolist()})
-    run = Run(how, str(data))
+    run = begin(how, data)
     vectors = run.embed([folder.photos[i] for i in used])
-    run.finish(evaluate_gallery(chosen, vectors, pool=pool, seed=how.seed))
+    finish(how, run, evaluate_gallery(chosen, vectors, pool=pool, seed=how.seed))
 
 
 @app.command("folder")
@@ -301,11 +309,11 @@ def folder(how: How, data: Data = None) -> None:
     from arcid.evaluate.readers import read_people
 
     found = read_people(_given(data, "--data FOLDER"))
-    run = Run(how, str(data))
+    run = begin(how, data)
     vectors = run.embed(found.photos)
     with _counting("comparing", quiet=how.json) as progress:
         result = evaluate_folder(found, vectors, seed=how.seed, progress=progress)
-    run.finish(result)
+    finish(how, run, result)
 
 
 @app.command("pad")
@@ -330,7 +338,7 @@ def pad(
     from arcid.evaluate.readers import read_pad
 
     found = read_pad(_given(data, "--data FILE.csv"))
-    Run(how, str(data)).finish(evaluate_pad(found, threshold))
+    finish(how, begin(how, data), evaluate_pad(found, threshold))
 
 
 @app.command("fairness")
@@ -374,7 +382,7 @@ def fairness(
 
     root = _given(data, "--data FOLDER")
     photos, people = _people_or_photos(root)
-    run = Run(how, str(root))
+    run = begin(how, root)
     run.target_fmr = fmr
     labels = _labels(groups, column, name_field)
     named = measure.labels_for([p.name for p in photos], labels)
@@ -395,17 +403,17 @@ def fairness(
         "target_fmr": fmr if threshold is None else None,
     }
     head = {"protocol": "fairness", "name": root.name, "contract_id": vectors.contract_id}
-    run.finish(result, more=head | photo_counts)
+    finish(how, run, result, more=head | photo_counts)
 
 
 # --- shared ----------------------------------------------------------------------------------
 
 
-def _verify(run: Run, listed: PairList, threshold: float | None = None) -> None:
+def _verify(how: How, run: Run, listed: PairList, threshold: float | None = None) -> None:
     from arcid.evaluate.protocols import verify
 
-    result = verify(listed, run.embed(listed.photos), threshold=threshold, seed=run.how.seed)
-    run.finish(result, listed=listed)
+    result = verify(listed, run.embed(listed.photos), threshold=threshold, seed=how.seed)
+    finish(how, run, result, listed=listed)
 
 
 def _people_or_photos(root: Path) -> tuple[list[Photo], list[str] | None]:

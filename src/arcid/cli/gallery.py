@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.options import Collection, Database, Person, Yes
+from arcid.cli.opening import open_gallery
+from arcid.cli.options import Collection, Database, Metadata, Person, Yes, metadata_from
 from arcid.cli.output import (
     SERVICE,
     Exit,
@@ -29,94 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look after collections, people and faces.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="COLLECTION")]
 Face = Annotated[str, typer.Argument(help="Face by its id.", metavar="FACE")]
-Metadata = Annotated[
-    list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
-]
-
-
-# what other commands share
-
-
-def open_gallery(database: str | None, *, create: bool = False) -> store.Gallery:
-    """The gallery at a path or URL; None takes the default, whose folder is made when needed.
-
-    Raises ``NotFound`` where there is none and ``create`` is not set.
-    """
-    from arcid import paths
-    from arcid.errors import NotFound
-    from arcid.gallery import Gallery
-
-    url = database or paths.database_url()
-    if create:
-        prepare_folder(url)
-    else:
-        path = Path(url).expanduser()
-        if (
-            "://" not in url
-            and not path.exists()
-            and not path.with_name(f"{path.name}-mark").exists()
-        ):
-            raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
-    gallery = Gallery.open(url, create=create)
-    for loss in gallery.losses():
-        note(f"WARNING: {loss}")
-    return gallery
-
-
-def prepare_folder(url: str) -> None:
-    """Make the folder a gallery file goes into; URLs are left alone. Raises ``UsageError``."""
-    from arcid.errors import UsageError
-
-    if "://" in url:
-        return
-    folder = Path(url).expanduser().parent
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
-
-
-def find_person(gallery: store.Gallery, collection: str, reference: str) -> store.Person:
-    """A person by id or by name; raises ``PersonNotFound``, ``CollectionNotFound``."""
-    from arcid.errors import PersonNotFound
-
-    try:
-        return gallery.person(collection, reference)
-    except PersonNotFound:
-        person = gallery.find_person(collection, reference)
-    if person is None:
-        raise PersonNotFound(
-            f"nobody in collection {collection!r} has the id or name {reference!r}; "
-            f"see: arcid gallery people --collection {collection}"
-        )
-    return person
-
-
-def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """KEY=VALUE pairs as a mapping; raises ``UsageError``."""
-    from arcid.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(f"metadata is written KEY=VALUE, got {pair!r}")
-        found[key.strip()] = value
-    return found
-
-
-def count(found: store.Collection) -> str:
-    """People and faces of a collection in words."""
-    people = "1 person" if found.people == 1 else f"{found.people} people"
-    return f"{people} and " + ("1 face" if found.faces == 1 else f"{found.faces} faces")
-
-
-def bundle_of_contract(contract_id: str) -> Bundle | None:
-    """The installed recogniser that makes vectors of a contract, if there is one."""
-    from arcid.models import weights
-
-    recognisers = (b for b in weights.installed({}) if b.manifest.task == "recognition")
-    return next((b for b in recognisers if b.manifest.contract_id == contract_id), None)
 
 
 # collections
@@ -163,7 +75,7 @@ def show(name: Name, database: Database = None, json: Json = False) -> None:
     if json:
         print_json({"collection": asdict(found), "contracts": contracts})
         return
-    say(f"{found.name}: {count(found)}, made {_day(found.created_at)}")
+    say(f"{found.name}: {_count(found)}, made {_day(found.created_at)}")
     say(f"keeps crops: {_yes_no(found.keep_crops)}")
     for key, value in found.metadata.items():
         say(f"{key}: {value}")
@@ -205,7 +117,7 @@ def delete_collection(
     """Delete a collection with everybody in it."""
     with open_gallery(database) as gallery:
         found = gallery.collection(name)
-        confirm(f"Delete collection {name} with {count(found)}?", yes=yes)
+        confirm(f"Delete collection {name} with {_count(found)}?", yes=yes)
         gallery.delete_collection(name)
         erasure = gallery.unscrubbed()
     _done(f"Deleted collection {name}.", json, deleted=asdict(found), erasure=erasure)
@@ -245,7 +157,7 @@ def person(
 ) -> None:
     """Show one person and their faces."""
     with open_gallery(database) as gallery:
-        found = find_person(gallery, collection, person)
+        found = gallery.person_called(collection, person)
         faces = gallery.faces(collection, found.id)
     if json:
         print_json({"person": asdict(found), "faces": [asdict(face) for face in faces]})
@@ -280,7 +192,7 @@ def rename(
 ) -> None:
     """Give a person another name."""
     with open_gallery(database) as gallery:
-        found = find_person(gallery, collection, person)
+        found = gallery.person_called(collection, person)
         changed = gallery.update_person(collection, found.id, name=name)
     _done(f"{found.name} is now {changed.name}.", json, person=asdict(changed))
 
@@ -297,7 +209,7 @@ def metadata(
     """Keep notes on a person."""
     added = metadata_from(pairs)
     with open_gallery(database) as gallery:
-        found = find_person(gallery, collection, person)
+        found = gallery.person_called(collection, person)
         kept = added if replace else {**found.metadata, **added}
         changed = gallery.update_person(collection, found.id, metadata=kept)
     _done(f"Changed the metadata of {changed.name}.", json, person=asdict(changed))
@@ -313,8 +225,8 @@ def merge(
 ) -> None:
     """Make two entries of one person into one."""
     with open_gallery(database) as gallery:
-        kept = find_person(gallery, collection, keep)
-        gone = find_person(gallery, collection, other)
+        kept = gallery.person_called(collection, keep)
+        gone = gallery.person_called(collection, other)
         merged = gallery.merge_people(collection, kept.id, gone.id)
     _done(f"{merged.name} now has {merged.faces} faces.", json, person=asdict(merged))
 
@@ -330,7 +242,7 @@ def split(
 ) -> None:
     """Move some faces of a person to a new person."""
     with open_gallery(database) as gallery:
-        found = find_person(gallery, collection, person)
+        found = gallery.person_called(collection, person)
         made = gallery.split_person(collection, found.id, faces, name)
     _done(f"{made.name} now has {made.faces} faces.", json, person=asdict(made))
 
@@ -344,7 +256,7 @@ def delete_person(
 ) -> None:
     """Delete a person with all their faces."""
     with open_gallery(database) as gallery:
-        found = find_person(gallery, collection, person)
+        found = gallery.person_called(collection, person)
         gallery.delete_person(collection, found.id)
         erasure = gallery.unscrubbed()
     _done(
@@ -368,7 +280,7 @@ def move_face(
 ) -> None:
     """Give a face to another person."""
     with open_gallery(database) as gallery:
-        target = find_person(gallery, collection, person)
+        target = gallery.person_called(collection, person)
         moved = gallery.move_face(collection, face, target.id)
     _done(f"Face {moved.id} now belongs to {target.name}.", json, face=asdict(moved))
 
@@ -529,12 +441,18 @@ def stats(database: Database = None, json: Json = False) -> None:
         say(f"{key.replace('_', ' ')}: {value}")
 
 
+def _count(found: store.Collection) -> str:
+    people = "1 person" if found.people == 1 else f"{found.people} people"
+    return f"{people} and " + ("1 face" if found.faces == 1 else f"{found.faces} faces")
+
+
 def _check_template(bundle: Bundle, contracts: Sequence[str]) -> None:
     """Kept crops are cut for the recogniser they were enrolled with; refuse another cut."""
     from arcid.errors import ModelUnsupported
+    from arcid.models import weights
 
     for contract in contracts:
-        old = bundle_of_contract(contract)
+        old = weights.of_contract(contract)
         if old and old.manifest.template != bundle.manifest.template:
             raise ModelUnsupported(
                 f"{bundle.name} wants faces cut by {bundle.manifest.template!r}, the kept crops "

@@ -1,20 +1,19 @@
-"""What the measuring commands share: photos → vectors through the cache, and the report."""
+"""What the measuring commands share: their options, spread into each of them, and the report."""
 
 from __future__ import annotations
 
-import io
+import inspect
 import shlex
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from arcid.cli.how import How
+import typer
+
+from arcid.apps.photo_options import Options
 from arcid.cli.output import (
     message_of,
     note,
@@ -24,414 +23,147 @@ from arcid.cli.output import (
     progress_bar,
     say,
 )
-from arcid.errors import by_reason, in_words
+from arcid.errors import in_words
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from arcid.errors import ArcidError
-    from arcid.evaluate.bootstrap import PairScores
+    from arcid.apps.evaluate_photos import Run
     from arcid.evaluate.readers import PairList
-    from arcid.evaluate.report import Document, Qualities
-    from arcid.evaluate.sources import EmbeddingCache, EmbeddingSet, Failure, Photo
-    from arcid.pipeline import Pipeline
-    from arcid.results import Faces, Prepared
-    from arcid.types import Embeddings, Image
+    from arcid.evaluate.report import Document
 
-BATCH = 16
 LISTED = 10  # failed photos named on the terminal
-PICTURE_PX = 160
-#: Columns of the quality cache, higher is better in each.
-QUALITY = (
-    "detection score", "sharpness", "eye distance", "frontal", "contrast", "no quality reasons",
-)  # fmt: skip
+FACES, REPORT = "Model and faces", "Report"
+Data = Annotated[Path | None, typer.Option("--data", help="Folder or file of the data set.")]
 
 
-class PhotoEmbedder:
-    """``evaluate.sources.Embed`` over a pipeline: one labelled face of each photo, or a failure.
+@dataclass(frozen=True)
+class How(Options):
+    """The options of every measuring command."""
 
-    Quality of every face goes to ``keep_quality`` by the photo's digest.
-    """
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        how: How,
-        *,
-        keep_quality: Callable[[dict[str, np.ndarray]], None] | None = None,
-    ) -> None:
-        self.pipeline = pipeline
-        self.how = how
-        self.keep_quality = keep_quality
-
-    @property
-    def contract_id(self) -> str:
-        return self.pipeline.embedder.contract_id
-
-    def __call__(self, images: Sequence[Path | bytes | Image]) -> list[Embeddings | Failure]:
-        from arcid.apps.enrol import embed_each
-        from arcid.results import Faces
-        from arcid.runtime import default_threads
-
-        with ThreadPoolExecutor(default_threads()) as pool:
-            ready = list(pool.map(self._prepare, images))
-        embedded = iter(embed_each(self.pipeline, [r for r in ready if not _is_error(r)]))
-        answers: list[Embeddings | Failure] = []
-        quality: dict[str, np.ndarray] = {}
-        for image, prepared in zip(images, ready, strict=True):
-            answer = prepared if _is_error(prepared) else next(embedded)
-            answers.append(self._answer(answer))
-            if self.keep_quality is not None and isinstance(answer, Faces):
-                quality |= _quality_of(image, answer)
-        if quality and self.keep_quality is not None:
-            self.keep_quality(quality)
-        return answers
-
-    def crop(self, image: Path | bytes | Image) -> Image | None:
-        """The (S,S,3) crop that is embedded, as a picture; None where there is no face."""
-        found = self._prepare(image)
-        if _is_error(found) or not len(found.crops):
-            return None
-        pixels: Image = found.crops.pixels[0]
-        return pixels
-
-    def _prepare(self, image: Path | bytes | Image) -> Any:
-        from arcid.errors import InputError, LandmarksRequired
-        from arcid.image import load_image
-
-        try:
-            if self.how.aligned and self.how.margin:
-                image = _cut(load_image(image), self.how.margin)
-            found = self.pipeline.prepare(
-                image, select=self.how.select, aligned=self.how.aligned, keep_photo=False
-            )
-        except LandmarksRequired:
-            raise
-        except InputError as error:
-            return error
-        return _masked(found) if self.how.masked else found
-
-    def _answer(self, answer: Faces | ArcidError) -> Embeddings | Failure:
-        from arcid.errors import ArcidError, InputError
-        from arcid.evaluate.sources import Failure
-
-        if not isinstance(answer, ArcidError):
-            try:
-                return self.pipeline.checked(answer).embedding
-            except InputError as error:
-                answer = error
-        if not isinstance(answer, InputError):
-            raise answer
-        return Failure(answer.code, message_of(answer))
+    json: bool = False
 
 
-def _is_error(value: Any) -> bool:
-    return isinstance(value, Exception)
+def _option(panel: str, words: str, *flags: str, **limits: Any) -> Any:
+    return typer.Option(*flags, help=words, rich_help_panel=panel, **limits)
 
 
-def _cut(image: Image, margin: int) -> Image:
-    from arcid.errors import InvalidArray
+OPTIONS: dict[str, Any] = {  # of How's fields
+    "model": _option(FACES, "Recogniser; default: the default one.", "--model"),
+    "detector": _option(FACES, "Detector; default: the default one.", "--detector"),
+    "select": _option(
+        FACES,
+        "Which face of a photo is the labelled one; prominent refuses where several may be meant.",
+        "--select",
+    ),
+    "aligned": _option(FACES, "The photos are aligned square crops already.", "--aligned"),
+    "margin": _option(
+        FACES, "Pixels to cut off every side of aligned crops.", "--margin", min=0, max=256
+    ),
+    "masked": _option(FACES, "Draw a face mask on every aligned face.", "--masked"),
+    "embeddings": _option(
+        FACES, "Measure these vectors (.npz, .npy) instead of running a model.", "--embeddings"
+    ),
+    "save_embeddings": _option(
+        FACES, "Keep the vectors in this .npz; they are personal data.", "--save-embeddings"
+    ),
+    "cache": _option(
+        FACES,
+        "Folder of vectors made before; default: cache/embeddings under ARCID_HOME.",
+        "--cache",
+    ),
+    "no_cache": _option(FACES, "Neither read nor keep vectors.", "--no-cache"),
+    "seed": _option(REPORT, "Of everything that is drawn.", "--seed"),
+    "output": _option(
+        REPORT, "Folder for report.html, report.json and report.md.", "--output", "-o"
+    ),
+    "no_pictures": _option(REPORT, "Leave all photos out of the page.", "--no-pictures"),
+    "json": _option(REPORT, "Print one JSON object on standard output.", "--json"),
+}
 
-    height, width = image.shape[:2]
-    if min(height, width) - 2 * margin < 16:
-        raise InvalidArray(
-            f"a crop of {width}×{height} has no {margin} pixels to cut off each side"
+
+def measures(function: Callable[..., None]) -> Callable[..., None]:
+    """Spread the ``how: How`` of a command into single options, after its own."""
+    return measures_without()(function)
+
+
+def measures_without(
+    *left_out: str, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``measures``, without some of the options, or with other ``defaults``."""
+    return lambda function: _spread(function, left_out, defaults)
+
+
+#: Sets whose authors label the face in the middle of every photo.
+measures_published = measures_without(select="center")
+
+
+def _spread(
+    function: Callable[..., None], left_out: Sequence[str], defaults: Mapping[str, Any]
+) -> Callable[..., None]:
+    own = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    shared = get_type_hints(How)
+    names = [f.name for f in fields(How) if f.name not in left_out]
+
+    def command(**given: Any) -> None:
+        function(how=How(**{name: given.pop(name) for name in names}), **given)
+
+    parameters = [
+        p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name])
+        for p in own.parameters.values()
+        if p.name != "how"
+    ]
+    parameters += [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(f.name, f.default),
+            annotation=Annotated[shared[f.name], OPTIONS[f.name]],
         )
-    return image[margin : height - margin, margin : width - margin]
+        for f in fields(How)
+        if f.name in names
+    ]
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    command.__module__ = function.__module__
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
 
 
-def _masked(found: Prepared) -> Prepared:
-    import numpy as np
+def begin(how: How, data: object) -> Run:
+    """A measurement that shows how far it has come, and tells errors in the words of options."""
+    from arcid.apps.evaluate_photos import Run
 
-    from arcid.evaluate.protocols import SyntheticMask
-    from arcid.types import Crops
-
-    if not len(found.crops):
-        return found
-    draw = SyntheticMask()
-    return replace(found, crops=Crops(np.stack([draw(c) for c in found.crops.pixels])))
-
-
-def _quality_of(image: Path | bytes | Image, faces: Faces) -> dict[str, np.ndarray]:
-    import numpy as np
-
-    from arcid.evaluate.sources import Photo
-
-    if len(faces.quality) != 1:
-        return {}
-    q = faces.quality[0]
-    turned = (
-        None
-        if q.yaw_deg is None or q.pitch_deg is None
-        else -float(np.hypot(q.yaw_deg, q.pitch_deg))
+    return Run(
+        how,
+        str(data),
+        command=shlex.join(["arcid", *sys.argv[1:]]),
+        words=message_of,
+        bar=partial(progress_bar, quiet=how.json),
     )
-    row = (
-        q.detection_score, q.sharpness, q.inter_eye_px, turned, q.contrast, -float(len(q.reasons)),
-    )  # fmt: skip
-    values = np.array([np.nan if v is None else v for v in row], np.float32)
-    return {Photo("", image).digest(): values}
 
 
-@dataclass
-class Run:
-    """One measurement: makes the vectors, remembers what the report needs, writes it."""
+def finish(
+    how: How,
+    run: Run,
+    result: Any,
+    *,
+    listed: PairList | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the report where it was asked for, and print; ``listed``: the pairs scored."""
+    made = run.finish(result, listed=listed, more=more)
+    print_report(made.document, made.record, made.files, json=how.json)
 
-    how: How
-    data: str
-    started: float = field(default_factory=time.perf_counter)
-    photos: dict[str, Photo] = field(default_factory=dict)
-    failed: dict[str, Failure] = field(default_factory=dict)
-    vectors: EmbeddingSet | None = None
-    target_fmr: float | None = None  # of the product's threshold; default: the product's own
 
-    @cached_property
-    def pipeline(self) -> Pipeline:
-        from arcid.pipeline import Pipeline
-
-        return Pipeline.from_models(self.how.detector, self.how.model)
-
-    @cached_property
-    def embedder(self) -> PhotoEmbedder:
-        cache = None if self.how.no_cache else self._cache("quality")
-        return PhotoEmbedder(
-            self.pipeline, self.how, keep_quality=None if cache is None else cache.put
-        )
-
-    def embed(
-        self,
-        photos: Sequence[Photo],
-        *,
-        file: Path | None = None,
-        contract_id: str | None = None,
-    ) -> EmbeddingSet:
-        """Vectors of the photos, from the file of embeddings or by the model.
-
-        Raises ``DatasetInvalid`` where not one photo could be used.
-        """
-        from arcid.errors import DatasetInvalid
-
-        self.photos |= {p.name: p for p in photos}
-        file = file or self.how.embeddings
-        found = self._run_model(photos) if file is None else self._load(file, photos)
-        if contract_id is not None:
-            found.require_contract(contract_id)
-        self.failed |= {found.names[i]: failure for i, failure in found.failures.items()}
-        if len(found) and found.failed.all():
-            first = next(iter(found.failures.values()))
-            raise DatasetInvalid(
-                f"not one of the {len(found)} photos could be used; the first: {first.message}"
-            )
-        self.vectors = found
-        if self.how.save_embeddings is not None:
-            found.save(self.how.save_embeddings)
-        return found
-
-    def _load(self, file: Path, photos: Sequence[Photo]) -> EmbeddingSet:
-        from arcid.evaluate.sources import load_embeddings
-        from arcid.models import weights
-
-        wanted = weights.resolve(self.how.model).manifest.contract_id if self.how.model else None
-        names = [p.name for p in photos]
-        made_by_embed = _from_arcid_embed(file, photos)
-        found = made_by_embed or load_embeddings(file, names=names)
-        if wanted is not None:
-            found.require_contract(wanted)
-        return found
-
-    def _run_model(self, photos: Sequence[Photo]) -> EmbeddingSet:
-        from arcid.evaluate.sources import embed_photos
-
-        cache = None if self.how.no_cache else self._cache()
-        done = 0
-        with progress_bar("embedding", len(photos), quiet=self.how.json) as advance:
-
-            def progress(finished: int, new: int) -> None:
-                nonlocal done
-                position = len(photos) - new + finished
-                advance(position - done)
-                done = position
-
-            return embed_photos(photos, self.embedder, cache=cache, batch=BATCH, progress=progress)
-
-    def _cache(self, part: str = "") -> EmbeddingCache:
-        from arcid import paths
-        from arcid.errors import UsageError
-        from arcid.evaluate.sources import EmbeddingCache
-
-        folder = self.how.cache or paths.home_dir() / "cache" / "embeddings"
-        try:
-            return EmbeddingCache(
-                folder, self.pipeline.embedder.contract_id, "|".join([*self._variant(), part])
-            )
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-
-    def _variant(self) -> list[str]:
-        """Everything but the contract that decides what vector a photo gets."""
-        from arcid.evaluate.protocols import SyntheticMask
-
-        how, made_with = self.how, self.pipeline.provenance
-        parts = [made_with[part] for part in ("model", "runtime", "precision")]
-        parts += ["aligned", str(how.margin)] if how.aligned else [made_with["detector"]]
-        return [*parts, how.select, SyntheticMask().variant if how.masked else "plain"]
-
-    def qualities(self) -> Qualities | None:
-        """Quality of the photos as far as it was measured."""
-        import numpy as np
-
-        from arcid.evaluate.report import Qualities
-
-        if self.how.embeddings is not None or self.how.no_cache or self.how.aligned:
-            return None
-        digests: dict[str, str] = {}
-        for name, photo in self.photos.items():
-            if name not in self.failed:
-                digests[name] = photo.digest()
-        known = self._cache("quality").get(sorted(set(digests.values())))
-        rows = [known.get(digest) for digest in digests.values()]
-        blank = np.full(len(QUALITY), np.nan)
-        values = [
-            r if isinstance(r, np.ndarray) and len(r) == len(QUALITY) else blank for r in rows
-        ]
-        return Qualities(tuple(digests), QUALITY, np.array(values).reshape(-1, len(QUALITY)))
-
-    def product(self) -> tuple[float, float] | None:
-        """(cosine, FMR) of the threshold that the product would use; None without calibration."""
-        from arcid.errors import CalibrationError
-
-        if self.how.embeddings is not None and self.how.model is None:
-            return None
-        try:
-            return self.product_threshold(), self._fmr
-        except CalibrationError:
-            return None
-
-    def product_threshold(self) -> float:
-        """Cosine of the product's threshold; raises ``CalibrationError`` kinds."""
-        from arcid.errors import UsageError
-        from arcid.models import weights
-
-        if self.how.embeddings is not None and self.how.model is None:
-            raise UsageError(
-                "vectors from a file have no threshold of their own; name one with --threshold, "
-                "or their --model"
-            )
-        name = self.how.model
-        bundle = weights.resolve(name) if name else weights.resolve_default("recognition")
-        calibration = weights.find_calibration(bundle)
-        return calibration.threshold_at_fmr(self._fmr, allow_extrapolation=True).cosine
-
-    @property
-    def _fmr(self) -> float:
-        from arcid import decide
-
-        return decide.DEFAULT_FMR if self.target_fmr is None else self.target_fmr
-
-    def picture(self, name: str) -> bytes | None:
-        """The face that was embedded, as JPEG; of embeddings from a file the photo itself."""
-        from arcid.errors import ArcidError
-        from arcid.image import load_image
-
-        photo = self.photos.get(name)
-        if photo is None:
-            return None
-        try:
-            if self.how.embeddings is None:
-                crop = self.embedder.crop(photo.source)
-                return None if crop is None else _jpeg(crop)
-            return _jpeg(load_image(photo.source))
-        except ArcidError:
-            return None
-
-    def facts(self) -> dict[str, str]:
-        """How this was measured, for people."""
-        import arcid
-
-        contract = self.vectors.contract_id if self.vectors is not None else ""
-        found = {"data": self.data}
-        if self.how.embeddings is not None:
-            found |= {"embeddings": self.how.embeddings.name}
-        elif self.vectors is not None:
-            made_with = self.pipeline.provenance
-            found |= {
-                "model": made_with["model"],
-                "detector": "none, aligned" if self.how.aligned else made_with["detector"],
-                "face": "" if self.how.aligned else self.how.select,
-                "runtime": "{runtime} {precision} on {device}".format(**made_with),
-            }
-        if self.how.masked:
-            found |= {"masks": "drawn on every face"}
-        found |= {
-            "contract": contract,
-            "seed": str(self.how.seed),
-            "date": datetime.now(UTC).date().isoformat(),
-            "seconds": f"{time.perf_counter() - self.started:.1f}",
-            "arcid": arcid.__version__,
-            "command": shlex.join(["arcid", *sys.argv[1:]]),
-        }
-        return {k: v for k, v in found.items() if v}
-
-    def finish(
-        self,
-        result: Any,
-        *,
-        listed: PairList | None = None,
-        more: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write the report where it was asked for, and print; ``listed``: the pairs scored."""
+def print_report(
+    found: Document, record: Mapping[str, Any], files: Mapping[str, str], *, json: bool
+) -> None:
+    """The record as JSON; or headline numbers, warnings, and where the files are."""
+    if json:
         from arcid.evaluate import report
 
-        pairs: PairScores | None = result.pairs if listed is not None else None
-        facts = self.facts()
-        extras = report.Extras(
-            product=self.product() if self.vectors is not None else None,
-            qualities=self.qualities() if pairs is not None else None,
-            embeddings=self.vectors,
-            facts=facts,
-        )
-        found = report.document(result, extras)
-        reasons = by_reason(f.code for f in self.failed.values())
-        found = replace(
-            found,
-            failed=[(n, f.message) for n, f in sorted(self.failed.items())],
-            failed_by_reason=reasons,
-        )
-        if self.how.masked:
-            found = replace(
-                found, warnings=["A face mask is drawn on every face.", *found.warnings]
-            )
-        record = {
-            "schema_version": report.SCHEMA_VERSION,
-            **result.to_dict(),
-            **report.at_product_threshold(pairs, extras.product, self.how.seed),
-            **({} if listed is None else {"pairs_sha256": report.pairs_sha256(listed)}),
-            **(more or {}),
-            "measured": facts,
-            "failed_by_reason": reasons,
-            "failed": [
-                {"photo": name, "code": f.code, "message": f.message}
-                for name, f in sorted(self.failed.items())
-            ],
-        }
-        folds = getattr(result, "folds", None)
-        files: dict[str, str] = {}
-        if self.how.output is not None:
-            files = report.write(
-                self.how.output,
-                found,
-                record,
-                pictures=None if self.how.no_pictures else self.picture,
-                pairs=pairs,
-                accepted=None if folds is None else folds.accepted,
-            )
-        if self.how.json:
-            print_json(report.plain({**record, "report": files or None}))
-        else:
-            show(found, files)
-
-
-def show(found: Document, files: Mapping[str, str]) -> None:
-    """The report on the terminal: headline numbers, warnings, where the files are."""
+        print_json(report.plain({**record, "report": files or None}))
+        return
     say(found.title)
     say(found.lede)
     print_table(("", "value", ""), [(c.label, c.value, c.detail) for c in found.cards])
@@ -445,49 +177,3 @@ def show(found: Document, files: Mapping[str, str]) -> None:
         note(f"{len(found.failed) - LISTED} more photos failed; report.json lists them all")
     if files:
         say(f"report: {files['html']}")
-
-
-def _from_arcid_embed(file: Path, photos: Sequence[Photo]) -> EmbeddingSet | None:
-    """An NPZ of ``arcid embed`` (``files`` instead of ``names``); None for any other file."""
-    import numpy as np
-
-    from arcid.errors import DatasetInvalid
-    from arcid.evaluate.sources import EmbeddingSet
-
-    try:
-        with file.open("rb") as stream:
-            data = np.load(stream, allow_pickle=False)
-            if isinstance(data, np.ndarray) or not {"files", "vectors"} <= set(data.files):
-                return None
-            listed = [Path(str(f)).resolve() for f in data["files"]]
-            vectors, contract = data["vectors"], str(data["contract_id"])
-    except (OSError, ValueError, EOFError):
-        return None
-    row_of: dict[Path, int] = {}
-    for row, path in enumerate(listed):
-        if path in row_of:
-            raise DatasetInvalid(
-                f"{file.name} holds several faces of {path.name}; embed one face of each photo: "
-                "arcid embed --select center"
-            )
-        row_of[path] = row
-    rows = []
-    for photo in photos:
-        row_or_none = row_of.get(photo.source.resolve()) if isinstance(photo.source, Path) else None
-        if row_or_none is None:
-            raise DatasetInvalid(f"{file.name} holds no vector of {photo.name!r}")
-        rows.append(row_or_none)
-    return EmbeddingSet(tuple(p.name for p in photos), vectors[rows], contract)
-
-
-def _jpeg(pixels: Image) -> bytes:
-    from PIL import Image as Pil
-
-    picture = Pil.fromarray(pixels)
-    picture.thumbnail((PICTURE_PX, PICTURE_PX))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-__all__ = ["PhotoEmbedder", "Run", "show"]

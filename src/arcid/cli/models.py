@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,6 @@ from arcid.cli.output import (
 
 if TYPE_CHECKING:
     from arcid.errors import ManifestInvalid
-    from arcid.models.manifest import Task
     from arcid.models.pull import Offer
     from arcid.models.trust import Trust
     from arcid.models.weights import Bundle
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, check, pull and import models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 SHORT = 12  # digits of hashes shown
-DEFAULT_TASKS: tuple[Task, ...] = ("detection", "recognition")
 VERIFIED: dict[Trust, str] = {
     "packaged": "yes: packaged",
     "catalogue": "yes: catalogue",
@@ -45,12 +42,13 @@ VERIFIED: dict[Trust, str] = {
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What is installed, which is the default, and what can be pulled."""
+    from arcid.apps import model_facts
     from arcid.models import pull as fetch
     from arcid.models import weights
 
     broken: dict[str, ManifestInvalid] = {}
-    defaults = _defaults()
-    here = [_summary(bundle, defaults) for bundle in weights.installed(broken)]
+    defaults = model_facts.defaults()
+    here = [model_facts.summary(bundle, defaults) for bundle in weights.installed(broken)]
     names = {row["name"] for row in here}
     offers = [fetch.offer(name) for name in sorted(weights.pullable())]
     to_pull = [_offer_row(o) for o in offers if not {e.name for e in o.models} <= names]
@@ -96,6 +94,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def info(name: Name, json: Json = False) -> None:
     """Everything about one model: its manifest, files, calibration and licence."""
+    from arcid.apps import model_facts
     from arcid.errors import CalibrationError
     from arcid.models import weights
 
@@ -103,18 +102,18 @@ def info(name: Name, json: Json = False) -> None:
     found = (b for b in weights.installed({}) if b.name == name)
     bundle = next(found, None) or weights.resolve(name, judging=True)
     manifest = bundle.manifest
-    files = _files(bundle)
+    files = model_facts.files(bundle)
     calibration: dict[str, Any] | None = None
     problem = None
     if manifest.task == "recognition":
         try:
-            calibration = _calibration(bundle)
+            calibration = model_facts.calibration(bundle)
         except CalibrationError as error:
             problem = error.message
     if json:
         print_json(
             {
-                **_summary(bundle, _defaults()),
+                **model_facts.summary(bundle),
                 "path": str(bundle.path),
                 "manifest": manifest.to_dict(),
                 "files": files,
@@ -136,6 +135,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check the hashes, load every model and run recognisers on made-up crops."""
+    from arcid.apps import model_facts
     from arcid.errors import ArcidError
     from arcid.models import weights
 
@@ -146,7 +146,7 @@ def verify(
     with progress_bar("verifying", len(chosen), quiet=json) as advance:
         for name in chosen:
             try:
-                checked = verify_model(weights.resolve(name, judging=True))
+                checked = model_facts.check(weights.resolve(name, judging=True))
                 results.append({"name": name, "ok": True, "checked": checked})
             except ArcidError as error:
                 results.append({"name": name, "ok": False, "error": error_dict(error)})
@@ -174,6 +174,7 @@ def accept(
     What you accept is remembered by its content: a changed manifest, calibration or model file is
     unverified again.
     """
+    from arcid.apps import model_facts
     from arcid.errors import UsageError
     from arcid.models import trust, weights
 
@@ -190,9 +191,9 @@ def accept(
     if bundle.folder is None or bundle.trust in ("packaged", "catalogue"):
         checked, sha256 = "vouched for already", None
     else:
-        checked, sha256 = verify_model(bundle), trust.accept(bundle.name, bundle.folder)
+        checked, sha256 = model_facts.check(bundle), trust.accept(bundle.name, bundle.folder)
     if json:
-        print_json({**_summary(weights.resolve(name), _defaults()), "digest": sha256})
+        print_json({**model_facts.summary(weights.resolve(name)), "digest": sha256})
         return
     say(f"{bundle.name} from {bundle.path.parent}: {checked}")
     if sha256:
@@ -264,6 +265,7 @@ def import_(
 ) -> None:
     """Make a bundle of any ONNX recogniser, after running it."""
     from arcid import paths
+    from arcid.apps import model_facts
     from arcid.models.importer import Request, import_model
     from arcid.pipeline import load_embedder
 
@@ -283,7 +285,7 @@ def import_(
         description=description,
     )
     bundle = import_model(file, request, paths.models_dir(), load_embedder, replace=replace)
-    row = _summary(bundle, _defaults())
+    row = model_facts.summary(bundle)
     if json:
         print_json({**row, "path": str(bundle.path), "batch": bundle.manifest.input.batch})
         return
@@ -293,84 +295,6 @@ def import_(
     say(f"its scores are not calibrated yet: arcid calibrate FOLDER --model {name}")
     if not bundle.vouched:
         say(f"it is unverified until you accept it: arcid models accept {name}")
-
-
-# helpers
-
-
-def _summary(bundle: Bundle, defaults: dict[str, str]) -> dict[str, Any]:
-    manifest = bundle.manifest
-    recognises = manifest.output is not None
-    return {
-        "name": bundle.name,
-        "task": manifest.task,
-        "family": manifest.family,
-        "precision": manifest.precision,
-        "dim": manifest.output.dim if manifest.output else None,
-        "contract_id": manifest.contract_id if recognises else None,
-        "calibration": _calibrated(bundle) if recognises else None,
-        "origin": bundle.origin,
-        "trust": bundle.trust,
-        "default": bundle.name == defaults.get(manifest.task),
-        "licence": manifest.licence.name,
-        "commercial_use": manifest.licence.commercial_use,
-    }
-
-
-def _defaults() -> dict[str, str]:
-    from arcid.errors import ArcidError
-    from arcid.models import weights
-
-    found: dict[str, str] = {}
-    for task in DEFAULT_TASKS:
-        with suppress(ArcidError):
-            found[task] = weights.resolve_default(task).name
-    return found
-
-
-def _calibrated(bundle: Bundle) -> str:
-    from arcid.errors import ArcidError, CalibrationMissing
-    from arcid.models import weights
-
-    try:
-        return "provisional" if weights.find_calibration(bundle).provisional else "measured"
-    except CalibrationMissing:
-        return "no"
-    except ArcidError:
-        return "unusable"
-
-
-def _calibration(bundle: Bundle) -> dict[str, Any]:
-    from arcid.models import weights
-
-    found = weights.find_calibration(bundle)
-    keys = ("status", "detector", "people", "photos", "impostor_pairs", "date", "notes")
-    return {
-        "calibration_id": found.calibration_id,
-        "smallest_supported_fmr": found.smallest_supported_fmr,
-        "smallest_measured_fmr": found.smallest_measured_fmr,
-        "combined_with": found.data["combined_with"]["dataset"] if found.combined else None,
-        **{key: found.data[key] for key in keys if key in found.data},
-        "dataset": found.data["dataset"]["name"],
-    }
-
-
-def _files(bundle: Bundle) -> list[dict[str, Any]]:
-    from arcid import detect
-    from arcid.models import weights
-
-    wanted = {bundle.path.name: bundle.manifest.sha256}
-    if bundle.manifest.task == "detection":
-        wanted |= dict(detect.model_files(bundle.manifest).values())
-    files = []
-    for filename, sha256 in wanted.items():
-        path = bundle.path.with_name(filename)
-        state = "missing"
-        if path.is_file():
-            state = "ok" if weights.sha256_file(path) == sha256 else "wrong sha256"
-        size = path.stat().st_size if path.is_file() else None
-        files.append({"file": filename, "sha256": sha256, "bytes": size, "state": state})
-    return files
 
 
 def _print_info(
@@ -420,29 +344,6 @@ def _licence_words(bundle: Bundle) -> str:
     }[licence.commercial_use]
     where = f"; text: {licence.url}" if licence.url else ""
     return f"{licence.name}; {use}{where}"
-
-
-def verify_model(bundle: Bundle) -> str:
-    """Load and run one resolved model; what was checked, in words. Raises ``ModelError`` kinds."""
-    from arcid import pipeline
-    from arcid.models import goldens
-    from arcid.runtime import open_session
-
-    manifest = bundle.manifest
-    if manifest.task == "detection":
-        detector = pipeline.load_detector(
-            str(bundle.path) if bundle.origin == "path" else bundle.name
-        )
-        overlap = goldens.check_finds(manifest, detector.detect, bundle.folder)
-        found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
-        return f"verified, loaded and run{found}"
-    if manifest.task != "recognition":
-        open_session(bundle.path, input_name=manifest.input.name, sha256=manifest.sha256)
-        return "verified and loaded"
-    embedder = pipeline.load_embedder(bundle)
-    cosine = goldens.check(manifest, embedder.embed, bundle.folder)
-    stored = "no goldens" if cosine is None else f"goldens met, cosine {cosine:.5f}"
-    return f"verified, loaded and run on {embedder.session.runtime}: {embedder.dim}-d, {stored}"
 
 
 def _offer_row(offer: Offer) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,5 +36,62 @@ Database = Annotated[
         "--database", help="Gallery file or SQLAlchemy URL; default: ARCID_DATABASE, else yours."
     ),
 ]
+Metadata = Annotated[
+    list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Person = Annotated[str, typer.Argument(help="Person by id or by name.", metavar="PERSON")]
+Id = Annotated[str, typer.Argument(help="Event by its id.", metavar="EVENT")]
+Note = Annotated[str, typer.Option("--note", help="Why; kept with the row.")]
+Actor = Annotated[
+    str | None, typer.Option("--actor", help="Who makes the change; default: your user name.")
+]
+
+
+def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """KEY=VALUE pairs as a mapping; raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"metadata is written KEY=VALUE, got {pair!r}")
+        found[key.strip()] = value
+    return found
+
+
+def when(text: str | None) -> datetime | None:
+    """A day or time, ISO 8601, local where it names no zone; raises ``UsageError``."""
+    from arcid.errors import UsageError
+    from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text!r} is no time; write 2026-03-01 or 2026-03-01T08:30") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise UsageError(f"times lie between the years {FIRST_YEAR} and {LAST_YEAR}, not {text!r}")
+    return moment
+
+
+def day_of(text: str) -> date:
+    """YYYY-MM-DD; raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no day; write YYYY-MM-DD, or YYYY-MM for a month") from None
+
+
+def operator(actor: str | None) -> str:
+    """Who makes a change: as said, else whose shell this is."""
+    if actor:
+        return actor
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "operator"

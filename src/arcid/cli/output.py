@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -239,3 +240,10 @@ def tracked(items: Iterable[T], description: str, total: int, *, quiet: bool) ->
         for item in items:
             yield item
             advance(1)
+
+
+def clock(at: datetime) -> str:
+    """A time as this machine's clock shows it."""
+    from arcid.apps.attendance.clocks import local
+
+    return f"{local(at):%Y-%m-%d %H:%M:%S}"

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli.attend import Actor, Id, Note, clock, operator
-from arcid.cli.gallery import find_person, open_gallery
-from arcid.cli.options import Collection, Database
-from arcid.cli.output import Json, note, print_json, print_table, say
+from arcid.cli.opening import open_gallery
+from arcid.cli.options import Actor, Collection, Database, Id, Note, operator
+from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arcid.gallery.review_records import Review, Verdict
@@ -95,7 +94,7 @@ def answer(
     if verdict not in words:
         raise UsageError(f"answer {verdict!r} is unknown; use {', '.join(words)}")
     with open_gallery(database) as gallery:
-        who = None if person is None else find_person(gallery, collection, person).id
+        who = None if person is None else gallery.person_called(collection, person).id
         if who is None and verdict != "no":
             open_ones = gallery.reviews.get(collection, event).open_candidates
             if len(open_ones) != 1:

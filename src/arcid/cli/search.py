@@ -69,7 +69,7 @@ def search(
     Two faces of one photo are never given the same person. A search the calibration cannot
     support at this rate and gallery size ends in "review", unless extrapolation is allowed.
     """
-    from arcid.cli.gallery import open_gallery
+    from arcid.cli.opening import open_gallery
     from arcid.decide import Unsupported
     from arcid.errors import UsageError
 
@@ -177,11 +177,10 @@ def _search_person(
     unsupported: Any,
     model: str | None,
 ) -> tuple[list[Row], Calibration]:
-    from arcid.cli.gallery import find_person
     from arcid.errors import ContractMismatch, FaceNotFound
     from arcid.models import weights
 
-    person = find_person(gallery, collection, reference)
+    person = gallery.person_called(collection, reference)
     bundle = weights.resolve(model) if model else weights.resolve_default("recognition")
     contract = bundle.manifest.contract_id
     faces = gallery.faces(collection, person.id)
@@ -205,11 +204,10 @@ def _search_person(
 
 
 def _calibration_of(contract_id: str) -> Calibration:
-    from arcid.cli.gallery import bundle_of_contract
     from arcid.errors import CalibrationMissing
     from arcid.models import weights
 
-    bundle = bundle_of_contract(contract_id)
+    bundle = weights.of_contract(contract_id)
     if bundle is None:
         raise CalibrationMissing(
             f"no installed recogniser makes vectors of contract {contract_id[:12]}, so no "

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli.gallery import prepare_folder
 from arcid.cli.options import Database, Detector, Model
 from arcid.cli.output import Json, print_json, say
 
 if TYPE_CHECKING:
     from arcid.server.run import Ready
-
-PACKAGES = (
-    "fastapi",
-    "uvicorn",
-    "pydantic_settings",
-    "python_multipart",
-    "prometheus_client",
-    "nicegui",
-    "argon2",
-    "zxcvbn",
-    "cryptography",
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -57,11 +43,10 @@ def serve(
 
     With --json one object is printed as soon as the service is ready.
     """
-    from arcid import paths
-    from arcid.errors import MissingExtra
+    from arcid import extras, paths
+    from arcid.gallery.opening import prepare_folder
 
-    if not all(importlib.util.find_spec(name) for name in PACKAGES):
-        raise MissingExtra("the service", "server")
+    extras.require("the service", "server")
     from arcid.server.run import serve as run
     from arcid.server.settings import Settings
 

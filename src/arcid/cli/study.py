@@ -9,7 +9,7 @@ import typer
 
 from arcid.cli.options import Detector
 from arcid.cli.output import Json, note, print_json, print_table, say
-from arcid.cli.train import Overrides, aligner, prepare_process, require_torch
+from arcid.cli.train import Overrides, require_torch
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,10 @@ def study(
     Goes on where it was stopped. A winner is named only where intervals separate.
     """
     require_torch()
+    from arcid.train.engine.memory import prepare_process
+
     prepare_process()
+    from arcid.apps.aligned import Aligner
     from arcid.evaluate.report import plain
     from arcid.train.study import load_study, run_study
     from arcid.train.study.report import record
@@ -36,7 +39,7 @@ def study(
     size = wanted.run_config(*wanted.runs()[0]).data.size
     result = run_study(
         wanted,
-        align=aligner(size, detector),
+        align=Aligner(size, detector),
         progress=not json,
         tell=(lambda line: None) if json else note,
     )

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arcid import extras
 from arcid.cli.options import Detector
 from arcid.cli.output import INTERRUPTED, Exit, Json, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from arcid.evaluate.sources import Failure
     from arcid.train.config.recipe import TrainConfig
     from arcid.train.engine.loop import TrainResult
-    from arcid.train.engine.validate import Align
-    from arcid.types import Image
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the run.", metavar="CONFIG")]
 Overrides = Annotated[
@@ -80,6 +78,8 @@ def backbones(
 def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
     require_torch()
+    from arcid.train.engine.memory import prepare_process
+
     prepare_process()
     from arcid.train.config.recipe import load_config
 
@@ -88,12 +88,13 @@ def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
 
 def run_training(wanted: TrainConfig, detector: str | None, *, quiet: bool) -> TrainResult:
     """Train; what is going on is told on standard error, by the first rank."""
+    from arcid.apps.aligned import Aligner
     from arcid.train.engine.loop import train as run
 
     quiet = quiet or not is_first_rank()
     return run(
         wanted,
-        align=aligner(wanted.data.size, detector),
+        align=Aligner(wanted.data.size, detector),
         progress=not quiet,
         tell=(lambda line: None) if quiet else note,
     )
@@ -131,54 +132,6 @@ def is_first_rank() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def prepare_process() -> None:
-    """Settings of a process that is going to train; before torch is loaded."""
-    # torch's threads else spin while they wait for one whose core another program has, or a loader
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from arcid.train.engine.memory import keep_freed
-
-    keep_freed()
-
-
 def require_torch() -> None:
     """Raise ``MissingExtra`` where the trainer's packages are not installed."""
-    import importlib.util
-
-    from arcid.errors import MissingExtra
-
-    if not all(importlib.util.find_spec(name) for name in ("torch", "yaml")):
-        raise MissingExtra("training", "train")
-
-
-def aligner(size: int, detector: str | None) -> Align:
-    """Photos in; the aligned face nearest their middle, or why there is none, out.
-
-    The detector is opened when photos come, so runs without pairs need none.
-    """
-
-    def align_all(photos: Sequence[Path | bytes | Image]) -> list[Image | Failure]:
-        from arcid.pipeline import load_detector
-
-        found = load_detector(detector)
-        return [_aligned(photo, found, size) for photo in photos]
-
-    return align_all
-
-
-def _aligned(photo: Path | bytes | Image, detector: Any, size: int) -> Image | Failure:
-    from arcid.align import align
-    from arcid.errors import InputError, LandmarksRequired, NoFaceFound
-    from arcid.evaluate.sources import Failure
-    from arcid.image import load_image
-
-    try:
-        image = load_image(photo)
-        crops = align(image, detector.detect([image])[0].select("center"), size=size)
-        if not len(crops):
-            raise NoFaceFound("no face was found in the photo")
-    except LandmarksRequired:
-        raise
-    except InputError as error:
-        return Failure(error.code, error.message)
-    pixels: Image = crops.pixels[0]
-    return pixels
+    extras.require("training", "train", "torch", "yaml")

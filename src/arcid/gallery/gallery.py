@@ -13,7 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from arcid.errors import ArcidError, StorageFull
+from arcid.errors import (
+    AlreadyExists,
+    ArcidError,
+    CollectionNotFound,
+    PersonNotFound,
+    StorageFull,
+)
 from arcid.gallery import enrolment as _enrolment
 from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
@@ -133,6 +139,18 @@ class Gallery:
         with _journal.writing(self._database) as log:
             return _collections.add(log, name, keep_crops, metadata)
 
+    def ensure_collection(self, name: str) -> bool:
+        """Make a collection unless it is there; True where this call made it."""
+        try:
+            self.collection(name)
+        except CollectionNotFound:
+            try:
+                self.create_collection(name)
+            except AlreadyExists:  # another process made it meanwhile
+                return False
+            return True
+        return False
+
     def collections(
         self, *, limit: int | None = None, after: str | None = None
     ) -> Page[Collection]:
@@ -219,6 +237,19 @@ class Gallery:
             own = _collections.find(connection, collection)
             row = _people.by_name(connection, own, name)
             return None if row is None else _people.record(connection, own, row)
+
+    def person_called(self, collection: str, reference: str) -> Person:
+        """By id, else by name, whatever its case. Raises ``PersonNotFound``."""
+        try:
+            return self.person(collection, reference)
+        except PersonNotFound:
+            found = self.find_person(collection, reference)
+        if found is None:
+            raise PersonNotFound(
+                f"nobody in collection {collection!r} has the id or name {reference!r}; "
+                f"see: arcid gallery people --collection {collection}"
+            )
+        return found
 
     def update_person(
         self,

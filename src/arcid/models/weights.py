@@ -123,6 +123,12 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
     return sorted(found.values(), key=lambda b: (b.manifest.task, b.name))
 
 
+def of_contract(contract_id: str) -> Bundle | None:
+    """The installed recogniser that makes vectors of a contract, if there is one."""
+    recognisers = (b for b in installed({}) if b.manifest.task == "recognition")
+    return next((b for b in recognisers if b.manifest.contract_id == contract_id), None)
+
+
 def find_calibration(bundle: Bundle) -> Calibration:
     """The calibration of a recogniser: the one measured here, else the one that came with it.
 

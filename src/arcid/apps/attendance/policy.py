@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from arcid import decide
@@ -89,3 +89,9 @@ class Policy:
                 raise UsageError(
                     f"an outbox's name has up to 64 letters, digits, dots or dashes, not {target!r}"
                 )
+
+    def for_photos_apart(self) -> Policy:
+        """The same for photos that show different moments: a single look decides."""
+        return replace(
+            self, tracking=TrackSettings(first_looks=1), unknown_after_s=0.0, min_frames=1
+        )

@@ -69,6 +69,16 @@ class Counts:
     unconfirmed: int = 0  # tracks gone before a decision, or that were no face for certain
     refused: Counter[str] = field(default_factory=Counter)  # looks, by what was wrong with them
 
+    def why_nothing(self) -> str:
+        """Why no face was embedded, in words."""
+        if not self.frames:
+            return "no frame came"
+        if not self.detections:
+            return f"no face was found in {self.frames} frame{'s' * (self.frames > 1)}"
+        if self.refused:
+            return " ".join(message for message, _ in self.refused.most_common(2))
+        return "no face was in view for long enough"
+
 
 def uncertain(track: Track, points: FloatArray | None) -> FaceView:
     """A detection that no track has taken in yet."""

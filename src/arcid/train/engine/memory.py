@@ -7,6 +7,7 @@ them when they are asked for again: a third of the time of a small network's ste
 from __future__ import annotations
 
 import ctypes
+import os
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_* of glibc's malloc.h
 _NEVER = 2**31 - 1
@@ -26,4 +27,11 @@ def keep_freed() -> bool:
     return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, _NEVER))
 
 
-__all__ = ["keep_freed"]
+def prepare_process() -> None:
+    """Settings of a process that is going to train; before torch is loaded."""
+    # torch's threads else spin while they wait for one whose core another program has, or a loader
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed()
+
+
+__all__ = ["keep_freed", "prepare_process"]

@@ -1,0 +1,41 @@
+"""The optional parts of the package: what each brings, and whether it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from arcid.errors import MissingExtra
+
+EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
+    "server": (
+        *("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client"),
+        *("nicegui", "argon2", "zxcvbn", "cryptography", "edgefirst", "xlsxwriter"),
+    ),
+    "postgres": ("psycopg",),
+    "video": ("edgefirst",),
+    "attendance": ("edgefirst", "xlsxwriter"),
+    "mqtt": ("paho",),
+    "mediapipe": ("mediapipe",),
+    "dlib": ("dlib",),
+    "convert": ("torch", "onnx"),
+    "train": ("torch", "yaml", "onnx", "tensorboard"),
+    "int8": ("onnx", "nncf"),
+    "import-keras": ("h5py",),
+    "luxonis": ("luxonis_ml",),
+    "parquet": ("pyarrow",),
+    "bench": ("onnx", "nncf", "psutil"),
+}
+
+
+def installed(extra: str) -> bool:
+    """Whether every module of an extra can be imported; none is."""
+    return all(importlib.util.find_spec(module) for module in EXTRAS[extra])
+
+
+def require(feature: str, extra: str, *modules: str) -> None:
+    """Raise ``MissingExtra`` unless the ``modules`` (by default all of the extra) are there."""
+    if not all(importlib.util.find_spec(module) for module in modules or EXTRAS[extra]):
+        raise MissingExtra(feature, extra)
+
+
+__all__ = ["EXTRAS", "installed", "require"]

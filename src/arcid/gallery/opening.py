@@ -1,0 +1,49 @@
+"""Which gallery is meant, whether it is there, and the folder it goes into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arcid import paths
+from arcid.errors import NotFound, UsageError
+from arcid.gallery.gallery import Gallery
+
+
+def open_gallery(database: str | None = None, *, create: bool = False) -> Gallery:
+    """The gallery at a path or URL; None takes the default, whose folder is made when needed.
+
+    Raises ``NotFound`` where there is none and ``create`` is not set, and what ``Gallery.open``
+    does.
+    """
+    url = database or paths.database_url()
+    if create:
+        prepare_folder(url)
+    elif (file := sqlite_file(url)) is not None and not is_there(file):
+        raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
+    return Gallery.open(url, create=create)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a gallery on SQLite; None of any other URL."""
+    if "://" in url and not url.startswith("sqlite:///"):
+        return None
+    return Path(url.removeprefix("sqlite:///").partition("?")[0]).expanduser()
+
+
+def is_there(file: Path) -> bool:
+    """Whether a gallery is, or was, in a file: a mark beside a file that is gone tells of it."""
+    return file.exists() or file.with_name(f"{file.name}-mark").exists()
+
+
+def prepare_folder(url: str) -> None:
+    """Make the folder a gallery file goes into; URLs are left alone. Raises ``UsageError``."""
+    if "://" in url:
+        return
+    folder = Path(url).expanduser().parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+__all__ = ["is_there", "open_gallery", "prepare_folder", "sqlite_file"]
