@@ -196,8 +196,8 @@ def test_a_feed_opens_for_its_own_session_and_role_only() -> None:
 
     def knock(key: str, token: str, may: bool) -> int | None:
         socket: Any = Socket()
-        visit: Any = SimpleNamespace(token=token, may=lambda permission: may)
-        asyncio.run(feeds.serve(key, socket, visit))
+        session: Any = SimpleNamespace(token=token, may=lambda permission: may)
+        asyncio.run(feeds.serve(key, socket, session))
         return socket.closed
 
     assert knock(key, "token-b", True) == REFUSED
@@ -232,14 +232,18 @@ def test_a_photo_nobody_comes_for_does_not_stay_in_memory(monkeypatch: pytest.Mo
         return SimpleNamespace(getlist=lambda name: [name])
 
     request: Any = SimpleNamespace(method="POST", form=form)
-    console = SimpleNamespace(photos=held, settings=None)
-    visit: Any = SimpleNamespace(console=console, token="ada", may=lambda permission: True)
+    context: Any = SimpleNamespace(
+        photos=held,
+        services=SimpleNamespace(settings=None),
+        session=SimpleNamespace(token="ada"),
+        may=lambda permission: True,
+    )
     monkeypatch.setattr(app, "read_images", read)
     monkeypatch.setattr(app, "KEEP_S", -0.9)
     monkeypatch.setattr(photos, "KEEP_S", 0.05)
 
     async def run() -> None:
-        answer = await app._receive_photos(request, visit)
+        answer = await app._receive_photos(request, context)
         assert answer.status_code == 201 and len(held._held) == 1
         await asyncio.sleep(0.3)
 

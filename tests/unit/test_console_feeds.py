@@ -64,7 +64,7 @@ async def allow(permission: str) -> None:
     return None
 
 
-VISIT: Any = SimpleNamespace(allow=allow)
+SESSION: Any = SimpleNamespace(allow=allow)
 
 
 def test_many_open_cameras_leave_threads_for_everything_else() -> None:
@@ -78,7 +78,7 @@ def test_many_open_cameras_leave_threads_for_everything_else() -> None:
     async def run() -> float:
         pages: list[Any] = [Page() for _ in range(FEEDS)]
         feeds = [
-            asyncio.create_task(PushFeed(f"page {n}", "capture", work).serve(page, VISIT))
+            asyncio.create_task(PushFeed(f"page {n}", "capture", work).serve(page, SESSION))
             for n, page in enumerate(pages)
         ]
         await asyncio.sleep(0.1)
@@ -123,7 +123,7 @@ def test_what_is_live_has_a_picture_however_slow_the_camera(state: str) -> None:
 
         runner = SimpleNamespace(now=state, problem="", watch=watch)
         cameras: Any = SimpleNamespace(runner=lambda camera_id: runner)
-        serving = asyncio.create_task(WatchFeed(cameras, "door").serve(page, VISIT))
+        serving = asyncio.create_task(WatchFeed(cameras, "door").serve(page, SESSION))
         await asyncio.sleep(1.3)  # longer than a page waits for a picture
         viewers[0].offer(view(1))
         while not any(_parts(data)[1] for data in page.got):
@@ -151,7 +151,7 @@ def test_a_busy_gallery_is_no_ended_session(error: ArcidError, code: int) -> Non
     class Broken:
         permission = "capture"
 
-        async def serve(self, socket: Any, visit: Any) -> None:
+        async def serve(self, socket: Any, session: Any) -> None:
             raise error
 
     async def run() -> list[int]:
@@ -165,9 +165,9 @@ def test_a_busy_gallery_is_no_ended_session(error: ArcidError, code: int) -> Non
 
         state = WebSocketState.CONNECTED
         socket: Any = SimpleNamespace(accept=accept, close=close, application_state=state)
-        visit: Any = SimpleNamespace(token="a", may=lambda permission: True)
+        session: Any = SimpleNamespace(token="a", may=lambda permission: True)
         feeds, feed = Feeds(), Broken()
-        await feeds.serve(feeds.add(cast(Feed, feed), "a"), socket, visit)
+        await feeds.serve(feeds.add(cast(Feed, feed), "a"), socket, session)
         return closed
 
     assert asyncio.run(run()) == [code]

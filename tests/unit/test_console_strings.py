@@ -14,7 +14,7 @@ SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}
 SHOWN = dict.fromkeys(
     ("text", "button", "card", "chip", "note", "say", "link_button", "input", "select", "checkbox"),
     slice(0, 1),
-) | {"empty": slice(1, 3), "frame": slice(1, 2), "confirm": slice(0, 3), "Entry": slice(3, 4)}
+) | {"empty": slice(1, 3), "frame": slice(1, 2), "confirm": slice(0, 3), "Page": slice(3, 5)}
 
 
 def calls(tree: ast.AST) -> list[ast.Call]:

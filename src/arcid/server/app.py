@@ -19,7 +19,7 @@ from arcid.pipeline import Pipeline
 from arcid.server import errors
 from arcid.server.auth import Access
 from arcid.server.batching import Batcher
-from arcid.server.console.app import ROOT as CONSOLE
+from arcid.server.console import ROOT as CONSOLE
 from arcid.server.console.app import Console
 from arcid.server.deps import Services
 from arcid.server.metrics import Metrics

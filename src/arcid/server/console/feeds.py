@@ -28,7 +28,7 @@ from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import NotAllowed, SignedOut, Visit
+from arcid.server.console.auth.session import NotAllowed, Session, SignedOut
 from arcid.server.console.cameras import Cameras, Viewer, jpeg
 from arcid.video import PushedFrames
 
@@ -70,7 +70,7 @@ class Feed(Protocol):
 
     permission: Permission
 
-    async def serve(self, socket: WebSocket, visit: Visit) -> None: ...
+    async def serve(self, socket: WebSocket, session: Session) -> None: ...
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class PushFeed:
     work: Work
     holds: Callable[[Account], bool] = lambda account: True  # False: the page is to be asked anew
 
-    async def serve(self, socket: WebSocket, visit: Visit) -> None:
+    async def serve(self, socket: WebSocket, session: Session) -> None:
         loop = asyncio.get_running_loop()
         source = PushedFrames(self.name, max_pixels=MAX_PIXELS)
         answers: asyncio.Queue[Message | None] = asyncio.Queue(MAX_ANSWERS)
@@ -108,19 +108,19 @@ class PushFeed:
         threading.Thread(target=run, name="arcid-feed", daemon=True).start()
         telling = asyncio.create_task(_tell(socket, answers))
         try:
-            await self._take(socket, visit, source)
+            await self._take(socket, session, source)
         finally:
             source.close()
             telling.cancel()
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 5)
 
-    async def _take(self, socket: WebSocket, visit: Visit, source: PushedFrames) -> None:
+    async def _take(self, socket: WebSocket, session: Session, source: PushedFrames) -> None:
         asked = time.monotonic()
         while True:
             data = await _said(socket.receive_bytes)
             if time.monotonic() - asked > ASK_AGAIN_S:
-                account = await visit.allow(self.permission)
+                account = await session.allow(self.permission)
                 if not await asyncio.to_thread(self.holds, account):
                     raise FeedOutdated(S.SIGNED_OUT)
                 asked = time.monotonic()
@@ -141,7 +141,7 @@ class WatchFeed:
     camera_id: str
     permission: Permission = "live"
 
-    async def serve(self, socket: WebSocket, visit: Visit) -> None:
+    async def serve(self, socket: WebSocket, session: Session) -> None:
         asked = time.monotonic()
         viewer = Viewer()
         runner = None
@@ -154,7 +154,7 @@ class WatchFeed:
                     runner = current
                     leave = _nothing if runner is None else runner.watch(viewer)
                 if time.monotonic() - asked > ASK_AGAIN_S:
-                    await visit.allow(self.permission)
+                    await session.allow(self.permission)
                     asked = time.monotonic()
                 view = await viewer.next(1.0)
                 if view is None or view.frame is None:
@@ -207,11 +207,11 @@ class Feeds:
             if held.serving is not None:
                 held.serving.cancel()
 
-    async def serve(self, key: str, socket: WebSocket, visit: Visit) -> None:
+    async def serve(self, key: str, socket: WebSocket, session: Session) -> None:
         """Join a WebSocket to a feed of its session until one of them ends, or another WebSocket
         asks for the feed."""
         held = self._open.get(key)
-        if held is None or held.owner != visit.token or not visit.may(held.feed.permission):
+        if held is None or held.owner != session.token or not session.may(held.feed.permission):
             await socket.close(REFUSED)
             return
         held.newest += 1
@@ -221,14 +221,14 @@ class Feeds:
         async with held.turn:
             if number != held.newest:
                 await socket.close(REPLACED)
-            elif isinstance(held.feed, PushFeed) and self._cameras(visit.token) >= MAX_CAMERAS:
+            elif isinstance(held.feed, PushFeed) and self._cameras(session.token) >= MAX_CAMERAS:
                 await _turn_away(socket)
             else:
-                await self._join(held, socket, visit)
+                await self._join(held, socket, session)
 
-    async def _join(self, held: _Held, socket: WebSocket, visit: Visit) -> None:
+    async def _join(self, held: _Held, socket: WebSocket, session: Session) -> None:
         await socket.accept()
-        held.serving = asyncio.create_task(held.feed.serve(socket, visit))
+        held.serving = asyncio.create_task(held.feed.serve(socket, session))
         try:
             await asyncio.wait({held.serving})
             code = _how_it_ended(held.serving)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Protocol, cast
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.types import ASGIApp
 
 from arcid.errors import ConfigError
+from arcid.server.console import registry
+from arcid.server.console.context import ConsoleContext
 from arcid.server.headers import with_nonce
 
+SLOW_S = 20.0  # a page that reads a large gallery
 _loaded: ASGIApp | None = None
 _running = False
 
@@ -22,13 +27,13 @@ def load() -> ASGIApp:
     if _loaded is None:
         from nicegui import core, ui
 
-        from arcid.server.console import pages
         from arcid.server.console.live import sockets
 
-        pages.register()
+        for page in registry.PAGES:
+            _hand_over(page)
         sockets.guard()
         ui.run_with(
-            FastAPI(openapi_url=None),  # only to configure: the door calls NiceGUI itself
+            FastAPI(openapi_url=None),  # only to configure: the console calls NiceGUI itself
             title="arcid",
             dark=None,
             language="en-GB",
@@ -43,6 +48,32 @@ def load() -> ASGIApp:
             logging.getLogger(name).handlers.clear()  # they write tracebacks past the service's log
         _loaded = core.app
     return _loaded
+
+
+class _Signed(Protocol):
+    """A function that says itself what it takes."""
+
+    __signature__: inspect.Signature
+
+
+def _hand_over(page: registry.Page) -> None:
+    """One of our pages becomes one of NiceGUI's; its context comes with the request."""
+    from nicegui import ui
+
+    build = registry.load(page.function)
+    given = list(inspect.signature(build, eval_str=True).parameters.values())[1:]
+
+    async def shown(request: Request, **values: Any) -> Any:
+        context: ConsoleContext = request.scope["arcid.context"]
+        await context.allow(page.permission)
+        return await build(context, **values)
+
+    parameters = [
+        inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),
+        *[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in given],
+    ]
+    cast(_Signed, shown).__signature__ = inspect.Signature(parameters)
+    ui.page(page.path, response_timeout=SLOW_S)(shown)
 
 
 def _let_only_its_own_scripts_run() -> None:

@@ -92,7 +92,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class OpenSession:
     """One browser that is signed in; ``id`` names it and opens nothing."""
 
     id: str
@@ -299,7 +299,7 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(sessions.delete().where(sessions.c.token == _digest(token)))
 
-    def sessions(self, account_id: str | None = None) -> list[Session]:
+    def sessions(self, account_id: str | None = None) -> list[OpenSession]:
         """Of one account or of all, those that are still good, last seen first."""
         now = now_us()
         query = sa.select(accounts, sessions.c.token, sessions.c.seen_at, sessions.c.expires_at)
@@ -462,9 +462,9 @@ def session_id(token: str) -> str:
     return _digest(token)[:SESSION_ID]
 
 
-def _session(row: Any) -> Session:
+def _session(row: Any) -> OpenSession:
     idle, _ = LIFETIME[role_of(row["role"])]
-    return Session(
+    return OpenSession(
         row["token"][:SESSION_ID],
         _record(row),
         from_us(row["started_at"]),

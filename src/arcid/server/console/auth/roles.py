@@ -1,4 +1,4 @@
-"""Who may do what. The door asks for every page, ``Visit.allow`` before every action."""
+"""Who may do what. The door asks for every page, ``Session.allow`` before every action."""
 
 from __future__ import annotations
 

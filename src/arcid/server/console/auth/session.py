@@ -1,28 +1,17 @@
-"""Who is here: the signed-in account behind a page, asked again before every action."""
+"""A signed-in browser: whose it is, asked again before every action."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+import time
+from dataclasses import dataclass, field
 
-from arcid.errors import ArcidError, SeveralFacesFound
-from arcid.results import Face, Faces
+from arcid.errors import ArcidError
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.roles import Permission
-from arcid.types import Selection
 
-if TYPE_CHECKING:
-    from arcid.gallery import Gallery
-    from arcid.server.console.app import Console
-    from arcid.server.deps import Services
-
-log = logging.getLogger(__name__)
-P = ParamSpec("P")
-T = TypeVar("T")
+REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
 
 
 class SignedOut(ArcidError):
@@ -38,20 +27,12 @@ class NotAllowed(ArcidError):
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One browser's session at the time its page was asked for."""
+class Session:
+    """One browser's, with the account as it was when the session was looked up."""
 
-    console: Console
-    token: str
+    token: str = field(repr=False)
     account: Account
-
-    @property
-    def services(self) -> Services:
-        return self.console.services
-
-    @property
-    def gallery(self) -> Gallery:
-        return self.services.gallery
+    accounts: Accounts = field(repr=False)
 
     def may(self, permission: Permission) -> bool:
         """For what to show; ``allow`` is what protects."""
@@ -59,58 +40,37 @@ class Visit:
 
     async def allow(self, permission: Permission) -> Account:
         """The account as it is now; raises ``SignedOut`` or ``NotAllowed`` if it may not."""
-        account = await asyncio.to_thread(self.console.accounts.session, self.token)
+        account = await asyncio.to_thread(self.accounts.session, self.token)
         if account is None:
             raise SignedOut(S.SIGNED_OUT)
         if not account.may(permission):
             raise NotAllowed(S.NOT_ALLOWED)
         return account
 
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call in a thread of those that may wait for the gallery, which session checks
-        do not need. Raises ``Overloaded``."""
-        return await self.services.writes.run(call, *args, **kwargs)
 
-    async def faces(
-        self, photo: bytes, *, select: Selection = "all", photo_ids: bool = False
-    ) -> Faces:
-        """The faces of an uploaded photo, through the service's one queue."""
-        (future,) = await self.run(
-            self.services.batcher.submit, [photo], select=select, photo_ids=photo_ids
-        )
-        return await asyncio.wrap_future(future)
+class Sessions:
+    """Sessions by token; each is remembered for moments, since a page asks for many files."""
 
-    async def one_face(self, photo: bytes, *, photo_ids: bool = False) -> Face:
-        """The one face of a photo, ``photo_ids`` where it is to be enrolled.
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._known: dict[str, tuple[Session, float]] = {}
 
-        Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced.
-        """
-        try:
-            found = await self.faces(photo, select="prominent", photo_ids=photo_ids)
-        except SeveralFacesFound as error:  # its message names a choice that no page offers
-            error.message = S.FACES_SEVERAL.format(**error.details)
-            raise
-        return self.services.pipeline.checked(found)
+    async def find(self, token: str) -> Session | None:
+        """None where it has ended."""
+        known = self._known.get(token)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        account = await asyncio.to_thread(self._accounts.session, token)
+        if account is None:
+            self._known.pop(token, None)
+            return None
+        session = Session(token, account, self._accounts)
+        self._known[token] = (session, time.monotonic() + REMEMBER_S)
+        return session
 
-
-def quietly(
-    visit: Visit, permission: Permission
-) -> Callable[[Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]:
-    """Around what a page does by itself every so often: trouble is logged, an ended session ends
-    the page."""
-
-    def around(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def run() -> None:
-            from nicegui import ui
-
-            try:
-                await visit.allow(permission)
-                await work()
-            except (SignedOut, NotAllowed):
-                ui.navigate.reload()
-            except ArcidError as error:
-                log.warning("a page could not be refreshed", extra={"code": error.code})
-
-        return run
-
-    return around
+    def forget(self, token: str | None = None) -> None:
+        """Ask the database again about one session, or about all."""
+        if token is None:
+            self._known.clear()
+        else:
+            self._known.pop(token, None)

@@ -16,7 +16,7 @@ from nicegui import core
 from nicegui.client import Client
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.auth.session import Session
 
 log = logging.getLogger(__name__)
 OF_A_PAGE = ("event", "javascript_response", "ack", "log")
@@ -52,9 +52,9 @@ def guard() -> None:
 def _own(environ: dict[str, Any], client_id: object) -> bool:
     """Whether the page was asked for by the session that the socket carries."""
     page = Client.instances.get(client_id) if isinstance(client_id, str) else None
-    mine = environ.get("asgi.scope", {}).get("arcid")
-    theirs = None if page is None else page.request.scope.get("arcid")
-    if isinstance(mine, Visit) and isinstance(theirs, Visit) and mine.token == theirs.token:
+    mine = environ.get("asgi.scope", {}).get("arcid.session")
+    theirs = None if page is None else page.request.scope.get("arcid.session")
+    if isinstance(mine, Session) and isinstance(theirs, Session) and mine.token == theirs.token:
         return True
     if page is not None:
         log.warning("a socket asked for a page of another session")

@@ -9,23 +9,25 @@ from nicegui import ui
 from arcid.errors import PersonNotFound
 from arcid.gallery import Collection, Person
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.widgets import action, button, card, element, empty, text
 
 
-async def chosen(visit: Visit, name: str | None) -> tuple[Collection | None, list[Collection]]:
+async def chosen(
+    visit: ConsoleContext, name: str | None
+) -> tuple[Collection | None, list[Collection]]:
     """The collection to show and all there are; None where there is none."""
     known = await visit.run(visit.gallery.collections)
-    remembered = visit.console.remembered.get(visit.account.id)
+    remembered = visit.last_collection.get(visit.account.id)
     wanted = (c for c in known if (c.name == name if name else c.id == remembered))
     found = next(wanted, known[0] if known else None)
     if found is not None:
-        visit.console.remembered[visit.account.id] = found.id
+        visit.last_collection[visit.account.id] = found.id
     return found, known
 
 
 async def chosen_person(
-    visit: Visit, name: str | None, person_id: str
+    visit: ConsoleContext, name: str | None, person_id: str
 ) -> tuple[Collection, Person] | None:
     """A person of the collection to show, which comes along; None where there is no such."""
     current, _ = await chosen(visit, name)
@@ -49,7 +51,7 @@ def selector(path: str, current: Collection, known: list[Collection]) -> None:
     ).props("outlined dense options-dense").classes("collection-choice")
 
 
-def first_collection(visit: Visit) -> None:
+def first_collection(visit: ConsoleContext) -> None:
     """What stands on a page while there is no collection at all."""
     with card(cls="narrow centre"):
         if not visit.may("enrol"):
@@ -59,7 +61,7 @@ def first_collection(visit: Visit) -> None:
         collection_form(visit, S.COLLECTION_FIRST)
 
 
-def collection_form(visit: Visit, suggested: str = "") -> None:
+def collection_form(visit: ConsoleContext, suggested: str = "") -> None:
     """What a new collection needs."""
     name = ui.input(S.COLLECTION_NAME, value=suggested).props("outlined").classes("wide")
     keep = ui.checkbox(S.COLLECTION_KEEP, value=True)

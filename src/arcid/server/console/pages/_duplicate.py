@@ -10,14 +10,14 @@ from arcid.errors import PossibleDuplicate
 from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages.people import portrait
 from arcid.server.console.ui.widgets import button, data_url, element, face, text
 from arcid.types import Image
 
 
 async def enrol_asking(
-    visit: Visit,
+    visit: ConsoleContext,
     permission: Permission,
     collection: Collection,
     pictures: Sequence[Image | None],
@@ -38,7 +38,7 @@ async def enrol_asking(
 
 
 async def _accepted(
-    visit: Visit, collection: Collection, picture: Image | None, doubt: PossibleDuplicate
+    visit: ConsoleContext, collection: Collection, picture: Image | None, doubt: PossibleDuplicate
 ) -> bool:
     about = doubt.details
     known = await visit.run(visit.gallery.person, collection.name, about["person_id"])
@@ -59,7 +59,7 @@ async def _accepted(
         dialog.delete()
 
 
-def _why(visit: Visit, name: str, cosine: float | None) -> str:
+def _why(visit: ConsoleContext, name: str, cosine: float | None) -> str:
     calibration = visit.services.calibration()
     if cosine is None or calibration is None:
         return S.TWICE_SAME_PHOTO.format(name=name)

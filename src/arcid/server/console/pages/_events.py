@@ -13,10 +13,10 @@ from nicegui.element import Element
 from arcid.apps.attendance import Attendance, Event
 from arcid.apps.attendance.clocks import local, moment
 from arcid.errors import UsageError
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.widgets import (
-    ROOT,
     Tone,
     action,
     avatar,
@@ -73,7 +73,7 @@ def event_line(
     return made
 
 
-def explainer(visit: Visit, book: Attendance, refresh: Refresh) -> Callable[[Event], Any]:
+def explainer(visit: ConsoleContext, book: Attendance, refresh: Refresh) -> Callable[[Event], Any]:
     """What opens the dialog about an event."""
 
     def opener(event: Event) -> Callable[[], Awaitable[None]]:
@@ -86,7 +86,7 @@ def explainer(visit: Visit, book: Attendance, refresh: Refresh) -> Callable[[Eve
     return opener
 
 
-async def _dialog(visit: Visit, book: Attendance, event: Event, refresh: Refresh) -> None:
+async def _dialog(visit: ConsoleContext, book: Attendance, event: Event, refresh: Refresh) -> None:
     told = await visit.run(book.explain, event.id)
     picture = await visit.run(book.picture, event.id) if told["face_kept"] else None
     people = await visit.run(visit.gallery.people, book.collection, limit=1000)
@@ -157,7 +157,12 @@ def in_words(event: Event, told: dict[str, Any]) -> list[str]:
 
 
 def _undo(
-    visit: Visit, book: Attendance, correction: str, words: str, dialog: ui.dialog, refresh: Refresh
+    visit: ConsoleContext,
+    book: Attendance,
+    correction: str,
+    words: str,
+    dialog: ui.dialog,
+    refresh: Refresh,
 ) -> None:
     @action(visit, "correct")
     async def undo() -> None:
@@ -195,7 +200,7 @@ def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _corrections(
-    visit: Visit,
+    visit: ConsoleContext,
     book: Attendance,
     event: Event,
     dialog: ui.dialog,
@@ -252,7 +257,7 @@ def _corrections(
 
 
 def _retime(
-    visit: Visit, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
+    visit: ConsoleContext, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
 ) -> None:
     shown = local(event.at)
     with element("div", "row"):

@@ -10,8 +10,7 @@ from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import MIN_PASSWORD, Account, KioskRules
 from arcid.server.console.auth.roles import ROLES
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages.sessions import session_card
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -29,8 +28,7 @@ from arcid.server.console.ui.widgets import (
 ANY = ""  # no collection of its own
 
 
-@page("/accounts", "accounts")
-async def accounts(visit: Visit) -> None:
+async def accounts(visit: ConsoleContext) -> None:
     """All accounts, and a form for a new one."""
     with frame(visit, S.ACCOUNTS, "/accounts", lead=S.ACCOUNTS_LEAD):
         with element("div", "columns"):
@@ -39,7 +37,7 @@ async def accounts(visit: Visit) -> None:
             listed.move(board)
 
             async def show() -> None:
-                found = await visit.run(visit.console.accounts.all)
+                found = await visit.run(visit.accounts.all)
                 listed.clear()
                 with listed:
                     for account in found:
@@ -52,7 +50,7 @@ async def accounts(visit: Visit) -> None:
         await show()
 
 
-def _add(visit: Visit, show: Callable[[], Awaitable[None]]) -> None:
+def _add(visit: ConsoleContext, show: Callable[[], Awaitable[None]]) -> None:
     name = ui.input(S.ACCOUNT_NAME).props("outlined autocomplete=off").classes("wide")
     password = ui.input(S.PASSWORD, password=True).props("outlined autocomplete=new-password")
     password.classes("wide")
@@ -64,7 +62,7 @@ def _add(visit: Visit, show: Callable[[], Awaitable[None]]) -> None:
     @action(visit, "accounts")
     async def add() -> None:
         made = await visit.run(
-            visit.console.accounts.add, name.value or "", password.value or "", role.value
+            visit.accounts.add, name.value or "", password.value or "", role.value
         )
         name.value = password.value = ""
         say(S.ACCOUNT_ADDED.format(name=made.name))
@@ -79,9 +77,9 @@ def _role_choice(value: str) -> ui.select:
     return ui.select(names, value=value, label=S.ACCOUNT_ROLE).props("outlined dense options-dense")
 
 
-def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]) -> None:
+def _account(visit: ConsoleContext, account: Account, show: Callable[[], Awaitable[None]]) -> None:
     own = account.id == visit.account.id
-    change = visit.console.accounts.change
+    change = visit.accounts.change
     with element("div", "account"):
         avatar(account.name, "small-face")
         with element("div", "person-lines grow"):
@@ -96,7 +94,7 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
             text(S.ACCOUNT_LAST.format(when=when), "soft small")
 
         async def done() -> None:
-            visit.console.forget()
+            visit.sessions.forget()
             say(S.ACCOUNT_CHANGED.format(name=account.name))
             await show()
 
@@ -116,7 +114,7 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
             if rules is None:
                 return
             await visit.allow("accounts")
-            await visit.run(visit.console.accounts.set_kiosk, account.id, rules)
+            await visit.run(visit.accounts.set_kiosk, account.id, rules)
             say(S.ACCOUNT_KIOSK_SAVED.format(name=account.name))
             await show()
 
@@ -152,8 +150,8 @@ def _account(visit: Visit, account: Account, show: Callable[[], Awaitable[None]]
                 if not await confirm(title, S.ACCOUNT_DELETE_TEXT, S.ACCOUNT_DELETE):
                     return
                 await visit.allow("accounts")
-                await visit.run(visit.console.accounts.delete, account.id)
-                visit.console.forget()
+                await visit.run(visit.accounts.delete, account.id)
+                visit.sessions.forget()
                 say(S.ACCOUNT_DELETED.format(name=account.name))
                 await show()
 

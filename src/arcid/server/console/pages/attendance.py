@@ -17,9 +17,9 @@ from arcid.apps.attendance.export import MEDIA
 from arcid.apps.attendance.sheets import MonthRow, bounds
 from arcid.errors import ArcidError, InputError, UsageError
 from arcid.gallery import Collection
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit, quietly
-from arcid.server.console.pages import page, route
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import (
     chosen,
     chosen_person,
@@ -27,7 +27,7 @@ from arcid.server.console.pages._collections import (
     selector,
 )
 from arcid.server.console.pages._events import event_line, explainer
-from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     button,
@@ -37,6 +37,7 @@ from arcid.server.console.ui.widgets import (
     element,
     link_button,
     note,
+    quietly,
     say,
     table_head,
     text,
@@ -48,8 +49,7 @@ REFRESH_S = 5.0
 MOST_EVENTS = 300
 
 
-@page("/attendance", "attendance")
-async def attendance(visit: Visit, collection: str | None = None, day: str = "") -> None:
+async def attendance(visit: ConsoleContext, collection: str | None = None, day: str = "") -> None:
     """Everybody's day."""
     try:
         chosen_day = _day(day)
@@ -112,13 +112,15 @@ def _day(value: str) -> date:
     return check_day(found)
 
 
-def _no_such_day(visit: Visit, error: InputError) -> None:
+def _no_such_day(visit: ConsoleContext, error: InputError) -> None:
     with frame(visit, S.ATTENDANCE, "/attendance"):
         note(error.message, "bad", role="alert")
         link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
 
 
-def _day_bar(visit: Visit, current: Collection, known: list[Collection], day: date) -> None:
+def _day_bar(
+    visit: ConsoleContext, current: Collection, known: list[Collection], day: date
+) -> None:
     base = f"{ROOT}/attendance?collection={quote(current.name)}&day="
     with element("div", "toolbar"):
         with element("nav", "tabs", aria_label=S.ATTENDANCE):
@@ -204,7 +206,7 @@ def hours(seconds: float) -> str:
 
 
 async def _by_hand(
-    visit: Visit, current: Collection, book: Attendance, day: date, show: Any
+    visit: ConsoleContext, current: Collection, book: Attendance, day: date, show: Any
 ) -> None:
     people = await visit.run(visit.gallery.people, current.name, limit=1000)
     if not people:
@@ -260,8 +262,9 @@ def _exports(current: Collection, *, day: date | None = None, month: str = "") -
                     link.props["aria-label"] = f"{name}: {S.EXPORT_NAME.format(kind=kind.upper())}"
 
 
-@page("/attendance/month", "attendance")
-async def attendance_month(visit: Visit, collection: str | None = None, month: str = "") -> None:
+async def attendance_month(
+    visit: ConsoleContext, collection: str | None = None, month: str = ""
+) -> None:
     """Everybody's month."""
     try:
         first = _month(month)
@@ -327,9 +330,8 @@ def _month_row(current: Collection, row: MonthRow, month: str) -> None:
         text(hours(row.hours * 3600), tag="td")
 
 
-@page("/attendance/person/{person_id}", "attendance")
 async def attendance_person(
-    visit: Visit, person_id: str, collection: str | None = None, month: str = ""
+    visit: ConsoleContext, person_id: str, collection: str | None = None, month: str = ""
 ) -> None:
     """One person's month as a calendar, with the events behind it."""
     try:
@@ -402,8 +404,7 @@ def _calendar(current: Collection, row: MonthRow, days: tuple[date, ...]) -> Non
                     text(_clock(entry.last_out))
 
 
-@route("export", "export")
-async def exported(request: Request, visit: Visit) -> Response:
+async def exported(request: Request, visit: ConsoleContext) -> Response:
     """A day or a month, or its events, as a file."""
     asked = request.query_params
     kind, what = asked.get("kind", "csv"), asked.get("what", "sheet")

@@ -8,9 +8,8 @@ from nicegui import ui
 
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.cameras import MODES, Camera, Runner
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -24,6 +23,7 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     note,
+    quietly,
     say,
     text,
 )
@@ -33,8 +33,7 @@ REFRESH_S = 2.0
 Show = Callable[[], Awaitable[None]]
 
 
-@page("/cameras", "cameras")
-async def cameras(visit: Visit) -> None:
+async def cameras(visit: ConsoleContext) -> None:
     """All cameras and a form."""
     current, known = await chosen(visit, None)
     with frame(visit, S.CAMERAS, "/cameras", lead=S.CAMERAS_LEAD):
@@ -53,7 +52,7 @@ async def cameras(visit: Visit) -> None:
         board = element("div", "visitor-grid")
 
         async def show() -> None:
-            found = await visit.run(visit.console.cameras.book.all)
+            found = await visit.run(visit.cameras.book.all)
             board.clear()
             with board:
                 if not found:
@@ -65,7 +64,7 @@ async def cameras(visit: Visit) -> None:
         await show()
 
 
-def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
+def _camera(visit: ConsoleContext, camera: Camera, names: list[str], show: Show) -> None:
     with card(cls="visitor"):
         text(camera.name, tag="h2")
         state = element("div", aria_live="polite")
@@ -79,7 +78,7 @@ def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
         async def refresh() -> None:
             state.clear()
             with state:
-                _state(visit.console.cameras.runner(camera.id))
+                _state(visit.cameras.runner(camera.id))
 
         @action(visit, "cameras")
         async def delete() -> None:
@@ -87,7 +86,7 @@ def _camera(visit: Visit, camera: Camera, names: list[str], show: Show) -> None:
             if not await confirm(title, S.CAMERA_DELETE_TEXT, S.CAMERA_DELETE):
                 return
             await visit.allow("cameras")
-            await visit.run(visit.console.cameras.delete, camera.id)
+            await visit.run(visit.cameras.delete, camera.id)
             say(S.CAMERA_DELETED.format(name=camera.name))
             await show()
 
@@ -123,7 +122,7 @@ def _collection(camera: Camera, names: list[str]) -> str:
     return S.CAMERA_COLLECTION_DELETED.format(name=camera.collection)
 
 
-async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Show) -> None:
+async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], show: Show) -> None:
     with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
         text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
@@ -157,7 +156,7 @@ async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Sho
             await visit.run(visit.gallery.collection, collection.value)
             typed = (source.value or "").strip()
             saved = await visit.run(
-                visit.console.cameras.book.save,
+                visit.cameras.book.save,
                 camera.id if camera else None,
                 name=name.value or "",
                 source=None if camera is not None and typed == kept_source else typed,
@@ -166,7 +165,7 @@ async def _form(visit: Visit, camera: Camera | None, names: list[str], show: Sho
                 liveness=liveness.value or "off",
                 enabled=bool(enabled.value),
             )
-            await visit.run(visit.console.cameras.restart, saved)
+            await visit.run(visit.cameras.restart, saved)
             say(S.CAMERA_SAVED.format(name=saved.name))
             dialog.close()
             await show()

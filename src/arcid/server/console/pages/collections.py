@@ -8,11 +8,11 @@ from urllib.parse import quote
 from nicegui import ui
 
 from arcid.gallery import Collection
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import collection_form, first_collection
-from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     button,
@@ -27,8 +27,7 @@ from arcid.server.console.ui.widgets import (
 Show = Callable[[], Awaitable[None]]
 
 
-@page("/collections", "enrol")
-async def collections(visit: Visit) -> None:
+async def collections(visit: ConsoleContext) -> None:
     """All collections, and a form for a new one."""
     with frame(visit, S.COLLECTIONS, "/collections", lead=S.COLLECTIONS_LEAD):
         if not await visit.run(visit.gallery.collections):
@@ -50,7 +49,7 @@ async def collections(visit: Visit) -> None:
         await show()
 
 
-def _collection(visit: Visit, one: Collection, show: Show) -> None:
+def _collection(visit: ConsoleContext, one: Collection, show: Show) -> None:
     total = S.PEOPLE_COUNT.format(
         people=S.count(one.people, S.ONE_PERSON, S.MANY_PEOPLE),
         faces=S.count(one.faces, S.ONE_FACE, S.MANY_FACES),

@@ -11,8 +11,7 @@ from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError
 from arcid.results import Face, Verification
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._answers import TONES, grounds
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -35,8 +34,7 @@ WORDS = {
 }
 
 
-@page("/compare", "search")
-async def compare(visit: Visit) -> None:
+async def compare(visit: ConsoleContext) -> None:
     """Two drop zones; the answer stands below as soon as both have a face."""
     with frame(visit, S.COMPARE, "/compare", lead=S.COMPARE_LEAD):
         if visit.services.calibration() is None:
@@ -72,7 +70,7 @@ async def compare(visit: Visit) -> None:
 
 
 def _side(
-    visit: Visit, held: list[Face | None], index: int, judge: Callable[[], Awaitable[None]]
+    visit: ConsoleContext, held: list[Face | None], index: int, judge: Callable[[], Awaitable[None]]
 ) -> None:
     label = (S.COMPARE_FIRST, S.COMPARE_SECOND)[index]
     with element("div", "pair-side"):
@@ -80,7 +78,7 @@ def _side(
         async def arrived(photo_id: str, file: str) -> None:
             @action(visit, "search")
             async def look() -> None:
-                photo = visit.console.photos.take(photo_id, visit.token)
+                photo = visit.photo(photo_id)
                 state.clear()
                 held[index] = None
                 try:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from nicegui import ui
 
 from arcid.gallery import Collection, Gallery
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
-from arcid.server.console.auth.session import Visit, quietly
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import PushFeed
-from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.ui.camera_view import CameraView
-from arcid.server.console.ui.layout import HEAD, ROOT, only_main
-from arcid.server.console.ui.widgets import button, card, element, empty, link_button, text
+from arcid.server.console.ui.layout import HEAD, only_main
+from arcid.server.console.ui.widgets import button, card, element, empty, link_button, quietly, text
 from arcid.server.console.watching import Kiosk
 
 CHECK_S = 30.0
 
 
-@page("/kiosk", "kiosk")
-async def kiosk(visit: Visit) -> None:
+async def kiosk(visit: ConsoleContext) -> None:
     """Full screen; what it asks for is written in the account, not in the address."""
     account = await visit.allow("kiosk")
     known = await visit.run(visit.gallery.collections)
@@ -77,7 +76,7 @@ def _same(gallery: Gallery, account: Account, current: Collection) -> bool:
     return now is not None and (now.id, now.name) == (current.id, current.name)
 
 
-def _nothing_to_greet(visit: Visit, known: list[Collection]) -> None:
+def _nothing_to_greet(visit: ConsoleContext, known: list[Collection]) -> None:
     with element("main", "page", id="main"):
         with element("header", "page-head"):
             text(S.KIOSK, tag="h1")

@@ -8,16 +8,16 @@ from nicegui import ui
 
 from arcid.apps.attendance import Attendance
 from arcid.gallery import Collection
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit, quietly
 from arcid.server.console.cameras import Camera
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import PushFeed, WatchFeed
-from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._events import event_line
 from arcid.server.console.ui.camera_view import CameraView
-from arcid.server.console.ui.layout import ROOT, frame
-from arcid.server.console.ui.widgets import card, element, link_button, small_url, text
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import card, element, link_button, quietly, small_url, text
 from arcid.server.console.watching import attend
 
 SHOWN = 30
@@ -25,8 +25,7 @@ POLL_S = 1.0
 RECENT = timedelta(hours=12)
 
 
-@page("/live", "live")
-async def live(visit: Visit, collection: str | None = None) -> None:
+async def live(visit: ConsoleContext, collection: str | None = None) -> None:
     """Every camera of the collection, this device's own, and the newest events."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.LIVE, "/live", lead=S.LIVE_LEAD):
@@ -39,7 +38,7 @@ async def live(visit: Visit, collection: str | None = None) -> None:
                 link_button(S.CAMERA_ADD, f"{ROOT}/cameras", icon="cameras")
         cameras = [
             camera
-            for camera in await visit.run(visit.console.cameras.book.all)
+            for camera in await visit.run(visit.cameras.book.all)
             if camera.enabled and camera.collection == current.name
         ]
         with element("div", "columns"):
@@ -56,13 +55,13 @@ async def live(visit: Visit, collection: str | None = None) -> None:
         _follow(visit, current, board)
 
 
-def _camera(visit: Visit, camera: Camera) -> None:
+def _camera(visit: ConsoleContext, camera: Camera) -> None:
     with element("section", "live-tile"):
         text(camera.name, tag="h2")
-        CameraView(visit, WatchFeed(visit.console.cameras, camera.id), camera.name, tools=True)
+        CameraView(visit, WatchFeed(visit.cameras, camera.id), camera.name, tools=True)
 
 
-def _own(visit: Visit, current: Collection) -> None:
+def _own(visit: ConsoleContext, current: Collection) -> None:
     with element("section", "live-tile"):
         text(S.LIVE_OWN, tag="h2")
         name = S.LIVE_OWN_NAME.format(name=visit.account.name)
@@ -75,7 +74,7 @@ def _pictures(book: Attendance, events: list[str]) -> dict[str, str | None]:
     return {key: None if crop is None else small_url(crop) for key, crop in found.items()}
 
 
-def _follow(visit: Visit, current: Collection, board: ui.element) -> None:
+def _follow(visit: ConsoleContext, current: Collection, board: ui.element) -> None:
     book = Attendance(visit.gallery, current.name)
     newest: list[str] = ["nothing read yet"]
     faces: dict[str, str | None] = {}

@@ -9,15 +9,13 @@ from arcid.decide import DEFAULT_FMR
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
 from arcid.server.console.chart import Line, lines
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import card, chip, element, facts, html, note, table_head, text
 
 
-@page("/models", "models")
-async def models(visit: Visit) -> None:
+async def models(visit: ConsoleContext) -> None:
     """The two models and the calibration."""
     with frame(visit, S.MODELS, "/models", lead=S.MODELS_LEAD):
         pipeline = visit.services.pipeline

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, SamePhotoConflict
 from arcid.gallery import Collection, Gallery, Page, Person
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page, route
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     avatar,
@@ -53,8 +53,7 @@ class Alike(NamedTuple):
     match: Match
 
 
-@page("/people", "people")
-async def people(visit: Visit, collection: str | None = None) -> None:
+async def people(visit: ConsoleContext, collection: str | None = None) -> None:
     """Cards of people, found by name."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.PEOPLE, "/people", lead=S.PEOPLE_LEAD):
@@ -129,8 +128,7 @@ def thumbnail(gallery: Gallery, collection: Collection, person: Person) -> str |
     return None if best is None else best.id
 
 
-@route("crop", "people")
-async def crop(request: Request, visit: Visit) -> Response:
+async def crop(request: Request, visit: ConsoleContext) -> Response:
     """A kept aligned face as PNG."""
     import io
 
@@ -150,8 +148,7 @@ async def crop(request: Request, visit: Visit) -> Response:
     return Response(buffer.getvalue(), media_type="image/png", headers=headers)
 
 
-@page("/people/duplicates", "enrol")
-async def duplicates(visit: Visit, collection: str | None = None) -> None:
+async def duplicates(visit: ConsoleContext, collection: str | None = None) -> None:
     """Pairs who may be one person."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.DUPLICATES, "/people", lead=S.DUPLICATES_LEAD):
@@ -172,7 +169,7 @@ async def duplicates(visit: Visit, collection: str | None = None) -> None:
             await _pair(visit, current, pair)
 
 
-async def _pair(visit: Visit, current: Collection, pair: Alike) -> None:
+async def _pair(visit: ConsoleContext, current: Collection, pair: Alike) -> None:
     person, match = pair
     calibration = visit.services.calibration()
     other = await visit.run(visit.gallery.person, current.name, match.person_id)
@@ -211,7 +208,7 @@ async def _pair(visit: Visit, current: Collection, pair: Alike) -> None:
             merging(other, person)
 
 
-def find_duplicates(visit: Visit, collection: Collection) -> list[Alike]:
+def find_duplicates(visit: ConsoleContext, collection: Collection) -> list[Alike]:
     """Pairs above the threshold of the default false match rate, most alike first."""
     calibration = visit.services.pipeline.calibration
     lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
@@ -233,7 +230,7 @@ def _page(
     return Page([Shown(one, thumbnail(gallery, collection, one)) for one in found], found.next)
 
 
-def _nobody(visit: Visit, current: Collection, name: str | None) -> None:
+def _nobody(visit: ConsoleContext, current: Collection, name: str | None) -> None:
     with card(cls="narrow centre span"):
         if name:
             empty("search", S.PEOPLE_NOT_FOUND, S.PEOPLE_NOT_FOUND_TEXT)

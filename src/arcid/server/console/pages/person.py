@@ -15,15 +15,15 @@ from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Decide, Person, StoredFace
 from arcid.results import Face
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import PushFeed
-from arcid.server.console.pages import page
 from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
 from arcid.server.console.ui.camera_view import CameraView
-from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
@@ -57,7 +57,7 @@ class Candidate:
 class Tray:
     """The photos of one person, looked at one by one before any is enrolled."""
 
-    visit: Visit
+    visit: ConsoleContext
     collection: Collection
     on_change: Any = None
     found: list[Candidate] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Tray:
 
         @action(self.visit, "enrol")
         async def look() -> None:
-            photo = self.visit.console.photos.take(photo_id, self.visit.token)
+            photo = self.visit.photo(photo_id)
             try:
                 found = await self.visit.one_face(photo, photo_ids=True)
             except ArcidError as error:
@@ -138,8 +138,7 @@ class Tray:
                 self.on_change()
 
 
-@page("/people/new", "enrol")
-async def new_person(visit: Visit, collection: str | None = None, name: str = "") -> None:
+async def new_person(visit: ConsoleContext, collection: str | None = None, name: str = "") -> None:
     """Name and photos in; an enrolled person out."""
     current, _ = await chosen(visit, collection)
     with frame(visit, S.ADD_PERSON, "/people", lead=S.ADD_LEAD):
@@ -182,7 +181,7 @@ async def new_person(visit: Visit, collection: str | None = None, name: str = ""
             enable(go, False)
 
 
-def _by_camera(visit: Visit, tray: Tray) -> None:
+def _by_camera(visit: ConsoleContext, tray: Tray) -> None:
     """Guided pictures of this device's camera, as an alternative to photos."""
     with element("details", "by-camera"):
         text(S.BY_CAMERA, tag="summary")
@@ -200,7 +199,7 @@ def _by_camera(visit: Visit, tray: Tray) -> None:
 
 
 async def enrol_faces(
-    visit: Visit,
+    visit: ConsoleContext,
     collection: Collection,
     chosen_faces: list[Candidate],
     *,
@@ -228,7 +227,9 @@ async def enrol_faces(
     return await enrol_asking(visit, "enrol", collection, pictures, enrol)
 
 
-async def _who_is_it(visit: Visit, collection: Collection, probe: Face, where: Element) -> None:
+async def _who_is_it(
+    visit: ConsoleContext, collection: Collection, probe: Face, where: Element
+) -> None:
     """Say early that somebody may be enrolled twice."""
     calibration = visit.services.calibration()
     if calibration is None or collection.faces == 0:
@@ -245,8 +246,7 @@ async def _who_is_it(visit: Visit, collection: Collection, probe: Face, where: E
         note(S.ADD_ALIKE.format(name=found[0].name, probability=likely), "warn")
 
 
-@page("/people/{person_id}", "people")
-async def person_page(visit: Visit, person_id: str, collection: str | None = None) -> None:
+async def person_page(visit: ConsoleContext, person_id: str, collection: str | None = None) -> None:
     """Faces and doings of one person."""
     known = await chosen_person(visit, collection, person_id)
     if known is None:
@@ -278,7 +278,7 @@ async def person_page(visit: Visit, person_id: str, collection: str | None = Non
                     await _alike(visit, current, found, shown)
 
 
-def _doings(visit: Visit, current: Collection, person: Person) -> None:
+def _doings(visit: ConsoleContext, current: Collection, person: Person) -> None:
     if visit.may("enrol"):
 
         @action(visit, "enrol")
@@ -318,7 +318,9 @@ def _doings(visit: Visit, current: Collection, person: Person) -> None:
         button(S.PERSON_DELETE, delete, icon="trash", kind="danger")
 
 
-def _stored_face(visit: Visit, current: Collection, person: Person, stored: StoredFace) -> None:
+def _stored_face(
+    visit: ConsoleContext, current: Collection, person: Person, stored: StoredFace
+) -> None:
     with element("figure", "stored-face") as made:
         if stored.has_crop:
             face(crop_url(current.name, stored.id), S.FACE_OF.format(name=person.name))
@@ -346,7 +348,7 @@ def _stored_face(visit: Visit, current: Collection, person: Person, stored: Stor
                 button(S.ADD_REMOVE, delete, kind="quiet", icon="trash", name=S.FACE_DELETE)
 
 
-def _add_photos(visit: Visit, current: Collection, person: Person) -> None:
+def _add_photos(visit: ConsoleContext, current: Collection, person: Person) -> None:
     with card(S.ADD_PHOTOS):
         tray = Tray(visit, current)
         tray.build()
@@ -364,7 +366,9 @@ def _add_photos(visit: Visit, current: Collection, person: Person) -> None:
         tray.on_change = lambda: enable(go, bool(tray.chosen))
 
 
-async def _alike(visit: Visit, current: Collection, person: Person, shown: str | None) -> None:
+async def _alike(
+    visit: ConsoleContext, current: Collection, person: Person, shown: str | None
+) -> None:
     calibration = visit.services.calibration()
     matches: list[Match] = []
     if calibration is not None and person.faces:

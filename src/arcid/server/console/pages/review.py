@@ -14,11 +14,11 @@ from nicegui.events import KeyEventArguments
 from arcid.errors import EventNotFound, FaceNotFound, PersonNotFound, ReviewAnswered
 from arcid.gallery import Collection, Gallery
 from arcid.gallery.review_records import Candidate, Review, Verdict
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit, quietly
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.ui.layout import ROOT, frame
+from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     avatar,
@@ -30,6 +30,7 @@ from arcid.server.console.ui.widgets import (
     face,
     facts,
     link_button,
+    quietly,
     say,
     text,
 )
@@ -40,8 +41,7 @@ SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
 
 
-@page("/review", "review")
-async def review(visit: Visit, collection: str | None = None) -> None:
+async def review(visit: ConsoleContext, collection: str | None = None) -> None:
     """The newest doubtful face, the others that wait, and what was answered."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.REVIEW, "/review", lead=S.REVIEW_LEAD):
@@ -66,7 +66,7 @@ class Desk:
 
     def __init__(
         self,
-        visit: Visit,
+        visit: ConsoleContext,
         current: Collection,
         known: list[Collection],
         case: Element,

@@ -13,9 +13,8 @@ from arcid.gallery import Collection
 from arcid.image import load_image
 from arcid.results import Identification
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
 from arcid.server.console.cameras import jpeg
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._answers import TONES, grounds
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages.people import crop_url
@@ -43,8 +42,7 @@ FEW = 8  # answers that a phone shows without a scrolling list
 ORDER = {"match": 0, "review": 1, "no_match": 2}
 
 
-@page("/search", "search")
-async def search(visit: Visit, collection: str | None = None) -> None:
+async def search(visit: ConsoleContext, collection: str | None = None) -> None:
     """Drop a picture; every face in it gets an answer."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.SEARCH, "/search", lead=S.SEARCH_LEAD):
@@ -68,7 +66,7 @@ async def search(visit: Visit, collection: str | None = None) -> None:
             async def arrived(photo_id: str, file: str) -> None:
                 @action(visit, "search")
                 async def look() -> None:
-                    photo = visit.console.photos.take(photo_id, visit.token)
+                    photo = visit.photo(photo_id)
                     faces = await visit.faces(photo)
                     started = time.perf_counter()
                     found = await visit.run(
@@ -103,7 +101,7 @@ def shown_as(photo: bytes) -> str:
 
 
 def _found(
-    visit: Visit,
+    visit: ConsoleContext,
     collection: Collection,
     picture: str,
     detections: Detections | None,
@@ -160,7 +158,7 @@ def _box(found: Identification, number: int, width: int, height: int) -> None:
 
 
 def _answer(
-    visit: Visit,
+    visit: ConsoleContext,
     collection: Collection,
     every: list[Identification],
     found: Identification,
@@ -196,7 +194,7 @@ def _answer(
         explain()
 
 
-def _explained(visit: Visit, collection: Collection, found: Identification) -> None:
+def _explained(visit: ConsoleContext, collection: Collection, found: Identification) -> None:
     decision = found.decision
     with element("div", "answer-faces"):
         face(data_url(found.face.crop), S.PROBE)
@@ -231,7 +229,7 @@ def _enrolled(collection: Collection, match: Match) -> None:
         avatar(match.name)
 
 
-def _others(visit: Visit, candidates: list[Match]) -> None:
+def _others(visit: ConsoleContext, candidates: list[Match]) -> None:
     calibration = visit.services.calibration()
     with element("details", "candidates"):
         text(S.SEARCH_CANDIDATES, tag="summary")

@@ -5,38 +5,36 @@ from __future__ import annotations
 from nicegui import ui
 
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Session, session_id
+from arcid.server.console.auth.accounts import OpenSession, session_id
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
 
 
-@page("/sessions", "home")
-async def sessions(visit: Visit) -> None:
+async def sessions(visit: ConsoleContext) -> None:
     """The visitor's own."""
     with frame(visit, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
         await session_card(visit, "", "home", own=True)
 
 
 async def session_card(
-    visit: Visit, title: str, permission: Permission, *, own: bool = False
+    visit: ConsoleContext, title: str, permission: Permission, *, own: bool = False
 ) -> None:
     """All sessions, or the visitor's, each with a button that ends it."""
     owner = visit.account.id if own else None
-    store = visit.console.accounts
+    store = visit.accounts
     board = card(title)
     listed = element("div", "account-list")
     listed.move(board)
 
-    def row(session: Session) -> None:
-        this = session.id == session_id(visit.token)
+    def row(session: OpenSession) -> None:
+        this = session.id == session_id(visit.session.token)
 
         @action(visit, permission)
         async def end() -> None:
             await visit.run(store.end_session, session.id, owner)
-            visit.console.forget()
+            visit.sessions.forget()
             if this:
                 ui.navigate.reload()
             else:

@@ -9,8 +9,7 @@ import arcid
 from arcid.errors import ArcidError
 from arcid.runtime import default_threads, hardware
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -27,8 +26,7 @@ from arcid.server.console.ui.widgets import (
 from arcid.server.deps import Services
 
 
-@page("/system", "system")
-async def system(visit: Visit) -> None:
+async def system(visit: ConsoleContext) -> None:
     """Health, speed and storage on one page."""
     running = visit.services
     with frame(visit, S.SYSTEM, "/system", lead=S.SYSTEM_LEAD):
@@ -58,7 +56,7 @@ async def system(visit: Visit) -> None:
                 await _collections(visit)
 
 
-async def _health(visit: Visit) -> None:
+async def _health(visit: ConsoleContext) -> None:
     try:
         await visit.run(visit.gallery.last_change)
     except ArcidError as error:
@@ -118,7 +116,7 @@ def stage_times(running: Services, stage: str) -> tuple[float, float]:
     return count, values.get("arcid_stage_seconds_sum", 0.0) / count if count else 0.0
 
 
-async def _storage(visit: Visit) -> None:
+async def _storage(visit: ConsoleContext) -> None:
     stats = await visit.run(visit.gallery.stats)
     facts(
         [
@@ -143,7 +141,7 @@ async def _storage(visit: Visit) -> None:
     button(S.CHECK, check, icon="check")
 
 
-async def _collections(visit: Visit) -> None:
+async def _collections(visit: ConsoleContext) -> None:
     known = await visit.run(visit.gallery.collections)
     if not known:
         text(S.NO_COLLECTION, "soft", tag="p")

@@ -8,8 +8,7 @@ from arcid.apps.attendance import Attendance, Visitor
 from arcid.errors import UsageError
 from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
-from arcid.server.console.pages import page
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.ui.layout import frame
@@ -31,8 +30,7 @@ from arcid.server.console.ui.widgets import (
 ENROLLED_AT_MOST = 8  # of the newest sightings
 
 
-@page("/unknowns", "unknowns")
-async def unknowns(visit: Visit, collection: str | None = None) -> None:
+async def unknowns(visit: ConsoleContext, collection: str | None = None) -> None:
     """A card a visitor."""
     current, known = await chosen(visit, collection)
     with frame(visit, S.UNKNOWNS, "/unknowns", lead=S.UNKNOWNS_LEAD):
@@ -62,7 +60,9 @@ async def unknowns(visit: Visit, collection: str | None = None) -> None:
                 await _visitor(visit, current, book, visitor)
 
 
-async def _visitor(visit: Visit, current: Collection, book: Attendance, visitor: Visitor) -> None:
+async def _visitor(
+    visit: ConsoleContext, current: Collection, book: Attendance, visitor: Visitor
+) -> None:
     picture = await visit.run(book.picture, visitor.id)
     with card(cls="visitor") as made:
         with element("div", "visitor-head"):

@@ -9,11 +9,11 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.session import Visit
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import Feed, PushFeed
 from arcid.server.console.ui.icons import svg
-from arcid.server.console.ui.layout import ROOT
 
 
 class CameraView(Element, component="static/camera.js"):
@@ -21,7 +21,7 @@ class CameraView(Element, component="static/camera.js"):
 
     def __init__(
         self,
-        visit: Visit,
+        visit: ConsoleContext,
         feed: Feed,
         title: str,
         *,
@@ -32,7 +32,7 @@ class CameraView(Element, component="static/camera.js"):
         on_event: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
-        key = visit.console.feeds.add(feed, visit.token)
+        key = visit.open_feed(feed)
         self.props["root"] = ROOT
         self.props["feed"] = key
         self.props["mode"] = "push" if isinstance(feed, PushFeed) else "watch"
@@ -52,7 +52,7 @@ class CameraView(Element, component="static/camera.js"):
         self.props["insecureText"] = S.CAMERA_INSECURE
         self.props["lostText"] = S.CAMERA_LOST
         self.props["stateTexts"] = S.CAMERA_STATES
-        ui.context.client.on_delete(lambda: visit.console.feeds.drop(key))
+        ui.context.client.on_delete(lambda: visit.feeds.drop(key))
         if on_event is not None:
 
             async def happened(event: GenericEventArguments) -> None:

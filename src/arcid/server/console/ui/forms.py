@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl, quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Account
 from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
 MAX_FORM_BYTES, MAX_FIELDS = 16 * 1024, 8
-ROOT = "/console"
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import groupby
 
 from nicegui import ui
 from nicegui.element import Element
 
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import Visit, quietly
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.registry import PAGES, Page
 from arcid.server.console.ui.icons import LOGO, svg
-from arcid.server.console.ui.widgets import ROOT as ROOT
-from arcid.server.console.ui.widgets import element, html, set_text, text
+from arcid.server.console.ui.widgets import element, html, quietly, set_text, text
 
 HEAD = (
     f'<link rel="stylesheet" href="{ROOT}/static/console.css">'
@@ -25,64 +25,13 @@ HEAD = (
 COUNT_S = 10.0  # how often what waits is counted
 
 
-class Entry(NamedTuple):
-    """One line of the navigation."""
-
-    path: str
-    permission: Permission
-    icon: str
-    label: str
-
-
-NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    (
-        S.NAV_DAY,
-        (
-            Entry("/live", "live", "live", S.NAV_LIVE),
-            Entry("/attendance", "attendance", "attendance", S.NAV_ATTENDANCE),
-            Entry("/review", "review", "review", S.NAV_REVIEW),
-            Entry("/unknowns", "unknowns", "unknowns", S.NAV_UNKNOWNS),
-            Entry("/kiosk", "kiosk", "kiosk", S.NAV_KIOSK),
-        ),
-    ),
-    (
-        S.NAV_FACES,
-        (
-            Entry("/people", "people", "people", S.NAV_PEOPLE),
-            Entry("/collections", "enrol", "collections", S.NAV_COLLECTIONS),
-            Entry("/search", "search", "search", S.NAV_SEARCH),
-            Entry("/compare", "search", "compare", S.NAV_COMPARE),
-        ),
-    ),
-    (
-        S.NAV_SERVICE,
-        (
-            Entry("/cameras", "cameras", "cameras", S.NAV_CAMERAS),
-            Entry("/models", "models", "models", S.NAV_MODELS),
-            Entry("/system", "system", "system", S.NAV_SYSTEM),
-            Entry("/accounts", "accounts", "accounts", S.NAV_ACCOUNTS),
-        ),
-    ),
-)
-TABS = (
-    "/live",
-    "/attendance",
-    "/people",
-    "/search",
-)  # the bar at the bottom of a phone; the rest is in More
-
-
 @contextmanager
-def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator[None]:
+def frame(visit: ConsoleContext, title: str, current: str, *, lead: str = "") -> Iterator[None]:
     """Everything around a page's own content; ``current`` is its path in the navigation."""
     ui.add_head_html(HEAD)
     ui.page_title(f"{title} · arcid")
     only_main()
-    groups = [
-        (name, shown)
-        for name, entries in NAVIGATION
-        if (shown := [entry for entry in entries if visit.may(entry.permission)])
-    ]
+    entries = [page for page in PAGES if page.group and visit.may(page.permission)]
     waiting = None
     with element("a", "skip-link", href="#main"):
         html(S.SKIP)
@@ -90,9 +39,9 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
         with element("nav", "rail", id="menu", aria_label=S.NAV_LABEL):
             with element("a", "brand", href=f"{ROOT}/"):
                 html(LOGO + f"<span>{S.PRODUCT}</span>", tag="span", cls="brand-mark")
-            for name, entries in groups:
-                text(name, "rail-group")
-                for entry in entries:
+            for group, members in groupby(entries, key=lambda page: page.group):
+                text(group, "rail-group")
+                for entry in members:
                     link = _link(entry, current)
                     if entry.path == "/review":
                         with link:
@@ -105,12 +54,12 @@ def frame(visit: Visit, title: str, current: str, *, lead: str = "") -> Iterator
                 if lead:
                     text(lead, "soft lead", tag="p")
             yield
-        _tab_bar(groups, current)
+        _tab_bar(entries, current)
     if waiting is not None:  # last: a timer makes NiceGUI answer with what is there by then
         _count_waiting(visit, waiting)
 
 
-def _count_waiting(visit: Visit, shown: ui.html) -> None:
+def _count_waiting(visit: ConsoleContext, shown: ui.html) -> None:
     """How many doubtful faces wait, kept fresh."""
 
     async def count() -> None:
@@ -129,7 +78,7 @@ def only_main() -> None:
         slot.parent.props["role"] = "presentation"
 
 
-def _link(entry: Entry, current: str) -> Element:
+def _link(entry: Page, current: str) -> Element:
     link = element("a", "rail-link", href=ROOT + entry.path)
     if entry.path == current:
         link.props('aria-current="page"')
@@ -139,11 +88,11 @@ def _link(entry: Entry, current: str) -> Element:
     return link
 
 
-def _tab_bar(groups: list[tuple[str, list[Entry]]], current: str) -> None:
-    tabs = [entry for _, entries in groups for entry in entries if entry.path in TABS]
+def _tab_bar(entries: list[Page], current: str) -> None:
     with element("nav", "tab-bar", aria_label=S.NAV_SHORT_LABEL):
-        for entry in tabs:
-            _link(entry, current)
+        for entry in entries:
+            if entry.tab:
+                _link(entry, current)
         more = element(
             "button",
             "rail-link",
@@ -157,7 +106,7 @@ def _tab_bar(groups: list[tuple[str, list[Entry]]], current: str) -> None:
             text(S.NAV_MORE)
 
 
-def _account(visit: Visit) -> None:
+def _account(visit: ConsoleContext) -> None:
     with element("div", "rail-foot"):
         with element("button", "rail-link", type="button").on(
             "click", js_handler="() => arcid.turn()"

@@ -16,14 +16,15 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from arcid.errors import ArcidError
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import SignedOut, Visit
+from arcid.server.console.auth.session import NotAllowed, SignedOut
+from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.icons import svg
 from arcid.types import Image
 
 log = logging.getLogger(__name__)
-ROOT = "/console"
 Tone = Literal["good", "bad", "warn", "info", "plain"]
 Kind = Literal["primary", "plain", "quiet", "danger"]
 SMALL_PX = 64
@@ -227,7 +228,7 @@ class PhotoDrop(Element, component="static/photodrop.js"):
 
 
 def action(
-    visit: Visit, permission: Permission
+    visit: ConsoleContext, permission: Permission
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
     """Around every handler that reads or changes anything: the session and role are asked for
     anew, and what goes wrong is said on the page."""
@@ -245,6 +246,27 @@ def action(
             except Exception:
                 log.exception("a console action failed")
                 say(S.FAILED, "bad")
+
+        return run
+
+    return around
+
+
+def quietly(
+    context: ConsoleContext, permission: Permission
+) -> Callable[[Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]:
+    """Around what a page does by itself every so often: trouble is logged, an ended session ends
+    the page."""
+
+    def around(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            try:
+                await context.allow(permission)
+                await work()
+            except (SignedOut, NotAllowed):
+                ui.navigate.reload()
+            except ArcidError as error:
+                log.warning("a page could not be refreshed", extra={"code": error.code})
 
         return run
 

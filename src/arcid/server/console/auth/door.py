@@ -1,0 +1,142 @@
+"""From a name and a password to a browser's cookie, and from the cookie to its session.
+
+Cookies are signed, HTTP-only and same-site. Requests that change something, and every WebSocket,
+must come from our own pages (``Origin``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Scope
+
+from arcid.server.auth import address_of
+from arcid.server.console import ROOT
+from arcid.server.console import strings as S
+from arcid.server.console.auth.accounts import Account, AccountRefused, Accounts, TooManyAttempts
+from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
+from arcid.server.console.auth.session import Session, Sessions
+from arcid.server.throttle import client_of
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+COOKIE = "arcid_session"
+HASHING_AT_ONCE, MAX_HASHING = 1, 32
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+class Door:
+    """The one place that lets a browser in."""
+
+    def __init__(
+        self, url: str, home: Path, first: FirstAccount, left: Callable[[str], None]
+    ) -> None:
+        """Blocks: reads the key where there is one and opens the accounts beside the gallery.
+
+        ``left`` is told the token of whoever signs out. Raises ``ConfigError`` and as
+        ``Accounts.open``.
+        """
+        self._home = home
+        self._first = first
+        self._left = left
+        self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
+        self.accounts = Accounts.open(url)
+        self.sessions = Sessions(self.accounts)
+        self._passwords = ThreadPoolExecutor(HASHING_AT_ONCE, thread_name_prefix="arcid-password")
+        self._hashing = 0  # at work and waiting
+
+    def close(self) -> None:
+        self._passwords.shutdown(wait=False, cancel_futures=True)
+        self.accounts.close()
+
+    async def session(self, request: HTTPConnection) -> Session | None:
+        """The session of a request's cookie."""
+        if self.secret is None:
+            return None
+        token = unsign(self.secret, request.cookies.get(COOKIE, ""))
+        return None if token is None else await self.sessions.find(token)
+
+    async def has_accounts(self) -> bool:
+        """Whether set-up is done."""
+        return await asyncio.to_thread(self.accounts.exist)
+
+    @property
+    def accounts_lost(self) -> bool:
+        """Whether set-up was done once, so that only the command line may do it again."""
+        return is_set_up(self._home)
+
+    async def sign_in(
+        self, request: HTTPConnection, name: str, password: str
+    ) -> tuple[str, Account]:
+        """A new session's token. Raises ``SignInRefused`` and ``TooManyAttempts``."""
+        client = client_of(address_of(request))
+        return await self._with_password(self.accounts.sign_in, name, password, client)
+
+    async def set_up(
+        self, request: HTTPConnection, code: str, name: str, password: str, repeated: str | None
+    ) -> tuple[str, Account]:
+        """The first account, signed in. Raises ``AccountRefused`` and as ``sign_in``."""
+        self._first.check(code, address_of(request))
+        if password != repeated:
+            raise AccountRefused(S.PASSWORDS_DIFFER)
+        await self._with_password(self.accounts.set_up, name, password)
+        self._first.done()
+        return await self.sign_in(request, name, password)
+
+    async def sign_out(self, request: HTTPConnection, response: Response) -> None:
+        """End the session of the request and have the answer take its cookie."""
+        session = await self.session(request)
+        if session is not None:
+            self.sessions.forget(session.token)
+            self._left(session.token)
+            await asyncio.to_thread(self.accounts.sign_out, session.token)
+        response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="strict")
+
+    async def welcome(self, request: HTTPConnection, token: str, response: Response) -> None:
+        """Have the answer hand the browser its session."""
+        if self.secret is None:
+            self.secret = await asyncio.to_thread(load_secret, self._home)
+        response.set_cookie(
+            COOKIE,
+            sign(self.secret, token),
+            path=ROOT,
+            max_age=365 * 24 * 3600,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    async def _with_password(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that hashes, which takes 64 MiB and all cores: beside few others of its kind.
+
+        Raises ``TooManyAttempts`` where many wait.
+        """
+        if self._hashing >= MAX_HASHING:
+            raise TooManyAttempts(S.SIGN_IN_BUSY, retry_after_s=2)
+        self._hashing += 1
+        try:
+            work = functools.partial(call, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._passwords, work)
+        finally:
+            self._hashing -= 1
+
+
+def same_origin(scope: Scope) -> bool:
+    """Browsers send ``Origin`` with every POST and WebSocket; who sends none is not trusted."""
+    headers = Headers(scope=scope)
+    origin = urlsplit(headers.get("origin", ""))
+    if scope["scheme"] in {"https", "wss"} and origin.scheme != "https":
+        return False
+    return origin.netloc.lower() == headers.get("host", "").lower() != ""

@@ -1,0 +1,25 @@
+"""Where somebody starts: their first page, and one that shows something."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from arcid.apps.attendance import Attendance
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.registry import PAGES
+
+
+async def home_of(context: ConsoleContext) -> str:
+    """A path inside the console."""
+    entries = (page for page in PAGES if page.group and context.may(page.permission))
+    first = next((page.path for page in entries), "/nothing")
+    if first != "/live" or context.may("capture"):
+        return first
+    cameras = [one for one in await context.run(context.cameras.book.all) if one.enabled]
+    if cameras:
+        return f"/live?collection={quote(cameras[0].collection)}"
+    known = sorted(await context.run(context.gallery.collections), key=lambda one: -one.people)
+    for one in known:
+        if await context.run(Attendance(context.gallery, one.name).events, limit=1):
+            return f"/attendance?collection={quote(one.name)}"
+    return f"/people?collection={quote(known[0].name)}" if known else "/people"
