@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser import doubts, service
 
+from arcid.events import Reviews
+
 pytestmark = pytest.mark.data
 
 
@@ -65,8 +67,8 @@ def test_an_answer_that_another_operator_gave_first_is_told(
     from arcid.gallery import Gallery
 
     with Gallery.open(home / "gallery.db", create=False) as gallery:
-        (review,) = gallery.reviews.find("people")
-        gallery.reviews.answer("people", review.id, "no", actor="Olga Operator")
+        (review,) = Reviews(gallery).find("people")
+        Reviews(gallery).answer("people", review.id, "no", actor="Olga Operator")
     page.keyboard.press("y")
     expect(page.get_by_text("settled before: nobody known, by Olga Operator")).to_be_visible()
     expect(page.get_by_role("heading", name="Nothing to decide")).to_be_visible()

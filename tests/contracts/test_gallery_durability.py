@@ -468,7 +468,7 @@ def test_torn_and_lost_wal(tmp_path: Path) -> None:
     path = tmp_path / "gallery.db"
     acks = filled(path, 20)
     with Gallery.open(path) as gallery:
-        gallery._database.pragma("wal_checkpoint(TRUNCATE)")
+        gallery.database.pragma("wal_checkpoint(TRUNCATE)")
         for i in range(20, 32):  # fewer pages than are moved into the file by themselves
             _, [face] = gallery.enrol("staff", f"Person {i}", [new_face(i)])
             acks[i] = face.id
@@ -681,7 +681,7 @@ def test_several_processes_mark_one_gallery(tmp_path: Path) -> None:
 
 
 def database_head(gallery: Gallery) -> Point:
-    with gallery._database.read() as connection:
+    with gallery.database.read() as connection:
         return commits.head(connection)
 
 

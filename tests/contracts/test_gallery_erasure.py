@@ -22,9 +22,9 @@ import pytest
 import sqlalchemy as sa
 
 from arcid.errors import GalleryBusy, StorageFull
+from arcid.events import Events, Place
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
-from arcid.gallery.event_records import Place
 from arcid.gallery.records import Once
 from arcid.types import Embeddings
 
@@ -84,7 +84,7 @@ def id_of(gallery: Gallery, name: str) -> str:
 
 def crop_bytes(gallery: Gallery, person: str) -> bytes:
     face = gallery.faces("staff", id_of(gallery, person))[0]
-    with gallery._database.read() as connection:
+    with gallery.database.read() as connection:
         query = (
             sa.select(schema.crops.c.image)
             .join(schema.faces, schema.faces.c.id == schema.crops.c.face_id)
@@ -95,19 +95,20 @@ def crop_bytes(gallery: Gallery, person: str) -> bytes:
 
 def see_ann(gallery: Gallery) -> tuple[str, str]:
     """Ann arrives, and people write about it; the events of Ann and of somebody unknown."""
+    events = Events(gallery)
     ann, bea = id_of(gallery, "Ann Needle"), id_of(gallery, "Bea Needle")
     place = Place("door", "door")
-    (seen,) = gallery.events.sighting(
+    (seen,) = events.sighting(
         "staff", place, ann, NOW, cooldown_s=60, grounds={}, vector=vector(50), crop=crop(50)
     )
-    gallery.events.correct("staff", seen.id, "retime", actor="op", note="Ann needle-note 1", at=NOW)
-    (other,) = gallery.events.sighting("staff", place, bea, NOW, cooldown_s=60, grounds={})
-    given, _ = gallery.events.correct(
+    events.correct("staff", seen.id, "retime", actor="op", note="Ann needle-note 1", at=NOW)
+    (other,) = events.sighting("staff", place, bea, NOW, cooldown_s=60, grounds={})
+    given, _ = events.correct(
         "staff", other.id, "reassign", actor="op", note="needle-note 2", person_id=ann
     )
-    gallery.events.correct("staff", given.id, "void", actor="op", note="Ann, needle-note 3")
-    gallery.events.add("staff", "departure", ann, NOW, actor="op", note="needle-note 4")
-    (unknown,) = gallery.events.visitor(
+    events.correct("staff", given.id, "void", actor="op", note="Ann, needle-note 3")
+    events.add("staff", "departure", ann, NOW, actor="op", note="needle-note 4")
+    (unknown,) = events.visitor(
         "staff", place, NOW, NOW, "mark", cooldown_s=60, alike=0.9, grounds={}, vector=vector(60)
     )
     return seen.id, unknown.id
@@ -143,7 +144,7 @@ ACTS: dict[str, tuple[Act, list[bytes]]] = {
         lambda g: g.update_collection("staff", metadata={}), [b"Needle House"],
     ),
     "no crops": (lambda g: g.update_collection("staff", keep_crops=False), []),
-    "forget a visitor": (lambda g: g.events.forget_face("staff", see_ann(g)[1]), [part(60)]),
+    "forget a visitor": (lambda g: Events(g).forget_face("staff", see_ann(g)[1]), [part(60)]),
     "delete collection": (
         lambda g: g.delete_collection("staff"),
         [b"Ann Needle", b"Bea Needle", b"needle-badge", b"Needle House", part(1), part(3), part(50),
@@ -406,7 +407,7 @@ def test_deleting_works_where_files_may_not_grow(path: Path) -> None:
 
 def server_bytes(gallery: Gallery, place: str = "base") -> bytes:
     """Of the tables of every database of the server, or of its log: ``pg_wal``."""
-    with gallery._database._engine.connect() as connection:
+    with gallery.database._engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("CHECKPOINT")
         folder = Path(connection.exec_driver_sql("SHOW data_directory").scalar_one())

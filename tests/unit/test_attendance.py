@@ -29,8 +29,8 @@ from arcid.errors import (
     PersonNotFound,
     PossibleDuplicate,
 )
+from arcid.events import Action, Events, Outbox, Place, tables
 from arcid.gallery import Gallery, NewFace, pages, schema
-from arcid.gallery.event_records import Action, Place
 from arcid.gallery.mark import Mark
 from arcid.models import weights
 from arcid.types import Decision, Embeddings
@@ -82,7 +82,7 @@ def seen(
     cooldown: float = 60,
     **options: Any,
 ) -> list[str]:
-    found = gallery.events.sighting(
+    found = Events(gallery).sighting(
         "staff", place, person(gallery, name), after(at), cooldown_s=cooldown, grounds=GROUNDS,
         **options,
     )  # fmt: skip
@@ -90,12 +90,12 @@ def seen(
 
 
 def left(gallery: Gallery, now: float, cooldown: float = 60) -> list[tuple[str | None, datetime]]:
-    found = gallery.events.depart("staff", "door", after(now - cooldown), "gone")
+    found = Events(gallery).depart("staff", "door", after(now - cooldown), "gone")
     return [(event.name, event.at) for event in found]
 
 
 def stranger(gallery: Gallery, face: Embeddings, at: float, mark: str = "1,2,3,4") -> int:
-    found = gallery.events.visitor(
+    found = Events(gallery).visitor(
         "staff", DOOR, after(at), after(at + 1), mark, cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=face,
     )  # fmt: skip
@@ -158,7 +158,7 @@ def test_processes_that_report_at_once_write_one_arrival(
 
 def test_a_clock_set_back_does_not_make_people_arrive_again(gallery: Gallery) -> None:
     seen(gallery, "Ann", 3600)
-    gallery.events.shift("staff", "door", -3600)
+    Events(gallery).shift("staff", "door", -3600)
     assert seen(gallery, "Ann", 1) == []
 
 
@@ -203,8 +203,8 @@ def test_notes_outlive_a_merge_and_go_with_whoever_is_left(
     book.correct(event.id, "retime", at=after(-600), actor="op", note="clock was wrong")
 
     def notes() -> set[str]:
-        with gallery._database.read() as connection:
-            return {n for n in connection.execute(sa.select(schema.events.c.note)).scalars() if n}
+        with gallery.database.read() as connection:
+            return {n for n in connection.execute(sa.select(tables.events.c.note)).scalars() if n}
 
     gallery.merge_people("staff", ann, ben)
     kept = {"came by the back door", "clock was wrong", "two people were merged"}
@@ -221,8 +221,8 @@ def test_corrections_are_new_rows(gallery: Gallery, book: Attendance) -> None:
     (event,) = book.events()
 
     def raw() -> list[Any]:
-        query = sa.select(schema.events).where(schema.events.c.uid == event.id)
-        with gallery._database.read() as connection:
+        query = sa.select(tables.events).where(tables.events.c.uid == event.id)
+        with gallery.database.read() as connection:
             return list(connection.execute(query).all())
 
     written = raw()
@@ -259,7 +259,7 @@ def test_not_this_person_takes_the_visit_along(gallery: Gallery, book: Attendanc
     assert book.present() == []
     assert seen(gallery, "Ann", 5) == []  # the same visit goes on
     assert left(gallery, 999) == []
-    ((who, face),) = gallery.events.blocked("staff", CONTRACT)
+    ((who, face),) = Events(gallery).blocked("staff", CONTRACT)
     assert who == person(gallery, "Ann")
     assert float(face @ vector(0).vectors[0]) > 0.999
 
@@ -292,8 +292,8 @@ def test_what_cannot_be_corrected_is_refused(gallery: Gallery, book: Attendance)
 
 def test_a_damaged_event_is_an_error(gallery: Gallery, book: Attendance) -> None:
     seen(gallery, "Ann", 0)
-    with gallery._database.write() as connection:
-        connection.execute(schema.events.update().values(at=schema.events.c.at + 1))
+    with gallery.database.write() as connection:
+        connection.execute(tables.events.update().values(at=tables.events.c.at + 1))
     with pytest.raises(GalleryDamaged):
         book.events()
     assert any("events" in finding for finding in gallery.check())
@@ -364,7 +364,7 @@ def test_an_undone_correction_restores_who_is_there_now(
 def test_a_visit_that_ended_while_it_was_nobodys_ends_when_it_was_last_seen(
     gallery: Gallery, book: Attendance
 ) -> None:
-    arrived = gallery.events.sighting(
+    arrived = Events(gallery).sighting(
         "staff", DOOR, person(gallery, "Ann"), NOON, cooldown_s=60,
         grounds=GROUNDS | {"cooldown_s": 60.0},
     )  # fmt: skip
@@ -381,9 +381,9 @@ def test_undoing_can_be_undone_and_every_step_is_a_row(gallery: Gallery, book: A
     left(gallery, 999)
     arrival = book.events(kinds=["arrival"])[0]
     fixed, blocked = book.not_this_person(arrival.id, actor="op")
-    assert blocked and len(gallery.events.blocked("staff", CONTRACT)) == 1
+    assert blocked and len(Events(gallery).blocked("staff", CONTRACT)) == 1
     undone = book.correct(fixed.id, "void", actor="op")
-    assert gallery.events.blocked("staff", CONTRACT) == []
+    assert Events(gallery).blocked("staff", CONTRACT) == []
     assert sheet(book, 2000)["Ann"][0] == NOON
     undo(book, undone)
     assert book.event(arrival.id).kind == "unknown"
@@ -576,7 +576,7 @@ def test_the_outbox_keeps_events_in_order_until_they_are_taken(
         ("arrival", "Ben"),
         ("correction", None),
     ]
-    assert gallery.outbox.counts() == {"hr": {"waiting": 0, "done": 3, "failed": 0}}
+    assert Outbox(gallery).counts() == {"hr": {"waiting": 0, "done": 3, "failed": 0}}
 
 
 # a gallery of before

@@ -11,8 +11,8 @@ import pytest
 
 from arcid.apps.attendance import Attendance
 from arcid.errors import InputError
+from arcid.events import Events, Outbox, Place
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Place
 from arcid.types import Embeddings
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -21,11 +21,11 @@ SIGHTINGS = 3
 STEPS = [
     ("arcid.gallery.store.people.add", 1),
     ("arcid.gallery.store.faces.add", 1),
-    ("arcid.gallery.store.corrections.correct", 1),
-    ("arcid.gallery.store.traces.unblock", 1),
-    ("arcid.gallery.store.corrections.correct", 2),
-    ("arcid.gallery.store.corrections.correct", SIGHTINGS),
-    ("arcid.gallery.store.traces.unblock", SIGHTINGS),
+    ("arcid.events.store.corrections.correct", 1),
+    ("arcid.events.store.traces.unblock", 1),
+    ("arcid.events.store.corrections.correct", 2),
+    ("arcid.events.store.corrections.correct", SIGHTINGS),
+    ("arcid.events.store.traces.unblock", SIGHTINGS),
     ("arcid.gallery.store.journal.Journal.flush", 1),
 ]
 
@@ -47,7 +47,7 @@ def visitors(gallery: Gallery) -> list[str]:
     for n in range(SIGHTINGS):
         raw = np.random.default_rng(n).standard_normal((1, 32))
         at = NOON + timedelta(hours=n)
-        made = gallery.events.visitor(
+        made = Events(gallery).visitor(
             "staff", Place("door", "door"), at, at, f"{n}", cooldown_s=60, alike=0.9,
             grounds={"model": "m"}, vector=Embeddings.normalised(raw, "c" * 64),
         )  # fmt: skip
@@ -84,27 +84,27 @@ def test_a_failure_at_any_step_leaves_nothing_half_done(
     assert gallery.find_person("staff", "Cleo") is None
     assert {(e.kind, e.name) for e in book.events()} == {("unknown", None)}
     assert gallery.last_change() == before
-    assert gallery.outbox.counts() == {}
+    assert Outbox(gallery).counts() == {}
     assert gallery.check() == []
 
     cleo = book.enrol_unknown(visitors, "Cleo", actor="op")  # and again, undisturbed
     assert cleo.faces == SIGHTINGS
     assert {(e.kind, e.person_id) for e in book.events()} == {("arrival", cleo.id)}
-    assert gallery.outbox.counts()["hr"]["waiting"] == SIGHTINGS
+    assert Outbox(gallery).counts()["hr"]["waiting"] == SIGHTINGS
 
 
 def test_somebody_named_meanwhile_is_not_enrolled_twice(
     gallery: Gallery, visitors: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = Attendance(gallery, "staff")
-    enrol = gallery.events.enrol
+    enrol = Events.enrol
 
     def late(*args: Any, **kwargs: Any) -> Any:
         ben = gallery.add_person("staff", "Ben")
         book.correct(visitors[0], "reassign", person_id=ben.id, actor="other")
         return enrol(*args, **kwargs)
 
-    monkeypatch.setattr(gallery.events, "enrol", late)
+    monkeypatch.setattr(Events, "enrol", late)
     with pytest.raises(InputError, match="not unknown any more"):
         book.enrol_unknown(visitors, "Cleo", actor="op")
     assert gallery.find_person("staff", "Cleo") is None

@@ -21,6 +21,7 @@ import pytest
 
 from arcid.apps.attendance import CameraLease
 from arcid.errors import CameraWatched, CollectionNotFound
+from arcid.events import Leases
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server.console.cameras import Camera, Runner
@@ -73,7 +74,7 @@ class Clock:
             "arcid.apps.attendance.lease.time",
             SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.sleep),
         )
-        monkeypatch.setattr("arcid.gallery.leases._now", lambda _: int(self.now_s * 1e6))
+        monkeypatch.setattr("arcid.events.leases._now", lambda _: int(self.now_s * 1e6))
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -99,8 +100,8 @@ def test_only_one_has_a_camera_and_the_other_is_told_who(
         held.check()
     door, gate = (CameraLease(second, "staff", name, lasts_s=60) for name in ("door", "gate"))
     with door, gate:
-        assert [lease.camera for lease in second.leases.held("staff")] == ["door", "gate"]
-    assert second.leases.held("staff") == []
+        assert [lease.camera for lease in Leases(second).held("staff")] == ["door", "gate"]
+    assert Leases(second).held("staff") == []
     with pytest.raises(CollectionNotFound):
         CameraLease(first, "nobody", "door").take()
 
@@ -118,7 +119,7 @@ def test_a_lease_taken_again_after_it_was_given_back_is_renewed(
             with pytest.raises(CameraWatched):
                 CameraLease(second, "staff", "door", lasts_s=60).take()
             clock.go.release()
-    assert second.leases.held("staff") == []
+    assert Leases(second).held("staff") == []
 
 
 def test_of_many_that_begin_at_once_one_watches(first: Gallery, database_url: str) -> None:
@@ -164,7 +165,7 @@ def test_a_lease_nobody_renews_is_waited_for_and_its_owner_finds_it_lost(
         held.check()
     held.release()
     other.check()
-    assert [lease.owner for lease in first.leases.held("staff")] == [other._owner]
+    assert [lease.owner for lease in Leases(first).held("staff")] == [other._owner]
     other.release()
 
 
@@ -188,10 +189,10 @@ def test_whoever_is_alive_is_not_waited_for_long(
 def test_a_clock_set_back_does_not_lock_a_camera_for_good(
     first: Gallery, second: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = first.leases.take("staff", "door", "a" * 32, "somebody", lasts_s=10)
+    lease = Leases(first).take("staff", "door", "a" * 32, "somebody", lasts_s=10)
     earlier = int(lease.taken_at.timestamp() * 1e6) - 3600 * 10**6
-    monkeypatch.setattr("arcid.gallery.leases._now", lambda connection: earlier)
-    second.leases.take("staff", "door", "b" * 32, "somebody else", lasts_s=10)
+    monkeypatch.setattr("arcid.events.leases._now", lambda connection: earlier)
+    Leases(second).take("staff", "door", "b" * 32, "somebody else", lasts_s=10)
 
 
 # real processes
@@ -267,7 +268,7 @@ def test_a_second_process_is_turned_away_and_takes_over_from_a_dead_one(
 ) -> None:
     watching = attend()
     assert soon(lambda: stream[1], 120)
-    (lease,) = first.leases.held("staff")
+    (lease,) = Leases(first).held("staff")
     assert lease.holder.startswith(f"process {watching.pid} on ")
 
     late = attend()
@@ -290,4 +291,4 @@ def test_a_second_process_is_turned_away_and_takes_over_from_a_dead_one(
     assert (runner.problem, len(stream[1])) == ("", 2)
     runner.stop()
     runner.join(30)
-    assert first.leases.held("staff") == []
+    assert Leases(first).held("staff") == []

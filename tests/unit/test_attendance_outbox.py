@@ -13,8 +13,8 @@ import pytest
 
 from arcid.apps.attendance import Deliverer
 from arcid.apps.attendance.outbox import DeliveryFailed, Mqtt
+from arcid.events import Events, Outbox, Place
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Place
 
 pytest.importorskip("paho.mqtt.client")
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         gallery.create_collection("staff")
         ann = gallery.add_person("staff", "Ann")
-        gallery.events.sighting(
+        Events(gallery).sighting(
             "staff", Place("door", "door"), ann.id, NOW, cooldown_s=60, grounds={},
             targets=("broker",),
         )  # fmt: skip
@@ -44,5 +44,5 @@ def test_certificates_that_cannot_be_read_are_a_failed_delivery(
     with pytest.raises(DeliveryFailed, match="OSError"):
         target.send(json.dumps({}).encode(), event, NOW)
     assert Deliverer(gallery, [target]).run_once() == 0
-    ((_, attempts, _),) = gallery.outbox.due("broker", datetime(2099, 1, 1, tzinfo=UTC))
+    ((_, attempts, _),) = Outbox(gallery).due("broker", datetime(2099, 1, 1, tzinfo=UTC))
     assert attempts == 1, "it is tried again, like any other failure"

@@ -30,6 +30,7 @@ from arcid.apps.attendance.outbox import check_signature
 from arcid.apps.attendance.second_look import SAME_POINTS, Cutout, cut_out, distance
 from arcid.apps.enrol import new_face
 from arcid.errors import CollectionNotFound, UsageError
+from arcid.events import Outbox, Reviews
 from arcid.gallery import Gallery
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
@@ -186,7 +187,7 @@ def test_what_the_calibration_cannot_decide_waits_for_a_human_and_is_nobody_unkn
     assert found.count(("review", None)) == 1
     assert ("arrival", "Singer") not in found
     assert "review" in {face.outcome for view in views for face in view.faces}
-    (review,) = gallery.reviews.find("staff")
+    (review,) = Reviews(gallery).find("staff")
     assert (review.candidates[0].name, review.target) == ("Singer", 1e-9)
     assert {c.name for c in review.candidates} == {"Singer"}  # the others are far away
     assert "a human decides" in review.event.grounds["reason"]
@@ -194,7 +195,7 @@ def test_what_the_calibration_cannot_decide_waits_for_a_human_and_is_nobody_unkn
     again, _ = watched(pipeline, gallery, short, Policy(fpir=1e-9, keep="crop"))
     assert kinds_of(again) == []  # read again
     singer = review.candidates[0].person_id
-    gallery.reviews.answer("staff", review.id, "yes", actor="op", person_id=singer)
+    Reviews(gallery).answer("staff", review.id, "yes", actor="op", person_id=singer)
     book = Attendance(gallery, "staff")
     assert {("arrival", "Singer"), ("departure", "Singer")} <= {
         (e.kind, e.name) for e in book.events()
@@ -525,7 +526,7 @@ def test_webhooks_wait_for_a_receiver_that_is_down_and_come_signed_and_in_order(
     assert [body["id"] for body in receiver.bodies] == [event.id for event in events]
     assert receiver.bodies[0]["grounds"]["calibration_id"]
     assert deliverer.run_once(now + timedelta(seconds=9)) == 0
-    assert gallery.outbox.counts() == {"hook": {"waiting": 0, "done": len(events), "failed": 0}}
+    assert Outbox(gallery).counts() == {"hook": {"waiting": 0, "done": len(events), "failed": 0}}
 
 
 def test_a_signature_is_an_hmac_and_old_or_changed_messages_fail(receiver: Receiver) -> None:

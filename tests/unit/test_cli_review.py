@@ -12,9 +12,8 @@ import pytest
 
 from arcid.cli import app
 from arcid.cli.output import run_command
+from arcid.events import Events, Place, Question
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.event_records import Place
-from arcid.gallery.review_records import Question
 from arcid.types import Embeddings, Match
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -34,7 +33,7 @@ def database(tmp_path: Path) -> Path:
             for i, name in enumerate(("Ann", "Ben"))
         ]
         asked = [Match(p.id, p.name, 0.4 - i / 50, "f", 1) for i, p in enumerate(people)]
-        gallery.events.visitor(
+        Events(gallery).visitor(
             "staff", Place("door", "door"), NOON, NOON, "1", cooldown_s=60, alike=0.5,
             grounds={"reason": "too few people: a human decides"}, vector=vector(9),
             question=Question(asked, 0.01, "fpir"),

@@ -20,8 +20,8 @@ from argon2 import PasswordHasher
 
 from arcid.apps.attendance import Attendance
 from arcid.errors import UsageError
+from arcid.events import Events, Place
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Place
 from arcid.server.console import app, cameras, photos, schema
 from arcid.server.console import strings as S
 from arcid.server.console.auth import secret
@@ -315,7 +315,7 @@ def test_whoever_a_camera_saw_last_has_left_once_it_is_gone(
         ann = gallery.add_person("staff", "Ann")
         at = datetime(2026, 3, 2, 8, tzinfo=UTC)
         place = Place("hall", "Left")
-        gallery.events.sighting("staff", place, ann.id, at, cooldown_s=60, grounds={})
+        Events(gallery).sighting("staff", place, ann.id, at, cooldown_s=60, grounds={})
         left = book.save(None, name="Left", **values)
         if shared:
             book.save(None, name="Right", **values)
@@ -330,4 +330,4 @@ def test_whoever_a_camera_saw_last_has_left_once_it_is_gone(
         running.close()
         found = Attendance(gallery, "staff").events(kinds=["departure"])
         assert [(e.at, e.grounds["cause"]) for e in found] == ([(at, cause)] if cause else [])
-        assert len(gallery.events.present("staff")) == (0 if cause else 1)
+        assert len(Events(gallery).present("staff")) == (0 if cause else 1)

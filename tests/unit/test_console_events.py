@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from arcid.apps.attendance import Attendance
+from arcid.events import Events, Place, Question, Reviews
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Place
-from arcid.gallery.review_records import Question
 from arcid.server.console.pages._events import in_words
 from arcid.types import Embeddings, Match
 
@@ -48,14 +47,14 @@ def near(gallery: Gallery, *names: str, **more: object) -> dict[str, object]:
 def test_an_arrival_says_who_saw_whom_how_likely_and_at_what_rate(gallery: Gallery) -> None:
     grounds = near(gallery, "Ann", probability=0.993, target=0.001, target_kind="fpir",
                    liveness={"outcome": "flagged"})  # fmt: skip
-    (event,) = gallery.events.sighting(
+    (event,) = Events(gallery).sighting(
         "staff", DOOR, who(gallery, "Ann"), NOON, cooldown_s=60, grounds=grounds
     )
     words = said(gallery, event.id)
     assert "Door saw Ann first on 2 Mar 2026" in words
     assert "99.3 % likely" in words and "1 in 1,000 of all strangers at most" in words
     assert "may have been a picture" in words
-    (gone,) = gallery.events.depart("staff", "door", NOON + timedelta(hours=1), "not seen")
+    (gone,) = Events(gallery).depart("staff", "door", NOON + timedelta(hours=1), "not seen")
     assert "Door saw Ann last" in said(gallery, gone.id)
     assert "not seen for a while" in said(gallery, gone.id)
 
@@ -83,7 +82,7 @@ def test_an_unknown_visitor_is_told_from_an_empty_collection(gallery: Gallery) -
         face = Embeddings.normalised(
             np.random.default_rng(len(mark)).standard_normal((1, 32)), "c" * 64
         )
-        (event,) = gallery.events.visitor(
+        (event,) = Events(gallery).visitor(
             "staff", DOOR, NOON, NOON, mark, cooldown_s=60, alike=0.9, grounds=grounds, vector=face
         )
         return said(gallery, event.id)
@@ -95,12 +94,12 @@ def test_an_unknown_visitor_is_told_from_an_empty_collection(gallery: Gallery) -
 
 def test_a_doubtful_face_asks_for_a_decision(gallery: Gallery) -> None:
     asked = [Match(who(gallery, "Ben"), "Ben", 0.4, "f", 1)]
-    (event,) = gallery.events.visitor(
+    (event,) = Events(gallery).visitor(
         "staff", DOOR, NOON, NOON, "1", cooldown_s=60, alike=0.9, grounds=near(gallery, "Ben"),
         question=Question(asked, 0.01, "fpir"),
     )  # fmt: skip
     words = said(gallery, event.id)
     assert "not certain" in words and "It may be Ben. Somebody has to decide." in words
-    gallery.reviews.answer("staff", event.id, "no", actor="op")
+    Reviews(gallery).answer("staff", event.id, "no", actor="op")
     words = said(gallery, event.id)
     assert "somebody nobody knows" in words and "after a correction" in words

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from arcid.apps.attendance import Attendance
+from arcid.events import Events, Reviews
 from arcid.gallery import Gallery, NewFace
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
@@ -110,10 +111,10 @@ def test_a_face_it_is_not_certain_of_is_left_to_a_human_and_told_so(
     for minute in range(2):
         at = MONDAY + timedelta(minutes=minute)
         assert shown(kiosk(gallery, pipeline), photos["img4"], at)[-1] == S.KIOSK_REVIEW
-    (review,) = gallery.reviews.find("staff")  # asked once
+    (review,) = Reviews(gallery).find("staff")  # asked once
     assert [one.name for one in review.candidates] == ["Ann"]
     assert review.event.camera == "Kiosk" and review.target == 1e-9
-    gallery.reviews.answer(
+    Reviews(gallery).answer(
         "staff", review.id, "yes", actor="op", person_id=review.candidates[0].person_id
     )
     assert Attendance(gallery, "staff").events(kinds=["arrival"])[0].name == "Ann"
@@ -132,7 +133,7 @@ def test_a_browsers_camera_that_is_closed_leaves_nobody_behind(
 
     def frames(idle_s: float = 1.0) -> Iterator[Frame]:
         for n in range(60):
-            if gallery.events.present("staff"):
+            if Events(gallery).present("staff"):
                 return
             yield Frame(photos["img4"], MONDAY.timestamp() + n / 10, n / 10, n)
 

@@ -93,7 +93,7 @@ def test_it_keeps_its_promises_about_the_disk(gallery: Gallery) -> None:
     assert stats["file_bytes"] > 0
     assert stats["rows"]["collections"] == 1
     for pragma, value in (("foreign_keys", 1), ("secure_delete", 1), ("synchronous", 2)):
-        assert gallery._database.pragma(pragma) == value
+        assert gallery.database.pragma(pragma) == value
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_migrations_and_tables_agree(gallery: Gallery) -> None:
     script = ScriptDirectory.from_config(config)
     assert script.get_current_head() == schema.HEAD
     assert {revision.revision for revision in script.walk_revisions()} == set(schema.KNOWN)
-    with gallery._database.read() as connection:
+    with gallery.database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
 
@@ -220,7 +220,7 @@ def test_deleted_vectors_and_crops_are_in_no_file(path: Path, what: str) -> None
             gallery.enrol("staff", f"Person number {i:04d}", [new])
             gallery.enrol("staff", f"Person number {i:04d}", [NewFace(other[i], f"p{i}")])
         [face] = gallery.photo_known("staff", "p7")
-        with gallery._database.read() as connection:
+        with gallery.database.read() as connection:
             image = connection.execute(sa.select(schema.crops.c.image)).scalars().first()
         assert image
         needles = [made.vectors[7].astype("<f4").tobytes()[64:192]]
@@ -278,7 +278,7 @@ def test_another_writer_makes_it_busy_and_nothing_changes(path: Path) -> None:
 def test_a_full_database_is_a_typed_error_and_nothing_changes(gallery: Gallery) -> None:
     made = vectors(200)
     gallery.enrol("staff", "Ann", [NewFace(made[0])])
-    engine = gallery._database._engine
+    engine = gallery.database._engine
 
     def limit(dbapi: sqlite3.Connection, record: object, proxy: object) -> None:
         pages = dbapi.execute("PRAGMA page_count").fetchone()[0]

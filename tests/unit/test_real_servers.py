@@ -21,8 +21,8 @@ import pytest
 
 from arcid.apps.attendance import Attendance, Deliverer, Mqtt
 from arcid.apps.attendance.outbox import DeliveryFailed
+from arcid.events import Events, Outbox, Place
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.event_records import Place
 from arcid.types import Embeddings, Image
 from arcid.video import open_source
 
@@ -161,7 +161,7 @@ def events(tmp_path: Path) -> Iterator[Gallery]:
         for number, name in enumerate(("Ann", "Ben")):
             vector = Embeddings.normalised(np.eye(8)[[number]], "c" * 64)
             person, _ = gallery.enrol("sta/ff", name, [NewFace(vector)])
-            gallery.events.sighting(
+            Events(gallery).sighting(
                 "sta/ff", Place("door", "door"), person.id,
                 datetime(2026, 3, 2, 8, number, tzinfo=UTC), cooldown_s=60,
                 grounds={"cosine": 0.7, "threshold": 0.4}, targets=("mqtt",),
@@ -178,7 +178,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
     target = Mqtt("mqtt", "127.0.0.1", port, username="arcid", password="right", timeout_s=5)
     now = datetime.now(UTC)
     assert Deliverer(events, [target]).run_once(now) == 0
-    assert events.outbox.counts()["mqtt"] == {"waiting": 2, "done": 0, "failed": 0}
+    assert Outbox(events).counts()["mqtt"] == {"waiting": 2, "done": 0, "failed": 0}
 
     start()
     heard: list[tuple[str, dict[str, Any]]] = []
@@ -199,7 +199,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
         wrong.send(b"{}", Attendance(events, "sta/ff").events()[0], now)
 
     assert Deliverer(events, [target]).run_once(now + timedelta(seconds=3)) == 2
-    assert events.outbox.counts()["mqtt"] == {"waiting": 0, "done": 2, "failed": 0}
+    assert Outbox(events).counts()["mqtt"] == {"waiting": 0, "done": 2, "failed": 0}
     while len(heard) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     listener.disconnect()
@@ -216,4 +216,4 @@ def test_a_broker_that_says_nothing_is_given_up(events: Gallery) -> None:
         started = time.monotonic()
         assert Deliverer(events, [target]).run_once() == 0
         assert time.monotonic() - started < 5
-    assert events.outbox.counts()["mqtt"]["waiting"] == 2
+    assert Outbox(events).counts()["mqtt"]["waiting"] == 2

@@ -18,9 +18,8 @@ from alembic.config import Config
 import arcid.gallery
 from arcid.apps.attendance import Attendance, Deliverer, Event
 from arcid.errors import ArcidError, EventNotFound, InputError, ReviewAnswered
+from arcid.events import Events, Place, Question, Reviews, Verdict, tables
 from arcid.gallery import Gallery, NewFace, schema
-from arcid.gallery.event_records import Place
-from arcid.gallery.review_records import Question, Verdict
 from arcid.types import Embeddings, Match
 
 CONTRACT = "c" * 64
@@ -68,7 +67,7 @@ def doubt(
         person = who(gallery, name)
         face = gallery.faces("staff", person)[0].id
         matches.append(Match(person, name, 0.4 - rank / 50, face, 1))
-    return gallery.events.visitor(
+    return Events(gallery).visitor(
         "staff", DOOR, after(at), after(at + 10 if until is None else until), f"{at}",
         cooldown_s=60, alike=0.5, grounds=GROUNDS, vector=vector(seed), targets=targets,
         question=Question(matches, 0.01, "fpir"),
@@ -76,28 +75,28 @@ def doubt(
 
 
 def seen(gallery: Gallery, name: str, at: float) -> list[str]:
-    found = gallery.events.sighting(
+    found = Events(gallery).sighting(
         "staff", DOOR, who(gallery, name), after(at), cooldown_s=60, grounds=GROUNDS
     )
     return [event.kind for event in found]
 
 
 def left(gallery: Gallery, now: float) -> list[tuple[str | None, datetime]]:
-    found = gallery.events.depart("staff", "door", after(now - 60), "gone")
+    found = Events(gallery).depart("staff", "door", after(now - 60), "gone")
     return [(event.name, event.at) for event in found]
 
 
 def present(gallery: Gallery) -> list[str | None]:
-    return [visit.name for visit in gallery.events.present("staff")]
+    return [visit.name for visit in Events(gallery).present("staff")]
 
 
 def log(gallery: Gallery) -> list[tuple[str, str | None]]:
-    return [(e.kind, e.name) for e in gallery.events.find("staff")]
+    return [(e.kind, e.name) for e in Events(gallery).find("staff")]
 
 
 def answer(gallery: Gallery, event: Event, verdict: Verdict, name: str | None = None) -> Any:
     person = None if name is None else who(gallery, name)
-    return gallery.reviews.answer("staff", event.id, verdict, actor="op", person_id=person)
+    return Reviews(gallery).answer("staff", event.id, verdict, actor="op", person_id=person)
 
 
 def hours(gallery: Gallery) -> dict[str, tuple[float, bool]]:
@@ -112,21 +111,21 @@ def test_a_doubtful_face_waits_and_is_asked_about_once(gallery: Gallery) -> None
     assert doubt(gallery, 20) == []  # the same face again
     assert doubt(gallery, 0) == []  # a replay
     (other,) = doubt(gallery, 20, ("Cleo",), seed=60)
-    newest, oldest = gallery.reviews.find("staff")
-    assert (newest.id, oldest.id, gallery.reviews.waiting("staff")) == (other.id, event.id, 2)
+    newest, oldest = Reviews(gallery).find("staff")
+    assert (newest.id, oldest.id, Reviews(gallery).waiting("staff")) == (other.id, event.id, 2)
     assert oldest.state == "open" and oldest.target == 0.01 and oldest.target_kind == "fpir"
     assert [(c.name, round(c.cosine, 2), c.refused) for c in oldest.candidates] == [
         ("Ann", 0.4, False), ("Ben", 0.38, False),
     ]  # fmt: skip
     assert log(gallery) == [("review", None), ("review", None)]
-    page = gallery.reviews.find("staff", limit=1)
-    assert [r.id for r in gallery.reviews.find("staff", limit=1, after=page.next)] == [event.id]
-    assert gallery.events.unknown("staff", CONTRACT) == []  # never silently an unknown
+    page = Reviews(gallery).find("staff", limit=1)
+    assert [r.id for r in Reviews(gallery).find("staff", limit=1, after=page.next)] == [event.id]
+    assert Events(gallery).unknown("staff", CONTRACT) == []  # never silently an unknown
     assert json.loads(json.dumps(oldest.to_dict()))["event"]["kind"] == "review"
 
 
 def test_a_face_that_was_unknown_at_first_is_still_asked_about(gallery: Gallery) -> None:
-    first = gallery.events.visitor(
+    first = Events(gallery).visitor(
         "staff", DOOR, after(0), after(1), "0", cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=vector(50),
     )  # fmt: skip
@@ -143,7 +142,7 @@ def test_yes_makes_it_their_arrival_with_presence_and_hours(gallery: Gallery) ->
     assert seen(gallery, "Ann", 30) == []  # the same visit goes on
     assert left(gallery, 99) == [("Ann", after(30))]
     assert hours(gallery) == {"Ann": (30.0, False)}
-    assert gallery.reviews.waiting("staff") == 0
+    assert Reviews(gallery).waiting("staff") == 0
 
 
 def test_yes_after_they_had_left_writes_their_departure_too(gallery: Gallery) -> None:
@@ -152,7 +151,7 @@ def test_yes_after_they_had_left_writes_their_departure_too(gallery: Gallery) ->
     answer(gallery, event, "yes", "Ann")
     assert log(gallery) == [("departure", "Ann"), ("arrival", "Ann")]
     assert hours(gallery) == {"Ann": (10.0, False)}
-    gallery.reviews.undo("staff", event.id, actor="op")
+    Reviews(gallery).undo("staff", event.id, actor="op")
     assert log(gallery) == [("review", None)] and hours(gallery) == {}
     answer(gallery, event, "yes", "Ben")
     assert hours(gallery) == {"Ben": (10.0, False)}
@@ -169,7 +168,7 @@ def test_yes_of_somebody_who_was_there_adds_no_second_stay(gallery: Gallery, ove
     answer(gallery, event, "yes", "Ann")
     assert present(gallery) == ([] if over else ["Ann"])
     assert hours(gallery)["Ann"][0] == 50.0
-    gallery.reviews.undo("staff", event.id, actor="op")
+    Reviews(gallery).undo("staff", event.id, actor="op")
     assert (present(gallery), hours(gallery)) == before
     if not over:
         assert left(gallery, 999) == [("Ann", after(50))]
@@ -182,7 +181,7 @@ def test_yes_of_somebody_who_was_there_and_stayed_longer_counts_once(gallery: Ga
     assert left(gallery, 999) == [("Ann", after(50))]
     answer(gallery, event, "yes", "Ann")
     assert hours(gallery) == {"Ann": (80.0, False)}
-    gallery.reviews.undo("staff", event.id, actor="op")
+    Reviews(gallery).undo("staff", event.id, actor="op")
     assert hours(gallery) == {"Ann": (50.0, False)}
 
 
@@ -192,8 +191,8 @@ def test_taking_yes_back_gives_the_visit_begun_before_its_own_end(gallery: Galle
     answer(gallery, event, "yes", "Ann")
     assert present(gallery) == ["Ann"]
     assert left(gallery, 999) == [("Ann", after(40))]
-    gallery.reviews.undo("staff", event.id, actor="op")
-    assert [(e.kind, e.name, e.at) for e in gallery.events.find("staff")] == [
+    Reviews(gallery).undo("staff", event.id, actor="op")
+    assert [(e.kind, e.name, e.at) for e in Events(gallery).find("staff")] == [
         ("review", None, after(30)), ("departure", "Ann", after(0)), ("arrival", "Ann", after(0)),
     ]  # fmt: skip
     assert present(gallery) == [] and gallery.check() == []
@@ -204,27 +203,27 @@ def test_not_this_person_asks_on_and_without_anybody_left_is_an_unknown(gallery:
     now = answer(gallery, event, "not_person", "Ann")
     assert now.state == "open" and [c.name for c in now.open_candidates] == ["Ben"]
     assert log(gallery) == [("review", None)]
-    assert [uid for uid, _ in gallery.events.blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
+    assert [uid for uid, _ in Events(gallery).blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
     now = answer(gallery, event, "not_person", "Ben")
     assert now.state == "no" and log(gallery) == [("unknown", None)]
-    assert len(gallery.events.blocked("staff", CONTRACT)) == 2
-    assert [e.id for e, _ in gallery.events.unknown("staff", CONTRACT)] == [event.id]
-    back = gallery.reviews.undo("staff", event.id, actor="op")
+    assert len(Events(gallery).blocked("staff", CONTRACT)) == 2
+    assert [e.id for e, _ in Events(gallery).unknown("staff", CONTRACT)] == [event.id]
+    back = Reviews(gallery).undo("staff", event.id, actor="op")
     assert back.state == "open" and [c.name for c in back.open_candidates] == ["Ben"]
-    assert [uid for uid, _ in gallery.events.blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
-    back = gallery.reviews.undo("staff", event.id, actor="op")
+    assert [uid for uid, _ in Events(gallery).blocked("staff", CONTRACT)] == [who(gallery, "Ann")]
+    back = Reviews(gallery).undo("staff", event.id, actor="op")
     assert [c.name for c in back.open_candidates] == ["Ann", "Ben"]
-    assert gallery.events.blocked("staff", CONTRACT) == []
+    assert Events(gallery).blocked("staff", CONTRACT) == []
 
 
 def test_no_is_an_unknown_visitor_kept_from_every_candidate(gallery: Gallery) -> None:
     (event,) = doubt(gallery)
     assert answer(gallery, event, "no").state == "no"
     assert log(gallery) == [("unknown", None)] and present(gallery) == []
-    assert len(gallery.events.blocked("staff", CONTRACT)) == 2
-    gallery.reviews.undo("staff", event.id, actor="op")
-    assert gallery.reviews.get("staff", event.id).state == "open"
-    assert gallery.events.blocked("staff", CONTRACT) == []
+    assert len(Events(gallery).blocked("staff", CONTRACT)) == 2
+    Reviews(gallery).undo("staff", event.id, actor="op")
+    assert Reviews(gallery).get("staff", event.id).state == "open"
+    assert Events(gallery).blocked("staff", CONTRACT) == []
 
 
 def test_the_same_answer_again_changes_nothing_and_another_is_refused(gallery: Gallery) -> None:
@@ -235,12 +234,12 @@ def test_the_same_answer_again_changes_nothing_and_another_is_refused(gallery: G
         with pytest.raises(ReviewAnswered, match="yes, Ann, by op") as refused:
             answer(gallery, event, verdict, name)  # type: ignore[arg-type]
         assert refused.value.details["answer_id"] == once.answer_id
-    assert len(gallery.events.history("staff", event.id)) == 2
-    gallery.reviews.undo("staff", event.id, actor="op", answer_id=once.answer_id)
-    again = gallery.reviews.undo("staff", event.id, actor="op", answer_id=once.answer_id)
-    assert again.state == "open" and len(gallery.events.history("staff", event.id)) == 3
+    assert len(Events(gallery).history("staff", event.id)) == 2
+    Reviews(gallery).undo("staff", event.id, actor="op", answer_id=once.answer_id)
+    again = Reviews(gallery).undo("staff", event.id, actor="op", answer_id=once.answer_id)
+    assert again.state == "open" and len(Events(gallery).history("staff", event.id)) == 3
     with pytest.raises(InputError, match="nothing"):
-        gallery.reviews.undo("staff", event.id, actor="op")
+        Reviews(gallery).undo("staff", event.id, actor="op")
     answer(gallery, event, "not_person", "Ann")
     with pytest.raises(ReviewAnswered):
         answer(gallery, event, "yes", "Ann")
@@ -258,7 +257,7 @@ def test_of_operators_at_once_one_answers_and_the_others_are_told(
         with Gallery.open(database_url) as own:
             gate.wait()
             try:
-                done = own.reviews.answer(
+                done = Reviews(own).answer(
                     "staff", event.id, "yes", actor=f"op {n}", person_id=people[n % 2]
                 )
                 told.append(done.person_id)
@@ -271,8 +270,8 @@ def test_of_operators_at_once_one_answers_and_the_others_are_told(
     for thread in threads:
         thread.join()
     assert len(told) == 6 and len(set(told)) == 1
-    assert gallery.reviews.get("staff", event.id).person_id == told[0]
-    assert len(gallery.events.history("staff", event.id)) == 2
+    assert Reviews(gallery).get("staff", event.id).person_id == told[0]
+    assert len(Events(gallery).history("staff", event.id)) == 2
 
 
 def test_a_correction_made_elsewhere_answers_it_and_its_undoing_asks_again(
@@ -281,13 +280,13 @@ def test_a_correction_made_elsewhere_answers_it_and_its_undoing_asks_again(
     book = Attendance(gallery, "staff")
     (event,) = doubt(gallery)
     given = book.correct(event.id, "reassign", person_id=who(gallery, "Cleo"), actor="op")
-    now = gallery.reviews.get("staff", event.id)
+    now = Reviews(gallery).get("staff", event.id)
     assert (now.state, now.name) == ("yes", "Cleo")
     book.correct(given.id, "void", actor="op")
-    assert gallery.reviews.get("staff", event.id).state == "open"
+    assert Reviews(gallery).get("staff", event.id).state == "open"
     book.correct(event.id, "void", actor="op")
-    assert gallery.reviews.get("staff", event.id).state == "withdrawn"
-    assert gallery.reviews.waiting("staff") == 0
+    assert Reviews(gallery).get("staff", event.id).state == "withdrawn"
+    assert Reviews(gallery).waiting("staff") == 0
 
 
 def test_what_the_system_learns_later_withdraws_a_question_but_no_answer(gallery: Gallery) -> None:
@@ -295,37 +294,37 @@ def test_what_the_system_learns_later_withdraws_a_question_but_no_answer(gallery
     (other,) = doubt(gallery, seed=60, at=5)
     answer(gallery, other, "yes", "Ben")
     for each in (event, other):
-        gallery.events.supersede("staff", each.id, "recognised later in the same track")
-    assert gallery.reviews.get("staff", event.id).state == "withdrawn"
-    assert gallery.reviews.get("staff", other.id).state == "yes"
+        Events(gallery).supersede("staff", each.id, "recognised later in the same track")
+    assert Reviews(gallery).get("staff", event.id).state == "withdrawn"
+    assert Reviews(gallery).get("staff", other.id).state == "yes"
 
 
 def test_what_cannot_be_answered_is_refused(gallery: Gallery) -> None:
     (event,) = doubt(gallery)
     seen(gallery, "Cleo", 0)
-    arrival = gallery.events.find("staff", kinds=["arrival"])[0]
+    arrival = Events(gallery).find("staff", kinds=["arrival"])[0]
     for bad in (event.id[::-1], arrival.id):
         with pytest.raises(EventNotFound):
-            gallery.reviews.get("staff", bad)
+            Reviews(gallery).get("staff", bad)
     for verdict, name in (("yes", "Cleo"), ("not_person", "Cleo"), ("yes", None), ("no", "Ann")):
         with pytest.raises(InputError):
             answer(gallery, event, verdict, name)  # type: ignore[arg-type]
     for call in (
         lambda: answer(gallery, event, "perhaps"),  # type: ignore[arg-type]
-        lambda: gallery.reviews.answer("staff", event.id, "no", actor=" "),
-        lambda: gallery.reviews.find("staff", states=("shut",)),
-        lambda: gallery.reviews.undo("staff", event.id, actor="op", answer_id="0" * 32),
+        lambda: Reviews(gallery).answer("staff", event.id, "no", actor=" "),
+        lambda: Reviews(gallery).find("staff", states=("shut",)),
+        lambda: Reviews(gallery).undo("staff", event.id, actor="op", answer_id="0" * 32),
     ):
         with pytest.raises(ArcidError):
             call()
-    assert len(gallery.events.history("staff", event.id)) == 1
+    assert len(Events(gallery).history("staff", event.id)) == 1
 
 
 # erased, merged, told
 
 
 def rows(gallery: Gallery, table: sa.Table) -> int:
-    with gallery._database.read() as connection:
+    with gallery.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
 
@@ -337,16 +336,16 @@ def test_a_question_goes_with_the_person(gallery: Gallery) -> None:
     answer(gallery, theirs, "yes", "Ann")
     answer(gallery, two, "not_person", "Ben")
     gallery.delete_person("staff", who(gallery, "Ann"))
-    assert [review.id for review in gallery.reviews.find("staff", states=None)] == [
+    assert [review.id for review in Reviews(gallery).find("staff", states=None)] == [
         hers.id, two.id,
     ]  # fmt: skip
-    assert gallery.reviews.get("staff", two.id).state == "no"  # nobody is left to ask about
+    assert Reviews(gallery).get("staff", two.id).state == "no"  # nobody is left to ask about
     assert dict(log(gallery)) == {"review": None, "arrival": None, "unknown": None}
-    assert gallery.events.get("staff", theirs.id).name is None
-    kept = [e.id for e in (alone, two, theirs, hers) if gallery.events.trace("staff", e.id)]
+    assert Events(gallery).get("staff", theirs.id).name is None
+    kept = [e.id for e in (alone, two, theirs, hers) if Events(gallery).trace("staff", e.id)]
     assert kept == [hers.id]
     gallery.delete_collection("staff")
-    assert rows(gallery, schema.reviews) == rows(gallery, schema.candidates) == 0
+    assert rows(gallery, tables.reviews) == rows(gallery, tables.candidates) == 0
 
 
 def test_questions_and_answers_of_merged_people_are_of_the_one_that_stays(
@@ -362,12 +361,12 @@ def test_questions_and_answers_of_merged_people_are_of_the_one_that_stays(
         other.id, "reassign", person_id=who(gallery, "Cleo"), actor="op"
     )
     gallery.merge_people("staff", who(gallery, "Ann"), who(gallery, "Ben"))
-    get = gallery.reviews.get
+    get = Reviews(gallery).get
     assert [c.name for c in get("staff", asked.id).candidates] == ["Ann"]
     assert (get("staff", yes.id).state, get("staff", yes.id).name) == ("yes", "Ann")
     assert get("staff", refused.id).state == "no"
-    assert gallery.events.get("staff", other.id).name == "Cleo"  # theirs no more
-    gallery.events.correct("staff", given.id, "void", actor="op")
+    assert Events(gallery).get("staff", other.id).name == "Cleo"  # theirs no more
+    Events(gallery).correct("staff", given.id, "void", actor="op")
     assert [c.name for c in get("staff", other.id).open_candidates] == ["Ann", "Cleo"]
     assert gallery.check() == []
 
@@ -380,7 +379,7 @@ def test_a_review_given_to_somebody_it_did_not_ask_about_outlives_their_merge(
         asked.id, "reassign", person_id=who(gallery, "Ben"), actor="op"
     )
     gallery.merge_people("staff", who(gallery, "Cleo"), who(gallery, "Ben"))
-    review = gallery.reviews.get("staff", asked.id)
+    review = Reviews(gallery).get("staff", asked.id)
     assert (review.state, review.name) == ("yes", "Cleo")
     assert gallery.check() == []
 
@@ -395,14 +394,14 @@ def test_a_face_said_to_be_one_and_not_the_other_stays_theirs_when_they_are_merg
     if how == "answered":
         answer(gallery, asked, "yes", "Ann")
     else:
-        gallery.events.correct(
+        Events(gallery).correct(
             "staff", asked.id, "reassign", person_id=who(gallery, "Ben"), actor="op"
         )
     gallery.merge_people("staff", who(gallery, keep), who(gallery, other))
-    review = gallery.reviews.get("staff", asked.id)
+    review = Reviews(gallery).get("staff", asked.id)
     assert (review.state, review.name) == ("yes", keep)
     assert (review.event.kind, review.event.name) == ("arrival", keep)
-    assert gallery.events.blocked("staff", CONTRACT) == []
+    assert Events(gallery).blocked("staff", CONTRACT) == []
     assert gallery.check() == []
 
 
@@ -411,23 +410,23 @@ def test_nobody_is_asked_about_people_who_are_all_deleted(gallery: Gallery) -> N
     face = gallery.faces("staff", ann)[0].id
     gallery.delete_person("staff", ann)
     question = Question([Match(ann, "Ann", 0.4, face, 1)], 0.01, "fpir")
-    (event,) = gallery.events.visitor(
+    (event,) = Events(gallery).visitor(
         "staff", DOOR, NOON, NOON, "mark", cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=vector(50), question=question,
     )  # fmt: skip
-    assert gallery.reviews.waiting("staff") == 0 and not gallery.reviews.find("staff")
-    assert gallery.events.get("staff", event.id).kind == "unknown"
+    assert Reviews(gallery).waiting("staff") == 0 and not Reviews(gallery).find("staff")
+    assert Events(gallery).get("staff", event.id).kind == "unknown"
 
 
 def test_an_event_goes_through_one_merge_after_another(gallery: Gallery) -> None:
     ann, ben, cleo = (who(gallery, name) for name in PEOPLE)
-    (event,) = gallery.events.sighting(
+    (event,) = Events(gallery).sighting(
         "staff", DOOR, ben, NOON, cooldown_s=60, grounds=GROUNDS, vector=vector(1)
     )
     gallery.merge_people("staff", ann, ben)
-    gallery.events.correct("staff", event.id, "reassign", person_id=cleo, actor="op")
+    Events(gallery).correct("staff", event.id, "reassign", person_id=cleo, actor="op")
     gallery.merge_people("staff", ann, cleo)
-    assert gallery.events.get("staff", event.id).name == "Ann"
+    assert Events(gallery).get("staff", event.id).name == "Ann"
 
 
 class Receiver:
@@ -443,7 +442,7 @@ class Receiver:
 def test_whoever_was_told_of_the_doubt_is_told_of_the_answer(gallery: Gallery) -> None:
     (event,) = doubt(gallery, targets=("hr",))
     answer(gallery, event, "yes", "Ann")  # by somebody who knows nothing of webhooks
-    gallery.reviews.undo("staff", event.id, actor="op")
+    Reviews(gallery).undo("staff", event.id, actor="op")
     receiver = Receiver()
     assert Deliverer(gallery, [receiver]).run_once() == 3
     doubtful, yes, undone = receiver.got
@@ -480,5 +479,5 @@ def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
             gallery.enrol("staff", name, [NewFace(vector(seed), photo_id=name)])
         (event,) = doubt(gallery)
         assert answer(gallery, event, "no").state == "no"
-        assert len(gallery.events.blocked("staff", CONTRACT)) == 2
+        assert len(Events(gallery).blocked("staff", CONTRACT)) == 2
         assert gallery.stats()["schema_version"] == schema.HEAD

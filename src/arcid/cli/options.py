@@ -64,7 +64,7 @@ def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
 def when(text: str | None) -> datetime | None:
     """A day or time, ISO 8601, local where it names no zone; raises ``UsageError``."""
     from arcid.errors import UsageError
-    from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR
+    from arcid.events.records import FIRST_YEAR, LAST_YEAR
 
     if text is None:
         return None

@@ -11,7 +11,8 @@ from arcid.cli.options import Actor, Collection, Database, Id, Note, operator
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from arcid.gallery.review_records import Review, Verdict
+    from arcid.events import Review, Reviews, Verdict
+    from arcid.gallery import Gallery
 
 app = typer.Typer(help="Doubtful faces that wait for a human's word.", no_args_is_help=True)
 
@@ -32,10 +33,10 @@ def list_(
 ) -> None:
     """List doubtful cases, newest first."""
     with open_gallery(database) as gallery:
-        found = gallery.reviews.find(
+        found = _queue(gallery).find(
             collection, states=state or ("open",), limit=limit, after=after
         )
-        waiting = gallery.reviews.waiting(collection)
+        waiting = _queue(gallery).waiting(collection)
     if json:
         reviews = [review.to_dict() for review in found]
         page = {"reviews": reviews, "next": found.next}
@@ -54,7 +55,7 @@ def show(
 ) -> None:
     """Show one: whom it may be of, why it was not decided, and what was answered."""
     with open_gallery(database) as gallery:
-        review = gallery.reviews.get(collection, event)
+        review = _queue(gallery).get(collection, event)
     if json:
         print_json(review.to_dict() | {"reason": review.event.grounds.get("reason")})
     else:
@@ -96,12 +97,12 @@ def answer(
     with open_gallery(database) as gallery:
         who = None if person is None else gallery.person_called(collection, person).id
         if who is None and verdict != "no":
-            open_ones = gallery.reviews.get(collection, event).open_candidates
+            open_ones = _queue(gallery).get(collection, event).open_candidates
             if len(open_ones) != 1:
                 names = ", ".join(one.name for one in open_ones) or "nobody any more"
                 raise UsageError(f"say of whom with --person; this asks about {names}")
             who = open_ones[0].person_id
-        done = gallery.reviews.answer(
+        done = _queue(gallery).answer(
             collection,
             event,
             words[verdict],
@@ -130,13 +131,19 @@ def undo(
 ) -> None:
     """Take an answer back: the event, visit and departure are as before it."""
     with open_gallery(database) as gallery:
-        done = gallery.reviews.undo(
+        done = _queue(gallery).undo(
             collection, event, actor=operator(actor), answer_id=answer_id, note=note
         )
     if json:
         print_json(done.to_dict())
     else:
         _print(done)
+
+
+def _queue(gallery: Gallery) -> Reviews:
+    from arcid.events import Reviews
+
+    return Reviews(gallery)
 
 
 def _print(review: Review) -> None:

@@ -30,6 +30,7 @@ from arcid.errors import (
 from arcid.gallery import commits, place, schema, versions
 from arcid.gallery.faults import gone, translated
 from arcid.gallery.mark import Mark, Point
+from arcid.gallery.rooms import rooms
 from arcid.gallery.spare import Spare
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Database:
     """One gallery's tables. Thread-safe; several processes may hold one each."""
 
     def __init__(self, url: str | Path, *, create: bool = True, busy_s: float = 10.0) -> None:
+        rooms()  # their tables are part of it
         self.url = parse_url(url)
         self.path = self._sqlite_path()
         self._mark = None if self.path is None else Mark(self.path)
@@ -336,7 +338,7 @@ class Database:
 
     def _vacuum(self, statement: str) -> None:
         """PostgreSQL keeps erased rows until they are vacuumed."""
-        names = ", ".join(table.name for table in schema.PERSONAL)
+        names = ", ".join(table.name for table in schema.metadata.sorted_tables)
         try:
             with translated(None), self._engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")

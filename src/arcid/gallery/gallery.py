@@ -25,11 +25,8 @@ from arcid.gallery import health, searching
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
 from arcid.gallery.duplicates import Decide, Duplicates
-from arcid.gallery.events import Events
 from arcid.gallery.index import Aggregate, IndexFactory
 from arcid.gallery.index.exact import ExactIndex
-from arcid.gallery.leases import Leases
-from arcid.gallery.outbox import Outbox
 from arcid.gallery.paging import Page, pages
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import (
@@ -43,8 +40,7 @@ from arcid.gallery.records import (
     ReembedReport,
     StoredFace,
 )
-from arcid.gallery.reviews import Reviews
-from arcid.gallery.store import belongings as _belongings
+from arcid.gallery.rooms import rooms
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
 from arcid.gallery.store import faces as _faces
@@ -59,13 +55,9 @@ class Gallery:
     """People and their face templates. Thread-safe; several processes may open one gallery."""
 
     def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
-        self._database = database
+        self.database = database
         self._projection = Projection(database, make_index)
-        self._duplicates = Duplicates(database, self._projection)
-        self.events = Events(database, self._duplicates)
-        self.reviews = Reviews(database)
-        self.outbox = Outbox(database)
-        self.leases = Leases(database)
+        self.duplicates = Duplicates(database, self._projection)
 
     @classmethod
     def open(
@@ -87,32 +79,32 @@ class Gallery:
     def settle(self) -> None:
         """Erase what has had its time, and what was held up when it was deleted; see
         ``unscrubbed``. Cheap where there is nothing: call it now and then."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             old = _receipts.any_old(connection)
         if old:
-            with self._database.write(erases=True) as connection:
+            with self.database.write(erases=True) as connection:
                 _receipts.forget_old(connection)
-        self._database.settle()
+        self.database.settle()
 
     def scrub(self) -> None:
         """Write the database anew, so that no copy of anything erased is left in unused parts.
 
         Raises ``GalleryBusy`` while another process holds an older state, ``StorageFull``.
         """
-        self._database.rebuild()
+        self.database.rebuild()
 
     def unscrubbed(self) -> list[str]:
         """Where bytes of what was erased may still lie, in words; empty where nowhere."""
-        return self._database.unscrubbed()
+        return self.database.unscrubbed()
 
     def flush(self) -> None:
         """Put all that is committed into the database file, as far as readers allow."""
-        self._database.flush()
+        self.database.flush()
 
     def close(self) -> None:
         """Flushes too."""
         self._projection.drop()
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +120,7 @@ class Gallery:
     @property
     def url(self) -> str:
         """For display: the password is masked."""
-        return self._database.shown_url
+        return self.database.shown_url
 
     # collections
 
@@ -136,7 +128,7 @@ class Gallery:
         self, name: str, *, keep_crops: bool = False, metadata: Mapping[str, Any] | None = None
     ) -> Collection:
         """Raises ``AlreadyExists``. Names differ by more than case."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self.database) as log:
             return _collections.add(log, name, keep_crops, metadata)
 
     def ensure_collection(self, name: str) -> bool:
@@ -155,13 +147,13 @@ class Gallery:
         self, *, limit: int | None = None, after: str | None = None
     ) -> Page[Collection]:
         """By name; all, or with ``limit`` a page of them, after the cursor ``after``."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             found = _collections.page(connection, limit, after)
             return Page([_collections.record(connection, row) for row in found], found.next)
 
     def collection(self, name: str) -> Collection:
         """Raises ``CollectionNotFound``."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _collections.record(connection, _collections.find(connection, name))
 
     def update_collection(
@@ -173,7 +165,7 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Collection:
         """Change what is given. Turning ``keep_crops`` off erases the stored crops."""
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             return _collections.update(log, name, new_name, keep_crops, metadata)
 
     def delete_collection(self, name: str) -> None:
@@ -190,7 +182,7 @@ class Gallery:
             self._delete_collection(name)
 
     def _delete_collection(self, name: str) -> None:
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             _collections.delete(log, name)
 
     # people
@@ -199,7 +191,7 @@ class Gallery:
         self, collection: str, name: str, *, metadata: Mapping[str, Any] | None = None
     ) -> Person:
         """Raises ``AlreadyExists``: names are unique in a collection, whatever their case."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self.database) as log:
             own = _collections.find(log.connection, collection)
             row = _people.add(log, own, name, metadata)
             return _people.record(log.connection, own, row)
@@ -216,7 +208,7 @@ class Gallery:
 
         ``search``: part of the name, whatever its case. Raises ``CursorInvalid``.
         """
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             found = _people.page(connection, own, search, limit, after)
             return Page([_people.record(connection, own, row) for row in found], found.next)
@@ -227,13 +219,13 @@ class Gallery:
 
     def person(self, collection: str, person_id: str) -> Person:
         """Raises ``PersonNotFound``."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _people.record(connection, own, _people.find(connection, own, person_id))
 
     def find_person(self, collection: str, name: str) -> Person | None:
         """By name, whatever its case; None when there is none."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             row = _people.by_name(connection, own, name)
             return None if row is None else _people.record(connection, own, row)
@@ -260,14 +252,14 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
         """Change what is given; ``metadata`` replaces what was there."""
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             row = _people.find(log.connection, own, person_id)
             _people.update(log, own, row, name, metadata)
             return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
 
     def delete_person(self, collection: str, person_id: str) -> None:
-        """Erase a person with all faces, vectors, crops, and what was noted about their events.
+        """Erase a person with all faces, vectors, crops, and what every room keeps of them.
 
         At once; where the disk is too full for that, face by face.
         """
@@ -279,7 +271,7 @@ class Gallery:
             self._delete_person(collection, person_id)
 
     def _delete_person(self, collection: str, person_id: str) -> None:
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             _people.delete(log, own, _people.find(log.connection, own, person_id))
 
@@ -288,13 +280,14 @@ class Gallery:
 
         Name and metadata of ``keep_id`` stay. Raises ``SamePhotoConflict`` if one photo shows both.
         """
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             keep = _people.find(log.connection, own, keep_id)
             other = _people.find(log.connection, own, other_id)
             if keep["id"] != other["id"]:
                 _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
-                _belongings.hand_over(log.connection, own, other, keep)
+                for room in rooms():
+                    room.hand_over(log.connection, own, other, keep)
                 _receipts.hand_over(log.connection, other, keep)
                 _people.delete(log, own, other, merged=True)
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
@@ -309,7 +302,7 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
         """Move some of a person's faces, not all, to a new person."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self.database) as log:
             own = _collections.find(log.connection, collection)
             old = _people.find(log.connection, own, person_id)
             chosen = _faces.chosen(_faces.of_person(log.connection, own, old), face_ids)
@@ -375,7 +368,7 @@ class Gallery:
         remembered.
         """
         return _enrolment.enrol(
-            self._duplicates,
+            self.duplicates,
             collection,
             images,
             name=name,
@@ -388,13 +381,13 @@ class Gallery:
 
     def answered(self, collection: str, once: Once) -> Enrolment | None:
         """What ``enrol_images`` answered to the same request before; None: it is new."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _enrolment.answered(connection, own, once)
 
     def enrolled(self, collection: str, name: str, photo_id: str, contract_id: str) -> bool:
         """Whether the person of that name has a face of that photo embedded by that model."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
 
@@ -407,7 +400,7 @@ class Gallery:
         after: str | None = None,
     ) -> Page[StoredFace]:
         """A person's faces, oldest first; all, or with ``limit`` a page after the cursor."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             person = _people.find(connection, own, person_id)
             found = _faces.page(connection, own, person, limit, after)
@@ -415,19 +408,19 @@ class Gallery:
 
     def face(self, collection: str, face_id: str) -> StoredFace:
         """Raises ``FaceNotFound``."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _faces.records(connection, [_faces.find(connection, own, face_id)])[0]
 
     def face_crop(self, collection: str, face_id: str) -> Image | None:
         """(S,S,3) uint8 RGB aligned crop, None where none is kept."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _faces.crop(connection, _faces.find(connection, own, face_id))
 
     def move_face(self, collection: str, face_id: str, to_person_id: str) -> StoredFace:
         """ "Not this person": give a face to somebody else. Raises ``SamePhotoConflict``."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self.database) as log:
             own = _collections.find(log.connection, collection)
             face = _faces.find(log.connection, own, face_id)
             to = _people.find(log.connection, own, to_person_id)
@@ -437,13 +430,13 @@ class Gallery:
 
     def delete_face(self, collection: str, face_id: str) -> None:
         """Erase a face with its vectors and crop."""
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             _faces.delete(log, own, [_faces.find(log.connection, own, face_id)])
 
     def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
         """Faces enrolled from that photo."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             own = _collections.find(connection, collection)
             return _faces.records(connection, _faces.of_photo(connection, own, photo_id))
 
@@ -513,7 +506,7 @@ class Gallery:
 
     def contracts(self, collection: str) -> list[ContractUsage]:
         """Models that embedded this collection, oldest first: the progress of a model change."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _vectors.usage(connection, _collections.find(connection, collection))
 
     def vectors(
@@ -525,7 +518,7 @@ class Gallery:
         """
         after = 0
         while True:
-            with self._database.read() as connection:
+            with self.database.read() as connection:
                 own = _collections.find(connection, collection)
                 made_by = _vectors.contract(connection, contract_id)
                 if made_by is None:
@@ -553,7 +546,7 @@ class Gallery:
         follows each. Raises ``ContractMismatch`` when ``embed`` makes vectors of another contract.
         """
         return _reembedding.reembed(
-            self._database, collection, embed, to_contract, batch, progress, model_name
+            self.database, collection, embed, to_contract, batch, progress, model_name
         )
 
     def drop_contract(self, collection: str, contract_id: str, *, force: bool = False) -> int:
@@ -562,7 +555,7 @@ class Gallery:
         Faces that have no other vector go with them. Raises ``InputError`` while a person would be
         left with none, or a kept crop is not re-embedded yet, unless ``force``.
         """
-        with _journal.writing(self._database, erases=True) as log:
+        with _journal.writing(self.database, erases=True) as log:
             own = _collections.find(log.connection, collection)
             erased = _contracts.drop(log, own, contract_id, force)
         return erased
@@ -571,17 +564,17 @@ class Gallery:
 
     def last_change(self) -> int:
         """The number of the newest change; grows with every commit that changes anything."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _journal.head(connection).last_change
 
     def changes(self, after: int, limit: int = 1000) -> list[Change]:
         """Changes numbered above ``after``, oldest first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _journal.read(connection, after, limit)
 
     def prune_changes(self, keep: int = 100_000) -> int:
         """Forget all but the newest changes; an index that is further behind is built anew."""
-        with _journal.writing(self._database) as log:
+        with _journal.writing(self.database) as log:
             return _journal.prune(log.connection, max(keep, 0))
 
     def drop_indexes(self) -> None:
@@ -590,16 +583,16 @@ class Gallery:
 
     def losses(self) -> list[str]:
         """Acknowledged writes that are gone, in words; ``check`` says them too. See ``mark``."""
-        return self._database.losses()
+        return self.database.losses()
 
     def accept_losses(self) -> int:
         """Say that what is gone is known and dealt with; returns how many losses there were."""
-        return self._database.accept_losses()
+        return self.database.accept_losses()
 
     def check(self) -> list[str]:
         """What is wrong with the gallery, in plain words; empty when sound. Reads every row."""
-        return health.check(self._database, self._projection)
+        return health.check(self.database, self._projection)
 
     def stats(self) -> dict[str, Any]:
         """Backend, schema version, journal mode, synchronous, file size, rows per table."""
-        return health.stats(self._database)
+        return health.stats(self.database)

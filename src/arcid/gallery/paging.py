@@ -71,8 +71,6 @@ class Order:
 COLLECTIONS = Order("collections", (str,))  # name_key
 PEOPLE = Order("people", (str,))  # name_key
 FACES = Order("faces", (int,))  # key
-EVENTS = Order("events", (int, int))  # time as corrected, key
-REVIEWS = Order("reviews", (int,))  # key
 
 
 def check_limit(limit: int | None) -> int | None:

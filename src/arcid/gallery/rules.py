@@ -17,7 +17,6 @@ MAX_NAME = 200
 MAX_JSON_BYTES = 16 * 1024
 MAX_SOURCE = 1000
 MAX_ID = 128
-MAX_REMARK = 1000
 
 
 def clean_name(name: str, what: str = "a person's name") -> str:
@@ -35,15 +34,6 @@ def clean_name(name: str, what: str = "a person's name") -> str:
 def name_key(cleaned: str) -> str:
     """What two spellings of one name have in common."""
     return unicodedata.normalize("NFC", cleaned.casefold())
-
-
-def remark(what: str, value: str) -> str:
-    """Who makes a change (``actor``, never blank), or why (``note``)."""
-    if not isinstance(value, str) or len(value) > MAX_REMARK or "\0" in value:
-        raise InputError(f"{what} must be text of at most {MAX_REMARK} characters")
-    if what == "actor" and not value.strip():
-        raise InputError("say who makes the change: actor")
-    return value
 
 
 def json_text(value: Mapping[str, Any] | None, what: str = "metadata") -> str:

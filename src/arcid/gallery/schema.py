@@ -8,7 +8,7 @@ Times are microseconds since 1970 UTC; JSON is text. ``seal`` is a checksum over
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,16 +31,18 @@ metadata = sa.MetaData(
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _key() -> sa.Column[int]:
+def key() -> sa.Column[int]:
     return sa.Column("id", BigInt, primary_key=True, autoincrement=True)
 
 
-def _reference(name: str, target: str) -> sa.Column[int]:
+def reference(name: str, target: str) -> sa.Column[int]:
     return sa.Column(name, BigInt, sa.ForeignKey(target, ondelete="CASCADE"), nullable=False)
 
 
-def _table(name: str, *columns: Any) -> sa.Table:
-    return sa.Table(name, metadata, *columns, sqlite_autoincrement=True)
+def table(name: str, *columns: Any, sealed: Sequence[str] = ()) -> sa.Table:
+    """``sealed``: the columns that carry the meaning of a row, which its ``seal`` covers."""
+    info = {"sealed": sealed} if sealed else {}
+    return sa.Table(name, metadata, *columns, sqlite_autoincrement=True, info=info)
 
 
 # One row. Every writer locks it first, so commits happen in the order of the change log.
@@ -58,18 +60,18 @@ gallery = sa.Table(
 )
 
 # Acknowledged commits that were not in the database any more when it was next written.
-losses = _table(
+losses = table(
     "losses",
-    _key(),
+    key(),
     sa.Column("found_at", sa.BigInteger, nullable=False),
     sa.Column("acknowledged", sa.BigInteger, nullable=False),  # the last commit the mark knew
     sa.Column("found", sa.BigInteger, nullable=False),  # the last commit that was there
     sa.Column("accepted_at", sa.BigInteger, nullable=True),
 )
 
-collections = _table(
+collections = table(
     "collections",
-    _key(),
+    key(),
     sa.Column("uid", sa.String(32), nullable=False, unique=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_key", sa.Text, nullable=False, unique=True),
@@ -77,13 +79,14 @@ collections = _table(
     sa.Column("metadata", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
+    sealed=("uid", "name", "keep_crops", "metadata", "created_at"),
 )
 
-people = _table(
+people = table(
     "people",
-    _key(),
+    key(),
     sa.Column("uid", sa.String(32), nullable=False, unique=True),
-    _reference("collection_id", "collections.id"),
+    reference("collection_id", "collections.id"),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_key", sa.Text, nullable=False),
     sa.Column("metadata", sa.Text, nullable=False),
@@ -91,14 +94,15 @@ people = _table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("collection_id", "name_key"),
+    sealed=("uid", "collection_id", "name", "metadata", "created_at"),
 )
 
-faces = _table(
+faces = table(
     "faces",
-    _key(),
+    key(),
     sa.Column("uid", sa.String(32), nullable=False, unique=True),
-    _reference("collection_id", "collections.id"),
-    _reference("person_id", "people.id"),
+    reference("collection_id", "collections.id"),
+    reference("person_id", "people.id"),
     sa.Column("photo_id", sa.String(128), nullable=True),
     sa.Column("box", sa.Text, nullable=True),  # JSON [x1,y1,x2,y2] pixels
     sa.Column("score", sa.Double, nullable=True),
@@ -110,11 +114,15 @@ faces = _table(
     sa.Index(None, "collection_id", "id"),
     sa.Index(None, "collection_id", "photo_id"),
     sa.Index(None, "person_id"),
-)
+    sealed=(
+        "uid", "collection_id", "person_id", "photo_id", "box", "score", "quality", "source",
+        "provenance", "created_at",
+    ),
+)  # fmt: skip
 
-contracts = _table(
+contracts = table(
     "contracts",
-    _key(),
+    key(),
     sa.Column("uid", sa.String(128), nullable=False, unique=True),  # the contract_id of a model
     sa.Column("model_name", sa.Text, nullable=False),
     sa.Column("dim", sa.Integer, nullable=False),
@@ -123,8 +131,8 @@ contracts = _table(
 embeddings = sa.Table(
     "embeddings",
     metadata,
-    _reference("contract_id", "contracts.id"),
-    _reference("face_id", "faces.id"),
+    reference("contract_id", "contracts.id"),
+    reference("face_id", "faces.id"),
     sa.Column("dim", sa.Integer, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),  # (dim,) float32 little-endian, unit norm
     sa.Column("seal", sa.BigInteger, nullable=False),
@@ -159,144 +167,12 @@ changes = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 
-# What was seen, decided or corrected. Rows are added and never changed; people are named by uid
-# only, so that deleting a person leaves no name behind.
-events = _table(
-    "events",
-    _key(),
-    sa.Column("uid", sa.String(32), nullable=False, unique=True),
-    sa.Column("event_key", sa.String(64), nullable=False, unique=True),
-    _reference("collection_id", "collections.id"),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("at", sa.BigInteger, nullable=False),  # when it happened, by the source's clock
-    sa.Column("recorded_at", sa.BigInteger, nullable=False),
-    sa.Column("camera", sa.Text, nullable=False),
-    sa.Column("place", sa.Text, nullable=False),
-    sa.Column("person_uid", sa.String(32), nullable=True),
-    sa.Column("visitor_uid", sa.String(32), nullable=True),  # first unknown event of a visitor
-    sa.Column("about_uid", sa.String(32), nullable=True),  # corrections: the event they speak of
-    sa.Column("action", sa.String(16), nullable=True),
-    sa.Column("actor", sa.Text, nullable=True),
-    sa.Column("note", sa.Text, nullable=True),
-    sa.Column("grounds", sa.Text, nullable=False),  # JSON: on what it was decided
-    sa.Column("seal", sa.BigInteger, nullable=False),
-    sa.Index(None, "collection_id", "at"),
-    sa.Index(None, "about_uid"),
-)
-
-# Who is where, and was until when: working state that the events are made from.
-visits = _table(
-    "visits",
-    _key(),
-    _reference("collection_id", "collections.id"),
-    sa.Column("place", sa.Text, nullable=False),
-    sa.Column("camera", sa.Text, nullable=False),
-    sa.Column("person_uid", sa.String(32), nullable=True),
-    sa.Column("visitor_uid", sa.String(32), nullable=True),
-    sa.Column("arrived_at", sa.BigInteger, nullable=False),
-    sa.Column("last_seen_at", sa.BigInteger, nullable=False),
-    sa.Column("closed", sa.SmallInteger, nullable=False),
-    sa.Column("arrival_uid", sa.String(32), nullable=True),  # the event that began it
-    sa.Column("folded_into", BigInt, nullable=True),  # the visit it became part of
-    sa.Index(None, "collection_id", "closed", "last_seen_at"),
-    sa.Index(None, "collection_id", "person_uid"),
-    sa.Index(None, "arrival_uid"),
-)
-
-# Who watches a camera, and until when nobody else may.
-leases = _table(
-    "leases",
-    _key(),
-    _reference("collection_id", "collections.id"),
-    sa.Column("camera", sa.Text, nullable=False),
-    sa.Column("owner", sa.String(32), nullable=False),
-    sa.Column("holder", sa.Text, nullable=False),  # for people: which process
-    sa.Column("taken_at", sa.BigInteger, nullable=False),
-    sa.Column("until", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("collection_id", "camera"),
-)
-
-# The face behind an event, for "not this person" and for unknown visitors. Erased after a while.
-traces = sa.Table(
-    "traces",
-    metadata,
-    sa.Column(
-        "event_id", BigInt, sa.ForeignKey("events.id", ondelete="CASCADE"), primary_key=True,
-        autoincrement=False,
-    ),
-    sa.Column("contract", sa.String(128), nullable=False),
-    sa.Column("dim", sa.Integer, nullable=False),
-    sa.Column("vector", sa.LargeBinary, nullable=False),
-    sa.Column("crop", sa.LargeBinary, nullable=True),  # PNG of the aligned crop
-    sa.Column("seal", sa.BigInteger, nullable=False),
-)  # fmt: skip
-
-# Faces that an operator said are not this person.
-blocks = _table(
-    "blocks",
-    _key(),
-    _reference("person_id", "people.id"),
-    sa.Column("event_uid", sa.String(32), nullable=False),
-    sa.Column("contract", sa.String(128), nullable=False),
-    sa.Column("dim", sa.Integer, nullable=False),
-    sa.Column("vector", sa.LargeBinary, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("seal", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("event_uid", "person_id"),
-    sa.Index(None, "person_id"),
-)
-
-# Doubtful cases that wait for a human. Working state: corrections of the event are the truth.
-reviews = _table(
-    "reviews",
-    _key(),
-    _reference("collection_id", "collections.id"),
-    _reference("event_id", "events.id"),
-    sa.Column("kind", sa.String(16), nullable=False),  # what is asked
-    sa.Column("target", sa.Double, nullable=False),  # the error rate asked for
-    sa.Column("target_kind", sa.String(8), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("person_uid", sa.String(32), nullable=True),  # who it was said to be
-    sa.Column("answer_uid", sa.String(32), nullable=True),  # its newest standing correction
-    sa.UniqueConstraint("event_id"),
-    sa.Index(None, "collection_id", "state", "id"),
-)
-
-# Whom a review asks about. Gone with the person.
-candidates = _table(
-    "candidates",
-    _key(),
-    _reference("review_id", "reviews.id"),
-    _reference("person_id", "people.id"),
-    sa.Column("face_uid", sa.String(32), nullable=True),  # the enrolled face that was nearest
-    sa.Column("cosine", sa.Double, nullable=False),
-    sa.Column("refused", sa.SmallInteger, nullable=False),
-    sa.UniqueConstraint("review_id", "person_id"),
-    sa.Index(None, "person_id"),
-)
-
-# Events still to be told to a webhook or broker; written with the event, in one transaction.
-outbox = _table(
-    "outbox",
-    _key(),
-    _reference("event_id", "events.id"),
-    sa.Column("target", sa.String(64), nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_at", sa.BigInteger, nullable=False),
-    sa.Column("done_at", sa.BigInteger, nullable=True),
-    sa.Column("failed_at", sa.BigInteger, nullable=True),  # given up
-    sa.Column("last_error", sa.Text, nullable=True),
-    sa.UniqueConstraint("event_id", "target"),
-    sa.Index(None, "target", "next_at"),
-)
-
 # What an enrolment answered under a client's key. Ids and reasons only; gone after a day.
-receipts = _table(
+receipts = table(
     "receipts",
-    _key(),
-    _reference("collection_id", "collections.id"),
-    _reference("person_id", "people.id"),
+    key(),
+    reference("collection_id", "collections.id"),
+    reference("person_id", "people.id"),
     sa.Column("key_hash", sa.String(64), nullable=False),  # sha256 of the client's key
     sa.Column("fingerprint", sa.String(64), nullable=False),  # sha256 of the request
     sa.Column("results", sa.Text, nullable=False),  # JSON: an id of a face, or a reason, an image
@@ -305,9 +181,3 @@ receipts = _table(
     sa.Index(None, "person_id"),
     sa.Index(None, "created_at"),
 )
-
-# Where bytes of people lie.
-PERSONAL = (
-    collections, people, faces, embeddings, crops, events, visits, traces, blocks, reviews,
-    candidates, receipts,
-)  # fmt: skip

@@ -13,25 +13,13 @@ from typing import Any
 import numpy as np
 
 from arcid.errors import GalleryDamaged
+from arcid.gallery import schema
 from arcid.types import FloatArray
-
-_SEALED = {
-    "collections": ("uid", "name", "keep_crops", "metadata", "created_at"),
-    "people": ("uid", "collection_id", "name", "metadata", "created_at"),
-    "faces": (
-        "uid", "collection_id", "person_id", "photo_id", "box", "score", "quality", "source",
-        "provenance", "created_at",
-    ),
-    "events": (
-        "uid", "event_key", "collection_id", "kind", "at", "recorded_at", "camera", "place",
-        "person_uid", "visitor_uid", "about_uid", "action", "actor", "note", "grounds",
-    ),
-}  # fmt: skip
 
 
 def row_seal(table: str, row: Any) -> int:
     """CRC-32 over the columns of ``row`` (a mapping) that carry its meaning."""
-    values = [row[column] for column in _SEALED[table]]
+    values = [row[column] for column in schema.metadata.tables[table].info["sealed"]]
     return zlib.crc32(json.dumps(values, default=repr).encode())
 
 

@@ -34,7 +34,7 @@ from arcid.apps.attendance.policy import Liveness, Policy
 from arcid.apps.attendance.sheets import Day, Month, MonthRow, Presence
 from arcid.apps.attendance.views import FaceView, View
 from arcid.apps.attendance.watcher import Watcher
-from arcid.gallery.event_records import Event, EventKind
+from arcid.events import Event, EventKind
 
 __all__ = [
     "Attendance",

@@ -14,8 +14,8 @@ from arcid.apps.attendance import sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
+from arcid.events import Action, Event, Events, Visit
 from arcid.gallery import Decide, Gallery, NewFace, Page
-from arcid.gallery.event_records import Action, Event, Visit
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
 
@@ -51,7 +51,7 @@ class Attendance:
     def __init__(self, gallery: Gallery, collection: str, *, targets: Sequence[str] = ()) -> None:
         self.collection = gallery.collection(collection).name
         self._gallery = gallery
-        self._events = gallery.events
+        self._events = Events(gallery)
         self._targets = tuple(targets)
 
     # reading

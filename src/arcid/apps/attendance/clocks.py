@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, tzinfo
 
 from arcid.errors import InputError
-from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR
+from arcid.events.records import FIRST_YEAR, LAST_YEAR
 
 
 def check_day(day: date) -> date:

@@ -18,7 +18,7 @@ from arcid import files
 from arcid.apps.attendance.clocks import local
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.errors import MissingExtra, UsageError
-from arcid.gallery.event_records import Event
+from arcid.events import Event
 
 Cell = str | int | float | bool | date | datetime | None
 MEDIA = {

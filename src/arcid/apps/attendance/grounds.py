@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from arcid.gallery.review_records import Question
+from arcid.events import Question
 from arcid.pipeline import Pipeline
 from arcid.types import Decision, Match
 

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 
 from arcid.errors import ArcidError, CameraWatched
+from arcid.events import Lease, Leases
 from arcid.gallery import Gallery
-from arcid.gallery.leases import Lease
 
 log = logging.getLogger(__name__)
 LASTS_S = 15.0
@@ -40,7 +40,7 @@ class CameraLease:
     ) -> None:
         self.camera = camera
         self.holder = f"process {os.getpid()} on {socket.gethostname()}"[:200]
-        self._gallery, self._collection, self._lasts_s = gallery, collection, lasts_s
+        self._leases, self._collection, self._lasts_s = Leases(gallery), collection, lasts_s
         self._owner = uuid.uuid4().hex
         self._lost: CameraWatched | None = None
         self._stop = threading.Event()
@@ -76,7 +76,7 @@ class CameraLease:
             self._thread.join(5)
             self._thread = None
             try:
-                self._gallery.leases.release(self._collection, self.camera, self._owner)
+                self._leases.release(self._collection, self.camera, self._owner)
             except ArcidError as error:  # it runs out by itself
                 log.warning("a lease was not given back", extra={"code": error.code})
 
@@ -92,7 +92,7 @@ class CameraLease:
         self.release()
 
     def _renew(self) -> Lease:
-        return self._gallery.leases.take(
+        return self._leases.take(
             self._collection, self.camera, self._owner, self.holder, lasts_s=self._lasts_s
         )
 

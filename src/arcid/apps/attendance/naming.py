@@ -10,6 +10,7 @@ from arcid import decide
 from arcid.apps.attendance.policy import RATES, Policy
 from arcid.apps.attendance.tracked import TrackState
 from arcid.errors import ArcidError, PersonNotFound, RateUnsupported
+from arcid.events import Events
 from arcid.gallery import Gallery
 from arcid.gallery.blocks import Blocks
 from arcid.pipeline import Pipeline
@@ -61,7 +62,7 @@ class Naming:
         self._refreshed = ticks
         try:
             change = self._gallery.last_change()
-            blocked = Blocks(self._gallery.events.blocked(self._collection, self._contract_id))
+            blocked = Blocks(Events(self._gallery).blocked(self._collection, self._contract_id))
         except ArcidError as error:
             self._trouble(error)
             return

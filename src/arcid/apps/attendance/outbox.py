@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 from arcid import addresses
 from arcid.addresses import AddressRefused
 from arcid.errors import ArcidError, MissingExtra, UsageError
+from arcid.events import Event, Outbox
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Event
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class Deliverer:
     def __init__(self, gallery: Gallery, targets: Sequence[Target]) -> None:
         if len({target.name for target in targets}) != len(targets):
             raise UsageError("two targets have the same name")
-        self._gallery = gallery
+        self._outbox = Outbox(gallery)
         self._targets = tuple(targets)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -191,7 +191,7 @@ class Deliverer:
     def _deliver(self, target: Target, now: datetime | None) -> int:
         delivered = 0
         moment = now or datetime.now(UTC)
-        for delivery, attempts, event in self._gallery.outbox.due(target.name, moment):
+        for delivery, attempts, event in self._outbox.due(target.name, moment):
             if self._stop.is_set():
                 break
             moment = now or datetime.now(UTC)
@@ -204,9 +204,9 @@ class Deliverer:
                     "delivery failed",
                     extra={"target": target.name, "attempt": attempts + 1, "why": str(error)},
                 )
-                self._gallery.outbox.not_delivered(delivery, str(error), None if over else again)
+                self._outbox.not_delivered(delivery, str(error), None if over else again)
                 break
-            self._gallery.outbox.delivered(delivery)
+            self._outbox.delivered(delivery)
             delivered += 1
         return delivered
 

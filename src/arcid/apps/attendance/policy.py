@@ -42,9 +42,9 @@ class Policy:
     ``fpir``: how often a stranger's track may be given a name; None takes the strictest of
     ``RATES`` that the calibration supports for the gallery's size, which every event states.
     ``place``: cameras of one place see the same comings and goings; by default the camera's name.
-    ``unsupported``: ``review`` leaves to a human (``Gallery.reviews``) what the calibration cannot
-    decide on at that rate. ``keep``: what stays of a face behind an event, for "not this person",
-    for telling unknown visitors apart, and (crops) for showing them; erase with
+    ``unsupported``: ``review`` leaves to a human (``events.Reviews``) what the calibration
+    cannot decide on at that rate. ``keep``: what stays of a face behind an event, for "not this
+    person", for telling unknown visitors apart, and (crops) for showing them; erase with
     ``Attendance.forget_faces``.
     ``liveness``: ``flag`` records suspected attacks beside arrivals, ``require`` in their place.
     """

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from arcid.errors import CollectionNotFound, GalleryBusy, GalleryError, StorageFull
-from arcid.gallery.event_records import Event
+from arcid.events import Event
 
 log = logging.getLogger(__name__)
 

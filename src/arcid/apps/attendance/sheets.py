@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from arcid.apps.attendance.clocks import check_day, local
 from arcid.errors import InputError
+from arcid.events import Event, Events, Visit
+from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import FIRST_YEAR, LAST_YEAR, Event, Visit
 
 LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
 WORKDAYS = (0, 1, 2, 3, 4)
@@ -140,7 +141,7 @@ def _stays(
 ) -> dict[str, list[Stay]]:
     """Stays by person that may touch the days, oldest first."""
     since, until = bounds(days[0], zone)[0] - LOOK_BACK, bounds(days[-1], zone)[1]
-    events = gallery.events.find(
+    events = Events(gallery).find(
         collection,
         since=since,
         until=until + LOOK_BACK,
@@ -148,7 +149,7 @@ def _stays(
         limit=None,
     )
     unfinished: dict[str, list[Visit]] = {}
-    for visit in gallery.events.unfinished(collection):
+    for visit in Events(gallery).unfinished(collection):
         unfinished.setdefault(visit.person_id, []).append(visit)
     by_person: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda e: (e.at, e.kind)):

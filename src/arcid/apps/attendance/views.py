@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from arcid.apps.attendance.liveness import LivenessRule, pooled
 from arcid.apps.attendance.outcomes import FaceOutcome
 from arcid.apps.attendance.tracked import TrackState
-from arcid.gallery.event_records import Event
+from arcid.events import Event
 from arcid.quality import Quality
 from arcid.track import Track
 from arcid.types import FloatArray

@@ -26,8 +26,8 @@ from arcid.apps.attendance.second_look import cut_out
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts, FaceView, View
 from arcid.errors import ArcidError, UsageError
+from arcid.events import Event
 from arcid.gallery import Gallery
-from arcid.gallery.event_records import Event
 from arcid.pipeline import Pipeline
 from arcid.track import FaceTracks, Track, usefulness
 from arcid.types import Detections

@@ -14,9 +14,10 @@ from arcid.errors import AlreadyExists, PersonNotFound
 from arcid.gallery import rules
 from arcid.gallery.paging import PEOPLE, Page, check_limit
 from arcid.gallery.records import Person
+from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import belongings, receipts
+from arcid.gallery.store import receipts
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -133,7 +134,8 @@ def delete(journal: Journal, collection: Row, person: Row, *, merged: bool = Fal
     own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     for face in journal.connection.execute(own).mappings().all():
         journal.record("face_removed", collection, person=person, face=face)
-    belongings.erase(journal.connection, collection, person, notes=not merged)
+    for room in rooms():
+        room.erase(journal.connection, collection, person, merged=merged)
     receipts.forget(journal.connection, person["uid"])
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)

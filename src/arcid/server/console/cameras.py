@@ -26,9 +26,9 @@ from arcid.addresses import refuse_literal
 from arcid.apps.attendance import CameraLease, Liveness, Policy, View, Watcher
 from arcid.apps.attendance.policy import LivenessMode
 from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError, UsageError
+from arcid.events import Cause, Events, Place
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
-from arcid.gallery.event_records import Cause, Place
 from arcid.gallery.schema import collections
 from arcid.gallery.store.journal import now_us
 from arcid.pipeline import Pipeline
@@ -406,7 +406,7 @@ def end_visits(
     """A camera is gone: nobody would see the visits end that it began."""
     why = S.LEFT_CAMERA_DELETED if cause == "camera_deleted" else S.LEFT_CAMERA_CLOSED
     try:
-        gallery.events.abandon(collection, place, why, cause=cause)
+        Events(gallery).abandon(collection, place, why, cause=cause)
     except ArcidError as error:
         log.warning("departures were not written", extra={"code": error.code})
 

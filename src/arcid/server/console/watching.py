@@ -16,9 +16,9 @@ from arcid import decide
 from arcid.apps.attendance import Policy, Watcher
 from arcid.apps.attendance.grounds import decided_on, question
 from arcid.errors import ArcidError, SeveralFacesFound
+from arcid.events import Events, Place
 from arcid.gallery import Collection
 from arcid.gallery.blocks import Blocks
-from arcid.gallery.event_records import Place
 from arcid.liveness import Challenge, ChallengeSettings
 from arcid.quality import pose
 from arcid.results import Face, Faces, Identification
@@ -289,7 +289,7 @@ class Kiosk:
 
     def _without_blocked(self, candidates: list[Match], probe: Embeddings) -> list[Match]:
         """Those of whom it was not said that this face is somebody else's."""
-        events = self.running.gallery.events
+        events = Events(self.running.gallery)
         blocks = Blocks(events.blocked(self.collection.name, probe.contract_id))
         return [match for match in candidates if not blocks.refuse(match, probe)]
 
@@ -299,7 +299,7 @@ class Kiosk:
             return
         self.swept = at
         try:
-            self.running.gallery.events.depart(
+            Events(self.running.gallery).depart(
                 self.collection.name,
                 self.camera,
                 datetime.fromtimestamp(at, UTC) - timedelta(seconds=self.cooldown_s),
@@ -344,7 +344,7 @@ class Kiosk:
             return _words(S.KIOSK_WELCOME)
         match = self.answer.candidates[0]
         at = datetime.fromtimestamp(frame.at, UTC)
-        self.running.gallery.events.sighting(
+        Events(self.running.gallery).sighting(
             self.collection.name,
             Place(self.camera, self.camera),
             match.person_id,
@@ -371,7 +371,7 @@ class Kiosk:
         """Left to a human: put in the review queue, once while it is the same face."""
         if self.answer is not None:
             at = datetime.fromtimestamp(frame.at, UTC)
-            self.running.gallery.events.visitor(
+            Events(self.running.gallery).visitor(
                 self.collection.name,
                 Place(self.camera, self.camera),
                 at,
@@ -389,7 +389,7 @@ class Kiosk:
 
     def _refuse(self, frame: Frame, why: str, shown: list[dict[str, Any]]) -> Message:
         if why in ("flat", "changed") and self.answer is not None:
-            self.running.gallery.events.spoof(
+            Events(self.running.gallery).spoof(
                 self.collection.name,
                 Place(self.camera, self.camera),
                 datetime.fromtimestamp(frame.at, UTC),

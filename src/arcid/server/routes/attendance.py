@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from arcid.apps.attendance import Attendance, Day, Event, Month, export
 from arcid.errors import InputError
-from arcid.gallery.event_records import Action
+from arcid.events import Action
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from arcid.errors import FaceNotFound
+from arcid.events import Events, Reviews, ReviewState, Verdict
 from arcid.gallery.imaging import encode_crop
-from arcid.gallery.review_records import ReviewState, Verdict
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
@@ -91,7 +91,7 @@ def list_reviews(
     after: After = None,
 ) -> ReviewsOut:
     """Doubtful cases that wait for a human, or were answered."""
-    queue = running.gallery.reviews
+    queue = Reviews(running.gallery)
     found = queue.find(collection, states=state or ("open",), limit=limit, after=after)
     return ReviewsOut(
         reviews=[ReviewOut.model_validate(review) for review in found],
@@ -103,7 +103,7 @@ def list_reviews(
 @router.get("/{review_id}", responses=errors(404, 503))
 def get_review(running: Running, collection: CollectionPath, review_id: ReviewPath) -> ReviewOut:
     """One doubtful case."""
-    return ReviewOut.model_validate(running.gallery.reviews.get(collection, review_id))
+    return ReviewOut.model_validate(Reviews(running.gallery).get(collection, review_id))
 
 
 @router.get(
@@ -113,8 +113,8 @@ def get_review(running: Running, collection: CollectionPath, review_id: ReviewPa
 )
 def review_face(running: Running, collection: CollectionPath, review_id: ReviewPath) -> Response:
     """PNG of the aligned face in doubt, where the camera keeps crops."""
-    review = running.gallery.reviews.get(collection, review_id)
-    trace = running.gallery.events.trace(collection, review.id)
+    review = Reviews(running.gallery).get(collection, review_id)
+    trace = Events(running.gallery).trace(collection, review.id)
     if trace is None or trace.crop is None:
         raise FaceNotFound("no picture of this face is kept")
     return Response(encode_crop(trace.crop), media_type="image/png")
@@ -126,7 +126,7 @@ def answer_review(
 ) -> ReviewOut:
     """A human's word. The same again changes nothing; another answer is refused until it is taken
     back."""
-    done = running.gallery.reviews.answer(
+    done = Reviews(running.gallery).answer(
         collection,
         review_id,
         body.answer,
@@ -143,7 +143,7 @@ def undo_review(
     running: Running, collection: CollectionPath, review_id: ReviewPath, body: UndoIn
 ) -> ReviewOut:
     """Take an answer back: the event, visit and departure are as before it."""
-    done = running.gallery.reviews.undo(
+    done = Reviews(running.gallery).undo(
         collection, review_id, actor=body.actor, answer_id=body.answer_id, note=body.note
     )
     return ReviewOut.model_validate(done)

@@ -12,8 +12,8 @@ from nicegui.element import Element
 from nicegui.events import KeyEventArguments
 
 from arcid.errors import EventNotFound, FaceNotFound, PersonNotFound, ReviewAnswered
+from arcid.events import Candidate, Events, Review, Reviews, Verdict
 from arcid.gallery import Collection, Gallery
-from arcid.gallery.review_records import Candidate, Review, Verdict
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -87,7 +87,7 @@ class Desk:
         ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
-        queue, name = self._visit.gallery.reviews, self._current.name
+        queue, name = Reviews(self._visit.gallery), self._current.name
         self._open = await self._visit.run(queue.find, name, limit=SHOWN)
         done = await self._visit.run(
             queue.find, name, states=("yes", "no", "withdrawn"), limit=ANSWERED
@@ -196,7 +196,7 @@ class Desk:
             person = None if verdict == "no" or asked is None else asked.person_id
             try:
                 done = await self._visit.run(
-                    self._visit.gallery.reviews.answer,
+                    Reviews(self._visit.gallery).answer,
                     self._current.name,
                     one.id,
                     verdict,
@@ -215,7 +215,7 @@ class Desk:
         async def undo() -> None:
             try:
                 await self._visit.run(
-                    self._visit.gallery.reviews.undo,
+                    Reviews(self._visit.gallery).undo,
                     self._current.name,
                     one.id,
                     actor=self._visit.account.name,
@@ -259,7 +259,7 @@ def _pictures(
     gallery: Gallery, collection: Collection, one: Review, asked: Candidate | None
 ) -> tuple[str | None, str | None]:
     """The face in doubt and the one enrolled that is nearest, where pictures are kept."""
-    trace = gallery.events.trace(collection.name, one.id)
+    trace = Events(gallery).trace(collection.name, one.id)
     probe = None if trace is None or trace.crop is None else data_url(trace.crop)
     enrolled = None if asked is None else _enrolled(gallery, collection, asked)
     return probe, None if enrolled is None else data_url(enrolled)

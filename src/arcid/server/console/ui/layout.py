@@ -9,6 +9,7 @@ from itertools import groupby
 from nicegui import ui
 from nicegui.element import Element
 
+from arcid.events import Reviews
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -63,7 +64,7 @@ def _count_waiting(visit: ConsoleContext, shown: ui.html) -> None:
     """How many doubtful faces wait, kept fresh."""
 
     async def count() -> None:
-        waiting = await visit.run(visit.gallery.reviews.waiting)
+        waiting = await visit.run(Reviews(visit.gallery).waiting)
         shown.set_visibility(waiting > 0)
         set_text(shown, str(waiting))
         shown.props["aria-label"] = S.NAV_REVIEW_COUNT.format(n=waiting)

@@ -1,4 +1,4 @@
-"""Attendance events beside the gallery: ``Gallery.events``.
+"""Events: who came, who left, who was not known, and what people said about it.
 
 Rows are only ever added. A correction is a row about another row; ``find`` and ``get`` answer with
 corrections applied, ``history`` with every row as it was written.
@@ -17,10 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import InputError
-from arcid.gallery import rules, schema
-from arcid.gallery.database import Database
-from arcid.gallery.duplicates import Decide, Duplicates
-from arcid.gallery.event_records import (
+from arcid.events.records import (
     ACTIONS,
     FIRST_YEAR,
     LAST_YEAR,
@@ -31,32 +28,35 @@ from arcid.gallery.event_records import (
     Trace,
     Visit,
 )
+from arcid.events.review_records import Question
+from arcid.events.store import correcting as _correcting
+from arcid.events.store import corrections as _corrections
+from arcid.events.store import events as _rows
+from arcid.events.store import sightings as _sightings
+from arcid.events.store import traces as _traces
+from arcid.events.store import visits as _visits
+from arcid.events.store.correcting import remark
+from arcid.events.store.events import Evidence
+from arcid.events.store.readings import EVENTS, corrected, names_of, newest_first, written
+from arcid.events.tables import events
+from arcid.gallery import Decide, Gallery, rules
 from arcid.gallery.imaging import decode_crop, encode_crop
-from arcid.gallery.paging import EVENTS, Page, check_limit
+from arcid.gallery.paging import Page, check_limit
 from arcid.gallery.records import NewFace, Person
-from arcid.gallery.review_records import Question
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
-from arcid.gallery.store import correcting as _correcting
-from arcid.gallery.store import corrections as _corrections
-from arcid.gallery.store import events as _rows
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import people as _people
-from arcid.gallery.store import sightings as _sightings
-from arcid.gallery.store import traces as _traces
-from arcid.gallery.store import visits as _visits
-from arcid.gallery.store.events import Evidence
 from arcid.gallery.store.journal import from_us, to_us
-from arcid.gallery.store.readings import corrected, names_of, newest_first, written
 from arcid.types import Embeddings, FloatArray, Image
 
 
 class Events:
     """Reads and writes events. Thread-safe; every method that writes is one transaction."""
 
-    def __init__(self, database: Database, duplicates: Duplicates) -> None:
-        self._database = database
-        self._duplicates = duplicates
+    def __init__(self, gallery: Gallery) -> None:
+        self._database = gallery.database
+        self._duplicates = gallery.duplicates
 
     # what cameras report
 
@@ -106,7 +106,7 @@ class Events:
     ) -> list[Event]:
         """Somebody unknown was seen; the event unless a face of cosine ``alike`` was just there.
 
-        With a ``question`` the event is a ``review``: it waits in ``Gallery.reviews`` for a human,
+        With a ``question`` the event is a ``review``: it waits in ``Reviews`` for a human,
         unless the face of one that was just there was asked about.
         """
         with self._write(collection) as (connection, own):
@@ -221,9 +221,9 @@ class Events:
             row = _rows.add(
                 connection,
                 own,
-                _rows.key("manual", kind, person_id, _happened(at), rules.remark("actor", actor)),
+                _rows.key("manual", kind, person_id, _happened(at), remark("actor", actor)),
                 {"kind": kind, "at": _happened(at), "camera": "", "place": place,
-                 "person_uid": person_id, "actor": actor, "note": rules.remark("note", note)},
+                 "person_uid": person_id, "actor": actor, "note": remark("note", note)},
                 Evidence(json.dumps({"reason": "entered by hand"})),
                 targets,
             )  # fmt: skip
@@ -263,8 +263,8 @@ class Events:
             if person_id is not None:
                 _people.find(connection, own, person_id)
             row, blocked = _correcting.correct(
-                connection, own, about, action, rules.remark("actor", actor),
-                rules.remark("note", note), targets, person_uid=person_id,
+                connection, own, about, action, remark("actor", actor),
+                remark("note", note), targets, person_uid=person_id,
                 at=None if at is None else _happened(at), block=block,
             )  # fmt: skip
             return written(connection, own, [row])[0], blocked
@@ -285,7 +285,7 @@ class Events:
         All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
         that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` as there.
         """
-        who, why = rules.remark("actor", actor), rules.remark("note", note)
+        who, why = remark("actor", actor), remark("note", note)
         new = list(faces.values())
         with self._duplicates.enrolling(collection, new, decide, erases=True) as (log, own):
             connection = log.connection
@@ -389,12 +389,12 @@ class Events:
         self, collection: str, contract_id: str, *, limit: int = 1000
     ) -> list[tuple[Event, FloatArray]]:
         """Unknown visitors of whom a face is kept, newest first, with its (D,) vector."""
-        events = self.find(collection, kinds=["unknown"], limit=limit)
+        found = self.find(collection, kinds=["unknown"], limit=limit)
         with self._database.read() as connection:
             own = _collections.find(connection, collection)
-            rows = [_rows.find(connection, own, event.id) for event in events]
+            rows = [_rows.find(connection, own, event.id) for event in found]
             traced = _traces.read(connection, rows)
-        pairs = zip(events, rows, strict=True)
+        pairs = zip(found, rows, strict=True)
         return [
             (event, traced[row["id"]][1])
             for event, row in pairs
@@ -413,8 +413,8 @@ class Events:
         """Erase the faces behind events recorded before then; the events stay."""
         with self._write(collection, erases=True) as (connection, own):
             condition = sa.and_(
-                schema.events.c.collection_id == own["id"],
-                schema.events.c.recorded_at < to_us(before),
+                events.c.collection_id == own["id"],
+                events.c.recorded_at < to_us(before),
             )
             erased = _traces.erase(connection, condition)
         return erased
@@ -423,7 +423,7 @@ class Events:
         """Erase the face behind one event; the event stays."""
         with self._write(collection, erases=True) as (connection, own):
             row = _rows.find(connection, own, event_id)
-            erased = _traces.erase(connection, schema.events.c.id == row["id"])
+            erased = _traces.erase(connection, events.c.id == row["id"])
         return bool(erased)
 
     @contextmanager

@@ -10,7 +10,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.schema import Row, blocks, events, people, traces
+from arcid.events.tables import blocks, events, traces
+from arcid.gallery.schema import Row, people
 from arcid.gallery.seals import damaged, pack
 from arcid.gallery.store.journal import now_us
 from arcid.gallery.store.keys import chunks

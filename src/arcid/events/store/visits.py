@@ -13,9 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Cause, Place
-from arcid.gallery.schema import Row, visits
-from arcid.gallery.store import events as _events
+from arcid.events.records import Cause, Place
+from arcid.events.store import events as _events
+from arcid.events.tables import visits
+from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
 
 DISOWNED = 2  # visits.closed: still covers its time, so nothing new begins, and never departs

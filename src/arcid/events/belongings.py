@@ -1,16 +1,17 @@
-"""What the event log holds of a person, inside the caller's transaction: given over, or erased."""
+"""What becomes of a person's events when they are merged or deleted: a ``Room`` of the gallery."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Event
-from arcid.gallery.schema import Row, blocks, events, visits
-from arcid.gallery.store import corrections, reviews, traces
-from arcid.gallery.store import events as _events
-from arcid.gallery.store import visits as _visits
-from arcid.gallery.store.readings import corrected
+from arcid.events.records import Event
+from arcid.events.store import corrections, reviews, traces
+from arcid.events.store import events as _events
+from arcid.events.store import visits as _visits
+from arcid.events.store.readings import corrected
+from arcid.events.tables import blocks, events, visits
+from arcid.gallery.schema import Row
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
@@ -49,11 +50,11 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     connection.execute(blocks.update().where(of_other).values(person_id=keep["id"]))
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, notes: bool) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
     """Erase the faces behind a person's events and behind questions whether it is them, what was
     noted about those events, their visits, and that they were asked about.
 
-    ``notes`` off: of somebody who was handed over, whose events go on as another's.
+    ``merged``: they were handed over, and their events go on as another's.
     """
     theirs = _theirs(connection, collection, person["uid"])
     doubtful = reviews.of_person(connection, collection, person)
@@ -62,7 +63,7 @@ def erase(connection: Connection, collection: Row, person: Row, *, notes: bool) 
     ]
     mine = [row for row, e in theirs if e.person_id in (None, person["uid"])]  # nobody else's now
     traces.erase_of(connection, [row["id"] for row in [*mine, *asked]])
-    if notes:
+    if not merged:
         _events.forget_notes(connection, [*(row for row, _ in theirs), *asked], person["uid"])
     _visits.forget(connection, person["uid"])
     reviews.erase(connection, person)

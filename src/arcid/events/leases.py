@@ -1,4 +1,4 @@
-"""Who watches which camera: ``Gallery.leases``. One owner at a time, over all processes.
+"""Who watches which camera. One owner at a time, over all processes.
 
 A lease is a row with an owner and an end. Its owner moves the end along; once it lies in the past
 anybody may take the lease over. Times are the database server's on PostgreSQL, this machine's on
@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import CameraWatched
-from arcid.gallery.database import Database
-from arcid.gallery.schema import Row, leases
+from arcid.events.tables import leases
+from arcid.gallery import Gallery
+from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store.journal import from_us, now_us
 
@@ -34,8 +35,8 @@ class Lease:
 class Leases:
     """Takes, renews and gives back leases. Thread-safe; every change is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, gallery: Gallery) -> None:
+        self._database = gallery.database
 
     def take(
         self, collection: str, camera: str, owner: str, holder: str, *, lasts_s: float

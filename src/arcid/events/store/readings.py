@@ -10,19 +10,20 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Event, EventKind
-from arcid.gallery.paging import Place
-from arcid.gallery.review_records import ReviewState
+from arcid.events.records import Event, EventKind
+from arcid.events.review_records import ReviewState
+from arcid.events.store import corrections
+from arcid.events.store import events as _events
+from arcid.events.store import reviews as _reviews
+from arcid.gallery.paging import Order, Place
 from arcid.gallery.schema import Row, people
-from arcid.gallery.store import corrections
-from arcid.gallery.store import events as _events
-from arcid.gallery.store import reviews as _reviews
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.gallery.store.keys import chunks
 
 READS: dict[ReviewState, EventKind] = {
     "open": "review", "yes": "arrival", "no": "unknown", "withdrawn": "review",
 }  # fmt: skip
+EVENTS = Order("events", (int, int))  # time as corrected, key
 Placed = tuple[Place, Event]  # ((time, row key), event)
 
 

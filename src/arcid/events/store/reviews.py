@@ -12,10 +12,13 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.paging import REVIEWS, Page, check_limit
-from arcid.gallery.review_records import Question, ReviewState
-from arcid.gallery.schema import Row, candidates, events, people, reviews
+from arcid.events.review_records import Question, ReviewState
+from arcid.events.tables import candidates, events, reviews
+from arcid.gallery.paging import Order, Page, check_limit
+from arcid.gallery.schema import Row, people
 from arcid.gallery.store.keys import chunks
+
+REVIEWS = Order("reviews", (int,))  # key
 
 
 class Answer(NamedTuple):

@@ -12,11 +12,22 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import InputError
-from arcid.gallery.event_records import Action
+from arcid.events.records import Action
+from arcid.events.store import corrections, reviews, traces
+from arcid.events.store import events as _events
+from arcid.events.store.readings import corrected
 from arcid.gallery.schema import Row, people
-from arcid.gallery.store import corrections, reviews, traces
-from arcid.gallery.store import events as _events
-from arcid.gallery.store.readings import corrected
+
+MAX_REMARK = 1000  # characters
+
+
+def remark(what: str, value: str) -> str:
+    """Who makes a change (``actor``, never blank), or why (``note``)."""
+    if not isinstance(value, str) or len(value) > MAX_REMARK or "\0" in value:
+        raise InputError(f"{what} must be text of at most {MAX_REMARK} characters")
+    if what == "actor" and not value.strip():
+        raise InputError("say who makes the change: actor")
+    return value
 
 
 def correct(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from arcid.gallery.event_records import Event
+from arcid.events.records import Event
 from arcid.types import Match
 
 ReviewKind = Literal["identification"]  # who is this?
@@ -67,7 +67,7 @@ class Review:
     answer_id: str | None  # the newest correction that answered, to be undone
     actor: str | None
     answered_at: datetime | None  # UTC
-    picture_kept: bool  # of the face; ``Gallery.events.trace`` has it
+    picture_kept: bool  # of the face; ``Events.trace`` has it
 
     @property
     def id(self) -> str:

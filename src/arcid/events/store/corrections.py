@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.schema import Row, events, outbox, visits
-from arcid.gallery.store import events as _events
-from arcid.gallery.store import visits as _visits
-from arcid.gallery.store.events import Evidence
+from arcid.events.store import events as _events
+from arcid.events.store import visits as _visits
+from arcid.events.store.events import Evidence
+from arcid.events.tables import events, outbox, visits
+from arcid.gallery.schema import Row
 
 FOLLOWS = "follows the arrival"
 

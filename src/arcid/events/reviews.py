@@ -1,4 +1,4 @@
-"""The review queue: ``Gallery.reviews``. Doubtful cases wait here for a human.
+"""The review queue. Doubtful cases wait here for a human.
 
 Every review hangs on an event, by whose id it goes. Answers are corrections of that event, so they
 are rows in its history, reach webhooks like any other, and are taken back by a further row. A
@@ -12,26 +12,27 @@ from collections.abc import Collection, Sequence
 from sqlalchemy.engine import Connection
 
 from arcid.errors import EventNotFound, InputError, ReviewAnswered
-from arcid.gallery import rules
-from arcid.gallery.database import Database
+from arcid.events.review_records import STATES, VERDICTS, Candidate, Review, Verdict
+from arcid.events.store import correcting as _correcting
+from arcid.events.store import corrections as _corrections
+from arcid.events.store import events as _events
+from arcid.events.store import reviews as _reviews
+from arcid.events.store import traces as _traces
+from arcid.events.store.correcting import remark
+from arcid.events.store.readings import corrected, names_of
+from arcid.events.tables import events
+from arcid.gallery import Gallery
 from arcid.gallery.paging import Page
-from arcid.gallery.review_records import STATES, VERDICTS, Candidate, Review, Verdict
-from arcid.gallery.schema import Row, events
+from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
-from arcid.gallery.store import correcting as _correcting
-from arcid.gallery.store import corrections as _corrections
-from arcid.gallery.store import events as _events
-from arcid.gallery.store import reviews as _reviews
-from arcid.gallery.store import traces as _traces
 from arcid.gallery.store.journal import from_us
-from arcid.gallery.store.readings import corrected, names_of
 
 
 class Reviews:
     """Reads and answers reviews. Thread-safe; every answer is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, gallery: Gallery) -> None:
+        self._database = gallery.database
 
     def find(
         self,
@@ -90,7 +91,7 @@ class Reviews:
             raise InputError(f"answer {verdict!r} is unknown; use {', '.join(VERDICTS)}")
         if (verdict == "no") != (person_id is None):
             raise InputError("yes and not_person, and nothing else, say of whom: person_id")
-        who, why = rules.remark("actor", actor), rules.remark("note", note)
+        who, why = remark("actor", actor), remark("note", note)
         with self._database.write(erases=True) as connection:
             own = _collections.find(connection, collection)
             event, row = _find(connection, own, review_id)
@@ -146,7 +147,7 @@ class Reviews:
         is, and one that was followed by another is refused with ``ReviewAnswered``. Raises
         ``EventNotFound``, and ``InputError`` where nothing was answered.
         """
-        who, why = rules.remark("actor", actor), rules.remark("note", note)
+        who, why = remark("actor", actor), remark("note", note)
         with self._database.write(erases=True) as connection:
             own = _collections.find(connection, collection)
             event, row = _find(connection, own, review_id)

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.event_records import Place
-from arcid.gallery.review_records import Question
-from arcid.gallery.schema import Row, events, traces, visits
-from arcid.gallery.store import corrections as _corrections
-from arcid.gallery.store import events as _events
-from arcid.gallery.store import reviews as _reviews
-from arcid.gallery.store import traces as _traces
-from arcid.gallery.store import visits as _visits
-from arcid.gallery.store.events import Evidence
+from arcid.events.records import Place
+from arcid.events.review_records import Question
+from arcid.events.store import corrections as _corrections
+from arcid.events.store import events as _events
+from arcid.events.store import reviews as _reviews
+from arcid.events.store import traces as _traces
+from arcid.events.store import visits as _visits
+from arcid.events.store.events import Evidence
+from arcid.events.tables import events, traces, visits
+from arcid.gallery.schema import Row
 from arcid.types import Embeddings
 
 

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import EventNotFound
-from arcid.gallery.schema import Row, events, outbox
+from arcid.events.store import traces
+from arcid.events.tables import events, outbox
+from arcid.gallery.schema import Row
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import traces
 from arcid.gallery.store.journal import now_us
 from arcid.gallery.store.keys import Key, chunks
 from arcid.types import Embeddings

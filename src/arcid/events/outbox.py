@@ -1,4 +1,4 @@
-"""Events waiting to be told to others: ``Gallery.outbox``.
+"""Events waiting to be told to others.
 
 An event is put in an outbox by the transaction that writes it, so that neither is there alone.
 """
@@ -11,19 +11,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.gallery.database import Database
-from arcid.gallery.event_records import Event
-from arcid.gallery.schema import events, outbox
+from arcid.events.records import Event
+from arcid.events.store.readings import written
+from arcid.events.tables import events, outbox
+from arcid.gallery import Gallery
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store.journal import now_us, to_us
-from arcid.gallery.store.readings import written
 
 
 class Outbox:
     """What is due, and what became of it. Thread-safe; every change is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, gallery: Gallery) -> None:
+        self._database = gallery.database
 
     def due(self, target: str, now: datetime, *, limit: int = 50) -> list[tuple[int, int, Event]]:
         """(delivery, attempts so far, event as written) to be told now, oldest first.
