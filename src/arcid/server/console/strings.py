@@ -316,6 +316,7 @@ CURVE_TEXT = (
     "How many comparisons of strangers reach a score, and how many of one person stay below it."
 )
 CURVE_X = "Score (cosine)"
+CURVE_Y = "Share of comparisons"
 CURVE_FMR = "strangers above (FMR)"
 CURVE_FNMR = "missed below (FNMR)"
 PROBABILITY_CURVE = "Probability by score"

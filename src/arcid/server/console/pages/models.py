@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
+from arcid.evaluate.report.svg import Plot, Role, linear, logarithmic
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.server.console import strings as S
-from arcid.server.console.chart import Line, lines
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import card, chip, element, facts, html, note, table_head, text
@@ -152,20 +154,24 @@ def _thresholds(calibration: Calibration) -> None:
 def _curves(calibration: Calibration) -> None:
     data = calibration.data
     lowest = 10.0 ** -len(str(round(1 / calibration.smallest_supported_fmr)))
-    fmr = [(row["cosine"], row["fmr"]) for row in data["fmr_table"]]
-    fnmr = [(row["cosine"], row["fnmr"]) for row in data["fnmr_table"]]
-    span = (-0.2, 1.0)
+    x = linear(S.CURVE_X, -0.2, 1.0)
+    rates = Plot(S.CALIBRATION_CURVE, S.CURVE_TEXT, x, logarithmic(S.CURVE_Y, lowest, 1.0))
+    curves: tuple[tuple[str, Role, str], ...] = (
+        ("fmr", "impostor", S.CURVE_FMR),
+        ("fnmr", "genuine", S.CURVE_FNMR),
+    )
+    for kind, role, name in curves:
+        table = np.array([(row["cosine"], row[kind]) for row in data[f"{kind}_table"]])
+        inside = table[(table[:, 0] >= x.low) & (table[:, 1] >= lowest)]
+        rates.line(inside[:, 0], inside[:, 1], role, name)
+    steps = np.linspace(x.low, x.high, 241)
+    likely = [calibration.probability(step) for step in steps]
+    y = linear(S.PROBABILITY, 0.0, 1.0, share=True)
+    odds = Plot(S.PROBABILITY_CURVE, S.PROBABILITY_CURVE_TEXT, x, y)
+    odds.line(steps, likely, "genuine", S.CURVE_PROBABILITY)
     at = calibration.threshold_at_fmr(max(DEFAULT_FMR, calibration.smallest_supported_fmr))
-    mark = (at.cosine, S.rate(at.fmr))
-    with card(S.CALIBRATION_CURVE):
-        text(S.CURVE_TEXT, "soft small", tag="p")
-        curves = [Line(S.CURVE_FMR, "impostor", fmr), Line(S.CURVE_FNMR, "genuine", fnmr)]
-        html(
-            lines(S.CALIBRATION_CURVE, curves, S.CURVE_X, span, lowest=lowest, mark=mark), tag="div"
-        )
-    with card(S.PROBABILITY_CURVE):
-        text(S.PROBABILITY_CURVE_TEXT, "soft small", tag="p")
-        steps = [span[0] + i * (span[1] - span[0]) / 240 for i in range(241)]
-        shown = [(x, calibration.probability(x)) for x in steps]
-        curve = Line(S.CURVE_PROBABILITY, "genuine", shown)
-        html(lines(S.PROBABILITY_CURVE, [curve], S.CURVE_X, span, mark=mark), tag="div")
+    for plot in (rates, odds):
+        plot.vertical(at.cosine, S.rate(at.fmr))
+        with card(plot.title):
+            text(plot.description, "soft small", tag="p")
+            html(plot.svg(), tag="div", cls="chart")
