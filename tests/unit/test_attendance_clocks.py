@@ -18,7 +18,7 @@ from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.errors import InputError
 from arcid.gallery import Gallery
-from arcid.server.console.pages import attendance as pages
+from arcid.server.console.pages import _attendance, downloads
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FORWARD, BACK = date(2026, 3, 29), date(2026, 10, 25)
@@ -65,12 +65,12 @@ def test_days_beyond_the_calendar_are_refused_with_what_is_wrong(tmp_path: Path,
         gallery.create_collection("staff")
         book = Attendance(gallery, "staff")
         for ask in (
-            lambda: pages._day(day),
-            lambda: pages._month(month),
-            lambda: pages._table(book, day, None, "sheet"),
-            lambda: pages._table(book, day, None, "events"),
-            lambda: pages._table(book, None, month, "sheet"),
-            lambda: pages._table(book, None, month, "events"),
+            lambda: _attendance.day_of(day),
+            lambda: _attendance.month_of(month),
+            lambda: downloads._table(book, day, None, "sheet"),
+            lambda: downloads._table(book, day, None, "events"),
+            lambda: downloads._table(book, None, month, "sheet"),
+            lambda: downloads._table(book, None, month, "events"),
             lambda: book.day(date.fromisoformat(day)),
         ):
             with pytest.raises(InputError, match="between the years 1970 and 9998"):

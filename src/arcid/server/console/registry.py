@@ -57,13 +57,13 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/sessions", "home", "sessions:sessions"),
     Page("/people/new", "enrol", "person:new_person"),
     Page("/people/duplicates", "enrol", "people:duplicates"),
-    Page("/attendance/month", "attendance", "attendance:attendance_month"),
-    Page("/attendance/person/{person_id}", "attendance", "attendance:attendance_person"),
+    Page("/attendance/month", "attendance", "attendance_month:month"),
+    Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),
     Page("/people/{person_id}", "people", "person:person_page"),
 )
 ROUTES = {  # by the first part of the path
     "crop": Route("people", "people:crop"),
-    "export": Route("export", "attendance:exported"),
+    "export": Route("export", "downloads:exported"),
 }
 _PERMISSIONS = [
     (re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", page.path) + "/?"), page.permission)

@@ -1,0 +1,67 @@
+"""What the pages of attendance share: days and months of an address, links, clocks."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from urllib.parse import quote
+
+from arcid.apps.attendance.clocks import check_day
+from arcid.errors import InputError
+from arcid.gallery import Collection
+from arcid.server.console import ROOT
+from arcid.server.console import strings as S
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.ui.icons import svg
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
+    element,
+    html,
+    link_button,
+    note,
+)
+
+MOST_EVENTS = 300
+
+
+def day_of(value: str) -> date:
+    """Today where it is no date; raises ``InputError`` far away from it."""
+    try:
+        found = date.fromisoformat(value) if value else date.today()
+    except ValueError:
+        found = date.today()
+    return check_day(found)
+
+
+def month_of(value: str) -> date:
+    """This month where it is none; raises ``InputError`` far away from it."""
+    try:
+        found = date.fromisoformat(f"{value}-01")
+    except ValueError:
+        found = date.today().replace(day=1)
+    return check_day(found)
+
+
+def no_such_day(visit: ConsoleContext, error: InputError) -> None:
+    with frame(visit, S.ATTENDANCE, "/attendance"):
+        note(error.message, "bad", role="alert")
+        link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
+
+
+def step_link(href: str, icon: str, name: str) -> None:
+    with element("a", "button", href=href, aria_label=name):
+        html(svg(icon))
+
+
+def person_url(current: Collection, person_id: str, month: str = "") -> str:
+    where = f"{ROOT}/attendance/person/{person_id}?collection={quote(current.name)}"
+    return f"{where}&month={month}" if month else where
+
+
+def clock_time(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%H:%M}"
+
+
+def hours(seconds: float) -> str:
+    """7 h 45."""
+    minutes = round(seconds / 60)
+    return S.HOURS.format(h=minutes // 60, m=minutes % 60)
