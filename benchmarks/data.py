@@ -1,4 +1,4 @@
-"""Chips read per second from every kind of source, beside the usual loop over Pillow.
+"""Aligned crops read per second from every kind of source, beside the usual loop over Pillow.
 
 python benchmarks/data.py [--photos 2048] [--rounds 5] [--workers 2]
 
@@ -26,8 +26,8 @@ from arcid.paths import required_data_dir
 from arcid.train.config.recipe import AugmentConfig, DataConfig, SourceConfig, load_config
 from arcid.train.data.augment import Augment
 from arcid.train.data.dataset import open_data
-from arcid.train.data.loader import ChipLoader, View
-from arcid.train.data.stream import ChipStream
+from arcid.train.data.loader import BatchLoader, View
+from arcid.train.data.stream import SampleStream
 
 BATCH, BATCHES = 64, 12
 PEER = "Pillow loop"
@@ -46,17 +46,17 @@ def main() -> None:
         cpu_s = dict.fromkeys(forms, 0.0)
         counted = {name: _counted(call, cpu_s, name) for name, call in forms.items()}
         timings = common.interleaved(counted, rounds=asked.rounds, calls=1, warmups=0)
-    chips = BATCH * BATCHES
+    crops = BATCH * BATCHES
     rows = []
     for name, timing in timings.items():
-        rate = chips / timing.median_ms * 1e3
-        ratio = rate / (chips / timings[PEER].median_ms * 1e3)
-        busy = chips * asked.rounds / cpu_s[name]
-        print(f"{name:36s} {rate:6.0f} chips/s {ratio:6.2f}x {PEER}, {busy:6.0f} a CPU second")
+        rate = crops / timing.median_ms * 1e3
+        ratio = rate / (crops / timings[PEER].median_ms * 1e3)
+        busy = crops * asked.rounds / cpu_s[name]
+        print(f"{name:36s} {rate:6.0f} crops/s {ratio:6.2f}x {PEER}, {busy:6.0f} a CPU second")
         rows.append(
             common.row(
-                "chips read", name, rate, "chips/s", samples=asked.rounds * chips, peer=PEER,
-                ratio=ratio, best=chips / timing.best_ms * 1e3,
+                "crops read", name, rate, "crops/s", samples=asked.rounds * crops, peer=PEER,
+                ratio=ratio, best=crops / timing.best_ms * 1e3,
                 notes=f"{busy:.0f} a CPU second; {asked.workers} workers",
             )
         )  # fmt: skip
@@ -79,9 +79,9 @@ def _forms(folder: Path, count: int, workers: int) -> dict[str, Callable[[], Non
     photos = _photos(count)
     paths = {
         "folder": _write_folder(folder / "folder", photos),
-        "tar": _write_tar(folder / "chips.tar", photos),
+        "tar": _write_tar(folder / "crops.tar", photos),
         "RecordIO": _write_rec(folder / "train.rec", photos),
-        "Parquet": _write_parquet(folder / "chips.parquet", photos),
+        "Parquet": _write_parquet(folder / "crops.parquet", photos),
     }
     files = sorted(paths["folder"].glob("*/*"))
     augment = load_config(RECIPE).augment
@@ -111,11 +111,11 @@ def _loaded(
     if cache:
         for row in data.train.rows.tolist():
             data.train.store.read(row)
-    stream = ChipStream(data.train.labels, batch=BATCH, seed=1)
+    stream = SampleStream(data.train.labels, batch=BATCH, seed=1)
     view: View | None = Augment(augment, seed=1) if augment else None
 
     def call() -> None:
-        with ChipLoader(data.train, islice(stream, BATCHES), view, config) as loader:
+        with BatchLoader(data.train, islice(stream, BATCHES), view, config) as loader:
             for batch in loader:
                 batch.labels.sum()
 

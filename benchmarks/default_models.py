@@ -6,7 +6,7 @@
 
 Every detector is paired with every recogniser. Over lfw-dev (1,549 photos, face nearest the centre,
 no flip): accuracy on the DevTest pairs at the threshold best on other photos (DevTrain's pairs,
-aligned chips), TAR at FAR 1e-4 and 1e-5 over all pairs with 95 % intervals that resample
+aligned crops), TAR at FAR 1e-4 and 1e-5 over all pairs with 95 % intervals that resample
 identities. Over the 300 pairs of deepface-pairs: AUC. With the first detector only, every probe
 degraded against clean templates: TAR at FAR 1e-3. Time: milliseconds a face and a photo, as a ratio
 to the last model of each list. lfw-dev selects between finished models and calibrates; nothing is
@@ -101,20 +101,20 @@ def embed(embedder: Embedder, crops: Image) -> tuple[Vectors, float]:
 
 
 def train_threshold(embedder: Embedder, folder: Path) -> float:
-    """The cosine that decides pairsDevTrain best, on its aligned chips."""
+    """The cosine that decides pairsDevTrain best, on its aligned crops."""
     listed = [
         line.split("\t") for line in (folder / "pairsDevTrain.txt").read_text().splitlines()[1:]
     ]
-    chips: dict[str, Image] = {}
+    crops: dict[str, Image] = {}
     with tarfile.open(folder / "train-chips.tar") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None:
                 pixels = load_image(file.read())
                 rim = (pixels.shape[0] - 112) // 2
-                chips[Path(member.name).stem] = pixels[rim : rim + 112, rim : rim + 112]
-    names = list(chips)
-    vectors, _ = embed(embedder, np.stack([chips[n] for n in names]))
+                crops[Path(member.name).stem] = pixels[rim : rim + 112, rim : rim + 112]
+    names = list(crops)
+    vectors, _ = embed(embedder, np.stack([crops[n] for n in names]))
     row = {name: i for i, name in enumerate(names)}
     scores, same = [], []
     for fields in listed:

@@ -2,7 +2,7 @@
 
     python benchmarks/fairness_utk.py
 
-Reads the chips of $ARCID_DATA/data/train/utk.tar, whose names are ``age_gender_ancestry_…``, and
+Reads the crops of $ARCID_DATA/data/train/utk.tar, whose names are ``age_gender_ancestry_…``, and
 writes docs/studies/fairness-utk.md.
 """
 
@@ -34,7 +34,7 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/fairness_utk.py`. Recogniser mobilefacenet_128 at the threshold
 {threshold:.3f}, which its packaged calibration (press photographs of adults) gives for an FMR of
-{fmr:g}. Photographs: {photos:,} aligned chips of UTKFace, labelled with age, gender and ancestry by
+{fmr:g}. Photographs: {photos:,} aligned crops of UTKFace, labelled with age, gender and ancestry by
 its authors. FMR of a group compares people who are both of it. UTKFace names no identities: pairs
 at a cosine of {same} or more are set aside as one person. That does not find every double, so the
 lowest rates are upper bounds. Intervals are 95 % and resample photos; groups for which fewer than

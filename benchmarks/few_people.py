@@ -169,7 +169,7 @@ def embedded(name: str, cache: Path) -> People:
     kept = cache / f"few-people-{name}-{contract_id[:12]}.npz"
     if not kept.is_file():
         embedder = pipeline.load_embedder(bundle)
-        names, crops = zip(*chips(name), strict=True)
+        names, crops = zip(*read_crops(name), strict=True)
         vectors = np.concatenate(
             [embedder.embed(Crops(np.stack(crops[i : i + 64]))).vectors
              for i in range(0, len(crops), 64)]
@@ -181,7 +181,7 @@ def embedded(name: str, cache: Path) -> People:
         return People(Embeddings(found["vectors"], contract_id), labels)
 
 
-def chips(name: str) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+def read_crops(name: str) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     """(person, aligned crop): the first photos of everybody with two; of families one person each;
     of sets without identities 1,500 photos, each as a person."""
     path = paths.required_data_dir() / "data" / "train" / f"{name}.tar"

@@ -37,8 +37,8 @@ from arcid.files import replacing
 from arcid.train.clean import Rule, Verdict, clean, judge
 from arcid.train.clean.purify import restore_centres
 from arcid.train.config.recipe import DataConfig, LossConfig, SourceConfig, TrainConfig, load_config
-from arcid.train.data.chips import centre
-from arcid.train.data.dataset import ChipSet, open_data
+from arcid.train.data.crops import centre
+from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.noise import Listed, add_outliers, flip_identities, listed, write_list
 from arcid.train.engine.loop import train as run_training
 from arcid.train.heads.classifier import Classifier
@@ -345,15 +345,15 @@ def counted(found: Judged, noisy: Sequence[Listed]) -> dict[str, float]:
     }
 
 
-def embedded(chips: ChipSet, path: Path) -> FloatArray:
+def embedded(crops: SampleSet, path: Path) -> FloatArray:
     """(N,D) float32 unit-norm embeddings by the reference model, kept for its owner in ``path``."""
     if path.is_file():
         kept: FloatArray = np.load(path)
         return kept
     teacher = Teacher(REFERENCE, 112)
     found = []
-    for start in range(0, len(chips), 64):
-        faces = [centre(chips.store.read(int(r)), 112) for r in chips.rows[start : start + 64]]
+    for start in range(0, len(crops), 64):
+        faces = [centre(crops.store.read(int(r)), 112) for r in crops.rows[start : start + 64]]
         images = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
         found.append(F.normalize(teacher(images)[0], dim=1).numpy())
     vectors = np.concatenate(found)

@@ -35,7 +35,7 @@ from arcid.bench.common import interleaved
 from arcid.train.backbones import create_backbone
 from arcid.train.config.recipe import parse_config
 from arcid.train.data.dataset import TrainData
-from arcid.train.data.loader import ChipBatch
+from arcid.train.data.loader import Batch
 from arcid.train.engine.model import Model
 from arcid.train.objectives.create import MarginObjective
 from arcid.train.ranks import Ranks
@@ -114,7 +114,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> lis
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(256, (options.batch, 3, 112, 112), dtype=torch.uint8, generator=rng)
     labels = torch.randint(options.classes, (options.batch,), generator=rng)
-    batch = ChipBatch(
+    batch = Batch(
         images.contiguous(memory_format=torch.channels_last), labels,
         np.arange(options.batch), options.batch,
     )  # fmt: skip

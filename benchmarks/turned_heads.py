@@ -2,7 +2,7 @@
 
     python benchmarks/turned_heads.py [--recognisers arcid-face-s,mobilefacenet_128]
 
-The aligned VGGFace2 chips of the data folder: every photo turned by at most 15° against every one
+The aligned VGGFace2 crops of the data folder: every photo turned by at most 15° against every one
 turned by 45° and more, yaw by the quality gate's measure of the detector's five points. TAR at
 FMR 1e-2 and 1e-3 with 95 % intervals that resample the people. ``arcid-face-s`` was trained on
 these photos, though not on who they show, so its numbers flatter it; the wrong labels among them
@@ -27,26 +27,26 @@ from arcid.models.weights import resolve
 from arcid.pipeline import load_detector, load_embedder
 from arcid.quality import pose
 from arcid.train.config.recipe import SourceConfig
-from arcid.train.data.chips import centre, decode_chip, fit_chip
+from arcid.train.data.crops import centre, decode_crop, fit_crop
 from arcid.train.data.sources import open_source
 from arcid.types import Crops, Image
 
 FRONT_DEG, TURNED_DEG = 15.0, 45.0
-RIM = 48  # pixels around a chip, so that the face does not fill what the detector sees
+RIM = 48  # pixels around a crop, so that the face does not fill what the detector sees
 BATCH = 64
 
 
-def chips(path: Path) -> tuple[Image, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def read_crops(path: Path) -> tuple[Image, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(N,112,112,3) crops, whose they are, and (N,) yaw in degrees, NaN where no face is found."""
     detector = load_detector("arcid-detect-s")
     source = open_source(SourceConfig(str(path)))
     crops, people, yaw = [], [], []
     for i in range(len(source)):
-        chip = fit_chip(decode_chip(source.read(i)), -1, 112)
-        rimmed = cv2.copyMakeBorder(chip, RIM, RIM, RIM, RIM, cv2.BORDER_REPLICATE)
+        crop = fit_crop(decode_crop(source.read(i)), -1, 112)
+        rimmed = cv2.copyMakeBorder(crop, RIM, RIM, RIM, RIM, cv2.BORDER_REPLICATE)
         found = detector.detect([np.asarray(rimmed, np.uint8)])[0].select("center")
         yaw.append(pose(found.points)[0, 0] if len(found) and found.points is not None else np.nan)
-        crops.append(centre(chip, 112))
+        crops.append(centre(crop, 112))
         people.append(source.key(i).split("/")[0])
     return np.stack(crops), np.array(people), np.array(yaw)
 
@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--recognisers", default="arcid-face-s,arcid-face-s-int8,mobilefacenet_128")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    crops, people, yaw = chips(paths.required_data_dir() / "data/train/vgg.tar")
+    crops, people, yaw = read_crops(paths.required_data_dir() / "data/train/vgg.tar")
     front = np.flatnonzero(np.abs(yaw) <= FRONT_DEG)
     turned = np.flatnonzero(np.abs(yaw) >= TURNED_DEG)
     rows = []

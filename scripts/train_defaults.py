@@ -4,7 +4,7 @@
 
 Steps, each skipped where its result is there, each going on where it was stopped:
 
-    label    faces SCRFD and YuNet agree on in the scenes, and in the chips
+    label    faces SCRFD and YuNet agree on in the scenes, and in the crops
     faces    those faces, cut out for the recogniser
     stages   configs/face_s_1.yaml: every stage of the student fed the teacher's maps
     head     configs/face_s_2.yaml: the same in larger batches
@@ -18,7 +18,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     larger   configs/detect_s_3.yaml: larger faces, for the five points
     harder   configs/detect_s_4.yaml: small and half hidden faces
     written  configs/detect_s_5.yaml: writing, more crowds, more pictures without faces
-    points   configs/detect_points.yaml: a second look at the points, from a crop of each face
+    points   configs/detect_points.yaml: landmark refinement, from a crop of each face
     export   the detector, judged on all reserved pictures
     scores   what the recognisers' scores mean behind that detector
 
@@ -41,7 +41,7 @@ FACE, QUANTISED, DETECTOR = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s
 THRESHOLD = 0.6  # of the detector; at 0.5 it finds three things that are no faces in 517 photos
 LICENCE = "Research only: the training photographs are research sets"
 TRAINING_DATA = (
-    "Aligned chips of VGGFace2, CelebA, UTKFace and UK parliament portraits, faces of the scenes:"
+    "Aligned crops of VGGFace2, CelebA, UTKFace and UK parliament portraits, faces of the scenes:"
     " research sets, some of them non-commercial. Teacher: a 128-d MobileFaceNet trained on refined"
     " MS-Celeb-1M (Apache-2.0)"
 )
@@ -54,7 +54,7 @@ SMOKE_STEPS = {
     "face_s_5": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
     "face_s_6": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
 }
-CHIPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
+CROPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
     "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
     "optim.ema=0.9", "scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]",
@@ -160,8 +160,8 @@ def calibrations(data: Path) -> None:
 
 
 def detector(data: Path, smoke: bool) -> None:
-    chips = [Path("runs/some.tar")] if smoke else [data / f"train/{name}.tar" for name in CHIPS]
-    for archive in chips:
+    crops = [Path("runs/some.tar")] if smoke else [data / f"train/{name}.tar" for name in CROPS]
+    for archive in crops:
         labels = Path(f"runs/detect_{archive.stem}.jsonl")
         step(labels, "detector", "label", "--out", labels, "--scenes", archive, "--tile", "")
     few: list[object] = [*SMOKE_DETECT] if smoke else []

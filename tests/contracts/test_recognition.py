@@ -140,6 +140,6 @@ def test_batch_equals_singles_and_crops_equal_photos(pipeline: Pipeline, data_di
         assert float(alone.embeddings.cosine(aligned.embeddings)[0, 0]) > 0.9999
 
 
-def test_embedder_takes_crops_of_a_chip(pipeline: Pipeline) -> None:
+def test_embedder_takes_crops_of_a_crop(pipeline: Pipeline) -> None:
     embedder = load_embedder(weights.resolve(RECOGNISER))
     assert len(embedder.embed(Crops.empty())) == 0

@@ -24,17 +24,17 @@ from arcid.server import opening
 from arcid.server.settings import Settings
 
 pytestmark = pytest.mark.data
-MARGIN = 8  # of the chips, around the aligned crop
+MARGIN = 8  # of the crops, around the aligned crop
 PHOTOS = 6
 ENROLLED = 4
 CLIP = "data/video/short_hamilton_clip.mp4"
-Chips = dict[str, list[Picture.Image]]
+People = dict[str, list[Picture.Image]]
 
 
 @pytest.fixture(scope="module")
-def chips(data_dir: Path) -> Chips:
+def crops(data_dir: Path) -> People:
     """Aligned crops of 57 people, the first six of each."""
-    found: Chips = {}
+    found: People = {}
     with tarfile.open(data_dir / "data/train/vgg.tar") as tar:
         for member in tar:
             person = Path(member.name).parent.name
@@ -69,13 +69,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def dealt(chips: Chips, count: int, seed: int, folder: Path) -> tuple[Path, list[str]]:
+def dealt(crops: People, count: int, seed: int, folder: Path) -> tuple[Path, list[str]]:
     """A folder a person for so many of them, and the names of the others."""
-    order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(chips))]
+    order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(crops))]
     for name in order[:count]:
         (folder / name).mkdir(parents=True)
-        for number, chip in enumerate(chips[name]):
-            chip.save(folder / name / f"{number}.png")
+        for number, crop in enumerate(crops[name]):
+            crop.save(folder / name / f"{number}.png")
     return folder, order[count:]
 
 
@@ -83,15 +83,15 @@ class Door:
     """A gallery of people who are not calibrated on, photos of them and of strangers, and a film
     of a man who is enrolled."""
 
-    def __init__(self, arcid: Callable[..., Any], chips: Chips, others: list[str], home: Path,
+    def __init__(self, arcid: Callable[..., Any], crops: People, others: list[str], home: Path,
                  film: Path) -> None:  # fmt: skip
         self.arcid, self.film, self.days = arcid, film, 0
         self.known, self.strangers = others[:ENROLLED], others[ENROLLED:]
         self.probes = home / "probes"
         self.probes.mkdir()
         for i, name in enumerate(others):
-            chips[name][0].save(home / f"{name}.png")
-            chips[name][1].save(self.probes / f"{i:02}.png")
+            crops[name][0].save(home / f"{name}.png")
+            crops[name][1].save(self.probes / f"{i:02}.png")
         for name in self.known:
             assert arcid("enrol", name, home / f"{name}.png", "--aligned").code == 0
         self.home, self.vectors = home, home / "probes.npz"
@@ -139,10 +139,10 @@ def film(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("count", [8, 50])
 def test_the_journey(
-    count: int, arcid: Callable[..., Any], chips: Chips, home: Path, film: Path
+    count: int, arcid: Callable[..., Any], crops: People, home: Path, film: Path
 ) -> None:
-    folder, others = dealt(chips, count, 1, home / "people")
-    door = Door(arcid, chips, others, home, film)
+    folder, others = dealt(crops, count, 1, home / "people")
+    door = Door(arcid, crops, others, home, film)
     before = door.answers()
     shown = arcid("calibrate", folder, "--aligned", "--dry-run", "--json")
     assert shown.code == 0, shown.err
@@ -173,11 +173,11 @@ def test_the_journey(
 
 
 def test_ten_of_ten_draws_of_eight_people_succeed(
-    arcid: Callable[..., Any], chips: Chips, home: Path
+    arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
     packaged = weights.packaged_calibration(weights.resolve_default("recognition"))
     for seed in range(10):
-        folder, _ = dealt(chips, 8, 100 + seed, home / str(seed))
+        folder, _ = dealt(crops, 8, 100 + seed, home / str(seed))
         ran = arcid("calibrate", folder, "--aligned", "--json")
         assert ran.code == 0, (seed, ran.out, ran.err)
         made = Calibration.load(Path(json.loads(ran.out)["path"]))
@@ -186,9 +186,9 @@ def test_ten_of_ten_draws_of_eight_people_succeed(
 
 
 def test_what_is_written_says_what_happens(
-    arcid: Callable[..., Any], chips: Chips, home: Path
+    arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
-    folder, _ = dealt(chips, 8, 3, home / "people")
+    folder, _ = dealt(crops, 8, 3, home / "people")
     dry = arcid("calibrate", folder, "--aligned", "--dry-run").out
     assert "these people alone support no rate" in dry
     assert "nothing was written" in dry
@@ -197,7 +197,7 @@ def test_what_is_written_says_what_happens(
     done = ran.out
     assert "in force now, in place of the packaged one" in done
     assert "restart" in done
-    again, _ = dealt(chips, 20, 4, home / "more")
+    again, _ = dealt(crops, 20, 4, home / "more")
     assert "the one before is kept in" in arcid("calibrate", again, "--aligned").out
     assert "in force: yours, measured on 8 people of people" in arcid("calibrate", "--undo").out
     nowhere = arcid("calibrate")
@@ -206,11 +206,11 @@ def test_what_is_written_says_what_happens(
 
 
 def test_doctor_names_default_rates_that_are_not_supported(
-    arcid: Callable[..., Any], chips: Chips, home: Path
+    arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
-    folder, others = dealt(chips, 50, 5, home / "people")
+    folder, others = dealt(crops, 50, 5, home / "people")
     assert arcid("calibrate", folder, "--aligned", "--alone").code == 0
-    chips[others[0]][0].save(home / "ada.png")
+    crops[others[0]][0].save(home / "ada.png")
     assert arcid("enrol", "Ada", home / "ada.png", "--aligned").code == 0
     ran = arcid("doctor", "--json")
     found = json.loads(ran.out)
@@ -253,12 +253,12 @@ def test_a_gallery_too_large_for_its_calibration_is_named(
 
 
 def test_a_running_pipeline_says_that_another_calibration_is_in_force(
-    arcid: Callable[..., Any], chips: Chips, home: Path
+    arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
     running = opening.open_pipeline(Settings())
     before = running.calibration.calibration_id
     assert not running.calibration_replaced
-    folder, _ = dealt(chips, 8, 6, home / "people")
+    folder, _ = dealt(crops, 8, 6, home / "people")
     assert arcid("calibrate", folder, "--aligned").code == 0
     assert running.calibration_replaced
     assert running.calibration.calibration_id == before

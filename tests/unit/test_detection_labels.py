@@ -79,7 +79,7 @@ def test_the_first_detectors_geometry_is_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(known.ignore, [[70, 10, 90, 30], [0, 80, 15, 95]])
 
 
-def test_where_no_face_can_be_every_find_is_an_alarm(tmp_path: Path) -> None:
+def test_where_no_face_can_be_every_detection_is_a_false_positive(tmp_path: Path) -> None:
     path = written(tmp_path, "background/a.jpg")
     (known,) = read_labels(path)
     assert len(known.ignore) == len(known.boxes) == 0

@@ -190,12 +190,12 @@ def found(*rows: tuple[float, ...]) -> Detections:
     return Detections(values[:, :4], values[:, 4], five(values[:, :4]), (200, 200))
 
 
-def test_hits_alarms_and_what_is_spared() -> None:
+def test_true_and_false_positives_and_what_is_spared() -> None:
     labels = known((10, 10, 60, 60), (100, 100, 110, 110), ignore=((150, 10, 190, 60),))
     finds = compare(
         found(
             (12, 10, 62, 60, 0.9),  # hit
-            (11, 11, 60, 61, 0.8),  # the same face again: an alarm
+            (11, 11, 60, 61, 0.8),  # the same face again: a false positive
             (152, 12, 188, 58, 0.7),  # in an ignored region
             (100, 100, 110, 110, 0.6),  # a face below 16 px
             (20, 120, 28, 128, 0.5),  # a find below 16 px
@@ -209,20 +209,20 @@ def test_hits_alarms_and_what_is_spared() -> None:
     assert finds.errors[0] == pytest.approx(2 / 20, rel=1e-4) and np.isnan(finds.errors[1])
 
 
-def test_recall_is_read_where_the_alarms_are_as_many_as_allowed() -> None:
+def test_recall_is_read_at_the_false_positives_allowed() -> None:
     picture = np.zeros((200, 200, 3), np.uint8)
     labels = [known((10, 10, 60, 60)) for _ in range(9)] + [known()]
     answers = [found((10, 10, 60, 60, 0.9 - 0.05 * i)) for i in range(9)]
     answers.append(found((10, 10, 60, 60, 0.62), (100, 100, 150, 150, 0.4)))
     queue = iter(answers)
     result = judge(
-        lambda images: [next(queue) for _ in images], [(picture, one) for one in labels], alarms=0.1
+        lambda images: [next(queue) for _ in images], [(picture, one) for one in labels], fppi=0.1
     )
     assert (result.pictures, result.faces) == (10, 9)
     assert result.recall == 1.0 and result.threshold == pytest.approx(0.5)
-    assert result.recall_at[0.03] == pytest.approx(6 / 9)  # before the alarm at 0.62
+    assert result.recall_at[0.03] == pytest.approx(6 / 9)  # before the false positive at 0.62
     assert result.point_error_median == pytest.approx(0, abs=1e-6)
-    assert result.empty_alarms == 1.0 and result.point_error == pytest.approx(0, abs=1e-6)
+    assert result.empty_fppi == 1.0 and result.point_error == pytest.approx(0, abs=1e-6)
     assert dict(result.folders) == {"group": 1.0}
     with pytest.raises(InvalidArray, match="no face"):
         summarise([compare(found(), known())])
@@ -231,8 +231,10 @@ def test_recall_is_read_where_the_alarms_are_as_many_as_allowed() -> None:
 def test_equal_scores_count_together() -> None:
     labels = known((10, 10, 60, 60), (100, 100, 150, 150))
     both = found((10, 10, 60, 60, 0.7), (60, 100, 95, 150, 0.7), (100, 100, 150, 150, 0.5))
-    result = summarise([compare(both, labels)], alarms=0.5)
-    assert result.recall == 0.0  # the hit cannot be had without the alarm of the same score
+    result = summarise([compare(both, labels)], fppi=0.5)
+    assert (
+        result.recall == 0.0
+    )  # the hit cannot be had without the false positive of the same score
 
 
 def test_point_error_is_a_share_of_the_distance_of_the_eyes() -> None:

@@ -1,4 +1,4 @@
-"""The second look at the points: cut, learned, exported, and used by the product."""
+"""Landmark refinement: cut, learned, exported, and used by the product."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from arcid.detect import ArcidDetect, create, model_files
-from arcid.detect.points import MAX_BATCH, PointRefiner, upright
+from arcid.detect.landmarks import MAX_BATCH, LandmarkRefiner, upright
 from arcid.errors import CheckpointMismatch, ConfigError, DatasetInvalid, ManifestInvalid
 from arcid.geometry import apply_affine, template_points
 from arcid.models.manifest import InputSpec, Licence, Manifest
@@ -78,7 +78,7 @@ def test_answers_go_back_to_the_place_and_turn_of_each_face() -> None:
     crop = upright(BOX[None], FACE[None], 64)[0][0]
     right = ((apply_affine(crop, FACE) - 31.5) / 64).astype(np.float32)
     session = Telling(right)
-    refiner = PointRefiner(session, SPEC, name="x")
+    refiner = LandmarkRefiner(session, SPEC, name="x")
     picture: Image = np.zeros((400, 400, 3), np.uint8)
     noisy = FACE + np.array([3, 0], np.float32)  # shifted points: same turn, same box
     lost = np.full((5, 2), 7, np.float32)
@@ -101,11 +101,11 @@ def test_answers_go_back_to_the_place_and_turn_of_each_face() -> None:
 @pytest.mark.parametrize("shape", [(None, 3, None, None), (None, 3, 64, 48)])
 def test_crops_have_one_square_size(shape: tuple[int | None, ...]) -> None:
     with pytest.raises(ManifestInvalid, match="square crops"):
-        PointRefiner(Telling(FACE, shape), SPEC, name="x")
+        LandmarkRefiner(Telling(FACE, shape), SPEC, name="x")
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:
-    refiner = PointRefiner(Telling(np.zeros(8, np.float32)), SPEC, name="x")
+    refiner = LandmarkRefiner(Telling(np.zeros(8, np.float32)), SPEC, name="x")
     with pytest.raises(ManifestInvalid, match=r"\(1, 8\) for 1 faces"):
         refiner([np.zeros((400, 400, 3), np.uint8)], [found(BOX[None], FACE[None])])
 
@@ -266,7 +266,7 @@ def test_no_face_large_enough_is_told(labels: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bundle(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector that knows nothing, with the second look."""
+    """A detector that knows nothing, with a landmark refiner."""
     pytest.importorskip("onnx", reason="exporting needs onnx")
     from arcid.train.detector.config import parse_detect_config
     from arcid.train.detector.export import export_detector
@@ -287,7 +287,7 @@ out: {folder / "detect"}
     _, judging = split(config.scenes)
     photos = [judging.image(0), judging.image(1)]
     return export_detector(
-        folder / "detect", folder, photos, name="two-files", threshold=0.0, second=run
+        folder / "detect", folder, photos, name="two-files", threshold=0.0, refiner=run
     )
 
 
@@ -313,7 +313,7 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     assert len(raw) and raw.points is not None and refined.points is not None
     np.testing.assert_array_equal(raw.boxes, refined.boxes)
     assert np.abs(raw.points - refined.points).max() > 1
-    ours = PointRefiner(PointsSession(restore_points(run)[0]), SPEC, name="torch")
+    ours = LandmarkRefiner(PointsSession(restore_points(run)[0]), SPEC, name="torch")
     wanted = ours([picture], [raw])[0].points
     assert wanted is not None
     usable = upright(raw.boxes, raw.points, 64)[1]
@@ -359,7 +359,7 @@ def test_a_damaged_second_file_is_refused(bundle: Path, tmp_path: Path) -> None:
         load_detector(str(copy))
 
 
-def test_no_second_look_without_its_session() -> None:
+def test_no_refinement_without_its_session() -> None:
     from arcid.errors import UsageError
 
     manifest = Manifest("x", "detection", "arcid", "0" * 64, SPEC, Licence("none"))

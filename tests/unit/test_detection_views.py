@@ -71,12 +71,14 @@ def test_shipped_recipes_parse(path: Path) -> None:
         ("scenes: {reserve: 0}", "scenes.reserve"),
         ("scenes: {weights: {group: many}}", "scenes.weights.group"),
         ("network: {channels: 2}", "network.channels"),
-        ("scenes: {further: [{path: chips.tar, labels: ''}]}", "scenes.further"),
+        ("scenes: {further: [{path: crops.tar, labels: ''}]}", "scenes.further"),
         ("scenes: {further_share: 2}", "further_share"),
         ("teacher: {weight: -1}", "teacher.weight"),
         ("loss: {points_beta: 0}", "points_beta"),
         ("optim: {ema: 1}", "below 1"),
-        ("judge: {alarms: 0}", "judge.alarms"),
+        ("judge: {fppi: 0}", "judge.fppi"),
+        ("judge: {alarms: 0}", "judge.fppi"),
+        ("judge: {alarms: 0.1, fppi: 0.1}", "judge.alarms"),
         ("- 1", "mapping of sections"),
     ],
 )
@@ -228,16 +230,16 @@ def test_further_pictures_are_drawn_as_often_as_asked_and_judge_nothing(
     labelled: ScenesConfig, scenes: tuple[Scenes, Scenes], data_dir: Path, tmp_path: Path
 ) -> None:
     archive = str(data_dir / "data/train/ukmp.tar")
-    chips = open_scenes(archive)
+    crops = open_scenes(archive)
     find = create(
         catalogue.ENTRIES["scrfd_2.5g"].manifest,
         open_session(data_dir / "models" / catalogue.ENTRIES["scrfd_2.5g"].files[0].filename),
     ).detect
-    named = [(chips.key(i), read_picture(chips, i)) for i in range(40)]
-    assert write_labels(tmp_path / "chips.jsonl", label(named, {"a": find, "b": find})) == 40
+    named = [(crops.key(i), read_picture(crops, i)) for i in range(40)]
+    assert write_labels(tmp_path / "crops.jsonl", label(named, {"a": find, "b": find})) == 40
     config = dataclasses.replace(
         labelled,
-        further=(FurtherConfig(archive, str(tmp_path / "chips.jsonl")),),
+        further=(FurtherConfig(archive, str(tmp_path / "crops.jsonl")),),
         further_share=0.5,
         weights={"ukmp": 0},
     )
@@ -296,7 +298,7 @@ def test_pictures_that_are_not_the_labelled_ones_are_refused(
 def test_cut_faces_lie_on_the_template(
     data_dir: Path, scenes: tuple[Scenes, Scenes], tmp_path: Path
 ) -> None:
-    """SCRFD finds the five points of a cut face again where a chip has them."""
+    """SCRFD finds the five points of a cut face again where a crop has them."""
     training, _ = scenes
     path = tmp_path / "faces.tar"
     rows = range(len(training))
@@ -307,9 +309,9 @@ def test_cut_faces_lie_on_the_template(
     detector = create(entry.manifest, session, threshold=0.3)
     off = []
     for index in range(len(source)):
-        chip = load_image(source.read(index))
-        assert chip.shape == (128, 128, 3)
-        found = detector.detect([np.pad(chip, ((64, 64), (64, 64), (0, 0)))])[0]
+        crop = load_image(source.read(index))
+        assert crop.shape == (128, 128, 3)
+        found = detector.detect([np.pad(crop, ((64, 64), (64, 64), (0, 0)))])[0]
         if len(found):
             assert found.points is not None
             off.append(np.linalg.norm(found.points[0] - 64 - 8 - template_points(112), axis=1))

@@ -240,7 +240,7 @@ def shared(data_dir: Path) -> weights.Bundle:
 
 
 @pytest.fixture(scope="module")
-def chips(data_dir: Path) -> tuple[Crops, list[tuple[int, int]], np.ndarray]:
+def dev_train(data_dir: Path) -> tuple[Crops, list[tuple[int, int]], np.ndarray]:
     """Crops of the first 40 + 40 pairs of DevTrain, the pairs as row numbers, and which match."""
     folder = data_dir / "data/lfw-dev"
     lines = (folder / "pairsDevTrain.txt").read_text("utf-8").splitlines()[1:]
@@ -274,9 +274,9 @@ def _separation(
 @pytest.mark.data
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_swapped_channels_or_skipped_normalisation_show(
-    shared: weights.Bundle, chips: Any, runtime: RuntimeName
+    shared: weights.Bundle, dev_train: Any, runtime: RuntimeName
 ) -> None:
-    crops, pairs, matching = chips
+    crops, pairs, matching = dev_train
     right = load_embedder(shared, runtime=runtime)
     gap, spread = _separation(right, crops, pairs, matching)
     assert gap == pytest.approx(0.653, abs=0.01)
@@ -291,8 +291,8 @@ def test_swapped_channels_or_skipped_normalisation_show(
 
 
 @pytest.mark.data
-def test_runtimes_agree_and_batches_equal_singles(shared: weights.Bundle, chips: Any) -> None:
-    crops = chips[0][: 2 * CHUNK + 3]
+def test_runtimes_agree_and_batches_equal_singles(shared: weights.Bundle, dev_train: Any) -> None:
+    crops = dev_train[0][: 2 * CHUNK + 3]
     vectors = {}
     for runtime in RUNTIMES:
         embedder = load_embedder(shared, runtime=runtime)
@@ -305,9 +305,9 @@ def test_runtimes_agree_and_batches_equal_singles(shared: weights.Bundle, chips:
 @pytest.mark.data
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_eight_threads_share_one_session(
-    shared: weights.Bundle, chips: Any, runtime: RuntimeName
+    shared: weights.Bundle, dev_train: Any, runtime: RuntimeName
 ) -> None:
-    crops = chips[0][:24]
+    crops = dev_train[0][:24]
     embedder = load_embedder(shared, runtime=runtime)
     wanted = embedder.embed(crops).vectors
     with ThreadPoolExecutor(8) as pool:

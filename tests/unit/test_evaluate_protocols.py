@@ -73,8 +73,8 @@ def embedder(data_dir, tmp_path_factory) -> OnnxEmbedder:
 
 
 @pytest.fixture(scope="module")
-def lfw_chips(data_dir, tmp_path_factory) -> PairList:
-    """60 + 60 pairs of the View 1 train list whose photos come as chips."""
+def lfw_crops(data_dir, tmp_path_factory) -> PairList:
+    """60 + 60 pairs of the View 1 train list whose photos come as crops."""
     lfw = data_dir / "data" / "lfw-dev"
     root = tmp_path_factory.mktemp("lfw")
     with tarfile.open(lfw / "train-chips.tar") as tar:
@@ -94,14 +94,14 @@ def lfw_chips(data_dir, tmp_path_factory) -> PairList:
 
 
 @pytest.fixture(scope="module")
-def embedded(lfw_chips, embedder) -> EmbeddingSet:
-    return sources.embed_photos(lfw_chips.photos, EmbedCrops(embedder, centre=True))
+def embedded(lfw_crops, embedder) -> EmbeddingSet:
+    return sources.embed_photos(lfw_crops.photos, EmbedCrops(embedder, centre=True))
 
 
 @pytest.mark.data
 class TestRealFaces:
-    def test_accuracy_is_what_the_model_is_known_for(self, lfw_chips, embedded):
-        result = protocols.verify(lfw_chips, embedded)
+    def test_accuracy_is_what_the_model_is_known_for(self, lfw_crops, embedded):
+        result = protocols.verify(lfw_crops, embedded)
         assert result.folds_from == "stratified" and len(result.folds.accuracies) == 10
         assert result.accuracy.value >= 0.96
         assert result.accuracy.low <= result.accuracy.value <= result.accuracy.high
@@ -110,24 +110,24 @@ class TestRealFaces:
         assert [p.target_fmr for p in result.points] == [0.1]  # 60 impostors support no less
         json.dumps(result.to_dict(), allow_nan=False)
 
-    def test_swapped_colours_do_worse(self, lfw_chips, embedder, embedded):
+    def test_swapped_colours_do_worse(self, lfw_crops, embedder, embedded):
         swapped = sources.embed_photos(
-            lfw_chips.photos,
+            lfw_crops.photos,
             EmbedCrops(embedder, centre=True, transform=lambda c: c[..., ::-1].copy()),
         )
-        right, wrong = (protocols.verify(lfw_chips, e).d_prime for e in (embedded, swapped))
+        right, wrong = (protocols.verify(lfw_crops, e).d_prime for e in (embedded, swapped))
         assert wrong < right
 
-    def test_a_mask_costs_accuracy_and_leaves_the_eyes(self, lfw_chips, embedder, embedded):
+    def test_a_mask_costs_accuracy_and_leaves_the_eyes(self, lfw_crops, embedder, embedded):
         masked = sources.embed_photos(
-            lfw_chips.photos, EmbedCrops(embedder, centre=True, transform=SyntheticMask("high"))
+            lfw_crops.photos, EmbedCrops(embedder, centre=True, transform=SyntheticMask("high"))
         )
-        bare, covered = (protocols.verify(lfw_chips, e) for e in (embedded, masked))
+        bare, covered = (protocols.verify(lfw_crops, e) for e in (embedded, masked))
         assert covered.d_prime < bare.d_prime - 0.5
         assert covered.accuracy.value > 0.65
 
-    def test_another_threshold_decides_all_pairs(self, lfw_chips, embedded):
-        result = protocols.verify(lfw_chips, embedded, threshold=0.99)
+    def test_another_threshold_decides_all_pairs(self, lfw_crops, embedded):
+        result = protocols.verify(lfw_crops, embedded, threshold=0.99)
         assert result.accuracy.value == pytest.approx(0.5, abs=0.01)
         worst = result.mistakes(3)
         assert {m.kind for m in worst} == {"false_non_match"}
@@ -136,8 +136,8 @@ class TestRealFaces:
             s for s, same in zip(result.pairs.scores, result.pairs.same, strict=True) if same
         )
 
-    def test_folder_statistics_over_the_same_chips(self, lfw_chips, embedded):
-        people = PeopleFolder("chips", lfw_chips.photos, lfw_chips.people)
+    def test_folder_statistics_over_the_same_crops(self, lfw_crops, embedded):
+        people = PeopleFolder("crops", lfw_crops.photos, lfw_crops.people)
         result = protocols.evaluate_folder(people, embedded)
         assert result.statistics.d_prime > 3
         assert result.points and result.points[0].tar > 0.95

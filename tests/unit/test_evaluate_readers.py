@@ -57,7 +57,7 @@ def test_lfw_view_1(data_dir):
 
 
 @pytest.mark.data
-def test_lfw_view_1_train_over_chips(data_dir, tmp_path):
+def test_lfw_view_1_train_over_crops(data_dir, tmp_path):
     lfw = data_dir / "data" / "lfw-dev"
     with tarfile.open(lfw / "train-chips.tar") as tar:
         names = {m.name for m in tar.getmembers() if m.isfile()}
@@ -71,9 +71,9 @@ def test_lfw_view_1_train_over_chips(data_dir, tmp_path):
             kept.append((fields, files))
     same = [k for k in kept if len(k[0]) == 3][:40]
     diff = [k for k in kept if len(k[0]) == 4][:40]
-    touch(tmp_path / "chips", *{f for k in same + diff for f in k[1]})
+    touch(tmp_path / "crops", *{f for k in same + diff for f in k[1]})
     text = "40\n" + "".join("\t".join(k[0]) + "\n" for k in same + diff)
-    found = readers.read_lfw(write(tmp_path / "pairs.txt", text), tmp_path / "chips")
+    found = readers.read_lfw(write(tmp_path / "pairs.txt", text), tmp_path / "crops")
     assert len(found) == 80 and found.photos[0].source.suffix == ".webp"
 
 
@@ -521,9 +521,9 @@ class TestEmbedding:
         assert found.vectors[0, 2] > 0.99
 
     def test_centre_cut(self):
-        chip = np.full((128, 128, 3), 255, np.uint8)
-        chip[8:-8, 8:-8] = (250, 5, 5)
-        found = sources.embed_photos([Photo("a", chip)], EmbedCrops(MeanColour(), centre=True))
+        crop = np.full((128, 128, 3), 255, np.uint8)
+        crop[8:-8, 8:-8] = (250, 5, 5)
+        found = sources.embed_photos([Photo("a", crop)], EmbedCrops(MeanColour(), centre=True))
         assert found.vectors[0, 0] > 0.99
 
 

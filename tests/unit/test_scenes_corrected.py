@@ -10,7 +10,7 @@ import pytest
 
 from arcid.errors import DatasetInvalid
 from arcid.image import load_image
-from arcid.train.data.sources import ChipSource
+from arcid.train.data.sources import ImageSource
 from arcid.train.detector.config import ScenesConfig
 from arcid.train.detector.evaluate import compare, summarise
 from arcid.train.detector.labels import (
@@ -36,7 +36,7 @@ def corrected() -> list[PictureLabels]:
 
 
 @pytest.fixture(scope="module")
-def source(data_dir: Path) -> ChipSource:
+def source(data_dir: Path) -> ImageSource:
     return open_scenes(str(data_dir / "data/scenes.tar"))
 
 
@@ -67,7 +67,7 @@ def test_points_are_whole_or_unknown(corrected: list[PictureLabels]) -> None:
 
 @pytest.mark.data
 def test_the_pictures_are_in_the_archive_as_labelled(
-    corrected: list[PictureLabels], source: ChipSource
+    corrected: list[PictureLabels], source: ImageSource
 ) -> None:
     index = {source.key(i): i for i in range(len(source))}
     assert {one.picture for one in corrected} <= index.keys()
@@ -77,7 +77,7 @@ def test_the_pictures_are_in_the_archive_as_labelled(
 
 @pytest.mark.data
 def test_none_is_trained_on(
-    corrected: list[PictureLabels], source: ChipSource, tmp_path: Path, data_dir: Path
+    corrected: list[PictureLabels], source: ImageSource, tmp_path: Path, data_dir: Path
 ) -> None:
     like = {one.picture: one.like for one in corrected}
     names = [source.key(i) for i in range(len(source))]
@@ -143,7 +143,7 @@ def _changed(image: Image, folder: Path) -> Image:
 
 @pytest.mark.data
 def test_a_changed_copy_is_met_and_strangers_are_not(
-    corrected: list[PictureLabels], source: ChipSource, tmp_path: Path
+    corrected: list[PictureLabels], source: ImageSource, tmp_path: Path
 ) -> None:
     index = {source.key(i): i for i in range(len(source))}
     rows = [one for one in corrected if one.folder in ("group", "single")][:30]
@@ -156,7 +156,7 @@ def test_a_changed_copy_is_met_and_strangers_are_not(
 
 @pytest.mark.data
 def test_looks_move_little_with_exposure_and_turn_with_the_mirror(
-    corrected: list[PictureLabels], source: ChipSource, tmp_path: Path
+    corrected: list[PictureLabels], source: ImageSource, tmp_path: Path
 ) -> None:
     index = {source.key(i): i for i in range(len(source))}
     image = read_picture(source, index[corrected[0].picture])

@@ -29,7 +29,7 @@ from arcid.errors import (  # noqa: E402
 from arcid.train.clean import CleanResult, Rule, clean, judge  # noqa: E402
 from arcid.train.clean.report import document, record  # noqa: E402
 from arcid.train.config.recipe import TrainConfig, parse_config  # noqa: E402
-from arcid.train.data.chips import centre  # noqa: E402
+from arcid.train.data.crops import centre  # noqa: E402
 from arcid.train.data.dataset import open_data  # noqa: E402
 from arcid.train.data.noise import (  # noqa: E402
     Listed,
@@ -63,7 +63,7 @@ PHOTOS = (24, 24, 24, 24, 8, 8, 2)  # of seven people; the last has too few to t
 
 @pytest.fixture(scope="module")
 def tar(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("chips") / "few.tar"
+    path = tmp_path_factory.mktemp("crops") / "few.tar"
     wanted: dict[str, int] = {}
     with tarfile.open(data_dir / "data/train/vgg.tar") as whole, tarfile.open(path, "w") as few:
         for member in whole:
@@ -374,8 +374,8 @@ def test_sheets_show_what_was_dropped_to_its_owner_only(found: CleanResult) -> N
     keys = {data.train.key(i): i for i in range(len(data.train))}
     names = sorted(people, key=data.classes.index)
     first = next(row for row in worst if row["identity"] == names[0])
-    chip = data.train.store.read(int(data.train.rows[keys[first["key"]]]))
-    wanted = np.asarray(Pil.fromarray(chip).resize((92, 92)), np.float64)
+    crop = data.train.store.read(int(data.train.rows[keys[first["key"]]]))
+    wanted = np.asarray(Pil.fromarray(crop).resize((92, 92)), np.float64)
     shown = lines[0, 2:94, 96 + 2 : 96 + 94]
     assert np.corrcoef(shown.ravel(), wanted.ravel())[0, 1] > 0.98
 

@@ -1,4 +1,4 @@
-"""Training data on real chips: four formats alike, exact order, nothing lost without a word."""
+"""Training data on real crops: four formats alike, exact order, nothing lost without a word."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from PIL import Image as Pil
 
 from arcid.errors import ConfigError, DatasetInvalid, MissingExtra
 from arcid.train.config.recipe import DataConfig, SourceConfig, load_config
-from arcid.train.data.chips import Unusable, WrongSize, centre, decode_chip, fit_chip
+from arcid.train.data.crops import Unusable, WrongSize, centre, decode_crop, fit_crop
 from arcid.train.data.dataset import TrainData, open_data
 from arcid.train.data.files import Names, SharedFile
-from arcid.train.data.loader import ChipBatch, ChipLoader
+from arcid.train.data.loader import Batch, BatchLoader
 from arcid.train.data.recordio import MAGIC, RecordIoSource
 from arcid.train.data.sources import open_source
-from arcid.train.data.stream import ChipStream, Draw
+from arcid.train.data.stream import Draw, SampleStream
 
 pytestmark = pytest.mark.data
 Photo = tuple[str, str, bytes]  # identity, name, encoded
@@ -37,7 +37,7 @@ Photo = tuple[str, str, bytes]  # identity, name, encoded
 
 @pytest.fixture(scope="module")
 def photos(data_dir: Path) -> list[Photo]:
-    """60 chips of 12 people: 9, 1, 3, 7, … of each."""
+    """60 crops of 12 people: 9, 1, 3, 7, … of each."""
     counts = dict(
         zip(
             [f"n{i}" for i in range(12)],
@@ -168,7 +168,7 @@ def test_four_formats_hold_the_same_photos_of_the_same_people(
         "parquet, struct": write_parquet(tmp_path / "s.parquet", photos, struct_column=True),
     }
     expected: dict[bytes, str] = {
-        fit_chip(decode_chip(data), -1, 112).tobytes(): who
+        fit_crop(decode_crop(data), -1, 112).tobytes(): who
         for who, _, data in photos
         if who not in ("n1", "n8")
     }
@@ -188,7 +188,7 @@ def test_four_formats_hold_the_same_photos_of_the_same_people(
 def test_decoding_agrees_with_pillow_channel_by_channel(photos: list[Photo]) -> None:
     for _, _, data in photos[:10]:
         theirs = np.asarray(Pil.open(io.BytesIO(data)).convert("RGB")).astype(int)
-        ours = decode_chip(data).astype(int)
+        ours = decode_crop(data).astype(int)
         assert np.abs(ours - theirs).max() <= 2
         assert np.abs(ours[..., ::-1] - theirs).mean() > 5
 
@@ -413,24 +413,24 @@ def test_a_list_of_photos_chooses_and_relabels(photos: list[Photo], tmp_path: Pa
         open_data(settings(tar, keep=str(listed)))
 
 
-def test_chips_of_other_sizes_keep_the_template_in_place(photos: list[Photo]) -> None:
-    chip = decode_chip(photos[0][2])
-    template = centre(chip, 112)
-    canvas = fit_chip(chip, -1, 112)
-    assert (canvas == chip).all()
-    bare = fit_chip(template, -1, 112)
+def test_crops_of_other_sizes_keep_the_template_in_place(photos: list[Photo]) -> None:
+    crop = decode_crop(photos[0][2])
+    template = centre(crop, 112)
+    canvas = fit_crop(crop, -1, 112)
+    assert (canvas == crop).all()
+    bare = fit_crop(template, -1, 112)
     assert bare.shape == (128, 128, 3)
     assert (centre(bare, 112) == template).all()
     assert (bare[0, 8:-8] == template[0]).all()  # the rim repeats the border
-    large = np.asarray(Pil.fromarray(chip).resize((256, 256), Pil.Resampling.BICUBIC))
-    rimmed = fit_chip(large, 16, 112).astype(int)
-    assert np.abs(rimmed - chip).mean() < 2.5
-    assert np.abs(fit_chip(large, 0, 112).astype(int) - chip).mean() > 10
-    double = fit_chip(chip, -1, 224)
+    large = np.asarray(Pil.fromarray(crop).resize((256, 256), Pil.Resampling.BICUBIC))
+    rimmed = fit_crop(large, 16, 112).astype(int)
+    assert np.abs(rimmed - crop).mean() < 2.5
+    assert np.abs(fit_crop(large, 0, 112).astype(int) - crop).mean() > 10
+    double = fit_crop(crop, -1, 224)
     assert double.shape == (256, 256, 3)
-    for bad, margin in ((chip[:100, :100], 0), (chip[:, :120], 0), (chip, 9)):
+    for bad, margin in ((crop[:100, :100], 0), (crop[:, :120], 0), (crop, 9)):
         with pytest.raises(WrongSize, match="at least 112"):
-            fit_chip(bad, margin, 112)
+            fit_crop(bad, margin, 112)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "JPEG", "PNG"])
@@ -439,28 +439,28 @@ def test_cut_pictures_are_never_half_used(photos: list[Photo], kind: str, share:
     buffer = io.BytesIO()
     Pil.open(io.BytesIO(photos[0][2])).convert("RGB").save(buffer, kind)
     data = buffer.getvalue()
-    assert decode_chip(data).shape == (128, 128, 3)
+    assert decode_crop(data).shape == (128, 128, 3)
     with pytest.raises(Unusable):
-        decode_chip(data[: int(len(data) * share)])
+        decode_crop(data[: int(len(data) * share)])
 
 
 def labels_of(counts: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.repeat(np.arange(len(counts)), counts).astype(np.int64)
 
 
-def run(stream: ChipStream, batches: int) -> list[Draw]:
+def run(stream: SampleStream, batches: int) -> list[Draw]:
     return list(islice(stream, batches))
 
 
 def test_every_epoch_shows_every_photo_once_in_another_order() -> None:
     labels = labels_of([7, 9, 4])
-    draws = run(ChipStream(labels, batch=6, seed=3), 10)  # 60 places: three epochs of 20
+    draws = run(SampleStream(labels, batch=6, seed=3), 10)  # 60 places: three epochs of 20
     index = np.concatenate([d.index for d in draws])
     epoch = np.concatenate([d.epoch for d in draws])
     for number in range(3):
         assert sorted(index[epoch == number]) == list(range(20))
     assert (index[:20] != index[20:40]).any()
-    other = np.concatenate([d.index for d in run(ChipStream(labels, batch=6, seed=4), 10)])
+    other = np.concatenate([d.index for d in run(SampleStream(labels, batch=6, seed=4), 10)])
     assert (other != index).any()
     assert [d.position for d in draws] == list(range(6, 61, 6))
 
@@ -468,7 +468,7 @@ def test_every_epoch_shows_every_photo_once_in_another_order() -> None:
 @pytest.mark.parametrize("balance", [0.0, 0.7])
 def test_ranks_share_a_batch_and_a_stop_changes_nothing(balance: float) -> None:
     labels = labels_of([50, 3, 20, 11, 2])
-    make = lambda **k: ChipStream(labels, batch=12, seed=5, class_balance=balance, **k)  # noqa: E731
+    make = lambda **k: SampleStream(labels, batch=12, seed=5, class_balance=balance, **k)  # noqa: E731
     whole = [(d.index, d.epoch, d.repeat) for d in run(make(), 30)]
     for world in (2, 3, 4):
         ranks = [run(make(rank=r, world=world), 30) for r in range(world)]
@@ -489,7 +489,7 @@ def test_balance_moves_from_photos_to_identities() -> None:
     counts = [100, 10, 5, 2]
     labels = labels_of(counts)
     for balance in (0.0, 0.5, 1.0):
-        stream = ChipStream(labels, batch=117, seed=1, class_balance=balance)
+        stream = SampleStream(labels, batch=117, seed=1, class_balance=balance)
         draws = run(stream, 200)
         index = np.concatenate([d.index for d in draws])
         seen = np.bincount(labels[index], minlength=4) / len(index)
@@ -505,9 +505,9 @@ def test_balance_moves_from_photos_to_identities() -> None:
 
 def test_streams_refuse_what_cannot_be_divided() -> None:
     with pytest.raises(ConfigError, match="use 9 or 12"):
-        ChipStream(labels_of([5]), batch=10, seed=1, world=3)
+        SampleStream(labels_of([5]), batch=10, seed=1, world=3)
     with pytest.raises(ConfigError, match="no photo"):
-        ChipStream(labels_of([]), batch=10, seed=1)
+        SampleStream(labels_of([]), batch=10, seed=1)
 
 
 def test_batches_chosen_elsewhere_get_a_view_for_every_repeat() -> None:
@@ -531,13 +531,13 @@ class Marker:
         return view
 
 
-def batches(data: TrainData, config: DataConfig, count: int = 12, **stream: Any) -> list[ChipBatch]:
-    draws = ChipStream(data.train.labels, batch=config.batch, seed=2, **stream)
-    with ChipLoader(data.train, islice(draws, count), Marker(), config) as loader:
+def batches(data: TrainData, config: DataConfig, count: int = 12, **stream: Any) -> list[Batch]:
+    draws = SampleStream(data.train.labels, batch=config.batch, seed=2, **stream)
+    with BatchLoader(data.train, islice(draws, count), Marker(), config) as loader:
         return list(loader)
 
 
-def same(a: list[ChipBatch], b: list[ChipBatch]) -> None:
+def same(a: list[Batch], b: list[Batch]) -> None:
     assert len(a) == len(b) > 0
     for x, y in zip(a, b, strict=True):
         assert torch.equal(x.images, y.images)
@@ -599,15 +599,15 @@ def test_corrupt_photos_are_replaced_by_the_same_person_and_reported(
     tar = write_tar(tmp_path / "a.tar", spoil(photos, lambda i, _: i in bad))
     config = settings(tar, workers=workers, max_corrupt=0.1)
     data = open_data(config)
-    draws = ChipStream(data.train.labels, batch=8, seed=2)
-    loader = ChipLoader(data.train, draws, None, config)
+    draws = SampleStream(data.train.labels, batch=8, seed=2)
+    loader = BatchLoader(data.train, draws, None, config)
     with caplog.at_level(logging.WARNING), loader:
         seen = list(islice(loader, 16))  # two epochs and more
     assert {key.rpartition("/")[2] for key in loader.faults.reasons} == {photos[i][1] for i in bad}
     assert loader.faults.lines()[0] == "3 photos were passed over"
     assert "damaged" in loader.faults.lines()[1]
     assert len([r for r in caplog.records if r.name == "arcid.train.data.store"]) == 3
-    asked = list(islice(ChipStream(data.train.labels, batch=8, seed=2), 16))
+    asked = list(islice(SampleStream(data.train.labels, batch=8, seed=2), 16))
     replaced = 0
     for batch, draw in zip(seen, asked, strict=True):
         assert batch.images.shape[0] == 8
@@ -623,9 +623,9 @@ def test_too_many_corrupt_photos_end_the_run(photos: list[Photo], tmp_path: Path
     data = open_data(config)
     assert len(data.report.faults) > 0  # the probe has met some and says so
     assert any("passed over" in line for line in data.report.lines())
-    draws = ChipStream(data.train.labels, batch=8, seed=2)
+    draws = SampleStream(data.train.labels, batch=8, seed=2)
     with (
-        ChipLoader(data.train, draws, None, config) as loader,
+        BatchLoader(data.train, draws, None, config) as loader,
         pytest.raises(DatasetInvalid, match=r"of 58 photos cannot be used.*max_corrupt=0\.01"),
     ):
         list(islice(loader, 20))
@@ -638,8 +638,8 @@ def test_a_person_without_one_readable_photo_is_stood_in_for(
     config = settings(tar)
     data = open_data(config)
     lost = data.classes.index("a/n2")
-    draws = ChipStream(data.train.labels, batch=58, seed=2)
-    with ChipLoader(data.train, draws, None, config) as loader:
+    draws = SampleStream(data.train.labels, batch=58, seed=2)
+    with BatchLoader(data.train, draws, None, config) as loader:
         (batch,) = islice(loader, 1)
     assert lost not in batch.labels
     assert (batch.labels.numpy() == data.train.labels[batch.index]).all()
@@ -654,8 +654,8 @@ def test_a_shard_that_vanishes_while_training_is_reported(
     data = open_data(config)
     gone = next(p for p in photos if p[0] == "n3")
     (root / gone[0] / gone[1]).unlink()
-    draws = ChipStream(data.train.labels, batch=58, seed=2)
-    with ChipLoader(data.train, draws, None, config) as loader:
+    draws = SampleStream(data.train.labels, batch=58, seed=2)
+    with BatchLoader(data.train, draws, None, config) as loader:
         list(islice(loader, 1))
     assert list(loader.faults.reasons) == [f"f/{gone[0]}/{gone[1]}"]
     assert "No such file" in loader.faults.lines()[1]

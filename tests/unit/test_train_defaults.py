@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from arcid.pipeline import Pipeline
 from arcid.train.config.recipe import SourceConfig
-from arcid.train.data.chips import centre, decode_chip
+from arcid.train.data.crops import centre, decode_crop
 from arcid.train.data.sources import open_source
 from arcid.train.detector.scenes import read_picture
 from arcid.types import Crops
@@ -31,8 +31,8 @@ pipeline = Pipeline.from_models(str(models / "arcid-detect-s"), str(models / "ar
 scenes = open_source(SourceConfig(str(out / "runs/scenes.tar"), labelled=False))
 if len(pipeline.detector.detect([read_picture(scenes, 0)])) != 1:
     raise SystemExit("one picture in, one answer out")
-chips = open_source(SourceConfig(sys.argv[2], labelled=False))
-faces = np.stack([centre(decode_chip(chips.read(i)), 112) for i in range(24)])
+crops = open_source(SourceConfig(sys.argv[2], labelled=False))
+faces = np.stack([centre(decode_crop(crops.read(i)), 112) for i in range(24)])
 mirrored = np.ascontiguousarray(faces[:, :, ::-1])
 one, other = (pipeline.embedder.embed(Crops(f)).vectors for f in (faces, mirrored))
 likeness = one @ other.T

@@ -20,7 +20,7 @@ from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import open_data
-from arcid.train.data.features import read_chips
+from arcid.train.data.features import read_crops
 from arcid.train.engine.loop import train
 from arcid.train.engine.parts import mixed
 from arcid.train.objectives.distil import (
@@ -83,7 +83,7 @@ def config(folder: Path, name: str, *overrides: str) -> TrainConfig:
 def photos(folder: Path) -> torch.Tensor:
     """(24,3,112,112) of identities that no run trains on."""
     data = open_data(config(folder, "any").data)
-    pixels, _ = read_chips(data.held, 112)
+    pixels, _ = read_crops(data.held, 112)
     return torch.from_numpy(pixels[:24]).permute(0, 3, 1, 2)
 
 
@@ -150,7 +150,7 @@ def test_a_student_nears_its_teacher(learned: Path, folder: Path, teacher: Teach
     assert cosines[-1] > cosines[0] + 0.1
     assert {"relational", "train_accuracy"} <= set(rows[0])
     assert "16 photos without identity" in (learned / "report.txt").read_text()
-    pixels, _ = read_chips(open_data(config(folder, "any").data).train, 112)
+    pixels, _ = read_crops(open_data(config(folder, "any").data).train, 112)
     shown = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     wanted = teacher(shown)[0]
 

@@ -23,7 +23,7 @@ from arcid.pipeline import Pipeline, load_embedder
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, config_from_dict
-from arcid.train.data.chips import centre, decode_chip
+from arcid.train.data.crops import centre, decode_crop
 from arcid.train.data.tar import TarSource
 from arcid.train.export import ExportRequest, ExportResult, bundle, export, tolerance
 from arcid.train.export.luxonis import check_archive
@@ -77,15 +77,15 @@ def moved(model: Backbone) -> Backbone:
 
 
 @pytest.fixture(scope="module")
-def chips(data_dir: Path) -> Crops:
+def crops(data_dir: Path) -> Crops:
     """160 real faces, 112 pixels."""
     source = TarSource([data_dir / "data/train/celeba-a.tar"])
-    pixels = [centre(decode_chip(source.read(i * 17)), 112) for i in range(160)]
+    pixels = [centre(decode_crop(source.read(i * 17)), 112) for i in range(160)]
     return Crops(np.stack(pixels))
 
 
 @pytest.fixture(scope="module")
-def network(chips: Crops) -> Backbone:
+def network(crops: Crops) -> Backbone:
     """A network whose batch norms know real faces; its features are random, but of faces."""
     torch.manual_seed(4)
     model = create_backbone(NAME, 64)
@@ -94,7 +94,7 @@ def network(chips: Crops) -> Backbone:
             module.momentum = None
     model.train()
     for start in (0, 64):
-        pixels = chips.pixels[start : start + 64].transpose(0, 3, 1, 2)
+        pixels = crops.pixels[start : start + 64].transpose(0, 3, 1, 2)
         run(model, to_input(torch.from_numpy(np.ascontiguousarray(pixels))))
     with torch.no_grad():
         for tensor in model.parameters():
@@ -279,7 +279,7 @@ def test_a_wider_network_goes_on_from_a_narrower_bundle(
 
 @pytest.mark.data
 def test_fp16_bundles_share_the_contract_and_are_half(
-    exported: ExportResult, tmp_path: Path, chips: Crops
+    exported: ExportResult, tmp_path: Path, crops: Crops
 ) -> None:
     half = export(exported.path, tmp_path, ExportRequest(name="half", precision="fp16"))
     assert half.contract_id == exported.contract_id
@@ -287,8 +287,8 @@ def test_fp16_bundles_share_the_contract_and_are_half(
     size = (half.path / "model.onnx").stat().st_size
     assert size < 0.6 * (exported.path / "model.onnx").stat().st_size
     again = open_initial(half.path).backbone
-    vectors = load_embedder(resolve(str(half.path))).embed(chips[:8]).vectors
-    assert float((vectors * torch_vectors(again, chips[:8])).sum(1).min()) > 0.99999
+    vectors = load_embedder(resolve(str(half.path))).embed(crops[:8]).vectors
+    assert float((vectors * torch_vectors(again, crops[:8])).sum(1).min()) > 0.99999
     nudged = open_initial(exported.path)
     with torch.no_grad():  # to numbers that fp16 has to round, in a network that amplifies it
         for tensor in nudged.backbone.parameters():
@@ -394,7 +394,7 @@ def test_photos_that_must_not_be_calibrated_with(
 
     vgg = str(data_dir / "data/train/vgg.tar")
     source = TarSource([data_dir / "data/train/vgg.tar"])
-    for name, rows in (("chips", (*range(30), *range(4000, 4010))), ("alone", range(30))):
+    for name, rows in (("crops", (*range(30), *range(4000, 4010))), ("alone", range(30))):
         for i in rows:
             file = tmp_path / name / source.key(i)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -403,15 +403,15 @@ def test_photos_that_must_not_be_calibrated_with(
     refused("lfw-dev is there to compare finished models", precision="int8", calibration=lfw)
     refused("--calibration", precision="int8")
     refused("for precision int8", calibration=vgg)
-    same = {"calibration": str(tmp_path / "chips"), "evaluate": str(tmp_path / "chips")}
-    refused("photos of chips are also in chips", precision="int8", **same)
+    same = {"calibration": str(tmp_path / "crops"), "evaluate": str(tmp_path / "crops")}
+    refused("photos of crops are also in crops", precision="int8", **same)
     alone = str(tmp_path / "alone")
     refused("fewer than two people", precision="int8", calibration=vgg, evaluate=alone)
 
 
 @pytest.mark.data
 def test_luxonis_archives_take_what_the_camera_sees(
-    exported: ExportResult, network: Backbone, tmp_path: Path, chips: Crops
+    exported: ExportResult, network: Backbone, tmp_path: Path, crops: Crops
 ) -> None:
     request = ExportRequest(name="oak", target="luxonis")
     made = export(exported.path, tmp_path, request)
@@ -425,9 +425,9 @@ def test_luxonis_archives_take_what_the_camera_sees(
         file = archive.extractfile("model.onnx")
         assert file is not None
         session = onnxruntime.InferenceSession(file.read(), providers=["CPUExecutionProvider"])
-    wanted = run(network, to_input(torch.from_numpy(chips.pixels[:3].transpose(0, 3, 1, 2).copy())))
+    wanted = run(network, to_input(torch.from_numpy(crops.pixels[:3].transpose(0, 3, 1, 2).copy())))
     for row in range(3):
-        bgr = cv2.cvtColor(chips.pixels[row], cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(crops.pixels[row], cv2.COLOR_RGB2BGR)
         image = bgr.transpose(2, 0, 1)[None].astype(np.float32)
         found = session.run(["output"], {"images": image})[0]
         np.testing.assert_allclose(found[0], wanted[row], rtol=2e-3, atol=2e-3)
@@ -454,7 +454,7 @@ def test_the_command(trained: Path, tmp_path: Path, data_dir: Path, cli: Any) ->
     shown = cli("export", out / "first-try", "--out", out, "--name", "half", "--precision", "fp16")
     assert shown.code == 0
     assert "shared with the fp32 bundle" in shown.out
-    assert "name labelled chips with --evaluate" in shown.out
+    assert "name labelled crops with --evaluate" in shown.out
     gone = cli("export", tmp_path / "no-run", "--out", out)
     assert gone.code == 4
     assert "no-run is not there" in gone.err

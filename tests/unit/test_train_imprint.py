@@ -13,7 +13,7 @@ from arcid.errors import ConfigError
 from arcid.train.clean.purify import restore_centres
 from arcid.train.config.recipe import parse_config
 from arcid.train.data.dataset import open_data
-from arcid.train.data.features import embed, read_chips
+from arcid.train.data.features import embed, read_crops
 from arcid.train.engine.loop import train
 from arcid.train.heads.imprint import means
 from arcid.train.weights.checkpoint import open_checkpoint
@@ -91,7 +91,7 @@ def test_a_run_begins_at_the_means_of_its_photos(
     done = train(config)
     centres = restore_centres(open_checkpoint(done.checkpoint)).weight.detach()[..., :32]
     data = open_data(config.data)
-    pixels, labels = read_chips(data.train, config.data.size)
+    pixels, labels = read_crops(data.train, config.data.size)
     backbone = restore_backbone(first.checkpoint).backbone.eval()
     features = F.normalize(embed(backbone, pixels, torch.device("cpu")), dim=1)
     assert set(labels.tolist()) == set(range(len(data.classes)))

@@ -365,13 +365,13 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(
 
 def test_worker_processes_draw_nothing_from_the_run(runs: ModuleType, folder: Path) -> None:
     from arcid.train.data.dataset import open_data
-    from arcid.train.data.loader import ChipLoader
+    from arcid.train.data.loader import BatchLoader
 
     config = runs.config(folder / "processes", "data.worker_kind=process", "data.identities=4")
-    chips = open_data(config.data).train
-    draws = Draws(config, chips.labels, Ranks(0, 1, torch.device("cpu")))
+    crops = open_data(config.data).train
+    draws = Draws(config, crops.labels, Ranks(0, 1, torch.device("cpu")))
     before = torch.get_rng_state()
-    with ChipLoader(chips, draws, None, config.data) as batches:
+    with BatchLoader(crops, draws, None, config.data) as batches:
         assert len(next(iter(batches)).labels) == 16
     assert torch.get_rng_state().equal(before)
 

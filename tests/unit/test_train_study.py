@@ -69,7 +69,7 @@ photos_each: 5
 @pytest.fixture(scope="module")
 def tar(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen photos each of twenty people."""
-    path = tmp_path_factory.mktemp("chips") / "few.tar"
+    path = tmp_path_factory.mktemp("crops") / "few.tar"
     counts: dict[str, int] = {}
     with (
         tarfile.open(data_dir / "data/train/vgg.tar") as all_of_them,

@@ -16,7 +16,7 @@ from arcid.evaluate.sources import Failure
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import TrainData, open_data
-from arcid.train.data.features import embed, read_chips
+from arcid.train.data.features import embed, read_crops
 from arcid.train.engine.loop import train
 from arcid.train.engine.validate import Validator
 from arcid.train.objectives.objective import create_classifier
@@ -71,8 +71,8 @@ def data(folder: Path) -> TrainData:
 
 @pytest.fixture(scope="module")
 def lfw(folder: Path, data: TrainData) -> Path:
-    """LFW's layout over chips of people held out: 4 folds of 5 + 5 pairs; one photo is broken."""
-    pixels, labels = read_chips(data.held, 112)
+    """LFW's layout over crops of people held out: 4 folds of 5 + 5 pairs; one photo is broken."""
+    pixels, labels = read_crops(data.held, 112)
     place = folder / "pairs-of-six"
     people = [np.flatnonzero(labels == who)[:10] for who in range(6)]
     for who, photos in enumerate(people):
@@ -114,14 +114,14 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     backbone, metrics = restored.backbone, result.metrics
     assert result.history[-1] == metrics
 
-    chips, labels = read_chips(data.holdout, 32)
-    assert len(chips) == 8 * 5
+    crops, labels = read_crops(data.holdout, 32)
+    assert len(crops) == 8 * 5
     stored = restored.checkpoint.rank(0)["classifier"]["weight"][:, 0].double().numpy()
     centres = stored / np.linalg.norm(stored, axis=1, keepdims=True)
-    hits = (unit(backbone, chips) @ centres.T).argmax(axis=1) == labels
+    hits = (unit(backbone, crops) @ centres.T).argmax(axis=1) == labels
     assert metrics["holdout_accuracy"] == pytest.approx(hits.mean(), abs=1e-5)
 
-    pixels, people = read_chips(data.held, 32)
+    pixels, people = read_crops(data.held, 32)
     vectors = unit(backbone, pixels)
     rng = np.random.default_rng(0)
     order, counts = rng.permutation(6), np.bincount(people)
@@ -185,7 +185,7 @@ def test_measuring_leaves_the_network_as_it_was(folder: Path, data: TrainData) -
 def test_embedding_does_not_depend_on_the_batch(data: TrainData) -> None:
     torch.manual_seed(0)
     backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25).eval()
-    pixels, _ = read_chips(data.holdout, 32)
+    pixels, _ = read_crops(data.holdout, 32)
     many = np.concatenate([pixels, pixels[:30]])  # more than one batch of 64
     whole = embed(backbone, many, ALONE.device)
     single = torch.cat([embed(backbone, many[i : i + 1], ALONE.device) for i in (0, 41, 65, 69)])

@@ -1,4 +1,4 @@
-"""Small training runs on real chips, for the tests; and one rank of a run of several.
+"""Small training runs on real crops, for the tests; and one rank of a run of several.
 
 torchrun --nproc-per-node 2 train_runs.py FOLDER     the jobs of FOLDER/jobs.json
 python train_runs.py FOLDER                          the same on one rank

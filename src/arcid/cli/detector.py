@@ -24,7 +24,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Settings that replace the recipe's: key.sub=value.", metavar="OVERRIDE"),
 ]
-LOW = 0.05  # threshold at which detectors are measured, so that the curve reaches its alarms
+LOW = (
+    0.05  # threshold at which detectors are measured, so that the curve reaches its false positives
+)
 
 
 @app.command()
@@ -128,7 +130,7 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 
 @app.command()
 def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
-    """Train the second look at the five points by a recipe; a stopped run goes on."""
+    """Train the landmark refiner by a recipe; a stopped run goes on."""
     extras.require("training a detector", "train", "torch", "yaml")
     from arcid.train.engine.memory import prepare_process
 
@@ -167,7 +169,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="Folder that gets the bundle NAME/.")],
     points: Annotated[
         Path | None,
-        typer.Option("--points", help="Run of a second look at the points, to go with it."),
+        typer.Option("--points", help="Run of a landmark refiner, to go with it."),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")] = "arcid-detect-s",
     threshold: Annotated[
@@ -201,8 +203,8 @@ def export(
     config = dataclasses.replace(config, judge=dataclasses.replace(config.judge, pictures=0))
     network, _ = restore_network(run)
     _, judging = split(config.scenes)
-    second = PointsSession(restore_points(points)[0]) if points else None
-    judgement = judge_network(network, judging, config, second)
+    refiner = PointsSession(restore_points(points)[0]) if points else None
+    judgement = judge_network(network, judging, config, refiner)
     folder = export_detector(
         run,
         to,
@@ -212,7 +214,7 @@ def export(
         judgement=judgement,
         licence=Licence(licence, None, commercial) if licence else LICENCE,
         data=training_data or DATA,
-        second=points,
+        refiner=points,
     )
     size = sum(file.stat().st_size for file in folder.glob("*.onnx"))
     if json:
@@ -237,12 +239,15 @@ def evaluate(
     all_pictures: Annotated[
         bool, typer.Option("--all", help="Every labelled picture, not only the reserved ones.")
     ] = False,
-    alarms: Annotated[
-        float, typer.Option("--alarms", help="False alarms a picture at which recall is read.")
+    fppi: Annotated[
+        float,
+        typer.Option(
+            "--fppi", "--alarms", help="False positives per image at which recall is read."
+        ),
     ] = 0.1,
     refine: Annotated[
         bool,
-        typer.Option("--refine/--no-refine", help="With the second look at the points, if any."),
+        typer.Option("--refine/--no-refine", help="With the landmark refiner, if any."),
     ] = True,
     photos: Annotated[
         Path | None,
@@ -280,7 +285,7 @@ def evaluate(
     for name in detector:
         find = load_detector(_located(name), threshold=LOW, **options).detect
         items = tracked(pictures(), Path(name).name, total, quiet=json)
-        found.append((Path(name).name, judge(find, items, alarms=alarms)))
+        found.append((Path(name).name, judge(find, items, fppi=fppi)))
     if json:
         print_json({"detectors": {name: _rounded(result) for name, result in found}})
         return
@@ -363,11 +368,11 @@ def _show(found: Sequence[tuple[str, Judgement]]) -> None:
     print_table(
         (
             "detector",
-            *(f"recall % at {level:g} alarms" for level in levels),
-            f"threshold at {first.alarms:g}",
+            *(f"recall % at {level:g} FPPI" for level in levels),
+            f"threshold at {first.fppi:g}",
             "point error %",
             "median %",
-            "alarms on empty",
+            "FPPI on empty",
         ),
         [
             (
@@ -376,7 +381,7 @@ def _show(found: Sequence[tuple[str, Judgement]]) -> None:
                 f"{result.threshold:.3f}",
                 f"{100 * result.point_error:.2f}",
                 f"{100 * result.point_error_median:.2f}",
-                f"{result.empty_alarms:.3f}",
+                f"{result.empty_fppi:.3f}",
             )
             for name, result in found
         ],

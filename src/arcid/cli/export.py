@@ -40,12 +40,12 @@ def export(
     calibration: Annotated[
         str,
         typer.Option(
-            "--calibration", help="int8: folder or .tar of chips; default: those trained on."
+            "--calibration", help="int8: folder or .tar of aligned crops; default: those trained on."
         ),
     ] = "",
     evaluate: Annotated[
         str,
-        typer.Option("--evaluate", help="Folder or .tar of labelled chips to measure accuracy on."),
+        typer.Option("--evaluate", help="Folder or .tar of labelled, aligned crops to measure accuracy on."),
     ] = "",
     own_contract: Annotated[
         bool,
@@ -141,6 +141,6 @@ def _show(result: ExportResult) -> None:
                 f"{100 * new.tar.high:.2f})"
             )
     else:
-        say("accuracy was not measured; name labelled chips with --evaluate")
+        say("accuracy was not measured; name labelled crops with --evaluate")
     for line in result.notes:
         note(line)

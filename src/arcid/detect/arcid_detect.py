@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.detect._common import Candidates, SingleShot, grid
-from arcid.detect.points import PointRefiner
+from arcid.detect.landmarks import LandmarkRefiner
 from arcid.errors import ManifestInvalid
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
@@ -29,7 +29,7 @@ class ArcidDetect(SingleShot):
 
     ``strides``: pixels a cell of each grid, finest first; the outputs hold all grids in that order,
     row by row: ``scores`` (B,A), ``boxes`` (B,A,4), ``points`` (B,A,10). ``refine`` False leaves
-    the points as these give them, where the bundle has a network for a second look.
+    the points as these give them, where the bundle has a landmark refiner.
     """
 
     family: ClassVar[str] = "arcid"
@@ -49,7 +49,7 @@ class ArcidDetect(SingleShot):
         refine: bool = True,
     ) -> None:
         given = sessions if isinstance(sessions, Mapping) else {"model": sessions}
-        session, second = given["model"], given.get("points")
+        session, refiner = given["model"], given.get("points")
         super().__init__(
             session,
             spec,
@@ -62,7 +62,7 @@ class ArcidDetect(SingleShot):
         self.strides = tuple(strides)
         if missing := sorted(set(_OUTPUTS) - set(session.output_names)):
             raise ManifestInvalid(f"{name}: the file has no outputs {', '.join(missing)}")
-        self._refiner = PointRefiner(second, spec, name=name) if second and refine else None
+        self._refiner = LandmarkRefiner(refiner, spec, name=name) if refiner and refine else None
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.

@@ -99,7 +99,7 @@ class EmbedCrops:
     """An ``Embed`` over photos that are aligned crops already.
 
     ``size``: the side to which crops are brought. ``centre`` cuts that square out of the middle
-    first, as for chips with a margin around the template; otherwise the whole picture is used and
+    first, as for crops with a margin around the template; otherwise the whole picture is used and
     must be square. ``transform`` changes the (S,S,3) crop before embedding, as synthetic masks do.
     """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcid.detect import Detector
-from arcid.detect.points import upright
+from arcid.detect.landmarks import upright
 from arcid.geometry import apply_affine, warp
 from arcid.types import Detections, FloatArray, Image
 

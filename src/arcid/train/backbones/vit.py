@@ -1,7 +1,7 @@
 """Vision transformers for faces: patches of 8 pixels, no class token, a head that sees every patch.
 
 Dosovitskiy et al., *An Image is Worth 16x16 Words* (ICLR 2021), pre-norm, in the sizes of DeiT
-(Touvron et al., ICML 2021). Two changes for aligned 112×112 chips: 8-pixel patches divide the chip
+(Touvron et al., ICML 2021). Two changes for aligned 112×112 crops: 8-pixel patches divide the crop
 into 14×14 tokens with nothing left over, and since a face always lies the same way, each token is
 narrowed to ``token_dim`` numbers and all are laid side by side for BN–Dropout–FC–BN, instead of
 averaging them or asking a class token.

@@ -27,8 +27,8 @@ from arcid.train.clean.result import KEPT, CleanResult
 from arcid.train.clean.rule import Rule, Verdict, judge
 from arcid.train.clean.sheets import write_sheets
 from arcid.train.config.recipe import TrainConfig
-from arcid.train.data.dataset import ChipSet, TrainData, open_data
-from arcid.train.data.features import embed_chips
+from arcid.train.data.dataset import SampleSet, TrainData, open_data
+from arcid.train.data.features import embed_samples
 from arcid.train.data.noise import Listed, write_list
 from arcid.train.heads.classifier import Classifier, reshard_state
 from arcid.train.objectives.losses import loss_spec
@@ -126,7 +126,7 @@ def require_sub_centres(config: TrainConfig) -> None:
 
 
 def sub_centre_cosines(
-    checkpoint: Checkpoint, chips: ChipSet
+    checkpoint: Checkpoint, samples: SampleSet
 ) -> tuple[IndexArray, IndexArray, tuple[tuple[str, str], ...]]:
     """(M,K) cosines to the own identity's sub-centres, (M,) rows of the set, and who failed.
 
@@ -135,12 +135,12 @@ def sub_centre_cosines(
     backbone = restore_backbone(checkpoint.path, averaged=False).backbone
     centres = restore_centres(checkpoint)
     found, rows, failed = [np.zeros((0, centres.k))], list[int](), list[tuple[str, str]]()
-    everyone = np.arange(len(chips))
+    everyone = np.arange(len(samples))
     size, device = checkpoint.config.data.size, torch.device("cpu")
-    for features, read, unusable in embed_chips(backbone, chips, everyone, size, device):
-        failed += [(chips.key(row), error.message) for row, error in unusable]
+    for features, read, unusable in embed_samples(backbone, samples, everyone, size, device):
+        failed += [(samples.key(row), error.message) for row, error in unusable]
         if read:
-            own = torch.from_numpy(chips.labels[read])
+            own = torch.from_numpy(samples.labels[read])
             found.append(centres.sub_centre_cosines(features, own).numpy().astype(np.float64))
             rows += read
     return np.concatenate(found), np.array(rows, np.int64), tuple(failed)

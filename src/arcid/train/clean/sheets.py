@@ -14,8 +14,8 @@ from PIL import ImageDraw
 from arcid.evaluate.metrics import IndexArray
 from arcid.files import replacing
 from arcid.train.clean.rule import Verdict
-from arcid.train.data.chips import Unusable
-from arcid.train.data.dataset import ChipSet
+from arcid.train.data.crops import Unusable
+from arcid.train.data.dataset import SampleSet
 
 CELL_PX = 96
 CAPTION_PX = 14
@@ -26,7 +26,7 @@ _INK, _PAPER, _FRAME = (32, 32, 32), (255, 255, 255), (11, 110, 153)
 
 def write_sheets(
     folder: Path,
-    chips: ChipSet,
+    samples: SampleSet,
     rows: IndexArray,
     verdict: Verdict,
     classes: Sequence[str],
@@ -41,7 +41,7 @@ def write_sheets(
     _clear(folder)
     gone = np.flatnonzero(~verdict.keep)
     worst = gone[np.argsort(-verdict.angle_deg[gone], kind="stable")][:limit]
-    labels = chips.labels[rows]
+    labels = samples.labels[rows]
     worst = worst[np.lexsort((-verdict.angle_deg[worst], labels[worst]))]
     lines: list[list[tuple[int, str]]] = []
     for label, members in groupby(worst.tolist(), key=lambda i: int(labels[i])):
@@ -58,13 +58,13 @@ def write_sheets(
     files = []
     for number, start in enumerate(range(0, len(lines), ROWS), 1):
         path = folder / f"dropped-{number:03d}.jpg"
-        _save(path, _sheet(lines[start : start + ROWS], chips, rows))
+        _save(path, _sheet(lines[start : start + ROWS], samples, rows))
         files.append(path)
     return files
 
 
 def _sheet(
-    lines: Sequence[Sequence[tuple[int, str]]], chips: ChipSet, rows: IndexArray
+    lines: Sequence[Sequence[tuple[int, str]]], samples: SampleSet, rows: IndexArray
 ) -> Pil.Image:
     height = CELL_PX + CAPTION_PX
     sheet = Pil.new("RGB", (COLUMNS * CELL_PX, len(lines) * height), _PAPER)
@@ -73,7 +73,7 @@ def _sheet(
         for x, (photo, text) in enumerate(line):
             at = (x * CELL_PX, y * height)
             with contextlib.suppress(Unusable):
-                pixels = chips.store.read(int(chips.rows[rows[photo]]))
+                pixels = samples.store.read(int(samples.rows[rows[photo]]))
                 sheet.paste(Pil.fromarray(pixels).resize((CELL_PX - 4, CELL_PX - 4)),
                             (at[0] + 2, at[1] + 2))  # fmt: skip
             if x == 0:

@@ -242,9 +242,9 @@ def _position(items: list[Any], part: str, override: str) -> int:
 def build(kind: type[T], tree: Any, where: str = "", root: type[Any] | None = None) -> T:
     """A dataclass from plain mappings and lists, every key and type checked.
 
-    A class with ``SHORTHAND`` takes a plain string for that field. ``where`` is the key so far,
-    ``root`` the outermost class, whose other sections are searched for a misplaced key. Raises
-    ``ConfigError``.
+    A class with ``SHORTHAND`` takes a plain string for that field, one with ``FORMER`` also the
+    former names of its fields. ``where`` is the key so far, ``root`` the outermost class, whose
+    other sections are searched for a misplaced key. Raises ``ConfigError``.
     """
     root = root or kind
     if isinstance(tree, str) and (short := getattr(kind, "SHORTHAND", "")):
@@ -253,6 +253,7 @@ def build(kind: type[T], tree: Any, where: str = "", root: type[Any] | None = No
         tree = {}
     if not isinstance(tree, Mapping):
         refuse(where or "config", f"must be a section, got {kind_of(tree)}")
+    tree = _renamed(kind, tree, where)
     known = {item.name: item for item in _fields(kind)}
     for key in tree:
         if key not in known:
@@ -271,6 +272,15 @@ def build(kind: type[T], tree: Any, where: str = "", root: type[Any] | None = No
     if required:
         refuse(where or "config", f"needs {', '.join(required)}")
     return kind(**values)
+
+
+def _renamed(kind: type[Any], tree: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The section with the former names of its keys replaced."""
+    former: Mapping[str, str] = getattr(kind, "FORMER", {})
+    for old in former.keys() & tree.keys():
+        if former[old] in tree:
+            refuse(_join(where, old), f"is now called {former[old]}; give one of the two")
+    return {former.get(key, key): value for key, value in tree.items()}
 
 
 def _unknown(kind: type[Any], key: str, where: str, root: type[Any]) -> typing.NoReturn:

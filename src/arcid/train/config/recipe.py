@@ -32,7 +32,7 @@ Options = Mapping[str, Any]  # handed to the named loss or backbone, which check
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """Where chips come from. In a list, a plain string stands for its ``path``."""
+    """Where aligned crops come from. In a list, a plain string stands for its ``path``."""
 
     SHORTHAND: ClassVar[str] = "path"
 
@@ -40,7 +40,7 @@ class SourceConfig:
     format: Literal["auto", "folder", "tar", "recordio", "parquet"] = "auto"
     labelled: bool = True  # False: photos without identity, for distillation only
     name: str = ""  # people of sources with one name are one person; default: the path's last part
-    margin_px: int = -1  # rim around the template, in chip pixels; -1: 8 for 128 px chips, else 0
+    margin_px: int = -1  # rim around the template, in the crop's pixels; -1: 8 of 128, else 0
     image_column: str = "image"  # Parquet
     label_column: str = "label"  # Parquet
 
@@ -93,13 +93,13 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """Changes to a chip: ``NAME`` is how often (0–1), ``NAME_*`` how much; drawn evenly between.
+    """Augmentation: ``NAME`` is how often (0–1), ``NAME_*`` how much, drawn evenly between.
 
     Pixels are those of the 112-pixel template and scale with ``data.size``.
     """
 
     flip: float = 0.5
-    jitter: float = 0.0  # the crop moves within the chip's rim
+    jitter: float = 0.0  # the cut moves within the rim
     jitter_px: float = 8.0
     warp: float = 0.0  # slight misalignment
     warp_deg: float = 6.0
@@ -124,7 +124,7 @@ class AugmentConfig:
     jpeg_quality: int = 25  # lowest quality; the highest is 90
     grey: float = 0.0
     occlusion: float = 0.0
-    occlusion_share: float = 0.25  # largest covered share of the chip
+    occlusion_share: float = 0.25  # largest covered share of the crop
     mask: float = 0.0  # a drawn face mask over nose and mouth
     pose: float = 0.0  # the head turned, by a generic one's depth; ``distil.clean`` undoes it
     pose_yaw_deg: float = 60.0
@@ -157,7 +157,7 @@ AUGMENTATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The network from chip to embedding."""
+    """The network from aligned crop to embedding."""
 
     backbone: str = "iresnet50"
     dim: int = 512

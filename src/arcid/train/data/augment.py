@@ -1,4 +1,4 @@
-"""Views of a chip: (C,C,3) uint8 RGB canvas in, (S,S,3) uint8 RGB out.
+"""Augmented views of an aligned crop: (C,C,3) uint8 RGB canvas in, (S,S,3) uint8 RGB out.
 
 The order is that of the world: where the face is (pose, crop, misalignment, flip), what hides it
 (mask, occlusion), light (colour, gamma, dark), optics (blur, motion), the sensor (resolution,
@@ -46,7 +46,7 @@ class Augment:
         self._chance = np.array([getattr(config, name) for name in AUGMENTATIONS])
 
     def __call__(self, canvas: Image, *, epoch: int, index: int, repeat: int = 0) -> Image:
-        """``canvas`` as ``fit_chip`` makes it; it is not changed."""
+        """``canvas`` as ``fit_crop`` makes it; it is not changed."""
         on = self._chosen(_uniform(self.seed, epoch, index, repeat))
         c, scale = self.config, self.scale
         image, points = self._placed(canvas, on)

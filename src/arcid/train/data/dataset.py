@@ -16,16 +16,16 @@ from arcid.files import unguarded
 from arcid.train.config.recipe import DataConfig, expand_path
 from arcid.train.data.files import printable
 from arcid.train.data.sources import UNLABELLED, open_source, source_name
-from arcid.train.data.store import ChipStore, Faults
+from arcid.train.data.store import CropStore, Faults
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChipSet:
+class SampleSet:
     """Photos of a store with a label each: what a stream draws from."""
 
-    store: ChipStore
+    store: CropStore
     rows: Rows  # (N,) int64 rows of the store
     labels: Rows  # (N,) int64 class, -1 without identity
 
@@ -36,11 +36,11 @@ class ChipSet:
         """What photo ``index`` of this set is called."""
         return self.store.key(int(self.rows[index]))
 
-    def joined(self, other: ChipSet) -> ChipSet:
+    def joined(self, other: SampleSet) -> SampleSet:
         """Both sets, this one first (distillation: labelled and unlabelled photos)."""
         if other.store is not self.store:
             raise ConfigError("photos of two stores cannot be joined; name all sources in one run")
-        return ChipSet(
+        return SampleSet(
             self.store,
             np.concatenate([self.rows, other.rows]),
             np.concatenate([self.labels, other.labels]),
@@ -101,10 +101,10 @@ class TrainData:
     """Everything a run reads, split so that no photo is in two sets."""
 
     classes: tuple[str, ...]  # class number → source/identity
-    train: ChipSet
-    unlabelled: ChipSet  # labels are all -1
-    holdout: ChipSet  # photos of the trained classes, for closed-set accuracy
-    held: ChipSet  # identities never trained on; labels count from 0 among themselves
+    train: SampleSet
+    unlabelled: SampleSet  # labels are all -1
+    holdout: SampleSet  # photos of the trained classes, for closed-set accuracy
+    held: SampleSet  # identities never trained on; labels count from 0 among themselves
     report: DataReport
 
 
@@ -126,7 +126,7 @@ def open_data(config: DataConfig, *, need_identities: bool = True) -> TrainData:
     _refuse_twins(config, names)
     sources = [open_source(source, cache) for source in config.sources]
     margins = [source.margin_px for source in config.sources]
-    store = ChipStore(names, sources, margins, config.size)
+    store = CropStore(names, sources, margins, config.size)
     faults = store.probe()
 
     people, person = _people(config, names, store)
@@ -219,7 +219,7 @@ def _refuse_twins(config: DataConfig, names: Sequence[str]) -> None:
 
 
 def _people(
-    config: DataConfig, names: Sequence[str], store: ChipStore
+    config: DataConfig, names: Sequence[str], store: CropStore
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Names of all people over all sources, and the person of every row (-1 for none)."""
     people: dict[str, int] = {}
@@ -240,7 +240,7 @@ def _people(
 
 
 def _kept(
-    path: Path, store: ChipStore, people: list[str], person: Rows
+    path: Path, store: CropStore, people: list[str], person: Rows
 ) -> tuple[npt.NDArray[np.bool_], list[str], Rows]:
     """Apply the list ``key[,identity]``."""
     wanted = _read_list(path)
@@ -309,12 +309,12 @@ def _places(person: Rows, among: npt.NDArray[np.bool_], seed: int) -> Rows:
 
 
 def _set(
-    store: ChipStore, mask: npt.NDArray[np.bool_], person: Rows, people: Rows | None
-) -> ChipSet:
+    store: CropStore, mask: npt.NDArray[np.bool_], person: Rows, people: Rows | None
+) -> SampleSet:
     rows = np.flatnonzero(mask).astype(np.int64)
     if people is None:
-        return ChipSet(store, rows, np.full(len(rows), UNLABELLED, np.int64))
-    return ChipSet(store, rows, np.searchsorted(people, person[rows]).astype(np.int64))
+        return SampleSet(store, rows, np.full(len(rows), UNLABELLED, np.int64))
+    return SampleSet(store, rows, np.searchsorted(people, person[rows]).astype(np.int64))
 
 
-__all__ = ["ChipSet", "DataReport", "SourceReport", "TrainData", "open_data"]
+__all__ = ["DataReport", "SampleSet", "SourceReport", "TrainData", "open_data"]

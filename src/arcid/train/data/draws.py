@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from arcid.errors import ConfigError
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.identities import PKSampler
-from arcid.train.data.stream import ChipStream, Draw, Numbers
+from arcid.train.data.stream import Draw, Numbers, SampleStream
 from arcid.train.ranks import Ranks
 
 
@@ -67,8 +67,8 @@ class Draws:
                 key="data.batch",
             )
 
-    def _stream(self, position: int) -> ChipStream:
-        return ChipStream(
+    def _stream(self, position: int) -> SampleStream:
+        return SampleStream(
             self._labels,
             batch=self._config.data.batch,
             seed=self._config.seed,

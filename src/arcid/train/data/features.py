@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from arcid.train.backbones.inputs import to_input
-from arcid.train.data.chips import Unusable, centre
-from arcid.train.data.dataset import ChipSet
+from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.dataset import SampleSet
 from arcid.types import Image
 
 _BATCH = 64
@@ -28,9 +28,9 @@ def embed(backbone: nn.Module, pixels: Image, device: torch.device) -> Tensor:
     return torch.cat(found) if found else torch.zeros(0, 1, device=device)
 
 
-def embed_chips(
+def embed_samples(
     backbone: nn.Module,
-    chips: ChipSet,
+    samples: SampleSet,
     rows: npt.NDArray[np.int64],
     size: int,
     device: torch.device,
@@ -45,7 +45,7 @@ def embed_chips(
         failed: list[tuple[int, Unusable]] = []
         for row in rows[start : start + _READ].tolist():
             try:
-                pixels.append(centre(chips.store.read(int(chips.rows[row])), size))
+                pixels.append(centre(samples.store.read(int(samples.rows[row])), size))
                 read.append(row)
             except Unusable as error:
                 failed.append((row, error))
@@ -53,12 +53,12 @@ def embed_chips(
         yield embed(backbone, whole, device), read, failed
 
 
-def read_chips(chips: ChipSet, size: int) -> tuple[Image, npt.NDArray[np.int64]]:
+def read_crops(samples: SampleSet, size: int) -> tuple[Image, npt.NDArray[np.int64]]:
     """Centre crops and labels; unreadable photos are left out."""
     pixels, labels = [], []
-    for row, label in zip(chips.rows.tolist(), chips.labels.tolist(), strict=True):
+    for row, label in zip(samples.rows.tolist(), samples.labels.tolist(), strict=True):
         try:
-            pixels.append(centre(chips.store.read(row), size))
+            pixels.append(centre(samples.store.read(row), size))
         except Unusable:
             continue
         labels.append(label)
@@ -67,4 +67,4 @@ def read_chips(chips: ChipSet, size: int) -> tuple[Image, npt.NDArray[np.int64]]
     return np.stack(pixels), np.array(labels, np.int64)
 
 
-__all__ = ["embed", "embed_chips", "read_chips"]
+__all__ = ["embed", "embed_samples", "read_crops"]

@@ -1,7 +1,7 @@
-"""Batches of chips as tensors, made ahead of the network by threads or processes, in order.
+"""Batches of aligned crops as tensors, made ahead of the network by threads or processes, in order.
 
 Threads suit most machines: decoding and most of the augmentation run outside Python's lock.
-Processes help where one rank needs more than about 4,000 augmented chips a second.
+Processes help where one rank needs more than about 4,000 augmented crops a second.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 
 from arcid.errors import DatasetInvalid
 from arcid.train.config.recipe import DataConfig
-from arcid.train.data.chips import Unusable, centre
-from arcid.train.data.dataset import ChipSet
+from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.dataset import SampleSet
 from arcid.train.data.store import Faults
 from arcid.train.data.stream import Draw
 from arcid.types import Image
@@ -44,7 +44,7 @@ class View(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChipBatch:
+class Batch:
     """One step's photos. A teacher takes ``clean`` where there is one, else ``images`` too."""
 
     images: torch.Tensor  # (B,3,S,S) uint8 RGB in channels_last memory
@@ -68,18 +68,18 @@ class _Made:
 class _Maker:
     """Makes the batch of a draw. Sent whole to worker processes."""
 
-    chips: ChipSet
+    samples: SampleSet
     view: View | None
     neighbours: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = field(init=False)
 
     def __post_init__(self) -> None:
-        order = np.argsort(self.chips.labels, kind="stable").astype(np.int64)
+        order = np.argsort(self.samples.labels, kind="stable").astype(np.int64)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
         self.neighbours = order, place
 
     def __getitem__(self, draw: Draw) -> _Made:  # torch's loader asks a data set this way
-        size = self.chips.store.size
+        size = self.samples.store.size
         pixels = np.empty((len(draw.index), size, size, 3), np.uint8)
         twins = self.view is not None and self.view.clean > 0
         clean = np.empty_like(pixels) if twins else None
@@ -96,24 +96,24 @@ class _Maker:
                 pixels[i] = self.view(canvas, **place)
                 if clean is not None:
                     clean[i] = self.view.plain(canvas, pixels[i], **place)
-        return _Made(pixels, self.chips.labels[used], used, draw.position, faults, clean)
+        return _Made(pixels, self.samples.labels[used], used, draw.position, faults, clean)
 
     def _readable(self, index: int, faults: list[tuple[int, str]]) -> tuple[int, Image]:
         """The photo asked for, or the next readable one, of its own identity first."""
         for candidate in self._candidates(index):
             try:
-                return candidate, self.chips.store.read(int(self.chips.rows[candidate]))
+                return candidate, self.samples.store.read(int(self.samples.rows[candidate]))
             except Unusable as error:
                 faults.append((candidate, error.message))
         raise DatasetInvalid(
-            f"{self.chips.key(index)} and the {_TRIES - 1} photos tried in its place cannot be "
+            f"{self.samples.key(index)} and the {_TRIES - 1} photos tried in its place cannot be "
             f"used; the last: {faults[-1][1]}"
         )
 
     def _candidates(self, index: int) -> Iterator[int]:
         yield index
         order, place = self.neighbours
-        labels, at, count = self.chips.labels, int(place[index]), len(order)
+        labels, at, count = self.samples.labels, int(place[index]), len(order)
         own = [at]
         low, high = at, at
         while len(own) < _TRIES and low > 0 and labels[order[low - 1]] == labels[index]:
@@ -126,8 +126,8 @@ class _Maker:
         yield from (int(order[t]) for t in islice(tries, 1, _TRIES))
 
 
-class ChipLoader:
-    """Iterate to get ``ChipBatch`` after ``ChipBatch``, in the order of ``draws``.
+class BatchLoader:
+    """Iterate to get ``Batch`` after ``Batch``, in the order of ``draws``.
 
     A photo that cannot be used is counted in ``faults`` and another of the same person takes its
     place, the same one in every run. Iterating raises ``DatasetInvalid`` when more than
@@ -136,26 +136,26 @@ class ChipLoader:
     """
 
     def __init__(
-        self, chips: ChipSet, draws: Iterable[Draw], view: View | None, config: DataConfig
+        self, samples: SampleSet, draws: Iterable[Draw], view: View | None, config: DataConfig
     ) -> None:
         self.faults = Faults()
-        self._maker = _Maker(chips, view)
+        self._maker = _Maker(samples, view)
         self._draws = draws
         self._config = config
         self._running: Iterator[_Made] | None = None
 
-    def __enter__(self) -> ChipLoader:
+    def __enter__(self) -> BatchLoader:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[ChipBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         self.close()
         self._running = self._start()
         for made in self._running:
             self._note(made)
-            yield ChipBatch(
+            yield Batch(
                 _channels_first(made.pixels),
                 torch.from_numpy(made.labels),
                 made.index,
@@ -176,7 +176,7 @@ class ChipLoader:
 
     def _threads(self) -> Iterator[_Made]:
         ahead: deque[Future[_Made]] = deque()
-        pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="chips")
+        pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="crops")
         try:
             draws = iter(self._draws)
             for draw in islice(draws, self._config.prefetch):
@@ -208,12 +208,12 @@ class ChipLoader:
             batches._shutdown_workers()
 
     def _note(self, made: _Made) -> None:
-        chips = self._maker.chips
+        samples = self._maker.samples
         for photo, reason in made.faults:
-            self.faults.add(chips.key(photo), reason)
-        if len(self.faults) > max(10, self._config.max_corrupt * len(chips)):
+            self.faults.add(samples.key(photo), reason)
+        if len(self.faults) > max(10, self._config.max_corrupt * len(samples)):
             raise DatasetInvalid(
-                f"{len(self.faults)} of {len(chips)} photos cannot be used, more than "
+                f"{len(self.faults)} of {len(samples)} photos cannot be used, more than "
                 f"data.max_corrupt={self._config.max_corrupt:g} allows: "
                 f"{'; '.join(self.faults.lines()[1:4])}",
                 photos=len(self.faults),
@@ -234,4 +234,4 @@ def _single_threaded(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-__all__ = ["ChipBatch", "ChipLoader", "View"]
+__all__ = ["Batch", "BatchLoader", "View"]

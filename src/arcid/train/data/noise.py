@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.files import write_csv
-from arcid.train.data.dataset import ChipSet
+from arcid.train.data.dataset import SampleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Listed:
     noisy: bool = False
 
 
-def listed(chips: ChipSet, classes: Sequence[str]) -> list[Listed]:
+def listed(samples: SampleSet, classes: Sequence[str]) -> list[Listed]:
     """A set of photos as it is, without noise."""
     return [
-        Listed(chips.key(row), classes[label] if label >= 0 else "")
-        for row, label in enumerate(chips.labels.tolist())
+        Listed(samples.key(row), classes[label] if label >= 0 else "")
+        for row, label in enumerate(samples.labels.tolist())
     ]
 
 

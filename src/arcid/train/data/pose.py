@@ -1,8 +1,8 @@
-"""A chip as it would look had the head been turned: one generic face stands for the depth of all.
+"""An aligned crop as if the head were turned: one generic face stands for the depth of all.
 
-Pixels of the aligned chip are moved as points of a smooth head seen from far away (orthographic);
+Pixels of the aligned crop are moved as points of a smooth head seen from far away (orthographic);
 what turns behind the cheek is hidden, what comes out from behind is stretched from the rim of the
-chip. The five points move along, and the view is aligned by them as a detector's would be. After
+crop. The five points move along, and the view is aligned by them as a detector's would be. After
 Masi et al., *Do We Really Need to Collect Millions of Faces for Effective Face Recognition?*
 (ECCV 2016), with a formula for the head instead of scanned ones.
 """
@@ -19,7 +19,7 @@ from arcid.geometry import TEMPLATE_SIZE, similarity_transform, template_points
 from arcid.types import FloatArray, Image
 
 STEP_DEG = 2.5  # turns are rounded to it, so that their maps can be kept
-_KEPT = 768  # maps, more than ±60° by ±15° need; 98 kB each for a chip of 128 pixels
+_KEPT = 768  # maps, more than ±60° by ±15° need; 98 kB each for a crop of 128 pixels
 Array = npt.NDArray[np.float64]
 
 # the head, in pixels of the 112-pixel template (about 1.8 mm): half its width, its depth, and
@@ -31,17 +31,17 @@ _TIP_Y, _BRIDGE_Y, _NOSE = 72.0, 50.0, 12.0
 _HIDES, _SLOWER = math.radians(40), 0.6
 
 
-def turned(chip: Image, yaw_deg: float, pitch_deg: float, size: int) -> tuple[Image, FloatArray]:
-    """The (C,C,3) chip turned and aligned anew, and its five points in it.
+def turned(crop: Image, yaw_deg: float, pitch_deg: float, size: int) -> tuple[Image, FloatArray]:
+    """The (C,C,3) crop turned and aligned anew, and its five points in it.
 
-    ``size`` is the template's side in the chip's pixels. Yaw above 0 turns the nose to the right of
+    ``size`` is the template's side in the crop's pixels. Yaw above 0 turns the nose to the right of
     the picture, pitch above 0 downwards; at 60° and more little of the far half is left.
     """
     import cv2
 
     yaw, pitch = (round(angle / STEP_DEG) for angle in (yaw_deg, pitch_deg))
-    fixed, points = _map(yaw, pitch, chip.shape[0], size)
-    image = cv2.remap(chip, fixed[0], fixed[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    fixed, points = _map(yaw, pitch, crop.shape[0], size)
+    image = cv2.remap(crop, fixed[0], fixed[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(image, np.uint8), points
 
 
@@ -68,7 +68,7 @@ def depth(x: npt.ArrayLike, y: npt.ArrayLike) -> Array:
 def _map(
     yaw: int, pitch: int, side: int, size: int
 ) -> tuple[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]], FloatArray]:
-    """Where each pixel of the turned chip comes from, as ``cv2.remap`` takes it; and the points."""
+    """Where each pixel of the turned crop comes from, as ``cv2.remap`` takes it; and the points."""
     import cv2
 
     scale, rim = size / TEMPLATE_SIZE, (side - size) / 2

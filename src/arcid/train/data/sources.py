@@ -1,4 +1,4 @@
-"""Where chips come from: one protocol, one file a format, and the table that names them."""
+"""Where aligned crops come from: one protocol, one file a format, and the table that names them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arcid.train.data.files import printable
 UNLABELLED = -1
 
 
-class ChipSource(Protocol):
+class ImageSource(Protocol):
     """Encoded pictures at random access. Opening reads an index, never a picture.
 
     ``identity`` (N,) int32 points into ``identities``; ``UNLABELLED`` where nobody is named.
@@ -41,7 +41,7 @@ class ChipSource(Protocol):
         ...
 
 
-def open_source(config: SourceConfig, index_cache: Path | None = None) -> ChipSource:
+def open_source(config: SourceConfig, index_cache: Path | None = None) -> ImageSource:
     """Open one configured source.
 
     Raises ``DatasetInvalid`` when nothing is there, a shard is missing or damaged, or no photo is
@@ -141,4 +141,4 @@ def _expand(text: str) -> list[Path]:
     return [Path(n) for n in names]
 
 
-__all__ = ["UNLABELLED", "ChipSource", "open_source", "resolve", "source_name"]
+__all__ = ["UNLABELLED", "ImageSource", "open_source", "resolve", "source_name"]

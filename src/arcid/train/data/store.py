@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.train.data.chips import (
-    CHIP_MARGIN,
+from arcid.train.data.crops import (
+    CROP_MARGIN,
     Unusable,
     WrongSize,
     canvas_size,
-    decode_chip,
-    fit_chip,
+    decode_crop,
+    fit_crop,
 )
-from arcid.train.data.sources import ChipSource
+from arcid.train.data.sources import ImageSource
 from arcid.types import Image
 
 _LOG = logging.getLogger(__name__)
@@ -57,11 +57,15 @@ class Faults:
         return [total, *(f"{count} × {why}, such as {example[why]}" for why, count in counts)]
 
 
-class ChipStore:
+class CropStore:
     """Rows 0 to N-1 over all sources, in their order."""
 
     def __init__(
-        self, names: Sequence[str], sources: Sequence[ChipSource], margins: Sequence[int], size: int
+        self,
+        names: Sequence[str],
+        sources: Sequence[ImageSource],
+        margins: Sequence[int],
+        size: int,
     ) -> None:
         self.names = tuple(names)
         self.sources = tuple(sources)
@@ -91,7 +95,7 @@ class ChipStore:
         return f"{self.names[source]}/{self.sources[source].key(index)}"
 
     def read(self, row: int) -> Image:
-        """The canvas of one chip. Raises ``Unusable``; the caller decides what takes its place."""
+        """The canvas of one crop. Raises ``Unusable``; the caller decides what takes its place."""
         if self._slot is not None and self._cache is not None and self._full is not None:
             slot = int(self._slot[row])
             if slot >= 0:
@@ -151,7 +155,7 @@ class ChipStore:
         except (OSError, DatasetInvalid) as error:
             reason = error.strerror if isinstance(error, OSError) else error.message
             raise Unusable(f"not read ({reason})") from None
-        return fit_chip(decode_chip(data), self.margins[number], self.size)
+        return fit_crop(decode_crop(data), self.margins[number], self.size)
 
 
 def _memory_bytes() -> float:
@@ -161,4 +165,4 @@ def _memory_bytes() -> float:
         return float("inf")
 
 
-__all__ = ["CHIP_MARGIN", "ChipStore", "Faults"]
+__all__ = ["CROP_MARGIN", "CropStore", "Faults"]

@@ -39,7 +39,7 @@ class Draw:
         return cls(index, np.full_like(index, epoch), repeat, position)
 
 
-class ChipStream:
+class SampleStream:
     """Endless batches for one rank; all ranks together read every place of the stream once.
 
     ``batch`` counts over all ranks; rank r of R takes the r-th of R equal parts of each batch.
@@ -133,4 +133,4 @@ class ChipStream:
         return np.repeat(np.arange(len(self._count)), self._count)
 
 
-__all__ = ["ChipStream", "Draw"]
+__all__ = ["Draw", "SampleStream"]

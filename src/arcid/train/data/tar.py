@@ -1,4 +1,4 @@
-"""Tar shards of chips, read in place: headers are scanned once, nothing is unpacked."""
+"""Tar shards of crops, read in place: headers are scanned once, nothing is unpacked."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from arcid.train.config.file import at_least, load, parse, refuse, share
 from arcid.train.config.recipe import AugmentConfig
@@ -17,13 +17,13 @@ from arcid.train.detector.solo.config import SoloConfig
 
 STRIDES = (8, 16, 32)
 CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride
-#: Changes of a chip that placing pictures on a canvas replaces.
+#: Changes of a crop that placing pictures on a canvas replaces.
 PLACED = ("flip", "jitter", "warp", "mask", "occlusion", "pose")
 
 
 @dataclass(frozen=True, slots=True)
 class FurtherConfig:
-    """More pictures to train on, never to judge by: aligned chips, for instance."""
+    """More pictures to train on, never to judge by: aligned crops, for instance."""
 
     path: str
     labels: str
@@ -159,17 +159,19 @@ class DetectLossConfig:
 class JudgeConfig:
     """What is measured on reserved pictures while training."""
 
+    FORMER: ClassVar[Mapping[str, str]] = {"alarms": "fppi"}
+
     minutes: float = 10.0  # how often; 0 only at the end
     pictures: int = 200  # 0 all reserved ones
     size: int = 640  # longer side of the network's input
-    alarms: float = 0.1  # false alarms a picture at which recall is read
+    fppi: float = 0.1  # false positives per image at which recall is read
 
     def __post_init__(self) -> None:
         for name in ("minutes", "pictures"):
             at_least(f"judge.{name}", getattr(self, name), 0)
         at_least("judge.size", self.size, CANVAS_STEP)
-        if not self.alarms > 0:
-            refuse("judge.alarms", f"must be above 0, got {self.alarms:g}")
+        if not self.fppi > 0:
+            refuse("judge.fppi", f"must be above 0, got {self.fppi:g}")
 
 
 @dataclass(frozen=True, slots=True)

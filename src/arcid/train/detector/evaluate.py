@@ -1,7 +1,8 @@
 """How good a detector is, by labels and by another detector. Any ``detect`` callable is measured.
 
-Labels name faces, and regions where nothing is asked: finds there are neither hits nor false
-alarms, and neither are finds on faces smaller than ``least_px``.
+Labels name faces, and regions where nothing is asked: detections there are neither true nor false
+positives, and neither are detections of faces smaller than ``least_px``. FPPI: false positives per
+image.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Finds:
     """What a detector found in one labelled picture."""
 
     folder: str
-    scores: FloatArray  # (N,) of every find that counts as hit or false alarm
+    scores: FloatArray  # (N,) of every detection that counts, true or false positive
     hits: npt.NDArray[np.bool_]  # (N,)
     errors: FloatArray  # (N,) mean distance of the points over that of the eyes; NaN without
     faces: int  # that were to be found
@@ -34,17 +35,17 @@ class Finds:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Recall where false alarms reach a given number a picture, and what lies around it."""
+    """Recall at a given number of false positives per image (FPPI), and what lies around it."""
 
     pictures: int
     faces: int
-    recall: float  # at ``alarms`` false alarms a picture
+    recall: float  # at ``fppi`` false positives per image
     threshold: float  # score that gives it
-    alarms: float
+    fppi: float
     point_error: float  # mean over the hits, share of the distance of the eyes
     point_error_median: float  # in profile the eyes are so near that few faces make the mean
-    empty_alarms: float  # false alarms a picture without faces, at that threshold
-    recall_at: Mapping[float, float]  # false alarms a picture → recall
+    empty_fppi: float  # on pictures without faces, at that threshold
+    recall_at: Mapping[float, float]  # FPPI → recall
     folders: Mapping[str, float]  # recall at the same threshold, by folder
 
     def flat(self) -> dict[str, float]:
@@ -53,7 +54,7 @@ class Judgement:
             "recall": self.recall,
             "threshold": self.threshold,
             "point_error": self.point_error,
-            "empty_alarms": self.empty_alarms,
+            "empty_fppi": self.empty_fppi,
             **{f"recall_{name}": value for name, value in self.folders.items()},
             "point_error_median": self.point_error_median,
         }
@@ -118,7 +119,7 @@ def judge(
     find: Find,
     pictures: Iterable[tuple[Image, PictureLabels]],
     *,
-    alarms: float = 0.1,
+    fppi: float = 0.1,
     least_px: float = 16.0,
 ) -> Judgement:
     """Run a detector (its own threshold set low) over labelled pictures and sum up.
@@ -133,7 +134,7 @@ def judge(
             finds += _run(find, images, labels, least_px)
             images, labels = [], []
     finds += _run(find, images, labels, least_px)
-    return summarise(finds, alarms=alarms)
+    return summarise(finds, fppi=fppi)
 
 
 def _run(
@@ -146,17 +147,17 @@ def _run(
     ]
 
 
-def summarise(finds: Sequence[Finds], *, alarms: float = 0.1) -> Judgement:
-    """The free-response curve of all finds, read at ``alarms`` false alarms a picture."""
+def summarise(finds: Sequence[Finds], *, fppi: float = 0.1) -> Judgement:
+    """The free-response curve of all finds, read at ``fppi`` false positives per image."""
     faces = sum(one.faces for one in finds)
     if not faces:
         raise InvalidArray("there is no face to be found in these pictures; take others")
-    levels = sorted({alarms, 0.03, 0.1, 0.3, 1.0})
+    levels = sorted({fppi, 0.03, 0.1, 0.3, 1.0})
     scores = np.concatenate([one.scores for one in finds])
     hits = np.concatenate([one.hits for one in finds])
     errors = np.concatenate([one.errors for one in finds])
     curve = {level: _recall_at(scores, hits, level * len(finds), faces) for level in levels}
-    recall, threshold = curve[alarms]
+    recall, threshold = curve[fppi]
     kept = hits & (scores >= threshold) & np.isfinite(errors)
     empty = [one for one in finds if one.faces == 0]
     folders = {}
@@ -171,10 +172,10 @@ def summarise(finds: Sequence[Finds], *, alarms: float = 0.1) -> Judgement:
         faces=faces,
         recall=recall,
         threshold=threshold,
-        alarms=alarms,
+        fppi=fppi,
         point_error=float(errors[kept].mean()) if kept.any() else float("nan"),
         point_error_median=float(np.median(errors[kept])) if kept.any() else float("nan"),
-        empty_alarms=(
+        empty_fppi=(
             sum(int((one.scores >= threshold).sum()) for one in empty) / len(empty)
             if empty
             else float("nan")
@@ -187,7 +188,7 @@ def summarise(finds: Sequence[Finds], *, alarms: float = 0.1) -> Judgement:
 def _recall_at(
     scores: FloatArray, hits: npt.NDArray[np.bool_], budget: float, faces: int
 ) -> tuple[float, float]:
-    """Recall and the lowest threshold at which false alarms stay within ``budget`` in all."""
+    """Recall and the lowest threshold at which false positives stay within ``budget`` in all."""
     order = np.argsort(-scores, kind="stable")
     ranked, good = scores[order], hits[order]
     wrong = np.cumsum(~good)

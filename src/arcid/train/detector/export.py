@@ -1,5 +1,5 @@
 """From a run to a detector bundle: ``manifest.json``, ``model.onnx``, ``goldens.json``,
-``MODEL_CARD.md`` and, with a second look at the points, ``points.onnx``.
+``MODEL_CARD.md`` and, with a landmark refiner, ``points.onnx``.
 
 Batch norms are folded into their convolutions, which keep their names, so that a bundle can start
 another run (``init_from``). A file is written only after ONNX Runtime gave torch's answers on real
@@ -75,12 +75,12 @@ def export_detector(
     judgement: Judgement | None = None,
     licence: Licence = LICENCE,
     data: str = DATA,
-    second: Path | None = None,
+    refiner: Path | None = None,
 ) -> Path:
     """Write the bundle ``target/NAME`` from a run's averaged weights.
 
     ``photos``: real (H,W,3) uint8 RGB pictures on which the file has to answer as torch does.
-    ``second``: the run of a second look at the points, which then belongs to the bundle.
+    ``refiner``: the run of a landmark refiner, which then belongs to the bundle.
     Raises ``CheckpointInvalid``, ``ModelUnsupported`` where it does not, ``MissingExtra``.
     """
     check_name(name)
@@ -96,8 +96,8 @@ def export_detector(
         difference = _checked(path, TorchSession(network), tensors)
         options: dict[str, Any] = {"threshold": round(threshold, 3), "strides": list(STRIDES)}
         provenance = _provenance(state, network, difference)
-        if second:
-            options[PART], provenance[PART] = _second(second, staged / f"{PART}.onnx", photos)
+        if refiner:
+            options[PART], provenance[PART] = _refined(refiner, staged / f"{PART}.onnx", photos)
         manifest = Manifest(
             name=name,
             task="detection",
@@ -106,7 +106,7 @@ def export_detector(
             input=INPUT,
             licence=licence,
             description="Anchor-free detector of boxes and five points, strides 8, 16 and 32"
-            + ("; the points again from a crop of each face." if second else "."),
+            + ("; the points again from a crop of each face." if refiner else "."),
             training_data=data,
             source="arcid detector train",
             accuracy=_accuracy(judgement),
@@ -124,10 +124,10 @@ def export_detector(
         return path
 
 
-def _second(
+def _refined(
     run: Path, path: Path, photos: Sequence[Image]
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """Write the second look's file; what the manifest says of it, and its provenance."""
+    """Write the landmark refiner's file; what the manifest says of it, and its provenance."""
     network, state = restore_points(run)
     _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, SIZE, SIZE), _CROP_AXES)
     tensors = [_fitted(photo, (SIZE, SIZE)) for photo in photos]
@@ -185,7 +185,7 @@ def _accuracy(judgement: Judgement | None) -> dict[str, Any]:
     return {
         "reserved_pictures": judgement.pictures,
         "reserved_faces": judgement.faces,
-        "false_alarms_per_picture": judgement.alarms,
+        "false_positives_per_image": judgement.fppi,
         **{name: round(value, 4) for name, value in judgement.flat().items()},
     }
 
@@ -218,7 +218,7 @@ Input: any picture as RGB; the longer side is brought to 640 px at most.
 |---|---|
 | files | {size / 1e6:.2f} MB, {parameters:,} parameters, sha256 `{manifest.sha256}` |
 | trained | {made["pictures"]:,} canvases in {made["steps"]:,} steps, {made["minutes"]} minutes |
-{_second_row(made)}| data | {manifest.training_data} |
+{_refiner_row(made)}| data | {manifest.training_data} |
 
 ## Terms
 
@@ -248,7 +248,7 @@ over the distance of the eyes. Again by `arcid detector evaluate {manifest.name}
 """
 
 
-def _second_row(made: Mapping[str, Any]) -> str:
+def _refiner_row(made: Mapping[str, Any]) -> str:
     if PART not in made:
         return ""
     own = made[PART]

@@ -1,4 +1,4 @@
-"""Faces cut from labelled pictures as aligned chips: more photos to train a recogniser on."""
+"""Faces cut from labelled pictures as aligned crops: more photos to train a recogniser on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from arcid.errors import DatasetInvalid
 from arcid.files import replacing
 from arcid.geometry import similarity_transform, template_points, warp
-from arcid.train.data.chips import CHIP_MARGIN, CHIP_SIZE
+from arcid.train.data.crops import CROP_MARGIN, CROP_SIZE
 from arcid.train.detector.labels import PictureLabels
 from arcid.types import FloatArray, Image
 
 QUALITY = 95  # of the stored WebP
-LEAST_PX = 40.0  # a smaller face has less than half the pixels of its chip's sides
+LEAST_PX = 40.0  # a smaller face has less than half the pixels of its crop's sides
 
 
 def cut(image: Image, labels: PictureLabels, least_px: float = LEAST_PX) -> list[Image]:
@@ -28,9 +28,9 @@ def cut(image: Image, labels: PictureLabels, least_px: float = LEAST_PX) -> list
     points: FloatArray = labels.points[(sides >= least_px) & (spread > 0)]
     if not len(points):
         return []
-    matrices = similarity_transform(points, template_points(CHIP_SIZE - 2 * CHIP_MARGIN))
-    matrices[:, :, 2] += CHIP_MARGIN
-    return [warp(image, matrix, CHIP_SIZE) for matrix in matrices]
+    matrices = similarity_transform(points, template_points(CROP_SIZE - 2 * CROP_MARGIN))
+    matrices[:, :, 2] += CROP_MARGIN
+    return [warp(image, matrix, CROP_SIZE) for matrix in matrices]
 
 
 def write_faces(
@@ -46,8 +46,8 @@ def write_faces(
     count = 0
     with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
         for image, labels in pictures:
-            for number, chip in enumerate(cut(image, labels, least_px)):
-                bgr = np.ascontiguousarray(chip[..., ::-1])
+            for number, crop in enumerate(cut(image, labels, least_px)):
+                bgr = np.ascontiguousarray(crop[..., ::-1])
                 coded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1]
                 stem = labels.picture.rpartition(".")[0].replace("/", "-")
                 entry = tarfile.TarInfo(f"faces/{stem}-{number}.webp")

@@ -1,4 +1,4 @@
-"""Where a detector's run, or that of its second look, begins: the weights of a run or a bundle."""
+"""Where the run of a detector or landmark refiner begins: the weights of a run or a bundle."""
 
 from __future__ import annotations
 

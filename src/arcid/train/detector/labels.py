@@ -7,10 +7,10 @@
 
 A face both find is a label, and so is one the first finds alone with a score of ``alone`` (its
 second score is null); both keep the first detector's box and points. What else one of them finds is
-neither a face nor background: it is ignored in training and judging. In folders known
-to be without faces every find is a false alarm and the place background. ``like`` names the first
-picture that looks the same (a copy, mirrored, re-coloured or with a mask drawn on it): both are
-trained on or both reserved.
+neither a face nor background: it is ignored in training and judging. In folders known to be without
+faces every detection is a false positive (under the key ``alarms``) and the place background.
+``like`` names the first picture that looks the same (a copy, mirrored, re-coloured or with a mask
+drawn on it): both are trained on or both reserved.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Agreement:
     lone: float = 0.3  # least score of a find by one alone that is ignored
     negatives: tuple[str, ...] = (
         "background",
-    )  # folders without faces: every find there is an alarm
+    )  # folders without faces: every detection there is a false positive
 
 
 @dataclass(frozen=True, slots=True, eq=False)

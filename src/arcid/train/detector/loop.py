@@ -35,7 +35,7 @@ from arcid.train.detector.solo.state import RunState, stored_state
 from arcid.train.detector.teacher import DetectorTeacher
 from arcid.train.detector.views import View, ViewBatch, Views, collate
 
-JUDGE_THRESHOLD = 0.05  # low, so that the curve reaches its false alarms
+JUDGE_THRESHOLD = 0.05  # low, so that the curve reaches its false positives
 INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
 
 
@@ -150,22 +150,22 @@ class TorchSession:
 
 
 def judge_network(
-    network: nn.Module, judging: Scenes, config: DetectConfig, second: Session | None = None
+    network: nn.Module, judging: Scenes, config: DetectConfig, refiner: Session | None = None
 ) -> Judgement:
     """The network on the reserved pictures, or an even choice of ``judge.pictures`` of them;
-    ``second`` looks again at the points."""
+    ``refiner`` refines the landmarks."""
     j = config.judge
     rows = np.arange(len(judging))
     if j.pictures and j.pictures < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, j.pictures).round().astype(int)]
     sessions: dict[str, Session] = {"model": TorchSession(network)}
-    if second is not None:
-        sessions["points"] = second
+    if refiner is not None:
+        sessions["points"] = refiner
     detector = ArcidDetect(sessions, INPUT, threshold=JUDGE_THRESHOLD, size=j.size)
     return judge(
         detector.detect,
         ((judging.image(int(row)), judging.labels(int(row))) for row in rows),
-        alarms=j.alarms,
+        fppi=j.fppi,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from arcid.errors import DatasetInvalid
 from arcid.image import load_image
 from arcid.train.config.recipe import SourceConfig, expand_path
-from arcid.train.data.sources import ChipSource, open_source
+from arcid.train.data.sources import ImageSource, open_source
 from arcid.train.detector.config import ScenesConfig
 from arcid.train.detector.labels import PictureLabels, read_labels, reserved
 from arcid.types import Image
@@ -22,7 +22,7 @@ class Scene:
     """One labelled picture; the pixels are read when asked for."""
 
     labels: PictureLabels
-    source: ChipSource
+    source: ImageSource
     index: int  # in the source
     further: bool = False  # of another archive than the scenes
 
@@ -77,7 +77,7 @@ def _halved(image: Image) -> Image:
     return np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def read_picture(source: ChipSource, index: int) -> Image:
+def read_picture(source: ImageSource, index: int) -> Image:
     """One picture of a source as (H,W,3) uint8 RGB. Raises ``ImageError``."""
     return load_image(source.read(index))
 
@@ -89,7 +89,7 @@ def pictures(config: ScenesConfig) -> tuple[int, Iterator[tuple[str, Image]]]:
     return len(source), ((source.key(i), read_picture(source, i)) for i in range(len(source)))
 
 
-def open_scenes(path: str) -> ChipSource:
+def open_scenes(path: str) -> ImageSource:
     """An archive of pictures."""
     return open_source(SourceConfig(str(expand_path(path)), labelled=False))
 

@@ -24,9 +24,9 @@ from arcid.train.backbones import count_macs, count_parameters
 from arcid.train.config.file import dump
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.augment import Augment
-from arcid.train.data.dataset import ChipSet, TrainData, open_data
+from arcid.train.data.dataset import SampleSet, TrainData, open_data
 from arcid.train.data.draws import Draws
-from arcid.train.data.loader import ChipLoader
+from arcid.train.data.loader import BatchLoader
 from arcid.train.engine.interrupt import Interrupt
 from arcid.train.engine.model import Model
 from arcid.train.engine.record import Record
@@ -81,7 +81,7 @@ def train(
         seed_generators(config.seed)
         data = open_data(config.data, need_identities=needs_identities(config))
         objective = create_objective(config, data, ranks)
-        draws = Draws(config, objective.chips.labels, ranks)
+        draws = Draws(config, objective.samples.labels, ranks)
         length = Length(config.schedule, config.data.batch, draws.epoch_photos)
         model = Model(config, backbone_of(config), objective, ranks)
         validator = Validator(config, data, align, ranks)
@@ -89,7 +89,7 @@ def train(
 
         step, position, spent, stored_at = 0, 0, 0.0, -1
         if (checkpoint := store.latest()) is not None:
-            _check_resumable(checkpoint, config, data, objective.chips)
+            _check_resumable(checkpoint, config, data, objective.samples)
             model.load(checkpoint)
             step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
             spent = float(checkpoint.extra["seconds"])
@@ -98,7 +98,7 @@ def train(
             if config.classifier.start == "imprint":
                 if objective.centres is None:
                     raise ConfigError("classifier.start=imprint: this run has no class centres")
-                imprint(objective.centres, model.backbone, objective.chips, config.data.size)
+                imprint(objective.centres, model.backbone, objective.samples, config.data.size)
         draws.position = position
         if ranks.first:
             write_text(run / "config.yaml", dump(config))
@@ -106,12 +106,12 @@ def train(
             if tell is not None:
                 for line in _summary(config, data, ranks, step):
                     tell(line)
-        facts_of_run = {"classes": list(data.classes), "photos": len(objective.chips)}
+        facts_of_run = {"classes": list(data.classes), "photos": len(objective.samples)}
 
         with (
             Interrupt() as interrupt,
             Record(run if ranks.first else None, step, progress=progress) as record,
-            ChipLoader(objective.chips, draws, view_of(config), config.data) as batches,
+            BatchLoader(objective.samples, draws, view_of(config), config.data) as batches,
         ):
             began = time.monotonic() - spent
 
@@ -198,14 +198,17 @@ def _is_stored(config: TrainConfig, step: int, before: int, now: int, epoch: int
 
 
 def _check_resumable(
-    checkpoint: Checkpoint, config: TrainConfig, data: TrainData, chips: ChipSet
+    checkpoint: Checkpoint, config: TrainConfig, data: TrainData, samples: SampleSet
 ) -> None:
     checkpoint.check(config)
-    classes, photos = list(checkpoint.extra["classes"]), checkpoint.extra.get("photos", len(chips))
-    if classes != list(data.classes) or photos != len(chips):
+    classes, photos = (
+        list(checkpoint.extra["classes"]),
+        checkpoint.extra.get("photos", len(samples)),
+    )
+    if classes != list(data.classes) or photos != len(samples):
         raise CheckpointMismatch(
             f"{checkpoint.path.name} was trained on {photos} photos of {len(classes)} identities, "
-            f"the data now gives {len(chips)} of {len(data.classes)}, or others; bring the data "
+            f"the data now gives {len(samples)} of {len(data.classes)}, or others; bring the data "
             "back, or start a new run with init_from and another out"
         )
 

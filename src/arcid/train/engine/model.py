@@ -19,7 +19,7 @@ from arcid.files import replacing
 from arcid.train.backbones import Backbone, to_channels_last
 from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.data.loader import ChipBatch
+from arcid.train.data.loader import Batch
 from arcid.train.engine.optimise import (
     centre_optimizer,
     clip_rows,
@@ -88,7 +88,7 @@ class Model:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate
 
-    def step(self, batch: ChipBatch, step: int, run: Path) -> dict[str, float]:
+    def step(self, batch: Batch, step: int, run: Path) -> dict[str, float]:
         """One update; numbers to show. Raises ``TrainingDiverged`` before a weight has changed."""
         parts = self.config.optim.accumulate
         self._training_mode()
@@ -217,9 +217,7 @@ class Model:
             norms["centre_gradient"] = clip_rows(self.objective.centres.weight, limit, self.ranks)
         return norms
 
-    def _refuse_nan(
-        self, facts: Mapping[str, float], batch: ChipBatch, step: int, run: Path
-    ) -> None:
+    def _refuse_nan(self, facts: Mapping[str, float], batch: Batch, step: int, run: Path) -> None:
         # under fp16 an infinite gradient is ordinary: the scaler skips the step and scales less
         watched = ["loss"] if self._scaler.is_enabled() else ["loss", "gradient", "centre_gradient"]
         broken = [name for name in watched if not math.isfinite(facts.get(name, 0.0))]
@@ -228,7 +226,7 @@ class Model:
         folder = run / "diverged"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"step-{step:08d}-rank-{self.ranks.rank}.pt"
-        keys = [self.objective.chips.key(i) for i in batch.index.tolist()]
+        keys = [self.objective.samples.key(i) for i in batch.index.tolist()]
         with replacing(path, private=True) as file:
             torch.save(
                 {"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file

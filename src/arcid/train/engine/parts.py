@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from arcid.train.config.recipe import TrainConfig
-from arcid.train.data.loader import ChipBatch
+from arcid.train.data.loader import Batch
 from arcid.train.objectives.objective import Seen
 
 
-def parts_of(batch: ChipBatch, config: TrainConfig, device: torch.device) -> Iterator[Seen]:
+def parts_of(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[Seen]:
     """The batch part by part; blended in pairs where distillation asks for it."""
     size = len(batch.labels) // config.optim.accumulate
 

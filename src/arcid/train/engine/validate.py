@@ -21,8 +21,8 @@ from arcid.evaluate.protocols import all_pairs, verify
 from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
 from arcid.evaluate.sources import EmbeddingSet, Failure
 from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.data.dataset import ChipSet, TrainData
-from arcid.train.data.features import embed, read_chips
+from arcid.train.data.dataset import SampleSet, TrainData
+from arcid.train.data.features import embed, read_crops
 from arcid.train.heads.classifier import Classifier
 from arcid.train.ranks import Ranks
 from arcid.types import FloatArray, Image
@@ -95,7 +95,7 @@ class Validator:
 
     def _closed_set(self, backbone: nn.Module, centres: Classifier, ranks: Ranks) -> float:
         assert self._holdout is not None
-        pixels, labels = read_chips(self._holdout, self._size)
+        pixels, labels = read_crops(self._holdout, self._size)
         features = embed(backbone, pixels, ranks.device)
         was_training = centres.training
         centres.eval()
@@ -107,7 +107,7 @@ class Validator:
         return float(hits) / max(len(labels), 1)
 
     def _open_set(self, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
-        pixels, labels = read_chips(self._held, self._size)
+        pixels, labels = read_crops(self._held, self._size)
         stats = all_pairs(_unit(embed(backbone, pixels, ranks.device)), labels)
         threshold = stats.threshold_at_fmr(HELD_FMR, allow_unsupported=True)
         tar = 1 - float(stats.fnmr(threshold)[0])
@@ -130,19 +130,19 @@ def _unit(features: Tensor) -> FloatArray:
     return vectors
 
 
-def _sample(chips: ChipSet, limit: int, *, whole: bool = False) -> ChipSet:
+def _sample(samples: SampleSet, limit: int, *, whole: bool = False) -> SampleSet:
     """At most ``limit`` photos, the same in every run; ``whole``: only whole identities."""
-    if not limit or len(chips) <= limit:
-        return chips
+    if not limit or len(samples) <= limit:
+        return samples
     rng = np.random.default_rng(0)
     if whole:
-        order = rng.permutation(np.unique(chips.labels))
-        counts = np.bincount(chips.labels)[order]
+        order = rng.permutation(np.unique(samples.labels))
+        counts = np.bincount(samples.labels)[order]
         people = order[: max(2, int((np.cumsum(counts) <= limit).sum()))]
-        chosen = np.flatnonzero(np.isin(chips.labels, people))
+        chosen = np.flatnonzero(np.isin(samples.labels, people))
     else:
-        chosen = np.sort(rng.choice(len(chips), limit, replace=False))
-    return ChipSet(chips.store, chips.rows[chosen], chips.labels[chosen])
+        chosen = np.sort(rng.choice(len(samples), limit, replace=False))
+    return SampleSet(samples.store, samples.rows[chosen], samples.labels[chosen])
 
 
 def _pairs(text: str, size: int, align: Align | None) -> _Pairs:

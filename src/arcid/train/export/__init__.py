@@ -2,7 +2,7 @@
 
 ``onnx``       the graph: weights under their own names, or folded for quantising and devices
 ``tolerance``  how close a file must come to the network it was made from
-``chips``      photographs to quantise with and to measure on
+``crops``      photographs to quantise with and to measure on
 ``quantise``   int8 by NNCF
 ``measure``    accuracy of the float and of the exported file on the same pairs
 ``card``       MODEL_CARD.md

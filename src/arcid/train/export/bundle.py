@@ -23,14 +23,14 @@ from arcid.train.config.file import to_dict
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.export import luxonis
 from arcid.train.export.card import NOT_STATED, model_card
-from arcid.train.export.chips import (
-    Chips,
-    calibration_chips,
-    held_chips,
-    labelled_chips,
+from arcid.train.export.crops import (
+    LabelledCrops,
+    calibration_crops,
+    held_out_crops,
+    labelled_crops,
     refuse_reserved,
     require_disjoint,
-    training_chips,
+    training_crops,
 )
 from arcid.train.export.measure import Accuracy, accuracy, compare, require_close
 from arcid.train.export.onnx import INPUT, OUTPUT, store_half, to_bytes, to_onnx
@@ -64,8 +64,8 @@ class ExportRequest:
     name: str = ""  # "": the run's folder, or what was opened
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     target: Literal["onnx", "luxonis"] = "onnx"
-    calibration: str = ""  # int8: folder or .tar of chips; "": photos the run was trained on
-    evaluate: str = ""  # folder or .tar of labelled chips; "": identities the run held out
+    calibration: str = ""  # int8: folder or .tar of crops; "": photos the run was trained on
+    evaluate: str = ""  # folder or .tar of labelled crops; "": identities the run held out
     own_contract: bool = False  # int8: a model of its own, whatever the tolerances say
     flip: bool = False  # the vector is the sum over the face and its mirror image
     licence: str = ""
@@ -145,7 +145,7 @@ def _write_bundle(
     out: Path,
     folder: Path,
     request: ExportRequest,
-    evaluation: Chips | None,
+    evaluation: LabelledCrops | None,
     notes: list[str],
 ) -> ExportResult:
     network, file = initial.backbone.eval(), folder / FILE
@@ -221,7 +221,7 @@ def _write_luxonis(
     out: Path,
     folder: Path,
     request: ExportRequest,
-    evaluation: Chips | None,
+    evaluation: LabelledCrops | None,
     notes: list[str],
 ) -> ExportResult:
     network, file = initial.backbone.eval(), folder / FILE
@@ -296,7 +296,7 @@ def _with_provenance(manifest: Manifest, **more: Any) -> Manifest:
 
 
 def _measured(
-    file: Path, manifest: Manifest, wanted: FloatArray, evaluation: Chips | None
+    file: Path, manifest: Manifest, wanted: FloatArray, evaluation: LabelledCrops | None
 ) -> tuple[Accuracy | None, Accuracy | None, Difference | None]:
     if evaluation is None:
         return None, None, None
@@ -327,44 +327,46 @@ def _card(
     )
 
 
-def _evaluation(initial: Initial, request: ExportRequest, notes: list[str]) -> Chips | None:
+def _evaluation(initial: Initial, request: ExportRequest, notes: list[str]) -> LabelledCrops | None:
     """The labelled photos to measure on: those named, else the people the run held out."""
     size = initial.backbone.size
     if request.evaluate:
-        return labelled_chips(request.evaluate, size, EVALUATION_PHOTOS)
+        return labelled_crops(request.evaluate, size, EVALUATION_PHOTOS)
     if initial.config is None:
         return None
     try:
-        return held_chips(initial.config.data, EVALUATION_PHOTOS)
+        return held_out_crops(initial.config.data, EVALUATION_PHOTOS)
     except (ConfigError, DatasetInvalid, MissingExtra) as error:
         notes.append(f"accuracy was not measured: {error.message}")
         return None
 
 
-def _calibration(initial: Initial, request: ExportRequest) -> tuple[Chips, Chips, dict[str, Any]]:
+def _calibration(
+    initial: Initial, request: ExportRequest
+) -> tuple[LabelledCrops, LabelledCrops, dict[str, Any]]:
     """Photos to calibrate with, others of the same list to check on, and both in words."""
     count = PHOTOS + ASIDE
     if request.calibration:
-        chips = calibration_chips(request.calibration, initial.backbone.size, count)
+        photos = calibration_crops(request.calibration, initial.backbone.size, count)
     elif initial.config is not None and initial.config.data.sources:
-        chips = training_chips(initial.config.data, count)
+        photos = training_crops(initial.config.data, count)
     else:
         raise UsageError(
             "int8 needs photos to find the ranges of activations with; name a folder or .tar of "
-            "chips with --calibration"
+            "crops with --calibration"
         )
-    cut = len(chips) - len(chips) * ASIDE // count
-    return chips[:cut], chips[cut:], {"set": chips.name, "photos": cut}
+    cut = len(photos) - len(photos) * ASIDE // count
+    return photos[:cut], photos[cut:], {"set": photos.name, "photos": cut}
 
 
-def _check_crops(initial: Initial, evaluation: Chips | None) -> tuple[Crops, str]:
+def _check_crops(initial: Initial, evaluation: LabelledCrops | None) -> tuple[Crops, str]:
     """What file and network are compared on: real faces wherever any can be had."""
     if evaluation is not None:
         return evaluation.crops, f"on {len(evaluation)} photos of {evaluation.name}"
     if initial.config is not None and initial.config.data.sources:
         try:
-            chips = training_chips(initial.config.data, CHECKED)
-            return chips.crops, f"on {len(chips)} photos of {chips.name}"
+            photos = training_crops(initial.config.data, CHECKED)
+            return photos.crops, f"on {len(photos)} photos of {photos.name}"
         except (ConfigError, DatasetInvalid, ExportRefused, MissingExtra) as error:
             _LOG.warning("no photos to compare on", extra={"reason": error.message})
     crops = goldens.synthetic_crops(initial.backbone.size, SYNTHETIC)

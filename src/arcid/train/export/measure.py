@@ -18,7 +18,7 @@ from arcid.evaluate.bootstrap import (
 )
 from arcid.evaluate.metrics.rates import support
 from arcid.evaluate.metrics.verification import auc
-from arcid.train.export.chips import Chips
+from arcid.train.export.crops import LabelledCrops
 from arcid.train.export.tolerance import TAR_FMR, TAR_POINTS
 from arcid.types import FloatArray
 
@@ -59,15 +59,15 @@ class Accuracy:
         }
 
 
-def accuracy(vectors: FloatArray, chips: Chips) -> Accuracy:
-    """(N,D) unit-norm vectors of the photos of ``chips``, in their order."""
-    first, second = np.triu_indices(len(chips), 1)
+def accuracy(vectors: FloatArray, crops: LabelledCrops) -> Accuracy:
+    """(N,D) unit-norm vectors of the photos of ``crops``, in their order."""
+    first, second = np.triu_indices(len(crops), 1)
     cosines = (vectors @ vectors.T)[first, second]
-    pairs = PairScores.from_labels(cosines, chips.labels[first], chips.labels[second])
+    pairs = PairScores.from_labels(cosines, crops.labels[first], crops.labels[second])
     points = operating_points(PairBootstrap(pairs, REPLICATES), RATES)
     return Accuracy(
-        chips.name,
-        len(chips),
+        crops.name,
+        len(crops),
         pairs.people,
         pairs,
         auc(pairs.genuine, pairs.impostor),

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arcid.train.data.dataset import ChipSet
-from arcid.train.data.features import embed_chips
+from arcid.train.data.dataset import SampleSet
+from arcid.train.data.features import embed_samples
 from arcid.train.heads.classifier import INITIAL_STD, Classifier
 
 _ROUNDS = 20
 
 
 @torch.no_grad()
-def imprint(centres: Classifier, backbone: nn.Module, chips: ChipSet, size: int) -> None:
+def imprint(centres: Classifier, backbone: nn.Module, samples: SampleSet, size: int) -> None:
     """Lay this rank's centres. Unreadable photos do not count.
 
     Each rank looks at the photos of its own classes only, so nothing is exchanged. An identity of
@@ -31,18 +31,18 @@ def imprint(centres: Classifier, backbone: nn.Module, chips: ChipSet, size: int)
     """
     device = centres.weight.device
     mine = np.flatnonzero(
-        (chips.labels >= centres.classes.start) & (chips.labels < centres.classes.stop)
+        (samples.labels >= centres.classes.start) & (samples.labels < centres.classes.stop)
     )
     was_training = backbone.training
     found, rows = [], []
-    for features, read, _ in embed_chips(backbone.eval(), chips, mine, size, device):
+    for features, read, _ in embed_samples(backbone.eval(), samples, mine, size, device):
         if read:
             found.append(F.normalize(features, dim=1))
             rows += read
     backbone.train(was_training)
     if not rows:
         return
-    labels = torch.from_numpy(chips.labels[rows] - centres.classes.start)
+    labels = torch.from_numpy(samples.labels[rows] - centres.classes.start)
     order = labels.argsort(stable=True)
     counts = torch.bincount(labels, minlength=len(centres.classes)).tolist()
     length = INITIAL_STD * math.sqrt(centres.dim)

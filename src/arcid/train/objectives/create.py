@@ -18,7 +18,7 @@ class MarginObjective(Objective):
     """Features against class centres, by any loss of ``arcid.train.objectives.losses``."""
 
     def __init__(self, config: TrainConfig, data: TrainData, ranks: Ranks) -> None:
-        self.chips = data.train
+        self.samples = data.train
         self.centres = create_classifier(config, len(data.classes), ranks)
 
     def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
@@ -41,7 +41,7 @@ class TripletObjective(Objective):
             )
         if config.classifier.kind == "partial" or config.classifier.centres:
             raise ConfigError("triplets have no class centres; remove the classifier section")
-        self.chips = data.train
+        self.samples = data.train
         self.loss = loss
 
     def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:

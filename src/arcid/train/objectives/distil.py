@@ -143,8 +143,8 @@ class DistilObjective(Objective):
             Teacher(name, config.data.size, tensors, flip=config.distil.flip)
             for name in config.distil.teachers
         ]
-        self.chips = data.train.joined(data.unlabelled)
-        if len(self.chips) == 0:
+        self.samples = data.train.joined(data.unlabelled)
+        if len(self.samples) == 0:
             raise ConfigError("no photo is left to distil with; see data.min_images and keep")
         if config.distil.margin > 0:
             self.centres = create_classifier(config, len(data.classes), ranks)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from arcid.errors import ConfigError
 from arcid.train.backbones import Backbone
 from arcid.train.config.recipe import TrainConfig
-from arcid.train.data.dataset import ChipSet
+from arcid.train.data.dataset import SampleSet
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier
@@ -42,9 +42,9 @@ class Seen:
 
 
 class Objective(ABC):
-    """Base: ``chips`` to draw from, ``centres`` of this rank (None: there are none)."""
+    """Base: ``samples`` to draw from, ``centres`` of this rank (None: there are none)."""
 
-    chips: ChipSet
+    samples: SampleSet
     centres: Classifier | None = None
 
     def network(self, backbone: Backbone) -> nn.Module:

@@ -14,8 +14,8 @@ from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.bootstrap import PairBootstrap, PairScores
 from arcid.evaluate.metrics import Array, IndexArray, auc, eer, tar_at_fmr
 from arcid.train.config.recipe import DataConfig
-from arcid.train.data.chips import Unusable, centre
-from arcid.train.data.dataset import ChipSet, open_data
+from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.features import embed
 from arcid.types import FloatArray, Image
 
@@ -93,32 +93,32 @@ def check_strangers(strangers: Photos) -> None:
         )
 
 
-def some(chips: ChipSet, limit: int) -> ChipSet:
+def some(samples: SampleSet, limit: int) -> SampleSet:
     """At most ``limit`` photos, 0 all; the same in every call."""
-    if not limit or len(chips) <= limit:
-        return chips
-    rows = np.sort(np.random.default_rng((0, 21)).choice(len(chips), limit, replace=False))
-    return ChipSet(chips.store, chips.rows[rows], chips.labels[rows])
+    if not limit or len(samples) <= limit:
+        return samples
+    rows = np.sort(np.random.default_rng((0, 21)).choice(len(samples), limit, replace=False))
+    return SampleSet(samples.store, samples.rows[rows], samples.labels[rows])
 
 
-def some_of_each(chips: ChipSet, limit: int) -> ChipSet:
+def some_of_each(samples: SampleSet, limit: int) -> SampleSet:
     """At most ``limit`` photos of every identity, 0 all; the same in every call."""
     if not limit:
-        return chips
-    lots = np.random.default_rng((0, 22)).random(len(chips))
-    order = np.lexsort((lots, chips.labels))
-    first = np.flatnonzero(np.diff(chips.labels[order], prepend=-1))
+        return samples
+    lots = np.random.default_rng((0, 22)).random(len(samples))
+    order = np.lexsort((lots, samples.labels))
+    first = np.flatnonzero(np.diff(samples.labels[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(first, np.diff([*first, len(order)]))
     rows = np.sort(order[place < limit])
-    return ChipSet(chips.store, chips.rows[rows], chips.labels[rows])
+    return SampleSet(samples.store, samples.rows[rows], samples.labels[rows])
 
 
-def read_photos(chips: ChipSet, size: int) -> Photos:
+def read_photos(samples: SampleSet, size: int) -> Photos:
     """Centre crops of a set."""
     pixels, labels = [], []
-    for row, label in zip(chips.rows.tolist(), chips.labels.tolist(), strict=True):
+    for row, label in zip(samples.rows.tolist(), samples.labels.tolist(), strict=True):
         try:
-            pixels.append(centre(chips.store.read(row), size))
+            pixels.append(centre(samples.store.read(row), size))
         except Unusable:
             continue
         labels.append(label)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from arcid.train.data.dataset import ChipSet, open_data
-from arcid.train.data.features import embed, read_chips
+from arcid.train.data.dataset import SampleSet, open_data
+from arcid.train.data.features import embed, read_crops
 from arcid.train.objectives.distil import effective_rank
 from arcid.train.weights.restore import restore_backbone
 
@@ -31,7 +31,7 @@ class StudentReport:
 
 
 def measure_student(run: Path, photos: int = PHOTOS) -> StudentReport:
-    """The newest checkpoint of ``run`` on at most ``photos`` chips.
+    """The newest checkpoint of ``run`` on at most ``photos`` crops.
 
     Identities held out whole come first, then photos held out of their classes; without either,
     photos that were trained on, and ``which`` says so.
@@ -44,10 +44,10 @@ def measure_student(run: Path, photos: int = PHOTOS) -> StudentReport:
         (data.unlabelled, "without identity, trained on"),
         (data.train, "trained on"),
     )
-    chips, which = next((c, w) for c, w in choices if len(c) or c is data.train)
-    order = np.sort(np.random.default_rng(0).permutation(len(chips))[:photos])
-    some = ChipSet(chips.store, chips.rows[order], chips.labels[order])
-    pixels, _ = read_chips(some, restored.config.data.size)
+    samples, which = next((c, w) for c, w in choices if len(c) or c is data.train)
+    order = np.sort(np.random.default_rng(0).permutation(len(samples))[:photos])
+    some = SampleSet(samples.store, samples.rows[order], samples.labels[order])
+    pixels, _ = read_crops(some, restored.config.data.size)
     features = embed(restored.backbone, pixels, torch.device("cpu"))
     rank = effective_rank(F.normalize(features, dim=1))
     return StudentReport(rank, features.shape[1], len(pixels), which)

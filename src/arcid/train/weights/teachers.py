@@ -42,7 +42,7 @@ class Teacher:
             if self.manifest.input.size[0] != size:
                 raise ConfigError(f"it takes {self.manifest.input.size[0]} px, data.size is {size}")
             if self.manifest.template != "arcface":
-                raise ConfigError("it wants faces cut by their box, chips are aligned")
+                raise ConfigError("it wants faces cut by their box, crops are aligned")
             if self.manifest.input.batch is not None:
                 raise ConfigError(
                     f"it takes batches of {self.manifest.input.batch} only; export it with a free "

@@ -1,4 +1,4 @@
-"""The second look at the points: a network of its own, fed upright crops of single faces.
+"""The landmark refiner: a network of its own, fed upright crops of single faces.
 
 scenes → views (crops cut as the product cuts them, somewhat wrong) → network → job
 """

@@ -1,4 +1,4 @@
-"""One run of the second look as frozen values.
+"""One run of the landmark refiner as frozen values.
 
 config = load_points_config("configs/detect_points.yaml", ["schedule.minutes=10"])
 """

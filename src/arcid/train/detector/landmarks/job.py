@@ -69,7 +69,7 @@ class PointJudgement:
 
 
 class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
-    """The second look, trained on labelled faces."""
+    """The landmark refiner, trained on labelled faces."""
 
     free: ClassVar[tuple[str, ...]] = FREE
 

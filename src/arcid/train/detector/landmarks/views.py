@@ -1,7 +1,7 @@
 """Crops of single faces, cut as the product cuts them by a box and points that are a little wrong.
 
 Every draw comes from (seed, step, row). What a crop shows beyond its picture's border is black or,
-more often, part of a picture without faces: an aligned chip's border would tell where its face is.
+more often, part of a picture without faces: an aligned crop's border would tell where its face is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from arcid.detect.points import upright
+from arcid.detect.landmarks import upright
 from arcid.errors import DatasetInvalid
 from arcid.geometry import apply_affine, warp
 from arcid.train.data.augment import Augment, draw_mask

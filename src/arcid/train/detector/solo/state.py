@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch
 from arcid.files import replacing
-from arcid.train.config.file import differences, to_dict
+from arcid.train.config.file import build, differences, to_dict
 from arcid.train.detector.solo.config import SoloConfig
 
 FORMAT = 1
@@ -44,7 +44,8 @@ class RunState:
 
         Raises ``CheckpointMismatch``.
         """
-        if other := differences(self.config, to_dict(config), ignore=free):
+        own = to_dict(build(type(config), self.config))
+        if other := differences(own, to_dict(config), ignore=free):
             raise CheckpointMismatch(
                 f"the run in {config.out} has other settings: {'; '.join(other)}; resume with its "
                 "config, or start a new run with init_from and another out"

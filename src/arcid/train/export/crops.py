@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid, ExportRefused
 from arcid.train.config.recipe import DataConfig, SourceConfig
-from arcid.train.data.chips import Unusable, centre
-from arcid.train.data.dataset import ChipSet, open_data
+from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.dataset import SampleSet, open_data
 from arcid.types import Crops, Image
 
 _LOG = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ PER_PERSON = 20  # photos of one person in a set to measure on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chips:
+class LabelledCrops:
     """Crops in a fixed order, who is on them, and what the set is called."""
 
     name: str
@@ -32,15 +32,15 @@ class Chips:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, rows: slice) -> Chips:
-        return Chips(self.name, Crops(self.crops.pixels[rows]), self.labels[rows])
+    def __getitem__(self, rows: slice) -> LabelledCrops:
+        return LabelledCrops(self.name, Crops(self.crops.pixels[rows]), self.labels[rows])
 
     def digests(self) -> set[bytes]:
         """One hash a photo, to find photos that two sets share."""
         return {hashlib.sha256(p.tobytes()).digest() for p in self.crops.pixels}
 
 
-def calibration_chips(path: str, size: int, count: int, seed: int = 0) -> Chips:
+def calibration_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
     """``count`` photos drawn from a folder or archive, identities unused.
 
     Raises ``DatasetInvalid``, and ``ExportRefused`` for the set that is only ever measured on.
@@ -49,14 +49,14 @@ def calibration_chips(path: str, size: int, count: int, seed: int = 0) -> Chips:
     return _drawn(_named(path), _all_photos(_config(path, size)), count, seed)
 
 
-def training_chips(config: DataConfig, count: int, seed: int = 0) -> Chips:
+def training_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCrops:
     """``count`` photos a run was trained on."""
     for source in config.sources:
         refuse_reserved(source.path)
     return _drawn("the run's training photos", _all_photos(config), count, seed)
 
 
-def held_chips(config: DataConfig, count: int, seed: int = 0) -> Chips | None:
+def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCrops | None:
     """Photos of the identities a run never saw (data.holdout_identities); None without any."""
     if not config.holdout_identities:
         return None
@@ -66,19 +66,19 @@ def held_chips(config: DataConfig, count: int, seed: int = 0) -> Chips | None:
     )
 
 
-def labelled_chips(path: str, size: int, count: int, seed: int = 0) -> Chips:
+def labelled_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
     """Up to ``count`` photos of whole identities of a folder or archive, two or more of each."""
     data = open_data(replace(_config(path, size), min_images=2), need_identities=False)
-    chips = _people(_named(path), data.train, count, seed)
-    if len(set(chips.labels.tolist())) < 2:
+    crops = _people(_named(path), data.train, count, seed)
+    if len(set(crops.labels.tolist())) < 2:
         raise DatasetInvalid(
             f"{_named(path)} has fewer than two people with at least two photos each; accuracy "
             "needs folders (or archive folders) named after people"
         )
-    return chips
+    return crops
 
 
-def require_disjoint(calibration: Chips, evaluation: Chips) -> None:
+def require_disjoint(calibration: LabelledCrops, evaluation: LabelledCrops) -> None:
     """Raise ``ExportRefused`` where a photo to measure on was also quantised with."""
     shared = len(calibration.digests() & evaluation.digests())
     if shared:
@@ -101,17 +101,17 @@ def _config(path: str, size: int) -> DataConfig:
     return DataConfig(sources=(SourceConfig(path),), size=size, min_images=1)
 
 
-def _all_photos(config: DataConfig) -> ChipSet:
+def _all_photos(config: DataConfig) -> SampleSet:
     data = open_data(replace(config, cache="none"), need_identities=False)
     return data.train.joined(data.unlabelled)
 
 
-def _drawn(name: str, photos: ChipSet, count: int, seed: int) -> Chips:
+def _drawn(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
     order = np.random.default_rng(seed).permutation(len(photos))
     return _read(name, photos, order, count)
 
 
-def _people(name: str, photos: ChipSet, count: int, seed: int) -> Chips:
+def _people(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
     """Whole people in shuffled order, at most ``PER_PERSON`` photos of each."""
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
@@ -124,7 +124,7 @@ def _people(name: str, photos: ChipSet, count: int, seed: int) -> Chips:
     return _read(name, photos, np.asarray(chosen, np.int64), len(chosen))
 
 
-def _read(name: str, photos: ChipSet, order: npt.NDArray[np.int64], count: int) -> Chips:
+def _read(name: str, photos: SampleSet, order: npt.NDArray[np.int64], count: int) -> LabelledCrops:
     size = photos.store.size
     crops: list[Image] = []
     labels: list[int] = []
@@ -141,7 +141,7 @@ def _read(name: str, photos: ChipSet, order: npt.NDArray[np.int64], count: int) 
         _LOG.warning("photos passed over", extra={"source": name, "photos": failed})
     if not crops:
         raise DatasetInvalid(f"no photo of {name} can be read")
-    return Chips(name, Crops(np.stack(crops)), np.asarray(labels, np.int64))
+    return LabelledCrops(name, Crops(np.stack(crops)), np.asarray(labels, np.int64))
 
 
 def _named(path: str) -> str:
@@ -149,11 +149,11 @@ def _named(path: str) -> str:
 
 
 __all__ = [
-    "Chips",
-    "calibration_chips",
-    "held_chips",
-    "labelled_chips",
+    "LabelledCrops",
+    "calibration_crops",
+    "held_out_crops",
+    "labelled_crops",
     "refuse_reserved",
     "require_disjoint",
-    "training_chips",
+    "training_crops",
 ]

@@ -1,4 +1,4 @@
-"""A second look at the five points: every face found, cut out upright, through a small network.
+"""Landmark refinement: every face found, cut out upright, through a small network.
 
 A detector's points come from cells that see the whole picture coarsely. The same face at one size
 and upright shows them better; cascades have long refined theirs so (Sun et al., "Deep Convolutional
@@ -45,7 +45,7 @@ def upright(
     return matrices, usable
 
 
-class PointRefiner:
+class LandmarkRefiner:
     """Detections in, the same detections with better points out.
 
     The network takes (N,3,S,S) crops, as ``upright`` cuts them, and answers ``points`` (N,10): x
@@ -55,9 +55,11 @@ class PointRefiner:
     def __init__(self, session: Session, spec: InputSpec, *, name: str) -> None:
         sides = tuple(session.input_shape[2:4])
         if len(sides) != 2 or sides[0] is None or sides[0] != sides[1]:
-            raise ManifestInvalid(f"{name}: the points' network must take square crops of one size")
+            raise ManifestInvalid(
+                f"{name}: the landmark refiner must take square crops of one size"
+            )
         if "points" not in session.output_names:
-            raise ManifestInvalid(f"{name}: the points' network has no output points")
+            raise ManifestInvalid(f"{name}: the landmark refiner has no output points")
         self.size = sides[0]
         self._name, self._session, self._spec = name, session, spec
 
@@ -86,7 +88,7 @@ class PointRefiner:
         given = np.asarray(self._session.run(self._spec.prepare(crops))["points"], np.float64)
         if given.shape != (len(crops), 10):
             raise ManifestInvalid(
-                f"{self._name}: the points' network answered {given.shape} for {len(crops)} faces"
+                f"{self._name}: the landmark refiner answered {given.shape} for {len(crops)} faces"
             )
         placed: npt.NDArray[np.float64] = given.reshape(-1, 5, 2) * self.size + (self.size - 1) / 2
         return placed
@@ -105,4 +107,4 @@ def _back(points: npt.NDArray[Any], matrices: npt.NDArray[Any]) -> FloatArray:
     return moved
 
 
-__all__ = ["PointRefiner", "upright"]
+__all__ = ["LandmarkRefiner", "upright"]

@@ -1,7 +1,7 @@
-"""Encoded picture → canvas: (C,C,3) uint8 RGB, the template in the middle, a rim around it.
+"""Encoded aligned crop → canvas: (C,C,3) uint8 RGB, the template in the middle, a rim around it.
 
 The canvas for a network of S pixels has C = round(S · 128/112): the 112-pixel template with 8
-pixels of rim on every side, so 128 for S = 112. A chip of another size is scaled until its template
+pixels of rim on every side, so 128 for S = 112. A crop of another size is scaled until its template
 has S pixels; a rim it lacks is filled by repeating its border.
 """
 
@@ -15,29 +15,29 @@ from arcid.errors import ArcidError
 from arcid.geometry import TEMPLATE_SIZE
 from arcid.types import Image
 
-CHIP_SIZE = 128
-CHIP_MARGIN = 8
+CROP_SIZE = 128
+CROP_MARGIN = 8
 
 
 class Unusable(ArcidError):
-    """A chip that is passed over while training; counted and reported, never raised to callers."""
+    """A crop that is passed over while training; counted and reported, never raised to callers."""
 
-    code = "chip_unusable"
+    code = "crop_unusable"
 
 
 class WrongSize(Unusable):
-    """The picture opens but is no chip."""
+    """The picture opens but is no aligned crop."""
 
-    code = "chip_wrong_size"
+    code = "crop_wrong_size"
 
 
 def canvas_size(size: int) -> int:
     """Pixels a side of the canvas for a network of ``size`` pixels; leaves an even rim."""
-    rim = round(size * CHIP_MARGIN / TEMPLATE_SIZE)
+    rim = round(size * CROP_MARGIN / TEMPLATE_SIZE)
     return size + 2 * rim
 
 
-def decode_chip(data: bytes) -> Image:
+def decode_crop(data: bytes) -> Image:
     """(H,W,3) uint8 RGB. Raises ``Unusable``.
 
     OpenCV reads WebP about 1.5 times and JPEG twice as fast as Pillow. Where it gives up, or a
@@ -56,23 +56,23 @@ def decode_chip(data: bytes) -> Image:
     return _decode_slowly(data)
 
 
-def fit_chip(image: Image, margin_px: int, size: int) -> Image:
-    """Bring a decoded chip onto the canvas for networks of ``size`` pixels.
+def fit_crop(image: Image, margin_px: int, size: int) -> Image:
+    """Bring a decoded crop onto the canvas for networks of ``size`` pixels.
 
-    ``margin_px``: rim of the chip in its own pixels; negative means 8 for chips of 128 pixels and
-    none for all others. Raises ``WrongSize`` unless the chip is square with a template of at least
+    ``margin_px``: rim of the crop in its own pixels; negative means 8 for crops of 128 pixels and
+    none for all others. Raises ``WrongSize`` unless the crop is square with a template of at least
     112 pixels a side.
     """
     import cv2
 
     height, width = image.shape[:2]
     if margin_px < 0:
-        margin_px = CHIP_MARGIN if height == CHIP_SIZE else 0
+        margin_px = CROP_MARGIN if height == CROP_SIZE else 0
     template = height - 2 * margin_px
     if height != width or template < TEMPLATE_SIZE:
         rim = f" inside the rim of {margin_px}" if margin_px else ""
         raise WrongSize(
-            f"{width}×{height} pixels; chips are square with at least {TEMPLATE_SIZE} pixels{rim}"
+            f"{width}×{height} pixels; crops are square with at least {TEMPLATE_SIZE} pixels{rim}"
         )
     target = canvas_size(size)
     if template != size:
@@ -114,12 +114,12 @@ def _decode_slowly(data: bytes) -> Image:
 
 
 __all__ = [
-    "CHIP_MARGIN",
-    "CHIP_SIZE",
+    "CROP_MARGIN",
+    "CROP_SIZE",
     "Unusable",
     "WrongSize",
     "canvas_size",
     "centre",
-    "decode_chip",
-    "fit_chip",
+    "decode_crop",
+    "fit_crop",
 ]
