@@ -40,12 +40,15 @@ def export(
     calibration: Annotated[
         str,
         typer.Option(
-            "--calibration", help="int8: folder or .tar of aligned crops; default: those trained on."
+            "--calibration",
+            help="int8: folder or .tar of aligned crops; default: those trained on.",
         ),
     ] = "",
     evaluate: Annotated[
         str,
-        typer.Option("--evaluate", help="Folder or .tar of labelled, aligned crops to measure accuracy on."),
+        typer.Option(
+            "--evaluate", help="Folder or .tar of labelled, aligned crops to measure accuracy on."
+        ),
     ] = "",
     own_contract: Annotated[
         bool,
