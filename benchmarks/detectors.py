@@ -33,7 +33,7 @@ BATCH = 16
 
 def deepface_auc(pipeline: Pipeline, folder: Path) -> float:
     photos = sorted(folder.glob("*.jpg"))
-    faces = pipeline.faces_batch(photos, select="largest")
+    faces = (item.get() for item in pipeline.faces_batch(photos, select="largest"))
     vectors = {p.name: f.embeddings for p, f in zip(photos, faces, strict=True) if len(f)}
     with (folder / "master.csv").open(newline="") as stream:
         rows = [(r["file_x"], r["file_y"], r["Decision"] == "Yes") for r in csv.DictReader(stream)]

@@ -1,44 +1,78 @@
-"""arcid: self-hosted face identity. Start reading at ``arcid.pipeline``."""
+"""arcid: self-hosted face identity. Start reading at ``arcid.pipeline``.
+
+All that a caller needs is named here, every error included. The modules behind the names are loaded
+when they are first used; ``import arcid`` itself loads NumPy only.
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from arcid.errors import ArcidError
+from arcid import errors
+from arcid.errors import *  # noqa: F403
 from arcid.types import Crops, Decision, Detections, Embeddings, Match
 
 if TYPE_CHECKING:
+    from arcid.apps.photos import embed_photos
+    from arcid.batch import BatchItem
     from arcid.calibration import Calibration
-    from arcid.gallery import Gallery
-    from arcid.image import load_image
+    from arcid.detect import Detector
+    from arcid.embed import Embedder
+    from arcid.gallery import Gallery, NewFace
+    from arcid.image import find_photos, load_image, photo_id
     from arcid.pipeline import Pipeline
-    from arcid.results import Face
+    from arcid.quality import Quality, QualityGate
+    from arcid.results import Face, Faces, Identification, Verification
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "BatchItem": "arcid.batch",
     "Calibration": "arcid.calibration",
+    "Detector": "arcid.detect",
+    "Embedder": "arcid.embed",
     "Face": "arcid.results",
+    "Faces": "arcid.results",
     "Gallery": "arcid.gallery",
+    "Identification": "arcid.results",
+    "NewFace": "arcid.gallery",
     "Pipeline": "arcid.pipeline",
+    "Quality": "arcid.quality",
+    "QualityGate": "arcid.quality",
+    "Verification": "arcid.results",
+    "embed_photos": "arcid.apps.photos",
+    "find_photos": "arcid.image",
     "load_image": "arcid.image",
+    "photo_id": "arcid.image",
 }
 
 __all__ = [
-    "ArcidError",
+    "BatchItem",
     "Calibration",
     "Crops",
     "Decision",
     "Detections",
+    "Detector",
+    "Embedder",
     "Embeddings",
     "Face",
+    "Faces",
     "Gallery",
+    "Identification",
     "Match",
+    "NewFace",
     "Pipeline",
+    "Quality",
+    "QualityGate",
+    "Verification",
     "__version__",
+    "embed_photos",
+    "find_photos",
     "load_image",
+    "photo_id",
 ]
+__all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -129,8 +129,8 @@ class PhotoId:
         if self._known is None:
             if image is None:
                 raise UsageError(
-                    "the photo was let go before its photo_id was asked for; keep it, or say "
-                    "image_id where the photo is prepared"
+                    "the photo was let go before its photo_id was asked for; say photo_ids=True "
+                    "where a batch is made, or keep_photo=True where one photo is prepared"
                 )
             self._known = photo_id(image)
             self._image = None
@@ -138,6 +138,14 @@ class PhotoId:
 
     def __repr__(self) -> str:
         return f"PhotoId({self._known[:8] + '…' if self._known else 'not computed'})"
+
+
+def source_name(source: ImageSource) -> str:
+    """The file a picture comes from, as it was named; empty where there is none."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fsdecode(source)
+    name = getattr(source, "name", None) or getattr(source, "filename", None)
+    return name if isinstance(name, str) else ""
 
 
 def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:

@@ -9,7 +9,7 @@ This is the one file that joins the stages; they never import one another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from arcid import decide, detect
 from arcid.align import align
+from arcid.batch import BatchItem, items, named, run
 from arcid.calibration import Calibration
 from arcid.detect import Detector
 from arcid.embed import Embedder, OnnxEmbedder, resized
@@ -30,7 +31,7 @@ from arcid.errors import (
     SeveralFacesFound,
     UsageError,
 )
-from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image
+from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image, photo_id
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
@@ -181,16 +182,45 @@ class Pipeline:
 
     def faces_batch(
         self,
-        sources: Sequence[ImageSource],
+        sources: Iterable[ImageSource],
         *,
         select: Selection = "all",
         aligned: bool = False,
         color: ColorOrder = "rgb",
-    ) -> list[Faces]:
-        """As ``faces`` over many photos, the embedder called once for all of them."""
-        return self.embed(
-            [self.prepare(s, select=select, aligned=aligned, color=color) for s in sources]
-        )
+        photo_ids: bool = False,
+    ) -> Iterator[BatchItem[Faces]]:
+        """``faces`` over many photos, in order; what is wrong with one is its ``error``.
+
+        Photos are taken as they are needed and let go at once, so a generator of any length will
+        do. ``photo_ids``: hash them, for faces that are to be enrolled.
+        """
+        check_color(color)
+        check_selection(select)
+
+        def prepare(source: ImageSource) -> Prepared:
+            image = load_image(source, color=color)
+            known = photo_id(image) if photo_ids else None
+            return self.prepare(
+                image, select=select, aligned=aligned, image_id=known, keep_photo=False
+            )
+
+        return items(run(named(sources), prepare, self.embed))
+
+    def detect_batch(
+        self,
+        sources: Iterable[ImageSource],
+        *,
+        select: Selection = "all",
+        color: ColorOrder = "rgb",
+    ) -> Iterator[BatchItem[Detections]]:
+        """``detect`` over many photos, as ``faces_batch``."""
+        check_color(color)
+        check_selection(select)
+
+        def find(source: ImageSource) -> Detections:
+            return self.detect(source, color=color).select(select)
+
+        return items(run(named(sources), find, list))
 
     def prepare(
         self,
@@ -390,6 +420,44 @@ class Pipeline:
             )
             for i, candidates in enumerate(found)
         ]
+
+    def identify_batch(
+        self,
+        sources: Iterable[ImageSource],
+        gallery: Gallery,
+        collection: str,
+        *,
+        fpir: float = decide.DEFAULT_FPIR,
+        k: int = 5,
+        select: Selection = "all",
+        aligned: bool = False,
+        color: ColorOrder = "rgb",
+        aggregate: Aggregate = "max",
+        unsupported: decide.Unsupported = "review",
+    ) -> Iterator[BatchItem[list[Identification]]]:
+        """``identify`` over many photos, as ``faces_batch``.
+
+        What is wrong with the gallery or the calibration raises.
+        """
+        gallery.collection(collection)
+        batch = self.faces_batch(sources, select=select, aligned=aligned, color=color)
+        return (
+            BatchItem(item.name, None, item.error)
+            if item.result is None
+            else BatchItem(
+                item.name,
+                self.identify_faces(
+                    item.result,
+                    gallery,
+                    collection,
+                    fpir=fpir,
+                    k=k,
+                    aggregate=aggregate,
+                    unsupported=unsupported,
+                ),
+            )
+            for item in batch
+        )
 
     def duplicate(self, cosine: float, size: int) -> Decision | None:
         """Whether a search among ``size`` templates would take a face for its nearest person, as

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import SupportsIndex, overload
 
 from arcid.errors import QualityRejected
 from arcid.image import PhotoId
 from arcid.quality import Quality
-from arcid.types import Crops, Decision, Detections, Embeddings, FloatArray, Image, Match
+from arcid.types import (
+    Crops,
+    Decision,
+    Detections,
+    Embeddings,
+    FloatArray,
+    Image,
+    Match,
+    row_number,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,16 +54,34 @@ class Faces:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, index: int) -> Face:
+    def __iter__(self) -> Iterator[Face]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Face: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Faces: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Face | Faces:
         found = self.detections
+        if isinstance(index, slice):
+            return Faces(
+                None if found is None else found[index],
+                self.crops[index],
+                self.embeddings[index],
+                self.quality[index],
+                self.photo,
+            )
+        row = row_number(index, len(self))
         return Face(
-            box=None if found is None else tuple(float(v) for v in found.boxes[index]),
-            score=None if found is None else float(found.scores[index]),
-            crop=self.crops.pixels[index],
-            embedding=self.embeddings[index],
-            quality=self.quality[index] if self.quality else None,
+            box=None if found is None else tuple(float(v) for v in found.boxes[row]),
+            score=None if found is None else float(found.scores[row]),
+            crop=self.crops.pixels[row],
+            embedding=self.embeddings[row],
+            quality=self.quality[row] if self.quality else None,
             photo=self.photo,
-            points=None if found is None or found.points is None else found.points[index],
+            points=None if found is None or found.points is None else found.points[row],
         )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arcid.apps.enrol import BATCH, embed_photos, enrol_photos
+from arcid.apps.enrol import enrol_photos, one_face_each
+from arcid.batch import BATCH
 from arcid.detect import Detector
 from arcid.errors import ArcidError, CollectionNotFound
 from arcid.gallery import Gallery
@@ -81,7 +82,7 @@ def test_answers_keep_their_order_and_equal_single_ones(
     numbers = [5, 10, 12, 16, 17, 21, 25]
     photos: list[tuple[int, Any]] = [(n, face(n)) for n in numbers]
     photos.insert(3, (0, b""))
-    answers = list(embed_photos(pipeline, photos))
+    answers = list(one_face_each(pipeline, photos))
     assert [key for key, _ in answers] == [key for key, _ in photos]
     for key, answer in answers:
         if key == 0:
@@ -116,7 +117,7 @@ def test_reading_ahead_is_bounded(pipeline: Pipeline, face: FaceBytes) -> None:
             yield taken, np.roll(crop, taken % 5, axis=0)
 
     watched = Watched(pipeline.detector, pipeline.embedder)
-    answers = embed_photos(watched, endless(), aligned=True, workers=2)
+    answers = one_face_each(watched, endless(), aligned=True, workers=2)
     for wanted in range(1, 4 * BATCH):
         key, answer = next(answers)
         assert key == wanted and isinstance(answer, Face)

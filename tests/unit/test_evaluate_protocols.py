@@ -178,7 +178,7 @@ def test_deepface_pairs_beside_the_published_table(data_dir, embedder):
 
         def __call__(self, images):
             found = self.pipeline.faces_batch(images, select="largest")
-            return [f.embeddings if len(f) else BROKEN for f in found]
+            return [f.embeddings if len(f) else BROKEN for f in (item.get() for item in found)]
 
     where = data_dir / "data" / "deepface-pairs"
     pairs = readers.read_pairs_csv(where / "master.csv", where)

@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 
+import arcid
+from arcid import errors
+
 HEAVY = ("cv2", "PIL", "openvino", "onnxruntime", "sqlalchemy", "fastapi", "typer", "rich", "torch")
 
 
@@ -29,6 +32,24 @@ def test_the_command_line_starts_without_the_heavy_packages() -> None:
 def test_the_product_needs_no_torch() -> None:
     loaded = _modules_after("import arcid.pipeline, arcid.gallery, arcid.server.app")
     assert "torch" not in loaded
+
+
+def test_every_error_and_everything_loaded_later_is_at_the_top() -> None:
+    assert set(errors.__all__) | set(arcid._LAZY) <= set(arcid.__all__)
+    assert len(set(arcid.__all__)) == len(arcid.__all__)
+    kinds = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert kinds == set(errors.__all__)
+    assert dir(arcid) == sorted(arcid.__all__)
+
+
+def test_import_arcid_loads_three_modules_of_its_own() -> None:
+    code = "import sys, arcid; print(*sorted(m for m in sys.modules if m.startswith('arcid')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["arcid", "arcid.errors", "arcid.types"]
 
 
 def test_every_public_name_resolves() -> None:

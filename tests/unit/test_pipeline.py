@@ -3,7 +3,8 @@ told so. Photos are hashed only where the hash is used."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from PIL import Image as Pil
 import arcid
 from arcid import Crops, Detections, Embeddings, Pipeline
 from arcid.apps.enrol import enrol_photos, new_face
+from arcid.batch import BATCH
 from arcid.errors import (
     ContractMismatch,
+    ImageUnreadable,
     InvalidArray,
     ModelUnsupported,
     NoFaceFound,
@@ -24,6 +27,7 @@ from arcid.errors import (
 )
 from arcid.gallery import Gallery
 from arcid.geometry import ARCFACE_TEMPLATE
+from arcid.runtime import default_threads
 from arcid.types import Image
 
 FACE = (200, 40, 40)
@@ -246,3 +250,129 @@ def test_a_photo_may_be_let_go_at_once(toy: Pipeline, hashed: list[int]) -> None
         _ = faces[0].photo_id
     (faces,) = toy.embed([toy.prepare(picture(1), image_id="known")])
     assert faces[0].photo_id == "known" and not hashed
+
+
+# many photos
+
+
+def files(folder: Path, **columns: tuple[int, ...] | None) -> list[Path]:
+    """A picture for each name with faces in these columns; None makes a damaged file."""
+    paths = []
+    for name, faces in columns.items():
+        paths.append(folder / f"{name}.png")
+        if faces is None:
+            paths[-1].write_bytes(b"damaged")
+        else:
+            Pil.fromarray(picture(*faces)).save(paths[-1])
+    return paths
+
+
+def test_a_batch_gives_every_photo_a_result_or_an_error(toy: Pipeline, tmp_path: Path) -> None:
+    paths = files(tmp_path, one=(1,), broken=None, none=(), two=(0, 2))
+    sources = [*paths, tmp_path / "gone.png", picture(1), np.zeros(3)]
+    items = list(toy.faces_batch(sources))
+    names = [str(path) for path in [*paths, tmp_path / "gone.png"]]
+    assert [item.name for item in items] == [*names, "photo 6", "photo 7"]
+    assert [len(i.get()) if i.ok else i.error.code for i in items] == [
+        1, "image_unreadable", 0, 2, "image_unreadable", 1, "invalid_array",
+    ]  # fmt: skip
+    assert np.array_equal(items[0].get().embeddings.vectors, toy.faces(paths[0]).embeddings.vectors)
+    with pytest.raises(ImageUnreadable, match=r"broken\.png is not a picture"):
+        items[1].get()
+    assert repr(items[1]).startswith(f"BatchItem({names[1]}: image_unreadable: broken.png is not")
+    found = {Path(i.name).stem: i.result for i in toy.detect_batch(paths, select="largest")}
+    assert {n: f if f is None else len(f) for n, f in found.items()} == {
+        "one": 1, "broken": None, "none": 0, "two": 1,
+    }  # fmt: skip
+    assert list(toy.faces_batch([])) == []
+
+
+def test_a_photo_that_the_embedder_refuses_costs_no_other() -> None:
+    class Picky(Brightness):
+        def embed(self, crops: Crops) -> Embeddings:
+            if (crops.pixels == 255).any():
+                raise InvalidArray("the model returned a zero embedding")
+            return super().embed(crops)
+
+    crops = [np.full((48, 48, 3), value, np.uint8) for value in (1, 2, 255, 4)]
+    items = Pipeline(Squares(), Picky()).faces_batch(crops, aligned=True)
+    assert [item.ok for item in items] == [True, True, False, True]
+
+
+def test_a_batch_takes_a_generator_as_it_comes(toy: Pipeline) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Image]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield picture(1)
+
+    items = toy.faces_batch(endless())
+    assert taken == 0, "nothing is read before it is asked for"
+    for _, item in zip(range(40), items, strict=False):
+        assert len(item.get()) == 1
+    assert taken <= 40 + BATCH + default_threads() + 1
+    items.close()  # type: ignore[attr-defined]
+
+
+def test_photos_of_a_batch_are_hashed_where_that_is_asked_for(
+    toy: Pipeline, hashed: list[int]
+) -> None:
+    (item,) = toy.faces_batch([picture(1)])
+    assert not hashed
+    with pytest.raises(UsageError, match="photo_ids=True where a batch is made"):
+        _ = item.get().photo_id
+    (item,) = toy.faces_batch([picture(1)], photo_ids=True)
+    assert item.get().photo_id == arcid.image.photo_id(picture(1))
+
+
+@pytest.mark.parametrize("wrong", [{"color": "RGB"}, {"select": "biggest"}])
+def test_what_is_wrong_for_every_photo_raises_at_once(toy: Pipeline, wrong: Any) -> None:
+    for batch in (toy.faces_batch, toy.detect_batch, partial(arcid.embed_photos, pipeline=toy)):
+        with pytest.raises(UsageError, match="is unknown"):
+            batch([picture(1)], **wrong)
+
+
+# embed_photos
+
+
+def test_photos_and_folders_become_vectors_by_name(toy: Pipeline, tmp_path: Path) -> None:
+    one, broken, none, two = files(tmp_path, one=(1,), broken=None, none=(), two=(0, 2))
+    told: list[tuple[int, int | None]] = []
+    vectors, errors = arcid.embed_photos(
+        [tmp_path, picture(0)], pipeline=toy, progress=lambda *args: told.append(args)
+    )
+    assert list(vectors) == [str(one), "photo 5"]
+    assert {name: error.code for name, error in errors.items()} == {
+        str(broken): "image_unreadable",
+        str(none): "no_face_found",
+        str(two): "several_faces_found",
+    }
+    assert told == [(n, 5) for n in range(1, 6)]
+    assert np.array_equal(vectors[str(one)].vectors, toy.one_face(one).embedding.vectors)
+    assert len(Embeddings.concatenate(list(vectors.values()))) == 2
+    vectors, errors = arcid.embed_photos(two, pipeline=toy, select="all", progress=False)
+    assert len(vectors[str(two)]) == 2 and not errors
+    told.clear()
+    vectors, _ = arcid.embed_photos(
+        (p for p in (one, two)), pipeline=toy, progress=lambda *args: told.append(args)
+    )
+    assert list(vectors) == [str(one)] and told == [(1, None), (2, None)]
+
+
+def test_the_gate_of_a_pipeline_refuses(tmp_path: Path) -> None:
+    gated = Pipeline(Squares(), Brightness(), gate=arcid.QualityGate())
+    vectors, errors = arcid.embed_photos([picture(1)], pipeline=gated, progress=False)
+    assert not vectors and errors["photo 1"].code == "quality_rejected"
+
+
+def test_nothing_is_opened_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pipeline, "from_models", lambda: pytest.fail("models were opened"))
+    assert arcid.embed_photos([]) == ({}, {})
+    (tmp_path / "empty").mkdir()
+    for place, message in ((tmp_path / "empty", "holds no photos"), (tmp_path / "x", "no such")):
+        with pytest.raises(ImageUnreadable, match=message):
+            arcid.embed_photos(place)
+    with pytest.raises(UsageError, match="put the single one into a list"):
+        arcid.embed_photos(picture(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,6 @@ from arcid.pipeline import Pipeline
 from arcid.results import Faces
 from arcid.types import Embeddings, Image, Selection
 
-BATCH = 16
 SUSPECTS = 50
 SIZES = (10, 100, 400, 1000)  # templates; the searches whose thresholds are shown before and after
 
@@ -93,14 +92,12 @@ def embed_folder(
     """
     files = [folder / photo.name for photo in people.photos]
     read = Labelled(pipeline, folder, files, select, aligned)
-    for start in range(0, len(files), BATCH):
-        part = slice(start, start + BATCH)
-        answers = _faces(pipeline, files[part], select, aligned)
-        for photo, person, faces in zip(
-            people.photos[part], people.people[part], answers, strict=True
-        ):
-            read.add(photo.name, person, faces)
-        advance(len(files[part]))
+    batch = pipeline.faces_batch(files, select=select, aligned=aligned)
+    for photo, person, item in zip(people.photos, people.people, batch, strict=True):
+        if item.error is not None and not isinstance(item.error, InputError):
+            raise item.error
+        read.add(photo.name, person, item.result)
+        advance(1)
     if not read.vectors:
         raise InputError(f"no face was found in any of the {len(files)} photos of {folder}")
     return read
@@ -213,20 +210,6 @@ def changes(now: Calibration | None, new: Calibration) -> list[dict[str, Any]]:
         )
         rows.append(row)
     return rows
-
-
-def _faces(
-    pipeline: Pipeline, files: Sequence[Path], select: Selection, aligned: bool
-) -> Iterator[Faces | None]:
-    """The faces of each photo, None where it cannot be used."""
-    try:
-        yield from pipeline.faces_batch(files, select=select, aligned=aligned)
-    except InputError:
-        for file in files:
-            try:
-                yield pipeline.faces(file, select=select, aligned=aligned)
-            except InputError:
-                yield None
 
 
 __all__ = ["Labelled", "calibrate", "changes", "embed_folder", "in_force", "review"]

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
+from arcid import batch
+from arcid.batch import BATCH, Key
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewFace
 from arcid.image import SUFFIXES, ImageSource, load_image, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
-from arcid.runtime import default_threads
 from arcid.types import Selection
 
-BATCH = 32  # faces an embedder call, and the most a transaction holds
-Key = TypeVar("Key")
 Photo = tuple[str, ImageSource, str]  # person's name, picture, label for the report
 Answer = tuple[tuple[str, str], "Face | ArcidError"]  # (person, label), what became of it
 Outcome = tuple[tuple[str, str], ArcidError | None]  # (person, label), why it was not enrolled
@@ -107,7 +104,7 @@ def enrol_photos(
         return gallery.enrolled(collection, key[0], image_id, contract_id)
 
     keyed = (((person, label), source) for person, source, label in items)
-    answers = embed_photos(
+    answers = one_face_each(
         pipeline,
         keyed,
         select=select,
@@ -132,7 +129,7 @@ def enrol_photos(
     return EnrolReport(enrolled, len(people), rejected, time.perf_counter() - started)
 
 
-def embed_photos(
+def one_face_each(
     pipeline: Pipeline,
     photos: Iterable[tuple[Key, ImageSource]],
     *,
@@ -145,26 +142,28 @@ def embed_photos(
     """(key, photo) in; (key, its face or the typed reason why there is none) out, in order.
 
     ``known``: asked with the key and the ``photo_id`` of a decoded photo; one that is known becomes
-    ``AlreadyExists`` before any face is looked for. ``workers``: threads that decode and detect, by
-    default one a core. At most ``BATCH`` photos beyond those being worked on are kept waiting.
+    ``AlreadyExists`` before any face is looked for. ``workers``: as of ``batch.run``.
     """
-    count = workers or default_threads()
-    source = iter(photos)
-    waiting: deque[tuple[Key, Future[Prepared | ArcidError]]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="arcid-prepare") as pool:
+
+    def prepare(given: tuple[Key, ImageSource]) -> Prepared:
+        image = load_image(given[1])
+        image_id = photo_id(image)
+        if known is not None and known(given[0], image_id):
+            raise AlreadyExists("this photo is enrolled already; it was not looked at again")
+        return pipeline.prepare(image, select=select, aligned=aligned, image_id=image_id)
+
+    def chosen(faces: Faces) -> Face | ArcidError:
         try:
-            while True:
-                for key, photo in itertools.islice(source, BATCH + count - len(waiting)):
-                    asked = None if known is None else partial(known, key)
-                    future = pool.submit(_prepare, pipeline, photo, select, aligned, asked)
-                    waiting.append((key, future))
-                if not waiting:
-                    return
-                batch = [waiting.popleft() for _ in range(min(BATCH // 2, len(waiting)))]
-                ready = [(key, future.result()) for key, future in batch]
-                yield from _embed(pipeline, ready, require_quality)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            face = pipeline.checked(faces)
+            if require_quality:
+                face.check_quality()
+        except ArcidError as error:
+            return error
+        return face
+
+    keyed = ((given[0], given) for given in photos)
+    for key, answer in batch.run(keyed, prepare, pipeline.embed, workers=workers):
+        yield key, answer if isinstance(answer, ArcidError) else chosen(answer)
 
 
 def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
@@ -180,58 +179,6 @@ def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
         source=source[:200],
         provenance=origin,
     )
-
-
-def _prepare(
-    pipeline: Pipeline,
-    photo: ImageSource,
-    select: Selection,
-    aligned: bool,
-    known: Callable[[str], bool] | None,
-) -> Prepared | ArcidError:
-    try:
-        image = load_image(photo)
-        image_id = photo_id(image)
-        if known is not None and known(image_id):
-            return AlreadyExists("this photo is enrolled already; it was not looked at again")
-        return pipeline.prepare(image, select=select, aligned=aligned, image_id=image_id)
-    except ArcidError as error:
-        return error
-
-
-def _embed(
-    pipeline: Pipeline,
-    ready: Sequence[tuple[Key, Prepared | ArcidError]],
-    require_quality: bool,
-) -> Iterator[tuple[Key, Face | ArcidError]]:
-    prepared = [answer for _, answer in ready if isinstance(answer, Prepared)]
-    embedded = iter(embed_each(pipeline, prepared))
-    for key, answer in ready:
-        if isinstance(answer, ArcidError):
-            yield key, answer
-            continue
-        faces = next(embedded)
-        if isinstance(faces, ArcidError):
-            yield key, faces
-            continue
-        try:
-            face = pipeline.checked(faces)
-            if require_quality:
-                face.check_quality()
-        except ArcidError as error:
-            yield key, error
-        else:
-            yield key, face
-
-
-def embed_each(pipeline: Pipeline, prepared: Sequence[Prepared]) -> list[Faces | ArcidError]:
-    """``pipeline.embed`` where a photo that fails becomes its own error and costs no other."""
-    try:
-        return list(pipeline.embed(prepared))
-    except ArcidError as error:
-        if len(prepared) == 1:
-            return [error]
-        return [answer for one in prepared for answer in embed_each(pipeline, [one])]
 
 
 def _batches(answers: Iterator[Answer]) -> Iterator[list[Answer]]:

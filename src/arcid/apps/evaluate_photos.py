@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import arcid
-from arcid import decide, paths
-from arcid.apps.enrol import embed_each
+from arcid import batch, decide, paths
 from arcid.apps.photo_options import Options
 from arcid.errors import (
     ArcidError,
@@ -45,7 +43,6 @@ from arcid.image import load_image
 from arcid.models import weights
 from arcid.pipeline import Pipeline
 from arcid.results import Faces, Prepared
-from arcid.runtime import default_threads
 from arcid.types import Crops, Embeddings, Image
 
 BATCH = 16
@@ -89,13 +86,10 @@ class PhotoEmbedder:
         return self.pipeline.embedder.contract_id
 
     def __call__(self, images: Sequence[Path | bytes | Image]) -> list[Embeddings | Failure]:
-        with ThreadPoolExecutor(default_threads()) as pool:
-            ready = list(pool.map(self._prepare, images))
-        embedded = iter(embed_each(self.pipeline, [r for r in ready if not _is_error(r)]))
         answers: list[Embeddings | Failure] = []
         quality: dict[str, np.ndarray] = {}
-        for image, prepared in zip(images, ready, strict=True):
-            answer = prepared if _is_error(prepared) else next(embedded)
+        keyed = ((image, image) for image in images)
+        for image, answer in batch.run(keyed, self._prepare, self.pipeline.embed):
             answers.append(self._answer(answer))
             if self.keep_quality is not None and isinstance(answer, Faces):
                 quality |= _quality_of(image, answer)
@@ -105,23 +99,18 @@ class PhotoEmbedder:
 
     def crop(self, image: Path | bytes | Image) -> Image | None:
         """The (S,S,3) crop that is embedded, as a picture; None where there is no face."""
-        found = self._prepare(image)
-        if _is_error(found) or not len(found.crops):
-            return None
-        pixels: Image = found.crops.pixels[0]
-        return pixels
-
-    def _prepare(self, image: Path | bytes | Image) -> Any:
         try:
-            if self.how.aligned and self.how.margin:
-                image = _cut(load_image(image), self.how.margin)
-            found = self.pipeline.prepare(
-                image, select=self.how.select, aligned=self.how.aligned, keep_photo=False
-            )
-        except LandmarksRequired:
-            raise
-        except InputError as error:
-            return error
+            found = self._prepare(image)
+        except InputError:
+            return None
+        return found.crops.pixels[0] if len(found.crops) else None
+
+    def _prepare(self, image: Path | bytes | Image) -> Prepared:
+        if self.how.aligned and self.how.margin:
+            image = _cut(load_image(image), self.how.margin)
+        found = self.pipeline.prepare(
+            image, select=self.how.select, aligned=self.how.aligned, keep_photo=False
+        )
         return _masked(found) if self.how.masked else found
 
     def _answer(self, answer: Faces | ArcidError) -> Embeddings | Failure:
@@ -130,13 +119,9 @@ class PhotoEmbedder:
                 return self.pipeline.checked(answer).embedding
             except InputError as error:
                 answer = error
-        if not isinstance(answer, InputError):
+        if not isinstance(answer, InputError) or isinstance(answer, LandmarksRequired):
             raise answer
         return Failure(answer.code, self.words(answer))
-
-
-def _is_error(value: Any) -> bool:
-    return isinstance(value, Exception)
 
 
 def _cut(image: Image, margin: int) -> Image:

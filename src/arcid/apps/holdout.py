@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arcid.apps.enrol import Rejection, embed_photos
+from arcid.apps.enrol import Rejection, one_face_each
 from arcid.errors import ArcidError, by_reason
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
@@ -80,7 +80,7 @@ def look_up(
     failed: list[Rejection] = []
     known = 0
     enrolled = {person: gallery.find_person(collection, person) for person in probes}
-    for (person, label), face in embed_photos(pipeline, keyed, select=select, aligned=aligned):
+    for (person, label), face in one_face_each(pipeline, keyed, select=select, aligned=aligned):
         advance(1)
         if isinstance(face, ArcidError):
             failed.append(Rejection(label, person, face))

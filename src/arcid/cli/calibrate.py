@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcid.cli.options import Aligned
-from arcid.cli.output import Json, note, print_json, print_table, progress_bar, say
+from arcid.cli.output import Json, note, print_json, print_table, say
+from arcid.progress import progress_bar
 from arcid.types import Selection
 
 if TYPE_CHECKING:

@@ -27,10 +27,10 @@ from arcid.cli.output import (
     message_of,
     note,
     print_json,
-    progress_bar,
     say,
 )
 from arcid.errors import by_reason, in_words
+from arcid.progress import progress_bar
 
 if TYPE_CHECKING:
     from arcid.apps.enrol import EnrolReport, Rejection

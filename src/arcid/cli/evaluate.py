@@ -17,7 +17,7 @@ from arcid.cli.measuring import (
     measures_published,
     measures_without,
 )
-from arcid.cli.output import progress_bar
+from arcid.progress import progress_bar
 
 if TYPE_CHECKING:
     from arcid.apps.evaluate_photos import Run

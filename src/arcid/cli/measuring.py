@@ -20,10 +20,10 @@ from arcid.cli.output import (
     plain,
     print_json,
     print_table,
-    progress_bar,
     say,
 )
 from arcid.errors import in_words
+from arcid.progress import progress_bar
 
 if TYPE_CHECKING:
     from arcid.apps.evaluate_photos import Run

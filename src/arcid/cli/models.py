@@ -17,9 +17,9 @@ from arcid.cli.output import (
     note,
     print_json,
     print_table,
-    progress_bar,
     say,
 )
+from arcid.progress import progress_bar
 
 if TYPE_CHECKING:
     from arcid.errors import ManifestInvalid

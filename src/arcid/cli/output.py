@@ -24,6 +24,7 @@ from arcid.errors import (
     StorageFull,
     UsageError,
 )
+from arcid.progress import progress_bar
 
 OK, REJECTED, USAGE, BAD_INPUT, MODEL, SERVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 T = TypeVar("T")
@@ -206,32 +207,6 @@ def console() -> Any:
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-@contextmanager
-def progress_bar(description: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
-    """A progress bar on standard error; yields ``advance(n)``."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda count=1: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda count=1: bar.advance(task, count)
 
 
 def tracked(items: Iterable[T], description: str, total: int, *, quiet: bool) -> Iterator[T]:

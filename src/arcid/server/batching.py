@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from arcid.apps.enrol import embed_each
+from arcid.batch import each
 from arcid.errors import ArcidError, Overloaded
 from arcid.image import BYTES_PER_PIXEL, ImageLimits, decoding_bytes, load_image, photo_id
 from arcid.memory import give_back_freed_memory
@@ -231,7 +231,7 @@ class Batcher:
     def _embed(self, batch: list[_Job]) -> None:
         started = time.perf_counter()
         try:
-            answers = embed_each(self._pipeline, [job.prepared for job in batch if job.prepared])
+            answers = each(self._pipeline.embed, [job.prepared for job in batch if job.prepared])
         except Exception as error:
             log.exception("embedding failed", extra={"photos": len(batch)})
             for job in batch:
