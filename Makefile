@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 test browser check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test browser check lint types walls bench openapi constraints clean help
+.PHONY: run serve test browser check lint types walls bench openapi reference constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -71,6 +71,9 @@ bench: $(VENV)/.tested ## measure speed and size as ratios in one run
 
 openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m tests.api.update_openapi
+
+reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md and settings.md from the code
+	$(BIN)/python scripts/make_docs.py
 
 constraints: $(VENV)/.served ## resolve constraints.txt anew, for every system and Python
 	$(BIN)/python -m pip install -q 'uv>=0.9,<1'

@@ -1,73 +1,59 @@
-"""docs/commands.md and the command line say the same."""
+"""The reference pages say what the code says, and what they show can be typed in."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from arcid.cli import app, output
+from arcid.cli import output
 
-TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
-SECTIONS = dict(re.findall(r"^##+ arcid ([a-z -]+)\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import make_docs  # noqa: E402
 
-
-def commands() -> Iterator[tuple[str, Any]]:
-    def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        for name, inner in getattr(command, "commands", {}).items():
-            if hasattr(inner, "commands"):
-                yield from walk(inner, (*path, name))
-            else:
-                yield " ".join((*path, name)), inner
-
-    yield from walk(typer.main.get_command(app), ())
+COMMANDS = {n: c for n, c in make_docs.commands() if not hasattr(c, "commands")}
 
 
-COMMANDS = dict(commands())
+@pytest.mark.parametrize("name", make_docs.PAGES)
+def test_a_page_is_what_the_code_says(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    assert text == make_docs.page(name), "run: python scripts/make_docs.py"
 
 
-def options(command: Any) -> set[str]:
-    found = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
-    return {flag for flag in found if flag.startswith("-")} - {"--help"}
-
-
-def test_the_sections_are_the_commands() -> None:
-    assert set(SECTIONS) == set(COMMANDS)
-    assert len(COMMANDS) > 25
+def test_a_stale_page_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_docs, "DOCS", tmp_path)
+    assert make_docs.main(["--check"]) == 1 and not list(tmp_path.iterdir())
+    assert make_docs.main([]) == 0 and make_docs.main(["--check"]) == 0
+    (tmp_path / "settings.md").write_text("by hand", "utf-8")
+    assert make_docs.main(["--check"]) == 1
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_argument_and_option_is_documented(name: str) -> None:
-    command, body = COMMANDS[name], SECTIONS[name]
-    table = re.findall(r"^\| (`.*?) \|", body, re.M)
-    documented = {word for cell in table for word in re.findall(r"`([^`]+)`", cell)}
-    arguments = {p.metavar or p.name.upper() for p in command.params if p.opts[0][0] != "-"}
-    assert documented == options(command) | arguments
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_an_example_that_parses(name: str) -> None:
-    (example,) = re.findall(r"```bash\n(.*?)\n```", SECTIONS[name], re.S)
-    words = shlex.split(example)
-    path = name.split()
+def test_every_command_says_what_it_does_with_an_example_that_parses(name: str) -> None:
+    command = COMMANDS[name]
+    assert len(command.help) > 15 and all(p.help for p in command.params)
+    assert any("--json" in p.opts for p in command.params)
+    words, path = shlex.split(make_docs.example_of(command)), name.split()
     assert words[: len(path) + 1] == ["arcid", *path]
-    COMMANDS[name].make_context(name, words[len(path) + 1 :])
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_speaks_json_and_says_what_it_does(name: str) -> None:
-    assert "--json" in options(COMMANDS[name])
-    assert len(COMMANDS[name].help or "") > 15
-    assert all(p.help for p in COMMANDS[name].params)
+    command.make_context(name, words[len(path) + 1 :])
 
 
 def test_every_exit_code_is_documented() -> None:
-    table = TEXT.split("| code | meaning |")[1].split("\n\n")[0]
+    text = (ROOT / "docs" / "concepts" / "command-line.md").read_text("utf-8")
+    table = text.split("| code | meaning |")[1].split("\n\n")[0]
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.M)}
     names = ("OK", "REJECTED", "USAGE", "BAD_INPUT", "MODEL", "SERVICE", "INTERRUPTED")
     assert documented == {getattr(output, name) for name in names}
+
+
+def test_every_variable_the_package_reads_is_in_the_settings() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    read: set[str] = set()
+    for file in (ROOT / "src" / "arcid").rglob("*.py"):
+        read |= set(re.findall(r"\bARCID_[A-Z_]*[A-Z]\b", file.read_text("utf-8")))
+    assert len(read) > 10
+    assert {name for name in read if f"| `{name}` |" not in text} == set()

@@ -18,7 +18,12 @@ from arcid.cli.output import Json, print_json, print_table, say
 if TYPE_CHECKING:
     from arcid.server.console.auth.accounts import Account, Accounts
 
-app = typer.Typer(help="Look after the console's accounts and sessions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look after the console's accounts and sessions (docs/concepts/console.md).\n\n"
+    "No sign-in is asked for, only the right to the console's database. A password is asked for "
+    "twice on a terminal, else read as one line from standard input.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(help="Name of the account.", metavar="NAME")]
 Generate = Annotated[
     bool, typer.Option("--generate", help="Make a password and print it, instead of asking.")
@@ -60,7 +65,10 @@ def _tell(account: Account, what: str, as_json: bool, **more: Any) -> None:
 
 @app.command("list")
 def list_(database: Database = None, json: Json = False) -> None:
-    """All accounts, with their roles and how many sessions each has."""
+    """All accounts, with their roles and how many sessions each has.
+
+    Example: arcid accounts list
+    """
     with _opened(database) as store:
         found, open_ = store.all(), [session.account.id for session in store.sessions()]
     counts = {account.id: open_.count(account.id) for account in found}
@@ -92,7 +100,10 @@ def add(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Make an account; the way in where set-up is over and no account is left."""
+    """Make an account; the way in where set-up is over and no account is left.
+
+    Example: arcid accounts add "Ada Admin" --generate
+    """
     with _opened(database, create=True) as store:
         password = _password(generate)
         account = store.add(name, password, role)
@@ -104,7 +115,12 @@ def add(
 def reset(
     name: Name, generate: Generate = False, database: Database = None, json: Json = False
 ) -> None:
-    """A new password; ends the account's sessions and its wait after wrong guesses."""
+    """A new password, for whoever forgot theirs, the only admin too.
+
+    It ends the account's sessions and its wait after wrong guesses.
+
+    Example: arcid accounts reset "Ada Admin" --generate
+    """
     with _opened(database) as store:
         account = store.named(name)
         password = _password(generate)
@@ -116,7 +132,10 @@ def reset(
 
 @app.command()
 def disable(name: Name, database: Database = None, json: Json = False) -> None:
-    """Let an account sign in no more, and end its sessions; one admin always remains."""
+    """Let an account sign in no more, and end its sessions; one admin always remains.
+
+    Example: arcid accounts disable "Olga Operator"
+    """
     with _opened(database) as store:
         account = store.change(store.named(name).id, enabled=False)
     _tell(account, f"{account.name} cannot sign in any more", json)
@@ -124,7 +143,10 @@ def disable(name: Name, database: Database = None, json: Json = False) -> None:
 
 @app.command()
 def enable(name: Name, database: Database = None, json: Json = False) -> None:
-    """Let a closed account sign in again."""
+    """Let a closed account sign in again.
+
+    Example: arcid accounts enable "Olga Operator"
+    """
     with _opened(database) as store:
         account = store.change(store.named(name).id, enabled=True)
     _tell(account, f"{account.name} can sign in again", json)
@@ -138,7 +160,10 @@ def sessions(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Who is signed in: one line a browser."""
+    """Who is signed in: one line a browser.
+
+    Example: arcid accounts sessions
+    """
     with _opened(database) as store:
         found = store.sessions(store.named(name).id if name else None)
     if json:
@@ -168,7 +193,10 @@ def sign_out(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """End an account's sessions; pages that are open stop at their next action."""
+    """End an account's sessions, all or one; pages that are open stop at their next action.
+
+    Example: arcid accounts sign-out "Ada Admin"
+    """
     with _opened(database) as store:
         account = store.named(name)
         before = len(store.sessions(account.id))

@@ -90,9 +90,25 @@ def attend(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Watch a source: name who comes, flag who is unknown, log each arrival once.
+    """Watch a camera or a file: name who comes, flag who is unknown, log each arrival once.
 
-    With --json every event is one line. A file is read to its end; live sources until interrupted.
+    Events go to the gallery's database; docs/concepts/attendance.md explains them. With --json
+    every event is one line as soon as it is written. A file is read to its end, and reading it
+    again, or going on after a crash, writes nothing twice. Live sources are watched until
+    interrupted and opened again when they break.
+
+    --webhook signs with the secret in ARCID_WEBHOOK_SECRET (at least 16 characters); --mqtt signs
+    in with ARCID_MQTT_USERNAME and ARCID_MQTT_PASSWORD where set. Photos of a folder without --fps
+    are taken one by one: a single look decides.
+
+    A live camera is watched by one process at a time: if another one on this database has it, the
+    command says which, waits 15 s in case it is dead, and ends with camera_watched. --liveness flag
+    records suspected pictures of faces beside arrivals, require in their place; both need arcid
+    models pull minifasnet_v2 and arcid models pull minifasnet_v1se, and end with model_not_found
+    without them.
+
+    Example: arcid attend --source rtsp://camera.example/door --collection staff --camera door
+    --json
     """
     from arcid.apps.attendance import CameraLease, Deliverer, Policy, Watcher
     from arcid.apps.attendance.targets import targets_from

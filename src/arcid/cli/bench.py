@@ -27,7 +27,12 @@ def bench(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Time networks, search, start-up and enrolment; each beside a peer. Takes minutes."""
+    """Time networks, search, start-up and enrolment; each beside a peer.
+
+    Takes minutes.
+
+    Example: arcid bench --only start,enrol -o bench.csv
+    """
     from arcid import files
     from arcid.bench import common
 

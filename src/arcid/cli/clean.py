@@ -46,10 +46,15 @@ def clean(
     detector: Detector = None,
     json: Json = False,
 ) -> None:
-    """Drop photos far from the dominant sub-centre of their identity.
+    """Find photos that carry a wrong name (docs/concepts/purification.md).
 
-    Trains first where a config is given. Writes the list to train on again (data.keep), what was
-    dropped, a report, and contact sheets that only you can read.
+    A network with several centres an identity is trained, or a trained one opened; photos more than
+    75° from the dominant sub-centre of their identity are dropped. Identities with fewer than 20
+    photos are left alone and reported. Writes kept.csv, the list to train on again with data.keep,
+    dropped.csv, identities.csv, a report, and contact sheets of what was dropped. Lists and sheets
+    are readable by their owner only.
+
+    Example: arcid clean configs/clean_small.yaml --angle 75
     """
     require_torch()
     from arcid.errors import UsageError

@@ -47,8 +47,11 @@ def compare(
 ) -> None:
     """Two runs or two models on the same photos: "B is better by x ± y".
 
-    Two reports carry their pairs. Embeddings and models need the photos: --data with one folder
-    per person (all pairs), or --pairs. Both are resampled with the same people.
+    Both are resampled with the same people, so that what is hard about the photos cancels out. A
+    and B are two reports (their pairs must be the same), two files of embeddings, or two models;
+    the latter need photos: --data with one folder per person (all pairs), or --pairs.
+
+    Example: arcid compare before/report.json after/report.json
     """
     from arcid.errors import UsageError
 

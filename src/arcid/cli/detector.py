@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from arcid.train.detector.config import DetectConfig
     from arcid.train.detector.evaluate import Judgement
 
-app = typer.Typer(help="Train and measure arcid's own face detector.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train and measure arcid's own face detector.\n\n"
+    "Needs the extra train, and export also convert. How it works: "
+    "docs/concepts/detector-training.md.",
+    no_args_is_help=True,
+)
 
 Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s_2.yaml.")]
 PointsRecipe = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_points.yaml.")]
@@ -49,7 +54,11 @@ def label(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find faces two detectors agree on, or the first is sure of; the rest is set aside."""
+    """Find the faces two detectors agree on, or the first is sure of, in pictures named
+    folder/picture. What else one alone finds is set aside: neither face nor background.
+
+    Example: arcid detector label --out runs/detect_labels.jsonl
+    """
     from arcid.files import require_place
     from arcid.train.detector.config import ScenesConfig
     from arcid.train.detector.labels import Agreement, summarise, write_labels
@@ -86,7 +95,13 @@ def faces(
     ] = 40.0,
     json: Json = False,
 ) -> None:
-    """Cut the labelled faces of the pictures that are not reserved, to train a recogniser on."""
+    """Cut the labelled faces out of the pictures that are not reserved.
+
+    They go into one archive of aligned crops without identity, to train a recogniser on
+    (data.sources, labelled: false).
+
+    Example: arcid detector faces --labels runs/detect_labels.jsonl --out runs/scene_faces.tar
+    """
     from arcid.files import require_place
     from arcid.train.detector.config import ScenesConfig
     from arcid.train.detector.faces import write_faces
@@ -104,7 +119,10 @@ def faces(
 
 @app.command()
 def train(config: Config, override: Overrides = None, json: Json = False) -> None:
-    """Train by a recipe; the same command goes on with a run that was stopped."""
+    """Train by a recipe; the same command goes on with a run that was stopped.
+
+    Example: arcid detector train configs/detect_s_2.yaml schedule.minutes=30
+    """
     extras.require("training a detector", "train", "torch", "yaml")
     from arcid.train.engine.memory import prepare_process
 
@@ -130,7 +148,12 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 
 @app.command()
 def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
-    """Train the landmark refiner by a recipe; a stopped run goes on."""
+    """Train the landmark refiner by a recipe; a stopped run goes on.
+
+    It is a small network that is fed a crop of each face.
+
+    Example: arcid detector points configs/detect_points.yaml schedule.minutes=30
+    """
     extras.require("training a detector", "train", "torch", "yaml")
     from arcid.train.engine.memory import prepare_process
 
@@ -189,7 +212,10 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Judge a run's averaged weights on all reserved pictures and write them as a bundle."""
+    """Judge a run's averaged weights on all reserved pictures and write them as a bundle.
+
+    Example: arcid detector export runs/detect_s_5 --points runs/detect_points --to out
+    """
     extras.require("exporting a detector", "convert")
     import dataclasses
 
@@ -258,7 +284,12 @@ def evaluate(
     ] = "scrfd_2.5g",
     json: Json = False,
 ) -> None:
-    """Measure detectors on labelled pictures, or against another one on any photos."""
+    """Measure detectors on labelled pictures, or against another one on any photos.
+
+    Recall is read where false alarms reach --alarms a picture.
+
+    Example: arcid detector evaluate yunet scrfd_2.5g --labels runs/detect_labels.jsonl
+    """
     from arcid.errors import UsageError
 
     if (labels is None) == (photos is None):

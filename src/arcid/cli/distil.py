@@ -30,8 +30,11 @@ def distill(
 ) -> None:
     """Train a student that embeds like the teachers of its config.
 
-    Goes on where such a run stopped, as train does, and ends by saying how many of its dimensions
-    the student uses.
+    distil.teachers names them: models, or folders of bundles. Photos without identity take part. At
+    the end it says how many of its dimensions the student really uses (effective rank), on photos
+    held out where there are any. Goes on where a run stopped, and has the arguments of arcid train.
+
+    Example: arcid distill configs/face_s_1.yaml schedule.minutes=90
     """
     from arcid.errors import UsageError
 

@@ -19,7 +19,14 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(database: Database = None, json: Json = False) -> None:
-    """Say which runtime, instruction sets, models and database are in use and what is wrong."""
+    """Say which runtime, instruction sets, models and database are in use and what is wrong.
+
+    A calibration that does not support comparing two photos at the default rate is a problem (exit
+    code 4); a collection too large for it at the default rate is a note, since its searches end in
+    review.
+
+    Example: arcid doctor
+    """
     from arcid.apps.doctor import examine
 
     report = examine(database)

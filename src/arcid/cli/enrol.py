@@ -74,10 +74,21 @@ def enrol(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Enrol one person from photos, or many from a folder with one folder per person.
+    """Enrol one person from photos, or many from a folder with one folder per person, named after
+    them. The collection and the gallery are made when missing. Photos that are refused are counted
+    by reason, then listed with theirs; the rest is enrolled. So is counted who is somebody else
+    already, unless --allow-duplicate takes them all the same. Photos that the person was enrolled
+    with before, by the same model, are skipped before any face is looked for, so a run that was
+    stopped can be started again. Exit code 0 when at least one photo was enrolled, or all were
+    enrolled before; 1 when none was.
 
-    Every photo that is refused is reported with its reason. Exit code 0 when at least one photo
-    was enrolled, or all were enrolled before; 1 when none was.
+    --holdout N keeps the last N photos by name of every person back (by lot with --seed), always
+    enrolling at least one, and then searches for each: Top-1, Top-3 and Top-5 say how often the
+    person was the first, among the first three, among the first five of the collection. Photos in
+    which no face could be found are failed reads and count as not found. Photos that were enrolled
+    before would find themselves; they are left out and counted apart.
+
+    Example: arcid enrol --from people/ --collection staff --holdout 1
     """
     from arcid.apps.enrol import enrol_photos, photos_by_person
     from arcid.apps.holdout import hold_back, look_up

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from arcid.evaluate.sources import Photo
 
 app = typer.Typer(
-    help="Measure a model: error rates with intervals, and a report to look at.",
+    help="Measure a model: error rates with intervals, and a report to look at.\n\n"
+    "Headline numbers are printed; -o FOLDER writes report.html, report.json, report.md and, of "
+    "pairs, scores.npz for arcid compare. What they mean: docs/concepts/evaluation.md.",
     no_args_is_help=True,
 )
 Images = Annotated[
@@ -47,10 +49,12 @@ def lfw(
         typer.Option("--train-pairs", help="View 1: choose the threshold on these pairs."),
     ] = None,
 ) -> None:
-    """LFW: pairs of photos, the threshold of each fold chosen on the others.
+    """LFW: 6,000 pairs in ten folds, the threshold of each fold chosen on the other nine. With the
+    lists of View 1 (pairsDevTest.txt), which have no folds, pairs are dealt over ten, or all
+    decided by the threshold that is best on --train-pairs. --data may hold the list and images/,
+    lfw/, lfw-deepfunneled/ or lfw_funneled/.
 
-    Give --pairs and --images, or --data with both inside. Lists without folds (View 1) are dealt
-    over ten, or decided by the threshold that is best on --train-pairs.
+    Example: arcid evaluate lfw --pairs pairs.txt --images lfw-deepfunneled -o report/
     """
     from arcid.evaluate.metrics import best_accuracy
     from arcid.evaluate.protocols import verify
@@ -85,10 +89,14 @@ def pairs_(
         ),
     ] = "auto",
 ) -> None:
-    """A list of pairs: deepface's master.csv, AgeDB-30, CALFW, CPLFW, or your own.
+    """A list of pairs.
 
-    A CSV is judged as such tables are published: precision, recall, F1 and accuracy in-sample, and
-    again with every pair's people left out. The other layouts are judged in folds.
+    A CSV (file_x,file_y,Decision, as deepface's master.csv) is judged as such tables are published:
+    the threshold with the most information, found on the same pairs; and again with every pair
+    decided by a threshold that saw neither of its people. The published figures stand beside ours.
+    Lists of AgeDB-30, CALFW and CPLFW are judged in folds, as LFW.
+
+    Example: arcid evaluate pairs --data master.csv --images photos/ -o report/
     """
     from arcid.evaluate import readers
     from arcid.evaluate.protocols import evaluate_pair_list
@@ -115,6 +123,8 @@ def bin_(how: How, data: Data = None) -> None:
     """An InsightFace .bin file (lfw.bin, cfp_fp.bin, agedb_30.bin …), aligned pictures inside.
 
     The file is read without running what a pickle may hold.
+
+    Example: arcid evaluate bin --data agedb_30.bin -o report/
     """
     from dataclasses import replace
 
@@ -134,7 +144,11 @@ def cfp(
         typer.Option("--protocol", help="Frontal to frontal, or frontal to profile."),
     ] = "FP",
 ) -> None:
-    """Celebrities in Frontal-Profile: the data set's own folder, ten folds."""
+    """Celebrities in Frontal-Profile, from the data set's own folder (Data/, Protocol/), in its ten
+    folds.
+
+    Example: arcid evaluate cfp --data cfp-dataset --protocol FP -o report/
+    """
     from arcid.evaluate.readers import read_cfp
 
     listed = read_cfp(_given(data, "--data FOLDER"), protocol)
@@ -155,7 +169,11 @@ def ytf(
         typer.Option("--max-frames", min=1, help="Frames of each video, evenly; default: all."),
     ] = None,
 ) -> None:
-    """YouTube Faces: pairs of videos, each the mean of its frames."""
+    """YouTube Faces: pairs of videos. The vector of a video is the mean of its frames'; frames
+    without a face are left out of the mean.
+
+    Example: arcid evaluate ytf --data YouTubeFaces --max-frames 20 -o report/
+    """
     from arcid.evaluate.readers import read_ytf
 
     splits = splits or _inside(data, ("splits.txt",), "--splits FILE")
@@ -177,10 +195,11 @@ def ijb(
         typer.Option("--weights", help="Weigh photos by the detector score of the list, or not."),
     ] = "faceness",
 ) -> None:
-    """IJB-B and IJB-C: templates of photos and videos, 1:1 and 1:N.
+    """IJB-B and IJB-C: templates of photos and video frames, compared 1:1 and searched 1:N. The
+    folder holds meta/ and loose_crop/ as InsightFace passes them around. With --embeddings (rows in
+    the order of the photo list) the photos are not needed.
 
-    The folder holds meta/ and loose_crop/ as InsightFace passes them around. Photos are aligned by
-    the five points of the list; with --embeddings the photos are not needed.
+    Example: arcid evaluate ijb --data IJBC --embeddings ijbc.npy -o report/
     """
     from dataclasses import replace
 
@@ -228,6 +247,9 @@ def megaface(
     """MegaFace: is the mate found first among up to a million distractors?
 
     The paths of both lists are looked up below --data, or in the files of embeddings.
+
+    Example: arcid evaluate megaface --probes probes.json --distractors far.json --data megaface -o
+    report/
     """
     from arcid.evaluate.protocols import evaluate_megaface
     from arcid.evaluate.readers import read_megaface
@@ -280,9 +302,13 @@ def gallery(
         typer.Option("--pool", help="A person scores their best photo, or the mean of them."),
     ] = "best",
 ) -> None:
-    """Enrol some photos of n people, search with others: Top-1, Top-3, Top-5.
+    """Enrol some photos of each of n people and search with others: Top-1, Top-3 and Top-5, with
+    failed reads counted as misses. With --strangers also how often somebody who is not enrolled is
+    named (FPIR), and how that grows with the gallery. The folder holds one folder per person;
+    --seed draws people and photos.
 
-    The folder holds one folder per person. --seed draws the people and the photos.
+    Example: arcid evaluate gallery --data staff/ --enrol 5 --probe 5 --people 50 --strangers -1 -o
+    report/
     """
     from arcid.evaluate.protocols import evaluate_gallery, split
     from arcid.evaluate.readers import read_people
@@ -304,6 +330,8 @@ def folder(how: How, data: Data = None) -> None:
 
     The folder holds one folder per person. The highest pairs of two people are shown: look at them
     for wrong labels before you believe the numbers.
+
+    Example: arcid evaluate folder --data photos/ -o report/
     """
     from arcid.evaluate.protocols import evaluate_folder
     from arcid.evaluate.readers import read_people
@@ -333,6 +361,8 @@ def pad(
     The data is a CSV with the columns file, species (bona_fide or the kind of attack) and score
     (higher is live; empty where no face could be used). Species of fewer than 30 attacks are
     refused.
+
+    Example: arcid evaluate pad --data attacks.csv --threshold 0.6 -o report/
     """
     from arcid.evaluate.protocols import evaluate_pad
     from arcid.evaluate.readers import read_pad
@@ -373,10 +403,13 @@ def fairness(
         ),
     ] = None,
 ) -> None:
-    """Error rates of each group at the product's threshold, worst against best.
+    """False matches and false non-matches of each group, all at the product's one threshold, with
+    intervals and the ratio of the worst group to the best. Groups are your own labels: a CSV with
+    the column photo (as the path below --data) and one of groups, or a part of the file names.
+    Photos that lie in the folder without folders of people are taken for as many people; only false
+    matches are measured then.
 
-    The data holds one folder per person; or photos alone, each of another person, and then only
-    false matches can be measured. Groups are your own labels.
+    Example: arcid evaluate fairness --data photos/ --groups groups.csv --column age -o report/
     """
     from arcid.evaluate import fairness as measure
 

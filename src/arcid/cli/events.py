@@ -17,7 +17,11 @@ from arcid.cli.output import Json, clock, note, print_json, print_table, say
 if TYPE_CHECKING:
     from arcid.apps.attendance import Attendance
 
-app = typer.Typer(help="Read, explain, correct and export events.", no_args_is_help=True)
+app = typer.Typer(
+    help="Read, explain, correct and export what arcid attend wrote.\n\n"
+    "Nothing is edited: a correction is a row of its own. Times without a zone are local.",
+    no_args_is_help=True,
+)
 Since = Annotated[
     str | None, typer.Option("--since", help="From this day or time on, ISO 8601; local time.")
 ]
@@ -46,7 +50,10 @@ def list_(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """List events, newest first, corrections applied."""
+    """List events, newest first, corrections applied.
+
+    Example: arcid events list --collection staff --since 2026-03-01 --kind unknown
+    """
     with _book(database, collection) as (book, gallery):
         who = None if person is None else gallery.person_called(collection, person).id
         found = book.events(
@@ -77,7 +84,11 @@ def list_(
 def explain(
     event: Id, collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Say on what grounds an event was decided, and what was corrected since."""
+    """Say on what grounds an event was decided (score, threshold, target rate, calibration, gallery
+    size, model, the track's quality), and what was corrected since.
+
+    Example: arcid events explain 3f2a9c --collection staff
+    """
     with _book(database, collection) as (book, _):
         found = book.explain(event)
     if json:
@@ -118,9 +129,15 @@ def correct(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Correct an event by a new row; the event itself stays as it was written.
+    """Correct an event by a new row.
 
-    void: it did not happen; of a correction: that is undone.
+    void: it did not happen (of a correction: that is undone). reassign: it was somebody else.
+    retime: it was at another time. not-person: it was not that person, and with --block this face
+    is never taken for them again. The visit and the departure of a corrected arrival follow it, and
+    are restored when the correction is undone.
+
+    Example: arcid events correct 3f2a9c reassign --person "Ada Example" --note "twins" --collection
+    staff
     """
     from arcid.errors import UsageError
 
@@ -160,7 +177,11 @@ def add(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Enter an arrival or departure by hand."""
+    """Enter an arrival or departure by hand.
+
+    Example: arcid events add arrival "Ada Example" 2026-03-02T08:30 --note "forgot the camera"
+    --collection staff
+    """
     moment, word = when(at), _kind(kind)
     with _book(database, collection) as (book, gallery):
         who = gallery.person_called(collection, person).id
@@ -188,7 +209,11 @@ def export(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Write events, or the sheet of a day or month, to a file. The ending says which kind."""
+    """Write events, or the sheet of a day or month (first in, last out, hours, absent), to a file.
+    Text that a spreadsheet would run as a formula stays text.
+
+    Example: arcid events export march.xlsx --month 2026-03 --collection staff
+    """
     from arcid import files
     from arcid.apps.attendance import export as tables
     from arcid.errors import UsageError

@@ -78,7 +78,13 @@ def export(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write a trained network as a bundle, after comparing it with the network on every runtime."""
+    """Write a trained network as a bundle, after comparing it with the network on every runtime.
+
+    The bundle goes to OUT/NAME. Where the file's vectors differ from the network's by more than the
+    tolerances, nothing is written (docs/concepts/export.md).
+
+    Example: arcid export runs/small --out bundles --precision int8 --calibration crops.tar
+    """
     from arcid.errors import MissingExtra
 
     try:

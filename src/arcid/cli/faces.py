@@ -66,7 +66,16 @@ def detect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find faces: boxes, five points, scores and quality."""
+    """Find faces: boxes, five points, scores and quality.
+
+    Boxes are x1 y1 x2 y2 in pixels; quality gives the reasons why a face should not be used. A
+    photo without faces is an answer, not an error.
+
+    In JSON, points are the viewer's left eye, right eye, nose, and the corners of the mouth. Crops
+    are named after their photo and the number of the face.
+
+    Example: arcid detect family.jpg --crops faces/
+    """
     from arcid.detect import name_of
     from arcid.errors import ArcidError
     from arcid.pipeline import load_detector
@@ -170,9 +179,16 @@ def embed(
 ) -> None:
     """Turn faces into vectors.
 
-    The NPZ file holds vectors (N,D), contract_id, model, files (N,), boxes (N,4) and scores (N,);
-    boxes and scores are NaN for aligned photos. An NPY file holds the vectors alone, and is written
-    only where every photo gave one.
+    An .npz holds vectors (N,D), contract_id, model, files (N,), boxes (N,4) and scores (N,); boxes
+    and scores are NaN for aligned photos. An .npy holds the vectors alone, in the order of the
+    photos, and is written only where every photo gave one. Vectors of two models, told apart by
+    contract_id, cannot be compared. A photo without a face is reported as an error; where no photo
+    gives a face, nothing is written.
+
+    --json lists counts; the vectors themselves are printed with --vectors only. They are personal
+    data: keep them as you would keep the photos.
+
+    Example: arcid embed ann.jpg bob.jpg -o faces.npz
     """
     from arcid import files
     from arcid.errors import ArcidError, NoFaceFound, UsageError
@@ -288,7 +304,20 @@ def verify(
     allow_extrapolation: Extrapolate = False,
     json: Json = False,
 ) -> None:
-    """Are these two photos of one person? Exit code 0: yes, 1: no."""
+    """Are these two photos of one person?
+
+    Exit code 0: yes, 1: no. The threshold comes from the model's calibration and the false match
+    rate asked for; there is no other one.
+
+    With --json the answer has the keys that deepface's users know: verified, distance (1 − cosine),
+    threshold (the largest distance that is a match, 1 − cosine threshold), similarity_metric,
+    model, detector_backend, facial_areas (left_eye and right_eye are the person's own) and time in
+    seconds. Beside them: cosine, cosine_threshold, probability (of one person, at equal prior
+    odds), fmr (of a single comparison at this cosine), target_fmr, outcome, reason, extrapolated,
+    and calibration with its id, dataset and whether it is provisional.
+
+    Example: arcid verify passport.jpg camera.jpg --fmr 1e-4
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from arcid import decide

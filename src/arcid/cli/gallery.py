@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from arcid import gallery as store
     from arcid.models.weights import Bundle
 
-app = typer.Typer(help="Look after collections, people and faces.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look after collections, people and faces.\n\n"
+    "People live in collections; each has any number of faces. PERSON is an id or a name, whatever "
+    "its case; FACE is an id that arcid gallery person shows. All of these work while the service "
+    "is running on the same gallery.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="COLLECTION")]
 Face = Annotated[str, typer.Argument(help="Face by its id.", metavar="FACE")]
 
@@ -36,7 +42,10 @@ Face = Annotated[str, typer.Argument(help="Face by its id.", metavar="FACE")]
 
 @app.command("list")
 def list_(database: Database = None, json: Json = False) -> None:
-    """List the collections."""
+    """List the collections.
+
+    Example: arcid gallery list
+    """
     with open_gallery(database) as gallery:
         found = gallery.collections()
         if json:
@@ -59,7 +68,12 @@ def create(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Make a collection."""
+    """Make a collection.
+
+    Keeping crops makes a change of models painless, and keeps pictures of faces.
+
+    Example: arcid gallery create staff --keep-crops
+    """
     kept = metadata_from(metadata)
     with open_gallery(database, create=True) as gallery:
         made = gallery.create_collection(name, keep_crops=keep_crops, metadata=kept)
@@ -68,7 +82,10 @@ def create(
 
 @app.command()
 def show(name: Name, database: Database = None, json: Json = False) -> None:
-    """Show one collection: its size, settings and models."""
+    """Show one collection: its size, settings and models.
+
+    Example: arcid gallery show staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.collection(name)
         contracts = [asdict(usage) for usage in gallery.contracts(name)]
@@ -94,7 +111,10 @@ def update(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Change a collection's name, metadata or whether it keeps aligned crops."""
+    """Change a collection's name, metadata or whether it keeps aligned crops.
+
+    Example: arcid gallery update staff --name crew --no-keep-crops
+    """
     from arcid.errors import UsageError
 
     if new_name is None and keep_crops is None and not metadata:
@@ -114,7 +134,12 @@ def update(
 def delete_collection(
     name: Name, yes: Yes = False, database: Database = None, json: Json = False
 ) -> None:
-    """Delete a collection with everybody in it."""
+    """Delete a collection with everybody in it.
+
+    Asks, unless --yes is given.
+
+    Example: arcid gallery delete-collection staff --yes
+    """
     with open_gallery(database) as gallery:
         found = gallery.collection(name)
         confirm(f"Delete collection {name} with {_count(found)}?", yes=yes)
@@ -137,7 +162,10 @@ def people(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """List the people of a collection, by name."""
+    """List the people of a collection by name, a page at a time.
+
+    Example: arcid gallery people --collection staff --search ann
+    """
     with open_gallery(database) as gallery:
         found = gallery.people(collection, search=search, limit=limit, after=after)
     if json:
@@ -155,7 +183,10 @@ def person(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Show one person and their faces."""
+    """Show one person, their metadata and their faces.
+
+    Example: arcid gallery person "Ann Lee" --collection staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         faces = gallery.faces(collection, found.id)
@@ -190,7 +221,10 @@ def rename(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Give a person another name."""
+    """Give a person another name.
+
+    Example: arcid gallery rename "Ann Lee" "Ann Lee-Park" --collection staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         changed = gallery.update_person(collection, found.id, name=name)
@@ -206,7 +240,10 @@ def metadata(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Keep notes on a person."""
+    """Keep notes on a person; keys that are there already get the new value.
+
+    Example: arcid gallery metadata "Ann Lee" badge=17 site=north --collection staff
+    """
     added = metadata_from(pairs)
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
@@ -223,7 +260,12 @@ def merge(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Make two entries of one person into one."""
+    """Make two entries of one person into one.
+
+    Refused where both are in one photo.
+
+    Example: arcid gallery merge "Ann Lee" "Lee, Ann" --collection staff
+    """
     with open_gallery(database) as gallery:
         kept = gallery.person_called(collection, keep)
         gone = gallery.person_called(collection, other)
@@ -240,7 +282,10 @@ def split(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Move some faces of a person to a new person."""
+    """Move some faces of a person to a new person.
+
+    Example: arcid gallery split "Ann Lee" "Eve Lee" 5f0c41d2 --collection staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         made = gallery.split_person(collection, found.id, faces, name)
@@ -254,7 +299,12 @@ def delete_person(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Delete a person with all their faces."""
+    """Delete a person with all their faces.
+
+    Does not ask.
+
+    Example: arcid gallery delete-person "Ann Lee" --collection staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         gallery.delete_person(collection, found.id)
@@ -278,7 +328,12 @@ def move_face(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Give a face to another person."""
+    """Give a face to another person.
+
+    Refused where that person is in the same photo.
+
+    Example: arcid gallery move-face 5f0c41d2 "Eve Lee" --collection staff
+    """
     with open_gallery(database) as gallery:
         target = gallery.person_called(collection, person)
         moved = gallery.move_face(collection, face, target.id)
@@ -289,7 +344,12 @@ def move_face(
 def delete_face(
     face: Face, collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Delete one face."""
+    """Delete one face.
+
+    Does not ask.
+
+    Example: arcid gallery delete-face 5f0c41d2 --collection staff
+    """
     with open_gallery(database) as gallery:
         found = gallery.face(collection, face)
         gallery.delete_face(collection, face)
@@ -304,7 +364,11 @@ def delete_face(
 def status(
     collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Show how far a collection has come with each model."""
+    """Show how far a collection has come with each model: its faces and people, and how many people
+    it cannot find yet.
+
+    Example: arcid gallery status --collection staff
+    """
     with open_gallery(database) as gallery:
         contracts = [asdict(usage) for usage in gallery.contracts(collection)]
     if json:
@@ -329,9 +393,11 @@ def reembed(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Embed the kept crops with another model, beside the vectors that are there.
+    """Embed the kept crops with another model, beside the vectors that are there; both models find
+    people until the old one's vectors are dropped. May be stopped and started again. Faces without
+    a crop stay with the old model: enrol those people again.
 
-    May be stopped and started again; what is done stays done.
+    Example: arcid gallery reembed --collection staff --to w600k_r50
     """
     from arcid import pipeline
     from arcid.models import weights
@@ -373,7 +439,13 @@ def drop_contract(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Erase the vectors of a model that is no longer used."""
+    """Erase the vectors of a model that is no longer used.
+
+    Asks, unless --yes is given; refused while somebody would be left without a vector, unless
+    --force is given.
+
+    Example: arcid gallery drop-contract 277947407cfc --collection staff --yes
+    """
     from arcid.errors import UsageError
 
     with open_gallery(database) as gallery:
@@ -403,7 +475,10 @@ def check(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Check that the gallery is sound and whole; exit code 5 when it is not."""
+    """Check that the gallery is sound and whole; exit code 5 when it is not.
+
+    Example: arcid gallery check
+    """
     with open_gallery(database) as gallery:
         if accept_loss:
             gallery.accept_losses()
@@ -422,6 +497,8 @@ def scrub(database: Database = None, json: Json = False) -> None:
 
     It happens by itself in galleries of up to 64 MiB. Needs as much free disk, and on SQLite
     memory, as the database is large.
+
+    Example: arcid gallery scrub
     """
     with open_gallery(database) as gallery:
         gallery.scrub()
@@ -431,7 +508,10 @@ def scrub(database: Database = None, json: Json = False) -> None:
 
 @app.command()
 def stats(database: Database = None, json: Json = False) -> None:
-    """Show the database behind the gallery: schema, journal, size, rows."""
+    """Show the database behind the gallery: schema, journal, size, rows.
+
+    Example: arcid gallery stats
+    """
     with open_gallery(database) as gallery:
         values = {"gallery": gallery.url, **gallery.stats()}
     if json:

@@ -48,9 +48,14 @@ def liveness(
     select: SelectFaces = "all",
     json: Json = False,
 ) -> None:
-    """Is each face alive, or a print or screen? Exit code 1 where any is not.
+    """Is each face alive, or a print or screen held before the camera?
 
-    Photos are looked at whole: crops of faces lack the surroundings that the networks judge by.
+    Two small networks look at the face with its surroundings; score is the mean of their
+    probabilities, 0–1, higher is live. Hand in whole photos as the camera took them, not crops.
+    Exit code 1 where a face is judged not to be live. What the scores are worth, and how to get the
+    networks: docs/concepts/liveness.md.
+
+    Example: arcid liveness entrance.jpg --select largest
     """
     from arcid.detect import name_of
     from arcid.errors import ArcidError

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from arcid.models.trust import Trust
     from arcid.models.weights import Bundle
 
-app = typer.Typer(help="List, check, pull and import models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, check, pull and import models.\n\n"
+    "Models are bundles with a manifest (docs/concepts/models.md). Nothing is downloaded unless "
+    "pull is called.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 SHORT = 12  # digits of hashes shown
 VERIFIED: dict[Trust, str] = {
@@ -41,7 +46,10 @@ VERIFIED: dict[Trust, str] = {
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """What is installed, which is the default, and what can be pulled."""
+    """What is installed, which is the default, and what can be pulled.
+
+    Example: arcid models list
+    """
     from arcid.apps import model_facts
     from arcid.models import pull as fetch
     from arcid.models import weights
@@ -93,7 +101,10 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def info(name: Name, json: Json = False) -> None:
-    """Everything about one model: its manifest, files, calibration and licence."""
+    """Everything about one model: its manifest, files, calibration and licence.
+
+    Example: arcid models info mobilefacenet_128
+    """
     from arcid.apps import model_facts
     from arcid.errors import CalibrationError
     from arcid.models import weights
@@ -134,7 +145,12 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the hashes, load every model and run recognisers on made-up crops."""
+    """Check the hashes, load every model and run recognisers on made-up crops.
+
+    Exit code 4 when one fails.
+
+    Example: arcid models verify
+    """
     from arcid.apps import model_facts
     from arcid.errors import ArcidError
     from arcid.models import weights
@@ -169,10 +185,13 @@ def accept(
     undo: Annotated[bool, typer.Option("--undo", help="Vouch for it no longer.")] = False,
     json: Json = False,
 ) -> None:
-    """Vouch for a model on this machine, as it is now. It is run first.
+    """Vouch for a model on this machine, as it is now; it is checked and run first.
 
-    What you accept is remembered by its content: a changed manifest, calibration or model file is
+    Until then a bundle that was imported, converted or found is unverified. What you accept is
+    remembered by its content in ARCID_HOME: a changed manifest, calibration or model file is
     unverified again.
+
+    Example: arcid models accept mymodel
     """
     from arcid.apps import model_facts
     from arcid.errors import UsageError
@@ -212,7 +231,11 @@ def pull(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Fetch a known model over https, verify it and install it. Resumes what was begun."""
+    """Fetch a known model over https, show its licence and ask for it to be accepted, verify it and
+    install it. Goes on where it was stopped.
+
+    Example: arcid models pull yunet_2023mar --accept-licence
+    """
     from arcid import paths
     from arcid.models import pull as fetch
 
@@ -263,7 +286,10 @@ def import_(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle so named.")] = False,
     json: Json = False,
 ) -> None:
-    """Make a bundle of any ONNX recogniser, after running it."""
+    """Make a bundle of any ONNX recogniser, after running it.
+
+    Example: arcid models import mymodel.onnx --name mymodel --like arcface --dim 512
+    """
     from arcid import paths
     from arcid.apps import model_facts
     from arcid.models.importer import Request, import_model

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from arcid.events import Review, Reviews, Verdict
     from arcid.gallery import Gallery
 
-app = typer.Typer(help="Doubtful faces that wait for a human's word.", no_args_is_help=True)
+app = typer.Typer(
+    help="Doubtful faces that wait for a human's word.\n\n"
+    "A camera could not decide on them at the error rate asked for. A review goes by the id of its "
+    "event.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
@@ -31,7 +36,10 @@ def list_(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """List doubtful cases, newest first."""
+    """List doubtful cases, newest first.
+
+    Example: arcid review list --collection staff
+    """
     with open_gallery(database) as gallery:
         found = _queue(gallery).find(
             collection, states=state or ("open",), limit=limit, after=after
@@ -53,7 +61,10 @@ def list_(
 def show(
     event: Id, collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Show one: whom it may be of, why it was not decided, and what was answered."""
+    """Show one: whom it may be of, why it was not decided, and what was answered.
+
+    Example: arcid review show 3f2a9c --collection staff
+    """
     with open_gallery(database) as gallery:
         review = _queue(gallery).get(collection, event)
     if json:
@@ -84,10 +95,14 @@ def answer(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Say who it is. The event becomes their arrival, or an unknown visitor.
+    """Say who it is.
 
-    yes: it is that person. not-person: it is not; the next candidate is asked about. no: it is
-    nobody known. The same answer again changes nothing.
+    yes: it is that person, and the event becomes their arrival, with visit and departure.
+    not-person: it is not; the next candidate is asked about, and without any it is an unknown
+    visitor. no: it is nobody known, an unknown visitor. The same answer again changes nothing;
+    another one is refused until the first is taken back.
+
+    Example: arcid review answer 3f2a9c yes --person "Ada Example" --collection staff
     """
     from arcid.errors import UsageError
 
@@ -129,7 +144,10 @@ def undo(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Take an answer back: the event, visit and departure are as before it."""
+    """Take an answer back: the event, visit and departure are as before it.
+
+    Example: arcid review undo 3f2a9c --collection staff
+    """
     with open_gallery(database) as gallery:
         done = _queue(gallery).undo(
             collection, event, actor=operator(actor), answer_id=answer_id, note=note

@@ -64,10 +64,18 @@ def search(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Who of the gallery is this? Exit code 0: somebody was found, 1: nobody.
+    """Who of the gallery is this?
 
-    Two faces of one photo are never given the same person. A search the calibration cannot
-    support at this rate and gallery size ends in "review", unless extrapolation is allowed.
+    Exit code 0: somebody was found, 1: nobody. Every face gets its candidates, best first, and a
+    decision on the first one at a target false positive identification rate; the threshold follows
+    the number of templates searched. Two faces of one photo are never given the same person. A
+    search whose rate the calibration cannot support ends in review, for a human to decide (exit
+    code 1), unless --allow-extrapolation is given.
+
+    Search by a PHOTO, by the vectors of arcid embed (--embedding), or look for doubles of somebody
+    who is enrolled (--person).
+
+    Example: arcid search visitors.jpg --collection staff --k 3
     """
     from arcid.cli.opening import open_gallery
     from arcid.decide import Unsupported

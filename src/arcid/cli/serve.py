@@ -39,9 +39,15 @@ def serve(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run the service. What is not said here is read from ARCID_… variables.
+    """Run the REST service.
 
-    With --json one object is printed as soon as the service is ready.
+    What is not said here is read from ARCID_… variables. A key is needed to listen on anything but
+    this machine, and behind a proxy. While the console has no account a link is printed that makes
+    the first one; it is good once, until the service stops. With --json one object is printed as
+    soon as the service is ready: url, docs, and that link as set_up. Ctrl-C stops it after the
+    requests in progress.
+
+    Example: arcid serve --port 8000
     """
     from arcid import extras, paths
     from arcid.gallery.opening import prepare_folder

@@ -40,9 +40,19 @@ def train(
     detector: Detector = None,
     json: Json = False,
 ) -> None:
-    """Train a network as a config says, or go on where such a run stopped.
+    """Train a network as a config says (docs/concepts/training.md).
 
-    Ctrl-C stores a checkpoint and stops; the same command goes on from there.
+    The file's settings can be replaced one by one: optim.lr=0.05, out=runs/try; values are YAML.
+    Network, data and start are told first, then a bar with speed, remaining time and the running
+    numbers.
+
+    The same command goes on where a run stopped: after Ctrl-C (a checkpoint is stored, exit code
+    130), a kill or a power cut. Everything that is wrong with config, data and weights is said
+    before the first step. Several processes: torchrun --nproc-per-node 2 -m arcid train CONFIG.
+
+    --detector finds the faces of whole photos in validation.pairs; other runs need none.
+
+    Example: arcid train configs/small.yaml optim.lr=0.05 out=runs/try
     """
     from arcid.errors import UsageError
 
@@ -61,7 +71,11 @@ def backbones(
     size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.")] = 112,
     json: Json = False,
 ) -> None:
-    """List the networks that can be trained, with their size and cost."""
+    """List the networks that can be trained, with parameters and multiply–accumulates of one photo,
+    at 512 dimensions.
+
+    Example: arcid backbones
+    """
     require_torch()
     from arcid.train.backbones import BACKBONES, backbone_costs
 

@@ -1,0 +1,254 @@
+"""Write the reference pages from the code: ``python scripts/make_docs.py [--check]``.
+
+    docs/commands.md      every command: its help, arguments, options, defaults, an example
+    docs/rest-routes.md   every route: what it takes, what it answers, who may ask
+    docs/settings.md      every ARCID_ variable: default and meaning
+
+``--check`` writes nothing and ends with 1 where a page is not what the code says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+from arcid import files
+from arcid.cli import app
+from arcid.server.app import create_app
+from arcid.server.settings import Settings
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+NOTICE = "<!-- Made from the code by scripts/make_docs.py: change it there, then run that. -->"
+#: Variables that are no settings of the service.
+VARIABLES = {
+    "ARCID_HOME": ("the user's data folder", "What arcid writes: gallery, models, cache."),
+    "ARCID_MODELS": ("models in ARCID_HOME", "Models pulled, imported or converted."),
+    "ARCID_DATA": ("none", "For development: photographs in data/, others' weights in models/."),
+    "ARCID_RUNTIME": ("OpenVINO where it is installed", "openvino, onnxruntime or auto."),
+    "ARCID_DEVICE": ("cpu", "Where models run: cpu, GPU or NPU (OpenVINO), cuda or tensorrt."),
+    "ARCID_THREADS": ("one a core", "Threads of models, and photos prepared at a time."),
+    "ARCID_ALLOW_LINK_LOCAL": (
+        "off", "1: cameras and receivers may be at link-local addresses.",
+    ),
+    "ARCID_WEBHOOK_SECRET": ("none", "Signs what arcid attend --webhook posts."),
+    "ARCID_MQTT_USERNAME": ("none", "Signs in where arcid attend --mqtt publishes."),
+    "ARCID_MQTT_PASSWORD": ("none", "The password beside it."),
+}  # fmt: skip
+
+
+# commands
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """("gallery", group), ("gallery list", command) … in the order of ``arcid --help``."""
+
+    def walk(group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        for name, inner in group.commands.items():
+            yield " ".join((*path, name)), inner
+            if hasattr(inner, "commands"):
+                yield from walk(inner, (*path, name))
+
+    yield from walk(typer.main.get_command(app), ())
+
+
+def example_of(command: Any) -> str:
+    """The last paragraph of a command's help."""
+    return str(command.help).rpartition("Example: ")[2].strip()
+
+
+def commands_page() -> str:
+    parts = [
+        "# Commands",
+        "What `arcid COMMAND --help` shows. What all commands share (exit codes, JSON, which face, "
+        "where files go): [the command line](concepts/command-line.md). Variables: "
+        "[settings](settings.md).",
+    ]
+    for name, command in commands():
+        level = "#" * (2 + name.count(" "))
+        if hasattr(command, "commands"):
+            parts += [f"{level} arcid {name} …", *_paragraphs(command.help)]
+            continue
+        words = str(command.help).rpartition("Example: ")[0]
+        parts += [
+            f"{level} arcid {name}",
+            *_paragraphs(words),
+            _table(("argument, option", "meaning"), map(_parameter, _shown(command.params))),
+            f"```bash\n{example_of(command)}\n```",
+        ]
+    return "\n\n".join(parts)
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    return (_linked(" ".join(p.split())) for p in text.strip().split("\n\n"))
+
+
+def _shown(params: Iterable[Any]) -> list[Any]:
+    return [p for p in params if "--help" not in p.opts]
+
+
+def _parameter(param: Any) -> tuple[str, str]:
+    if param.opts[0].startswith("-"):
+        names = ", ".join(f"`{flag}`" for flag in (*param.opts, *param.secondary_opts))
+        required = " Required." if param.required else ""
+    else:
+        names, required = f"`{param.metavar or param.name.upper()}`", ""
+    annotation = param.type_descriptor.annotation
+    kinds = get_args(annotation) if get_origin(annotation) is Literal else ()
+    choices = "" if all(k in param.help for k in kinds) else f" One of: {', '.join(kinds)}."
+    return names, _linked(param.help) + choices + required + _default(param)
+
+
+def _default(param: Any) -> str:
+    value = param.default
+    if value in (None, "", False, ()) or callable(value) or "default:" in param.help.lower():
+        return ""
+    if value is True:
+        return f" Default: {'on' if param.secondary_opts else 'yes'}."
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return f" Default: `{shown}`."
+
+
+def _linked(text: str) -> str:
+    """Flags and variables as code, pages of the documentation as links."""
+    text = re.sub(r"docs/(concepts/([a-z-]+)\.md)", r"[\2](\1)", text)
+    return re.sub(r"(?<![`\w-])(--[a-z][a-z-]*|ARCID_[A-Z_]*[A-Z])(?![\w`])", r"`\1`", text)
+
+
+# routes
+
+
+def routes_page() -> str:
+    described = create_app(Settings.load()).openapi()
+    needed = described["security"]
+    rows = []
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            free = operation.get("security", needed) == [{}]
+            rows.append(
+                (
+                    f"`{method.upper()} {path}`",
+                    " ".join(operation["description"].split()),
+                    _takes(operation, described),
+                    _answers(operation),
+                    "anybody" if free else "key",
+                )
+            )
+    columns = ("route", "what it does", "takes", "answers", "who may ask")
+    return "\n\n".join(
+        [
+            "# REST routes",
+            "What `/openapi.json` of a running service says; `/docs` is the same to try out. How "
+            "the service behaves: [REST](concepts/rest.md). **key**: an API key is needed where "
+            "any is set; without keys only programs of this machine may ask.",
+            _table(columns, rows),
+        ]
+    )
+
+
+def _takes(operation: dict[str, Any], described: dict[str, Any]) -> str:
+    parts = []
+    for place in ("query", "header"):
+        names = [p["name"] for p in operation.get("parameters", ()) if p["in"] == place]
+        if names:
+            parts.append(f"{place}: {_codes(names)}")
+    for media, body in operation.get("requestBody", {}).get("content", {}).items():
+        schema = described["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        parts.append(
+            f"{'form' if 'form' in media else 'JSON'}: {_codes(schema.get('properties', {}))}"
+        )
+    return "; ".join(parts)
+
+
+def _answers(operation: dict[str, Any]) -> str:
+    found = []
+    for status, answer in operation["responses"].items():
+        if not status.startswith("2"):
+            continue
+        kinds = [
+            f"`{name.rpartition('/')[2]}`"
+            if (name := body.get("schema", {}).get("$ref", ""))
+            else f"`{media}`"
+            for media, body in answer.get("content", {}).items()
+        ]
+        found.append(" ".join([status, " or ".join(kinds)]).strip())
+    return ", ".join(found)
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+# settings
+
+
+def settings_page() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        empty = field.default in (None, ())
+        default = "" if empty else f"`{field.default}`"
+        rows.append((f"`ARCID_{name.upper()}`", default, _linked(field.description or "")))
+    everywhere = [
+        (f"`{name}`", _linked(default), _linked(meaning))
+        for name, (default, meaning) in VARIABLES.items()
+    ]
+    columns = ("variable", "default", "meaning")
+    return "\n\n".join(
+        [
+            "# Settings",
+            "Environment variables. Options of a command come before them; an empty one counts as "
+            "not set.",
+            "## Everywhere",
+            _table(columns, everywhere),
+            "## The service",
+            "What `arcid serve` reads. `ARCID_DATABASE`, `ARCID_DETECTOR` and `ARCID_RECOGNISER` "
+            "also say what the other commands take where no option is given.",
+            _table(columns, rows),
+        ]
+    )
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in r)} |" for r in lines)
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "rest-routes.md": routes_page,
+    "settings.md": settings_page,
+}
+
+
+def page(name: str) -> str:
+    """What a page of ``PAGES`` should hold, whatever this machine's own settings are."""
+    kept = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("ARCID_")}
+    try:
+        return f"{NOTICE}\n\n{PAGES[name]()}\n"
+    finally:
+        os.environ.update(kept)
+
+
+def main(argv: Sequence[str]) -> int:
+    stale = []
+    for name in PAGES:
+        path, text = DOCS / name, page(name)
+        if path.is_file() and path.read_text("utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in argv:
+            files.write_text(path, text)
+    if "--check" in argv and stale:
+        print(f"not what the code says: {', '.join(stale)}; run: python scripts/make_docs.py")
+        return 1
+    print(f"written: {', '.join(stale) or 'nothing, all are as the code says'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
