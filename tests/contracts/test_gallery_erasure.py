@@ -22,8 +22,8 @@ import pytest
 import sqlalchemy as sa
 
 from arcid.errors import GalleryBusy, StorageFull
-from arcid.events import Events, Place
-from arcid.gallery import Gallery, NewFace, schema
+from arcid.events import Events, Place, belongings
+from arcid.gallery import Gallery, NewFace, rooms, schema
 from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
 from arcid.gallery.records import Once
 from arcid.types import Embeddings
@@ -173,6 +173,59 @@ def test_what_is_erased_is_in_no_file_when_the_call_returns(path: Path, what: st
     assert not any(needle in on_disk(path) for needle in needles)
 
 
+LIBRARY = """
+    import sys
+    from arcid.gallery import Gallery
+
+    assert "arcid.events" not in sys.modules
+    with Gallery.open(sys.argv[1]) as gallery:
+        gallery.delete_person("staff", sys.argv[2])
+"""
+MERGE = """
+    import sys
+    from arcid.gallery import Gallery
+
+    with Gallery.open(sys.argv[1]) as gallery:
+        other = gallery.find_person("staff", "Person 10")
+        gallery.merge_people("staff", other.id, sys.argv[2])
+        gallery.delete_person("staff", other.id)
+"""
+
+
+@pytest.mark.parametrize("door", ["library", "merge", "command line"])
+def test_who_deletes_a_person_by_whatever_door_deletes_what_was_seen_of_them(
+    path: Path, door: str
+) -> None:
+    """In a process of its own, where nobody asked for anything but the gallery."""
+    with Gallery.open(path) as gallery:
+        ann = id_of(gallery, ANN)
+        see_ann(gallery)
+    seen = [part(50), b"Ann needle-note 1", b"needle-note 4"]
+    assert all(needle in on_disk(path) for needle in seen)
+    arguments = {
+        "library": ["-c", textwrap.dedent(LIBRARY), str(path), ann],
+        "merge": ["-c", textwrap.dedent(MERGE), str(path), ann],
+        "command line": ["-m", "arcid", "gallery", "delete-person", ann, "--collection", "staff",
+                         "--database", str(path)],
+    }[door]  # fmt: skip
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    assert [needle for needle in seen if needle in on_disk(path)] == []
+    with Gallery.open(path) as gallery:
+        assert {event.name for event in Events(gallery).find("staff")} <= {"Bea Needle", None}
+        assert gallery.check() == []
+
+
+def test_no_gallery_opens_without_its_rooms(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms.rooms.cache_clear()
+    monkeypatch.setattr(rooms, "ROOMS", ("arcid.no_such_room",))
+    with pytest.raises(ModuleNotFoundError):
+        Gallery.open(path)
+    rooms.rooms.cache_clear()
+    monkeypatch.undo()
+    room: rooms.Room = belongings
+    assert rooms.rooms() == (room,)
+
+
 READER = """
     import sqlite3, sys
     reader = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -239,6 +292,7 @@ def test_the_next_command_erases_what_was_held_up(path: Path) -> None:
 def test_the_service_says_so_and_erases_it_by_itself(path: Path, data_dir: Path) -> None:
     with Gallery.open(path) as gallery:
         ann = id_of(gallery, ANN)
+        see_ann(gallery)
     home = path.parent.parent / "home"
     home.mkdir()
     with serving(home, data_dir, ARCID_DATABASE=str(path)) as url:
@@ -254,7 +308,9 @@ def test_the_service_says_so_and_erases_it_by_itself(path: Path, data_dir: Path)
                 assert json.load(answer)["gallery"]["erasure"] == [HELD_UP]
             end()
         deadline = time.monotonic() + 30
-        while b"Ann Needle" in on_disk(path):
+        while any(
+            needle in on_disk(path) for needle in (b"Ann Needle", part(50), b"Ann needle-note")
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.5)
         with urllib.request.urlopen(f"{url}/v1/system", timeout=20) as answer:

@@ -191,6 +191,18 @@ def test_migrations_and_tables_agree(gallery: Gallery) -> None:
         assert compare_metadata(context, schema.metadata) == []
 
 
+def test_every_row_goes_with_its_collection() -> None:
+    """Deleting one asks no room: what a room keeps must refer to it, or to what does."""
+    outlive = {"gallery", "losses", "collections", "contracts", "changes"}
+    reached = {"collections"}
+    for table in schema.metadata.sorted_tables:  # what is referred to comes first
+        keys = [key for key in table.foreign_keys if key.ondelete == "CASCADE"]
+        if any(key.column.table.name in reached and not key.parent.nullable for key in keys):
+            reached.add(table.name)
+    assert set(schema.metadata.tables) - outlive == reached - {"collections"}
+    assert {"events", "visits", "traces", "reviews", "outbox", "leases"} <= reached
+
+
 def test_a_newer_schema_is_refused_before_anything_is_touched(path: Path) -> None:
     with Gallery.open(path) as gallery:
         gallery.create_collection("staff")

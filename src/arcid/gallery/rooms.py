@@ -9,8 +9,8 @@ person goes with it (``schema.reference``); a room is asked about what it knows 
 from __future__ import annotations
 
 from functools import cache
-from pkgutil import resolve_name
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 from sqlalchemy.engine import Connection
 
@@ -32,4 +32,4 @@ class Room(Protocol):
 @cache
 def rooms() -> tuple[Room, ...]:
     """Every room, loaded."""
-    return tuple(resolve_name(name) for name in ROOMS)
+    return tuple(cast("Room", import_module(name)) for name in ROOMS)
