@@ -39,6 +39,7 @@
     │   └── RateUnsupported      the data behind the calibration cannot support the asked error rate
     ├── GalleryError
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
+    │   │   └── CameraNotFound   no camera of the service has this id
     │   ├── AlreadyExists
     │   │   └── PossibleDuplicate  the face is enrolled as somebody else; may be accepted
     │   ├── SchemaTooNew         the database was written by a newer arcid
@@ -348,6 +349,12 @@ class EventNotFound(NotFound):
     code = "event_not_found"
 
 
+class CameraNotFound(NotFound):
+    """No camera with this id."""
+
+    code = "camera_not_found"
+
+
 class AlreadyExists(GalleryError):
     """A collection or person of that name is there already."""
 
@@ -417,6 +424,7 @@ __all__ = [
     "CalibrationError",
     "CalibrationInvalid",
     "CalibrationMissing",
+    "CameraNotFound",
     "CameraWatched",
     "CheckpointInvalid",
     "CheckpointMismatch",

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 
+from arcid.cameras.book import CameraBook
 from arcid.gallery.database import Database
-from arcid.server.console.cameras import CameraBook
 
 pytestmark = pytest.mark.data
 
@@ -35,13 +35,13 @@ def test_a_collection_is_made_renamed_and_deleted(
     expect(page.get_by_text("already")).to_be_visible()
 
     database = Database(home / "gallery.db")
-    book = CameraBook(database, lambda: None)
-    camera = book.save(None, name="Lobby", source="0", collection="guests", enabled=False)
+    book = CameraBook(database, home)
+    camera = book.add(name="Lobby", source="0", collection="guests", enabled=False)
     page.get_by_role("button", name="Rename guests").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name of the collection").fill("people")
     dialog.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("There is")).to_be_visible()
+    expect(page.get_by_text("there is a collection 'people'")).to_be_visible()
     page.get_by_role("button", name="Rename guests").click()
     dialog.get_by_label("Name of the collection").fill("visitors of today")
     dialog.get_by_role("button", name="Save").click()

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 from tests.serving import serving
 
+from arcid.cameras.book import CameraBook
 from arcid.gallery.database import Database
-from arcid.server.console.cameras import CameraBook
 
 pytestmark = pytest.mark.data
 LUMINANCES = """
@@ -67,8 +67,8 @@ def test_a_first_kiosk_can_be_read_and_a_viewer_lands_where_something_is(
         with signed_in(browser, url, "Olga Operator") as page:
             expect(page.get_by_role("button", name="Start camera")).to_be_visible()
         database = Database(tmp_path / "gallery.db")
-        CameraBook(database, lambda: None).save(
-            None, name="Gate", source="rtsp://127.0.0.1:9/x", collection="people"
+        CameraBook(database, tmp_path).add(
+            name="Gate", source="rtsp://127.0.0.1:9/x", collection="people"
         )
         database.close()
         with signed_in(browser, url, "Vera Viewer") as page:

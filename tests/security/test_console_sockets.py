@@ -225,7 +225,7 @@ def test_a_kiosks_address_changes_neither_challenge_nor_collection(
     with console.feed(kiosk, console.open_page(kiosk, address).feed) as socket:
         said = stand_before(socket, photo)
         assert any("Step 1 of 3" in words for words in said)
-        assert not any("greeted" in words for words in said)
+        assert not any("checked_in" in words for words in said)
         assert arrivals("staff") == arrivals("guests") == [], "nobody turned a head"
         accounts.set_kiosk(own.id, KioskRules(staff.collection("staff").id, challenge=False))
         time.sleep(5.1)  # until the socket's account is asked for again
@@ -235,5 +235,5 @@ def test_a_kiosks_address_changes_neither_challenge_nor_collection(
     with console.feed(kiosk, console.open_page(kiosk, address).feed) as socket:
         said = stand_before(socket, photo)
     accounts.close()
-    assert any("greeted" in words for words in said)
+    assert any("checked_in" in words for words in said)
     assert [event.name for event in arrivals("staff")] == ["Ann"] and arrivals("guests") == []

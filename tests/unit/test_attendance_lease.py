@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 
 from arcid.apps.attendance import CameraLease
+from arcid.cameras.book import Camera
+from arcid.cameras.runner import Runner
 from arcid.errors import CameraWatched, CollectionNotFound
 from arcid.events import Leases
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
-from arcid.server.console.cameras import Camera, Runner
 
 
 def soon(condition: Callable[[], object], seconds: float = 20.0) -> bool:
@@ -281,14 +282,14 @@ def test_a_second_process_is_turned_away_and_takes_over_from_a_dead_one(
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     camera = Camera("1", "door", stream[0], "staff", "", "off", True)
     runner = Runner(camera, Pipeline.from_models(), first, lambda: pytest.fail("no liveness"))
-    assert soon(lambda: runner.now == "trouble")
-    assert f"watched by process {watching.pid}" in runner.problem
+    assert soon(lambda: runner.status.state == "trouble")
+    assert f"watched by process {watching.pid}" in runner.status.problem
     assert len(stream[1]) == 1
 
     watching.send_signal(signal.SIGKILL)
     watching.communicate()
-    assert soon(lambda: runner.now == "live", 60), runner.problem
-    assert (runner.problem, len(stream[1])) == ("", 2)
+    assert soon(lambda: runner.status.state == "live", 60), runner.status.problem
+    assert (runner.status.problem, len(stream[1])) == ("", 2)
     runner.stop()
     runner.join(30)
     assert Leases(first).held("staff") == []

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from arcid.apps.attendance import Attendance, Policy, Watcher
+from arcid.cameras.book import Camera
+from arcid.cameras.runner import Runner
 from arcid.errors import ModelNotFound
 from arcid.gallery import Gallery
 from arcid.image import load_image
 from arcid.liveness import passive
 from arcid.liveness.passive import PassiveLiveness
 from arcid.pipeline import Pipeline
-from arcid.server.console.cameras import Camera, Runner
 from arcid.types import Detections, FloatArray, Image
 from arcid.video import Frame
 
@@ -142,7 +143,7 @@ def test_a_camera_of_the_service_checks_as_well(
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         runner = Runner(camera, pipeline, gallery, lambda: passive.load(names))
         runner.join(60)
-        assert runner.state == "ended", runner.problem
+        assert runner.status.state == "ended", runner.status.problem
         book = Attendance(gallery, "default")
         (arrival,) = book.events(kinds=["arrival"])
         (spoof,) = book.events(kinds=["spoof"])
@@ -157,12 +158,12 @@ def test_a_camera_says_which_models_it_lacks(
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         runner = Runner(camera, pipeline, gallery, passive.load)
         deadline = time.monotonic() + 20
-        while runner.state != "trouble" and time.monotonic() < deadline:
+        while runner.status.state != "trouble" and time.monotonic() < deadline:
             time.sleep(0.02)
         runner.stop()
         runner.join(20)
-        assert runner.state == "trouble"
-        assert "arcid models pull minifasnet_v2" in runner.problem
+        assert runner.status.state == "trouble"
+        assert "arcid models pull minifasnet_v2" in runner.status.problem
         assert Attendance(gallery, "default").events() == []
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from argon2 import PasswordHasher
 
+from arcid.cameras.book import CameraBook
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
@@ -301,12 +303,12 @@ def test_tables_of_the_first_schema_are_taken_along(path: Path) -> None:
     opened = Accounts.open(path)
     (door,) = opened.all()
     assert door.kiosk == KioskRules(None, challenge=True)
-    with opened.database.read() as connection:
-        kept = connection.exec_driver_sql(
-            "SELECT collection, collection_uid FROM console_cameras ORDER BY collection"
-        ).all()
     opened.close()
-    assert [tuple(row) for row in kept] == [("gone", None), ("staff", wanted)]
+    with Gallery.open(path) as gallery:
+        kept = CameraBook(gallery.database, path.parent).all()
+        with gallery.database.read() as connection:
+            assert not sa.inspect(connection).has_table("console_cameras")
+    assert [(c.collection, c.collection_id) for c in kept] == [("gone", None), ("staff", wanted)]
 
 
 def test_the_key_is_private_kept_and_checked(tmp_path: Path) -> None:

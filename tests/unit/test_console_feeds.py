@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import struct
 import threading
 import time
@@ -16,11 +17,13 @@ import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from arcid.apps.attendance import View
-from arcid.errors import ArcidError, GalleryBusy
+from arcid.cameras.runner import Viewer
+from arcid.errors import ArcidError, GalleryBusy, UsageError
+from arcid.server.console import app, photos
 from arcid.server.console.auth.session import SignedOut
-from arcid.server.console.cameras import Viewer
 from arcid.server.console.feeds import (
     LATER,
+    REFUSED,
     SIGNED_OUT,
     Feed,
     Feeds,
@@ -28,6 +31,8 @@ from arcid.server.console.feeds import (
     PushFeed,
     WatchFeed,
 )
+from arcid.server.console.photos import Photos
+from arcid.server.logging import _says_something
 from arcid.video import Frame, PushedFrames
 
 FEEDS = 40  # more than asyncio lends threads on any machine
@@ -121,8 +126,11 @@ def test_what_is_live_has_a_picture_however_slow_the_camera(state: str) -> None:
             viewers.append(viewer)
             return viewers.clear
 
-        runner = SimpleNamespace(now=state, problem="", watch=watch)
-        cameras: Any = SimpleNamespace(runner=lambda camera_id: runner)
+        runner = SimpleNamespace(watch=watch)
+        cameras: Any = SimpleNamespace(
+            runner=lambda camera_id: runner,
+            status=lambda camera_id: SimpleNamespace(state=state, problem=""),
+        )
         serving = asyncio.create_task(WatchFeed(cameras, "door").serve(page, SESSION))
         await asyncio.sleep(1.3)  # longer than a page waits for a picture
         viewers[0].offer(view(1))
@@ -171,6 +179,90 @@ def test_a_busy_gallery_is_no_ended_session(error: ArcidError, code: int) -> Non
         return closed
 
     assert asyncio.run(run()) == [code]
+
+
+class Socket:
+    """Remembers how it was closed."""
+
+    closed: int | None = None
+
+    async def close(self, code: int) -> None:
+        self.closed = code
+
+    async def accept(self) -> None:
+        raise AssertionError("a feed of somebody else must not be opened")
+
+
+def test_a_feed_opens_for_its_own_session_and_role_only() -> None:
+    feeds = Feeds()
+    key = feeds.add(PushFeed("x", "enrol", lambda source: iter(())), "token-a")
+
+    def knock(key: str, token: str, may: bool) -> int | None:
+        socket: Any = Socket()
+        session: Any = SimpleNamespace(token=token, may=lambda permission: may)
+        asyncio.run(feeds.serve(key, socket, session))
+        return socket.closed
+
+    assert knock(key, "token-b", True) == REFUSED
+    assert knock(key, "token-a", False) == REFUSED
+    assert knock("made-up", "token-a", True) == REFUSED
+    feeds.drop(key)
+    assert knock(key, "token-a", True) == REFUSED
+
+
+def test_photos_are_taken_once_by_their_owner_and_bounded() -> None:
+    held = Photos(max_bytes=10)
+    key = held.hold(b"12345", "ada")
+    with pytest.raises(UsageError):
+        held.take(key, "eve")
+    assert held.take(key, "ada") == b"12345"
+    with pytest.raises(UsageError):
+        held.take(key, "ada")
+    held.hold(b"123456", "ada")
+    with pytest.raises(Exception, match="Too many pictures"):
+        held.hold(b"123456", "ada")
+    held.forget("ada")
+    held.hold(b"123456", "ada")
+
+
+def test_a_photo_nobody_comes_for_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Photos(max_bytes=10)
+
+    async def read(found: object, settings: object) -> list[bytes]:
+        return [b"12345"]
+
+    async def form() -> Any:
+        return SimpleNamespace(getlist=lambda name: [name])
+
+    request: Any = SimpleNamespace(method="POST", form=form)
+    context: Any = SimpleNamespace(
+        photos=held,
+        services=SimpleNamespace(settings=None),
+        session=SimpleNamespace(token="ada"),
+        may=lambda permission: True,
+    )
+    monkeypatch.setattr(app, "read_images", read)
+    monkeypatch.setattr(app, "KEEP_S", -0.9)
+    monkeypatch.setattr(photos, "KEEP_S", 0.05)
+
+    async def run() -> None:
+        answer = await app._receive_photos(request, context)
+        assert answer.status_code == 201 and len(held._held) == 1
+        await asyncio.sleep(0.3)
+
+    asyncio.run(run())
+    assert held._held == {}
+
+
+def test_lines_about_sockets_are_left_out_of_the_log_and_errors_are_not() -> None:
+    def kept(message: object) -> bool:
+        return _says_something(logging.makeLogRecord({"name": "uvicorn.error", "msg": message}))
+
+    assert not kept('%s - "WebSocket %s" [accepted]')
+    assert not kept("connection open")
+    assert not kept("ASGI callable returned without completing handshake.")
+    assert kept("Shutting down")
+    assert kept(OSError("address in use")), "the server logs exceptions as they are"
 
 
 def _parts(data: bytes) -> tuple[Message, bytes]:

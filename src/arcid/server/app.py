@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import arcid
+from arcid import paths
+from arcid.cameras.watching import Cameras
 from arcid.errors import ArcidError
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
@@ -95,14 +97,16 @@ def _lifespan(
         await asyncio.to_thread(pulse.start)
         metrics.watch(pulse)
         batcher = Batcher(models, settings, metrics)
-        app.state.services = Services(settings, models, store, batcher, metrics, pulse)
-        app.state.console.wake()
+        cameras = Cameras(models, store, paths.home_dir())
+        app.state.services = Services(settings, models, store, batcher, metrics, pulse, cameras)
+        await asyncio.to_thread(cameras.start)
         settling = asyncio.create_task(_settle(store))
         try:
             yield
         finally:
             settling.cancel()
             await app.state.console.close()
+            await asyncio.to_thread(cameras.close)
             await asyncio.to_thread(batcher.close)
             await asyncio.to_thread(pulse.stop)
             try:

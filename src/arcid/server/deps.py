@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.calibration import Calibration
+from arcid.cameras.watching import Cameras
 from arcid.decide import Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing
 from arcid.gallery import Gallery
@@ -36,6 +37,7 @@ class Services:
     batcher: Batcher
     metrics: Metrics
     pulse: Pulse
+    cameras: Cameras
     writes: Lane = field(default_factory=Lane)
     started: float = field(default_factory=time.monotonic)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import threading
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from arcid import paths
-from arcid.apps.attendance import Liveness
 from arcid.errors import ArcidError
 from arcid.server.console import ROOT, registry
 from arcid.server.console import strings as S
@@ -31,7 +29,6 @@ from arcid.server.console.auth.door import SAFE_METHODS, Door, same_origin
 from arcid.server.console.auth.first import FirstAccount
 from arcid.server.console.auth.secret import is_set_up
 from arcid.server.console.auth.session import Session
-from arcid.server.console.cameras import CameraBook, Cameras
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import Feeds
 from arcid.server.console.pages.home import home_of
@@ -66,12 +63,8 @@ class Console:
         self._static = StaticFiles(directory=STATIC)
         self._opening = asyncio.Lock()
         self._door: Door | None = None
-        self._cameras: Cameras | None = None
-        self._liveness: Liveness | None = None
-        self._loading_liveness = threading.Lock()
         self._pages: ASGIApp | None = None
         self._loading: asyncio.Task[ASGIApp] | None = None
-        self._waking: asyncio.Task[Door] | None = None
         self._stack = AsyncExitStack()
 
     @property
@@ -79,20 +72,6 @@ class Console:
         """The running services; there only while the application runs."""
         found: Services = self._state.services
         return found
-
-    def liveness(self) -> Liveness:
-        """The passive check, loaded when a camera first needs it. Raises ``ModelNotFound``."""
-        with self._loading_liveness:  # cameras ask from their threads
-            if self._liveness is None:
-                from arcid.liveness import passive
-
-                self._liveness = passive.load()
-            return self._liveness
-
-    def wake(self) -> None:
-        """Start the cameras that were set up, without waiting for a request."""
-        if is_set_up(paths.home_dir()):
-            self._waking = asyncio.create_task(self._open())
 
     async def invite(self) -> str | None:
         """A path with a code that makes the first account; None where that was done once."""
@@ -102,12 +81,7 @@ class Console:
         return None if await door.has_accounts() else f"{ROOT}/set-up#{self._first.invite()}"
 
     async def close(self) -> None:
-        """End NiceGUI, cameras and database connections, where something had opened them."""
-        if self._waking is not None:
-            await asyncio.wait([self._waking])
-        if self._cameras is not None:
-            await asyncio.to_thread(self._cameras.close)
-            self._cameras = None
+        """End NiceGUI and database connections, where something had opened them."""
         if self._loading is not None:
             await asyncio.wait([self._loading])
         await self._stack.aclose()
@@ -177,13 +151,12 @@ class Console:
 
     def _entered(self, session: Session, scope: Scope) -> ConsoleContext:
         """Whose request it is from here on, for pages and for sockets."""
-        if self._door is None or self._cameras is None:
+        if self._door is None:
             raise RuntimeError("the console is not open")
         context = ConsoleContext(
             session,
             self.services,
             self._door.sessions,
-            self._cameras,
             self._photos,
             self._feeds,
             self._last_collection,
@@ -198,12 +171,7 @@ class Console:
             if self._door is None:
                 url = self._settings.database or paths.database_url()
                 home, forget = paths.home_dir(), self._photos.forget
-                door = await asyncio.to_thread(Door, url, home, self._first, forget)
-                running = self.services
-                book = CameraBook(door.accounts.database, lambda: door.secret)
-                self._cameras = Cameras(book, running.pipeline, running.gallery, self.liveness)
-                await asyncio.to_thread(self._cameras.start)
-                self._door = door
+                self._door = await asyncio.to_thread(Door, url, home, self._first, forget)
             return self._door
 
     async def _nicegui(self) -> ASGIApp:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from arcid.cameras.watching import Cameras
 from arcid.errors import SeveralFacesFound
 from arcid.gallery import Gallery
 from arcid.results import Face, Faces
@@ -14,7 +15,6 @@ from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import Session, Sessions
-from arcid.server.console.cameras import Cameras
 from arcid.server.console.feeds import Feed, Feeds
 from arcid.server.console.photos import Photos
 from arcid.server.deps import Services
@@ -31,7 +31,6 @@ class ConsoleContext:
     session: Session
     services: Services
     sessions: Sessions
-    cameras: Cameras
     photos: Photos
     feeds: Feeds
     last_collection: dict[str, str]  # account to collection last looked at, ids
@@ -44,6 +43,10 @@ class ConsoleContext:
     @property
     def accounts(self) -> Accounts:
         return self.session.accounts
+
+    @property
+    def cameras(self) -> Cameras:
+        return self.services.cameras
 
     @property
     def gallery(self) -> Gallery:

@@ -21,15 +21,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from arcid.apps.attendance import FaceView
+from arcid.cameras.runner import Viewer
+from arcid.cameras.watching import Cameras
 from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import NotAllowed, Session, SignedOut
-from arcid.server.console.cameras import Cameras, Viewer, jpeg
+from arcid.types import Image
 from arcid.video import PushedFrames
 
 log = logging.getLogger(__name__)
@@ -158,13 +161,10 @@ class WatchFeed:
                     asked = time.monotonic()
                 view = await viewer.next(1.0)
                 if view is None or view.frame is None:
-                    state = "off" if runner is None else runner.now
-                    if state == "live":
+                    status = self.cameras.status(self.camera_id)
+                    if status.state == "live":
                         continue  # a slow camera
-                    problem = runner.problem if runner else ""
-                    if state == "trouble" and not problem:
-                        problem = S.CAMERA_SILENT
-                    about: Message = {"state": state, "problem": problem}
+                    about: Message = {"state": status.state, "problem": status.problem}
                     await socket.send_bytes(_framed(about, b""))
                 else:
                     height, width = view.frame.image.shape[:2]
@@ -267,6 +267,18 @@ async def _turn_away(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_json({"problem": S.CAMERA_TOO_MANY.format(n=MAX_CAMERAS)})
     await socket.close(BUSY)
+
+
+def jpeg(image: Image, widest: int = 960) -> bytes:
+    """(H,W,3) uint8 RGB as the browser takes it, made smaller where it is wider."""
+    import cv2
+
+    height, width = image.shape[:2]
+    if width > widest:
+        size = (widest, round(height * widest / width))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
+    return data.tobytes()
 
 
 def face_message(face: FaceView) -> Message:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"  # the newest migration
-KNOWN = ("0001", "0002")
+KNOWN = ("0001", "0002", "0003")  # every migration it can start from; the last is the newest
 VERSION_TABLE = "console_version"
 
 metadata = sa.MetaData(
@@ -52,23 +51,6 @@ sessions = sa.Table(
     sa.Column("seen_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Index(None, "account_id"),
-)
-
-cameras = sa.Table(
-    "console_cameras",
-    metadata,
-    sa.Column("id", BigInt, primary_key=True, autoincrement=True),
-    sa.Column("uid", sa.String(32), nullable=False, unique=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("name_key", sa.Text, nullable=False, unique=True),
-    sa.Column("source", sa.Text, nullable=False),  # may hold a password: see Camera.shown
-    sa.Column("collection", sa.Text, nullable=False),  # its name when it was last seen
-    sa.Column("collection_uid", sa.String(32), nullable=True),  # what counts; null: deleted before
-    sa.Column("place", sa.Text, nullable=False),
-    sa.Column("liveness", sa.String(16), nullable=False),
-    sa.Column("enabled", sa.SmallInteger, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sqlite_autoincrement=True,
 )
 
 # Failed sign-ins, counted by name, by address and by both; keys are hashed.

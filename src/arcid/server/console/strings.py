@@ -382,19 +382,11 @@ CAMERA_LIVENESS_TEXT = (
     "Flag records suspected pictures of faces beside arrivals, Require in their place."
 )
 CAMERA_ENABLED = "Switched on"
-CAMERA_NAME_WRONG = "A camera's name has 1 to {high} printable characters."
-CAMERA_NAME_TAKEN = "There is a camera of that name already."
 CAMERA_SOURCE_KEPT = (
     "User name, password and what follows a ? are kept and not shown. To change anything, type the "
     "whole address again."
 )
-CAMERA_SEALED = (
-    "This camera's address was sealed with another console.key, so it cannot be watched. Put that "
-    "file back into ARCID_HOME and restart, or enter the address again. The camera is kept."
-)
 CAMERA_SEALED_SHORT = "sealed with another key"
-CAMERA_SOURCE_WRONG = "The source is a stream's address, a webcam's number or a file's path."
-CAMERA_GONE = "This camera does not exist any more."
 CAMERA_BAD_FRAME = "A frame was no picture and was left out."
 CAMERA_SAVED = "{name} is saved."
 CAMERA_DELETE = "Delete"
@@ -402,8 +394,6 @@ CAMERA_DELETE_TITLE = "Delete the camera {name}?"
 CAMERA_COLLECTION_DELETED = "{name} (deleted)"
 CAMERA_COLLECTION_GONE = "Its collection “{name}” was deleted. Choose another."
 CAMERA_COLLECTION_MISSING = "Choose the collection of people this camera looks for."
-LEFT_CAMERA_CLOSED = "the camera was closed"
-LEFT_CAMERA_DELETED = "the camera was deleted"
 CAMERA_DELETE_TEXT = "What it has seen stays in the attendance book."
 CAMERA_DELETED = "{name} is deleted."
 CAMERA_STATES = {
@@ -439,7 +429,6 @@ LIVE_NOBODY = "nobody in the picture"
 CAMERA_REFUSED = "The camera was not allowed. Allow it in the browser's settings for this page."
 CAMERA_MISSING = "This device has no camera that can be used."
 CAMERA_INSECURE = "Browsers allow cameras only over https or on localhost."
-CAMERA_SILENT = "No picture has come for some seconds."
 CAMERA_TOO_MANY = "You have {n} cameras running on other pages. Close one of them."
 CAMERA_LOST = "The connection broke; trying again…"
 EVENT_KINDS = {
@@ -627,9 +616,16 @@ POSE_OTHER = "This is another person than before."
 
 # kiosk
 KIOSK = "Kiosk"
-KIOSK_WELCOME = "Come closer"
-KIOSK_LOOKING = "One moment…"
-KIOSK_SEVERAL = "One at a time, please"
+KIOSK_STATES = {
+    "waiting": ("Come closer", ""),
+    "looking": ("One moment…", ""),
+    "several": ("One at a time, please", ""),
+    "unknown": ("I do not know you yet", "Please ask at the desk."),
+    "review": (
+        "I am not certain that it is you",
+        "Please ask at the desk: somebody there decides.",
+    ),
+}
 KIOSK_HELLO = (
     "Good night, {name}",
     "Good morning, {name}",
@@ -637,16 +633,13 @@ KIOSK_HELLO = (
     "Good evening, {name}",
 )
 KIOSK_LOGGED = "You are signed in at {time}."
-KIOSK_STRANGER = "I do not know you yet"
-KIOSK_STRANGER_TEXT = "Please ask at the desk."
-KIOSK_REVIEW = "I am not certain that it is you"
-KIOSK_REVIEW_TEXT = "Please ask at the desk: somebody there decides."
 KIOSK_FAILED = "That did not work"
 KIOSK_FAILURES = {
     "too_slow": "It took too long.",
     "wrong_way": "That was the other side.",
     "face_lost": "The face was gone for a moment.",
     "flat": "This looks like a picture of a face.",
+    "jumped": "The face changed on the way.",
     "changed": "The face changed on the way.",
 }
 KIOSK_ACTIONS = {

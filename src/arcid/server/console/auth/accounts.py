@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import ArcidError, GalleryBusy, SchemaTooNew, StorageFull, UsageError
+from arcid.cameras.schema import migrate as take_cameras
+from arcid.errors import ArcidError, GalleryBusy, StorageFull, UsageError
 from arcid.gallery.database import Database
+from arcid.gallery.migrating import upgrade
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import schema
 from arcid.server.console import strings as S
@@ -34,6 +36,7 @@ from arcid.server.throttle import wait_after_s
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
+MIGRATIONS = Path(schema.__file__).parent / "migrations"
 MIN_PASSWORD, MAX_PASSWORD, MAX_NAME = 10, 256, 60
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -113,17 +116,13 @@ class Accounts:
         self._hashing = threading.BoundedSemaphore(2)  # 64 MiB each
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="arcid-seen")
         self._noting: set[str] = set()  # sessions, by the sha256 of their tokens
-        self._migrate()
+        take_cameras(database)  # theirs were among these tables once
+        upgrade(database, MIGRATIONS, schema.VERSION_TABLE, schema.KNOWN, "the console's tables")
 
     @classmethod
     def open(cls, url: str | Path, hasher: PasswordHasher | None = None) -> Accounts:
         """Beside the gallery of that path or URL; raises as ``Gallery.open``."""
         return cls(Database(url), hasher)
-
-    @property
-    def database(self) -> Database:
-        """Shared with the console's other tables."""
-        return self._database
 
     def close(self) -> None:
         """What is being noted is waited for."""
@@ -381,21 +380,6 @@ class Accounts:
             except VerificationError:
                 return False
 
-    def _migrate(self) -> None:
-        with self._database.read() as connection:
-            if _revision(connection) == schema.HEAD:
-                return
-        from alembic import command
-        from alembic.config import Config
-
-        with self._database.write() as connection:
-            if _revision(connection) == schema.HEAD:
-                return
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
 
 def name_key(name: str) -> str:
     """What makes two names one: case, spacing and Unicode composition do not count."""
@@ -471,22 +455,6 @@ def _session(row: Any) -> OpenSession:
         from_us(row["seen_at"]),
         from_us(min(row["expires_at"], row["seen_at"] + idle)),
     )
-
-
-def _revision(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table(schema.VERSION_TABLE):
-        return None
-    found = connection.execute(
-        sa.select(sa.column("version_num")).select_from(sa.table(schema.VERSION_TABLE))
-    ).scalar()
-    if found is not None and found not in schema.KNOWN:
-        raise SchemaTooNew(
-            f"the console's tables have schema {found}, this arcid knows up to {schema.HEAD}: "
-            "upgrade arcid; nothing was changed",
-            found=found,
-            known=schema.HEAD,
-        )
-    return None if found is None else str(found)
 
 
 def _attempt_keys(name: str, address: str) -> dict[str, str]:

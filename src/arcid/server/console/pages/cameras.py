@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from arcid.cameras.book import MODES, SEALED_ELSEWHERE, Camera
+from arcid.cameras.runner import Status
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
-from arcid.server.console.cameras import MODES, Camera, Runner
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection
 from arcid.server.console.ui.layout import frame
@@ -78,7 +79,7 @@ def _camera(visit: ConsoleContext, camera: Camera, names: list[str], show: Show)
         async def refresh() -> None:
             state.clear()
             with state:
-                _state(visit.cameras.runner(camera.id))
+                _state(visit.cameras.status(camera.id))
 
         @action(visit, "cameras")
         async def delete() -> None:
@@ -100,19 +101,16 @@ def _camera(visit: ConsoleContext, camera: Camera, names: list[str], show: Show)
         ui.timer(REFRESH_S, quietly(visit, "cameras")(refresh))
 
 
-def _state(runner: Runner | None) -> None:
-    state = "off" if runner is None else runner.now
+def _state(status: Status) -> None:
     with element("div", "row tight"):
-        chip(S.CAMERA_STATES[state], TONES.get(state, "plain"))
-        if runner is not None and state == "live":
-            chip(S.CAMERA_RATE.format(n=runner.frames_per_s))
-            if runner.size is not None:
-                chip(S.CAMERA_SIZE.format(width=runner.size[0], height=runner.size[1]))
-    if runner is None:
-        return
-    if runner.problem or state == "trouble":
-        note(runner.problem or S.CAMERA_SILENT, "bad", role="alert")
-    for entry in list(runner.health)[-3:]:
+        chip(S.CAMERA_STATES[status.state], TONES.get(status.state, "plain"))
+        if status.state == "live":
+            chip(S.CAMERA_RATE.format(n=status.frames_per_s))
+            if status.size is not None:
+                chip(S.CAMERA_SIZE.format(width=status.size[0], height=status.size[1]))
+    if status.problem:
+        note(status.problem, "bad", role="alert")
+    for entry in status.lately[-3:]:
         text(entry.detail, "soft small", tag="p")
 
 
@@ -130,7 +128,7 @@ async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], 
         source = ui.input(S.CAMERA_SOURCE, value=kept_source)
         text(S.CAMERA_SOURCE_HINT, "soft small", tag="p")
         if camera is not None and camera.sealed:
-            note(S.CAMERA_SEALED, "warn", role="alert")
+            note(SEALED_ELSEWHERE, "warn", role="alert")
         elif camera is not None and camera.source != camera.shown:
             text(S.CAMERA_SOURCE_KEPT, "soft small", tag="p")
         kept = camera.collection if camera else names[0]
@@ -153,19 +151,19 @@ async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], 
         async def save() -> None:
             if not collection.value:
                 raise UsageError(S.CAMERA_COLLECTION_MISSING)
-            await visit.run(visit.gallery.collection, collection.value)
             typed = (source.value or "").strip()
-            saved = await visit.run(
-                visit.cameras.book.save,
-                camera.id if camera else None,
-                name=name.value or "",
-                source=None if camera is not None and typed == kept_source else typed,
-                collection=collection.value,
-                place=place.value or "",
-                liveness=liveness.value or "off",
-                enabled=bool(enabled.value),
-            )
-            await visit.run(visit.cameras.restart, saved)
+            values = {
+                "name": name.value or "",
+                "source": None if camera is not None and typed == kept_source else typed,
+                "collection": collection.value,
+                "place": place.value or "",
+                "liveness": liveness.value or "off",
+                "enabled": bool(enabled.value),
+            }
+            if camera is None:
+                saved = await visit.run(visit.cameras.add, **values)
+            else:
+                saved = await visit.run(visit.cameras.change, camera.id, **values)
             say(S.CAMERA_SAVED.format(name=saved.name))
             dialog.close()
             await show()

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 from nicegui import ui
 
+from arcid.apps.kiosk import Kiosk, Look, State
 from arcid.gallery import Collection, Gallery
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import PushFeed
+from arcid.server.console.feeds import Message, PushFeed
 from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import HEAD, only_main
 from arcid.server.console.ui.widgets import button, card, element, empty, link_button, quietly, text
-from arcid.server.console.watching import Kiosk
+from arcid.video import PushedFrames
 
 CHECK_S = 30.0
+TONES = {
+    State.SEVERAL: "warn",
+    State.UNUSABLE: "warn",
+    State.CHECKED_IN: "good",
+    State.UNKNOWN: "warn",
+    State.REVIEW: "warn",
+    State.REFUSED: "bad",
+}
 
 
 async def kiosk(visit: ConsoleContext) -> None:
@@ -42,13 +54,13 @@ async def kiosk(visit: ConsoleContext) -> None:
                 if visit.may("home"):
                     link_button(S.KIOSK_LEAVE, f"{ROOT}/", icon="out")
         rules = account.kiosk
-        greeter = Kiosk(visit.services, current, S.KIOSK_CAMERA, challenged=rules.challenge)
-        gallery = visit.gallery
+        pipeline, gallery = visit.services.pipeline, visit.gallery
+        app = Kiosk(pipeline, gallery, current, S.KIOSK_CAMERA, challenged=rules.challenge)
 
         def holds(now: Account) -> bool:
             return now.kiosk == rules and _same(gallery, now, current)
 
-        feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greeter.work, holds)
+        feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greet(app), holds)
         CameraView(visit, feed, S.KIOSK, mirrored=True, auto=True)
         script = (
             "const tell = () => { const e = getHtmlElement(%d); if (e) e.textContent = new Date()"
@@ -62,6 +74,55 @@ async def kiosk(visit: ConsoleContext) -> None:
             return None
 
         ui.timer(CHECK_S, still_signed_in)
+
+
+def greet(app: Kiosk) -> Callable[[PushedFrames], Iterator[Message]]:
+    """The kiosk's looks as its page draws and says them."""
+
+    def work(source: PushedFrames) -> Iterator[Message]:
+        for frame, look in app.watch(source):
+            height, width = frame.image.shape[:2]
+            yield {"at": frame.at, "size": [width, height], **words(look)}
+
+    return work
+
+
+def words(look: Look) -> Message:
+    """What to say, and a frame around the face."""
+    message: Message = {
+        "state": look.state,
+        "tone": TONES.get(look.state, "plain"),
+        "progress": None,
+    }
+    message |= {"detail": "", "action": None, "faces": _frame(look)}
+    if look.challenge is not None:
+        status = look.challenge
+        hint = S.KIOSK_HINTS[status.hint]
+        step = S.KIOSK_STEP.format(n=status.step + 1, total=status.steps)
+        message["prompt"] = S.KIOSK_ACTIONS[status.action] if status.action else hint
+        message["detail"] = hint if status.action and hint else step
+        message["progress"] = (status.step + status.progress) / status.steps
+        message["action"] = status.action
+    elif look.person is not None and look.at is not None:
+        local = look.at.astimezone()
+        message["prompt"] = S.KIOSK_HELLO[local.hour // 6].format(name=look.person.name)
+        message["detail"] = S.KIOSK_LOGGED.format(time=f"{local:%H:%M}")
+    elif look.failure is not None:
+        message["prompt"], message["detail"] = S.KIOSK_FAILED, S.KIOSK_FAILURES[look.failure]
+    elif look.reason is not None:
+        message["prompt"] = look.reason.message
+    else:
+        message["prompt"], message["detail"] = S.KIOSK_STATES[look.state]
+    return message
+
+
+def _frame(look: Look) -> list[dict[str, Any]]:
+    if look.box is None:
+        return []
+    box = [round(value, 1) for value in look.box]
+    name = "" if look.person is None else look.person.name
+    tone = "good" if look.person is not None else "plain"
+    return [{"track": 1, "box": box, "label": name, "more": None, "tone": tone}]
 
 
 def collection_of(account: Account, known: list[Collection]) -> Collection | None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from nicegui import ui
 
 from arcid.apps.attendance import Attendance
+from arcid.cameras.book import Camera
 from arcid.gallery import Collection
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.cameras import Camera
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.feeds import PushFeed, WatchFeed
 from arcid.server.console.pages._collections import chosen, first_collection, selector

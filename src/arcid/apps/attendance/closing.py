@@ -1,0 +1,22 @@
+"""A camera that watches no more ends the visits it began: nobody else would see them end."""
+
+from __future__ import annotations
+
+import logging
+
+from arcid.errors import ArcidError
+from arcid.events import Cause, Events, Place
+from arcid.gallery import Gallery
+
+log = logging.getLogger(__name__)
+
+
+def end_visits(
+    gallery: Gallery, collection: str, place: Place, cause: Cause = "camera_closed"
+) -> None:
+    """One departure a visit, dated when they were last seen; trouble is logged."""
+    why = "deleted" if cause == "camera_deleted" else "closed"
+    try:
+        Events(gallery).abandon(collection, place, f"the camera was {why}", cause=cause)
+    except ArcidError as error:
+        log.warning("departures were not written", extra={"code": error.code})
