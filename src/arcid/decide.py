@@ -5,12 +5,12 @@ No threshold stands in this file: a target error rate and a calibration make it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from arcid.calibration import Calibration, Threshold, fpir_for_fmr
-from arcid.errors import RateUnsupported
+from arcid.errors import RateUnsupported, UsageError
 from arcid.types import Decision, Outcome
 
 DEFAULT_FMR = 1e-4  # 1:1, one stranger in ten thousand
@@ -80,28 +80,55 @@ def verify(
     calibration: Calibration,
     *,
     fmr: float = DEFAULT_FMR,
-    review_fmr: float | None = None,
     allow_extrapolation: bool = False,
 ) -> Decision:
     """Decide whether two faces are one person, at a target false match rate.
 
-    With ``review_fmr`` (a larger rate) cosines between both thresholds are for a human to see.
     Raises ``RateUnsupported`` where the calibration's data cannot support ``fmr``.
     """
     threshold = calibration.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
-    lower = calibration.threshold_at_fmr(review_fmr) if review_fmr else threshold
-    outcome: Outcome
-    if cosine >= threshold.cosine:
-        outcome, relation = "match", "at or above"
-    elif cosine >= lower.cosine:
-        outcome, relation = "review", "below"
-    else:
-        outcome, relation = "no_match", "below"
-    reason = (
-        f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the threshold at a false match "
-        f"rate of {fmr:g}{_suffix(threshold)}"
+    reason = _verified(f"cosine {cosine:.3f}", cosine, threshold, fmr)
+    return _decision(cosine, threshold, calibration, reason, target_fmr=fmr)
+
+
+def verify_templates(
+    cosines: Sequence[float],
+    calibration: Calibration,
+    *,
+    fmr: float = DEFAULT_FMR,
+    allow_extrapolation: bool = False,
+) -> Decision:
+    """Decide whether a face is one person of whom there are several templates.
+
+    ``cosines``: (N,), best first. The best of N comparisons reaches a threshold up to N times as
+    often as one does. By Markov's inequality the r-th best of N, however the comparisons depend on
+    one another, reaches a cosine with a false match rate of f at most N/r · f of the time; r is the
+    least for which the calibration supports f = ``fmr`` · r/N. Raises as ``verify``.
+    """
+    count = len(cosines)
+    if not count:
+        raise UsageError("there is no template to compare with")
+    rank = 1
+    if not allow_extrapolation:
+        least = calibration.smallest_supported_fmr * (1 - 1e-9)
+        rank = next((r for r in range(1, count) if fmr * r / count >= least), count)
+    cosine = float(cosines[rank - 1])
+    share = fmr * rank / count
+    threshold = calibration.threshold_at_fmr(share, allow_extrapolation=allow_extrapolation)
+    which = "best" if rank == 1 else f"number {rank} from the best"
+    compared = f"cosine {cosine:.3f}"
+    if count > 1:
+        compared += f", the {which} of {count} templates,"
+    reason = _verified(compared, cosine, threshold, fmr)
+    return _decision(cosine, threshold, calibration, reason, target_fmr=fmr, size=count)
+
+
+def _verified(compared: str, cosine: float, threshold: Threshold, fmr: float) -> str:
+    relation = "at or above" if cosine >= threshold.cosine else "below"
+    return (
+        f"{compared} is {relation} {threshold.cosine:.3f}, the threshold at a false match rate of "
+        f"{fmr:g}{_suffix(threshold)}"
     )
-    return _decision(outcome, cosine, threshold, calibration, fmr, "fmr", 1, reason)
 
 
 def identify(
@@ -143,7 +170,7 @@ def _identify(
             if gallery_size
             else "the gallery holds no faces of this model"
         )
-        return _decision("no_match", None, last, calibration, fpir, "fpir", gallery_size, reason)
+        return _decision(None, last, calibration, reason, target_fpir=fpir, size=gallery_size)
     try:
         threshold = calibration.threshold_at_fpir(
             fpir, gallery_size, allow_extrapolation=unsupported == "extrapolate"
@@ -152,14 +179,13 @@ def _identify(
         if unsupported != "review":
             raise
         return _review(cosine, calibration, gallery_size, fpir)
-    match = cosine >= threshold.cosine
+    relation = "at or above" if cosine >= threshold.cosine else "below"
     reason = (
-        f"cosine {cosine:.3f} is {'at or above' if match else 'below'} {threshold.cosine:.3f}, the "
+        f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the "
         f"threshold for {gallery_size:,} templates at a false positive identification rate of "
         f"{fpir:g}{_suffix(threshold)}"
     )
-    outcome: Outcome = "match" if match else "no_match"
-    return _decision(outcome, cosine, threshold, calibration, fpir, "fpir", gallery_size, reason)
+    return _decision(cosine, threshold, calibration, reason, target_fpir=fpir, size=gallery_size)
 
 
 def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: float) -> Decision:
@@ -175,7 +201,9 @@ def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: fl
             f"a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
             f"{cosine:.3f} passes its last supported threshold {last.cosine:.3f}: a human decides"
         )
-    return _decision(outcome, cosine, last, calibration, fpir, "fpir", gallery_size, reason)
+    return _decision(
+        cosine, last, calibration, reason, outcome=outcome, target_fpir=fpir, size=gallery_size
+    )
 
 
 def _suffix(threshold: Threshold) -> str:
@@ -187,24 +215,27 @@ def _suffix(threshold: Threshold) -> str:
 
 
 def _decision(
-    outcome: Outcome,
     cosine: float | None,
     threshold: Threshold,
     calibration: Calibration,
-    target: float,
-    kind: Literal["fmr", "fpir"],
-    gallery_size: int,
     reason: str,
+    *,
+    outcome: Outcome | None = None,
+    target_fmr: float | None = None,
+    target_fpir: float | None = None,
+    size: int = 1,
 ) -> Decision:
+    if outcome is None:
+        outcome = "match" if cosine is not None and cosine >= threshold.cosine else "no_match"
     return Decision(
         outcome=outcome,
         cosine=cosine,
-        threshold=threshold.cosine,
+        cosine_threshold=threshold.cosine,
         probability=None if cosine is None else calibration.probability(cosine),
         fmr=None if cosine is None else calibration.stated_fmr(cosine),
-        target=target,
-        target_kind=kind,
-        gallery_size=gallery_size,
+        target_fmr=target_fmr,
+        target_fpir=target_fpir,
+        gallery_size=size,
         calibration_id=calibration.calibration_id,
         extrapolated=threshold.extrapolated,
         reason=reason,

@@ -9,8 +9,9 @@ This is the one file that joins the stages; they never import one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,15 @@ from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.quality import Quality, QualityGate
-from arcid.results import Face, Faces, Identification, Prepared, Verification
+from arcid.results import (
+    Face,
+    Faces,
+    Identification,
+    Identified,
+    PersonVerification,
+    Prepared,
+    Verification,
+)
 from arcid.runtime import RuntimeName, open_session
 from arcid.types import (
     Crops,
@@ -44,6 +53,7 @@ from arcid.types import (
     Detections,
     Embeddings,
     Image,
+    Match,
     Selection,
     check_selection,
 )
@@ -51,8 +61,114 @@ from arcid.types import (
 if TYPE_CHECKING:
     from arcid.gallery import Aggregate, Gallery
 
+Refusal = Callable[[Match, Embeddings], bool]
 
-class Pipeline:
+
+class Identifier:
+    """Decides about vectors of one model: by its calibration alone, none of its networks.
+
+    These methods and those of ``Pipeline``, which adds the networks, are all that decide.
+    """
+
+    def __init__(self, contract_id: str, calibration: Calibration | None) -> None:
+        if calibration is not None:
+            calibration.check_contract(contract_id)
+        self.contract_id = contract_id
+        self._calibration = calibration
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the scores mean. Raises ``CalibrationMissing``."""
+        if self._calibration is None:
+            raise CalibrationMissing(
+                "this pipeline was built without a calibration; hand one in: "
+                "Pipeline(detector, embedder, calibration=Calibration.load(path))"
+            )
+        return self._calibration
+
+    def identify_embeddings(
+        self,
+        probes: Embeddings,
+        gallery: Gallery,
+        collection: str,
+        *,
+        fpir: float = decide.DEFAULT_FPIR,
+        k: int = 5,
+        aggregate: Aggregate = "max",
+        unsupported: decide.Unsupported = "review",
+        one_photo: bool = False,
+        refuse: Refusal | None = None,
+    ) -> list[Identified]:
+        """Whose vectors are these? One answer a probe.
+
+        ``one_photo``: they are of one photo, so no two are given one person. ``refuse`` says of a
+        candidate and its probe whether it is known not to be them; such candidates are left out.
+        """
+        hits = gallery.search(collection, probes, k=k, aggregate=aggregate, one_photo=one_photo)
+        answers = []
+        for i, found in enumerate(hits):
+            kept = [m for m in found if refuse is None or not refuse(m, probes[i])]
+            decision = self.decide(kept, hits.gallery_size, fpir=fpir, unsupported=unsupported)
+            answers.append(Identified([self._explained(m) for m in kept], decision))
+        return answers
+
+    def identify_person(
+        self,
+        person_id: str,
+        gallery: Gallery,
+        collection: str,
+        *,
+        fpir: float = decide.DEFAULT_FPIR,
+        k: int = 5,
+        unsupported: decide.Unsupported = "review",
+    ) -> Identified:
+        """Who else is this enrolled person? Finds people who are enrolled twice.
+
+        Every pair of one of their templates and one of another's counts as a comparison.
+        """
+        (found,) = hits = gallery.search_person(collection, person_id, self.contract_id, k=k)
+        decision = self.decide(found, hits.gallery_size, fpir=fpir, unsupported=unsupported)
+        return Identified([self._explained(m) for m in found], decision)
+
+    def decide(
+        self,
+        candidates: Sequence[Match],
+        gallery_size: int,
+        *,
+        fpir: float = decide.DEFAULT_FPIR,
+        unsupported: decide.Unsupported = "review",
+    ) -> Decision:
+        """Whether the first of a search's candidates is the person looked for."""
+        best = candidates[0] if candidates else None
+        return decide.identify(
+            None if best is None else best.cosine,
+            self.calibration,
+            gallery_size,
+            fpir=fpir,
+            unsupported=unsupported,
+            given_away=best is not None and best.given_to is not None,
+        )
+
+    def duplicate(self, cosine: float, gallery_size: int) -> Decision | None:
+        """Whether a search among so many templates would take a face for its nearest person, as
+        ``Gallery.enrol`` asks before a second name; None without a calibration."""
+        try:
+            calibration = self.calibration
+        except CalibrationMissing:
+            return None
+        return decide.identify(cosine, calibration, gallery_size, unsupported="extrapolate")
+
+    def _explained(self, match: Match) -> Match:
+        """With what its cosine means."""
+        calibration = self.calibration
+        return replace(
+            match,
+            probability=calibration.probability(match.cosine),
+            fmr=calibration.stated_fmr(match.cosine),
+        )
+
+
+class Pipeline(Identifier):
     """Detector, aligner, embedder and an optional quality gate over single images and batches.
 
     ``gate`` set: faces that fail it are refused by ``one_face`` with ``QualityRejected``; their
@@ -71,12 +187,10 @@ class Pipeline:
     ) -> None:
         _check_has("detector", detector, "detect")
         _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
-        if calibration is not None:
-            calibration.check_contract(embedder.contract_id)
+        super().__init__(embedder.contract_id, calibration)
         self.detector = detector
         self.embedder = embedder
         self.gate = gate
-        self._calibration = calibration
 
     @classmethod
     def from_models(
@@ -142,14 +256,9 @@ class Pipeline:
     def calibration(self) -> Calibration:
         """What the embedder's scores mean, read once: a pipeline decides by one calibration as long
         as it lives. Raises ``CalibrationMissing``."""
-        if self._calibration is None:
-            if self.bundle is None:
-                raise CalibrationMissing(
-                    "this pipeline was built without a calibration; hand one in: "
-                    "Pipeline(detector, embedder, calibration=Calibration.load(path))"
-                )
+        if self._calibration is None and self.bundle is not None:
             self._calibration = weights.find_calibration(self.bundle)
-        return self._calibration
+        return super().calibration
 
     @property
     def calibration_replaced(self) -> bool:
@@ -337,7 +446,7 @@ class Pipeline:
             face.check_quality()
         return face
 
-    # faces → decision
+    # photos and faces → decision
 
     def verify(
         self,
@@ -347,11 +456,12 @@ class Pipeline:
         fmr: float = decide.DEFAULT_FMR,
         select: Selection = "prominent",
         aligned: bool = False,
+        allow_extrapolation: bool = False,
     ) -> Verification:
         """Are the faces of two photos one person, at a target false match rate?"""
         face_a = self.one_face(a, select=select, aligned=aligned)
         face_b = self.one_face(b, select=select, aligned=aligned)
-        return self.verify_faces(face_a, face_b, fmr=fmr)
+        return self.verify_faces(face_a, face_b, fmr=fmr, allow_extrapolation=allow_extrapolation)
 
     def verify_faces(
         self,
@@ -368,6 +478,51 @@ class Pipeline:
         )
         return Verification(decision, a, b)
 
+    def verify_person(
+        self,
+        source: ImageSource,
+        gallery: Gallery,
+        collection: str,
+        person_id: str,
+        *,
+        fmr: float = decide.DEFAULT_FMR,
+        select: Selection = "prominent",
+        aligned: bool = False,
+        allow_extrapolation: bool = False,
+    ) -> PersonVerification:
+        """Is the face of a photo this enrolled person, at a target false match rate?
+
+        Raises ``PersonNotFound``, ``FaceNotFound`` where the person has no face of this model, and
+        what ``one_face`` and ``verify`` do.
+        """
+        gallery.person(collection, person_id)
+        return self.verify_person_face(
+            self.one_face(source, select=select, aligned=aligned),
+            gallery,
+            collection,
+            person_id,
+            fmr=fmr,
+            allow_extrapolation=allow_extrapolation,
+        )
+
+    def verify_person_face(
+        self,
+        face: Face,
+        gallery: Gallery,
+        collection: str,
+        person_id: str,
+        *,
+        fmr: float = decide.DEFAULT_FMR,
+        allow_extrapolation: bool = False,
+    ) -> PersonVerification:
+        """``verify_person`` for a face already found."""
+        found = gallery.compare(collection, person_id, face.embedding)
+        decision = decide.verify_templates(
+            found.cosines.tolist(), self.calibration, fmr=fmr,
+            allow_extrapolation=allow_extrapolation,
+        )  # fmt: skip
+        return PersonVerification(decision, face, self._explained(found.nearest))
+
     def identify(
         self,
         source: ImageSource,
@@ -376,6 +531,7 @@ class Pipeline:
         *,
         fpir: float = decide.DEFAULT_FPIR,
         k: int = 5,
+        aggregate: Aggregate = "max",
         select: Selection = "all",
         aligned: bool = False,
         unsupported: decide.Unsupported = "review",
@@ -386,7 +542,7 @@ class Pipeline:
         """
         faces = self.faces(source, select=select, aligned=aligned)
         return self.identify_faces(
-            faces, gallery, collection, fpir=fpir, k=k, unsupported=unsupported
+            faces, gallery, collection, fpir=fpir, k=k, aggregate=aggregate, unsupported=unsupported
         )
 
     def identify_faces(
@@ -401,24 +557,19 @@ class Pipeline:
         unsupported: decide.Unsupported = "review",
     ) -> list[Identification]:
         """``identify`` for the faces of one photo already found."""
-        found = gallery.search(
-            collection, faces.embeddings, k=k, aggregate=aggregate, one_photo=True
+        found = self.identify_embeddings(
+            faces.embeddings,
+            gallery,
+            collection,
+            fpir=fpir,
+            k=k,
+            aggregate=aggregate,
+            unsupported=unsupported,
+            one_photo=True,
         )
-        size = gallery.size(collection, self.embedder.contract_id)
         return [
-            Identification(
-                faces[i],
-                candidates,
-                decide.identify(
-                    candidates[0].cosine if candidates else None,
-                    self.calibration,
-                    size,
-                    fpir=fpir,
-                    unsupported=unsupported,
-                    given_away=bool(candidates) and candidates[0].given_to is not None,
-                ),
-            )
-            for i, candidates in enumerate(found)
+            Identification(answer.candidates, answer.decision, face)
+            for answer, face in zip(found, faces, strict=True)
         ]
 
     def identify_batch(
@@ -458,15 +609,6 @@ class Pipeline:
             )
             for item in batch
         )
-
-    def duplicate(self, cosine: float, size: int) -> Decision | None:
-        """Whether a search among ``size`` templates would take a face for its nearest person, as
-        ``Gallery.enrol`` asks before a second name; None without a calibration."""
-        try:
-            calibration = self.calibration
-        except CalibrationMissing:
-            return None
-        return decide.identify(cosine, calibration, size, unsupported="extrapolate")
 
 
 def load_embedder(

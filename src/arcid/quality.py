@@ -88,14 +88,18 @@ class Quality:
     def ok(self) -> bool:
         return not self.reasons
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: numbers rounded, unmeasured ones left out."""
-        values: dict[str, Any] = {
+    def measured(self) -> dict[str, float]:
+        """The numbers, rounded; those that could not be measured are left out."""
+        return {
             f.name: round(value, 3)
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), float)
         }
-        return values | {"ok": self.ok, "reasons": [reason.to_dict() for reason in self.reasons]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        reasons = [reason.to_dict() for reason in self.reasons]
+        return {"ok": self.ok, "reasons": reasons, "measured": self.measured()}
 
 
 @dataclass(frozen=True, slots=True)

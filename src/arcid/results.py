@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 from arcid.errors import QualityRejected
 from arcid.image import PhotoId
@@ -17,6 +17,8 @@ from arcid.types import (
     FloatArray,
     Image,
     Match,
+    box_dict,
+    pixel,
     row_number,
 )
 
@@ -34,6 +36,10 @@ class Prepared:
     def photo_id(self) -> str:
         """What tells whether two faces come from one photo; see ``Pipeline.prepare``."""
         return self.photo.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return photo_dict(self.detections, self.crops, self.quality)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +59,10 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.crops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; neither vectors nor pixels of faces."""
+        return photo_dict(self.detections, self.crops, self.quality)
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
@@ -102,6 +112,11 @@ class Face:
         """What tells whether two faces come from one photo."""
         return self.photo.value
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; neither vector nor pixels. All null for a crop that came
+        aligned."""
+        return _face_dict(self.box, self.points, self.score, self.quality)
+
     def check_quality(self) -> None:
         """Raise ``QualityRejected`` with every reason; crops that came aligned pass."""
         if self.quality and self.quality.reasons:
@@ -119,15 +134,85 @@ class Verification:
     a: Face
     b: Face
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**self.decision.to_dict(), "a": self.a.to_dict(), "b": self.b.to_dict()}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Identification:
-    """One probe face, its candidates best first, and the decision on the first.
+class PersonVerification:
+    """The answer to "is this that enrolled person?", with their face nearest to the probe."""
+
+    decision: Decision
+    face: Face
+    person: Match
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **self.decision.to_dict(),
+            "face": self.face.to_dict(),
+            "person": self.person.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identified:
+    """Who a vector or an enrolled person may be: candidates best first, the decision on the first.
 
     The nearest person of all, where another face of the photo was given them, stands last and says
     so in ``given_to``; alone, where nobody else is left.
     """
 
-    face: Face
     candidates: list[Match]
     decision: Decision
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "candidates": [match.to_dict() for match in self.candidates],
+            "decision": self.decision.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identification(Identified):
+    """``Identified`` for a face of a photo."""
+
+    face: Face
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "face": self.face.to_dict(),
+            "candidates": [match.to_dict() for match in self.candidates],
+            "decision": self.decision.to_dict(),
+        }
+
+
+def photo_dict(
+    found: Detections | None, crops: Crops, quality: Sequence[Quality]
+) -> dict[str, Any]:
+    """The faces of a photo as plain values for JSON."""
+    height, width = found.image_size if found is not None else (crops.size,) * 2
+    faces = [
+        _face_dict(
+            None if found is None else found.boxes[i],
+            None if found is None or found.points is None else found.points[i],
+            None if found is None else found.scores[i],
+            quality[i] if quality else None,
+        )
+        for i in range(len(crops))
+    ]
+    return {"width": width, "height": height, "faces": faces}
+
+
+def _face_dict(
+    box: Any, points: FloatArray | None, score: Any, quality: Quality | None
+) -> dict[str, Any]:
+    return {
+        "box": box_dict(box),
+        "points": None if points is None else [[pixel(x), pixel(y)] for x, y in points],
+        "score": None if score is None else round(float(score), 4),
+        "quality": None if quality is None else quality.to_dict(),
+    }

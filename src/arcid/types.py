@@ -9,7 +9,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, SupportsIndex, get_args
+from datetime import datetime
+from typing import Any, Literal, Self, SupportsIndex, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -313,6 +314,23 @@ class Embeddings(Rows):
             )
 
 
+def box_dict(box: Sequence[float] | None) -> dict[str, float] | None:
+    """xyxy pixels as named corners, to hundredths."""
+    if box is None:
+        return None
+    return {name: pixel(v) for name, v in zip(("x1", "y1", "x2", "y2"), box, strict=True)}
+
+
+def instant(at: datetime) -> str:
+    """A time in UTC as JSON carries it, in ISO 8601."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def pixel(value: float) -> float:
+    """A coordinate as it is told, to hundredths."""
+    return round(float(value), 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """One gallery person found for a probe; ``cosine`` is the aggregate over their faces."""
@@ -324,11 +342,58 @@ class Match:
     faces: int  # how many faces of the person were compared
     metadata: dict[str, Any] = field(default_factory=dict)
     given_to: int | None = None  # the face of the same photo this person was given to instead
+    probability: float | None = None  # what the cosine means, where a calibration is at hand: that
+    fmr: float | None = None  # both are one person; the share of strangers that reach it
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "person_id": self.person_id,
+            "name": self.name,
+            "metadata": self.metadata,
+            "cosine": round(self.cosine, 6),
+            "probability": self.probability,
+            "fmr": self.fmr,
+            "face_id": self.face_id,
+            "faces": self.faces,
+            "given_to": self.given_to,
+        }
 
     def __repr__(self) -> str:
         given = "" if self.given_to is None else f", given to face {self.given_to}"
         faces = counted(self.faces, "face")
         return f"Match({self.name}: cosine {self.cosine:.2f} over {faces}{given})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits(Sequence[list[Match]]):
+    """What a search found: per probe its people, best first, and among how many templates."""
+
+    matches: list[list[Match]]
+    gallery_size: int  # templates that each probe was compared with, of the same snapshot
+
+    @overload
+    def __getitem__(self, index: int) -> list[Match]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[list[Match]]: ...
+
+    def __getitem__(self, index: int | slice) -> list[Match] | list[list[Match]]:
+        return self.matches[index]
+
+    def __len__(self) -> int:
+        return len(self.matches)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Templates:
+    """One probe against all templates of one person."""
+
+    nearest: Match
+    cosines: FloatArray  # (N,) float32, best first
+
+    def __repr__(self) -> str:
+        return f"Templates({counted(len(self.cosines), 'template')}, nearest {self.nearest!r})"
 
 
 Outcome = Literal["match", "no_match", "review"]
@@ -340,12 +405,12 @@ class Decision:
 
     outcome: Outcome
     cosine: float | None  # None when the gallery was empty
-    threshold: float
+    cosine_threshold: float
     probability: float | None  # calibrated probability of one person at equal priors
     fmr: float | None  # at most this share of strangers reaches the cosine; as far as data supports
-    target: float  # the error rate asked for
-    target_kind: Literal["fmr", "fpir"]
-    gallery_size: int  # templates searched; 1 for a comparison of two photos
+    target_fmr: float | None  # the error rate asked for: of one comparison, or else
+    target_fpir: float | None  # of one search
+    gallery_size: int  # templates compared; 1 for two photos
     calibration_id: str
     extrapolated: bool
     reason: str
@@ -353,3 +418,19 @@ class Decision:
     @property
     def matched(self) -> bool:
         return self.outcome == "match"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "cosine": None if self.cosine is None else round(self.cosine, 6),
+            "cosine_threshold": round(self.cosine_threshold, 6),
+            "probability": self.probability,
+            "fmr": self.fmr,
+            "target_fmr": self.target_fmr,
+            "target_fpir": self.target_fpir,
+            "gallery_size": self.gallery_size,
+            "calibration_id": self.calibration_id,
+            "extrapolated": self.extrapolated,
+        }

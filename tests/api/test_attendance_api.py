@@ -16,7 +16,7 @@ from arcid.gallery import Gallery
 
 pytestmark = pytest.mark.data
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-GROUNDS = {"cosine": 0.7, "threshold": 0.4, "target": 0.001, "reason": "alike"}
+GROUNDS = {"cosine": 0.7, "cosine_threshold": 0.4, "target_fpir": 0.001, "reason": "alike"}
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_event_is_listed_explained_and_corrected(
     (event,) = listed(client, collection, person_id=ann, kind=["arrival", "departure"])
     assert (event["id"], event["name"], event["kind"]) == (arrival, "Ann", "arrival")
     url = f"{collection}/attendance/events/{arrival}"
-    assert client.get(url).json()["grounds"]["threshold"] == 0.4
+    assert client.get(url).json()["grounds"]["cosine_threshold"] == 0.4
     present = client.get(f"{collection}/attendance/present").json()["present"]
     assert [visit["name"] for visit in present] == ["Ann"]
 

@@ -49,8 +49,8 @@ def test_three_people_are_found_by_other_photos_and_a_stranger_is_not(
             (found,) = search(client, collection, face(probe))["faces"]
             decision = found["decision"]
             assert decision["outcome"] == "match", (name, probe, decision["reason"])
-            assert decision["cosine"] >= decision["threshold"] > 0.2
-            assert decision["gallery_size"] == 4 and decision["target_kind"] == "fpir"
+            assert decision["cosine"] >= decision["cosine_threshold"] > 0.2
+            assert decision["gallery_size"] == 4 and decision["target_fpir"] == 0.01
             assert decision["probability"] > 0.5
             best, *others = found["candidates"]
             assert best["name"] == name
@@ -110,11 +110,11 @@ def test_compare_gives_the_library_answer(
         expected = pipeline.verify(face(1), face(other), fmr=1e-3)
         assert answer["outcome"] == ("match" if same else "no_match") == expected.decision.outcome
         assert answer["cosine"] == pytest.approx(expected.decision.cosine, abs=1e-4)
-        assert answer["threshold"] == pytest.approx(expected.decision.threshold)
+        assert answer["cosine_threshold"] == pytest.approx(expected.decision.cosine_threshold)
         assert answer["fmr"] == pytest.approx(expected.decision.fmr, rel=1e-2)
         assert answer["calibration_id"] == pipeline.calibration.calibration_id
         assert answer["a"]["box"]["x2"] == pytest.approx(expected.a.box[2], abs=0.1)
-        assert answer["target"] == 1e-3 and answer["target_kind"] == "fmr"
+        assert answer["target_fmr"] == 1e-3 and answer["target_fpir"] is None
 
 
 def test_embeddings_of_photo_and_of_aligned_crop_agree(

@@ -33,7 +33,7 @@ def doubt(gallery: Gallery, collection: str, people: dict[str, str]) -> Callable
         rng = np.random.default_rng(seed)
         face = Embeddings.normalised(rng.standard_normal((1, 32)), "c" * 64)
         question = Question(
-            [Match(key, name, 0.4, "f", 1) for name, key in people.items()], 0.01, "fpir"
+            [Match(key, name, 0.4, "f", 1) for name, key in people.items()], None, 0.01
         )
         (event,) = Events(gallery).visitor(
             collection.rsplit("/", 1)[1], Place("door", "door"), NOON, NOON, str(seed),

@@ -25,6 +25,6 @@ def write(home: Path, photo: Path, collection: str = "people", *, ago_s: float =
                 source="Door", cooldown_s=300,
             ),
             vector=found.face.embedding, crop=found.face.crop,
-            question=Question(found.candidates, 1e-9, "fpir"),
+            question=Question(found.candidates, None, 1e-9),
         )  # fmt: skip
     return event.id

@@ -146,7 +146,7 @@ def test_the_day_has_one_row_a_person_and_can_be_exported(watched: Page) -> None
     assert sorted(row["kind"] for row in rows) == ["arrival", "departure", "unknown"]
     (arrival,) = [row for row in rows if row["kind"] == "arrival"]
     assert arrival["name"] == "Angelina Example"
-    assert float(arrival["cosine"]) > float(arrival["threshold"]) > 0
+    assert float(arrival["cosine"]) > float(arrival["cosine_threshold"]) > 0
     sheet = openpyxl.load_workbook(io.BytesIO(export("Day: Export as XLSX"))).active
     assert sheet is not None
     names = {str(line[1].value): line for line in sheet.iter_rows(min_row=2)}

@@ -123,7 +123,7 @@ def test_verify_states_its_error_rate(pipeline: Pipeline, data_dir: Path) -> Non
     other = pipeline.verify(folder / "img1.jpg", folder / "img3.jpg")
     assert same.decision.outcome == "match"
     assert other.decision.outcome == "no_match"
-    assert same.decision.target == 1e-4
+    assert same.decision.target_fmr == 1e-4
     assert same.decision.fmr is not None
     assert same.decision.fmr < 1e-4
     assert same.decision.probability is not None

@@ -39,7 +39,7 @@ DIM = 32
 CONTRACT = "c" * 64
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 DOOR = Place("door", "door")
-GROUNDS = {"cosine": 0.7, "threshold": 0.4, "target": 0.001, "gallery_size": 6,
+GROUNDS = {"cosine": 0.7, "cosine_threshold": 0.4, "target_fpir": 0.001, "gallery_size": 6,
            "contract_id": CONTRACT, "calibration_id": "abc", "reason": "alike"}  # fmt: skip
 
 

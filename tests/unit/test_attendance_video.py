@@ -171,10 +171,10 @@ def test_the_enrolled_person_arrives_and_nobody_else_is_named(
     assert grounds["contract_id"] == pipeline.embedder.contract_id
     assert grounds["calibration_id"] == pipeline.calibration.calibration_id
     assert grounds["gallery_size"] == 6
-    assert grounds["target"] == 0.001
-    assert grounds["cosine"] > grounds["threshold"]
+    assert grounds["target_fpir"] == 0.001
+    assert grounds["cosine"] > grounds["cosine_threshold"]
     expected = pipeline.calibration.threshold_at_fpir(0.001, 6).cosine
-    assert grounds["threshold"] == pytest.approx(expected)
+    assert grounds["cosine_threshold"] == pytest.approx(expected)
     assert grounds["track"]["looks"] >= 2
     assert grounds["track"]["quality"]["inter_eye_px"] > 20
 
@@ -188,7 +188,7 @@ def test_what_the_calibration_cannot_decide_waits_for_a_human_and_is_nobody_unkn
     assert ("arrival", "Singer") not in found
     assert "review" in {face.outcome for view in views for face in view.faces}
     (review,) = Reviews(gallery).find("staff")
-    assert (review.candidates[0].name, review.target) == ("Singer", 1e-9)
+    assert (review.candidates[0].name, review.target_fpir) == ("Singer", 1e-9)
     assert {c.name for c in review.candidates} == {"Singer"}  # the others are far away
     assert "a human decides" in review.event.grounds["reason"]
     assert review.picture_kept

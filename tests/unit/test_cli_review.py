@@ -36,7 +36,7 @@ def database(tmp_path: Path) -> Path:
         Events(gallery).visitor(
             "staff", Place("door", "door"), NOON, NOON, "1", cooldown_s=60, alike=0.5,
             grounds={"reason": "too few people: a human decides"}, vector=vector(9),
-            question=Question(asked, 0.01, "fpir"),
+            question=Question(asked, None, 0.01),
         )  # fmt: skip
     return path
 

@@ -45,7 +45,7 @@ def near(gallery: Gallery, *names: str, **more: object) -> dict[str, object]:
 
 
 def test_an_arrival_says_who_saw_whom_how_likely_and_at_what_rate(gallery: Gallery) -> None:
-    grounds = near(gallery, "Ann", probability=0.993, target=0.001, target_kind="fpir",
+    grounds = near(gallery, "Ann", probability=0.993, target_fpir=0.001,
                    liveness={"outcome": "flagged"})  # fmt: skip
     (event,) = Events(gallery).sighting(
         "staff", DOOR, who(gallery, "Ann"), NOON, cooldown_s=60, grounds=grounds
@@ -96,7 +96,7 @@ def test_a_doubtful_face_asks_for_a_decision(gallery: Gallery) -> None:
     asked = [Match(who(gallery, "Ben"), "Ben", 0.4, "f", 1)]
     (event,) = Events(gallery).visitor(
         "staff", DOOR, NOON, NOON, "1", cooldown_s=60, alike=0.9, grounds=near(gallery, "Ben"),
-        question=Question(asked, 0.01, "fpir"),
+        question=Question(asked, None, 0.01),
     )  # fmt: skip
     words = said(gallery, event.id)
     assert "not certain" in words and "It may be Ben. Somebody has to decide." in words

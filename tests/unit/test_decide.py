@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+from scipy import special
 
 from arcid import decide
 from arcid.calibration import Calibration
-from arcid.errors import RateUnsupported
+from arcid.errors import RateUnsupported, UsageError
 
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    """FMR falls tenfold per 0.1 of cosine from 0.1 at 0.1; measured to 1e-5, then extrapolated."""
+    return ruler()
+
+
+def ruler(smallest_supported_fmr: float = 1e-5) -> Calibration:
+    """FMR falls tenfold per 0.1 of cosine from 0.1 at 0.1; extrapolated from 1e-6 on."""
     return Calibration(
         {
             "schema_version": 1,
@@ -38,7 +46,7 @@ def calibration() -> Calibration:
             "fnmr_table": [
                 {"cosine": c, "fnmr": c, "fnmr_low": c, "fnmr_high": c} for c in (0.0, 1.0)
             ],
-            "smallest_supported_fmr": 1e-5,
+            "smallest_supported_fmr": smallest_supported_fmr,
             "gallery_table": [],
             "probability": {"kind": "logistic", "intercept": -8.0, "slope": 20.0},
             "date": "2026-01-01",
@@ -52,7 +60,7 @@ def test_verify_at_the_threshold(calibration: Calibration) -> None:
     at = decide.verify(0.4, calibration, fmr=1e-4)
     below = decide.verify(0.399, calibration, fmr=1e-4)
     assert (at.outcome, below.outcome) == ("match", "no_match")
-    assert at.threshold == pytest.approx(0.4)
+    assert at.cosine_threshold == pytest.approx(0.4)
     assert at.fmr == pytest.approx(1e-4)
     assert at.probability == pytest.approx(0.5)
     assert at.matched
@@ -62,10 +70,42 @@ def test_verify_at_the_threshold(calibration: Calibration) -> None:
     assert at.calibration_id == calibration.calibration_id
 
 
-def test_between_two_rates_a_human_decides(calibration: Calibration) -> None:
-    for cosine, outcome in ((0.45, "match"), (0.35, "review"), (0.25, "no_match")):
-        decision = decide.verify(cosine, calibration, fmr=1e-4, review_fmr=1e-3)
-        assert decision.outcome == outcome
+def test_a_person_of_several_templates_is_let_in_no_oftener_than_asked(
+    calibration: Calibration,
+) -> None:
+    """The table says FMR(c) = 10^(-10c): what reaches the cosine asked for, times N/r, is 1e-4."""
+    few = decide.verify_templates([0.7, 0.1], calibration, fmr=1e-4)
+    assert few.matched and few.cosine == 0.7 and few.gallery_size == 2
+    assert few.cosine_threshold == pytest.approx(0.4 + math.log10(2) / 10)
+    assert "the best of 2 templates" in few.reason and few.target_fmr == 1e-4
+    # thirty need 3.3e-6 of their best one, which is not supported: the third does, at 1e-5
+    many = decide.verify_templates([0.9, 0.8, 0.45] + [0.0] * 27, calibration, fmr=1e-4)
+    assert (many.outcome, many.cosine, many.gallery_size) == ("no_match", 0.45, 30)
+    assert many.cosine_threshold == pytest.approx(0.5)
+    assert "number 3 from the best of 30 templates" in many.reason
+    one = decide.verify_templates([0.45], calibration, fmr=1e-4)
+    assert one == decide.verify(0.45, calibration, fmr=1e-4)
+    with pytest.raises(RateUnsupported):
+        decide.verify_templates([0.9] * 5, calibration, fmr=1e-6)
+    assert decide.verify_templates([0.9] * 5, calibration, fmr=1e-6, allow_extrapolation=True)
+    with pytest.raises(UsageError):
+        decide.verify_templates([], calibration)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.7, 0.99])
+@pytest.mark.parametrize(("count", "smallest_supported_fmr"), [(3, 1e-5), (30, 1e-5), (30, 5e-3)])
+def test_the_rate_holds_however_alike_the_templates_are(
+    alike: float, count: int, smallest_supported_fmr: float
+) -> None:
+    """Simulated impostors whose cosines follow the table exactly; their dependence is a factor."""
+    rng = np.random.default_rng(count)
+    common = rng.standard_normal((4000, 1)) * math.sqrt(alike)
+    own = rng.standard_normal((4000, count)) * math.sqrt(1 - alike)
+    rates = special.ndtr(-(common + own))  # uniform, as the rates of impostors' cosines are
+    cosines = np.sort(-np.log10(rates) / 10, axis=1)[:, ::-1]
+    told = ruler(smallest_supported_fmr)
+    accepted = sum(decide.verify_templates(row, told, fmr=0.01).matched for row in cosines)
+    assert accepted / 4000 <= 0.01 + 3 * math.sqrt(0.01 * 0.99 / 4000)
 
 
 def test_verify_below_the_data_raises(calibration: Calibration) -> None:
@@ -80,7 +120,7 @@ def test_the_same_cosine_stops_matching_as_the_gallery_grows(calibration: Calibr
     small = decide.identify(0.35, calibration, 10, fpir=0.01)
     large = decide.identify(0.35, calibration, 500, fpir=0.01)
     assert (small.outcome, large.outcome) == ("match", "no_match")
-    assert large.threshold > small.threshold
+    assert large.cosine_threshold > small.cosine_threshold
     assert large.gallery_size == 500
 
 
@@ -109,7 +149,7 @@ def test_somebody_given_to_another_face_is_never_the_match(calibration: Calibrat
         taken = decide.identify(cosine, calibration, size, unsupported=unsupported, given_away=True)
         assert taken.outcome == "no_match"
         assert taken.reason == f"{free.reason}; another face of this photo was given that person"
-        assert (taken.cosine, taken.threshold) == (free.cosine, free.threshold)
+        assert (taken.cosine, taken.cosine_threshold) == (free.cosine, free.cosine_threshold)
 
 
 def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:

@@ -19,6 +19,7 @@ import pytest
 from arcid.errors import (
     CollectionNotFound,
     ContractMismatch,
+    FaceNotFound,
     InputError,
     InvalidArray,
     PersonNotFound,
@@ -99,11 +100,13 @@ def test_max_and_mean_rank_people_as_numpy_does(gallery: Gallery) -> None:
 
 def test_empty_galleries_and_wrong_probes(gallery: Gallery) -> None:
     rows = vectors(4)
-    assert gallery.search("staff", rows) == [[], [], [], []]
+    assert list(gallery.search("staff", rows)) == [[], [], [], []]
     assert gallery.size("staff", OLD) == 0
     ann, _ = gallery.enrol("staff", "Ann", [NewFace(rows[0])])
-    assert gallery.search("staff", rows[[]]) == []
-    assert gallery.search("staff", rows[0], exclude_person=ann.id) == [[]]
+    assert list(gallery.search("staff", rows[[]])) == []
+    without = gallery.search("staff", rows[0], exclude_person=ann.id)
+    assert list(without) == [[]] and without.gallery_size == 0
+    assert gallery.search("staff", rows[0]).gallery_size == 1
     assert gallery.size("staff", OLD) == 1
     gallery.add_person("staff", "Faceless")
     assert [len(m) for m in gallery.search("staff", rows, k=50)] == [1, 1, 1, 1]
@@ -133,7 +136,8 @@ def test_two_contracts_live_side_by_side_and_never_meet(gallery: Gallery) -> Non
     assert (gallery.size("staff", OLD), gallery.size("staff", NEW)) == (1, 1)
     progress = {u.contract_id: (u.people, u.missing_people) for u in gallery.contracts("staff")}
     assert progress == {OLD: (1, 1), NEW: (1, 1)}
-    assert gallery.search_person("staff", gallery.find_person("staff", "Ann").id, NEW) == []
+    ann = gallery.find_person("staff", "Ann")
+    assert ann is not None and list(gallery.search_person("staff", ann.id, NEW)) == [[]]
 
 
 def test_collections_do_not_see_each_other(gallery: Gallery) -> None:
@@ -174,7 +178,7 @@ def test_every_kind_of_change_shows_in_the_next_search(gallery: Gallery) -> None
     assert gallery.size("staff", OLD) == 1
     gallery.delete_collection("staff")
     gallery.create_collection("staff")
-    assert gallery.search("staff", rows[0]) == [[]]
+    assert list(gallery.search("staff", rows[0])) == [[]]
 
 
 def test_random_changes_keep_a_followed_index_equal_to_a_fresh_one(
@@ -277,12 +281,33 @@ def test_duplicates_of_a_person(gallery: Gallery) -> None:
     gallery.enrol("staff", "Anne", [NewFace(near(rows, 1, 0.8)), NewFace(rows[4])])
     gallery.enrol("staff", "Bob", [NewFace(rows[2])])
     empty = gallery.add_person("staff", "Faceless")
-    duplicates = gallery.search_person("staff", ann.id)
+    (duplicates,) = searched = gallery.search_person("staff", ann.id)
+    assert searched.gallery_size == 2 * 3  # each of hers with each of the others'
     assert found(duplicates) == ["Anne", "Bob"]
     assert duplicates[0].cosine == pytest.approx(0.8, abs=1e-5)
-    assert found(gallery.search_person("staff", ann.id, OLD, k=1)) == ["Anne"]
-    assert gallery.search_person("staff", ann.id, NEW) == []
-    assert gallery.search_person("staff", empty.id) == []
+    assert found(gallery.search_person("staff", ann.id, OLD, k=1)[0]) == ["Anne"]
+    assert list(gallery.search_person("staff", ann.id, NEW)) == [[]]
+    assert list(gallery.search_person("staff", empty.id)) == [[]]
+
+
+def test_a_probe_against_the_templates_of_one_person(gallery: Gallery) -> None:
+    rows = vectors(5)
+    ann, faces = gallery.enrol(
+        "staff", "Ann", [NewFace(rows[0]), NewFace(near(rows, 1, 0.8)), NewFace(rows[3])]
+    )
+    told = gallery.compare("staff", ann.id, rows[1])
+    assert told.cosines.tolist() == sorted(told.cosines.tolist(), reverse=True)
+    assert told.cosines[0] == pytest.approx(0.8, abs=1e-5) and len(told.cosines) == 3
+    assert (told.nearest.name, told.nearest.face_id) == ("Ann", faces[1].id)
+    assert told.nearest.faces == 3
+    with pytest.raises(FaceNotFound, match="no face of contract"):
+        gallery.compare("staff", ann.id, Embeddings(rows.vectors[:1], NEW))
+    with pytest.raises(FaceNotFound):
+        gallery.compare("staff", gallery.add_person("staff", "Faceless").id, rows[0])
+    with pytest.raises(PersonNotFound):
+        gallery.compare("staff", "nobody", rows[0])
+    with pytest.raises(InputError):
+        gallery.compare("staff", ann.id, rows)
 
 
 # two handles, two processes, many threads
@@ -291,14 +316,14 @@ def test_duplicates_of_a_person(gallery: Gallery) -> None:
 def test_a_second_handle_sees_every_commit(gallery: Gallery, path: Path) -> None:
     rows = vectors(3)
     with Gallery.open(path) as other:
-        assert other.search("staff", rows[0]) == [[]]
+        assert list(other.search("staff", rows[0])) == [[]]
         ann, [face] = gallery.enrol("staff", "Ann", [NewFace(rows[0])])
         assert found(other.search("staff", rows[0])[0]) == ["Ann"]
         bob = other.add_person("staff", "Bob")
         other.move_face("staff", face.id, bob.id)
         assert found(gallery.search("staff", rows[0])[0]) == ["Bob"]
         gallery.delete_person("staff", bob.id)
-        assert other.search("staff", rows[0]) == [[]]
+        assert list(other.search("staff", rows[0])) == [[]]
         assert other.person("staff", ann.id).faces == 0
 
 

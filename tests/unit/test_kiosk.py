@@ -127,7 +127,7 @@ def test_a_face_it_is_not_certain_of_is_left_to_a_human_and_told_so(
         assert answer(kiosk(gallery, pipeline), photos["img4"], at) == (State.REVIEW, "")
     (review,) = Reviews(gallery).find("staff")  # asked once
     assert [one.name for one in review.candidates] == ["Ann"]
-    assert review.event.camera == "Kiosk" and review.target == 1e-9
+    assert review.event.camera == "Kiosk" and review.target_fpir == 1e-9
     Reviews(gallery).answer(
         "staff", review.id, "yes", actor="op", person_id=review.candidates[0].person_id
     )

@@ -322,7 +322,7 @@ def test_box_only_detections(normal: list[Measured]) -> None:
         assert (measured.yaw_deg, measured.pitch_deg, measured.roll_deg) == (None, None, None)
         assert measured.truncation == 0
         assert measured.detection_score == quality.detection_score
-        numbers = [v for v in measured.to_dict().values() if isinstance(v, float)]
+        numbers = list(measured.measured().values())
         assert len(numbers) == 6
         assert np.isfinite(numbers).all()
     beyond = face.boxes - np.array([face.boxes[0, 2] * 0.6, 0, 0, 0], np.float32)
@@ -409,9 +409,9 @@ def test_to_dict_is_plain_and_rounded() -> None:
     quality = QualityGate().assess(*flat())[0]
     answer = json.loads(json.dumps(quality.to_dict(), allow_nan=False))
     assert answer["ok"] is False
-    assert answer["brightness"] == 0.502
+    assert answer["measured"]["brightness"] == 0.502
     assert [reason["code"] for reason in answer["reasons"]] == ["blurred", "low_contrast"]
     assert set(answer["reasons"][0]) == {"code", "value", "threshold", "message"}
     crop_only = QualityGate().assess_crops(flat()[2])[0].to_dict()
-    assert "yaw_deg" not in crop_only
+    assert "yaw_deg" not in crop_only["measured"]
     assert "truncation" not in crop_only

@@ -164,7 +164,7 @@ def events(tmp_path: Path) -> Iterator[Gallery]:
             Events(gallery).sighting(
                 "sta/ff", Place("door", "door"), person.id,
                 datetime(2026, 3, 2, 8, number, tzinfo=UTC), cooldown_s=60,
-                grounds={"cosine": 0.7, "threshold": 0.4}, targets=("mqtt",),
+                grounds={"cosine": 0.7, "cosine_threshold": 0.4}, targets=("mqtt",),
             )  # fmt: skip
         yield gallery
 

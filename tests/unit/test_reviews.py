@@ -25,7 +25,7 @@ from arcid.types import Embeddings, Match
 CONTRACT = "c" * 64
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DOOR = Place("door", "door")
-GROUNDS = {"cosine": 0.4, "threshold": 0.35, "target": 0.01, "cooldown_s": 60.0}
+GROUNDS = {"cosine": 0.4, "cosine_threshold": 0.35, "target_fpir": 0.01, "cooldown_s": 60.0}
 PEOPLE = ("Ann", "Ben", "Cleo")
 
 
@@ -70,7 +70,7 @@ def doubt(
     return Events(gallery).visitor(
         "staff", DOOR, after(at), after(at + 10 if until is None else until), f"{at}",
         cooldown_s=60, alike=0.5, grounds=GROUNDS, vector=vector(seed), targets=targets,
-        question=Question(matches, 0.01, "fpir"),
+        question=Question(matches, None, 0.01),
     )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def test_a_doubtful_face_waits_and_is_asked_about_once(gallery: Gallery) -> None
     (other,) = doubt(gallery, 20, ("Cleo",), seed=60)
     newest, oldest = Reviews(gallery).find("staff")
     assert (newest.id, oldest.id, Reviews(gallery).waiting("staff")) == (other.id, event.id, 2)
-    assert oldest.state == "open" and oldest.target == 0.01 and oldest.target_kind == "fpir"
+    assert oldest.state == "open" and (oldest.target_fmr, oldest.target_fpir) == (None, 0.01)
     assert [(c.name, round(c.cosine, 2), c.refused) for c in oldest.candidates] == [
         ("Ann", 0.4, False), ("Ben", 0.38, False),
     ]  # fmt: skip
@@ -409,7 +409,7 @@ def test_nobody_is_asked_about_people_who_are_all_deleted(gallery: Gallery) -> N
     ann = who(gallery, "Ann")
     face = gallery.faces("staff", ann)[0].id
     gallery.delete_person("staff", ann)
-    question = Question([Match(ann, "Ann", 0.4, face, 1)], 0.01, "fpir")
+    question = Question([Match(ann, "Ann", 0.4, face, 1)], None, 0.01)
     (event,) = Events(gallery).visitor(
         "staff", DOOR, NOON, NOON, "mark", cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=vector(50), question=question,

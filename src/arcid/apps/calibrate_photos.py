@@ -53,9 +53,9 @@ class Labelled:
         self.people.append(person)
         self.vectors.append(faces.embeddings.vectors[0])
         if faces.quality:
-            found = faces.quality[0].to_dict()
-            self.quality.append(found)
-            self.reasons.append([reason["code"] for reason in found["reasons"]])
+            found = faces.quality[0]
+            self.quality.append(found.measured())
+            self.reasons.append([reason.code for reason in found.reasons])
 
     def measures(self) -> dict[str, list[float]] | None:
         """Values of each photo, higher is better; None for photos that came aligned."""

@@ -168,13 +168,12 @@ def one_face_each(
 
 def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
     """A face as the gallery takes it in; ``source`` is a file name or the client's note."""
-    measured = face.quality.to_dict() if face.quality else {}
     return NewFace(
         embedding=face.embedding,
         photo_id=face.photo_id,
         box=cast(tuple[float, float, float, float] | None, face.box),
         score=face.score,
-        quality={k: float(v) for k, v in measured.items() if isinstance(v, float)},
+        quality=face.quality.measured() if face.quality else {},
         crop=face.crop,
         source=source[:200],
         provenance=origin,

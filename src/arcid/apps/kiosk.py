@@ -21,7 +21,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from arcid import decide
 from arcid.apps.attendance import Policy
 from arcid.apps.attendance.closing import end_visits
 from arcid.apps.attendance.grounds import decided_on, question
@@ -193,25 +192,12 @@ class Kiosk:
         self._try.vectors.append(vector)
 
     def _identify(self, faces: Faces, index: int) -> Identification:
-        one = dataclasses.replace(
-            faces,
-            detections=None if faces.detections is None else faces.detections[index],
-            crops=faces.crops[index],
-            embeddings=self._try.pooled(),
-            quality=faces.quality[index : index + 1],
+        name, probe = self._collection.name, self._try.pooled()
+        blocks = Blocks(Events(self._gallery).blocked(name, probe.contract_id))
+        (found,) = self._pipeline.identify_embeddings(
+            probe, self._gallery, name, refuse=blocks.refuse
         )
-        name = self._collection.name
-        found = self._pipeline.identify_faces(one, self._gallery, name)[0]
-        blocks = Blocks(Events(self._gallery).blocked(name, one.embeddings.contract_id))
-        kept = [m for m in found.candidates if not blocks.refuse(m, one.embeddings)]
-        if len(kept) == len(found.candidates):
-            return found
-        decision = decide.identify(
-            kept[0].cosine if kept else None,
-            self._pipeline.calibration,
-            self._gallery.size(name, one.embeddings.contract_id),
-        )
-        return Identification(found.face, kept, decision)
+        return Identification(found.candidates, found.decision, faces[index])
 
     # the challenge
 

@@ -13,7 +13,7 @@ from arcid.cli.output import (
 
 if TYPE_CHECKING:
     from arcid.calibration import Calibration
-    from arcid.types import Decision, Embeddings
+    from arcid.types import Embeddings
 
 Fmr = Annotated[float, typer.Option("--fmr", help="Target false match rate of one comparison.")]
 Extrapolate = Annotated[
@@ -22,25 +22,20 @@ Extrapolate = Annotated[
 ]
 
 
-def rounded(values: Any) -> list[float]:
-    return [round(float(v), 2) for v in values]
+def check_rate(name: str, rate: float) -> None:
+    """Before models load; raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    if not 0 < rate < 1:
+        raise UsageError(f"{name} must lie between 0 and 1, got {rate}")
 
 
-def decision_keys(decision: Decision, calibration: Calibration) -> dict[str, Any]:
+def calibration_keys(calibration: Calibration) -> dict[str, Any]:
+    """On what data the decisions of an answer rest."""
     return {
-        "outcome": decision.outcome,
-        "reason": decision.reason,
-        "cosine": None if decision.cosine is None else round(decision.cosine, 6),
-        "cosine_threshold": round(decision.threshold, 6),
-        "probability": decision.probability,
-        "fmr": decision.fmr,
-        f"target_{decision.target_kind}": decision.target,
-        "extrapolated": decision.extrapolated,
-        "calibration": {
-            "id": decision.calibration_id,
-            "dataset": calibration.data["dataset"]["name"],
-            "provisional": calibration.provisional,
-        },
+        "id": calibration.calibration_id,
+        "dataset": calibration.data["dataset"]["name"],
+        "provisional": calibration.provisional,
     }
 
 

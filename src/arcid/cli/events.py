@@ -97,7 +97,7 @@ def explain(
     grounds = found["grounds"]
     say(f"{found['kind']} of {found['name'] or 'nobody known'} at {found['at']}")
     say(str(grounds.get("reason", "")))
-    keys = ("cosine", "threshold", "target_kind", "target", "gallery_size", "contract_id",
+    keys = ("cosine", "cosine_threshold", "target_fpir", "gallery_size", "contract_id",
             "calibration_id", "model", "detector")  # fmt: skip
     track = grounds.get("track") or {}
     rows = [(key, grounds[key]) for key in keys if key in grounds]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.answers import Extrapolate, Fmr, decision_keys, note_provisional, rounded
+from arcid.cli.answers import Extrapolate, Fmr, calibration_keys, check_rate, note_provisional
 from arcid.cli.options import (
     Aligned,
+    Collection,
+    Database,
     Detector,
     Model,
     Photos,
@@ -38,9 +41,9 @@ if TYPE_CHECKING:
     from arcid import detect as detectors
     from arcid.calibration import Calibration
     from arcid.errors import ArcidError
-    from arcid.quality import Quality
-    from arcid.results import Face, Faces
-    from arcid.types import Decision, Detections, Image, Selection
+    from arcid.pipeline import Pipeline
+    from arcid.results import Face, Faces, PersonVerification, Verification
+    from arcid.types import Decision, Image, Selection
 
 
 def register(app: typer.Typer) -> None:
@@ -118,29 +121,18 @@ def _detected(
     from arcid.align import align
     from arcid.image import load_image
     from arcid.quality import QualityGate
+    from arcid.results import photo_dict
 
     image = load_image(photo)
     found = finder.detect([image])[0].select(select)
     cut = align(image, found, template="box" if found.points is None else "arcface")
-    faces = _face_rows(found, QualityGate().assess(image, found, cut))
+    quality = QualityGate().assess(image, found, cut)
+    told = {"photo": str(photo), **photo_dict(found, cut, quality)}
     if crops is not None:
         stem = photo.stem if index is None else f"{index:04d}-{photo.stem}"
-        for i, face in enumerate(faces):
+        for i, face in enumerate(told["faces"]):
             face["crop"] = str(_write_png(crops / f"{stem}-{i}.png", cut.pixels[i]))
-    height, width = image.shape[:2]
-    return {"photo": str(photo), "width": width, "height": height, "faces": faces}
-
-
-def _face_rows(found: Detections, quality: Sequence[Quality]) -> list[dict[str, Any]]:
-    return [
-        {
-            "box": rounded(found.boxes[i]),
-            "points": None if found.points is None else [rounded(p) for p in found.points[i]],
-            "score": round(float(found.scores[i]), 4),
-            "quality": quality[i].to_dict() if quality else None,
-        }
-        for i in range(len(found))
-    ]
+    return told
 
 
 def _print_detected(found: Sequence[dict[str, Any]]) -> None:
@@ -151,7 +143,7 @@ def _print_detected(found: Sequence[dict[str, Any]]) -> None:
             rows.append((entry["photo"], "", "", "no face found", ""))
         for i, face in enumerate(faces):
             reasons = " ".join(reason["message"] for reason in face["quality"]["reasons"])
-            box = " ".join(f"{v:.0f}" for v in face["box"])
+            box = " ".join(f"{v:.0f}" for v in face["box"].values())
             rows.append((entry["photo"], i, f"{face['score']:.3f}", box, reasons or "good"))
     if rows:
         print_table(("photo", "face", "score", "box (x1 y1 x2 y2)", "quality"), rows)
@@ -295,7 +287,15 @@ def _unwritten(found: Sequence[object], failed: Sequence[object]) -> str:
 
 def verify(
     a: Annotated[Path, typer.Argument(help="One photo.", metavar="A")],
-    b: Annotated[Path, typer.Argument(help="The other photo.", metavar="B")],
+    b: Annotated[
+        Path | None, typer.Argument(help="The other photo, unless --person.", metavar="B")
+    ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option("--person", help="Compare with this enrolled person, by id or name."),
+    ] = None,
+    collection: Collection = "default",
+    database: Database = None,
     fmr: Fmr = 1e-4,
     select: SelectOne = "prominent",
     detector: Detector = None,
@@ -304,24 +304,26 @@ def verify(
     allow_extrapolation: Extrapolate = False,
     json: Json = False,
 ) -> None:
-    """Are these two photos of one person?
+    """Are these two photos of one person, or is A the enrolled PERSON?
 
     Exit code 0: yes, 1: no. The threshold comes from the model's calibration and the false match
-    rate asked for; there is no other one.
+    rate asked for; there is no other one. With --person the photo is compared with all faces of
+    somebody who is enrolled, and the rate holds however many they are.
 
     With --json the answer has the keys that deepface's users know: verified, distance (1 − cosine),
     threshold (the largest distance that is a match, 1 − cosine threshold), similarity_metric,
     model, detector_backend, facial_areas (left_eye and right_eye are the person's own) and time in
     seconds. Beside them: cosine, cosine_threshold, probability (of one person, at equal prior
-    odds), fmr (of a single comparison at this cosine), target_fmr, outcome, reason, extrapolated,
-    and calibration with its id, dataset and whether it is provisional.
+    odds), fmr (of a single comparison at this cosine), target_fmr, gallery_size, outcome, reason,
+    extrapolated, the faces a and b (or face and person), and calibration with its id, dataset and
+    whether it is provisional.
 
     Example: arcid verify passport.jpg camera.jpg --fmr 1e-4
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from arcid import decide
-    from arcid.errors import ArcidError, UsageError
+    from arcid.cli.opening import open_gallery
+    from arcid.errors import UsageError
     from arcid.image import load_image
     from arcid.pipeline import Pipeline
 
@@ -329,33 +331,56 @@ def verify(
         raise UsageError(
             "verify compares one face with one: --select prominent, one, largest or center"
         )
+    if (b is None) == (person is None):
+        raise UsageError("compare photo A with one thing: a photo B or --person PERSON")
+    check_rate("fmr", fmr)
     started = time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
-        reading = [pool.submit(load_image, photo) for photo in (a, b)]
+    photos = [a] if b is None else [a, b]
+    with ExitStack() as stack:
+        if person is not None:
+            gallery = stack.enter_context(open_gallery(database))
+            known = gallery.person_called(collection, person)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        reading = [pool.submit(load_image, photo) for photo in photos]
         pipeline = Pipeline.from_models(detector, model)
         images = [future.result() for future in reading]
-    faces: list[Face] = []
-    for photo, image in zip((a, b), images, strict=True):
-        try:
-            faces.append(pipeline.one_face(image, select=select, aligned=aligned))
-        except ArcidError as error:
-            raise about(error, photo) from None
-    cosine = float(faces[0].embedding.cosine(faces[1].embedding)[0, 0])
-    calibration = pipeline.calibration
-    decision = decide.verify(cosine, calibration, fmr=fmr, allow_extrapolation=allow_extrapolation)
+        faces = [
+            _one_face(pipeline, photo, image, select, aligned)
+            for photo, image in zip(photos, images, strict=True)
+        ]
+        answer: Verification | PersonVerification
+        if person is not None:
+            answer = pipeline.verify_person_face(
+                faces[0], gallery, collection, known.id, fmr=fmr,
+                allow_extrapolation=allow_extrapolation,
+            )  # fmt: skip
+        else:
+            answer = pipeline.verify_faces(*faces, fmr=fmr, allow_extrapolation=allow_extrapolation)
+    decision, calibration = answer.decision, pipeline.calibration
     if json:
-        values = _deepface_keys(decision, pipeline.provenance["detector"], faces, images)
         print_json(
-            values
-            | {
+            {
+                **_deepface_keys(decision, pipeline.provenance["detector"], faces, images),
                 "model": pipeline.provenance["model"],
-                **decision_keys(decision, calibration),
+                **answer.to_dict(),
+                "calibration": calibration_keys(calibration),
                 "time": round(time.perf_counter() - started, 3),
             }
         )
     else:
         _print_verdict(decision, calibration)
     raise Exit(OK if decision.matched else REJECTED)
+
+
+def _one_face(
+    pipeline: Pipeline, photo: Path, image: Image, select: Selection, aligned: bool
+) -> Face:
+    from arcid.errors import ArcidError
+
+    try:
+        return pipeline.one_face(image, select=select, aligned=aligned)
+    except ArcidError as error:
+        raise about(error, photo) from None
 
 
 def _deepface_keys(
@@ -365,7 +390,7 @@ def _deepface_keys(
     return {
         "verified": decision.matched,
         "distance": round(1 - (decision.cosine or 0.0), 6),
-        "threshold": round(1 - decision.threshold, 6),
+        "threshold": round(1 - decision.cosine_threshold, 6),
         "similarity_metric": "cosine",
         "detector_backend": detector,
         "facial_areas": {
@@ -393,8 +418,8 @@ def _facial_area(face: Face, image: Image) -> dict[str, Any]:
 def _print_verdict(decision: Decision, calibration: Calibration) -> None:
     heading = "Same person" if decision.matched else "Different people"
     say(
-        f"{heading}: cosine {decision.cosine:.2f}, threshold {decision.threshold:.2f} at "
-        f"FMR {decision.target:g}"
+        f"{heading}: cosine {decision.cosine:.2f}, threshold {decision.cosine_threshold:.2f} at "
+        f"FMR {decision.target_fmr:g}"
     )
     say(
         f"probability {decision.probability:.4f}; at most {decision.fmr:.2g} of comparisons "

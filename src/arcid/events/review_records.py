@@ -22,8 +22,8 @@ class Question:
     """What a human is to decide: whether the face is one of these, nearest first."""
 
     candidates: Sequence[Match]
-    target: float  # the error rate asked for
-    target_kind: Literal["fmr", "fpir"]
+    target_fmr: float | None  # the error rate asked for, one of the two
+    target_fpir: float | None
     kind: ReviewKind = "identification"
 
 
@@ -60,8 +60,8 @@ class Review:
     state: ReviewState
     event: Event
     candidates: tuple[Candidate, ...]  # nearest first
-    target: float
-    target_kind: Literal["fmr", "fpir"]
+    target_fmr: float | None
+    target_fpir: float | None
     person_id: str | None
     name: str | None
     answer_id: str | None  # the newest correction that answered, to be undone
@@ -87,8 +87,8 @@ class Review:
             "state": self.state,
             "event": self.event.to_dict(),
             "candidates": [one.to_dict() for one in self.candidates],
-            "target": self.target,
-            "target_kind": self.target_kind,
+            "target_fmr": self.target_fmr,
+            "target_fpir": self.target_fpir,
             "person_id": self.person_id,
             "name": self.name,
             "answer_id": self.answer_id,

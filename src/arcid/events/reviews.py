@@ -199,7 +199,9 @@ def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> li
         )
         found.append(
             Review(
-                row["kind"], row["state"], event, people, row["target"], row["target_kind"],
+                row["kind"], row["state"], event, people, 
+                row["target"] if row["target_kind"] == "fmr" else None,
+                row["target"] if row["target_kind"] == "fpir" else None,
                 row["person_uid"], names.get(row["person_uid"]), row["answer_uid"],
                 None if by is None else by["actor"],
                 None if by is None else from_us(by["recorded_at"]),

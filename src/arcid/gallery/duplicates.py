@@ -114,12 +114,13 @@ def _nearest(
 def _of_match(nearest: Match, decision: Decision) -> PossibleDuplicate:
     return PossibleDuplicate(
         f"this face is enrolled as {nearest.name!r} already: cosine {nearest.cosine:.3f}, a match "
-        f"from {decision.threshold:.3f}; if it is another person, say {PossibleDuplicate.allow}",
+        f"from {decision.cosine_threshold:.3f}; if it is another person, say "
+        f"{PossibleDuplicate.allow}",
         person_id=nearest.person_id,
         face_id=nearest.face_id,
         cosine=nearest.cosine,
-        cosine_threshold=decision.threshold,
-        target_fpir=decision.target,
+        cosine_threshold=decision.cosine_threshold,
+        target_fpir=decision.target_fpir,
     )
 
 

@@ -17,6 +17,7 @@ from arcid.errors import (
     AlreadyExists,
     ArcidError,
     CollectionNotFound,
+    InputError,
     PersonNotFound,
     StorageFull,
 )
@@ -48,7 +49,7 @@ from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
 from arcid.gallery.store import receipts as _receipts
 from arcid.gallery.store import vectors as _vectors
-from arcid.types import Embeddings, FloatArray, Image, Match
+from arcid.types import Embeddings, FloatArray, Hits, Image, Templates
 
 
 class Gallery:
@@ -452,8 +453,11 @@ class Gallery:
         top_m: int = 3,
         exclude_person: str | None = None,
         one_photo: bool = False,
-    ) -> list[list[Match]]:
+    ) -> Hits:
         """(Q,D) probes in; per probe the best k people by aggregated cosine, best first. Exact.
+
+        The answer reads as a list of lists, and says in ``gallery_size`` how many templates each
+        probe was compared with, which a target FPIR depends on; both are of one snapshot.
 
         ``aggregate``: ``max`` is a person's nearest face, ``mean`` the mean of the nearest
         ``top_m``. ``one_photo``: the probes are faces of one photo, so no person is given to two
@@ -481,15 +485,25 @@ class Gallery:
 
     def search_person(
         self, collection: str, person_id: str, contract_id: str | None = None, *, k: int = 5
-    ) -> list[Match]:
-        """Possible duplicates: the people nearest to any face of a person, who is left out.
+    ) -> Hits:
+        """Possible duplicates: one list of the people nearest to any face of a person, left out.
 
         ``contract_id`` defaults to the model that embedded most of the person's faces.
+        ``gallery_size`` counts every pair of one of their templates and one of the others'.
         """
         with self._projection.snapshot() as snapshot:
             own = _collections.find(snapshot.connection, collection)
             person = _people.find(snapshot.connection, own, person_id)
             return searching.like_person(snapshot, own, person, contract_id, k)
+
+    def compare(self, collection: str, person_id: str, probe: Embeddings) -> Templates:
+        """A probe (one row) against every template of a person. Raises ``FaceNotFound`` where none
+        is of the probe's contract, ``PersonNotFound``."""
+        if len(probe) != 1:
+            raise InputError(f"one probe is compared with a person, got {len(probe)}")
+        with self.database.read() as connection:
+            own = _collections.find(connection, collection)
+            return searching.compare(connection, _people.find(connection, own, person_id), probe)
 
     def size(self, collection: str, contract_id: str) -> int:
         """Templates a search with that contract compares; what a target FPIR depends on."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from arcid.errors import ArcidError
-from arcid.types import Embeddings, Image
+from arcid.types import Embeddings, Image, box_dict, instant
 
 Box = tuple[float, float, float, float]
 ChangeKind = Literal[
@@ -39,6 +39,10 @@ class Collection:
     people: int
     faces: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        return asdict(self) | {"created_at": instant(self.created_at)}
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -51,6 +55,14 @@ class Person:
     created_at: datetime  # UTC
     updated_at: datetime  # UTC; also moved on by enrolling or removing faces
     faces: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        times = {
+            "created_at": instant(self.created_at),
+            "updated_at": instant(self.updated_at),
+        }
+        return asdict(self) | times
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,14 @@ class StoredFace:
     created_at: datetime  # UTC
     has_crop: bool
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        return asdict(self) | {
+            "contract_ids": list(self.contract_ids),
+            "box": box_dict(self.box),
+            "created_at": instant(self.created_at),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +134,19 @@ class Enrolment:
     results: tuple[str | Refused, ...]  # an image each: the id of its face, or why it has none
     faces: list[StoredFace]  # those enrolled; of an answer given again, those still there
     replayed: bool = False  # answered before: nothing was done now
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "person": self.person.to_dict(),
+            "faces": [face.to_dict() for face in self.faces],
+            "results": [
+                {"image": i, "face_id": result, "error": None}
+                if isinstance(result, str)
+                else {"image": i, "face_id": None, "error": asdict(result)}
+                for i, result in enumerate(self.results)
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import ContractMismatch, InputError, UsageError
+from arcid.errors import ContractMismatch, FaceNotFound, InputError, UsageError
 from arcid.gallery.assignment import one_photo as spread
 from arcid.gallery.index import Aggregate, PersonHit
 from arcid.gallery.projection import Snapshot
@@ -19,7 +19,7 @@ from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store import vectors
 from arcid.gallery.store.keys import chunks
-from arcid.types import Embeddings, Match
+from arcid.types import Embeddings, Hits, Match, Templates
 
 
 def search(
@@ -32,17 +32,20 @@ def search(
     top_m: int,
     exclude: int | None,
     one_photo: bool,
-) -> list[list[Match]]:
+) -> Hits:
     """See ``Gallery.search``."""
     check_options(k, aggregate, top_m)
     found = snapshot.index(collection["id"], probes.contract_id)
     if found is None or len(found[1]) == 0:
         _refuse_other_contract(snapshot.connection, collection, probes.contract_id)
-        return [[] for _ in range(len(probes))]
+        return Hits([[] for _ in range(len(probes))], 0)
     made_by, index = found
     vectors.check_dim(made_by, probes.dim)
+    size = len(index)
+    if exclude is not None:
+        size -= len(_templates(snapshot.connection, exclude, made_by))
     if len(probes) == 0:
-        return []
+        return Hits([], size)
     together = one_photo and len(probes) > 1
     hits = index.search_people(
         probes.vectors,
@@ -51,28 +54,23 @@ def search(
         top_m=top_m,
         exclude_person=exclude,
     )
-    return matches(snapshot.connection, spread(hits, k) if together else hits)
+    return Hits(matches(snapshot.connection, spread(hits, k) if together else hits), size)
 
 
 def like_person(
     snapshot: Snapshot, collection: Row, person: Row, contract_id: str | None, k: int
-) -> list[Match]:
-    """The people nearest to any face of a person; that person left out."""
+) -> Hits:
+    """See ``Gallery.search_person``."""
     check_options(k, "max", 1)
     connection = snapshot.connection
     contract_id = contract_id or _main_contract(connection, person)
     found = None if contract_id is None else snapshot.index(collection["id"], contract_id)
     if contract_id is None or found is None:
-        return []
+        return Hits([[]], 0)
     made_by, index = found
-    query = (
-        sa.select(faces.c.id)
-        .join(embeddings, embeddings.c.face_id == faces.c.id)
-        .where(faces.c.person_id == person["id"], embeddings.c.contract_id == made_by["id"])
-    )
-    keys = np.array(connection.execute(query).scalars().all(), np.int64)
+    keys = np.array([row["id"] for row in _templates(connection, person["id"], made_by)], np.int64)
     if len(keys) == 0:
-        return []
+        return Hits([[]], 0)
     own = vectors.fetch(connection, made_by, keys)
     best: dict[int, PersonHit] = {}
     for hits in index.search_people(own, k, aggregate="max", exclude_person=person["id"]):
@@ -80,7 +78,39 @@ def like_person(
             if hit.person_key not in best or hit.cosine > best[hit.person_key].cosine:
                 best[hit.person_key] = hit
     ranked = sorted(best.values(), key=lambda hit: (-hit.cosine, hit.person_key))[:k]
-    return matches(connection, [ranked])[0]
+    return Hits(matches(connection, [ranked]), len(keys) * (len(index) - len(keys)))
+
+
+def compare(connection: Connection, person: Row, probe: Embeddings) -> Templates:
+    """See ``Gallery.compare``."""
+    made_by = vectors.contract(connection, probe.contract_id)
+    own = [] if made_by is None else _templates(connection, person["id"], made_by)
+    if made_by is None or not own:
+        raise FaceNotFound(
+            f"{person['name']!r} has no face of contract {probe.contract_id[:12]} to compare with: "
+            "enrol one with this model, or re-embed the collection with it",
+            contract_id=probe.contract_id,
+        )
+    vectors.check_dim(made_by, probe.dim)
+    rows = vectors.fetch(connection, made_by, np.array([row["id"] for row in own], np.int64))
+    cosines = np.clip(rows @ probe.vectors[0], -1.0, 1.0)
+    order = np.argsort(-cosines, kind="stable")
+    nearest = Match(
+        person["uid"], person["name"], float(cosines[order[0]]), own[order[0]]["uid"], len(own),
+        json.loads(person["metadata"]),
+    )  # fmt: skip
+    return Templates(nearest, cosines[order])
+
+
+def _templates(connection: Connection, person_key: int, made_by: Row) -> list[Row]:
+    """``id`` and ``uid`` of the person's faces that one model embedded."""
+    query = (
+        sa.select(faces.c.id, faces.c.uid)
+        .join(embeddings, embeddings.c.face_id == faces.c.id)
+        .where(faces.c.person_id == person_key, embeddings.c.contract_id == made_by["id"])
+        .order_by(faces.c.id)
+    )
+    return list(connection.execute(query).mappings())
 
 
 def matches(connection: Connection, found: Sequence[Sequence[PersonHit]]) -> list[list[Match]]:

@@ -233,7 +233,7 @@ class Embedded(Out):
 class DecisionOut(Out):
     outcome: Outcome
     cosine: float | None = Field(description="Higher is closer; null where nobody was compared.")
-    threshold: float = Field(description="The cosine that the target rate asks for.")
+    cosine_threshold: float = Field(description="The cosine that the target rate asks for.")
     probability: float | None = Field(
         description="That both faces are one person, at equal prior odds."
     )
@@ -241,9 +241,9 @@ class DecisionOut(Out):
         description="At most this share of comparisons of two people reaches this cosine; "
         "never below the smallest rate that the calibration's data supports."
     )
-    target: float = Field(description="The error rate asked for.")
-    target_kind: Literal["fmr", "fpir"]
-    gallery_size: int = Field(description="Templates searched; 1 for a comparison.")
+    target_fmr: float | None = Field(description="The error rate asked for, of a comparison.")
+    target_fpir: float | None = Field(description="The error rate asked for, of a search.")
+    gallery_size: int = Field(description="Templates compared; 1 for two photos.")
     calibration_id: str
     extrapolated: bool = Field(description="Beyond the measured data.")
     reason: str
@@ -252,6 +252,11 @@ class DecisionOut(Out):
 class Compared(DecisionOut):
     a: FaceOut
     b: FaceOut
+
+
+class PersonVerified(DecisionOut):
+    face: FaceOut
+    person: Candidate = Field(description="The person, with the face nearest to the probe.")
 
 
 class CollectionIn(In):
@@ -347,6 +352,7 @@ class StoredFaceOut(Out):
     id: str
     person_id: str
     photo_id: str | None = Field(description="Faces with one photo_id come from one photo.")
+    contract_id: str = Field(description="The first of `contract_ids`.")
     contract_ids: list[str] = Field(description="Models that have embedded it.")
     box: Box | None
     score: float | None
@@ -354,6 +360,7 @@ class StoredFaceOut(Out):
     source: str
     created_at: datetime
     has_crop: bool
+    provenance: dict[str, Any] = Field(description="Model, detector and runtime that made it.")
 
 
 class FacesPage(Out):
@@ -385,8 +392,9 @@ class Candidate(Out):
     face_id: str = Field(description="The person's face nearest to the probe.")
     faces: int = Field(description="How many faces of the person were compared.")
     given_to: int | None = Field(
+        default=None,
         description="The face of this photo, counted from 0, that this nearest person was given to "
-        "instead; such a candidate stands last and is never the match."
+        "instead; such a candidate stands last and is never the match.",
     )
 
 
@@ -410,10 +418,9 @@ class VectorSearchOut(Identified):
     contract_id: str
 
 
-class PersonSearchOut(Out):
+class PersonSearchOut(Identified):
     collection: str
     contract_id: str
-    candidates: list[Candidate]
 
 
 class VectorSearchIn(In):
@@ -432,3 +439,5 @@ class VectorSearchIn(In):
 class PersonSearchIn(In):
     person_id: Id
     k: int = Field(default=5, ge=1, le=100)
+    fpir: Rate = DEFAULT_FPIR
+    unsupported: Unsupported = "review"

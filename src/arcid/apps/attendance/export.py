@@ -41,14 +41,15 @@ class Table:
 def events_table(events: Iterable[Event], *, zone: tzinfo | None = None) -> Table:
     """One row an event, with the numbers it was decided on."""
     columns = (
-        "at", "kind", "name", "person_id", "camera", "place", "cosine", "threshold", "target",
-        "gallery_size", "contract_id", "calibration_id", "corrections", "actor", "note", "id",
+        "at", "kind", "name", "person_id", "camera", "place", "cosine", "cosine_threshold",
+        "target_fpir", "gallery_size", "contract_id", "calibration_id", "corrections", "actor",
+        "note", "id",
     )  # fmt: skip
     rows = [
         (
             local(event.at, zone), event.kind, event.name, event.person_id, event.camera,
             event.place,
-            *(_number(event.grounds.get(key)) for key in ("cosine", "threshold", "target")),
+            *(_number(event.grounds.get(key)) for key in columns[6:9]),
             event.grounds.get("gallery_size"), event.grounds.get("contract_id"),
             event.grounds.get("calibration_id"), len(event.corrections), event.actor, event.note,
             event.id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +16,11 @@ def question(decision: Decision | None, candidates: Sequence[Match]) -> Question
     """What a human is asked where the decision is ``review``: is it one of those as near?"""
     if decision is None or decision.outcome != "review" or decision.cosine is None:
         return None
-    lowest = min(decision.threshold, decision.cosine)
+    lowest = min(decision.cosine_threshold, decision.cosine)
     asked = [match for match in candidates if match.cosine >= lowest]
-    return Question(asked, decision.target, decision.target_kind) if asked else None
+    if not asked:
+        return None
+    return Question(asked, decision.target_fmr, decision.target_fpir)
 
 
 def decided_on(
@@ -34,7 +35,7 @@ def decided_on(
     """The decision, the models it was made with and the people nearest to the face."""
     made_with = pipeline.provenance
     return {
-        **({} if decision is None else dataclasses.asdict(decision)),
+        **({} if decision is None else decision.to_dict()),
         "contract_id": pipeline.embedder.contract_id,
         **{part: made_with[part] for part in ("model", "detector", "runtime", "precision")},
         "candidates": [

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arcid import decide
 from arcid.apps.attendance.policy import RATES, Policy
 from arcid.apps.attendance.tracked import TrackState
 from arcid.errors import ArcidError, PersonNotFound, RateUnsupported
@@ -15,7 +14,7 @@ from arcid.gallery import Gallery
 from arcid.gallery.blocks import Blocks
 from arcid.pipeline import Pipeline
 from arcid.track import Track
-from arcid.types import Decision, Embeddings
+from arcid.types import Decision, Embeddings, Match
 
 CANDIDATES = 5
 REFRESH_S = 2.0  # how often changes of the gallery are noticed
@@ -40,6 +39,7 @@ class Naming:
         self._states = states
         self._trouble = trouble
         self._contract_id = pipeline.embedder.contract_id
+        self._pipeline = pipeline
         self._calibration = pipeline.calibration
         self._stale: set[int] = set()  # tracks to be decided on again
         self._blocked = Blocks()
@@ -81,7 +81,6 @@ class Naming:
         batch = Embeddings(np.concatenate([e.vectors for _, e in known]), self._contract_id)
         try:
             found = self._gallery.search(self._collection, batch, k=CANDIDATES)
-            size = self._gallery.size(self._collection, batch.contract_id)
         except ArcidError as error:
             self._trouble(error)
             return  # they stay stale, the next frame tries again
@@ -97,7 +96,7 @@ class Naming:
                     state.unname()
         order = sorted(known, key=lambda pair: -self._best(pair[0]))
         for track, _ in order:
-            self._name(track, visible, size)
+            self._name(track, visible, found.gallery_size)
 
     def rate(self, size: int) -> float:
         """The false positive identification rate decided at in a gallery of so many templates."""
@@ -136,7 +135,7 @@ class Naming:
         state.contested = False
         first: Decision | None = None
         for match in state.candidates:
-            decision = self._identify(match.cosine, size)
+            decision = self._decide([match], size)
             first = first or decision
             if decision.outcome != "match":
                 break
@@ -163,7 +162,7 @@ class Naming:
             state.match, state.decision = match, decision
             return
         if state.match is None or state.decision is None:
-            state.decision = first or self._identify(None, size)
+            state.decision = first or self._decide([], size)
 
     def _holder(self, person_id: str, track: Track, visible: list[Track]) -> Track | None:
         for other in visible:
@@ -172,11 +171,7 @@ class Naming:
                 return other
         return None
 
-    def _identify(self, cosine: float | None, size: int) -> Decision:
-        return decide.identify(
-            cosine,
-            self._calibration,
-            size,
-            fpir=self.rate(size),
-            unsupported=self._policy.unsupported,
+    def _decide(self, candidates: list[Match], size: int) -> Decision:
+        return self._pipeline.decide(
+            candidates, size, fpir=self.rate(size), unsupported=self._policy.unsupported
         )

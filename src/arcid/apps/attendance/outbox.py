@@ -216,8 +216,8 @@ def payload(event: Event) -> bytes:
 
     Of an event that waits for a human, whom it may be of as well.
     """
-    keys = ["cosine", "threshold", "target", "target_kind", "probability", "gallery_size",
-            "contract_id", "calibration_id", "reason", "liveness"]  # fmt: skip
+    keys = ["cosine", "cosine_threshold", "target_fmr", "target_fpir", "probability",
+            "gallery_size", "contract_id", "calibration_id", "reason", "liveness"]  # fmt: skip
     if event.kind == "review":
         keys.append("candidates")
     grounds = {key: event.grounds[key] for key in keys if key in event.grounds}

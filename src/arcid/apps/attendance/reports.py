@@ -209,7 +209,7 @@ class Reports:
                 "usefulness": round(track.best, 4),
                 "seconds": round(track.last_ticks - track.first_ticks, 3),
                 "faces": state.faces,
-                "quality": None if state.best is None else state.best.to_dict(),
+                "quality": None if state.best is None else state.best.measured(),
             },
         }  # fmt: skip
 

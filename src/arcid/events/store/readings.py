@@ -6,6 +6,7 @@ import heapq
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -157,5 +158,15 @@ def _record(collection: Row, row: Row, names: Mapping[str, str]) -> Event:
         row["action"],
         row["actor"],
         row["note"] or None,
-        json.loads(row["grounds"]),
+        _grounds(row["grounds"]),
     )
+
+
+def _grounds(text: str) -> dict[str, Any]:
+    """With the names that decisions have now, whenever they were written."""
+    found: dict[str, Any] = json.loads(text)
+    if "threshold" in found:
+        found["cosine_threshold"] = found.pop("threshold")
+    if kind := found.pop("target_kind", None):
+        found[f"target_{kind}"] = found.pop("target", None)
+    return found

@@ -44,8 +44,8 @@ def ask(connection: Connection, collection: Row, event: Row, question: Question)
         "collection_id": collection["id"],
         "event_id": event["id"],
         "kind": question.kind,
-        "target": question.target,
-        "target_kind": question.target_kind,
+        "target": question.target_fpir if question.target_fmr is None else question.target_fmr,
+        "target_kind": "fpir" if question.target_fmr is None else "fmr",
         "state": "open",
     }
     made = connection.execute(reviews.insert().values(values)).inserted_primary_key

@@ -21,6 +21,7 @@ ROUTERS = (
     people.router,
     faces.router,
     search.router,
+    search.people,
     attendance.router,
     reviews.router,
     pages.router,

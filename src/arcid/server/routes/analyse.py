@@ -8,10 +8,10 @@ from fastapi import APIRouter, Form
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.decide import DEFAULT_FMR
-from arcid.server import schemas, views
+from arcid.server import schemas
 from arcid.server.deps import Running
 from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
-from arcid.server.schemas import Compared, Detected, Embedded
+from arcid.server.schemas import Compared, Detected, Embedded, FaceVector
 from arcid.server.uploads import UploadRoute
 
 router = APIRouter(tags=["photos"], route_class=UploadRoute)
@@ -21,10 +21,7 @@ router = APIRouter(tags=["photos"], route_class=UploadRoute)
 async def detect(running: Running, image: Image, select: Select = "all") -> Detected:
     """Where are the faces, and can they be used?"""
     found = await running.detect(image, select=select)
-    count = len(found.crops)
-    height, width = found.detections.image_size if found.detections else (0, 0)
-    faces = [views.face(found, i) for i in range(count)]
-    return Detected(width=width, height=height, faces=faces)
+    return Detected.model_validate(found.to_dict())
 
 
 @router.post("/v1/embeddings", responses=errors(*UPLOAD))
@@ -38,7 +35,10 @@ async def embeddings(
         model=running.pipeline.provenance["model"],
         contract_id=embedder.contract_id,
         dim=embedder.dim,
-        faces=[views.face_vector(faces, i) for i in range(len(faces))],
+        faces=[
+            FaceVector(**face.to_dict(), vector=face.embedding.vectors[0].tolist())
+            for face in faces
+        ],
     )
 
 
@@ -55,14 +55,8 @@ async def compare(
     ] = False,
 ) -> Compared:
     """Do two photos show one person, at a false match rate of your choice?"""
-    (faces_a, a), (faces_b, b) = await running.one_face_each(
-        [image_a, image_b], select=select, aligned=aligned
-    )
+    (_, a), (_, b) = await running.one_face_each([image_a, image_b], select=select, aligned=aligned)
     answer = await run_in_threadpool(
         running.pipeline.verify_faces, a, b, fmr=fmr, allow_extrapolation=extrapolate
     )
-    return Compared(
-        **views.decision(answer.decision).model_dump(),
-        a=views.face(faces_a, 0),
-        b=views.face(faces_b, 0),
-    )
+    return Compared.model_validate(answer.to_dict())

@@ -14,7 +14,6 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.apps.enrol import new_face
 from arcid.errors import ArcidError, FaceNotFound
 from arcid.gallery import Enrolment, Once
-from arcid.server import views
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
 from arcid.server.routes._common import (
     ERASED,
@@ -33,11 +32,8 @@ from arcid.server.routes._common import (
 )
 from arcid.server.schemas import (
     Enrolled,
-    ErrorBody,
     FacesPage,
-    ImageResult,
     MoveIn,
-    PersonOut,
     StoredFaceOut,
 )
 from arcid.server.uploads import UploadRoute, read_images
@@ -101,13 +97,15 @@ def list_faces(
 ) -> FacesPage:
     """Faces of a person, oldest first, a page at a time."""
     found = running.gallery.faces(collection, person_id, limit=limit, after=after)
-    return FacesPage(faces=[views.stored_face(face) for face in found], next=found.next)
+    return FacesPage(
+        faces=[StoredFaceOut.model_validate(face.to_dict()) for face in found], next=found.next
+    )
 
 
 @router.get("/faces/{face_id}", responses=errors(404, 503))
 def get_face(running: Running, collection: CollectionPath, face_id: FacePath) -> StoredFaceOut:
     """One face."""
-    return views.stored_face(running.gallery.face(collection, face_id))
+    return StoredFaceOut.model_validate(running.gallery.face(collection, face_id).to_dict())
 
 
 @router.delete(
@@ -128,7 +126,7 @@ def move_face(
 ) -> StoredFaceOut:
     """Give a face to another person."""
     moved = running.gallery.move_face(collection, face_id, body.person_id)
-    return views.stored_face(moved)
+    return StoredFaceOut.model_validate(moved.to_dict())
 
 
 @router.get(
@@ -210,16 +208,4 @@ def _fingerprint(whose: Sequence[Any], options: Sequence[Any], photos: Sequence[
 def _enrolled(response: Response, done: Enrolment) -> Enrolled:
     if done.replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    results = [
-        ImageResult(
-            image=index,
-            face_id=result if isinstance(result, str) else None,
-            error=None if isinstance(result, str) else ErrorBody.model_validate(result),
-        )
-        for index, result in enumerate(done.results)
-    ]
-    return Enrolled(
-        person=PersonOut.model_validate(done.person),
-        faces=[views.stored_face(face) for face in done.faces],
-        results=results,
-    )
+    return Enrolled.model_validate(done.to_dict())

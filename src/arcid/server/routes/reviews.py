@@ -45,8 +45,8 @@ class ReviewOut(Out):
     )
     event: EventOut = Field(description="As it reads now.")
     candidates: list[CandidateOut] = Field(description="Nearest first.")
-    target: float = Field(description="The error rate that the decision was asked for.")
-    target_kind: Literal["fmr", "fpir"]
+    target_fmr: float | None
+    target_fpir: float | None = Field(description="The rate asked for: this, or the one before.")
     person_id: str | None
     name: str | None
     answer_id: str | None = Field(description="The newest answer: hand it in to take it back.")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form
 from fastapi.concurrency import run_in_threadpool
 
-from arcid.decide import DEFAULT_FPIR, Unsupported, identify
+from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR, Unsupported
 from arcid.errors import ContractMismatch, InvalidArray
 from arcid.gallery import Aggregate
-from arcid.results import Faces, Identification
-from arcid.server import schemas, views
-from arcid.server.deps import CollectionPath, Running
+from arcid.results import Faces, Identification, Identified
+from arcid.server import schemas
+from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
 from arcid.server.schemas import (
+    IdentifiedFace,
     PersonSearchIn,
     PersonSearchOut,
+    PersonVerified,
     SearchOut,
     VectorSearchIn,
     VectorSearchOut,
@@ -34,6 +36,9 @@ class SearchRoute(UploadRoute):
 
 router = APIRouter(
     prefix="/v1/collections/{collection}/search", tags=["search"], route_class=SearchRoute
+)
+people = APIRouter(
+    prefix="/v1/collections/{collection}/people", tags=["search"], route_class=SearchRoute
 )
 _K = Annotated[int, Form(ge=1, le=100, description="Candidates per face.")]
 _Fpir = Annotated[schemas.Rate, Form(description="Target false positive identification rate.")]
@@ -67,11 +72,10 @@ async def search_photo(
     found = await run_in_threadpool(
         _identify, running, faces, collection, k, fpir, aggregate, unsupported
     )
-    calibration = running.calibration()
     return SearchOut(
         collection=collection,
         contract_id=running.contract_id,
-        faces=[views.identified(faces, i, value, calibration) for i, value in enumerate(found)],
+        faces=[IdentifiedFace.model_validate(one.to_dict()) for one in found],
     )
 
 
@@ -91,21 +95,16 @@ def search_embedding(
             f"the vector has {len(body.vector)} values; this model's have {embedder.dim}"
         )
     probe = Embeddings.normalised([body.vector], body.contract_id)
-    calibration = running.pipeline.calibration
-    (candidates,) = running.gallery.search(collection, probe, k=body.k, aggregate=body.aggregate)
-    decision = identify(
-        candidates[0].cosine if candidates else None,
-        calibration,
-        running.gallery.size(collection, body.contract_id),
+    (found,) = running.pipeline.identify_embeddings(
+        probe,
+        running.gallery,
+        collection,
+        k=body.k,
         fpir=body.fpir,
+        aggregate=body.aggregate,
         unsupported=body.unsupported,
     )
-    return VectorSearchOut(
-        collection=collection,
-        contract_id=body.contract_id,
-        candidates=[views.candidate(match, calibration) for match in candidates],
-        decision=views.decision(decision),
-    )
+    return VectorSearchOut(collection=collection, contract_id=body.contract_id, **_answer(found))
 
 
 @router.post("/person", responses=errors(400, 404, 409, 413, 503))
@@ -113,13 +112,48 @@ def search_person(
     running: Running, collection: CollectionPath, body: PersonSearchIn
 ) -> PersonSearchOut:
     """Who looks like this enrolled person? Finds people enrolled twice."""
-    found = running.gallery.search_person(collection, body.person_id, running.contract_id, k=body.k)
-    calibration = running.calibration()
-    return PersonSearchOut(
-        collection=collection,
-        contract_id=running.contract_id,
-        candidates=[views.candidate(match, calibration) for match in found],
+    found = running.pipeline.identify_person(
+        body.person_id,
+        running.gallery,
+        collection,
+        k=body.k,
+        fpir=body.fpir,
+        unsupported=body.unsupported,
     )
+    return PersonSearchOut(collection=collection, contract_id=running.contract_id, **_answer(found))
+
+
+@people.post("/{person_id}/verify", responses=errors(*UPLOAD, 404, 503))
+async def verify_person(
+    running: Running,
+    collection: CollectionPath,
+    person_id: PersonPath,
+    image: Image,
+    fmr: Annotated[schemas.Rate, Form(description="Target false match rate.")] = DEFAULT_FMR,
+    select: Select = "prominent",
+    aligned: Aligned = False,
+    extrapolate: Annotated[
+        bool, Form(description="Allow rates beyond what the calibration's data supports.")
+    ] = False,
+) -> PersonVerified:
+    """Is the face of a photo this enrolled person, at a false match rate of your choice?"""
+    await run_in_threadpool(running.gallery.person, collection, person_id)
+    ((_, face),) = await running.one_face_each([image], select=select, aligned=aligned)
+    found = await run_in_threadpool(
+        running.pipeline.verify_person_face,
+        face,
+        running.gallery,
+        collection,
+        person_id,
+        fmr=fmr,
+        allow_extrapolation=extrapolate,
+    )
+    return PersonVerified.model_validate(found.to_dict())
+
+
+def _answer(found: Identified) -> dict[str, Any]:
+    told = schemas.Identified.model_validate(found.to_dict())
+    return {"candidates": told.candidates, "decision": told.decision}
 
 
 def _identify(

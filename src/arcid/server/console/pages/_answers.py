@@ -13,7 +13,7 @@ def grounds(decision: Decision) -> None:
     """What a decision stands on."""
     rows: list[tuple[str, str]] = []
     if decision.cosine is not None:
-        score = S.SCORE_TEXT.format(cosine=decision.cosine, threshold=decision.threshold)
+        score = S.SCORE_TEXT.format(cosine=decision.cosine, threshold=decision.cosine_threshold)
         rows.append((S.SCORE, score))
     if decision.probability is not None:
         rows.append((S.PROBABILITY, S.percent(decision.probability)))
@@ -26,7 +26,7 @@ def grounds(decision: Decision) -> None:
 
 
 def _judged_at(decision: Decision) -> str:
-    if decision.target_kind == "fmr":
-        return S.ERROR_RATE_FMR.format(rate=S.rate(decision.target))
+    if decision.target_fpir is None:
+        return S.ERROR_RATE_FMR.format(rate=S.rate(decision.target_fmr or 0.0))
     templates = S.count(decision.gallery_size, S.ONE_TEMPLATE, S.MANY_TEMPLATES)
-    return S.ERROR_RATE_FPIR.format(n=1 / decision.target, templates=templates)
+    return S.ERROR_RATE_FPIR.format(n=1 / decision.target_fpir, templates=templates)

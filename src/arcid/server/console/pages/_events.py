@@ -141,8 +141,8 @@ def in_words(event: Event, told: dict[str, Any]) -> list[str]:
         said.append(S.TOLD_CAUSES[grounds["cause"]])
     if event.kind == "arrival" and grounds.get("probability") is not None:
         said.append(S.TOLD_LIKELY.format(likely=S.percent(grounds["probability"])))
-        if grounds.get("target_kind") == "fpir":
-            said.append(S.TOLD_RATE.format(rate=S.rate(grounds["target"])))
+        if grounds.get("target_fpir") is not None:
+            said.append(S.TOLD_RATE.format(rate=S.rate(grounds["target_fpir"])))
     if event.kind == "unknown" and grounds.get("gallery_size") == 0:
         said.append(S.TOLD_EMPTY)
     elif event.kind == "unknown" and names:
@@ -183,8 +183,9 @@ def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append((S.EVENT_NOTE, event.note))
     if grounds.get("reason"):
         rows.append((S.EVENT_GROUNDS, str(grounds["reason"])))
-    if grounds.get("cosine") is not None and grounds.get("threshold") is not None:
-        score = S.SCORE_TEXT.format(cosine=grounds["cosine"], threshold=grounds["threshold"])
+    threshold = grounds.get("cosine_threshold")
+    if grounds.get("cosine") is not None and threshold is not None:
+        score = S.SCORE_TEXT.format(cosine=grounds["cosine"], threshold=threshold)
         rows.append((S.SCORE, score))
     if grounds.get("probability") is not None:
         rows.append((S.PROBABILITY, S.percent(grounds["probability"])))

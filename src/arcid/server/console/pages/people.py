@@ -217,7 +217,8 @@ def find_duplicates(visit: ConsoleContext, collection: Collection) -> list[Alike
     for person in islice(gallery.everybody(collection.name), MOST_COMPARED):
         if person.faces == 0:
             continue
-        for match in gallery.search_person(collection.name, person.id, contract, k=3):
+        (alike,) = gallery.search_person(collection.name, person.id, contract, k=3)
+        for match in alike:
             if match.cosine >= lowest:
                 found.setdefault(frozenset({person.id, match.person_id}), Alike(person, match))
     return sorted(found.values(), key=lambda pair: -pair.match.cosine)

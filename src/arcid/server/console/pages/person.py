@@ -231,19 +231,22 @@ async def _who_is_it(
     visit: ConsoleContext, collection: Collection, probe: Face, where: Element
 ) -> None:
     """Say early that somebody may be enrolled twice."""
-    calibration = visit.services.calibration()
-    if calibration is None or collection.faces == 0:
+    if visit.services.calibration() is None or collection.faces == 0:
         return
-    (found,) = await visit.run(visit.gallery.search, collection.name, probe.embedding, k=1)
-    if not found:
-        return
-    size = await visit.run(visit.gallery.size, collection.name, probe.embedding.contract_id)
-    decision = visit.services.pipeline.duplicate(found[0].cosine, size)
-    if decision is None or not decision.matched:
-        return
-    likely = S.percent(calibration.probability(found[0].cosine))
-    with where:
-        note(S.ADD_ALIKE.format(name=found[0].name, probability=likely), "warn")
+    (found,) = await visit.run(
+        partial(
+            visit.services.pipeline.identify_embeddings,
+            probe.embedding,
+            visit.gallery,
+            collection.name,
+            k=1,
+            unsupported="extrapolate",
+        )
+    )
+    if found.decision.matched:
+        likely = S.percent(found.decision.probability or 0.0)
+        with where:
+            note(S.ADD_ALIKE.format(name=found.candidates[0].name, probability=likely), "warn")
 
 
 async def person_page(visit: ConsoleContext, person_id: str, collection: str | None = None) -> None:
@@ -373,7 +376,7 @@ async def _alike(
     matches: list[Match] = []
     if calibration is not None and person.faces:
         lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
-        found = await visit.run(
+        (found,) = await visit.run(
             visit.gallery.search_person, current.name, person.id, visit.services.contract_id, k=3
         )
         matches = [match for match in found if match.cosine >= lowest]
