@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from arcid import paths
-from arcid.server.console.auth.accounts import Accounts, SignInRefused, TooManyAttempts
+from arcid.server.console.auth.accounts import Accounts
+from arcid.server.console.auth.errors import SignInRefused, TooManyAttempts
 
 GOOD, OTHER = "correct horse battery", "another long secret"
 Type = Callable[[str], None]
@@ -55,9 +56,9 @@ def test_the_only_admin_gets_back_in(cli: Any, store: Accounts, type_in: Type) -
 
 
 def _key(name: str) -> str:
-    from arcid.server.console.auth.accounts import _attempt_keys
+    from arcid.server.console.auth.attempts import attempt_keys
 
-    return _attempt_keys(name, "")["name"]
+    return attempt_keys(name, "")["name"]
 
 
 def test_accounts_are_listed_closed_and_opened(cli: Any, store: Accounts, type_in: Type) -> None:

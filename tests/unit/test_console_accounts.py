@@ -19,17 +19,9 @@ from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.server.console import schema
-from arcid.server.console.auth import accounts as module
-from arcid.server.console.auth.accounts import (
-    HOUR,
-    SECOND,
-    AccountRefused,
-    Accounts,
-    KioskRules,
-    SignInRefused,
-    TooManyAttempts,
-    session_id,
-)
+from arcid.server.console.auth import accounts, attempts
+from arcid.server.console.auth.accounts import HOUR, SECOND, Accounts, KioskRules, session_id
+from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.roles import MAY, ROLES, may, role_of
 from arcid.server.console.auth.secret import load_secret, sign, unsign
 
@@ -52,7 +44,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "now_us", clock)
+    for module in (accounts, attempts):
+        monkeypatch.setattr(module, "now_us", clock)
     return clock
 
 
@@ -181,7 +174,7 @@ def test_a_change_while_a_password_is_checked_leaves_no_session(
 ) -> None:
     store.set_up("Root", OTHER)
     ada = store.add("Ada", GOOD, "operator")
-    check = store._verify
+    check = store._passwords.verify
 
     def slow(hashed: str, password: str) -> bool:
         right = check(hashed, password)
@@ -193,7 +186,7 @@ def test_a_change_while_a_password_is_checked_leaves_no_session(
             store.change(ada.id, password=OTHER)
         return right
 
-    monkeypatch.setattr(store, "_verify", slow)
+    monkeypatch.setattr(store._passwords, "verify", slow)
     with pytest.raises(SignInRefused):
         store.sign_in("Ada", GOOD, "1.2.3.4")
     with sqlite3.connect(path) as database:
@@ -226,7 +219,7 @@ def test_one_address_cannot_try_many_names(store: Accounts, clock: Clock) -> Non
     store.set_up("Ada", GOOD)
     for number in range(50):
         with pytest.raises(SignInRefused):
-            store._count_failure(module._attempt_keys(f"name {number}", "10.9.9.9"))
+            store._attempts.count(attempts.attempt_keys(f"name {number}", "10.9.9.9"))
             raise SignInRefused("counted")
     with pytest.raises(TooManyAttempts):
         store.sign_in("somebody else", GOOD, "10.9.9.9")

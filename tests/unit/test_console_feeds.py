@@ -20,7 +20,7 @@ from arcid.apps.attendance import View
 from arcid.cameras.runner import Viewer
 from arcid.errors import ArcidError, GalleryBusy, UsageError
 from arcid.server.console import app, photos
-from arcid.server.console.auth.session import SignedOut
+from arcid.server.console.auth.errors import SignedOut
 from arcid.server.console.feeds import (
     LATER,
     REFUSED,

@@ -30,8 +30,9 @@ from arcid.cameras.watching import Cameras
 from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import NotAllowed, Session, SignedOut
+from arcid.server.console.auth.session import Session
 from arcid.types import Image
 from arcid.video import PushedFrames
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 import unicodedata
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +21,23 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.cameras.schema import migrate as take_cameras
-from arcid.errors import ArcidError, GalleryBusy, StorageFull, UsageError
+from arcid.errors import GalleryBusy, StorageFull
 from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import schema
 from arcid.server.console import strings as S
+from arcid.server.console.auth.attempts import Attempts, attempt_keys
+from arcid.server.console.auth.errors import AccountRefused, SignInRefused
+from arcid.server.console.auth.passwords import Passwords, name_key
 from arcid.server.console.auth.roles import Permission, Role, may, role_of
 from arcid.server.console.schema import accounts, attempts, sessions
-from arcid.server.throttle import wait_after_s
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
-MIN_PASSWORD, MAX_PASSWORD, MAX_NAME = 10, 256, 60
+MAX_NAME = 60
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
@@ -47,27 +47,7 @@ LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
     "kiosk": (365 * 24 * HOUR, 365 * 24 * HOUR),
 }
 SEEN_EVERY = 60 * SECOND
-FORGET_AFTER = HOUR  # failed attempts
-FREE_TRIES = {"both": 5, "name": 25, "address": 50}
 SESSION_ID = 16  # digits of a token's sha256
-
-
-class SignInRefused(ArcidError):
-    """Name or password is wrong; which of the two is not said."""
-
-    code = "sign_in_refused"
-
-
-class TooManyAttempts(ArcidError):
-    """Wait ``details['retry_after_s']`` seconds."""
-
-    code = "too_many_attempts"
-
-
-class AccountRefused(UsageError):
-    """An account cannot be made or changed like this; the message is for the page."""
-
-    code = "account_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +89,9 @@ class Accounts:
     """Thread-safe. Several processes may hold one each."""
 
     def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
-        from argon2 import PasswordHasher
-
         self._database = database
-        self._hasher = hasher or PasswordHasher()  # RFC 9106, the second of its choices
-        self._hashing = threading.BoundedSemaphore(2)  # 64 MiB each
+        self._passwords = Passwords(hasher)
+        self._attempts = Attempts(database)
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="arcid-seen")
         self._noting: set[str] = set()  # sessions, by the sha256 of their tokens
         take_cameras(database)  # theirs were among these tables once
@@ -138,7 +116,7 @@ class Accounts:
 
     def set_up(self, name: str, password: str) -> Account:
         """The first account, an admin. Raises ``AccountRefused`` where there is one already."""
-        hashed = self._hash(_name(name), password)
+        hashed = self._passwords.hash(_name(name), password)
         with self._database.write() as connection:
             if connection.execute(sa.select(accounts.c.id).limit(1)).first() is not None:
                 raise AccountRefused(S.SET_UP_DONE)
@@ -147,7 +125,7 @@ class Accounts:
     def add(self, name: str, password: str, role: str) -> Account:
         """Raises ``AccountRefused`` (name taken, password too short), ``UsageError`` (role)."""
         kind = role_of(role)
-        hashed = self._hash(_name(name), password)
+        hashed = self._passwords.hash(_name(name), password)
         with self._database.write() as connection:
             return _insert(connection, name, hashed, kind)
 
@@ -186,7 +164,7 @@ class Accounts:
         if enabled is not None:
             values["enabled"] = int(enabled)
         if password is not None:
-            values["password"] = self._hash(name, password)
+            values["password"] = self._passwords.hash(name, password)
         with self._database.write() as connection:
             row = _find(connection, account_id)
             if values:
@@ -195,7 +173,7 @@ class Accounts:
                 )
                 connection.execute(sessions.delete().where(sessions.c.account_id == row["id"]))
             if password is not None:
-                key = _attempt_keys(row["name"], "")["name"]
+                key = attempt_keys(row["name"], "")["name"]
                 connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
             return _record(_find(connection, account_id))
@@ -225,15 +203,14 @@ class Accounts:
 
         Raises ``SignInRefused``, or ``TooManyAttempts`` before the password is looked at.
         """
-        keys = _attempt_keys(name, address)
-        self._check_attempts(keys)
+        keys = attempt_keys(name, address)
+        self._attempts.check(keys)
         with self._database.read() as connection:
             query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
             row = connection.execute(query).mappings().first()
-        nobody = self._nobody  # also where there is somebody: both take as long
-        right = self._verify(row["password"] if row else nobody, password)
+        right = self._passwords.verify(row["password"] if row else None, password)
         if row is None or not right or not row["enabled"]:
-            self._count_failure(keys)
+            self._attempts.count(keys)
             raise SignInRefused(S.SIGN_IN_WRONG)
         token = secrets.token_urlsafe(32)
         now = now_us()
@@ -241,8 +218,8 @@ class Accounts:
             connection.execute(attempts.delete().where(attempts.c.key == keys["both"]))
             connection.execute(sessions.delete().where(sessions.c.expires_at < now))
             values: dict[str, Any] = {"signed_in_at": now}
-            if self._hasher.check_needs_rehash(row["password"]):
-                values["password"] = self._hash(row["name"], password)
+            if self._passwords.is_outdated(row["password"]):
+                values["password"] = self._passwords.hash(row["name"], password)
             as_checked = sa.and_(
                 accounts.c.id == row["id"],
                 accounts.c.password == row["password"],
@@ -327,64 +304,6 @@ class Accounts:
             done = connection.execute(sessions.delete().where(sessions.c.account_id == owner))
             return done.rowcount
 
-    def _check_attempts(self, keys: dict[str, str]) -> None:
-        now = now_us()
-        with self._database.read() as connection:
-            query = sa.select(attempts).where(attempts.c.key.in_(keys.values()))
-            found = {row["key"]: row for row in connection.execute(query).mappings()}
-        for kind, key in keys.items():
-            row = found.get(key)
-            if row is None or row["last_at"] + FORGET_AFTER < now:
-                continue
-            wait_s = wait_after_s(row["failures"], FREE_TRIES[kind])
-            left_s = (row["last_at"] - now) / SECOND + wait_s
-            if left_s > 0:
-                raise TooManyAttempts(
-                    S.TOO_MANY_ATTEMPTS.format(wait=S.duration(left_s)),
-                    retry_after_s=max(1, round(left_s)),
-                )
-
-    def _count_failure(self, keys: dict[str, str]) -> None:
-        now = now_us()
-        with self._database.write() as connection:
-            connection.execute(attempts.delete().where(attempts.c.last_at < now - FORGET_AFTER))
-            for key in keys.values():
-                done = connection.execute(
-                    attempts.update()
-                    .where(attempts.c.key == key)
-                    .values(failures=attempts.c.failures + 1, last_at=now)
-                )
-                if done.rowcount == 0:
-                    connection.execute(attempts.insert().values(key=key, failures=1, last_at=now))
-
-    @cached_property
-    def _nobody(self) -> str:
-        return self._hasher.hash(secrets.token_hex(16))
-
-    def _hash(self, name: str, password: str) -> str:
-        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-            raise AccountRefused(S.PASSWORD_LENGTH.format(low=MIN_PASSWORD, high=MAX_PASSWORD))
-        if name_key(password) == name_key(name) or len(set(password)) < 4:
-            raise AccountRefused(S.PASSWORD_WEAK)
-        with self._hashing:
-            return self._hasher.hash(password)
-
-    def _verify(self, hashed: str, password: str) -> bool:
-        from argon2.exceptions import VerificationError
-
-        if len(password) > MAX_PASSWORD:
-            return False
-        with self._hashing:
-            try:
-                return self._hasher.verify(hashed, password)
-            except VerificationError:
-                return False
-
-
-def name_key(name: str) -> str:
-    """What makes two names one: case, spacing and Unicode composition do not count."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
 
 def _name(name: str) -> str:
     shown = " ".join(unicodedata.normalize("NFC", name).split())
@@ -455,15 +374,6 @@ def _session(row: Any) -> OpenSession:
         from_us(row["seen_at"]),
         from_us(min(row["expires_at"], row["seen_at"] + idle)),
     )
-
-
-def _attempt_keys(name: str, address: str) -> dict[str, str]:
-    key = name_key(name[:1000])
-    return {
-        "both": _digest(f"both:{len(key)}:{key}:{address}"),
-        "name": _digest(f"name:{key}"),
-        "address": _digest(f"address:{address}"),
-    }
 
 
 def _digest(text: str) -> str:

@@ -23,7 +23,8 @@ from starlette.types import Scope
 from arcid.server.auth import address_of
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account, AccountRefused, Accounts, TooManyAttempts
+from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.errors import AccountRefused, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
 from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.auth.session import Session, Sessions

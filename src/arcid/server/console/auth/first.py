@@ -7,7 +7,7 @@ import secrets
 
 from arcid.server.auth import is_known
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import AccountRefused, TooManyAttempts
+from arcid.server.console.auth.errors import AccountRefused, TooManyAttempts
 from arcid.server.throttle import Throttle
 
 

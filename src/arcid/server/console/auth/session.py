@@ -6,24 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from arcid.errors import ArcidError
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
 
 REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
-
-
-class SignedOut(ArcidError):
-    """The session ended or the account was changed."""
-
-    code = "signed_out"
-
-
-class NotAllowed(ArcidError):
-    """The account's role does not hold the permission."""
-
-    code = "not_allowed"
 
 
 @dataclass(frozen=True, slots=True)

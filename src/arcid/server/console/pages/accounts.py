@@ -8,7 +8,8 @@ from nicegui import ui
 
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import MIN_PASSWORD, Account, KioskRules
+from arcid.server.console.auth.accounts import Account, KioskRules
+from arcid.server.console.auth.passwords import MIN_PASSWORD
 from arcid.server.console.auth.roles import ROLES
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages.sessions import session_card

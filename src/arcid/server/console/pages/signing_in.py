@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from arcid.server.console import ROOT
-from arcid.server.console.auth.accounts import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.door import SAFE_METHODS, Door
+from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.ui import forms
 
 log = logging.getLogger(__name__)

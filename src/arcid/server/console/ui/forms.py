@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Account
+from arcid.server.console.auth.accounts import MAX_NAME, Account
+from arcid.server.console.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
 from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 

@@ -18,8 +18,8 @@ from nicegui.events import GenericEventArguments
 from arcid.errors import ArcidError
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
+from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
-from arcid.server.console.auth.session import NotAllowed, SignedOut
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.icons import svg
 from arcid.types import Image
