@@ -36,7 +36,7 @@ def store(cli: Any, environment: Path, type_in: Type) -> Any:
 
 def test_the_only_admin_gets_back_in(cli: Any, store: Accounts, type_in: Type) -> None:
     for number in range(25):
-        store._count_failure({"name": _key("Ada Admin"), "address": str(number)})
+        store._attempts.count({"name": _key("Ada Admin"), "address": str(number)})
     with pytest.raises(TooManyAttempts):
         store.sign_in("Ada Admin", GOOD, "10.0.0.9")
     ran = cli("accounts", "reset", "ada admin", "--generate", "--json")
