@@ -33,7 +33,7 @@ from arcid.errors import (
 )
 from arcid.events import Events, Place
 from arcid.gallery import Gallery
-from arcid.server.console import schema as console_schema
+from arcid.server.console.auth import schema as console_schema
 from arcid.server.console.auth.accounts import Accounts
 
 KEY = b"k" * 32

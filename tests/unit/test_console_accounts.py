@@ -18,8 +18,7 @@ from arcid.cameras.book import CameraBook
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
-from arcid.server.console import schema
-from arcid.server.console.auth import accounts, attempts
+from arcid.server.console.auth import accounts, attempts, schema
 from arcid.server.console.auth.accounts import HOUR, SECOND, Accounts, KioskRules, session_id
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.roles import MAY, ROLES, may, role_of

@@ -21,7 +21,7 @@ from arcid.cameras.runner import Viewer
 from arcid.errors import ArcidError, GalleryBusy, UsageError
 from arcid.server.console import app, photos
 from arcid.server.console.auth.errors import SignedOut
-from arcid.server.console.feeds import (
+from arcid.server.console.live.feeds import (
     LATER,
     REFUSED,
     SIGNED_OUT,

@@ -20,8 +20,8 @@ from arcid.image import load_image
 from arcid.liveness.challenge import Status
 from arcid.pipeline import Pipeline
 from arcid.quality import Reason
+from arcid.server.console.live.watching import attend
 from arcid.server.console.pages.kiosk import words
-from arcid.server.console.watching import attend
 from arcid.types import Image, Match
 from arcid.video import Frame
 

@@ -61,7 +61,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
 
         from arcid.server import connections
         from arcid.server.app import create_app
-        from arcid.server.console.feeds import MAX_MESSAGE
+        from arcid.server.console.live.feeds import MAX_MESSAGE
 
         sys.setswitchinterval(SWITCH_S)
         connections.allow_files(settings.max_connections + OTHER_FILES)

@@ -30,7 +30,7 @@ from arcid.server.console.auth.first import FirstAccount
 from arcid.server.console.auth.secret import is_set_up
 from arcid.server.console.auth.session import Session
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import Feeds
+from arcid.server.console.live.feeds import Feeds
 from arcid.server.console.pages.home import home_of
 from arcid.server.console.pages.signing_in import OPEN
 from arcid.server.console.photos import KEEP_S, Photos

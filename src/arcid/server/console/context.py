@@ -15,7 +15,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import Session, Sessions
-from arcid.server.console.feeds import Feed, Feeds
+from arcid.server.console.live.feeds import Feed, Feeds
 from arcid.server.console.photos import Photos
 from arcid.server.deps import Services
 from arcid.types import Selection

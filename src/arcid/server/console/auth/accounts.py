@@ -25,13 +25,13 @@ from arcid.errors import GalleryBusy, StorageFull
 from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
 from arcid.gallery.store.journal import from_us, now_us
-from arcid.server.console import schema
 from arcid.server.console import strings as S
+from arcid.server.console.auth import schema
 from arcid.server.console.auth.attempts import Attempts, attempt_keys
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.passwords import Passwords, name_key
 from arcid.server.console.auth.roles import Permission, Role, may, role_of
-from arcid.server.console.schema import accounts, attempts, sessions
+from arcid.server.console.auth.schema import accounts, attempts, sessions
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

@@ -11,7 +11,7 @@ from arcid.gallery.store.journal import now_us
 from arcid.server.console import strings as S
 from arcid.server.console.auth.errors import TooManyAttempts
 from arcid.server.console.auth.passwords import name_key
-from arcid.server.console.schema import attempts
+from arcid.server.console.auth.schema import attempts
 from arcid.server.throttle import wait_after_s
 
 SECOND = 1_000_000

@@ -13,7 +13,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import Message, PushFeed
+from arcid.server.console.live.feeds import Message, PushFeed
 from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import HEAD, only_main

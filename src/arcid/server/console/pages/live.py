@@ -12,13 +12,13 @@ from arcid.gallery import Collection
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import PushFeed, WatchFeed
+from arcid.server.console.live.feeds import PushFeed, WatchFeed
+from arcid.server.console.live.watching import attend
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._events import event_line
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import card, element, link_button, quietly, small_url, text
-from arcid.server.console.watching import attend
 
 SHOWN = 30
 POLL_S = 1.0

@@ -18,7 +18,8 @@ from arcid.results import Face
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import PushFeed
+from arcid.server.console.live.feeds import PushFeed
+from arcid.server.console.live.watching import Guide
 from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
@@ -40,7 +41,6 @@ from arcid.server.console.ui.widgets import (
     say,
     text,
 )
-from arcid.server.console.watching import Guide
 from arcid.types import Match
 
 

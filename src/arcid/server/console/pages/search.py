@@ -14,7 +14,7 @@ from arcid.image import load_image
 from arcid.results import Identification
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import jpeg
+from arcid.server.console.live.feeds import jpeg
 from arcid.server.console.pages._answers import TONES, grounds
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages.people import crop_url

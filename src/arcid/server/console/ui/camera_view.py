@@ -12,7 +12,7 @@ from nicegui.events import GenericEventArguments
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.feeds import Feed, PushFeed
+from arcid.server.console.live.feeds import Feed, PushFeed
 from arcid.server.console.ui.icons import svg
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from arcid.server.console.schema import VERSION_TABLE, metadata
+from arcid.server.console.auth.schema import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -14,7 +14,7 @@ from arcid.gallery import Collection
 from arcid.quality import pose
 from arcid.results import Face
 from arcid.server.console import strings as S
-from arcid.server.console.feeds import Message, face_message
+from arcid.server.console.live.feeds import Message, face_message
 from arcid.server.deps import Services
 from arcid.types import Detections
 from arcid.video import Frame, PushedFrames
