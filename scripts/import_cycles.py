@@ -7,25 +7,15 @@ functions and for type checkers count like any other.
 
 from __future__ import annotations
 
-from typing import cast
-
 from grimp import ImportGraph
-from importlinter import Contract, ContractCheck, fields, output
+from importlinter import Contract, ContractCheck, output
 
 
 class NoImportCycles(Contract):
-    """``except_within``: packages whose own files are not looked at."""
-
-    except_within = fields.SetField(subfield=fields.StringField(), required=False)
-
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
-        left_out = cast(set[str], self.except_within or set())
-        imports = {
-            module: graph.find_modules_directly_imported_by(module)
-            for module in sorted(graph.modules)
-            if not any(f"{module}.".startswith(f"{package}.") for package in left_out)
-        }
-        rings = import_rings(imports)
+        rings = import_rings(
+            {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+        )
         return ContractCheck(kept=not rings, metadata={"rings": rings})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
