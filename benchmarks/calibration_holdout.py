@@ -23,9 +23,12 @@ import platformdirs
 from arcid import paths
 from arcid.calibration import Calibration, fpir_for_fmr
 from arcid.errors import InputError
-from arcid.evaluate.calibrate import Measured, Provenance, calibrate
+from arcid.evaluate.cache import EmbeddingCache
+from arcid.evaluate.calibrate import Provenance, calibrate
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
+from arcid.evaluate.measured import Measured
 from arcid.evaluate.readers.folder import PeopleFolder, read_people
-from arcid.evaluate.sources import EmbeddingCache, EmbeddingSet, Failure, embed_photos
+from arcid.evaluate.sources import embed_photos
 from arcid.pipeline import Pipeline
 from arcid.types import Embeddings, Image
 

@@ -33,8 +33,10 @@ from arcid.bench.common import hardware_slug, write_csv
 from arcid.detect import model_files
 from arcid.embed import Embedder
 from arcid.errors import ModelNotFound
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores, operating_points
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.intervals import operating_points
 from arcid.evaluate.metrics import auc, best_accuracy
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
 from arcid.evaluate.readers import read_lfw
 from arcid.models.weights import resolve

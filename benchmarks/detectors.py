@@ -23,8 +23,10 @@ import numpy as np
 from arcid import load_image, paths
 from arcid.bench.common import hardware_slug, write_csv
 from arcid.errors import ModelNotFound
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores, operating_points
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.intervals import operating_points
 from arcid.evaluate.metrics import auc
+from arcid.evaluate.pairs import PairScores
 from arcid.pipeline import Pipeline
 
 DETECTORS = "scrfd_2.5g,yunet,retinaface_mnet025,mtcnn"

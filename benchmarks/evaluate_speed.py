@@ -25,9 +25,11 @@ from typing import Any
 import numpy as np
 
 from arcid.evaluate import protocols, sources
+from arcid.evaluate.cache import EmbeddingCache
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.readers import IjbMeta
 from arcid.evaluate.readers._pairs import build
-from arcid.evaluate.sources import EmbeddingCache, EmbeddingSet, Photo
+from arcid.evaluate.sources import Photo
 from arcid.types import Embeddings
 
 DIM = 512

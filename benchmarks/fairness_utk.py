@@ -17,8 +17,10 @@ import platformdirs
 
 from arcid import paths
 from arcid.calibration import Calibration
+from arcid.evaluate.cache import EmbeddingCache
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.fairness import FairnessResult, fairness, labels_for
-from arcid.evaluate.sources import EmbedCrops, EmbeddingCache, EmbeddingSet, Photo, embed_photos
+from arcid.evaluate.sources import EmbedCrops, Photo, embed_photos
 from arcid.models import weights
 from arcid.pipeline import load_embedder
 

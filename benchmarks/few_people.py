@@ -23,7 +23,8 @@ from arcid import paths, pipeline
 from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR
 from arcid.errors import ArcidError
-from arcid.evaluate.calibrate import Measured, Provenance, calibrate
+from arcid.evaluate.calibrate import Provenance, calibrate
+from arcid.evaluate.measured import Measured
 from arcid.evaluate.transfer import GROWTH_SPREAD, STARTS, Transfer
 from arcid.models import weights
 from arcid.types import Crops, Embeddings

@@ -21,8 +21,10 @@ import numpy as np
 
 from arcid import paths
 from arcid.bench.common import hardware_slug, write_csv
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores, operating_points
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.intervals import operating_points
 from arcid.evaluate.metrics import eer
+from arcid.evaluate.pairs import PairScores
 from arcid.models.weights import resolve
 from arcid.pipeline import load_detector, load_embedder
 from arcid.quality import pose

@@ -14,7 +14,8 @@ import pytest
 from arcid import decide
 from arcid.calibration import SCHEMA_PATH, Calibration
 from arcid.errors import CalibrationMissing, ContractMismatch, RateUnsupported, StorageFull
-from arcid.evaluate.calibrate import Measured, Provenance, calibrate
+from arcid.evaluate.calibrate import Provenance, calibrate
+from arcid.evaluate.measured import Measured
 from arcid.evaluate.tail import TailBootstrap, effective_matches
 from arcid.evaluate.transfer import Transfer, student_975
 from arcid.models import calibrations

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from arcid.embed import OnnxEmbedder
-from arcid.evaluate.sources import EmbeddingSet, load_embeddings
+from arcid.evaluate.embeddings import EmbeddingSet, load_embeddings
 from arcid.pipeline import Pipeline
 
 pytestmark = pytest.mark.data

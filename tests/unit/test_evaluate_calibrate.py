@@ -18,9 +18,10 @@ from arcid.cli import main
 from arcid.errors import DatasetInvalid, InvalidArray, RateUnsupported, UsageError
 from arcid.evaluate import probability, tail
 from arcid.evaluate.bootstrap import identity_weights
-from arcid.evaluate.calibrate import Measured, Provenance, calibrate
+from arcid.evaluate.calibrate import Provenance, calibrate
 from arcid.evaluate.discard import quality_block
 from arcid.evaluate.identification import OpenSet
+from arcid.evaluate.measured import Measured
 from arcid.evaluate.review import Suspect, read_exclusions, rows_of, write_review
 from arcid.evaluate.tail import TailBootstrap, shrinkage
 from arcid.types import Embeddings

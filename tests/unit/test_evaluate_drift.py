@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from arcid.errors import DatasetInvalid, InvalidArray
-from arcid.evaluate.bootstrap import PairScores
 from arcid.evaluate.drift import compare, compare_embeddings
-from arcid.evaluate.sources import EmbeddingSet, Failure
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
+from arcid.evaluate.pairs import PairScores
 
 RNG = np.random.default_rng(11)
 PEOPLE = np.repeat(np.arange(80), 3)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from arcid.errors import DatasetInvalid, InvalidArray
-from arcid.evaluate.bootstrap import PairScores
 from arcid.evaluate.fairness import fairness, fairness_of_scores, labels_for, read_groups
+from arcid.evaluate.pairs import PairScores
 
 THRESHOLD = 0.5
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcid.errors import InvalidArray, RateUnsupported, UsageError
-from arcid.evaluate import bootstrap, metrics
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores
+from arcid.evaluate import bootstrap, differences, intervals, metrics
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.pairs import PairScores, people_of_pairs
 
 NORMAL = NormalDist()
 GAP = 2.5  # genuine ~ N(GAP, 1), impostor ~ N(0, 1)
@@ -314,7 +315,7 @@ class TestBootstrap:
         covered = narrow = 0
         for seed in range(60):
             pairs = people_pairs(30, 3, 0.6, seed)
-            rate = bootstrap.fmr_rate(PairBootstrap(pairs, 200, seed), 1.5)
+            rate = intervals.fmr_rate(PairBootstrap(pairs, 200, seed), 1.5)
             covered += rate.low <= truth <= rate.high
             low, high = metrics.wilson(rate.count, rate.trials)
             narrow += low <= truth <= high
@@ -359,25 +360,25 @@ class TestBootstrap:
             ["a", "b", "a", "a", "b", "c"],
             ["a", "b", "b", "c", "c", "d"],
         )
-        rate = bootstrap.fmr_rate(PairBootstrap(pairs, 50), 0.5)
+        rate = intervals.fmr_rate(PairBootstrap(pairs, 50), 0.5)
         assert rate.value == rate.low == 0.0
         assert rate.high > 0.3
 
     def test_unsupported_points_are_left_out(self):
         pairs = people_pairs(20, 3, 0.2, 4)
-        points = bootstrap.operating_points(PairBootstrap(pairs, 50), [1e-1, 1e-2, 1e-6])
+        points = intervals.operating_points(PairBootstrap(pairs, 50), [1e-1, 1e-2, 1e-6])
         assert [p.target_fmr for p in points] == [1e-1, 1e-2]
         assert points[1].tar.support == "weak"
         assert all(p.tar.low <= p.tar.value <= p.tar.high for p in points)
         assert all(p.threshold_low <= p.threshold <= p.threshold_high for p in points)
 
     def test_eer_interval_holds_the_estimate(self):
-        rate, _ = bootstrap.eer_rate(PairBootstrap(people_pairs(25, 4, 0.3, 5), 100))
+        rate, _ = intervals.eer_rate(PairBootstrap(people_pairs(25, 4, 0.3, 5), 100))
         assert rate.low <= rate.value <= rate.high
         assert 0.01 < rate.high - rate.low < 0.2
 
     def test_pairs_without_people_are_grouped_by_chains(self):
-        ids = bootstrap.people_of_pairs([0, 1, 3], [1, 2, 4], [True, True, False], 5)
+        ids = people_of_pairs([0, 1, 3], [1, 2, 4], [True, True, False], 5)
         assert ids[0] == ids[1] == ids[2]
         assert len({ids[0], ids[3], ids[4]}) == 3
 
@@ -393,9 +394,9 @@ class TestTwoModels:
             a.scores + np.random.default_rng(1).normal(0, 1e-3, len(a)), a.same, a.first, a.second
         )
         better = PairScores(a.scores + 1.0 * a.same, a.same, a.first, a.second)
-        same = bootstrap.compare_tar(a, twin, 1e-2)
+        same = differences.compare_tar(a, twin, 1e-2)
         assert not same.significant and "no difference" in same.describe()
-        found = bootstrap.compare_tar(a, better, 1e-2)
+        found = differences.compare_tar(a, better, 1e-2)
         assert found.significant and found.describe().startswith("B is better by")
         expected = metrics.tar_at_fmr(better.genuine, better.impostor, 1e-2) - metrics.tar_at_fmr(
             a.genuine, a.impostor, 1e-2
@@ -407,19 +408,19 @@ class TestTwoModels:
         a = people_pairs(40, 3, 0.8, 8)
         noise = np.random.default_rng(2).normal(0, 0.1, len(a))
         b = PairScores(a.scores + noise, a.same, a.first, a.second)
-        paired = bootstrap.compare_tar(a, b, 1e-2)
-        alone = bootstrap.operating_points(PairBootstrap(a), [1e-2])[0].tar
+        paired = differences.compare_tar(a, b, 1e-2)
+        alone = intervals.operating_points(PairBootstrap(a), [1e-2])[0].tar
         assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
 
     def test_different_pairs_are_refused(self):
         a, b = people_pairs(10, 3, 0.5, 1), people_pairs(11, 3, 0.5, 1)
         with pytest.raises(InvalidArray, match="same pairs"):
-            bootstrap.compare_tar(a, b, 0.1)
+            differences.compare_tar(a, b, 0.1)
 
     def test_accuracy(self):
         a = people_pairs(30, 3, 0.3, 9)
         good, bad = a.scores >= 1.5, np.zeros(len(a), bool)
-        found = bootstrap.compare_accuracy(
+        found = differences.compare_accuracy(
             a, PairScores(a.scores, a.same, a.first, a.second), bad, good
         )
         assert found.b == pytest.approx((good == a.same).mean())
@@ -429,8 +430,8 @@ class TestTwoModels:
 def test_clustered_rate_is_wider_where_people_hang_together():
     people = np.repeat(np.arange(20), 10)
     events = people < 5
-    together = bootstrap.clustered_rate(events, people)
-    apart = bootstrap.clustered_rate(events, np.arange(200))
+    together = intervals.clustered_rate(events, people)
+    apart = intervals.clustered_rate(events, np.arange(200))
     assert together.value == apart.value == 0.25
     assert together.high - together.low > 2 * (apart.high - apart.low)
 
@@ -441,7 +442,7 @@ def test_identification_interval():
         rng.normal(0.6, 0.1, 300), np.ones(300, np.int64), np.zeros(300),
         rng.normal(0.3, 0.1, 300), 50,
     )  # fmt: skip
-    point = bootstrap.identification_point(
+    point = intervals.identification_point(
         searches, np.repeat(np.arange(50), 6), np.repeat(np.arange(60), 5), 0.1
     )
     expected = metrics.dir_at_fpir(searches, 0.1)[0]

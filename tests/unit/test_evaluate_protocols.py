@@ -12,10 +12,11 @@ import pytest
 from arcid.embed import OnnxEmbedder
 from arcid.errors import ContractMismatch, DatasetInvalid, InvalidArray, RateUnsupported
 from arcid.evaluate import metrics, protocols, readers, sources
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
 from arcid.evaluate.protocols import GallerySplit, SyntheticMask
 from arcid.evaluate.readers import IjbMeta, PairList, PeopleFolder
 from arcid.evaluate.readers._pairs import build
-from arcid.evaluate.sources import EmbedCrops, EmbeddingSet, Failure, Photo
+from arcid.evaluate.sources import EmbedCrops, Photo
 from arcid.models import weights
 from arcid.runtime import open_session
 
@@ -349,7 +350,9 @@ class TestAllPairs:
             found.threshold_at_fmr(1e-6)
 
     def test_interval_agrees_with_the_bootstrap_over_all_pairs(self):
-        from arcid.evaluate.bootstrap import PairBootstrap, PairScores, fmr_rate
+        from arcid.evaluate.bootstrap import PairBootstrap
+        from arcid.evaluate.intervals import fmr_rate
+        from arcid.evaluate.pairs import PairScores
 
         scores, same, a, b = self.exact()
         found = protocols.all_pairs(self.vectors, self.labels, top=500)

@@ -17,7 +17,9 @@ from PIL import Image as Pil
 
 from arcid.errors import ContractMismatch, DatasetInvalid, InvalidArray
 from arcid.evaluate import readers, sources
-from arcid.evaluate.sources import EmbedCrops, EmbeddingCache, EmbeddingSet, Failure, Photo
+from arcid.evaluate.cache import EmbeddingCache
+from arcid.evaluate.embeddings import EmbeddingSet, Failure, failure_counts, load_embeddings
+from arcid.evaluate.sources import EmbedCrops, Photo
 from arcid.types import Crops, Embeddings
 
 
@@ -462,7 +464,7 @@ class TestEmbedding:
         found = sources.embed_photos(self.photos(), EmbedCrops(model), batch=2)
         assert found.failed.tolist() == [False] * 4 + [True, True]
         assert found.vectors[:4].argmax(axis=1).tolist() == [0, 1, 2, 0]
-        assert sources.failure_counts(found) == {"image_unreadable": 2}
+        assert failure_counts(found) == {"image_unreadable": 2}
         assert model.seen == 3  # equal pictures once
 
     def test_cache(self, tmp_path):
@@ -533,11 +535,11 @@ class TestEmbeddingFiles:
             ("a", "b"), np.array([[3.0, 4.0], [0, 0]]), "cid", {1: Failure("no_face_found", "")}
         )
         data.save(tmp_path / "e.npz")
-        found = sources.load_embeddings(tmp_path / "e.npz", contract_id="cid")
+        found = load_embeddings(tmp_path / "e.npz", contract_id="cid")
         np.testing.assert_allclose(found.vectors, [[0.6, 0.8], [0, 0]], atol=1e-6)
         assert found.failures[1].code == "no_face_found"
         with pytest.raises(ContractMismatch):
-            sources.load_embeddings(tmp_path / "e.npz", contract_id="other")
+            load_embeddings(tmp_path / "e.npz", contract_id="other")
         with pytest.raises(DatasetInvalid, match="no photo 'z'"):
             found.rows(["a", "z"])
 
@@ -546,21 +548,21 @@ class TestEmbeddingFiles:
         np.savez(tmp_path / "e.npz", vectors=np.array([[1.0, 0.0], bad]), names=["a", "b"],
                  contract_id="cid")  # fmt: skip
         with pytest.raises(InvalidArray, match=r"'b' \(row 2\)"):
-            sources.load_embeddings(tmp_path / "e.npz")
+            load_embeddings(tmp_path / "e.npz")
 
     def test_files_that_are_none(self, tmp_path):
         (tmp_path / "e.npz").write_bytes(b"PK\x03\x04 and then nothing")
         (tmp_path / "e.npy").write_bytes(pickle.dumps({"a": 1}))
         for name in ("e.npz", "e.npy", "absent.npz"):
             with pytest.raises(DatasetInvalid, match=name):
-                sources.load_embeddings(tmp_path / name)
+                load_embeddings(tmp_path / name)
         np.savez(tmp_path / "n.npz", vectors=np.eye(2))
         with pytest.raises(DatasetInvalid, match="lacks contract_id, names"):
-            sources.load_embeddings(tmp_path / "n.npz")
+            load_embeddings(tmp_path / "n.npz")
         with pytest.raises(InvalidArray, match="twice"):
             EmbeddingSet(("a", "a"), np.eye(2), "c")
 
     def test_plain_array(self, tmp_path):
         np.save(tmp_path / "e.npy", np.eye(2))
-        found = sources.load_embeddings(tmp_path / "e.npy", names=["x", "y"])
+        found = load_embeddings(tmp_path / "e.npy", names=["x", "y"])
         assert found.names == ("x", "y") and found.contract_id.startswith("file:")

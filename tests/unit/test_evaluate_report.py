@@ -13,8 +13,9 @@ import pytest
 
 from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate import drift, metrics, report
-from arcid.evaluate.bootstrap import PairScores
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
 from arcid.evaluate.fairness import fairness
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import (
     evaluate_folder,
     evaluate_gallery,
@@ -28,7 +29,7 @@ from arcid.evaluate.readers import PadList, PairList, PeopleFolder
 from arcid.evaluate.readers._pairs import build
 from arcid.evaluate.report import html, identification, markdown, plots, svg
 from arcid.evaluate.report.document import Card, Document, Gallery, PicturePair, Table, rate, share
-from arcid.evaluate.sources import EmbeddingSet, Failure, Photo
+from arcid.evaluate.sources import Photo
 
 PEOPLE, EACH, DIM = 30, 4, 32
 NASTY = '<script>alert("x")</script>|\n"&'

@@ -12,9 +12,9 @@ import torch
 
 from arcid.apps.aligned import Aligner
 from arcid.embed import OnnxEmbedder
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
 from arcid.evaluate.protocols import verify
 from arcid.evaluate.readers import PairList, read_lfw
-from arcid.evaluate.sources import EmbeddingSet, Failure
 from arcid.models.weights import resolve
 from arcid.runtime import open_session
 from arcid.train.config.recipe import load_config

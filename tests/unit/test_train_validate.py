@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.evaluate.sources import Failure
+from arcid.evaluate.embeddings import Failure
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import TrainData, open_data
@@ -137,9 +137,9 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     threshold = np.quantile(impostor, 1 - 1e-3)
     assert metrics["held_tar_1e-3"] == pytest.approx((genuine > threshold).mean(), abs=0.01)
 
+    from arcid.evaluate.embeddings import EmbeddingSet
     from arcid.evaluate.protocols import verify
     from arcid.evaluate.readers import read_lfw
-    from arcid.evaluate.sources import EmbeddingSet
 
     listed = read_lfw(lfw / "pairs.txt", lfw / "images")
     sources = [photo.source for photo in listed.photos]

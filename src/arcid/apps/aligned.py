@@ -8,7 +8,7 @@ from pathlib import Path
 from arcid.align import align
 from arcid.detect import Detector
 from arcid.errors import InputError, LandmarksRequired, NoFaceFound
-from arcid.evaluate.sources import Failure
+from arcid.evaluate.embeddings import Failure
 from arcid.image import load_image
 from arcid.pipeline import load_detector
 from arcid.types import Image

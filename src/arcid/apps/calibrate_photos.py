@@ -13,6 +13,7 @@ from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR
 from arcid.errors import CalibrationInvalid, CalibrationMissing, InputError, RateUnsupported
 from arcid.evaluate import calibrate as measure
+from arcid.evaluate.measured import Measured, suspects_of
 from arcid.evaluate.readers import PeopleFolder
 from arcid.evaluate.review import write_review
 from arcid.models import weights
@@ -151,7 +152,7 @@ def review(
 
     A pair is suspected of a wrong label where it scores above half of the genuine pairs.
     """
-    measured = measure.Measured(read.embeddings, read.people, exclude=exclude, bootstraps=2)
+    measured = Measured(read.embeddings, read.people, exclude=exclude, bootstraps=2)
 
     def crop(name: str) -> Image:
         found = read.pipeline.faces(read.folder / name, select=read.select, aligned=read.aligned)
@@ -160,7 +161,7 @@ def review(
 
     page, table = write_review(
         into,
-        measure.suspects_of(measured, read.names, SUSPECTS),
+        suspects_of(measured, read.names, SUSPECTS),
         crop,
         title=f"Highest impostors of {read.folder.name}",
         genuine_median=measured.genuine_median,

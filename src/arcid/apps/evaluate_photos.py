@@ -28,17 +28,12 @@ from arcid.errors import (
     by_reason,
 )
 from arcid.evaluate import report
-from arcid.evaluate.bootstrap import PairScores
+from arcid.evaluate.cache import EmbeddingCache
+from arcid.evaluate.embeddings import EmbeddingSet, Failure, load_embeddings
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
 from arcid.evaluate.readers import PairList
-from arcid.evaluate.sources import (
-    EmbeddingCache,
-    EmbeddingSet,
-    Failure,
-    Photo,
-    embed_photos,
-    load_embeddings,
-)
+from arcid.evaluate.sources import Photo, embed_photos
 from arcid.image import load_image
 from arcid.models import weights
 from arcid.pipeline import Pipeline

@@ -13,8 +13,8 @@ from arcid.cli.output import say
 
 if TYPE_CHECKING:
     from arcid.evaluate.drift import Comparison
+    from arcid.evaluate.embeddings import EmbeddingSet
     from arcid.evaluate.readers import PairList, PeopleFolder
-    from arcid.evaluate.sources import EmbeddingSet
 
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)

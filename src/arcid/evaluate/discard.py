@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray
-from arcid.evaluate.bootstrap import clustered_rate
+from arcid.evaluate.intervals import clustered_rate
 from arcid.evaluate.metrics import Array, IndexArray, Mask, error_versus_discard
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -15,16 +15,12 @@ import numpy.typing as npt
 
 from arcid.errors import InvalidArray
 from arcid.evaluate import metrics
-from arcid.evaluate.bootstrap import (
-    REPLICATES,
-    Difference,
-    PairBootstrap,
-    PairScores,
-    paired_difference,
-)
+from arcid.evaluate.bootstrap import REPLICATES, PairBootstrap
+from arcid.evaluate.differences import Difference, paired_difference
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.metrics import Mask, kfold_accuracy, support
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols._common import pair_cosines, stratified_folds
-from arcid.evaluate.sources import EmbeddingSet
 
 RATES = (1e-2, 1e-3, 1e-4)
 MAX_IMPOSTORS = 1_000_000

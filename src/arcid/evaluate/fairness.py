@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid, InvalidArray
-from arcid.evaluate.bootstrap import PairScores, identity_weights, interval
+from arcid.evaluate.bootstrap import identity_weights, interval
 from arcid.evaluate.metrics import (
     RULE_OF_3,
     RULE_OF_30,
@@ -27,6 +27,7 @@ from arcid.evaluate.metrics import (
     Rate,
     wilson,
 )
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.tail import shrinkage
 from arcid.types import FloatArray
 

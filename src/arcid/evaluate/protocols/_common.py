@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from arcid.evaluate.embeddings import EmbeddingSet, failure_counts
 from arcid.evaluate.metrics import Array, IndexArray, Mask
 from arcid.evaluate.readers._pairs import PairList
-from arcid.evaluate.sources import EmbeddingSet, failure_counts
 from arcid.types import FloatArray
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -82,7 +81,3 @@ def stratified_folds(same: Mask, folds: int) -> IndexArray:
         rows = np.flatnonzero(same == kind)
         fold_of[rows] = np.arange(len(rows)) * folds // max(len(rows), 1)
     return fold_of
-
-
-def names_at(names: Sequence[str], rows: IndexArray) -> list[str]:
-    return [names[int(r)] for r in rows]

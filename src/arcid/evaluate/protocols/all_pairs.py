@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray, RateUnsupported, UsageError
-from arcid.evaluate.bootstrap import PairScores, identity_weights, interval
+from arcid.evaluate.bootstrap import identity_weights, interval
 from arcid.evaluate.metrics import Array, IndexArray, Rate, require_support, wilson
 from arcid.evaluate.sources import Progress
 from arcid.types import FloatArray
@@ -173,16 +173,6 @@ class AllPairs:
         low, high = interval(counts / totals) if count else wilson(count, trials)
         value = count / trials
         return Rate(value, min(low, value), max(high, value), count, trials)
-
-    def top_pair_scores(self) -> PairScores:
-        """The kept impostors with their people, for tail fits."""
-        top = self.highest_impostors
-        return PairScores(
-            top.cosines,
-            np.zeros(len(top.cosines), bool),
-            self.people[top.first],
-            self.people[top.second],
-        )
 
 
 def all_pairs(

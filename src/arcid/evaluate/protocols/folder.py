@@ -11,11 +11,12 @@ import numpy as np
 from arcid.errors import DatasetInvalid
 from arcid.evaluate import metrics
 from arcid.evaluate.bootstrap import identity_weights, interval
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.metrics import Mask, Rate, binomial_rate, wilson
 from arcid.evaluate.protocols._common import RATES, jsonable, photo_counts
 from arcid.evaluate.protocols.all_pairs import TOP_PAIRS, AllPairs, all_pairs
 from arcid.evaluate.readers.folder import PeopleFolder
-from arcid.evaluate.sources import EmbeddingSet, Progress
+from arcid.evaluate.sources import Progress
 
 
 @dataclass(frozen=True, slots=True)

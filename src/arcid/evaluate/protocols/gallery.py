@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from arcid.errors import DatasetInvalid, UsageError
-from arcid.evaluate import bootstrap, metrics
-from arcid.evaluate.bootstrap import IdentificationPoint
+from arcid.evaluate import bootstrap, intervals, metrics
+from arcid.evaluate.embeddings import EmbeddingSet
+from arcid.evaluate.intervals import IdentificationPoint
 from arcid.evaluate.metrics import Array, IndexArray, Rate
 from arcid.evaluate.protocols._common import jsonable, normalised, photo_counts
 from arcid.evaluate.readers.folder import PeopleFolder
-from arcid.evaluate.sources import EmbeddingSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,6 @@ class GalleryResult:
     mated_people: tuple[str, ...]  # of each mated probe, in the order of ``searches``
     mated_names: tuple[str, ...]
     best_person: tuple[str | None, ...]  # whom each mated probe was taken for; None: failed
-    stranger_names: tuple[str, ...]
     top: dict[int, Rate]
     cmc: Array
     points: list[IdentificationPoint]
@@ -218,16 +217,15 @@ def evaluate_gallery(
         mated_people=tuple(mated.tolist()),
         mated_names=tuple(names[int(chosen.probes[i])] for i in order),
         best_person=tuple(None if probe_failed[i] else str(nearest[i]) for i in order),
-        stranger_names=tuple(names[int(i)] for i in chosen.strangers),
         top={
-            k: bootstrap.clustered_rate(
+            k: intervals.clustered_rate(
                 searches.mated_ranks <= k, mated, replicates=replicates, seed=seed
             )
             for k in ranks
         },
         cmc=metrics.cmc(searches.mated_ranks, min(20, own.gallery_people)),
         points=[
-            bootstrap.identification_point(
+            intervals.identification_point(
                 searches, mated, strangers, rate, replicates=replicates, seed=seed
             )
             for rate in fpirs

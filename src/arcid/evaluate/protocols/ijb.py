@@ -10,18 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray
-from arcid.evaluate import bootstrap, metrics
-from arcid.evaluate.bootstrap import (
-    IdentificationPoint,
-    OperatingPoint,
-    PairBootstrap,
-    PairScores,
-    people_of_pairs,
-)
+from arcid.evaluate import intervals, metrics
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.embeddings import EmbeddingSet
+from arcid.evaluate.intervals import IdentificationPoint, OperatingPoint
 from arcid.evaluate.metrics import Array, IndexArray, Mask, Rate
+from arcid.evaluate.pairs import PairScores, people_of_pairs
 from arcid.evaluate.protocols._common import RATES, jsonable, normalised, photo_counts
 from arcid.evaluate.readers.ijb import IjbMeta
-from arcid.evaluate.sources import EmbeddingSet
 from arcid.types import FloatArray
 
 FPIRS = (1e-2, 1e-1)
@@ -201,7 +197,7 @@ def evaluate_ijb(
         name=meta.name,
         contract_id=embeddings.contract_id,
         pairs=pairs,
-        points=bootstrap.operating_points(boot, kept),
+        points=intervals.operating_points(boot, kept),
         arcface_torch={
             r: metrics.tar_from_roc(curve, len(genuine), len(impostor), r) for r in kept
         },
@@ -265,14 +261,14 @@ def _search(
     strangers = probe_people[~enrolled]
     ranks = found.mated_ranks
     points = [
-        bootstrap.identification_point(
+        intervals.identification_point(
             found, enrolled_order, strangers, rate, replicates=replicates, seed=seed
         )
         for rate in fpirs
         if len(strangers) and metrics.support(rate, len(strangers)).supported
     ]
     first, fifth, tenth = (
-        bootstrap.clustered_rate(ranks <= k, enrolled_order, replicates=replicates, seed=seed)
+        intervals.clustered_rate(ranks <= k, enrolled_order, replicates=replicates, seed=seed)
         for k in (1, 5, 10)
     )
     return GallerySearch(name, found, metrics.cmc(ranks), first, fifth, tenth, points)

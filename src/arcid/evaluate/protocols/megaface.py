@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray
-from arcid.evaluate import bootstrap, metrics
+from arcid.evaluate import bootstrap, intervals, metrics
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.metrics import Array, Rate
 from arcid.evaluate.protocols._common import jsonable
 from arcid.evaluate.protocols.all_pairs import Histogram, TopPairs, cross_pairs
-from arcid.evaluate.sources import EmbeddingSet, Progress
+from arcid.evaluate.sources import Progress
 from arcid.types import FloatArray
 
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -116,7 +117,7 @@ def evaluate_megaface(
         best[used] = np.maximum(best[used], top_scores[:, 0])
         start = size
         found = (genuine > best[first]) & np.isfinite(genuine)
-        rank_1[size] = bootstrap.clustered_rate(
+        rank_1[size] = intervals.clustered_rate(
             found, labels[first], replicates=replicates, seed=seed
         )
     impostor = Histogram(histogram)
@@ -127,7 +128,7 @@ def evaluate_megaface(
         sizes=tuple(rank_1),
         rank_1=rank_1,
         tar={
-            r: bootstrap.clustered_rate(
+            r: intervals.clustered_rate(
                 genuine >= t, labels[first], replicates=replicates, seed=seed
             )
             for r, t in thresholds.items()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from arcid.evaluate import metrics
-from arcid.evaluate.bootstrap import PairScores
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.metrics import Array, Confusion, IndexArray, Stump
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols._common import jsonable, pair_cosines, photo_counts, unit_vectors
 from arcid.evaluate.readers._pairs import PairList
-from arcid.evaluate.sources import EmbeddingSet
 
 #: Published beside the Keras ArcFace weights for deepface's unit tests (37 + 239 = 276 pairs).
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from arcid.errors import InvalidArray, UsageError
-from arcid.evaluate import bootstrap, metrics
-from arcid.evaluate.bootstrap import OperatingPoint, PairBootstrap, PairScores
+from arcid.evaluate import bootstrap, intervals, metrics
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.embeddings import EmbeddingSet
+from arcid.evaluate.intervals import OperatingPoint
 from arcid.evaluate.metrics import ArcfaceTorchResult, FoldAccuracy, Mask, Rate
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols._common import (
     RATES,
     jsonable,
@@ -22,7 +25,6 @@ from arcid.evaluate.protocols._common import (
     unit_vectors,
 )
 from arcid.evaluate.readers._pairs import PairList
-from arcid.evaluate.sources import EmbeddingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +154,19 @@ def verify(
     else:
         decided = _fixed(scores, pair_list.same, threshold)
     boot = PairBootstrap(pairs, replicates, seed)
-    eer, eer_threshold = bootstrap.eer_rate(boot)
+    eer, eer_threshold = intervals.eer_rate(boot)
     return VerificationResult(
         pair_list=pair_list,
         contract_id=embeddings.contract_id,
         pairs=pairs,
         folds=decided,
         folds_from=folds_from if threshold is None else "none",
-        accuracy=bootstrap.accuracy_rate(boot, decided.accepted),
+        accuracy=intervals.accuracy_rate(boot, decided.accepted),
         auc=metrics.auc(pairs.genuine, pairs.impostor),
         eer=eer,
         eer_threshold=eer_threshold,
         d_prime=_d_prime(pairs),
-        points=bootstrap.operating_points(boot, rates),
+        points=intervals.operating_points(boot, rates),
         arcface_torch=_parity(scores, pair_list.same),
         photos=photo_counts(embeddings),
         in_sample_accuracy=metrics.best_accuracy(scores, pair_list.same)[0],

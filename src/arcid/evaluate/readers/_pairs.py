@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.bootstrap import people_of_pairs
 from arcid.evaluate.metrics import IndexArray, Mask
+from arcid.evaluate.pairs import people_of_pairs
 from arcid.evaluate.sources import Photo
 from arcid.image import SUFFIXES
 

@@ -23,8 +23,8 @@ import numpy as np
 
 from arcid import files
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.bootstrap import PairScores
 from arcid.evaluate.metrics import Mask
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.readers import PairList
 from arcid.evaluate.report import html, markdown
 from arcid.evaluate.report.common import Extras, Qualities, at_product_threshold

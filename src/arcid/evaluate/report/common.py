@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arcid.evaluate import bootstrap, metrics
-from arcid.evaluate.bootstrap import OperatingPoint, PairBootstrap, PairScores
+from arcid.evaluate import intervals, metrics
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.embeddings import EmbeddingSet
+from arcid.evaluate.intervals import OperatingPoint
 from arcid.evaluate.metrics import Array
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.report import plots
 from arcid.evaluate.report.document import (
     Card,
@@ -18,7 +21,6 @@ from arcid.evaluate.report.document import (
     rate,
     share,
 )
-from arcid.evaluate.sources import EmbeddingSet
 
 PICTURES = 12  # pairs of pictures of a kind
 REPLICATES = 200  # for the bands of curves
@@ -104,8 +106,8 @@ def at_product_threshold(
         "at_product_threshold": {
             "threshold": product[0],
             "calibrated_fmr": product[1],
-            "fmr": bootstrap.fmr_rate(boot, product[0]).to_dict(),
-            "fnmr": bootstrap.fnmr_rate(boot, product[0]).to_dict(),
+            "fmr": intervals.fmr_rate(boot, product[0]).to_dict(),
+            "fnmr": intervals.fnmr_rate(boot, product[0]).to_dict(),
         }
     }
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from arcid.evaluate import metrics
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.metrics import Array
 from arcid.evaluate.protocols import GalleryResult
 from arcid.evaluate.report import plots
 from arcid.evaluate.report.document import Figure
-from arcid.evaluate.sources import EmbeddingSet
 
 DRAWS = 200
 

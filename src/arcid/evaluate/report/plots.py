@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.evaluate import metrics
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores, interval
+from arcid.evaluate.bootstrap import PairBootstrap, interval
 from arcid.evaluate.metrics import Array, Rate, Roc
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols.all_pairs import Histogram
 from arcid.evaluate.report.document import Figure, Table, number, rate, share
 from arcid.evaluate.report.svg import Plot, Role, count_tick, linear, logarithmic, probit

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from arcid.evaluate import bootstrap, metrics, protocols
-from arcid.evaluate.bootstrap import OperatingPoint, PairBootstrap, PairScores
+from arcid.evaluate import intervals, metrics, protocols
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.intervals import OperatingPoint
+from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.readers import PairList
 from arcid.evaluate.report import common, plots
 from arcid.evaluate.report.document import (
@@ -159,7 +161,7 @@ def pair_list(result: protocols.PairListResult, extras: common.Extras) -> Docume
 
 def _operating_points(pairs: PairScores) -> list[OperatingPoint]:
     """TAR at the rates that the impostors support."""
-    return bootstrap.operating_points(PairBootstrap(pairs, common.REPLICATES), plots.MARKED_RATES)
+    return intervals.operating_points(PairBootstrap(pairs, common.REPLICATES), plots.MARKED_RATES)
 
 
 def _pair_warnings(pairs: PairScores) -> list[str]:

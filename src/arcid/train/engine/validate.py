@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError, InputError
+from arcid.evaluate.embeddings import EmbeddingSet, Failure
 from arcid.evaluate.protocols import all_pairs, verify
 from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
-from arcid.evaluate.sources import EmbeddingSet, Failure
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.dataset import SampleSet, TrainData
 from arcid.train.data.features import embed, read_crops

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
-from arcid.evaluate.bootstrap import Difference
+from arcid.evaluate.differences import Difference
 from arcid.files import write_text
 from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging

@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 
 from arcid.errors import ExportRefused
-from arcid.evaluate.bootstrap import (
-    Difference,
-    OperatingPoint,
-    PairBootstrap,
-    PairScores,
-    compare_tar,
-    operating_points,
-)
+from arcid.evaluate.bootstrap import PairBootstrap
+from arcid.evaluate.differences import Difference, compare_tar
+from arcid.evaluate.intervals import OperatingPoint, operating_points
 from arcid.evaluate.metrics.rates import support
 from arcid.evaluate.metrics.verification import auc
+from arcid.evaluate.pairs import PairScores
 from arcid.train.export.crops import LabelledCrops
 from arcid.train.export.tolerance import TAR_FMR, TAR_POINTS
 from arcid.types import FloatArray

@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +170,6 @@ class LossSpec(ABC):
     """
 
     k: int = 1
-    needs_norms: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -101,7 +100,6 @@ class AdaFaceSpec(LossSpec):
     h: float = 0.333
     s: float = 64.0
     momentum: float = 0.01
-    needs_norms: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,7 +158,6 @@ class MagFaceSpec(LossSpec):
     a_high: float = 110.0
     weight: float = 35.0
     s: float = 64.0
-    needs_norms: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

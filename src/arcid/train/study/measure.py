@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.evaluate.bootstrap import PairBootstrap, PairScores
+from arcid.evaluate.bootstrap import PairBootstrap
 from arcid.evaluate.metrics import Array, IndexArray, auc, eer, tar_at_fmr
+from arcid.evaluate.pairs import PairScores
 from arcid.train.config.recipe import DataConfig
 from arcid.train.data.crops import Unusable, centre
 from arcid.train.data.dataset import SampleSet, open_data
