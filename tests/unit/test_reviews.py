@@ -456,15 +456,15 @@ def test_whoever_was_told_of_the_doubt_is_told_of_the_answer(gallery: Gallery) -
 # a gallery of before
 
 
-def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
-    url = database_url
+def test_a_gallery_of_schema_0003_gets_a_queue(bare_database_url: str) -> None:
+    url = bare_database_url
     if "://" not in url:
         Path(url).touch(0o600)
         url = f"sqlite:///{url}"
     config = Config()
     config.set_main_option("script_location", f"{arcid.gallery.__path__[0]}/migrations")
-    if "://" not in database_url:
-        Path(database_url).touch(0o600)
+    if "://" not in bare_database_url:
+        Path(bare_database_url).touch(0o600)
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -473,7 +473,7 @@ def test_a_gallery_of_schema_0003_gets_a_queue(database_url: str) -> None:
             schema.gallery.insert().values(id=1, identity="0" * 32, last_change=0, stamp=1)
         )
     engine.dispose()
-    with Gallery.open(database_url) as gallery:
+    with Gallery.open(bare_database_url) as gallery:
         gallery.create_collection("staff")
         for seed, name in enumerate(PEOPLE):
             gallery.enrol("staff", name, [NewFace(vector(seed), photo_id=name)])
