@@ -12,9 +12,9 @@ endif
 PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-test browser check bench openapi: export ARCID_DATA ?= ../shared
+test slow browser check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test browser check lint types walls bench openapi reference constraints clean help
+.PHONY: run serve test slow browser check lint types walls bench openapi reference constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -40,13 +40,25 @@ $(VENV)/.written: pyproject.toml $(VENV)/.tested
 	$(PIP) -e '.[lint]'
 	@touch $@
 
-test: $(VENV)/.tested ## all tests, on the photographs of ARCID_DATA where they are
-	$(BIN)/python -m pytest
+# By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.
+WORKERS := -n auto --dist loadfile
+LENGTHY := training or soak or slow
+CLOCKED := server or attack
 
-browser: $(VENV)/.tested ## the console's tests, in the Chromium of this machine
-	ARCID_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser $(ONLY)
+test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARCID_DATA where they are
+	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser)' $(ARGS)
 
-check: lint types walls test ## everything a change has to pass
+slow: $(VENV)/.tested ## the slow tier: trainings, kills, real servers, attacks, a browser
+	$(BIN)/python -m pytest $(WORKERS) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
+	$(BIN)/python -m pytest -m '($(CLOCKED)) and not browser' $(ARGS)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+browser: $(VENV)/.tested ## of the slow tier, the console's tests in the Chromium of this machine
+	$(BIN)/python -m pytest tests/browser $(ONLY)
+
+check: lint types walls ## everything a change has to pass; prints what the fast tier covers
+	$(MAKE) test ARGS='--cov'
+	$(MAKE) slow
 
 lint: $(VENV)/.written
 	$(BIN)/ruff format --check .

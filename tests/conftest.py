@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+from tests import databases
 
 from arcid.gallery import Gallery
-from tests import databases
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("ARCID_DATA", str((ROOT / "../shared").resolve()))  # as make test does
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: a worker for each core this process may use, and 3 GiB of memory for each."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min(cores, psutil.virtual_memory().available // (3 << 30)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the process that starts the others, or the only one
-        databases.begin()
+    if hasattr(config, "workerinput"):
+        return
+    databases.begin()
+    if config.getoption("numprocesses", None):  # workers share the cores, not each all of them
+        for name in ("ARCID_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,15 +1,26 @@
-"""A real service of its own in another process."""
+"""A real service on a real port: in this process, or in another one."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from arcid.gallery import Gallery
+from arcid.server.app import create_app
+from arcid.server.settings import Settings
 
 SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first account
 
@@ -46,3 +57,35 @@ def serving(
                 process.wait()
                 if process.stdout is not None:
                     process.stdout.close()
+
+
+class Client(httpx.Client):
+    """Speaks to one running service."""
+
+    gallery: Gallery  # the one that the service runs on
+
+
+@contextmanager
+def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Iterator[Client]:
+    """The application behind uvicorn on a free port, and a client for it."""
+    app = create_app(settings, pipeline=pipeline, gallery=gallery)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive() and time.monotonic() < deadline, (
+                    "the service did not start"
+                )
+                time.sleep(0.01)
+            with Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                client.gallery = app.state.services.gallery
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()

@@ -5,27 +5,27 @@ Package scope: Playwright keeps an event loop running, which no other test shoul
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from tests.browser import service
 from tests.serving import serving
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
 
 @pytest.fixture(scope="package")
 def player() -> Iterator[Playwright]:
-    """Skips unless asked for: cameras need cores of their own. `make browser` asks."""
-    if not os.environ.get("ARCID_BROWSER_TESTS"):
-        pytest.skip("the browser tests run with: make browser")
     if service.chromium() is None:
-        pytest.fail("no Chromium found: install one, or name it in ARCID_CHROMIUM")
+        pytest.skip("no Chromium found: install one, or name it in ARCID_CHROMIUM")
     with sync_playwright() as playwright:
         yield playwright
 

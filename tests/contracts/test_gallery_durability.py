@@ -23,15 +23,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.serving import serving
 
 from arcid.errors import ArcidError, GalleryDamaged, GalleryError, StorageFull
 from arcid.gallery import Gallery, NewFace, commits
 from arcid.gallery.mark import Mark, Point
 from arcid.types import Embeddings
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.serving import serving
+pytestmark = pytest.mark.soak
 
 CONTRACT = "a" * 64
 DIM = 512

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.serving import serving
 
 from arcid.errors import GalleryBusy, StorageFull
 from arcid.events import Events, Place, belongings
@@ -27,10 +28,6 @@ from arcid.gallery import Gallery, NewFace, rooms, schema
 from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
 from arcid.gallery.records import Once
 from arcid.types import Embeddings
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.serving import serving
 
 CONTRACT = "a" * 64
 POSIX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux limits and mounts")
@@ -288,6 +285,7 @@ def test_the_next_command_erases_what_was_held_up(path: Path) -> None:
         assert b"Ann Needle" not in on_disk(path)
 
 
+@pytest.mark.soak
 @pytest.mark.data
 def test_the_service_says_so_and_erases_it_by_itself(path: Path, data_dir: Path) -> None:
     with Gallery.open(path) as gallery:
@@ -402,6 +400,7 @@ def small_disk(tmpfs: Callable[[int], Path]) -> Path:
     return tmpfs(24)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("what", ["person", "face", "name", "collection"])
 def test_deleting_works_on_a_full_disk(small_disk: Path, what: str) -> None:
     path = small_disk / "gallery.db"
@@ -450,6 +449,7 @@ LIMITED = """
 """
 
 
+@pytest.mark.soak
 @POSIX
 def test_deleting_works_where_files_may_not_grow(path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), str(path.stat().st_size)]

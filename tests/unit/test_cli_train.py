@@ -16,7 +16,7 @@ import torch
 from arcid.train.backbones import BACKBONES
 from arcid.train.engine.model import Model
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.training]
 CONFIG = """
 data:
   sources: ["${ARCID_DATA}/data/train/vgg.tar"]

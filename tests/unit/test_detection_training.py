@@ -83,7 +83,7 @@ def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.training]
 
 
 def test_the_loss_falls_and_rows_are_kept_over_a_resume(run: Path) -> None:

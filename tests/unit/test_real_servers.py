@@ -26,6 +26,8 @@ from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings, Image
 from arcid.video import open_source
 
+pytestmark = pytest.mark.server
+
 CLIP = "data/video/short_hamilton_clip.mp4"
 SYSTEM_PYTHON = "/usr/bin/python3"
 Start = Callable[[], subprocess.Popen[str]]

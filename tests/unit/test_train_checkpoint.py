@@ -262,6 +262,7 @@ KILLED = """
 """
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_a_kill_at_any_moment_leaves_the_newest_whole(tmp_path: Path) -> None:
     ran = subprocess.run(

@@ -537,6 +537,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("name", CASES)
 def test_two_ranks_equal_one(name: str, ranks: ModuleType, two_ranks: list[dict[str, Any]]) -> None:
     one = ranks.run(name, 0, 1)
@@ -571,5 +572,6 @@ def test_cases_are_all_compared(ranks: ModuleType) -> None:
     assert list(ranks.CASES) == CASES
 
 
+@pytest.mark.training
 def test_ranks_with_unequal_batches_are_told(two_ranks: list[dict[str, Any]]) -> None:
     assert all(rank["refuses_unequal_batches"] for rank in two_ranks)

@@ -41,6 +41,8 @@ from arcid.train.data.noise import (  # noqa: E402
 from arcid.train.engine.loop import train  # noqa: E402
 from arcid.train.weights.checkpoint import open_checkpoint  # noqa: E402
 
+pytestmark = pytest.mark.training
+
 CONFIG = """
 data:
   sources: ["%(tar)s"]

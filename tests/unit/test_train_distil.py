@@ -36,7 +36,7 @@ from arcid.train.study.student import measure_student
 from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.teachers import Teacher
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.training]
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TEACHER = "mobilefacenet_128"
 STEM, BLOCK = "/dw_conv/relu_1/Relu_output_0", "/features/features.0/conv/conv.2/Conv_output_0"

@@ -35,7 +35,7 @@ from arcid.train.ranks import Ranks
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.restore import restore_backbone
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.training]
 SCRIPT = Path(__file__).with_name("train_runs.py")
 FROZEN = ("model.freeze_norm=true", "optim.clip=0", "checkpoint.every=5", "schedule.steps=10")
 

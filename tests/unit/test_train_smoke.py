@@ -38,7 +38,7 @@ def lfw_dev(data_dir: Path, folder: Path) -> PairList:
 
 
 @pytest.mark.data
-@pytest.mark.slow
+@pytest.mark.training
 def test_smoke_config_ends_with_a_bundle_that_beats_the_untrained_network(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,8 @@ from arcid.train.study.measure import (  # noqa: E402
 from arcid.train.study.ranking import student_factor  # noqa: E402
 from arcid.train.study.report import document, record  # noqa: E402
 
+pytestmark = pytest.mark.training
+
 ROOT = Path(__file__).parents[2]
 BASE = """
 data:
