@@ -551,7 +551,8 @@ def _upright(rgb: Image, orientation: int, room: _Room | None = None) -> Image:
 
 def _is_pil(source: object) -> TypeGuard[PilImage]:
     pil = sys.modules.get("PIL.Image")  # not imported: then nobody has one
-    return pil is not None and isinstance(source, pil.Image)
+    kind = getattr(pil, "Image", None)  # another thread may be half-way through importing it
+    return kind is not None and isinstance(source, kind)
 
 
 def _from_pil(picture: PilImage, limits: ImageLimits) -> Image:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import pytest
 from PIL import Image as Pil
 from PIL import ImageFile
 
+from arcid import image
 from arcid.errors import ImageError, ImageTooLarge, ImageTooSmall, ImageUnreadable, InvalidArray
 from arcid.errors import UsageError as Usage
 from arcid.image import FORMATS, ImageLimits, PhotoId, find_photos, load_image, photo_id
@@ -741,3 +743,12 @@ def test_threads_do_not_lose_the_warning_filters() -> None:
         thread.join()
     assert failures == []
     assert warnings.filters == before
+
+
+def test_a_picture_library_that_another_thread_imports_just_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = encoded(drawn(), "PNG")
+    half_way = types.ModuleType("PIL.Image")
+    monkeypatch.setitem(sys.modules, "PIL.Image", half_way)
+    assert not image._is_pil(data)
