@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
+from arcid.server import console
 from arcid.server.console import strings
 from arcid.server.console.ui.icons import svg
 
-FOLDER = Path(strings.__file__).parent
+FOLDER = Path(console.__file__).parent
 SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}
 SHOWN = dict.fromkeys(
     ("text", "button", "card", "chip", "note", "say", "link_button", "input", "select", "checkbox"),
@@ -40,6 +42,19 @@ def test_the_catalogue_holds_nothing_that_is_not_used() -> None:
     assert len(names) > 150
     unused = [n for n in names if not re.search(rf"\bS\.{n}\b|\bstrings\.{n}\b", everything)]
     assert unused == []
+
+
+def test_a_name_is_written_down_once() -> None:
+    written = [
+        name.id
+        for path in Path(strings.__file__).parent.glob("*.py")
+        for statement in ast.parse(SOURCES[path]).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    ]
+    assert [name for name, times in Counter(written).items() if times > 1] == []
 
 
 def test_numbers_are_said_plainly() -> None:

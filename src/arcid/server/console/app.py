@@ -35,7 +35,6 @@ from arcid.server.console.pages.home import home_of
 from arcid.server.console.pages.signing_in import OPEN
 from arcid.server.console.photos import KEEP_S, Photos
 from arcid.server.console.ui import forms
-from arcid.server.deps import Services
 from arcid.server.errors import HttpError
 from arcid.server.headers import EMPTY_STYLE, make_nonce, page_policy
 from arcid.server.settings import Settings
@@ -66,12 +65,6 @@ class Console:
         self._pages: ASGIApp | None = None
         self._loading: asyncio.Task[ASGIApp] | None = None
         self._stack = AsyncExitStack()
-
-    @property
-    def services(self) -> Services:
-        """The running services; there only while the application runs."""
-        found: Services = self._state.services
-        return found
 
     async def invite(self) -> str | None:
         """A path with a code that makes the first account; None where that was done once."""
@@ -112,14 +105,16 @@ class Console:
             response = await open_page(Request(scope, receive), door)
             await response(scope, receive, sender)
         elif session := await door.session(HTTPConnection(scope)):
-            application = await self._for(session, path, scope, receive)
+            application = await self._for(door, session, path, scope, receive)
             await application(scope, receive, sender)
         else:
             await _to_sign_in(scope, path)(scope, receive, sender)
 
-    async def _for(self, session: Session, path: str, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _for(
+        self, door: Door, session: Session, path: str, scope: Scope, receive: Receive
+    ) -> ASGIApp:
         """What answers somebody who is signed in."""
-        context = self._entered(session, scope)
+        context = self._entered(door, session, scope)
         if path == "/photos":
             return await _receive_photos(UploadRequest(scope, receive), context)
         application = await self._nicegui()
@@ -143,20 +138,18 @@ class Console:
             await receive()
             await send({"type": "websocket.close", "code": 4401})
             return
-        self._entered(session, scope)
+        self._entered(door, session, scope)
         if path.startswith("/feed/"):
             await self._feeds.serve(path[6:], WebSocket(scope, receive, send), session)
         else:
             await (await self._nicegui())(scope, receive, send)
 
-    def _entered(self, session: Session, scope: Scope) -> ConsoleContext:
+    def _entered(self, door: Door, session: Session, scope: Scope) -> ConsoleContext:
         """Whose request it is from here on, for pages and for sockets."""
-        if self._door is None:
-            raise RuntimeError("the console is not open")
         context = ConsoleContext(
             session,
-            self.services,
-            self._door.sessions,
+            self._state.services,  # there only while the application runs
+            door.sessions,
             self._photos,
             self._feeds,
             self._last_collection,

@@ -1,0 +1,14 @@
+"""Every word the console shows, by subject; ``{…}`` is filled in by ``str.format``.
+
+Pages say ``S.NAME``, wherever the name is written down.
+"""
+
+from arcid.server.console.strings.accounts import *  # noqa: F403
+from arcid.server.console.strings.attendance import *  # noqa: F403
+from arcid.server.console.strings.cameras import *  # noqa: F403
+from arcid.server.console.strings.common import *  # noqa: F403
+from arcid.server.console.strings.formats import *  # noqa: F403
+from arcid.server.console.strings.kiosk import *  # noqa: F403
+from arcid.server.console.strings.people import *  # noqa: F403
+from arcid.server.console.strings.search import *  # noqa: F403
+from arcid.server.console.strings.service import *  # noqa: F403

@@ -1,0 +1,91 @@
+"""Signing in, accounts, roles and sessions."""
+
+# signing in
+SIGN_IN = "Sign in"
+SIGN_IN_TEXT = "Face identity on your own machine."
+SIGN_IN_WRONG = "Name or password is wrong."
+SIGN_IN_AS_OTHER = "Sign in as somebody else"
+SIGN_OUT = "Sign out"
+ON_THE_WAY = "The page opens in a moment."
+GO_ON = "Go on"
+SIGNED_OUT = "Your session has ended. Sign in again."
+SET_UP = "Set up arcid"
+SET_UP_TEXT = "Make the first account. It may do everything; you can add others later."
+SET_UP_BUTTON = "Create account"
+SET_UP_DONE = "The first account exists already. Sign in."
+SET_UP_CODE = "Set-up code"
+SET_UP_CODE_HINT = (
+    "arcid serve printed it, and a link that fills it in, when it started. An API key of the "
+    "service will do, too."
+)
+SET_UP_CODE_WRONG = (
+    "This is not the set-up code that arcid serve printed when it started last, nor an API key "
+    "of the service."
+)
+SET_UP_LOST = (
+    "This service was set up before, but its database has no accounts: it was exchanged, or they "
+    "were deleted. To make an account, run this on its machine: arcid accounts add NAME"
+)
+ACCOUNT_NAME = "Name"
+PASSWORD = "Password"  # noqa: S105
+PASSWORD_REPEAT = "Password again"  # noqa: S105
+PASSWORD_HINT = "At least {low} characters. A few words are easy to remember."  # noqa: S105
+PASSWORD_LENGTH = "A password has {low} to {high} characters."  # noqa: S105
+PASSWORD_WEAK = "This password is too easy to guess. Choose another."  # noqa: S105
+PASSWORDS_DIFFER = "The two passwords differ."
+TOO_MANY_ATTEMPTS = "Too many attempts. Try again in {wait}."
+SIGN_IN_BUSY = "Many people are signing in. Try again in a moment."
+ACCOUNT_NAME_WRONG = "A name has 1 to {high} printable characters."
+ACCOUNT_NAME_TAKEN = "There is an account of that name already."
+ACCOUNT_GONE = "This account does not exist any more."
+ACCOUNT_UNKNOWN = "There is no account of the name {name!r}; arcid accounts list shows all."
+LAST_ADMIN = "One admin who can sign in has to remain."
+NOT_ALLOWED = "Your role does not allow this."
+NOT_ALLOWED_TITLE = "Not for this role"
+NOT_ALLOWED_TEXT = "{name} is signed in as {role}, who may not open this page."
+BACK = "Back"
+ROLE_NAMES = {"admin": "Admin", "operator": "Operator", "viewer": "Viewer", "kiosk": "Kiosk"}
+ROLE_TEXTS = {
+    "admin": "Everything: cameras, accounts, deleting people.",
+    "operator": "Enrols and corrects, searches, exports.",
+    "viewer": "Looks at attendance and people, changes nothing.",
+    "kiosk": "Shows the greeting screen, nothing else.",
+}
+
+# accounts
+ACCOUNTS = "Accounts"
+ACCOUNTS_LEAD = "Who may sign in, and what they may do."
+ACCOUNT_ADD = "Add account"
+ACCOUNT_ROLE = "Role"
+ACCOUNT_LAST = "Last sign-in: {when}"
+ACCOUNT_CLOSED = "Closed"
+ACCOUNT_CLOSE = "Close account"
+ACCOUNT_OPEN = "Open again"
+ACCOUNT_KIOSK = "Kiosk"
+ACCOUNT_KIOSK_TITLE = "The kiosk of {name}"
+ACCOUNT_KIOSK_COLLECTION = "Greets the people of"
+ACCOUNT_KIOSK_ONLY = "The only collection"
+ACCOUNT_KIOSK_CHALLENGE = "Ask for head turns"
+ACCOUNT_KIOSK_CHALLENGE_TEXT = (
+    "Presence is recorded only after the turns were done. Without them a photograph held up is "
+    "greeted too."
+)
+ACCOUNT_KIOSK_SAVED = "Saved. An open kiosk of {name} follows within seconds."
+ACCOUNT_RESET = "New password"
+ACCOUNT_RESET_TITLE = "New password for {name}"
+ACCOUNT_DELETE = "Delete"
+ACCOUNT_DELETE_TITLE = "Delete the account {name}?"
+ACCOUNT_DELETE_TEXT = "The person behind it is signed out at once. Enrolled faces are not touched."
+ACCOUNT_ADDED = "{name} can sign in now."
+ACCOUNT_CHANGED = "{name} is changed and has to sign in again."
+ACCOUNT_DELETED = "The account {name} is deleted."
+ACCOUNT_YOU = "you"
+SESSIONS = "Signed in"
+SESSIONS_OWN = "Your sessions"
+SESSIONS_OWN_LEAD = "The browsers in which you are signed in. End any that you do not know."
+SESSIONS_NONE = "Nobody is signed in."
+SESSION_SINCE = "Since {since}. Last seen {seen}. Ends {ends} if unused."
+SESSION_THIS = "this browser"
+SESSION_END = "End"
+SESSION_END_NAME = "End the session of {name} that began {since}"
+SESSION_ENDED = "The session has ended."
