@@ -11,7 +11,7 @@ import httpx
 import openpyxl
 import pytest
 
-from arcid.events import Events, Place
+from arcid.events import Place, Sightings
 from arcid.gallery import Gallery
 
 pytestmark = pytest.mark.data
@@ -28,7 +28,7 @@ def ann(client: httpx.Client, collection: str) -> str:
 @pytest.fixture
 def arrival(gallery: Gallery, collection: str, ann: str) -> str:
     """As a camera writes it, straight into the gallery that the service runs on."""
-    (event,) = Events(gallery).sighting(
+    (event,) = Sightings(gallery).person(
         collection.rsplit("/", 1)[1], Place("door", "door"), ann, NOON, cooldown_s=60,
         grounds=GROUNDS,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def test_an_undone_correction_brings_the_visit_back_and_an_arrival_carries_its_f
     client: httpx.Client, gallery: Gallery, collection: str, ann: str
 ) -> None:
     live = {"outcome": "flagged", "score": 0.2, "threshold": 0.5}
-    (event,) = Events(gallery).sighting(
+    (event,) = Sightings(gallery).person(
         collection.rsplit("/", 1)[1], Place("hall", "hall"), ann, NOON, cooldown_s=60,
         grounds=GROUNDS | {"liveness": live},
     )  # fmt: skip
@@ -122,7 +122,7 @@ def test_pages_and_errors(
     client: httpx.Client, gallery: Gallery, collection: str, ann: str, arrival: str
 ) -> None:
     for minutes in (10, 20):
-        Events(gallery).sighting(
+        Sightings(gallery).person(
             collection.rsplit("/", 1)[1], Place("door", "door"), ann,
             NOON + timedelta(minutes=minutes), cooldown_s=60, grounds=GROUNDS,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from arcid.events import Events, Place, Question
+from arcid.events import Place, Question, Sightings
 from arcid.gallery import Gallery
 from arcid.types import Embeddings, Match
 
@@ -35,7 +35,7 @@ def doubt(gallery: Gallery, collection: str, people: dict[str, str]) -> Callable
         question = Question(
             [Match(key, name, 0.4, "f", 1) for name, key in people.items()], None, 0.01
         )
-        (event,) = Events(gallery).visitor(
+        (event,) = Sightings(gallery).visitor(
             collection.rsplit("/", 1)[1], Place("door", "door"), NOON, NOON, str(seed),
             cooldown_s=60, alike=0.5, grounds={"reason": "a human decides"}, vector=face,
             crop=rng.integers(0, 255, (112, 112, 3), np.uint8), question=question,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from arcid.apps.attendance.grounds import decided_on
-from arcid.events import Events, Place, Question
+from arcid.events import Place, Question, Sightings
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 
@@ -18,7 +18,7 @@ def write(home: Path, photo: Path, collection: str = "people", *, ago_s: float =
     with Gallery.open(home / "gallery.db", create=False) as gallery:
         (found,) = pipeline.identify(photo, gallery, collection, fpir=1e-9, k=2, select="largest")
         at = datetime.now(UTC) - timedelta(seconds=ago_s)
-        (event,) = Events(gallery).visitor(
+        (event,) = Sightings(gallery).visitor(
             collection, Place("Door", "Door"), at, at, photo.name, cooldown_s=300, alike=0.9,
             grounds=decided_on(
                 pipeline, dataclasses.replace(found.decision, outcome="review"), found.candidates,

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from tests.serving import serving
 
 from arcid.errors import GalleryBusy, StorageFull
-from arcid.events import Events, Place, belongings
+from arcid.events import Events, Place, Sightings, belongings
 from arcid.gallery import Gallery, NewFace, rooms, schema
 from arcid.gallery.database import HELD_UP, NOT_REBUILT, Database
 from arcid.gallery.records import Once
@@ -92,20 +92,20 @@ def crop_bytes(gallery: Gallery, person: str) -> bytes:
 
 def see_ann(gallery: Gallery) -> tuple[str, str]:
     """Ann arrives, and people write about it; the events of Ann and of somebody unknown."""
-    events = Events(gallery)
+    events, sightings = Events(gallery), Sightings(gallery)
     ann, bea = id_of(gallery, "Ann Needle"), id_of(gallery, "Bea Needle")
     place = Place("door", "door")
-    (seen,) = events.sighting(
+    (seen,) = sightings.person(
         "staff", place, ann, NOW, cooldown_s=60, grounds={}, vector=vector(50), crop=crop(50)
     )
     events.correct("staff", seen.id, "retime", actor="op", note="Ann needle-note 1", at=NOW)
-    (other,) = events.sighting("staff", place, bea, NOW, cooldown_s=60, grounds={})
+    (other,) = sightings.person("staff", place, bea, NOW, cooldown_s=60, grounds={})
     given, _ = events.correct(
         "staff", other.id, "reassign", actor="op", note="needle-note 2", person_id=ann
     )
     events.correct("staff", given.id, "void", actor="op", note="Ann, needle-note 3")
     events.add("staff", "departure", ann, NOW, actor="op", note="needle-note 4")
-    (unknown,) = events.visitor(
+    (unknown,) = sightings.visitor(
         "staff", place, NOW, NOW, "mark", cooldown_s=60, alike=0.9, grounds={}, vector=vector(60)
     )
     return seen.id, unknown.id

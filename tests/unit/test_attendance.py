@@ -29,7 +29,7 @@ from arcid.errors import (
     PersonNotFound,
     PossibleDuplicate,
 )
-from arcid.events import Action, Events, Outbox, Place, tables
+from arcid.events import Action, Events, Outbox, Place, Sightings, tables
 from arcid.gallery import Gallery, NewFace, pages, schema
 from arcid.gallery.mark import Mark
 from arcid.models import weights
@@ -82,7 +82,7 @@ def seen(
     cooldown: float = 60,
     **options: Any,
 ) -> list[str]:
-    found = Events(gallery).sighting(
+    found = Sightings(gallery).person(
         "staff", place, person(gallery, name), after(at), cooldown_s=cooldown, grounds=GROUNDS,
         **options,
     )  # fmt: skip
@@ -90,12 +90,12 @@ def seen(
 
 
 def left(gallery: Gallery, now: float, cooldown: float = 60) -> list[tuple[str | None, datetime]]:
-    found = Events(gallery).depart("staff", "door", after(now - cooldown), "gone")
+    found = Sightings(gallery).depart("staff", "door", after(now - cooldown), "gone")
     return [(event.name, event.at) for event in found]
 
 
 def stranger(gallery: Gallery, face: Embeddings, at: float, mark: str = "1,2,3,4") -> int:
-    found = Events(gallery).visitor(
+    found = Sightings(gallery).visitor(
         "staff", DOOR, after(at), after(at + 1), mark, cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=face,
     )  # fmt: skip
@@ -158,7 +158,7 @@ def test_processes_that_report_at_once_write_one_arrival(
 
 def test_a_clock_set_back_does_not_make_people_arrive_again(gallery: Gallery) -> None:
     seen(gallery, "Ann", 3600)
-    Events(gallery).shift("staff", "door", -3600)
+    Sightings(gallery).shift("staff", "door", -3600)
     assert seen(gallery, "Ann", 1) == []
 
 
@@ -364,7 +364,7 @@ def test_an_undone_correction_restores_who_is_there_now(
 def test_a_visit_that_ended_while_it_was_nobodys_ends_when_it_was_last_seen(
     gallery: Gallery, book: Attendance
 ) -> None:
-    arrived = Events(gallery).sighting(
+    arrived = Sightings(gallery).person(
         "staff", DOOR, person(gallery, "Ann"), NOON, cooldown_s=60,
         grounds=GROUNDS | {"cooldown_s": 60.0},
     )  # fmt: skip

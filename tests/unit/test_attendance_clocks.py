@@ -161,7 +161,7 @@ def test_a_gallery_that_holds_a_time_of_the_year_9999_can_be_read(tmp_path: Path
         gallery.create_collection("staff")
         ann = gallery.add_person("staff", "Ann").id
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("arcid.events.events.LAST_YEAR", 9999)
+            patch.setattr("arcid.events.store.events.LAST_YEAR", 9999)
             book = Attendance(gallery, "staff")
             late = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
             made = book.add("arrival", ann, late, actor="op")

@@ -11,7 +11,7 @@ import pytest
 
 from arcid.apps.attendance import Attendance
 from arcid.errors import InputError
-from arcid.events import Events, Outbox, Place
+from arcid.events import Events, Outbox, Place, Sightings
 from arcid.gallery import Gallery
 from arcid.types import Embeddings
 
@@ -47,7 +47,7 @@ def visitors(gallery: Gallery) -> list[str]:
     for n in range(SIGHTINGS):
         raw = np.random.default_rng(n).standard_normal((1, 32))
         at = NOON + timedelta(hours=n)
-        made = Events(gallery).visitor(
+        made = Sightings(gallery).visitor(
             "staff", Place("door", "door"), at, at, f"{n}", cooldown_s=60, alike=0.9,
             grounds={"model": "m"}, vector=Embeddings.normalised(raw, "c" * 64),
         )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 
 from arcid.apps.attendance import Deliverer
 from arcid.apps.attendance.outbox import DeliveryFailed, Mqtt
-from arcid.events import Events, Outbox, Place
+from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery
 
 pytest.importorskip("paho.mqtt.client")
@@ -25,7 +25,7 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         gallery.create_collection("staff")
         ann = gallery.add_person("staff", "Ann")
-        Events(gallery).sighting(
+        Sightings(gallery).person(
             "staff", Place("door", "door"), ann.id, NOW, cooldown_s=60, grounds={},
             targets=("broker",),
         )  # fmt: skip

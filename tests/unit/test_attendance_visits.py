@@ -11,7 +11,7 @@ import pytest
 
 from arcid.apps.attendance import Attendance, Event
 from arcid.errors import CursorInvalid
-from arcid.events import Events, Outbox, Place
+from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery, NewFace, pages
 from arcid.types import Embeddings
 
@@ -48,7 +48,7 @@ def person(gallery: Gallery, name: str) -> str:
 def seen(
     gallery: Gallery, name: str, at: datetime, place: Place = DOOR, **options: Any
 ) -> list[str]:
-    found = Events(gallery).sighting(
+    found = Sightings(gallery).person(
         "staff", place, person(gallery, name), at, cooldown_s=60, grounds={"cooldown_s": 60.0},
         **options,
     )  # fmt: skip
@@ -192,13 +192,13 @@ def test_a_recording_read_late_makes_nobody_present_twice_or_for_days(
     seen(gallery, "Ann", day(1))
     seen(gallery, "Ann", day(1, 30))
     if gone:
-        Events(gallery).depart("staff", "door", day(1, 30), "gone")
+        Sightings(gallery).depart("staff", "door", day(1, 30), "gone")
     for seconds in (0, 20, 50):
         seen(gallery, "Ann", day(0, seconds))
         assert [v.arrived_at for v in book.present()] == [day(1)] * (not gone)
         assert sheets() == [(day(0), seconds, False, False), (day(1), 30, not gone, False)]
     before = sheets()
-    ended = Events(gallery).depart("staff", "door", day(0, 50), "the source ended")
+    ended = Sightings(gallery).depart("staff", "door", day(0, 50), "the source ended")
     assert [(e.kind, e.at) for e in ended] == [("departure", day(0, 50))]
     assert [v.arrived_at for v in book.present()] == [day(1)] * (not gone)
     assert sheets() == before
@@ -210,7 +210,7 @@ def test_a_recording_read_late_makes_nobody_present_twice_or_for_days(
 def test_a_closed_camera_ends_the_visits_it_began(gallery: Gallery, book: Attendance) -> None:
     seen(gallery, "Ann", day(0), Place("hall", "left"))
     seen(gallery, "Ben", day(0), Place("hall", "right"))
-    ended = Events(gallery).abandon(
+    ended = Sightings(gallery).abandon(
         "staff", Place("hall", "left"), "the camera was closed", cause="camera_closed"
     )
     assert [(e.name, e.kind, e.at) for e in ended] == [("Ann", "departure", day(0))]
@@ -224,11 +224,11 @@ def test_a_camera_opened_again_at_once_goes_on_with_the_visit(
 ) -> None:
     for at in (0, 20, 40):
         seen(gallery, "Ann", day(0, at))
-        Events(gallery).abandon("staff", DOOR, "the camera was closed", cause="camera_closed")
+        Sightings(gallery).abandon("staff", DOOR, "the camera was closed", cause="camera_closed")
         assert book.present() == []
     assert seen(gallery, "Ann", day(0, 90)) == ["correction"]
     assert [(v.arrived_at, v.last_seen_at) for v in book.present()] == [(day(0), day(0, 90))]
-    Events(gallery).depart("staff", "door", day(1), "gone")
+    Sightings(gallery).depart("staff", "door", day(1), "gone")
     assert [(e.kind, e.at) for e in book.events()] == [
         ("departure", day(0, 90)), ("arrival", day(0)),
     ]  # fmt: skip

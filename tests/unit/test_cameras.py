@@ -31,7 +31,7 @@ from arcid.errors import (
     CursorInvalid,
     UsageError,
 )
-from arcid.events import Events, Place
+from arcid.events import Events, Place, Sightings
 from arcid.gallery import Gallery
 from arcid.server.console.auth import schema as console_schema
 from arcid.server.console.auth.accounts import Accounts
@@ -288,7 +288,7 @@ def test_whoever_a_camera_saw_last_has_left_once_it_is_gone(
     ann = gallery.add_person("staff", "Ann")
     at = datetime(2026, 3, 2, 8, tzinfo=UTC)
     place = Place("hall", "Left")
-    Events(gallery).sighting("staff", place, ann.id, at, cooldown_s=60, grounds={})
+    Sightings(gallery).person("staff", place, ann.id, at, cooldown_s=60, grounds={})
     running = Cameras(NOTHING, gallery, home)
     left = running.add(name="Left", **values)
     if shared:

@@ -12,7 +12,7 @@ import pytest
 
 from arcid.cli import app
 from arcid.cli.output import run_command
-from arcid.events import Events, Place, Question
+from arcid.events import Place, Question, Sightings
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings, Match
 
@@ -33,7 +33,7 @@ def database(tmp_path: Path) -> Path:
             for i, name in enumerate(("Ann", "Ben"))
         ]
         asked = [Match(p.id, p.name, 0.4 - i / 50, "f", 1) for i, p in enumerate(people)]
-        Events(gallery).visitor(
+        Sightings(gallery).visitor(
             "staff", Place("door", "door"), NOON, NOON, "1", cooldown_s=60, alike=0.5,
             grounds={"reason": "too few people: a human decides"}, vector=vector(9),
             question=Question(asked, None, 0.01),

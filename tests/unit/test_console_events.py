@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from arcid.apps.attendance import Attendance
-from arcid.events import Events, Place, Question, Reviews
+from arcid.events import Place, Question, Reviews, Sightings
 from arcid.gallery import Gallery
 from arcid.server.console.pages._events import in_words
 from arcid.types import Embeddings, Match
@@ -47,14 +47,14 @@ def near(gallery: Gallery, *names: str, **more: object) -> dict[str, object]:
 def test_an_arrival_says_who_saw_whom_how_likely_and_at_what_rate(gallery: Gallery) -> None:
     grounds = near(gallery, "Ann", probability=0.993, target_fpir=0.001,
                    liveness={"outcome": "flagged"})  # fmt: skip
-    (event,) = Events(gallery).sighting(
+    (event,) = Sightings(gallery).person(
         "staff", DOOR, who(gallery, "Ann"), NOON, cooldown_s=60, grounds=grounds
     )
     words = said(gallery, event.id)
     assert "Door saw Ann first on 2 Mar 2026" in words
     assert "99.3 % likely" in words and "1 in 1,000 of all strangers at most" in words
     assert "may have been a picture" in words
-    (gone,) = Events(gallery).depart("staff", "door", NOON + timedelta(hours=1), "not seen")
+    (gone,) = Sightings(gallery).depart("staff", "door", NOON + timedelta(hours=1), "not seen")
     assert "Door saw Ann last" in said(gallery, gone.id)
     assert "not seen for a while" in said(gallery, gone.id)
 
@@ -82,7 +82,7 @@ def test_an_unknown_visitor_is_told_from_an_empty_collection(gallery: Gallery) -
         face = Embeddings.normalised(
             np.random.default_rng(len(mark)).standard_normal((1, 32)), "c" * 64
         )
-        (event,) = Events(gallery).visitor(
+        (event,) = Sightings(gallery).visitor(
             "staff", DOOR, NOON, NOON, mark, cooldown_s=60, alike=0.9, grounds=grounds, vector=face
         )
         return said(gallery, event.id)
@@ -94,7 +94,7 @@ def test_an_unknown_visitor_is_told_from_an_empty_collection(gallery: Gallery) -
 
 def test_a_doubtful_face_asks_for_a_decision(gallery: Gallery) -> None:
     asked = [Match(who(gallery, "Ben"), "Ben", 0.4, "f", 1)]
-    (event,) = Events(gallery).visitor(
+    (event,) = Sightings(gallery).visitor(
         "staff", DOOR, NOON, NOON, "1", cooldown_s=60, alike=0.9, grounds=near(gallery, "Ben"),
         question=Question(asked, None, 0.01),
     )  # fmt: skip

@@ -21,7 +21,7 @@ import pytest
 
 from arcid.apps.attendance import Attendance, Deliverer, Mqtt
 from arcid.apps.attendance.outbox import DeliveryFailed
-from arcid.events import Events, Outbox, Place
+from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings, Image
 from arcid.video import open_source
@@ -163,7 +163,7 @@ def events(tmp_path: Path) -> Iterator[Gallery]:
         for number, name in enumerate(("Ann", "Ben")):
             vector = Embeddings.normalised(np.eye(8)[[number]], "c" * 64)
             person, _ = gallery.enrol("sta/ff", name, [NewFace(vector)])
-            Events(gallery).sighting(
+            Sightings(gallery).person(
                 "sta/ff", Place("door", "door"), person.id,
                 datetime(2026, 3, 2, 8, number, tzinfo=UTC), cooldown_s=60,
                 grounds={"cosine": 0.7, "cosine_threshold": 0.4}, targets=("mqtt",),

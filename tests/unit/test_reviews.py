@@ -18,7 +18,7 @@ from alembic.config import Config
 import arcid.gallery
 from arcid.apps.attendance import Attendance, Deliverer, Event
 from arcid.errors import ArcidError, EventNotFound, InputError, ReviewAnswered
-from arcid.events import Events, Place, Question, Reviews, Verdict, tables
+from arcid.events import Events, Place, Question, Reviews, Sightings, Verdict, tables
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.types import Embeddings, Match
 
@@ -67,7 +67,7 @@ def doubt(
         person = who(gallery, name)
         face = gallery.faces("staff", person)[0].id
         matches.append(Match(person, name, 0.4 - rank / 50, face, 1))
-    return Events(gallery).visitor(
+    return Sightings(gallery).visitor(
         "staff", DOOR, after(at), after(at + 10 if until is None else until), f"{at}",
         cooldown_s=60, alike=0.5, grounds=GROUNDS, vector=vector(seed), targets=targets,
         question=Question(matches, None, 0.01),
@@ -75,14 +75,14 @@ def doubt(
 
 
 def seen(gallery: Gallery, name: str, at: float) -> list[str]:
-    found = Events(gallery).sighting(
+    found = Sightings(gallery).person(
         "staff", DOOR, who(gallery, name), after(at), cooldown_s=60, grounds=GROUNDS
     )
     return [event.kind for event in found]
 
 
 def left(gallery: Gallery, now: float) -> list[tuple[str | None, datetime]]:
-    found = Events(gallery).depart("staff", "door", after(now - 60), "gone")
+    found = Sightings(gallery).depart("staff", "door", after(now - 60), "gone")
     return [(event.name, event.at) for event in found]
 
 
@@ -125,7 +125,7 @@ def test_a_doubtful_face_waits_and_is_asked_about_once(gallery: Gallery) -> None
 
 
 def test_a_face_that_was_unknown_at_first_is_still_asked_about(gallery: Gallery) -> None:
-    first = Events(gallery).visitor(
+    first = Sightings(gallery).visitor(
         "staff", DOOR, after(0), after(1), "0", cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=vector(50),
     )  # fmt: skip
@@ -294,7 +294,7 @@ def test_what_the_system_learns_later_withdraws_a_question_but_no_answer(gallery
     (other,) = doubt(gallery, seed=60, at=5)
     answer(gallery, other, "yes", "Ben")
     for each in (event, other):
-        Events(gallery).supersede("staff", each.id, "recognised later in the same track")
+        Sightings(gallery).supersede("staff", each.id, "recognised later in the same track")
     assert Reviews(gallery).get("staff", event.id).state == "withdrawn"
     assert Reviews(gallery).get("staff", other.id).state == "yes"
 
@@ -410,7 +410,7 @@ def test_nobody_is_asked_about_people_who_are_all_deleted(gallery: Gallery) -> N
     face = gallery.faces("staff", ann)[0].id
     gallery.delete_person("staff", ann)
     question = Question([Match(ann, "Ann", 0.4, face, 1)], None, 0.01)
-    (event,) = Events(gallery).visitor(
+    (event,) = Sightings(gallery).visitor(
         "staff", DOOR, NOON, NOON, "mark", cooldown_s=60, alike=0.5, grounds=GROUNDS,
         vector=vector(50), question=question,
     )  # fmt: skip
@@ -420,7 +420,7 @@ def test_nobody_is_asked_about_people_who_are_all_deleted(gallery: Gallery) -> N
 
 def test_an_event_goes_through_one_merge_after_another(gallery: Gallery) -> None:
     ann, ben, cleo = (who(gallery, name) for name in PEOPLE)
-    (event,) = Events(gallery).sighting(
+    (event,) = Sightings(gallery).person(
         "staff", DOOR, ben, NOON, cooldown_s=60, grounds=GROUNDS, vector=vector(1)
     )
     gallery.merge_people("staff", ann, ben)

@@ -25,7 +25,7 @@ from arcid.apps.attendance import Policy
 from arcid.apps.attendance.closing import end_visits
 from arcid.apps.attendance.grounds import decided_on, question
 from arcid.errors import ArcidError, SeveralFacesFound
-from arcid.events import Events, Place
+from arcid.events import Events, Place, Sightings
 from arcid.gallery import Collection, Gallery
 from arcid.gallery.blocks import Blocks
 from arcid.liveness import Challenge, ChallengeSettings
@@ -243,7 +243,7 @@ class Kiosk:
         if self._try.found is None:
             return WAITING
         person, at = self._try.found.candidates[0], datetime.fromtimestamp(frame.at, UTC)
-        Events(self._gallery).sighting(
+        Sightings(self._gallery).person(
             self._collection.name,
             self._place,
             person.person_id,
@@ -259,7 +259,7 @@ class Kiosk:
         if self._try.found is None:
             return WAITING
         at = datetime.fromtimestamp(frame.at, UTC)
-        Events(self._gallery).visitor(
+        Sightings(self._gallery).visitor(
             self._collection.name,
             self._place,
             at,
@@ -276,7 +276,7 @@ class Kiosk:
 
     def _refuse(self, frame: Frame, why: Failure, box: tuple[float, ...] | None) -> Look:
         if why in ATTACKS and self._try.found is not None:
-            Events(self._gallery).spoof(
+            Sightings(self._gallery).spoof(
                 self._collection.name,
                 self._place,
                 datetime.fromtimestamp(frame.at, UTC),
@@ -305,7 +305,7 @@ class Kiosk:
             return
         self._departed = at
         try:
-            Events(self._gallery).depart(
+            Sightings(self._gallery).depart(
                 self._collection.name,
                 self._place.name,
                 datetime.fromtimestamp(at, UTC) - timedelta(seconds=self._cooldown_s),

@@ -1,10 +1,10 @@
 """What was seen, beside the people it may be of: events, visits, the review queue, the outbox.
 
-    events = Events(gallery)
-    events.sighting("staff", Place("door", "door"), person_id, at, cooldown_s=60, grounds={})
-    events.find("staff", kinds=["arrival"])     newest first, corrections applied
-    Reviews(gallery).find("staff")              doubtful cases that wait for a human
-    Outbox(gallery), Leases(gallery)            events still to be told; who watches which camera
+    Sightings(gallery).person(...)      what a source reports; answers the events written
+    Events(gallery).find("staff")       newest first, corrections applied
+    Reviews(gallery).find("staff")      doubtful cases that wait for a human
+    Outbox(gallery).due("hr", now)      events still to be told
+    Leases(gallery).held("staff")       who watches which camera
 
 All of it lies in the gallery's database. The gallery knows nothing of it but that it is there: a
 person deleted or merged is deleted or merged here too (``belongings``), whoever does it.
@@ -18,6 +18,7 @@ from arcid.events.outbox import Outbox
 from arcid.events.records import Action, Cause, Event, EventKind, Place, Trace, Visit
 from arcid.events.review_records import Candidate, Question, Review, ReviewState, Verdict
 from arcid.events.reviews import Reviews
+from arcid.events.sightings import Sightings
 
 __all__ = [
     "Action",
@@ -34,6 +35,7 @@ __all__ = [
     "Review",
     "ReviewState",
     "Reviews",
+    "Sightings",
     "Trace",
     "Verdict",
     "Visit",

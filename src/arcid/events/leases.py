@@ -101,11 +101,7 @@ def _find(connection: Connection, collection: Row, camera: str) -> Row | None:
 
 def _record(row: Row) -> Lease:
     return Lease(
-        row["camera"],
-        row["owner"],
-        row["holder"],
-        from_us(row["taken_at"]),
-        from_us(row["until"]),
+        row["camera"], row["owner"], row["holder"], from_us(row["taken_at"]), from_us(row["until"])
     )
 
 

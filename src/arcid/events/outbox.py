@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.events.records import Event
+from arcid.events.store.log import Log
 from arcid.events.store.readings import written
 from arcid.events.tables import events, outbox
 from arcid.gallery import Gallery
@@ -45,7 +46,7 @@ class Outbox:
                 if row["next_at"] > to_us(now):
                     break
                 own = _collections.by_id(connection, row["collection_id"])
-                event = written(connection, own, [row])[0]
+                event = written(Log(connection, own), [row])[0]
                 found.append((row["delivery"], row["attempts"], event))
         return found
 

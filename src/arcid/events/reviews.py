@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy.engine import Connection
-
 from arcid.errors import EventNotFound, InputError, ReviewAnswered
 from arcid.events.review_records import STATES, VERDICTS, Candidate, Review, Verdict
 from arcid.events.store import correcting as _correcting
@@ -19,6 +17,7 @@ from arcid.events.store import events as _events
 from arcid.events.store import reviews as _reviews
 from arcid.events.store import traces as _traces
 from arcid.events.store.correcting import remark
+from arcid.events.store.log import Log, reading, writing
 from arcid.events.store.readings import corrected, names_of
 from arcid.events.tables import events
 from arcid.gallery import Gallery
@@ -48,17 +47,15 @@ class Reviews:
         """
         if states is not None and not set(states) <= set(STATES):
             raise InputError(f"a review's state is one of {', '.join(STATES)}")
-        with self._database.read() as connection:
-            own = _collections.find(connection, collection)
+        with reading(self._database, collection) as log:
             wanted = None if states is None else sorted(states)
-            found = _reviews.page(connection, own, wanted, limit, after)
-            return Page(_records(connection, own, found), found.next)
+            found = _reviews.page(log, wanted, limit, after)
+            return Page(_records(log, found), found.next)
 
     def get(self, collection: str, review_id: str) -> Review:
         """Raises ``EventNotFound``."""
-        with self._database.read() as connection:
-            own = _collections.find(connection, collection)
-            return _records(connection, own, [_find(connection, own, review_id)[1]])[0]
+        with reading(self._database, collection) as log:
+            return _records(log, [_find(log, review_id)[1]])[0]
 
     def waiting(self, collection: str | None = None) -> int:
         """How many are open; without a collection, in all of them."""
@@ -92,10 +89,9 @@ class Reviews:
         if (verdict == "no") != (person_id is None):
             raise InputError("yes and not_person, and nothing else, say of whom: person_id")
         who, why = remark("actor", actor), remark("note", note)
-        with self._database.write(erases=True) as connection:
-            own = _collections.find(connection, collection)
-            event, row = _find(connection, own, review_id)
-            (now,) = _records(connection, own, [row])
+        with writing(self._database, collection, targets, erases=True) as log:
+            event, row = _find(log, review_id)
+            (now,) = _records(log, [row])
             refused = {one.person_id for one in now.candidates if one.refused}
             again = (
                 now.state == verdict and now.person_id == person_id
@@ -126,10 +122,10 @@ class Reviews:
                     "`reassign` gives the event to anybody"
                 )
             _correcting.correct(
-                connection, own, event, "reassign" if verdict == "yes" else "not_person", who, why,
-                targets, person_uid=person_id, block=block,
+                log, event, "reassign" if verdict == "yes" else "not_person", who, why,
+                person_uid=person_id, block=block,
             )  # fmt: skip
-            return _records(connection, own, [_find(connection, own, review_id)[1]])[0]
+            return _records(log, [_find(log, review_id)[1]])[0]
 
     def undo(
         self,
@@ -148,12 +144,11 @@ class Reviews:
         ``EventNotFound``, and ``InputError`` where nothing was answered.
         """
         who, why = remark("actor", actor), remark("note", note)
-        with self._database.write(erases=True) as connection:
-            own = _collections.find(connection, collection)
-            event, row = _find(connection, own, review_id)
-            (now,) = _records(connection, own, [row])
+        with writing(self._database, collection, targets, erases=True) as log:
+            event, row = _find(log, review_id)
+            (now,) = _records(log, [row])
             if answer_id is not None and answer_id != now.answer_id:
-                given = _corrections.standing(connection, [review_id]).get(review_id, [])
+                given = _corrections.standing(log, [review_id]).get(review_id, [])
                 if any(one["uid"] == answer_id for one in given):
                     raise ReviewAnswered(
                         f"another answer came after this one: {_words(now)}; take that back first",
@@ -162,34 +157,34 @@ class Reviews:
                         actor=now.actor,
                         answer_id=now.answer_id,
                     )
-                known = _events.corrections(connection, [review_id]).get(review_id, [])
+                known = _events.corrections(log, [review_id]).get(review_id, [])
                 if any(one["uid"] == answer_id for one in known):
                     return now
                 raise EventNotFound("this review has no answer with that id")
             if now.answer_id is None:
                 raise InputError("nothing was answered, so there is nothing to take back")
-            about = _events.find(connection, own, now.answer_id)
-            _correcting.correct(connection, own, about, "void", who, why, targets)
-            return _records(connection, own, [_find(connection, own, event["uid"])[1]])[0]
+            about = _events.find(log, now.answer_id)
+            _correcting.correct(log, about, "void", who, why)
+            return _records(log, [_find(log, event["uid"])[1]])[0]
 
 
-def _find(connection: Connection, collection: Row, review_id: str) -> tuple[Row, Row]:
+def _find(log: Log, review_id: str) -> tuple[Row, Row]:
     """The event and the row of a review."""
-    event = _events.find(connection, collection, review_id)
-    row = _reviews.about(connection, event)
+    event = _events.find(log, review_id)
+    row = _reviews.about(log, event)
     if row is None:
         raise EventNotFound("this event does not wait, and never waited, for a human")
     return event, row
 
 
-def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Review]:
+def _records(log: Log, rows: Sequence[Row]) -> list[Review]:
     keys = [row["event_id"] for row in rows]
-    about = _by_key(connection, keys)
-    asked = _reviews.asked(connection, keys)
-    pictures = _traces.pictured(connection, keys)
-    read = corrected(connection, collection, [about[key] for key in keys])
-    answers = _by_uid(connection, [row["answer_uid"] for row in rows])
-    names = names_of(connection, collection, [row["person_uid"] for row in rows])
+    about = _by_key(log, keys)
+    asked = _reviews.asked(log, keys)
+    pictures = _traces.pictured(log, keys)
+    read = corrected(log, [about[key] for key in keys])
+    answers = _by_uid(log, [row["answer_uid"] for row in rows])
+    names = names_of(log, [row["person_uid"] for row in rows])
     found = []
     for row, event in zip(rows, read, strict=True):
         by = answers.get(row["answer_uid"])
@@ -211,13 +206,13 @@ def _records(connection: Connection, collection: Row, rows: Sequence[Row]) -> li
     return found
 
 
-def _by_key(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:
-    return {row["id"]: row for row in _events.every(connection, events.c.id, keys)}
+def _by_key(log: Log, keys: Sequence[int]) -> dict[int, Row]:
+    return {row["id"]: row for row in _events.every(log, events.c.id, keys)}
 
 
-def _by_uid(connection: Connection, uids: Sequence[str | None]) -> dict[str | None, Row]:
+def _by_uid(log: Log, uids: Sequence[str | None]) -> dict[str | None, Row]:
     wanted = [uid for uid in uids if uid is not None]
-    return {row["uid"]: row for row in _events.every(connection, events.c.uid, wanted)}
+    return {row["uid"]: row for row in _events.every(log, events.c.uid, wanted)}
 
 
 def _words(review: Review) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from arcid.errors import ArcidError
-from arcid.events import Cause, Events, Place
+from arcid.events import Cause, Place, Sightings
 from arcid.gallery import Gallery
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,6 @@ def end_visits(
     """One departure a visit, dated when they were last seen; trouble is logged."""
     why = "deleted" if cause == "camera_deleted" else "closed"
     try:
-        Events(gallery).abandon(collection, place, f"the camera was {why}", cause=cause)
+        Sightings(gallery).abandon(collection, place, f"the camera was {why}", cause=cause)
     except ArcidError as error:
         log.warning("departures were not written", extra={"code": error.code})

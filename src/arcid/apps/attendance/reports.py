@@ -14,7 +14,7 @@ from arcid.apps.attendance.recorder import Recorder, Write
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts
 from arcid.errors import InputError
-from arcid.events import Event, Events, Place
+from arcid.events import Event, Place, Sightings
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.track import Track
@@ -38,7 +38,7 @@ class Reports:
     ) -> None:
         self.source = ""  # named in the grounds
         self._pipeline = pipeline
-        self._events = Events(gallery)
+        self._sightings = Sightings(gallery)
         self._collection = collection
         self._place = Place(policy.place or camera, camera)
         self._policy = policy
@@ -108,7 +108,7 @@ class Reports:
         """Whoever was not seen for as long as the cooldown has left."""
         before = _time(at) - timedelta(seconds=self._policy.cooldown_s)
         self._put(
-            lambda: self._events.depart(
+            lambda: self._sightings.depart(
                 self._collection, self._place.name, before,
                 f"not seen for {self._policy.cooldown_s:g} s", targets=self._policy.targets,
             ),
@@ -119,7 +119,7 @@ class Reports:
         """The source has come to its end: whoever is there was last seen when last seen."""
         began, ended = _time(first_at), _time(last_at)
         self._put(
-            lambda: self._events.depart(
+            lambda: self._sightings.depart(
                 self._collection, self._place.name, ended, "the source ended",
                 cause="source_ended", since=began, targets=self._policy.targets,
             )
@@ -129,7 +129,7 @@ class Reports:
         """The camera's clock was set back: its visits are moved along."""
 
         def moved() -> list[Event]:
-            self._events.shift(self._collection, self._place.camera, by_s)
+            self._sightings.shift(self._collection, self._place.camera, by_s)
             return []
 
         self._put(moved)
@@ -138,7 +138,7 @@ class Reports:
         grounds = self._grounds(track, state)
         vector, crop = self._kept(track, state)
         self._put(
-            lambda: self._events.sighting(
+            lambda: self._sightings.person(
                 self._collection, self._place, person, _time(at),
                 cooldown_s=self._policy.cooldown_s, grounds=grounds, vector=vector, crop=crop,
                 targets=self._policy.targets,
@@ -159,7 +159,7 @@ class Reports:
             state.visitor_id = events[0].id if events else state.visitor_id
 
         self._put(
-            lambda: self._events.visitor(
+            lambda: self._sightings.visitor(
                 self._collection, self._place, _time(track.first_at), _time(until), track.mark,
                 cooldown_s=self._policy.cooldown_s, alike=self._alike, grounds=grounds,
                 vector=vector, crop=crop, targets=self._policy.targets, question=asked,
@@ -172,7 +172,7 @@ class Reports:
         person = None if state.match is None else state.match.person_id
         grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
         self._put(
-            lambda: self._events.spoof(
+            lambda: self._sightings.spoof(
                 self._collection, self._place, _time(track.first_at), track.mark,
                 person_id=person, cooldown_s=self._policy.cooldown_s, grounds=grounds,
                 vector=vector, crop=crop, targets=self._policy.targets,
@@ -185,7 +185,7 @@ class Reports:
             lambda: (
                 []
                 if state.visitor_id is None
-                else self._events.supersede(
+                else self._sightings.supersede(
                     self._collection, state.visitor_id, why, targets=self._policy.targets
                 )
             )

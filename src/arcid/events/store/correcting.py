@@ -6,15 +6,13 @@ blocked face and the review are made to agree with how the event then reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from arcid.errors import InputError
 from arcid.events.records import Action
 from arcid.events.store import corrections, reviews, traces
 from arcid.events.store import events as _events
+from arcid.events.store.log import Log
 from arcid.events.store.readings import corrected
 from arcid.gallery.schema import Row, people
 
@@ -31,13 +29,11 @@ def remark(what: str, value: str) -> str:
 
 
 def correct(
-    connection: Connection,
-    collection: Row,
+    log: Log,
     about: Row,
     action: Action,
     actor: str,
     note: str,
-    targets: Sequence[str],
     *,
     person_uid: str | None = None,
     at: int | None = None,
@@ -48,56 +44,52 @@ def correct(
         raise InputError("a correction can only be undone: action void")
     blocked = False
     if action == "not_person":
-        now = corrected(connection, collection, [about])[0]
+        now = corrected(log, [about])[0]
         whom = person_uid or now.person_id
         if whom is None and now.kind != "review":
             raise InputError("this event names nobody, so there is no match to remove")
         person_uid = whom if about["kind"] == "review" else None
-        asked = reviews.asked(connection, [about["id"]]).get(about["id"], [])
+        asked = reviews.asked(log, [about["id"]]).get(about["id"], [])
         whole = [whom] if whom is not None else [row["uid"] for row in asked]
         for uid in whole if block else ():
-            person = existing(connection, collection, uid)
+            person = existing(log, uid)
             if person is not None:
-                blocked |= traces.block(connection, person, about, actor)
-    row = corrections.correct(
-        connection, collection, about, action, actor, note, targets, person_uid=person_uid, at=at
-    )
+                blocked |= traces.block(log, person, about, actor)
+    row = corrections.correct(log, about, action, actor, note, person_uid=person_uid, at=at)
     if row is None:
         raise InputError("this correction was written before")
-    follow(connection, collection, about, actor, targets)
+    follow(log, about, actor)
     return row, blocked
 
 
-def follow(
-    connection: Connection, collection: Row, about: Row, actor: str, targets: Sequence[str]
-) -> None:
+def follow(log: Log, about: Row, actor: str) -> None:
     """What hangs on an event is made to agree with how it reads after a correction."""
     while about["kind"] == "correction":
-        about = _events.find(connection, collection, about["about_uid"])
+        about = _events.find(log, about["about_uid"])
     uid = about["uid"]
-    left = corrections.standing(connection, [uid]).get(uid, [])
+    left = corrections.standing(log, [uid]).get(uid, [])
     removed = [row for row in left if row["action"] == "not_person"]
     if not removed:
-        traces.unblock(connection, about)
+        traces.unblock(log, about)
     elif all(row["person_uid"] is not None for row in removed):
-        traces.unblock(connection, about, [row["person_uid"] for row in removed])
-    reviews.follow(connection, about, left)
+        traces.unblock(log, about, [row["person_uid"] for row in removed])
+    reviews.follow(log, about, left)
     if about["kind"] == "arrival" and about["person_uid"] is None:
         return
     if about["kind"] not in ("arrival", "unknown", "review"):
         return
-    now = corrected(connection, collection, [about])[0]
+    now = corrected(log, [about])[0]
     whose = None if now.voided or now.kind != "arrival" else now.person_id
-    if whose is not None and existing(connection, collection, whose) is None:
+    if whose is not None and existing(log, whose) is None:
         whose = None
-    given = _events.corrections(connection, [uid]).get(uid, [])
+    given = _events.corrections(log, [uid]).get(uid, [])
     named = [row["person_uid"] for row in given if row["person_uid"] is not None]
-    corrections.follow(connection, collection, about, whose, named, actor, targets)
+    corrections.follow(log, about, whose, named, actor)
 
 
-def existing(connection: Connection, collection: Row, person_uid: str) -> Row | None:
+def existing(log: Log, person_uid: str) -> Row | None:
     """The row of a person who was not deleted."""
     query = sa.select(people).where(
-        people.c.collection_id == collection["id"], people.c.uid == person_uid
+        people.c.collection_id == log.collection["id"], people.c.uid == person_uid
     )
-    return connection.execute(query).mappings().first()
+    return log.execute(query).mappings().first()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from arcid.events.store import events as _events
 from arcid.events.store import visits as _visits
 from arcid.events.store.events import Evidence
+from arcid.events.store.log import Log
 from arcid.events.tables import events, outbox, visits
 from arcid.gallery.schema import Row
 
@@ -22,13 +23,11 @@ FOLLOWS = "follows the arrival"
 
 
 def correct(
-    connection: Connection,
-    collection: Row,
+    log: Log,
     about: Row,
     action: str,
     actor: str,
     note: str,
-    targets: Sequence[str],
     *,
     person_uid: str | None = None,
     at: int | None = None,
@@ -37,12 +36,11 @@ def correct(
 ) -> Row | None:
     """A new row that changes how ``about`` is read; None where its key was written before.
 
-    ``targets`` are told, and every outbox that was told of ``about``.
+    Every outbox that was told of ``about`` is told too.
     """
-    told = connection.execute(sa.select(outbox.c.target).where(outbox.c.event_id == about["id"]))
+    told = log.execute(sa.select(outbox.c.target).where(outbox.c.event_id == about["id"]))
     return _events.add(
-        connection,
-        collection,
+        replace(log, targets=sorted({*log.targets, *told.scalars()})),
         event_key or _events.key("correction", uuid.uuid4().hex),
         {
             "kind": "correction", "at": about["at"] if at is None else at,
@@ -50,19 +48,18 @@ def correct(
             "about_uid": about["uid"], "action": action, "actor": actor, "note": note,
         },
         evidence or Evidence("{}"),
-        sorted({*targets, *told.scalars()}),
     )  # fmt: skip
 
 
-def standing(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]]:
+def standing(log: Log, uids: Sequence[str]) -> dict[str, list[Row]]:
     """Corrections by the event they speak of that were not undone, oldest first.
 
     Undoing can be undone: a correction stands unless a standing one voids it.
     """
-    levels = [_events.corrections(connection, uids)]
+    levels = [_events.corrections(log, uids)]
     while levels[-1]:
         rows = [row["uid"] for given in levels[-1].values() for row in given]
-        levels.append(_events.corrections(connection, rows))
+        levels.append(_events.corrections(log, rows))
     undone: set[str] = set()
     for level in reversed(levels):
         undone |= {
@@ -76,13 +73,7 @@ def standing(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]
 
 
 def follow(
-    connection: Connection,
-    collection: Row,
-    arrival: Row,
-    person_uid: str | None,
-    people_named: Sequence[str],
-    actor: str,
-    targets: Sequence[str],
+    log: Log, arrival: Row, person_uid: str | None, people_named: Sequence[str], actor: str
 ) -> None:
     """Bring an arrival's visit and departure in line with whose it is now (None: nobody's).
 
@@ -90,96 +81,76 @@ def follow(
     followed the correction is taken back by new rows. ``people_named``: everybody the arrival
     was ever said to be of, under whose names its departure may have been written.
     """
-    visit = _visits.begun_by(connection, collection, arrival)
+    visit = _visits.begun_by(log, arrival)
     if visit is None:
         return
     cooldown = _cooldown(arrival)
-    left = _left(connection, collection, arrival, visit, people_named)
+    left = _left(log, arrival, visit, people_named)
     if visit["person_uid"] != person_uid:
-        _visits.unfold(connection, collection, visit, cooldown, targets)
+        _visits.unfold(log, visit, cooldown)
     visitors = visit["visitor_uid"] is not None
     whole = None
     if visitors and person_uid is not None:
-        whole = _visits.covering(connection, collection, visit, person_uid, cooldown)
+        whole = _visits.covering(log, visit, person_uid, cooldown)
     if whole is not None:  # they were there all along
         _visits.change(
-            connection, visit, closed=_visits.DISOWNED, person_uid=person_uid,
+            log, visit, closed=_visits.DISOWNED, person_uid=person_uid,
             folded_into=whole["id"],
         )  # fmt: skip
         person_uid = None
     elif person_uid is None and visitors:
         closed = 0 if visit["closed"] == _visits.DISOWNED else visit["closed"]
-        _visits.change(connection, visit, closed=closed, person_uid=None, folded_into=None)
+        _visits.change(log, visit, closed=closed, person_uid=None, folded_into=None)
     elif person_uid is None:
-        _visits.change(connection, visit, closed=_visits.DISOWNED, folded_into=None)
+        _visits.change(log, visit, closed=_visits.DISOWNED, folded_into=None)
     elif visit["closed"] == _visits.DISOWNED:
-        _restore(connection, collection, arrival, visit, person_uid, left is not None, targets)
+        _restore(log, arrival, visit, person_uid, left is not None)
     elif visit["closed"] == 0:
-        _visits.change(connection, visit, person_uid=person_uid)
-        _visits.fold(connection, collection, visit, person_uid, cooldown, targets)
+        _visits.change(log, visit, person_uid=person_uid)
+        _visits.fold(log, visit, person_uid, cooldown)
     elif visitors and left is None:  # a visitor who had left unnoticed
-        _visits.change(connection, visit, person_uid=person_uid)
+        _visits.change(log, visit, person_uid=person_uid)
         now = dict(visit) | {"person_uid": person_uid}
-        _visits.leave(connection, collection, now, "not seen any more", "not_seen", targets)
+        _visits.leave(log, now, "not seen any more", "not_seen")
     if left is not None:
-        _align(connection, collection, arrival, left, person_uid, actor, targets)
+        _align(log, arrival, left, person_uid, actor)
 
 
-def came_back(
-    connection: Connection, collection: Row, visit: Row, targets: Sequence[str]
-) -> Row | None:
+def came_back(log: Log, visit: Row) -> Row | None:
     """A person who was said to have left goes on being there: the departure is taken back."""
     if visit["person_uid"] is None:
         return None
-    key = _visits.departure_key(collection, visit, visit["person_uid"])
+    key = _visits.departure_key(log, visit, visit["person_uid"])
     query = sa.select(events).where(events.c.event_key == key)
-    left = connection.execute(query).mappings().first()
+    left = log.execute(query).mappings().first()
     if left is None:
         return None
-    given = standing(connection, [left["uid"]]).get(left["uid"], [])
+    given = standing(log, [left["uid"]]).get(left["uid"], [])
     if any(row["action"] == "void" for row in given):
         return None
     return correct(
-        connection, collection, left, "void", "system", "seen again within the cooldown", targets,
+        log, left, "void", "system", "seen again within the cooldown",
         event_key=_events.key("supersede", left["uid"]),
     )  # fmt: skip
 
 
-def _left(
-    connection: Connection,
-    collection: Row,
-    arrival: Row,
-    visit: Row,
-    people_named: Sequence[str],
-) -> Row | None:
+def _left(log: Log, arrival: Row, visit: Row, people_named: Sequence[str]) -> Row | None:
     """The departure that ended a visit."""
     names = {arrival["person_uid"], visit["person_uid"], *people_named} - {None}
-    keys = [_visits.departure_key(collection, visit, uid) for uid in sorted(names)]
-    return (
-        connection.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
-    )
+    keys = [_visits.departure_key(log, visit, uid) for uid in sorted(names)]
+    return log.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
 
 
-def _restore(
-    connection: Connection,
-    collection: Row,
-    arrival: Row,
-    visit: Row,
-    person_uid: str,
-    has_left: bool,
-    targets: Sequence[str],
-) -> None:
+def _restore(log: Log, arrival: Row, visit: Row, person_uid: str, has_left: bool) -> None:
     """A visit is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
-    _visits.change(
-        connection, visit, closed=1 if has_left else 0, person_uid=person_uid, folded_into=None
-    )
+    _visits.change(log, visit, closed=1 if has_left else 0, person_uid=person_uid, folded_into=None)
     if has_left:
         return
     cooldown = _cooldown(arrival)
-    _visits.fold(connection, collection, visit, person_uid, cooldown, targets)
-    again = connection.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
+    _visits.fold(log, visit, person_uid, cooldown)
+    again = log.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
     if again["closed"] == 0:
-        _visits.leave_if_over(connection, collection, again, cooldown, targets)
+        _visits.leave_if_over(log, again, cooldown)
 
 
 def _cooldown(arrival: Row) -> int | None:
@@ -188,32 +159,17 @@ def _cooldown(arrival: Row) -> int | None:
     return None if seconds is None else int(seconds * 1e6)
 
 
-def _align(
-    connection: Connection,
-    collection: Row,
-    arrival: Row,
-    departure: Row,
-    person_uid: str | None,
-    actor: str,
-    targets: Sequence[str],
-) -> None:
+def _align(log: Log, arrival: Row, departure: Row, person_uid: str | None, actor: str) -> None:
     """Corrections after which a departure reads as its arrival does."""
     follows = Evidence(json.dumps({"follows": arrival["uid"]}))
     mine = [
         row
-        for row in standing(connection, [departure["uid"]]).get(departure["uid"], [])
+        for row in standing(log, [departure["uid"]]).get(departure["uid"], [])
         if json.loads(row["grounds"]).get("follows") == arrival["uid"]
     ]
     for row in mine:
-        correct(
-            connection, collection, row, "void", actor, FOLLOWS, targets, evidence=follows
-        )  # fmt: skip
+        correct(log, row, "void", actor, FOLLOWS, evidence=follows)
     if person_uid is None:
-        correct(
-            connection, collection, departure, "void", actor, FOLLOWS, targets, evidence=follows
-        )  # fmt: skip
+        correct(log, departure, "void", actor, FOLLOWS, evidence=follows)
     elif person_uid != departure["person_uid"]:
-        correct(
-            connection, collection, departure, "reassign", actor, FOLLOWS, targets,
-            person_uid=person_uid, evidence=follows,
-        )  # fmt: skip
+        correct(log, departure, "reassign", actor, FOLLOWS, person_uid=person_uid, evidence=follows)

@@ -7,17 +7,19 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from arcid.errors import EventNotFound
+from arcid.errors import EventNotFound, InputError
+from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.events.store import traces
+from arcid.events.store.log import Log
 from arcid.events.tables import events, outbox
 from arcid.gallery.schema import Row
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store.journal import now_us
+from arcid.gallery.store.journal import from_us, now_us, to_us
 from arcid.gallery.store.keys import Key, chunks
 from arcid.types import Embeddings
 
@@ -33,47 +35,52 @@ class Evidence:
     crop: bytes | None = None  # PNG
 
 
+def happened(at: datetime) -> int:
+    """Microseconds since 1970 of something that is written down. Raises ``InputError``."""
+    moment = to_us(at)
+    year = from_us(moment).year
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise InputError(
+            f"events lie between the years {FIRST_YEAR} and {LAST_YEAR}, not in {year:04d}: look "
+            "at the clock or the date that this time came from"
+        )
+    return moment
+
+
 def key(*parts: object) -> str:
     """What makes two reports of one happening the same: a sha256 over the parts."""
     return hashlib.sha256(json.dumps([str(p) for p in parts]).encode()).hexdigest()
 
 
-def find(connection: Connection, collection: Row, event_id: str) -> Row:
+def find(log: Log, event_id: str) -> Row:
     """Raises ``EventNotFound``."""
     query = sa.select(events).where(
-        events.c.collection_id == collection["id"], events.c.uid == str(event_id)
+        events.c.collection_id == log.collection["id"], events.c.uid == str(event_id)
     )
-    row = connection.execute(query).mappings().first()
+    row = log.execute(query).mappings().first()
     if row is None:
-        raise EventNotFound(f"collection {collection['name']!r} has no event with that id")
+        raise EventNotFound(f"collection {log.collection['name']!r} has no event with that id")
     check_row("events", row)
     return row
 
 
-def every(connection: Connection, column: sa.Column[Any], values: Sequence[Key]) -> list[Row]:
+def every(log: Log, column: sa.Column[Any], values: Sequence[Key]) -> list[Row]:
     """Rows of those values of a column, in no order."""
     found: list[Row] = []
     for part in chunks(values):
-        found += _checked(connection, sa.select(events).where(column.in_(part)))
+        found += _checked(log, sa.select(events).where(column.in_(part)))
     return found
 
 
-def add(
-    connection: Connection,
-    collection: Row,
-    event_key: str,
-    values: dict[str, Any],
-    evidence: Evidence,
-    targets: Sequence[str],
-) -> Row | None:
-    """The new row, or None where the key was written before. ``targets``: outboxes to tell."""
+def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) -> Row | None:
+    """The new row, or None where the key was written before."""
     known = sa.select(events.c.id).where(events.c.event_key == event_key)
-    if connection.execute(known).first() is not None:
+    if log.execute(known).first() is not None:
         return None
     row = {
         "uid": uuid.uuid4().hex,
         "event_key": event_key,
-        "collection_id": collection["id"],
+        "collection_id": log.collection["id"],
         "recorded_at": now_us(),
         "person_uid": None,
         "visitor_uid": None,
@@ -86,23 +93,18 @@ def add(
     if row["kind"] in ("unknown", "review") and row["visitor_uid"] is None:
         row["visitor_uid"] = row["uid"]
     row["seal"] = row_seal("events", row)
-    made = connection.execute(events.insert().values(row)).inserted_primary_key
+    made = log.execute(events.insert().values(row)).inserted_primary_key
     row["id"] = None if made is None else made[0]
     if evidence.vector is not None:
-        traces.leave(connection, row["id"], evidence.vector, evidence.crop)
-    if targets:
+        traces.leave(log, row["id"], evidence.vector, evidence.crop)
+    if log.targets:
         due = {"event_id": row["id"], "attempts": 0, "next_at": row["recorded_at"]}
-        connection.execute(outbox.insert(), [due | {"target": name} for name in targets])
+        log.execute(outbox.insert(), [due | {"target": name} for name in log.targets])
     return row
 
 
 def page(
-    connection: Connection,
-    collection: Row,
-    since: int | None,
-    until: int | None,
-    after: tuple[int, int] | None,
-    limit: int = PAGE,
+    log: Log, since: int | None, until: int | None, after: tuple[int, int] | None, limit: int = PAGE
 ) -> list[Row]:
     """Base events (no corrections) that were never moved, in a span of time, newest first.
 
@@ -111,7 +113,7 @@ def page(
     moves = events.alias()
     moved = sa.exists().where(moves.c.about_uid == events.c.uid, moves.c.action == "retime")
     query = sa.select(events).where(
-        events.c.collection_id == collection["id"],
+        events.c.collection_id == log.collection["id"],
         events.c.kind != "correction",
         *_inside(events.c.at, since, until),
         ~moved,
@@ -119,44 +121,42 @@ def page(
     if after is not None:
         query = query.where(sa.tuple_(events.c.at, events.c.id) < sa.tuple_(*after))
     query = query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)
-    return _checked(connection, query)
+    return _checked(log, query)
 
 
-def moved(
-    connection: Connection, collection: Row, since: int | None, until: int | None
-) -> list[Row]:
+def moved(log: Log, since: int | None, until: int | None) -> list[Row]:
     """Base events ever moved by a correction that may lie in a span of time."""
     moves = sa.select(events.c.about_uid).where(
-        events.c.collection_id == collection["id"], events.c.action == "retime"
+        events.c.collection_id == log.collection["id"], events.c.action == "retime"
     )
     there = moves.where(*_inside(events.c.at, since, until))
     # where the moves were undone, the event lies where it was
     back = sa.and_(events.c.uid.in_(moves), *_inside(events.c.at, since, until))
-    return _checked(connection, sa.select(events).where(sa.or_(events.c.uid.in_(there), back)))
+    return _checked(log, sa.select(events).where(sa.or_(events.c.uid.in_(there), back)))
 
 
-def corrections(connection: Connection, uids: Sequence[str]) -> dict[str, list[Row]]:
+def corrections(log: Log, uids: Sequence[str]) -> dict[str, list[Row]]:
     """Corrections by the event they speak of, oldest first."""
     found: dict[str, list[Row]] = {}
     for part in chunks(uids):
         query = sa.select(events).where(events.c.about_uid.in_(part)).order_by(events.c.id)
-        for row in _checked(connection, query):
+        for row in _checked(log, query):
             found.setdefault(row["about_uid"], []).append(row)
     return found
 
 
-def forget_notes(connection: Connection, about: Sequence[Row], person_uid: str) -> None:
+def forget_notes(log: Log, about: Sequence[Row], person_uid: str) -> None:
     """Erase what people wrote beside events, beside rows that name a person, and what was said
     about either."""
     named = sa.select(events).where(events.c.person_uid == person_uid)
-    rows = [*about, *_checked(connection, named)]
+    rows = [*about, *_checked(log, named)]
     while rows:
         for row in rows:
             if row["note"]:
                 seal = row_seal("events", dict(row) | {"note": None})
                 own = events.update().where(events.c.id == row["id"])
-                connection.execute(own.values(note=None, seal=seal))
-        said = corrections(connection, [row["uid"] for row in rows])
+                log.execute(own.values(note=None, seal=seal))
+        said = corrections(log, [row["uid"] for row in rows])
         rows = [row for found in said.values() for row in found]
 
 
@@ -171,8 +171,8 @@ def _inside(
     return found
 
 
-def _checked(connection: Connection, query: sa.Select[Any]) -> list[Row]:
-    rows: list[Row] = list(connection.execute(query).mappings())
+def _checked(log: Log, query: sa.Select[Any]) -> list[Row]:
+    rows: list[Row] = list(log.execute(query).mappings())
     for row in rows:
         check_row("events", row)
     return rows

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from arcid.events.records import Event, EventKind
 from arcid.events.review_records import ReviewState
 from arcid.events.store import corrections
 from arcid.events.store import events as _events
 from arcid.events.store import reviews as _reviews
+from arcid.events.store.log import Log
 from arcid.gallery.paging import Order, Place
 from arcid.gallery.schema import Row, people
 from arcid.gallery.store.journal import from_us, to_us
@@ -28,22 +28,22 @@ EVENTS = Order("events", (int, int))  # time as corrected, key
 Placed = tuple[Place, Event]  # ((time, row key), event)
 
 
-def written(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Event]:
+def written(log: Log, rows: Sequence[Row]) -> list[Event]:
     """Rows as events, without their corrections."""
-    names = names_of(connection, collection, [row["person_uid"] for row in rows])
-    return [_record(collection, row, names) for row in rows]
+    names = names_of(log, [row["person_uid"] for row in rows])
+    return [_record(log, row, names) for row in rows]
 
 
-def corrected(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Event]:
+def corrected(log: Log, rows: Sequence[Row]) -> list[Event]:
     """Rows as events, each read as its corrections say."""
     if not rows:
         return []
-    standing = corrections.standing(connection, [row["uid"] for row in rows])
+    standing = corrections.standing(log, [row["uid"] for row in rows])
     changed = {r["person_uid"] for given in standing.values() for r in given} - {None}
-    names = names_of(connection, collection, [*(r["person_uid"] for r in rows), *changed])
+    names = names_of(log, [*(r["person_uid"] for r in rows), *changed])
     found = []
     for row in rows:
-        event = _record(collection, row, names)
+        event = _record(log, row, names)
         for r in standing.get(row["uid"], ()):
             event = replace(event, corrections=(*event.corrections, r["uid"]))
             if r["action"] == "void":
@@ -61,11 +61,11 @@ def corrected(connection: Connection, collection: Row, rows: Sequence[Row]) -> l
                 if event.kind == "arrival":
                     event = replace(event, kind="unknown")
         found.append(event)
-    return _reviewed(connection, rows, found, standing, names)
+    return _reviewed(log, rows, found, standing, names)
 
 
 def _reviewed(
-    connection: Connection,
+    log: Log,
     rows: Sequence[Row],
     found: list[Event],
     standing: Mapping[str, Sequence[Row]],
@@ -73,7 +73,7 @@ def _reviewed(
 ) -> list[Event]:
     """Events that wait, or waited, for a human, as their review was answered."""
     keys = [row["id"] for row in rows if row["kind"] == "review"]
-    asked = _reviews.asked(connection, keys) if keys else {}
+    asked = _reviews.asked(log, keys) if keys else {}
     for place, row in enumerate(rows):
         if row["kind"] == "review":
             given = standing.get(row["uid"], ())
@@ -86,17 +86,13 @@ def _reviewed(
 
 
 def newest_first(
-    connection: Connection,
-    collection: Row,
-    since: int | None,
-    until: int | None,
-    mark: Place | None,
+    log: Log, since: int | None, until: int | None, mark: Place | None
 ) -> Iterator[Placed]:
     """Events of a span of time with their place, (time as corrected, row key), newest first.
 
     ``mark`` is the place to go on after.
     """
-    moved = _placed(connection, collection, _events.moved(connection, collection, since, until))
+    moved = _placed(log, _events.moved(log, since, until))
     placed = [
         (key, event)
         for key, event in moved
@@ -105,36 +101,32 @@ def newest_first(
         and (mark is None or key < mark)
     ]
     placed.sort(key=_key, reverse=True)
-    rest = _unmoved(connection, collection, since, until, mark)
+    rest = _unmoved(log, since, until, mark)
     yield from heapq.merge(placed, rest, key=_key, reverse=True)
 
 
-def names_of(connection: Connection, collection: Row, uids: Sequence[str | None]) -> dict[str, str]:
+def names_of(log: Log, uids: Sequence[str | None]) -> dict[str, str]:
     """Names by person uid, of those who still exist."""
     wanted = sorted({uid for uid in uids if uid is not None})
     found: dict[str, str] = {}
     for part in chunks(wanted):
         query = sa.select(people.c.uid, people.c.name).where(
-            people.c.collection_id == collection["id"], people.c.uid.in_(part)
+            people.c.collection_id == log.collection["id"], people.c.uid.in_(part)
         )
-        found |= {row.uid: row.name for row in connection.execute(query)}
+        found |= {row.uid: row.name for row in log.execute(query)}
     return found
 
 
 def _unmoved(
-    connection: Connection,
-    collection: Row,
-    since: int | None,
-    until: int | None,
-    mark: Place | None,
+    log: Log, since: int | None, until: int | None, mark: Place | None
 ) -> Iterator[Placed]:
-    while rows := _events.page(connection, collection, since, until, mark):
+    while rows := _events.page(log, since, until, mark):
         mark = (rows[-1]["at"], rows[-1]["id"])
-        yield from _placed(connection, collection, rows)
+        yield from _placed(log, rows)
 
 
-def _placed(connection: Connection, collection: Row, rows: Sequence[Row]) -> list[Placed]:
-    read = corrected(connection, collection, rows)
+def _placed(log: Log, rows: Sequence[Row]) -> list[Placed]:
+    read = corrected(log, rows)
     return [((to_us(event.at), row["id"]), event) for event, row in zip(read, rows, strict=True)]
 
 
@@ -142,13 +134,13 @@ def _key(placed: Placed) -> tuple[int, int]:
     return placed[0]
 
 
-def _record(collection: Row, row: Row, names: Mapping[str, str]) -> Event:
+def _record(log: Log, row: Row, names: Mapping[str, str]) -> Event:
     return Event(
         row["uid"],
         row["kind"],
         from_us(row["at"]),
         from_us(row["recorded_at"]),
-        collection["name"],
+        log.collection["name"],
         row["camera"],
         row["place"],
         row["person_uid"],

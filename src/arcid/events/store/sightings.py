@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from arcid.events.records import Place
 from arcid.events.review_records import Question
@@ -19,51 +18,42 @@ from arcid.events.store import reviews as _reviews
 from arcid.events.store import traces as _traces
 from arcid.events.store import visits as _visits
 from arcid.events.store.events import Evidence
+from arcid.events.store.log import Log
 from arcid.events.tables import events, traces, visits
 from arcid.gallery.schema import Row
 from arcid.types import Embeddings
 
 
 def person(
-    connection: Connection,
-    collection: Row,
-    place: Place,
-    person_uid: str,
-    at: int,
-    cooldown: int,
-    evidence: Evidence,
-    targets: Sequence[str],
+    log: Log, place: Place, person_uid: str, at: int, cooldown: int, evidence: Evidence
 ) -> list[Row]:
     """A person was seen: the arrival, where this begins a visit. Times in microseconds.
 
     Before it comes the departure of a visit nobody saw the end of; where the visit had ended and
     goes on, its departure is taken back.
     """
-    visit = _visits.current(connection, collection, place, at, cooldown, person_uid)
+    visit = _visits.current(log, place, at, cooldown, person_uid)
     if visit is not None:
         back = None
         if visit["closed"] == 1 and at > visit["last_seen_at"]:
-            back = _corrections.came_back(connection, collection, visit, targets)
-        _visits.extend(connection, visit, at)
+            back = _corrections.came_back(log, visit)
+        _visits.extend(log, visit, at)
         return [] if back is None else [back]
-    ended = _visits.end_older(connection, collection, place, person_uid, at, targets)
+    ended = _visits.end_older(log, place, person_uid, at)
     event = _events.add(
-        connection,
-        collection,
-        _events.key("arrival", collection["uid"], place.name, person_uid, at),
+        log,
+        _events.key("arrival", log.collection["uid"], place.name, person_uid, at),
         {"kind": "arrival", "at": at, "camera": place.camera, "place": place.name,
          "person_uid": person_uid},
         evidence,
-        targets,
     )  # fmt: skip
     arrival = None if event is None else event["uid"]
-    _visits.begin(connection, collection, place, at, person_uid=person_uid, arrival_uid=arrival)
+    _visits.begin(log, place, at, person_uid=person_uid, arrival_uid=arrival)
     return ended if event is None else [*ended, event]
 
 
 def visitor(
-    connection: Connection,
-    collection: Row,
+    log: Log,
     place: Place,
     at: int,
     until: int,
@@ -71,7 +61,6 @@ def visitor(
     cooldown: int,
     alike: float,
     evidence: Evidence,
-    targets: Sequence[str],
     question: Question | None = None,
 ) -> list[Row]:
     """Somebody unknown was seen from ``at`` to ``until``: the event, unless the same face
@@ -81,67 +70,60 @@ def visitor(
     known = None
     if evidence.vector is not None:
         known = _same_visitor(
-            connection, collection, place, at, cooldown, evidence.vector, alike,
+            log, place, at, cooldown, evidence.vector, alike,
             ("unknown", "review") if question is None else ("review",),
         )  # fmt: skip
     if known is not None:
-        _visits.extend(connection, known, until)
+        _visits.extend(log, known, until)
         return []
     event = _events.add(
-        connection,
-        collection,
-        _events.key(kind, collection["uid"], place.camera, at, mark),
+        log,
+        _events.key(kind, log.collection["uid"], place.camera, at, mark),
         {"kind": kind, "at": at, "camera": place.camera, "place": place.name},
         evidence,
-        targets,
     )
     if event is None:
         return []
-    _visits.begin(connection, collection, place, at, visitor_uid=event["uid"], until=until)
+    _visits.begin(log, place, at, visitor_uid=event["uid"], until=until)
     if question is not None:
-        _reviews.ask(connection, collection, event, question)
+        _reviews.ask(log, event, question)
     return [event]
 
 
 def spoof(
-    connection: Connection,
-    collection: Row,
+    log: Log,
     place: Place,
     at: int,
     mark: str,
     person_uid: str | None,
     cooldown: int,
     evidence: Evidence,
-    targets: Sequence[str],
 ) -> list[Row]:
     """A suspected attack, once per camera and person within the cooldown."""
     whose = (
         events.c.person_uid.is_(None) if person_uid is None else events.c.person_uid == person_uid
     )
     recent = sa.select(events.c.id).where(
-        events.c.collection_id == collection["id"],
+        events.c.collection_id == log.collection["id"],
         events.c.kind == "spoof",
         events.c.camera == place.camera,
         events.c.at.between(at - cooldown, at + cooldown),
         whose,
     )
-    if connection.execute(recent).first() is not None:
+    if log.execute(recent).first() is not None:
         return []
     event = _events.add(
-        connection,
-        collection,
-        _events.key("spoof", collection["uid"], place.camera, at, mark),
+        log,
+        _events.key("spoof", log.collection["uid"], place.camera, at, mark),
         {"kind": "spoof", "at": at, "camera": place.camera, "place": place.name,
          "person_uid": person_uid},
         evidence,
-        targets,
     )  # fmt: skip
     return [] if event is None else [event]
 
 
 def _same_visitor(
-    connection: Connection,
-    collection: Row,
+    log: Log,
     place: Place,
     at: int,
     cooldown: int,
@@ -156,14 +138,14 @@ def _same_visitor(
         .join(events, events.c.uid == visits.c.visitor_uid)
         .join(traces, traces.c.event_id == events.c.id)
         .where(
-            _visits.about(collection, place, at, cooldown),
+            _visits.about(log, place, at, cooldown),
             traces.c.contract == vector.contract_id,
             events.c.kind.in_(kinds),
         )
         .order_by(visits.c.id)
     )  # fmt: skip
     best: tuple[float, Row] | None = None
-    for row in connection.execute(query).mappings():
+    for row in log.execute(query).mappings():
         stored = _traces.read_vector(dict(row) | {"seal": row["trace_seal"]})
         cosine = float(stored @ vector.vectors[0])
         if cosine >= alike and (best is None or cosine > best[0]):

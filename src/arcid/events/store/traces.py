@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
+from arcid.events.store.log import Log
 from arcid.events.tables import blocks, events, traces
 from arcid.gallery.schema import Row, people
 from arcid.gallery.seals import damaged, pack
@@ -18,7 +18,7 @@ from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings, FloatArray
 
 
-def leave(connection: Connection, event_key: int, vector: Embeddings, crop: bytes | None) -> None:
+def leave(log: Log, event_key: int, vector: Embeddings, crop: bytes | None) -> None:
     """Keep the face behind an event: one row and, where the policy says so, a PNG."""
     data = pack(vector.vectors[0])
     contract = vector.contract_id
@@ -30,54 +30,52 @@ def leave(connection: Connection, event_key: int, vector: Embeddings, crop: byte
         "crop": crop,
         "seal": _seal(contract, data, crop),
     }
-    connection.execute(traces.insert().values(values))
+    log.execute(traces.insert().values(values))
 
 
-def read(
-    connection: Connection, rows: Sequence[Row]
-) -> dict[int, tuple[str, FloatArray, bytes | None]]:
+def read(log: Log, rows: Sequence[Row]) -> dict[int, tuple[str, FloatArray, bytes | None]]:
     """Event key → (contract, (D,) vector, PNG or None), of those that still have one."""
     found = {}
     for part in chunks([row["id"] for row in rows]):
         query = sa.select(traces).where(traces.c.event_id.in_(part))
-        for row in connection.execute(query).mappings():
+        for row in log.execute(query).mappings():
             found[row["event_id"]] = (row["contract"], read_vector(row), row["crop"])
     return found
 
 
-def pictured(connection: Connection, event_keys: Sequence[int]) -> set[int]:
+def pictured(log: Log, event_keys: Sequence[int]) -> set[int]:
     """Of these events, those whose face is kept as a picture."""
     found: set[int] = set()
     for part in chunks(event_keys):
         query = sa.select(traces.c.event_id).where(
             traces.c.event_id.in_(part), traces.c.crop.is_not(None)
         )
-        found |= set(connection.execute(query).scalars())
+        found |= set(log.execute(query).scalars())
     return found
 
 
-def erase(connection: Connection, condition: sa.ColumnElement[bool]) -> int:
+def erase(log: Log, condition: sa.ColumnElement[bool]) -> int:
     """Erase the faces behind the events that meet a condition."""
     chosen = sa.select(events.c.id).where(condition)
-    return connection.execute(traces.delete().where(traces.c.event_id.in_(chosen))).rowcount
+    return log.execute(traces.delete().where(traces.c.event_id.in_(chosen))).rowcount
 
 
-def erase_of(connection: Connection, event_keys: Sequence[int]) -> None:
+def erase_of(log: Log, event_keys: Sequence[int]) -> None:
     """Erase the faces behind these events."""
     for part in chunks(event_keys):
-        connection.execute(traces.delete().where(traces.c.event_id.in_(part)))
+        log.execute(traces.delete().where(traces.c.event_id.in_(part)))
 
 
-def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
+def block(log: Log, person: Row, about: Row, actor: str) -> bool:
     """Keep the face behind an event from being taken for a person; False if it is gone."""
     query = sa.select(traces).where(traces.c.event_id == about["id"])
-    trace = connection.execute(query).mappings().first()
+    trace = log.execute(query).mappings().first()
     if trace is None:
         return False
     known = sa.select(blocks.c.id).where(
         blocks.c.event_uid == about["uid"], blocks.c.person_id == person["id"]
     )
-    if connection.execute(known).first():
+    if log.execute(known).first():
         return True
     read_vector(trace)
     values = {
@@ -90,11 +88,11 @@ def block(connection: Connection, person: Row, about: Row, actor: str) -> bool:
         "created_at": now_us(),
         "seal": _seal(trace["contract"], trace["vector"], None),
     }
-    connection.execute(blocks.insert().values(values))
+    log.execute(blocks.insert().values(values))
     return True
 
 
-def unblock(connection: Connection, about: Row, but: Collection[str] | None = None) -> None:
+def unblock(log: Log, about: Row, but: Collection[str] | None = None) -> None:
     """The face behind an event may be taken again for those it was kept from.
 
     ``but``: not for these people (uids); None: for everybody.
@@ -103,20 +101,18 @@ def unblock(connection: Connection, about: Row, but: Collection[str] | None = No
     if but is not None:
         kept = sa.select(people.c.id).where(people.c.uid.in_(but))
         condition = sa.and_(condition, blocks.c.person_id.not_in(kept))
-    connection.execute(blocks.delete().where(condition))
+    log.execute(blocks.delete().where(condition))
 
 
-def blocked(
-    connection: Connection, collection: Row, contract_id: str
-) -> list[tuple[str, FloatArray]]:
+def blocked(log: Log, contract_id: str) -> list[tuple[str, FloatArray]]:
     """(person uid, (D,) vector) of every blocked pair."""
     query = (
         sa.select(blocks.c.contract, blocks.c.vector, blocks.c.dim, blocks.c.seal, people.c.uid)
         .join(people, people.c.id == blocks.c.person_id)
-        .where(people.c.collection_id == collection["id"], blocks.c.contract == contract_id)
+        .where(people.c.collection_id == log.collection["id"], blocks.c.contract == contract_id)
         .order_by(blocks.c.id)
     )
-    rows = connection.execute(query).mappings()
+    rows = log.execute(query).mappings()
     return [(row["uid"], read_vector(row, crop=False)) for row in rows]
 
 
