@@ -119,9 +119,9 @@ def test_a_face_it_is_not_certain_of_is_left_to_a_human_and_told_so(
     photos: dict[str, Image],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    identify = Pipeline.identify_faces
+    identify = Pipeline.identify_embeddings
     strict: Any = functools.partialmethod(identify, fpir=1e-9)  # beyond what is calibrated
-    monkeypatch.setattr(Pipeline, "identify_faces", strict)
+    monkeypatch.setattr(Pipeline, "identify_embeddings", strict)
     for minute in range(2):
         at = MONDAY + timedelta(minutes=minute)
         assert answer(kiosk(gallery, pipeline), photos["img4"], at) == (State.REVIEW, "")

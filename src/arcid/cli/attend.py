@@ -185,10 +185,7 @@ def attend(
 
 def _print_event(event: Event, json: bool) -> None:
     if json:
-        keys = ("cosine", "cosine_threshold", "target_fmr", "target_fpir", "gallery_size",
-                "contract_id", "calibration_id", "reason", "liveness")  # fmt: skip
-        grounds = {key: event.grounds[key] for key in keys if key in event.grounds}
-        print_json(event.to_dict() | grounds)
+        print_json(event.told())
         sys.stdout.flush()
         return
     others = {"spoof": "suspected attack", "review": "not certain: `arcid review list`"}

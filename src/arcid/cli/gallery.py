@@ -49,7 +49,7 @@ def list_(database: Database = None, json: Json = False) -> None:
     with open_gallery(database) as gallery:
         found = gallery.collections()
         if json:
-            print_json({"gallery": gallery.url, "collections": [asdict(c) for c in found]})
+            print_json({"gallery": gallery.url, "collections": [c.to_dict() for c in found]})
             return
     columns = ("collection", "people", "faces", "keeps crops", "created")
     print_table(
@@ -77,7 +77,7 @@ def create(
     kept = metadata_from(metadata)
     with open_gallery(database, create=True) as gallery:
         made = gallery.create_collection(name, keep_crops=keep_crops, metadata=kept)
-    _done(f"Made collection {made.name}.", json, collection=asdict(made))
+    _done(f"Made collection {made.name}.", json, collection=made.to_dict())
 
 
 @app.command()
@@ -88,9 +88,9 @@ def show(name: Name, database: Database = None, json: Json = False) -> None:
     """
     with open_gallery(database) as gallery:
         found = gallery.collection(name)
-        contracts = [asdict(usage) for usage in gallery.contracts(name)]
+        contracts = [usage.to_dict() for usage in gallery.contracts(name)]
     if json:
-        print_json({"collection": asdict(found), "contracts": contracts})
+        print_json({"collection": found.to_dict(), "contracts": contracts})
         return
     say(f"{found.name}: {_count(found)}, made {_day(found.created_at)}")
     say(f"keeps crops: {_yes_no(found.keep_crops)}")
@@ -127,7 +127,7 @@ def update(
         changed = gallery.update_collection(
             name, new_name=new_name, keep_crops=keep_crops, metadata=merged
         )
-    _done(f"Changed collection {changed.name}.", json, collection=asdict(changed))
+    _done(f"Changed collection {changed.name}.", json, collection=changed.to_dict())
 
 
 @app.command()
@@ -145,7 +145,7 @@ def delete_collection(
         confirm(f"Delete collection {name} with {_count(found)}?", yes=yes)
         gallery.delete_collection(name)
         erasure = gallery.unscrubbed()
-    _done(f"Deleted collection {name}.", json, deleted=asdict(found), erasure=erasure)
+    _done(f"Deleted collection {name}.", json, deleted=found.to_dict(), erasure=erasure)
 
 
 # people
@@ -169,7 +169,7 @@ def people(
     with open_gallery(database) as gallery:
         found = gallery.people(collection, search=search, limit=limit, after=after)
     if json:
-        print_json({"people": [asdict(p) for p in found], "next": found.next})
+        print_json({"people": [p.to_dict() for p in found], "next": found.next})
         return
     print_table(("name", "faces", "id"), [(p.name, p.faces, p.id) for p in found])
     if found.next:
@@ -191,7 +191,7 @@ def person(
         found = gallery.person_called(collection, person)
         faces = gallery.faces(collection, found.id)
     if json:
-        print_json({"person": asdict(found), "faces": [asdict(face) for face in faces]})
+        print_json({"person": found.to_dict(), "faces": [face.to_dict() for face in faces]})
         return
     say(f"{found.name} ({found.id}), enrolled {_day(found.created_at)}")
     for key, value in found.metadata.items():
@@ -228,7 +228,7 @@ def rename(
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         changed = gallery.update_person(collection, found.id, name=name)
-    _done(f"{found.name} is now {changed.name}.", json, person=asdict(changed))
+    _done(f"{found.name} is now {changed.name}.", json, person=changed.to_dict())
 
 
 @app.command()
@@ -249,7 +249,7 @@ def metadata(
         found = gallery.person_called(collection, person)
         kept = added if replace else {**found.metadata, **added}
         changed = gallery.update_person(collection, found.id, metadata=kept)
-    _done(f"Changed the metadata of {changed.name}.", json, person=asdict(changed))
+    _done(f"Changed the metadata of {changed.name}.", json, person=changed.to_dict())
 
 
 @app.command()
@@ -270,7 +270,7 @@ def merge(
         kept = gallery.person_called(collection, keep)
         gone = gallery.person_called(collection, other)
         merged = gallery.merge_people(collection, kept.id, gone.id)
-    _done(f"{merged.name} now has {merged.faces} faces.", json, person=asdict(merged))
+    _done(f"{merged.name} now has {merged.faces} faces.", json, person=merged.to_dict())
 
 
 @app.command()
@@ -289,7 +289,7 @@ def split(
     with open_gallery(database) as gallery:
         found = gallery.person_called(collection, person)
         made = gallery.split_person(collection, found.id, faces, name)
-    _done(f"{made.name} now has {made.faces} faces.", json, person=asdict(made))
+    _done(f"{made.name} now has {made.faces} faces.", json, person=made.to_dict())
 
 
 @app.command()
@@ -312,7 +312,7 @@ def delete_person(
     _done(
         f"Deleted {found.name} with {found.faces} faces.",
         json,
-        deleted=asdict(found),
+        deleted=found.to_dict(),
         erasure=erasure,
     )
 
@@ -337,7 +337,7 @@ def move_face(
     with open_gallery(database) as gallery:
         target = gallery.person_called(collection, person)
         moved = gallery.move_face(collection, face, target.id)
-    _done(f"Face {moved.id} now belongs to {target.name}.", json, face=asdict(moved))
+    _done(f"Face {moved.id} now belongs to {target.name}.", json, face=moved.to_dict())
 
 
 @app.command()
@@ -354,7 +354,7 @@ def delete_face(
         found = gallery.face(collection, face)
         gallery.delete_face(collection, face)
         erasure = gallery.unscrubbed()
-    _done(f"Deleted face {face}.", json, deleted=asdict(found), erasure=erasure)
+    _done(f"Deleted face {face}.", json, deleted=found.to_dict(), erasure=erasure)
 
 
 # models
@@ -370,7 +370,7 @@ def status(
     Example: arcid gallery status --collection staff
     """
     with open_gallery(database) as gallery:
-        contracts = [asdict(usage) for usage in gallery.contracts(collection)]
+        contracts = [usage.to_dict() for usage in gallery.contracts(collection)]
     if json:
         print_json({"collection": collection, "contracts": contracts})
         return

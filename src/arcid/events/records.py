@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from arcid.types import Embeddings, Image
+from arcid.types import Embeddings, Image, instant
 
 EventKind = Literal["arrival", "departure", "unknown", "review", "spoof", "correction"]
 Action = Literal["void", "reassign", "retime", "not_person"]
 Cause = Literal["not_seen", "came_again", "source_ended", "camera_closed", "camera_deleted"]
 FIRST_YEAR, LAST_YEAR = 1970, 9998  # of events; a day before and after can still be written
 ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
+
+#: What receivers of events are told of the grounds.
+TOLD = ("cosine", "cosine_threshold", "target_fmr", "target_fpir", "probability", "gallery_size",
+        "contract_id", "calibration_id", "reason", "liveness")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +58,19 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the grounds; times in ISO 8601, UTC."""
-        values: dict[str, Any] = {
-            "id": self.id,
-            "kind": self.kind,
-            "at": self.at.isoformat(),
-            "recorded_at": self.recorded_at.isoformat(),
-            "collection": self.collection,
-            "camera": self.camera,
-            "place": self.place,
-            "person_id": self.person_id,
-            "name": self.name,
-            "visitor_id": self.visitor_id,
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grounds"}
+        return values | {
+            "at": instant(self.at),
+            "recorded_at": instant(self.recorded_at),
+            "corrections": list(self.corrections),
+            "flagged": self.flagged,
         }
-        if self.kind == "correction":
-            values |= {"about_id": self.about_id, "action": self.action}
-        for key in ("actor", "note"):
-            if (value := getattr(self, key)) is not None:
-                values[key] = value
-        if self.corrections:
-            values["corrections"] = list(self.corrections)
-        if self.flagged:
-            values["flagged"] = True
-        if self.voided:
-            values["voided"] = True
-        return values
+
+    def told(self) -> dict[str, Any]:
+        """``to_dict`` and on what it was decided, as receivers of events get them; of one that
+        waits for a human, whom it may be of as well."""
+        keys = (*TOLD, "candidates") if self.kind == "review" else TOLD
+        return self.to_dict() | {"grounds": {k: self.grounds[k] for k in keys if k in self.grounds}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from arcid.events.records import Event
-from arcid.types import Match
+from arcid.types import Match, instant
 
 ReviewKind = Literal["identification"]  # who is this?
 ReviewState = Literal["open", "yes", "no", "withdrawn"]
@@ -93,6 +93,6 @@ class Review:
             "name": self.name,
             "answer_id": self.answer_id,
             "actor": self.actor,
-            "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
+            "answered_at": None if self.answered_at is None else instant(self.answered_at),
             "picture_kept": self.picture_kept,
         }

@@ -159,6 +159,10 @@ class ContractUsage:
     people: int
     missing_people: int  # people who have faces, but none embedded by this model
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ReembedReport:

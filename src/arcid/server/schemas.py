@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from arcid.decide import DEFAULT_FPIR, Unsupported
 from arcid.gallery import Aggregate
@@ -53,9 +61,14 @@ class In(BaseModel):
 
 
 class Out(BaseModel):
-    """An answer, built from arcid's own values."""
+    """An answer, built from arcid's own values as their ``to_dict`` tells them."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told(cls, value: Any) -> Any:
+        return value.to_dict() if hasattr(value, "to_dict") else value
 
 
 class ErrorBody(Out):

@@ -212,16 +212,8 @@ class Deliverer:
 
 
 def payload(event: Event) -> bytes:
-    """The JSON that receivers get: the event as written, and on what it was decided.
-
-    Of an event that waits for a human, whom it may be of as well.
-    """
-    keys = ["cosine", "cosine_threshold", "target_fmr", "target_fpir", "probability",
-            "gallery_size", "contract_id", "calibration_id", "reason", "liveness"]  # fmt: skip
-    if event.kind == "review":
-        keys.append("candidates")
-    grounds = {key: event.grounds[key] for key in keys if key in event.grounds}
-    return json.dumps(event.to_dict() | {"grounds": grounds}, ensure_ascii=False).encode()
+    """The JSON that receivers get."""
+    return json.dumps(event.told(), ensure_ascii=False).encode()
 
 
 def signature(secret: str, body: bytes, now: datetime) -> str:

@@ -21,7 +21,7 @@ router = APIRouter(tags=["photos"], route_class=UploadRoute)
 async def detect(running: Running, image: Image, select: Select = "all") -> Detected:
     """Where are the faces, and can they be used?"""
     found = await running.detect(image, select=select)
-    return Detected.model_validate(found.to_dict())
+    return Detected.model_validate(found)
 
 
 @router.post("/v1/embeddings", responses=errors(*UPLOAD))
@@ -59,4 +59,4 @@ async def compare(
     answer = await run_in_threadpool(
         running.pipeline.verify_faces, a, b, fmr=fmr, allow_extrapolation=extrapolate
     )
-    return Compared.model_validate(answer.to_dict())
+    return Compared.model_validate(answer)

@@ -97,15 +97,13 @@ def list_faces(
 ) -> FacesPage:
     """Faces of a person, oldest first, a page at a time."""
     found = running.gallery.faces(collection, person_id, limit=limit, after=after)
-    return FacesPage(
-        faces=[StoredFaceOut.model_validate(face.to_dict()) for face in found], next=found.next
-    )
+    return FacesPage(faces=[StoredFaceOut.model_validate(face) for face in found], next=found.next)
 
 
 @router.get("/faces/{face_id}", responses=errors(404, 503))
 def get_face(running: Running, collection: CollectionPath, face_id: FacePath) -> StoredFaceOut:
     """One face."""
-    return StoredFaceOut.model_validate(running.gallery.face(collection, face_id).to_dict())
+    return StoredFaceOut.model_validate(running.gallery.face(collection, face_id))
 
 
 @router.delete(
@@ -126,7 +124,7 @@ def move_face(
 ) -> StoredFaceOut:
     """Give a face to another person."""
     moved = running.gallery.move_face(collection, face_id, body.person_id)
-    return StoredFaceOut.model_validate(moved.to_dict())
+    return StoredFaceOut.model_validate(moved)
 
 
 @router.get(
@@ -208,4 +206,4 @@ def _fingerprint(whose: Sequence[Any], options: Sequence[Any], photos: Sequence[
 def _enrolled(response: Response, done: Enrolment) -> Enrolled:
     if done.replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    return Enrolled.model_validate(done.to_dict())
+    return Enrolled.model_validate(done)

@@ -75,7 +75,7 @@ async def search_photo(
     return SearchOut(
         collection=collection,
         contract_id=running.contract_id,
-        faces=[IdentifiedFace.model_validate(one.to_dict()) for one in found],
+        faces=[IdentifiedFace.model_validate(one) for one in found],
     )
 
 
@@ -148,11 +148,11 @@ async def verify_person(
         fmr=fmr,
         allow_extrapolation=extrapolate,
     )
-    return PersonVerified.model_validate(found.to_dict())
+    return PersonVerified.model_validate(found)
 
 
 def _answer(found: Identified) -> dict[str, Any]:
-    told = schemas.Identified.model_validate(found.to_dict())
+    told = schemas.Identified.model_validate(found)
     return {"candidates": told.candidates, "decision": told.decision}
 
 
