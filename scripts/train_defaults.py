@@ -19,7 +19,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     harder   configs/detect_s_4.yaml: small and half hidden faces
     written  configs/detect_s_5.yaml: writing, more crowds, more pictures without faces
     points   configs/detect_points.yaml: landmark refinement, from a crop of each face
-    export   the detector, judged on all reserved pictures
+    export   the detector, measured on all reserved pictures
     scores   what the recognisers' scores mean behind that detector
 
 The bundles are in OUT/models. Budgets are those of the
@@ -61,7 +61,7 @@ SMOKE_POINTS = [
 ]  # fmt: skip
 SMOKE_DETECT = [
     "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
-    "views.sizes=[128]", "optim.ema=0.9", "judge.pictures=20",
+    "views.sizes=[128]", "optim.ema=0.9", "validation.pictures=20",
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def some(archive: Path, out: Path, every: int) -> None:
 
 
 def devtest(data: Path, out: Path) -> None:
-    """The faces of the DevTest photos on the template, one folder a person: they judge only."""
+    """The faces of the DevTest photos on the template, one folder a person: for measuring only."""
     import cv2
     import numpy as np
 
@@ -128,21 +128,21 @@ def recogniser(data: Path, smoke: bool) -> None:
             "face_s_6.yaml, with heads turned away)."
         ),
     )
-    judged: tuple[object, ...] = ()
+    measured: tuple[object, ...] = ()
     if not smoke:
         devtest(data, Path("runs/lfw-devtest"))
-        judged = ("--evaluate", "runs/lfw-devtest")
+        measured = ("--evaluate", "runs/lfw-devtest")
     bundle = Path("models") / FACE
     step(
         bundle / "manifest.json", "export", finished, "--out", "models", "--name", FACE,
-        "--precision", "fp16", *judged, "--licence", LICENCE, "--no-commercial",
+        "--precision", "fp16", *measured, "--licence", LICENCE, "--no-commercial",
         "--training-data", TRAINING_DATA, *described,
     )  # fmt: skip
     if not smoke:
         step(
             Path("models") / QUANTISED / "manifest.json", "export", finished,
             "--out", "models", "--name", QUANTISED, "--precision", "int8",
-            "--calibration", data / "train/vgg.tar", *judged, "--licence", LICENCE,
+            "--calibration", data / "train/vgg.tar", *measured, "--licence", LICENCE,
             "--no-commercial", "--training-data", TRAINING_DATA,
             "--description", f"{FACE} quantised: weights and activations in 8 bits.",
         )  # fmt: skip

@@ -12,7 +12,7 @@ from arcid.detect import ArcidDetect
 from arcid.errors import InvalidArray
 from arcid.train.detector.assign import assign, candidates, ignored_cells, pair_iou
 from arcid.train.detector.config import DetectLossConfig, NetworkConfig
-from arcid.train.detector.evaluate import compare, judge, main_faces, point_error, summarise
+from arcid.train.detector.evaluate import compare, main_faces, measure, point_error, summarise
 from arcid.train.detector.labels import PictureLabels
 from arcid.train.detector.loop import INPUT
 from arcid.train.detector.losses import (
@@ -192,7 +192,7 @@ def found(*rows: tuple[float, ...]) -> Detections:
 
 def test_true_and_false_positives_and_what_is_spared() -> None:
     labels = known((10, 10, 60, 60), (100, 100, 110, 110), ignore=((150, 10, 190, 60),))
-    finds = compare(
+    matched = compare(
         found(
             (12, 10, 62, 60, 0.9),  # hit
             (11, 11, 60, 61, 0.8),  # the same face again: a false positive
@@ -203,10 +203,10 @@ def test_true_and_false_positives_and_what_is_spared() -> None:
         ),
         labels,
     )
-    assert finds.faces == 1
-    assert finds.scores.tolist() == pytest.approx([0.9, 0.8, 0.4])
-    assert finds.hits.tolist() == [True, False, False]
-    assert finds.errors[0] == pytest.approx(2 / 20, rel=1e-4) and np.isnan(finds.errors[1])
+    assert matched.faces == 1
+    assert matched.scores.tolist() == pytest.approx([0.9, 0.8, 0.4])
+    assert matched.hits.tolist() == [True, False, False]
+    assert matched.errors[0] == pytest.approx(2 / 20, rel=1e-4) and np.isnan(matched.errors[1])
 
 
 def test_recall_is_read_at_the_false_positives_allowed() -> None:
@@ -215,7 +215,7 @@ def test_recall_is_read_at_the_false_positives_allowed() -> None:
     answers = [found((10, 10, 60, 60, 0.9 - 0.05 * i)) for i in range(9)]
     answers.append(found((10, 10, 60, 60, 0.62), (100, 100, 150, 150, 0.4)))
     queue = iter(answers)
-    result = judge(
+    result = measure(
         lambda images: [next(queue) for _ in images], [(picture, one) for one in labels], fppi=0.1
     )
     assert (result.pictures, result.faces) == (10, 9)

@@ -129,7 +129,7 @@ views: {{shift: 0.02, scale: 0.02, turn_deg: 2, turned: 0, mask: 0}}
 network: {{width: 0.5}}
 optim: {{lr: 0.004, ema: 0.9}}
 schedule: {{steps: {steps}, warmup: 3, final: 0.1}}
-judge: {{minutes: 0}}
+validation: {{minutes: 0}}
 out: {out}
 threads: 1
 """
@@ -221,8 +221,8 @@ def test_it_learns_and_goes_on_where_it_stood(run: Path, labels: Path, tmp_path:
     network, state = restore_points(run)
     assert (state.step, state.pictures) == (STEPS, STEPS * 16)
     job = PointsJob(recipe(labels, run))
-    untrained = job.judge(job.network())
-    assert job.judge(network).median < 0.7 * untrained.median
+    untrained = job.measure(job.network())
+    assert job.measure(network).median < 0.7 * untrained.median
     with pytest.raises(CheckpointMismatch, match=r"loss\.beta"):
         train_points(recipe(labels, run, extra="loss: {beta: 0.5}"))
 
@@ -236,7 +236,7 @@ def test_it_learns_and_goes_on_where_it_stood(run: Path, labels: Path, tmp_path:
         ("views: {shift_most: 2}", "views.shift_most"),
         ("network: {width: 0.1}", "network.width"),
         ("loss: {beta: 0}", "loss.beta"),
-        ("judge: {faces: -1}", "judge.faces"),
+        ("validation: {faces: -1}", "validation.faces"),
     ],
 )
 def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
@@ -279,13 +279,13 @@ scenes: {{path: {labels.parent}, labels: {labels}, pictures: 8, batch: 4, reserv
 views: {{sizes: [128]}}
 network: {{stem: 8, quarter: 16, channels: 16, inner: 16, blocks: 1, head: 1}}
 schedule: {{steps: 2}}
-judge: {{minutes: 0, pictures: 4}}
+validation: {{minutes: 0, pictures: 4}}
 out: {folder / "detect"}
 """
     config = parse_detect_config(text)
     train_detector(config)
-    _, judging = split(config.scenes)
-    photos = [judging.image(0), judging.image(1)]
+    _, validation = split(config.scenes)
+    photos = [validation.image(0), validation.image(1)]
     return export_detector(
         folder / "detect", folder, photos, name="two-files", threshold=0.0, refiner=run
     )

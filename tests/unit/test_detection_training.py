@@ -23,7 +23,7 @@ from arcid.train.detector.initial import load_weights
 from arcid.train.detector.loop import (
     INPUT,
     TorchSession,
-    judge_network,
+    measure_network,
     restore_network,
     train_detector,
 )
@@ -41,7 +41,7 @@ views:
 network: {{stem: 8, quarter: 16, channels: 24, inner: 24, blocks: 2, head: 1}}
 optim: {{lr: 0.01, ema: 0.9}}
 schedule: {{steps: {steps}, warmup: 3, final: 0.2}}
-judge: {{minutes: 0, pictures: 0, size: 192}}
+validation: {{minutes: 0, pictures: 0, size: 192}}
 out: {out}
 threads: 1
 """
@@ -100,7 +100,7 @@ def test_pictures_trained_on_are_found_again(run: Path, labels: Path) -> None:
     config = recipe(labels, run)
     training, _ = split(config.scenes)
     network, _ = restore_network(run)
-    assert judge_network(network, training, config).recall_at[1.0] >= 0.6
+    assert measure_network(network, training, config).recall_at[1.0] >= 0.6
 
 
 def test_a_run_with_other_settings_is_not_resumed(run: Path, labels: Path) -> None:
@@ -122,11 +122,11 @@ def test_a_damaged_checkpoint_is_named(run: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def bundle(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnx", reason="exporting needs onnx")
-    _, judging = split(recipe(labels, run).scenes)
+    _, validation = split(recipe(labels, run).scenes)
     return export_detector(
         run,
         tmp_path_factory.mktemp("bundles"),
-        [judging.image(0), judging.image(1)],
+        [validation.image(0), validation.image(1)],
         name="arcid-detect-smoke",
         threshold=0.2,
     )
@@ -158,9 +158,9 @@ def test_the_file_answers_as_torch_does_on_any_shape(
 ) -> None:
     network, _ = restore_network(run)
     session, ours = open_session(bundle / "model.onnx", runtime=runtime), TorchSession(network)
-    _, judging = split(recipe(labels, run).scenes)
+    _, validation = split(recipe(labels, run).scenes)
     for shape in ((192, 96), (96, 224)):
-        pictures: list[Image] = [letterbox(judging.image(i), *shape)[0] for i in range(2)]
+        pictures: list[Image] = [letterbox(validation.image(i), *shape)[0] for i in range(2)]
         tensor = INPUT.prepare(np.stack(pictures))
         theirs, wanted = session.run(tensor), ours.run(tensor)
         for name, value in wanted.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arcid.detect import create
-from arcid.errors import ConfigError, DatasetInvalid, UsageError
+from arcid.errors import CheckpointMismatch, ConfigError, DatasetInvalid, UsageError
 from arcid.geometry import apply_affine, box_iou, template_points
 from arcid.image import load_image
 from arcid.models import catalogue
@@ -33,6 +33,7 @@ from arcid.train.detector.faces import write_faces
 from arcid.train.detector.labels import PictureLabels, label, write_labels
 from arcid.train.detector.lettering import letter
 from arcid.train.detector.scenes import Scenes, open_scenes, pictures, read_picture, split
+from arcid.train.detector.solo.state import RunState
 from arcid.train.detector.views import Views, collate, moved_boxes, visible
 from arcid.types import Image
 
@@ -76,9 +77,10 @@ def test_shipped_recipes_parse(path: Path) -> None:
         ("teacher: {weight: -1}", "teacher.weight"),
         ("loss: {points_beta: 0}", "points_beta"),
         ("optim: {ema: 1}", "below 1"),
-        ("judge: {fppi: 0}", "judge.fppi"),
-        ("judge: {alarms: 0}", "judge.fppi"),
-        ("judge: {alarms: 0.1, fppi: 0.1}", "judge.alarms"),
+        ("validation: {fppi: 0}", "validation.fppi"),
+        ("judge: {alarms: 0}", "validation.fppi"),
+        ("{judge: {fppi: 1}, validation: {fppi: 1}}", "now called validation"),
+        ("validation: {alarms: 0.1, fppi: 0.1}", "validation.alarms"),
         ("- 1", "mapping of sections"),
     ],
 )
@@ -158,7 +160,7 @@ def labelled(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenes
 
 @pytest.fixture(scope="module")
 def scenes(labelled: ScenesConfig) -> tuple[Scenes, Scenes]:
-    """The same for training and for judging."""
+    """The same for training and for validation."""
     return split(labelled)
 
 
@@ -243,8 +245,8 @@ def test_further_pictures_are_drawn_as_often_as_asked_and_judge_nothing(
         further_share=0.5,
         weights={"ukmp": 0},
     )
-    training, judging = split(config)
-    assert len(training) == len(scenes[0]) + 40 and len(judging) == len(scenes[1])
+    training, validation = split(config)
+    assert len(training) == len(scenes[0]) + 40 and len(validation) == len(scenes[1])
     views = Views(training, PLAIN, config, seed=2)
     keys = {name for name, _ in named}
     drawn = [views.draw(np.random.default_rng(i)) for i in range(400)]
@@ -282,8 +284,8 @@ def test_pictures_that_are_not_the_labelled_ones_are_refused(
         labels.write_text(head + "".join(line % name for name in pictures))
 
     write(names)
-    training, judging = split(config)
-    assert len(training) + len(judging) == 4
+    training, validation = split(config)
+    assert len(training) + len(validation) == 4
     with pytest.raises(DatasetInvalid, match="label the pictures again"):
         training.image(0)
     write([*names, "group/unknown.webp"])
@@ -337,3 +339,14 @@ def test_faces_say_what_failed_and_leave_nothing_half_written(
     with pytest.raises(DatasetInvalid, match="no labelled face"):
         write_faces(tmp_path / "faces.tar", [one], 10_000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stored_config_with_former_names_goes_on(tmp_path: Path) -> None:
+    """Runs written before keep ``judge.alarms`` in their config and state."""
+    stored = to_dict(parse_detect_config("validation: {fppi: 0.3}"))
+    stored["judge"] = stored.pop("validation")
+    stored["judge"]["alarms"] = stored["judge"].pop("fppi")
+    state = RunState(0, 0, 0.0, stored, {}, {}, {})
+    state.check(parse_detect_config("validation: {fppi: 0.3}"), ())
+    with pytest.raises(CheckpointMismatch, match=r"validation\.fppi: 0\.3 → 0\.4"):
+        state.check(parse_detect_config("judge: {alarms: 0.4}"), ())

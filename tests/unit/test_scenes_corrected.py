@@ -84,12 +84,12 @@ def test_none_is_trained_on(
     path = tmp_path / "labels.jsonl"
     rows = [{"picture": n, "size": [9, 9], "like": like.get(n, ""), "faces": []} for n in names]
     path.write_text("\n".join(json.dumps(row) for row in [{"format": 1}, *rows]) + "\n")
-    training, judging = split(
+    training, validation = split(
         ScenesConfig(path=str(data_dir / "data/scenes.tar"), labels=str(path))
     )
     trained = {training.labels(i).picture for i in range(len(training))}
-    judged = {judging.labels(i).picture for i in range(len(judging))}
-    assert not trained & like.keys() and like.keys() <= judged
+    held_out = {validation.labels(i).picture for i in range(len(validation))}
+    assert not trained & like.keys() and like.keys() <= held_out
     assert 0.8 < len(trained) / len(names) < 0.9
 
 
@@ -107,7 +107,7 @@ def test_a_face_without_points_cannot_be_trained_on(
         split(config)
 
 
-def test_points_nobody_knows_are_not_judged(tmp_path: Path) -> None:
+def test_points_nobody_knows_are_not_measured(tmp_path: Path) -> None:
     faces = [{"box": [10, 10, 50, 50], "points": None}, {"box": [60, 10, 99, 50], "points": POINTS}]
     row = {"picture": "a/b", "size": [100, 100], "faces": faces}
     path = tmp_path / "labels.jsonl"
@@ -116,11 +116,11 @@ def test_points_nobody_knows_are_not_judged(tmp_path: Path) -> None:
     assert np.isnan(known.points[0]).all() and np.isfinite(known.points[1]).all()
     points = np.array([POINTS, POINTS], np.float32) + 2
     found = Detections(known.boxes, np.array([0.9, 0.8], np.float32), points, (100, 100))
-    finds = compare(found, known)
-    assert finds.hits.all() and np.isnan(finds.errors[0])
-    judged = summarise([finds])
-    assert judged.recall == 1
-    assert judged.point_error == pytest.approx(np.sqrt(8) / 20, abs=1e-4)
+    matched = compare(found, known)
+    assert matched.hits.all() and np.isnan(matched.errors[0])
+    metrics = summarise([matched])
+    assert metrics.recall == 1
+    assert metrics.point_error == pytest.approx(np.sqrt(8) / 20, abs=1e-4)
 
 
 def test_half_known_points_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from arcid.types import Detections, Image
 
 if TYPE_CHECKING:
     from arcid.train.detector.config import DetectConfig
-    from arcid.train.detector.evaluate import Judgement
+    from arcid.train.detector.evaluate import DetectionMetrics
 
 app = typer.Typer(
     help="Train and measure arcid's own face detector.\n\n"
@@ -138,12 +138,12 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
                 "steps": result.steps,
                 "pictures": result.pictures,
                 "seconds": round(result.seconds, 1),
-                "reserved": _rounded(result.judgement),
+                "reserved": _rounded(result.metrics),
             }
         )
         return
     say(f"{result.run}: {result.steps} steps, {result.pictures} canvases, {result.seconds:.0f} s")
-    _show([("averaged weights", result.judgement)])
+    _show([("averaged weights", result.metrics)])
 
 
 @app.command()
@@ -162,7 +162,7 @@ def points(config: PointsRecipe, override: Overrides = None, json: Json = False)
     from arcid.train.detector.landmarks.job import train_points
 
     result = train_points(load_points_config(config, override or []))
-    found = result.judgement
+    found = result.metrics
     if json:
         print_json(
             {
@@ -197,7 +197,7 @@ def export(
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")] = "arcid-detect-s",
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Score from which a find counts; default: measured."),
+        typer.Option("--threshold", help="Score from which a detection counts; default: measured."),
     ] = None,
     licence: Annotated[
         str | None,
@@ -212,7 +212,7 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Judge a run's averaged weights on all reserved pictures and write them as a bundle.
+    """Measure a run's averaged weights on all reserved pictures and write them as a bundle.
 
     Example: arcid detector export runs/detect_s_5 --points runs/detect_points --to out
     """
@@ -222,32 +222,34 @@ def export(
     from arcid.models.manifest import Licence
     from arcid.train.detector.export import DATA, LICENCE, export_detector
     from arcid.train.detector.landmarks.job import PointsSession, restore_points
-    from arcid.train.detector.loop import judge_network, restore_network
+    from arcid.train.detector.loop import measure_network, restore_network
     from arcid.train.detector.scenes import split
 
     config = _config_of(run)
-    config = dataclasses.replace(config, judge=dataclasses.replace(config.judge, pictures=0))
+    config = dataclasses.replace(
+        config, validation=dataclasses.replace(config.validation, pictures=0)
+    )
     network, _ = restore_network(run)
-    _, judging = split(config.scenes)
+    _, validation = split(config.scenes)
     refiner = PointsSession(restore_points(points)[0]) if points else None
-    judgement = judge_network(network, judging, config, refiner)
+    metrics = measure_network(network, validation, config, refiner)
     folder = export_detector(
         run,
         to,
-        [judging.image(row) for row in range(3)],
+        [validation.image(row) for row in range(3)],
         name=name,
-        threshold=judgement.threshold if threshold is None else threshold,
-        judgement=judgement,
+        threshold=metrics.threshold if threshold is None else threshold,
+        metrics=metrics,
         licence=Licence(licence, None, commercial) if licence else LICENCE,
         data=training_data or DATA,
         refiner=points,
     )
     size = sum(file.stat().st_size for file in folder.glob("*.onnx"))
     if json:
-        print_json({"bundle": str(folder), "bytes": size, "reserved": _rounded(judgement)})
+        print_json({"bundle": str(folder), "bytes": size, "reserved": _rounded(metrics)})
         return
     say(f"{folder}: {size / 1e6:.2f} MB")
-    _show([(name, judgement)])
+    _show([(name, metrics)])
 
 
 @app.command()
@@ -257,7 +259,7 @@ def evaluate(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="Label file; its reserved pictures are judged."),
+        typer.Option("--labels", help="Label file; its reserved pictures are measured on."),
     ] = None,
     scenes: Annotated[
         str, typer.Option("--scenes", help="The pictures the labels are for.")
@@ -300,23 +302,23 @@ def evaluate(
         return
     from arcid.pipeline import load_detector
     from arcid.train.detector.config import ScenesConfig
-    from arcid.train.detector.evaluate import judge
+    from arcid.train.detector.evaluate import measure
     from arcid.train.detector.scenes import Scenes, labelled
 
-    training, judging = labelled(ScenesConfig(path=scenes, labels=str(labels)))
-    parts: list[Scenes] = [training, judging] if all_pictures else [judging]
+    training, validation = labelled(ScenesConfig(path=scenes, labels=str(labels)))
+    parts: list[Scenes] = [training, validation] if all_pictures else [validation]
 
     def pictures() -> Iterator[tuple[Image, Any]]:
         return ((part.image(row), part.labels(row)) for part in parts for row in range(len(part)))
 
     total = sum(map(len, parts))
     if not total:
-        raise UsageError("no picture of the labels is reserved; --all judges every one")
+        raise UsageError("no picture of the labels is reserved; --all takes every one")
     found = []
     for name in detector:
         find = load_detector(_located(name), threshold=LOW, **options).detect
         items = tracked(pictures(), Path(name).name, total, quiet=json)
-        found.append((Path(name).name, judge(find, items, fppi=fppi)))
+        found.append((Path(name).name, measure(find, items, fppi=fppi)))
     if json:
         print_json({"detectors": {name: _rounded(result) for name, result in found}})
         return
@@ -392,7 +394,7 @@ def _located(name: str) -> str:
     return str(Path(name).resolve()) if (Path(name) / "manifest.json").is_file() else name
 
 
-def _show(found: Sequence[tuple[str, Judgement]]) -> None:
+def _show(found: Sequence[tuple[str, DetectionMetrics]]) -> None:
     first = found[0][1]
     note(f"{first.pictures} pictures, {first.faces} faces of 16 px and more")
     levels = sorted(first.recall_at)
@@ -419,8 +421,8 @@ def _show(found: Sequence[tuple[str, Judgement]]) -> None:
     )
 
 
-def _rounded(judgement: Judgement) -> dict[str, Any]:
-    fields = _fields(judgement)
+def _rounded(metrics: DetectionMetrics) -> dict[str, Any]:
+    fields = _fields(metrics)
     return {
         name: {str(k): round(v, 4) for k, v in value.items()}
         if isinstance(value, dict)

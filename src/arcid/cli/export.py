@@ -55,7 +55,10 @@ def export(
         typer.Option("--own-contract", help="int8: a model of its own, whatever it agrees with."),
     ] = False,
     flip: Annotated[
-        bool, typer.Option("--flip", help="Add the mirrored face's vector; takes twice the time.")
+        bool,
+        typer.Option(
+            "--flip", help="Test-time flip: add the mirrored face's vector; takes twice the time."
+        ),
     ] = False,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Of a .pt file; default: its names say.")

@@ -280,7 +280,9 @@ def import_(
     colour: Annotated[str | None, typer.Option("--colour", help="RGB or BGR.")] = None,
     size: Annotated[int | None, typer.Option("--size", min=16, help="Side of the crop.")] = None,
     layout: Annotated[str, typer.Option("--layout", help="NCHW or NHWC.")] = "NCHW",
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored face.")] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Test-time flip: average with the mirrored face.")
+    ] = False,
     licence: Annotated[str, typer.Option("--licence", help="Terms of the weights.")] = "",
     description: Annotated[str, typer.Option("--description", help="A sentence to keep.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle so named.")] = False,

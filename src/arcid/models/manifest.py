@@ -95,7 +95,7 @@ class Manifest:
     float_sha256: str | None = None  # quantised: the float model whose contract this file shares
     precision: str = "fp32"
     template: Literal["arcface", "box"] = "arcface"
-    flip: bool = False  # average with the mirrored face
+    flip: bool = False  # test-time flip: average with the mirrored face
     norm: str = "l2"
     default: bool = False  # the packaged bundle of its task to use when none is named
     description: str = ""
@@ -126,7 +126,7 @@ class Manifest:
 
     @property
     def contract_id(self) -> str:
-        """sha256 over weights, input contract, template, flip averaging, dimension and norm."""
+        """sha256 over weights, input contract, template, test-time flip, dimension and norm."""
         if self.output is None:
             raise ManifestInvalid(f"{self.name} is a {self.task} model and makes no embeddings")
         contract = {

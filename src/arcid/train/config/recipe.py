@@ -187,7 +187,7 @@ class ClassifierConfig:
     centres: int = 0  # sub-centres an identity, K; 0: as the loss was published
     chunk: int = 0  # centres a block of logits; 0 chooses
     filter_cosine: float = 1.0  # partial: negatives closer than this are left out; 1 keeps all
-    start: Literal["random", "imprint"] = "random"  # imprint: means of what init_from sees
+    start: Literal["random", "imprint"] = "random"  # imprint: means of init_from's features
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
@@ -325,7 +325,7 @@ class DistilConfig:
     positions: int = 0  # forced: photos a stage are cut to about so many map positions; 0 keeps all
     clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
     mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
-    flip: bool = False  # the teachers' vectors are sums over the photo and its mirror image
+    flip: bool = False  # test-time flip: teachers' vectors are sums over photo and mirror image
 
     def __post_init__(self) -> None:
         for name in ("cosine", "relational", "margin", "features", "positions"):

@@ -23,7 +23,7 @@ PLACED = ("flip", "jitter", "warp", "mask", "occlusion", "pose")
 
 @dataclass(frozen=True, slots=True)
 class FurtherConfig:
-    """More pictures to train on, never to judge by: aligned crops, for instance."""
+    """More pictures to train on, never to measure on: aligned crops, for instance."""
 
     path: str
     labels: str
@@ -41,7 +41,7 @@ class ScenesConfig:
     labels: str = ""  # JSON lines written by ``arcid detector label``
     further: tuple[FurtherConfig, ...] = ()
     further_share: float = 0.3  # of the places with faces, where there are further pictures
-    reserve: float = 0.15  # share of every folder kept for judging, chosen by hash of the name
+    reserve: float = 0.15  # share of every folder kept for validation, chosen by hash of the name
     weights: Mapping[str, Any] = field(default_factory=dict)  # folder → how often; default 1
     pictures: int = 0  # 0 all; otherwise only so many training pictures
     batch: int = 32  # pictures a step on a canvas of ``views.sizes[0]``
@@ -156,7 +156,7 @@ class DetectLossConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeConfig:
+class DetectValidationConfig:
     """What is measured on reserved pictures while training."""
 
     FORMER: ClassVar[Mapping[str, str]] = {"alarms": "fppi"}
@@ -168,10 +168,10 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         for name in ("minutes", "pictures"):
-            at_least(f"judge.{name}", getattr(self, name), 0)
-        at_least("judge.size", self.size, CANVAS_STEP)
+            at_least(f"validation.{name}", getattr(self, name), 0)
+        at_least("validation.size", self.size, CANVAS_STEP)
         if not self.fppi > 0:
-            refuse("judge.fppi", f"must be above 0, got {self.fppi:g}")
+            refuse("validation.fppi", f"must be above 0, got {self.fppi:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class DetectConfig(SoloConfig):
     network: NetworkConfig = field(default_factory=NetworkConfig)
     teacher: DetectTeacherConfig = field(default_factory=DetectTeacherConfig)
     loss: DetectLossConfig = field(default_factory=DetectLossConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    validation: DetectValidationConfig = field(default_factory=DetectValidationConfig)
 
 
 #: Settings that may change when a run goes on.
@@ -214,8 +214,8 @@ __all__ = [
     "DetectConfig",
     "DetectLossConfig",
     "DetectTeacherConfig",
+    "DetectValidationConfig",
     "FurtherConfig",
-    "JudgeConfig",
     "NetworkConfig",
     "ScenesConfig",
     "ViewsConfig",

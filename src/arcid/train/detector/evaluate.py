@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from arcid.errors import InvalidArray
 from arcid.geometry import box_iou
-from arcid.train.detector.labels import Find, PictureLabels
+from arcid.train.detector.labels import Detect, PictureLabels
 from arcid.types import Detections, FloatArray, Image
 
 HIT_IOU = 0.5
@@ -23,7 +23,7 @@ BATCH = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finds:
+class MatchedDetections:
     """What a detector found in one labelled picture."""
 
     folder: str
@@ -34,7 +34,7 @@ class Finds:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class DetectionMetrics:
     """Recall at a given number of false positives per image (FPPI), and what lies around it."""
 
     pictures: int
@@ -60,8 +60,8 @@ class Judgement:
         }
 
 
-def compare(found: Detections, labels: PictureLabels, least_px: float = 16.0) -> Finds:
-    """Match finds to labelled faces, best score first, each face once, at IoU ≥ 0.5."""
+def compare(found: Detections, labels: PictureLabels, least_px: float = 16.0) -> MatchedDetections:
+    """Match detections to labelled faces, best score first, each face once, at IoU ≥ 0.5."""
     small = np.sqrt((labels.boxes[:, 2:] - labels.boxes[:, :2]).prod(axis=1)) < least_px
     overlap = box_iou(found.boxes, labels.boxes)
     spared = _covered(found.boxes, labels.ignore)
@@ -84,7 +84,7 @@ def compare(found: Detections, labels: PictureLabels, least_px: float = 16.0) ->
         if hit and found.points is not None:
             error = float(point_error(found.points[i : i + 1], labels.points[j : j + 1])[0])
         errors.append(error)
-    return Finds(
+    return MatchedDetections(
         labels.folder,
         np.array(scores, np.float32),
         np.array(hits, bool),
@@ -115,31 +115,31 @@ def point_error(points: FloatArray, wanted: FloatArray) -> FloatArray:
     return error
 
 
-def judge(
-    find: Find,
+def measure(
+    find: Detect,
     pictures: Iterable[tuple[Image, PictureLabels]],
     *,
     fppi: float = 0.1,
     least_px: float = 16.0,
-) -> Judgement:
+) -> DetectionMetrics:
     """Run a detector (its own threshold set low) over labelled pictures and sum up.
 
     Raises ``InvalidArray`` without a face to find.
     """
-    finds, images, labels = [], [], []
+    matched, images, labels = [], [], []
     for image, known in pictures:
         images.append(image)
         labels.append(known)
         if len(images) == BATCH:
-            finds += _run(find, images, labels, least_px)
+            matched += _run(find, images, labels, least_px)
             images, labels = [], []
-    finds += _run(find, images, labels, least_px)
-    return summarise(finds, fppi=fppi)
+    matched += _run(find, images, labels, least_px)
+    return summarise(matched, fppi=fppi)
 
 
 def _run(
-    find: Find, images: Sequence[Image], labels: Sequence[PictureLabels], least_px: float
-) -> list[Finds]:
+    find: Detect, images: Sequence[Image], labels: Sequence[PictureLabels], least_px: float
+) -> list[MatchedDetections]:
     if not images:
         return []
     return [
@@ -147,28 +147,28 @@ def _run(
     ]
 
 
-def summarise(finds: Sequence[Finds], *, fppi: float = 0.1) -> Judgement:
-    """The free-response curve of all finds, read at ``fppi`` false positives per image."""
-    faces = sum(one.faces for one in finds)
+def summarise(matched: Sequence[MatchedDetections], *, fppi: float = 0.1) -> DetectionMetrics:
+    """The free-response curve of all detections, read at ``fppi`` false positives per image."""
+    faces = sum(one.faces for one in matched)
     if not faces:
         raise InvalidArray("there is no face to be found in these pictures; take others")
     levels = sorted({fppi, 0.03, 0.1, 0.3, 1.0})
-    scores = np.concatenate([one.scores for one in finds])
-    hits = np.concatenate([one.hits for one in finds])
-    errors = np.concatenate([one.errors for one in finds])
-    curve = {level: _recall_at(scores, hits, level * len(finds), faces) for level in levels}
+    scores = np.concatenate([one.scores for one in matched])
+    hits = np.concatenate([one.hits for one in matched])
+    errors = np.concatenate([one.errors for one in matched])
+    curve = {level: _recall_at(scores, hits, level * len(matched), faces) for level in levels}
     recall, threshold = curve[fppi]
     kept = hits & (scores >= threshold) & np.isfinite(errors)
-    empty = [one for one in finds if one.faces == 0]
+    empty = [one for one in matched if one.faces == 0]
     folders = {}
-    for folder in sorted({one.folder for one in finds}):
-        mine = [one for one in finds if one.folder == folder]
+    for folder in sorted({one.folder for one in matched}):
+        mine = [one for one in matched if one.folder == folder]
         wanted = sum(one.faces for one in mine)
         if wanted:
             met = sum(int((one.hits & (one.scores >= threshold)).sum()) for one in mine)
             folders[folder] = met / wanted
-    return Judgement(
-        pictures=len(finds),
+    return DetectionMetrics(
+        pictures=len(matched),
         faces=faces,
         recall=recall,
         threshold=threshold,
@@ -205,12 +205,12 @@ class MainFaces:
     """How a detector meets the main face another one sees."""
 
     pictures: int  # in which the reference finds a face
-    found: float  # share with a find of IoU ≥ 0.5 on it
+    found: float  # share with a detection of IoU ≥ 0.5 on it
     point_error: float  # mean over those, share of the distance of the eyes
     point_error_95: float  # 95 % are below
 
 
-def main_faces(find: Find, reference: Find, images: Iterable[Image]) -> MainFaces:
+def main_faces(find: Detect, reference: Detect, images: Iterable[Image]) -> MainFaces:
     """Compare the face nearest the middle, weighed by size, photo by photo.
 
     Raises ``InvalidArray`` where the reference finds nothing or no points.
@@ -239,12 +239,12 @@ def main_faces(find: Find, reference: Find, images: Iterable[Image]) -> MainFace
 
 
 __all__ = [
-    "Finds",
-    "Judgement",
+    "DetectionMetrics",
     "MainFaces",
+    "MatchedDetections",
     "compare",
-    "judge",
     "main_faces",
+    "measure",
     "point_error",
     "summarise",
 ]

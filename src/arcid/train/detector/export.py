@@ -28,7 +28,7 @@ from arcid.models.manifest import Licence, Manifest
 from arcid.models.weights import sha256_file
 from arcid.runtime import Session, open_session
 from arcid.train.detector.config import STRIDES
-from arcid.train.detector.evaluate import Judgement
+from arcid.train.detector.evaluate import DetectionMetrics
 from arcid.train.detector.folded import fold
 from arcid.train.detector.landmarks.config import SIZE
 from arcid.train.detector.landmarks.job import PART, PointsSession, restore_points
@@ -72,7 +72,7 @@ def export_detector(
     *,
     name: str = "arcid-detect-s",
     threshold: float = 0.5,
-    judgement: Judgement | None = None,
+    metrics: DetectionMetrics | None = None,
     licence: Licence = LICENCE,
     data: str = DATA,
     refiner: Path | None = None,
@@ -109,7 +109,7 @@ def export_detector(
             + ("; the points again from a crop of each face." if refiner else "."),
             training_data=data,
             source="arcid detector train",
-            accuracy=_accuracy(judgement),
+            accuracy=_accuracy(metrics),
             provenance=provenance,
             options=options,
         )
@@ -179,14 +179,14 @@ def _checked(path: Path, ours: Session, tensors: Sequence[FloatArray]) -> float:
     return largest
 
 
-def _accuracy(judgement: Judgement | None) -> dict[str, Any]:
-    if judgement is None:
+def _accuracy(metrics: DetectionMetrics | None) -> dict[str, Any]:
+    if metrics is None:
         return {}
     return {
-        "reserved_pictures": judgement.pictures,
-        "reserved_faces": judgement.faces,
-        "false_positives_per_image": judgement.fppi,
-        **{name: round(value, 4) for name, value in judgement.flat().items()},
+        "reserved_pictures": metrics.pictures,
+        "reserved_faces": metrics.faces,
+        "false_positives_per_image": metrics.fppi,
+        **{name: round(value, 4) for name, value in metrics.flat().items()},
     }
 
 

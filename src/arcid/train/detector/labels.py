@@ -7,10 +7,10 @@
 
 A face both find is a label, and so is one the first finds alone with a score of ``alone`` (its
 second score is null); both keep the first detector's box and points. What else one of them finds is
-neither a face nor background: it is ignored in training and judging. In folders known to be without
-faces every detection is a false positive (under the key ``alarms``) and the place background.
-``like`` names the first picture that looks the same (a copy, mirrored, re-coloured or with a mask
-drawn on it): both are trained on or both reserved.
+neither a face nor background: it is ignored in training and validation. In folders known to be
+without faces every detection is a false positive (under the key ``alarms``) and the place
+background. ``like`` names the first picture that looks the same (a copy, mirrored, re-coloured or
+with a mask drawn on it): both are trained on or both reserved.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ FORMAT = 1
 ALIKE_BITS = 48  # of 256 that two looks of one picture may differ in; strangers differ in 64 and up
 _BLOCK = (17, 16)
 _UNKNOWN = [[float("nan")] * 2] * 5
-Find = Callable[[Sequence[Image]], Sequence[Detections]]
+Detect = Callable[[Sequence[Image]], Sequence[Detections]]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """When two detectors mean the same face, and which of their finds count."""
+    """When two detectors mean the same face, and which of their detections count."""
 
     iou: float = 0.5  # boxes overlapping at least so much are one face
     sure: float = 0.4  # the first detector's score of a face both find; below it is ignored
-    alone: float = 0.4  # from here on a find of the first detector is a face without the second
+    alone: float = (
+        0.4  # from here on a detection of the first detector is a face without the second
+    )
     second: float = 0.5  # least score of the second detector
-    lone: float = 0.3  # least score of a find by one alone that is ignored
+    lone: float = 0.3  # least score of a detection by one alone that is ignored
     negatives: tuple[str, ...] = (
         "background",
     )  # folders without faces: every detection there is a false positive
@@ -68,7 +70,7 @@ class PictureLabels:
 
 
 def reserved(picture: str, share: float) -> bool:
-    """Whether a picture is kept for judging: by the sha256 of its name, so on every machine."""
+    """Whether a picture is kept for validation: by the sha256 of its name, so on every machine."""
     digest = hashlib.sha256(picture.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
@@ -106,10 +108,10 @@ class Lookalikes:
 def agree(
     first: Detections, second: Detections, rule: Agreement
 ) -> tuple[list[tuple[int, int | None]], list[int], list[int]]:
-    """Pairs (i, j) of one face, best score first, then the lone finds of each detector.
+    """Pairs (i, j) of one face, best score first, then the lone detections of each detector.
 
-    A pair in which the first detector is less sure than ``rule.sure`` counts as a lone find of it;
-    a lone find of at least ``rule.alone`` as a face (i, None).
+    A pair in which the first detector is less sure than ``rule.sure`` counts as a lone detection;
+    a lone detection of at least ``rule.alone`` as a face (i, None).
     """
     overlap = box_iou(first.boxes, second.boxes)
     overlap[:, second.scores < rule.second] = 0
@@ -133,7 +135,7 @@ def agree(
 
 def label(
     pictures: Iterable[tuple[str, Image]],
-    detectors: Mapping[str, Find],
+    detectors: Mapping[str, Detect],
     rule: Agreement | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Look at every (name, (H,W,3) uint8 RGB picture) with both detectors; one line each, after a
@@ -162,7 +164,7 @@ def label(
             raise InvalidArray(f"{name_a} finds no points; put a detector first that does")
         pairs, lone_a, lone_b = agree(a, b, rule)
         negative = name.partition("/")[0] in rule.negatives
-        if negative:  # what both find there is a mistake of both
+        if negative:  # what both detect there is a mistake of both
             pairs, lone_a = [], [*(i for i, _ in pairs), *lone_a]
         ignore = [_lone(a, i, name_a) for i in lone_a] + [_lone(b, j, name_b) for j in lone_b]
         yield {
@@ -270,8 +272,8 @@ class LabelSummary:
     folder: str
     pictures: int
     faces: int  # that are labels
-    lone: Mapping[str, int]  # detector → finds of it alone
-    disputed: int  # pictures with at least one lone find
+    lone: Mapping[str, int]  # detector → detections of it alone
+    disputed: int  # pictures with at least one lone detection
 
 
 def summarise(path: Path) -> list[LabelSummary]:
@@ -298,7 +300,7 @@ def summarise(path: Path) -> list[LabelSummary]:
 
 __all__ = [
     "Agreement",
-    "Find",
+    "Detect",
     "LabelSummary",
     "Lookalikes",
     "PictureLabels",

@@ -1,4 +1,4 @@
-"""What a detector's run is: canvases, loss and judge; ``detector.solo.loop`` does the rest."""
+"""What a detector's run is: canvases, loss and validation; ``detector.solo.loop`` does the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arcid.runtime import Session
 from arcid.train.backbones import to_channels_last
 from arcid.train.config.file import build
 from arcid.train.detector.config import FREE, DetectConfig, NetworkConfig
-from arcid.train.detector.evaluate import Judgement, judge
+from arcid.train.detector.evaluate import DetectionMetrics, measure
 from arcid.train.detector.initial import load_weights
 from arcid.train.detector.losses import (
     DetectLoss,
@@ -35,20 +35,20 @@ from arcid.train.detector.solo.state import RunState, stored_state
 from arcid.train.detector.teacher import DetectorTeacher
 from arcid.train.detector.views import View, ViewBatch, Views, collate
 
-JUDGE_THRESHOLD = 0.05  # low, so that the curve reaches its false positives
+MEASURE_THRESHOLD = 0.05  # low, so that the curve reaches its false positives
 INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
 
 
-class DetectJob(loop.Job[View, ViewBatch, Judgement]):
+class DetectJob(loop.Job[View, ViewBatch, DetectionMetrics]):
     """A detector trained on labelled pictures, on a teacher's answers, or both."""
 
     free: ClassVar[tuple[str, ...]] = FREE
 
     def __init__(self, config: DetectConfig) -> None:
         self.config: DetectConfig = config
-        training, self.judging = split(config.scenes)
+        training, self.validation = split(config.scenes)
         self.photos = len(training)
-        self.judge_minutes = config.judge.minutes
+        self.measure_minutes = config.validation.minutes
         self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
         self._teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
         self._views = Views(training, config.views, config.scenes, config.seed)
@@ -73,11 +73,11 @@ class DetectJob(loop.Job[View, ViewBatch, Judgement]):
     def loss(self, network: nn.Module, batch: ViewBatch) -> DetectLoss:
         return step_loss(cast(DetectorNetwork, network), batch, self._teacher, self.config)
 
-    def judge(self, network: nn.Module) -> Judgement:
-        return judge_network(network, self.judging, self.config)
+    def measure(self, network: nn.Module) -> DetectionMetrics:
+        return measure_network(network, self.validation, self.config)
 
 
-def train_detector(config: DetectConfig) -> loop.Result[Judgement]:
+def train_detector(config: DetectConfig) -> loop.Result[DetectionMetrics]:
     """Train until the schedule's length; raises as ``solo.loop.train``."""
     return loop.train(DetectJob(config))
 
@@ -149,22 +149,22 @@ class TorchSession:
         return {n: v.numpy() for n, v in zip(self.output_names, values, strict=True)}
 
 
-def judge_network(
-    network: nn.Module, judging: Scenes, config: DetectConfig, refiner: Session | None = None
-) -> Judgement:
-    """The network on the reserved pictures, or an even choice of ``judge.pictures`` of them;
+def measure_network(
+    network: nn.Module, validation: Scenes, config: DetectConfig, refiner: Session | None = None
+) -> DetectionMetrics:
+    """The network on the reserved pictures, or an even choice of ``validation.pictures`` of them;
     ``refiner`` refines the landmarks."""
-    j = config.judge
-    rows = np.arange(len(judging))
+    j = config.validation
+    rows = np.arange(len(validation))
     if j.pictures and j.pictures < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, j.pictures).round().astype(int)]
     sessions: dict[str, Session] = {"model": TorchSession(network)}
     if refiner is not None:
         sessions["points"] = refiner
-    detector = ArcidDetect(sessions, INPUT, threshold=JUDGE_THRESHOLD, size=j.size)
-    return judge(
+    detector = ArcidDetect(sessions, INPUT, threshold=MEASURE_THRESHOLD, size=j.size)
+    return measure(
         detector.detect,
-        ((judging.image(int(row)), judging.labels(int(row))) for row in rows),
+        ((validation.image(int(row)), validation.labels(int(row))) for row in rows),
         fppi=j.fppi,
     )
 
@@ -174,7 +174,7 @@ __all__ = [
     "DetectJob",
     "TorchSession",
     "images_tensor",
-    "judge_network",
+    "measure_network",
     "restore_network",
     "step_loss",
     "train_detector",

@@ -1,4 +1,4 @@
-"""Pictures with their labels: split for training and judging, decoded once, kept in memory."""
+"""Pictures with their labels: split for training and validation, decoded once, kept in memory."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def open_scenes(path: str) -> ImageSource:
 
 
 def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:
-    """(for training, reserved for judging), neither empty. Raises ``DatasetInvalid``."""
-    training, judging = labelled(config)
-    if not len(training) or not len(judging):
+    """(for training, reserved for validation), neither empty. Raises ``DatasetInvalid``."""
+    training, validation = labelled(config)
+    if not len(training) or not len(validation):
         raise DatasetInvalid(
-            f"{len(training)} pictures to train on and {len(judging)} to judge by; both are needed"
+            f"{len(training)} pictures to train on, {len(validation)} reserved; both are needed"
         )
-    return training, judging
+    return training, validation
 
 
 def labelled(config: ScenesConfig) -> tuple[Scenes, Scenes]:
@@ -109,10 +109,10 @@ def labelled(config: ScenesConfig) -> tuple[Scenes, Scenes]:
     if not config.labels:
         raise DatasetInvalid("scenes.labels is empty; make labels first: arcid detector label")
     training: list[Scene] = []
-    judging: list[Scene] = []
+    validation: list[Scene] = []
     for scene in _scenes(config.path, config.labels, "scenes.path"):
         name = scene.labels.like or scene.labels.picture
-        (judging if reserved(name, config.reserve) else training).append(scene)
+        (validation if reserved(name, config.reserve) else training).append(scene)
     if config.pictures:
         training = training[:: max(1, len(training) // config.pictures)][: config.pictures]
     for more in config.further:
@@ -125,7 +125,7 @@ def labelled(config: ScenesConfig) -> tuple[Scenes, Scenes]:
                 "five or move its box to ignore",
                 picture=labels.picture,
             )
-    return Scenes(training), Scenes(judging)
+    return Scenes(training), Scenes(validation)
 
 
 def _scenes(path: str, labels: str, key: str) -> Iterator[Scene]:

@@ -67,7 +67,7 @@ class ExportRequest:
     calibration: str = ""  # int8: folder or .tar of crops; "": photos the run was trained on
     evaluate: str = ""  # folder or .tar of labelled crops; "": identities the run held out
     own_contract: bool = False  # int8: a model of its own, whatever the tolerances say
-    flip: bool = False  # the vector is the sum over the face and its mirror image
+    flip: bool = False  # test-time flip: the vector is the sum over the face and its mirror image
     licence: str = ""
     licence_url: str = ""
     commercial_use: bool | None = None

@@ -1,4 +1,4 @@
-"""Class centres laid where a ready network already sees the identities (``classifier.start``).
+"""Class-weight imprinting: centres that start at the mean feature of their identity.
 
 Fresh centres are random, and a network that knows its photos would be pulled apart until they are
 found. Imprinted ones begin at the mean embedding of their identity (Qi et al., "Low-Shot Learning

@@ -12,8 +12,9 @@ one teacher has the student's dimension), cosines over the B photos of a batch:
                 (hints: Romero et al., FitNets, ICLR 2015)
 
 The maps P_i are thrown away afterwards; the whole embedding f is what is exported and scored.
-``forced`` feeds every stage the *teacher's* map, so that all stages learn side by side, each a
-shallow regression. The student learns far faster that way, but must then be trained end to end.
+``forced`` is stage-wise feature distillation: every stage is fed the *teacher's* map, so that all
+learn side by side, each a shallow regression. The student learns far faster that way, but must then
+be trained end to end.
 """
 
 from __future__ import annotations

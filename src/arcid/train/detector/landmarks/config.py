@@ -67,7 +67,7 @@ class PointLossConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PointJudgeConfig:
+class PointValidationConfig:
     """What is measured on faces of reserved pictures while training."""
 
     minutes: float = 10.0  # how often; 0 only at the end
@@ -75,7 +75,7 @@ class PointJudgeConfig:
 
     def __post_init__(self) -> None:
         for name in ("minutes", "faces"):
-            at_least(f"judge.{name}", getattr(self, name), 0)
+            at_least(f"validation.{name}", getattr(self, name), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class PointsConfig(SoloConfig):
     views: PointViewsConfig = field(default_factory=PointViewsConfig)
     network: PointNetworkConfig = field(default_factory=PointNetworkConfig)
     loss: PointLossConfig = field(default_factory=PointLossConfig)
-    judge: PointJudgeConfig = field(default_factory=PointJudgeConfig)
+    validation: PointValidationConfig = field(default_factory=PointValidationConfig)
 
 
 def load_points_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> PointsConfig:
@@ -106,9 +106,9 @@ def parse_points_config(
 __all__ = [
     "FREE",
     "SIZE",
-    "PointJudgeConfig",
     "PointLossConfig",
     "PointNetworkConfig",
+    "PointValidationConfig",
     "PointViewsConfig",
     "PointsConfig",
     "load_points_config",

@@ -1,4 +1,4 @@
-"""A run of the landmark refiner: crops, loss and judge; ``detector.solo.loop`` does the rest."""
+"""A run of the landmark refiner: crops, loss, validation; ``detector.solo.loop`` does the rest."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PointLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class PointJudgement:
+class LandmarkMetrics:
     """Point errors on labelled faces, shares of the distance of the eyes."""
 
     faces: int
@@ -68,16 +68,16 @@ class PointJudgement:
         }
 
 
-class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
+class PointsJob(loop.Job[FaceView, FaceBatch, LandmarkMetrics]):
     """The landmark refiner, trained on labelled faces."""
 
     free: ClassVar[tuple[str, ...]] = FREE
 
     def __init__(self, config: PointsConfig) -> None:
         self.config: PointsConfig = config
-        training, self._judging = split(config.scenes)
+        training, self._validation = split(config.scenes)
         self.photos = len(training)
-        self.judge_minutes = config.judge.minutes
+        self.measure_minutes = config.validation.minutes
         self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
         self._views = FaceViews(training, config.views, config.scenes, config.seed)
 
@@ -102,7 +102,7 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
         wanted, beta = torch.from_numpy(batch.points), self.config.loss.beta
         return PointLoss(100 * F.smooth_l1_loss(answers, wanted, beta=beta))
 
-    def judge(self, network: nn.Module) -> PointJudgement:
+    def measure(self, network: nn.Module) -> LandmarkMetrics:
         """On reserved faces cut by their own boxes and points: what is left is the network's."""
         crops, wanted = self._judged
         session = PointsSession(network)
@@ -111,7 +111,7 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
             for i in range(0, len(crops), _CHUNK)
         ])  # fmt: skip
         error = point_error(given.reshape(-1, 5, 2), wanted)
-        return PointJudgement(
+        return LandmarkMetrics(
             len(error),
             float(np.median(error)),
             float(error.mean()),
@@ -121,21 +121,22 @@ class PointsJob(loop.Job[FaceView, FaceBatch, PointJudgement]):
     @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         crops, wanted = [], []
-        for row in range(len(self._judging)):
-            labels = self._judging.labels(row)
+        for row in range(len(self._validation)):
+            labels = self._validation.labels(row)
             for face in learnable(labels, self.config.views.least_px):
                 points = labels.points[face]
                 matrix = crop_matrix(labels.boxes[face], points)
-                crops.append(warp(self._judging.image(row), matrix, SIZE))
+                crops.append(warp(self._validation.image(row), matrix, SIZE))
                 placed = points @ matrix[:, :2].T + matrix[:, 2]
                 wanted.append((placed - (SIZE - 1) / 2) / SIZE)
         if not crops:
-            raise DatasetInvalid("no reserved picture has a labelled face to judge by")
-        every = max(1, len(crops) // self.config.judge.faces) if self.config.judge.faces else 1
+            raise DatasetInvalid("no reserved picture has a labelled face to measure on")
+        most = self.config.validation.faces
+        every = max(1, len(crops) // most) if most else 1
         return np.stack(crops)[::every], np.stack(wanted).astype(np.float32)[::every]
 
 
-def train_points(config: PointsConfig) -> loop.Result[PointJudgement]:
+def train_points(config: PointsConfig) -> loop.Result[LandmarkMetrics]:
     """Train until the schedule's length; raises as ``solo.loop.train``."""
     return loop.train(PointsJob(config))
 
@@ -170,7 +171,7 @@ class PointsSession:
 
 __all__ = [
     "PART",
-    "PointJudgement",
+    "LandmarkMetrics",
     "PointsJob",
     "PointsSession",
     "restore_points",

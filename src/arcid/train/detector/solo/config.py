@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from arcid.train.config.file import at_least, refuse
 from arcid.train.config.recipe import ScheduleConfig
 
 #: Settings that may change when a run goes on.
-FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "judge")
+FREE = ("out", "init_from", "threads", "checkpoint_minutes", "schedule", "validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class AdamConfig:
 
 @dataclass(frozen=True, slots=True)
 class SoloConfig:
-    """The run itself; what is trained adds its own sections."""
+    """The run itself; what is trained adds its own sections, ``validation`` among them."""
+
+    FORMER: ClassVar[Mapping[str, str]] = {"judge": "validation"}
 
     out: str = "runs/solo"
     seed: int = 1

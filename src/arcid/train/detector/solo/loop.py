@@ -1,4 +1,4 @@
-"""The training loop of one process: draw views, step, average, judge, store; read top to bottom."""
+"""The training loop of one process, to read top to bottom: draw views, step, average, measure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 LOG_EVERY = 20  # steps a row of metrics.csv
 View = TypeVar("View")
 Batch = TypeVar("Batch", bound=Sized)
-Verdict = TypeVar("Verdict", bound="Flat")
+Metrics = TypeVar("Metrics", bound="Flat")
 
 
 class Loss(Protocol):
@@ -48,20 +48,20 @@ class Loss(Protocol):
 
 
 class Flat(Protocol):
-    """What a judge says."""
+    """What validation found."""
 
     def flat(self) -> Mapping[str, float]:
         """As one row of validation.csv."""
         ...
 
 
-class Job(ABC, Generic[View, Batch, Verdict]):
-    """What is trained, on what, and how it is judged."""
+class Job(ABC, Generic[View, Batch, Metrics]):
+    """What is trained, on what, and how it is measured."""
 
     free: ClassVar[tuple[str, ...]] = FREE  # settings that may change when a run goes on
     config: SoloConfig
     photos: int  # an epoch
-    judge_minutes: float  # 0: at the end only
+    measure_minutes: float  # 0: at the end only
     workers: int  # threads that draw views
     prefetch: int  # batches made ahead
 
@@ -89,22 +89,22 @@ class Job(ABC, Generic[View, Batch, Verdict]):
         """What the network's answers to a batch cost."""
 
     @abstractmethod
-    def judge(self, network: nn.Module) -> Verdict:
+    def measure(self, network: nn.Module) -> Metrics:
         """The network on photographs that are not trained on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Generic[Verdict]):
+class Result(Generic[Metrics]):
     """What a run left."""
 
     run: Path
     steps: int
     pictures: int
     seconds: float
-    judgement: Verdict
+    metrics: Metrics
 
 
-def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
+def train(job: Job[View, Batch, Metrics]) -> Result[Metrics]:
     """Train until the schedule's length; rerun with the same ``out``, it goes on where it stood.
 
     Raises ``ConfigError``, ``DatasetInvalid``, ``CheckpointInvalid``, ``CheckpointMismatch``,
@@ -136,7 +136,7 @@ def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
     run.mkdir(parents=True, exist_ok=True)
     write_text(run / "config.yaml", dump(config))
     _LOG.info("training starts", extra={"photos": job.photos, "step": step})
-    began = stored = judged = time.monotonic()
+    began = stored = measured = time.monotonic()
     recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)
     batches = _batches(job, step)
 
@@ -156,15 +156,15 @@ def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
             ),
         )  # fmt: skip
 
-    def judge() -> Verdict:
+    def measure() -> Metrics:
         averaged = job.network()
         averaged.load_state_dict(average.values)
-        verdict = job.judge(averaged.eval())
+        found = job.measure(averaged.eval())
         row = {"step": step, "minutes": round(seconds() / 60, 2)}
-        told = {name: round(value, 4) for name, value in verdict.flat().items()}
+        told = {name: round(value, 4) for name, value in found.flat().items()}
         _append(run / "validation.csv", {**row, **told})
-        _LOG.info("judged", extra={**row, **told})
-        return verdict
+        _LOG.info("validated", extra={**row, **told})
+        return found
 
     while progress() < config.schedule.length:
         network.train()
@@ -198,12 +198,12 @@ def train(job: Job[View, Batch, Verdict]) -> Result[Verdict]:
         if now - stored > config.checkpoint_minutes * 60:
             store()
             stored = now
-        if job.judge_minutes and now - judged > job.judge_minutes * 60:
-            judge()
-            judged = time.monotonic()
+        if job.measure_minutes and now - measured > job.measure_minutes * 60:
+            measure()
+            measured = time.monotonic()
     batches.close()
     store()
-    return Result(run, step, pictures, seconds(), judge())
+    return Result(run, step, pictures, seconds(), measure())
 
 
 def _optimizer(network: nn.Module, config: AdamConfig) -> torch.optim.AdamW:
@@ -216,7 +216,7 @@ def _optimizer(network: nn.Module, config: AdamConfig) -> torch.optim.AdamW:
     )
 
 
-def _batches(job: Job[View, Batch, Verdict], step: int) -> Generator[Batch, None, None]:
+def _batches(job: Job[View, Batch, Metrics], step: int) -> Generator[Batch, None, None]:
     """Batches from ``step`` on, made ahead by threads; what a step sees depends on nothing else."""
     import cv2
 
