@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
+HERE = Path(__file__).parent
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
+SLOW = ("[mtcnn", "[dlib")  # detectors, a second a photo
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and any(name in item.nodeid for name in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ def _scores(pipeline: Pipeline, data_dir: Path) -> tuple[np.ndarray, np.ndarray]
     return scores, np.array([same for _, _, same in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PLAIN, *CONVERTED])
 def test_all_300_pairs_are_separated(name: str, data_dir: Path, bundles: Any) -> None:
     detector = str(bundles(name)) if name in CONVERTED else name

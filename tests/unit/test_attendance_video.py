@@ -219,6 +219,7 @@ def test_another_clip_gives_no_name_to_strangers(
     assert {f.name for view in views for f in view.faces} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clip", "visitors"), [(PAIR, 6), (CROWD, 4), (SINGER, 2)])
 def test_hands_backs_of_heads_and_bare_profiles_are_no_visitors(
     pipeline: Pipeline, gallery: Gallery, data_dir: Path, clip: str, visitors: int
@@ -406,6 +407,7 @@ def written(database: Path) -> list[tuple[Any, ...]]:
         return rows.fetchall()
 
 
+@pytest.mark.soak
 def test_a_killed_run_that_is_started_again_writes_what_an_unbroken_one_writes(
     enrolled: Path, clip: Path, data_dir: Path, tmp_path: Path
 ) -> None:

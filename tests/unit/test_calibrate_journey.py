@@ -137,6 +137,7 @@ def film(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, 50])
 def test_the_journey(
     count: int, arcid: Callable[..., Any], crops: People, home: Path, film: Path
@@ -172,6 +173,7 @@ def test_the_journey(
     assert door.answers() == after
 
 
+@pytest.mark.slow
 def test_ten_of_ten_draws_of_eight_people_succeed(
     arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
@@ -205,6 +207,7 @@ def test_what_is_written_says_what_happens(
     assert "--undo" in nowhere.err
 
 
+@pytest.mark.slow
 def test_doctor_names_default_rates_that_are_not_supported(
     arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_training_crop_is_the_product_s_and_wrong_by_what_is_asked(
         assert (np.abs(view.points) < 0.6).all() and nose[1] > left[1]
 
 
+@pytest.mark.training
 @pytest.mark.data
 def test_it_learns_and_goes_on_where_it_stood(run: Path, labels: Path, tmp_path: Path) -> None:
     import csv

@@ -67,6 +67,7 @@ def test_its_maps_fit_the_parts(teacher: DetectorTeacher, photos: Image) -> None
     assert network.answers(seen.pyramid)[0].shape == seen.scores.shape
 
 
+@pytest.mark.training
 def test_parts_come_nearer_to_it_step_by_step(teacher: DetectorTeacher, photos: Image) -> None:
     torch.manual_seed(1)
     network = DetectorNetwork(NetworkConfig(inner=64, blocks=2, head=1)).train()

@@ -324,6 +324,7 @@ def few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "EVALUATION_PHOTOS", 100)
 
 
+@pytest.mark.training
 @pytest.mark.data
 @pytest.mark.usefixtures("few_photos")
 def test_int8_is_measured_and_shares_the_contract_only_when_close(
