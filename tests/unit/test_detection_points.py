@@ -292,6 +292,7 @@ out: {folder / "detect"}
     )
 
 
+@pytest.mark.training
 @pytest.mark.data
 def test_the_bundle_holds_both_and_the_product_uses_both(
     bundle: Path, run: Path, labels: Path
@@ -323,6 +324,7 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     assert usable.any() and off[usable].max() < 1e-3
 
 
+@pytest.mark.training
 @pytest.mark.data
 def test_a_bundle_starts_another_run(bundle: Path, run: Path, labels: Path, tmp_path: Path) -> None:
     import torch
@@ -345,6 +347,7 @@ def test_a_bundle_starts_another_run(bundle: Path, run: Path, labels: Path, tmp_
         load_weights(PointNetwork(), bundle, restore_points, "points")
 
 
+@pytest.mark.training
 @pytest.mark.data
 def test_a_damaged_second_file_is_refused(bundle: Path, tmp_path: Path) -> None:
     import shutil
