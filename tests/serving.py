@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from arcid.gallery import Gallery
 from arcid.server.app import create_app
 from arcid.server.settings import Settings
 
+StartService = Callable[..., Any]
 SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first account
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.serving import Client, running
+from tests.serving import Client, StartService, running
 
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server.settings import Settings
-
-StartService = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")

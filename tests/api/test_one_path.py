@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.api.conftest import Client, StartService
+from tests.serving import Client, StartService
 
 import arcid
 from arcid.apps.enrol import new_face

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -165,11 +165,11 @@ def main() -> int:
                 page.screenshot(path=options.out / f"sign-in-{size}-{theme}.png")
                 service.sign_in(page)
                 page.wait_for_url("**/console/*")
-                for name, (path, prepare) in PAGES.items():
+                for name, (address, prepare) in PAGES.items():
                     if options.only not in name:
                         continue
                     attended = "/attendance" + person.replace("people", "person", 1)
-                    shown = path.replace("PERSON", person).replace("ATTENDED", attended)
+                    shown = address.replace("PERSON", person).replace("ATTENDED", attended)
                     page.goto("/console" + shown)
                     page.locator("h1").wait_for(state="attached")
                     prepare(page, photos)
@@ -186,7 +186,7 @@ def main() -> int:
     return 1 if wide else 0
 
 
-def _fill(browser: service.Browser, url: str, photos: Path) -> str:
+def _fill(browser: Browser, url: str, photos: Path) -> str:
     context = service.visitor(browser, url)
     page = context.new_page()
     service.set_up(page)

@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def assert_sound(path: Path, acks: dict[int, str]) -> set[int]:
     """Every acknowledged face is there, exact and findable; whatever else is there is whole."""
     with Gallery.open(path, create=False) as gallery:
         assert gallery.check() == []
-        stored = {}
+        stored: dict[str, Any] = {}
         for face_ids, _, rows in gallery.vectors("staff", CONTRACT):
             stored |= dict(zip(face_ids, rows, strict=True))
         assert gallery.collection("staff").faces == len(stored)

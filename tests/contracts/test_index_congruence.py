@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,7 +281,7 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 def _history(make: Make) -> type:
-    machine = type("History", (AnyHistory,), {"make": staticmethod(make)})
+    machine: Any = type("History", (AnyHistory,), {"make": staticmethod(make)})
     machine.TestCase.settings = settings(
         max_examples=15,
         stateful_step_count=12,
@@ -288,7 +289,8 @@ def _history(make: Make) -> type:
         suppress_health_check=[HealthCheck.too_slow],
         derandomize=True,
     )
-    return machine.TestCase
+    case: type = machine.TestCase
+    return case
 
 
 TestReferenceHistory = _history(KINDS["reference"])

@@ -258,13 +258,13 @@ def test_a_gallery_too_large_for_its_calibration_is_named(
 def test_a_running_pipeline_says_that_another_calibration_is_in_force(
     arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
-    running = opening.open_pipeline(Settings())
+    running = opening.open_pipeline(Settings.load())
     before = running.calibration.calibration_id
     assert not running.calibration_replaced
     folder, _ = dealt(crops, 8, 6, home / "people")
     assert arcid("calibrate", folder, "--aligned").code == 0
     assert running.calibration_replaced
     assert running.calibration.calibration_id == before
-    assert opening.open_pipeline(Settings()).calibration.calibration_id != before
+    assert opening.open_pipeline(Settings.load()).calibration.calibration_id != before
     assert arcid("calibrate", "--undo").code == 0
     assert not running.calibration_replaced

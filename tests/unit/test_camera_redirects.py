@@ -72,7 +72,7 @@ def rtsp_server(
             self.wfile.write(f"RTSP/1.0 {status}\r\n{number}\r\n{more}\r\n\r\n".encode())
 
         def _head(self) -> str | None:
-            lines = []
+            lines: list[str] = []
             while line := self.rfile.readline(8192).decode("latin-1"):
                 if not line.strip():
                     return "".join(lines)

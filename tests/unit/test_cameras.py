@@ -150,7 +150,7 @@ def test_another_key_opens_no_address_and_loses_none(
     other.seal()
     renamed = other.change(made.id, name="Gate")
     assert renamed.sealed
-    runner = Runner(found, *[None] * 3, other.get)  # type: ignore[arg-type]
+    runner = Runner(found, *[None] * 3, other.get)  # type: ignore[arg-type,call-arg]
     assert soon(lambda: runner.status.state != "starting")
     runner.stop()
     assert (runner.status.state, runner.status.problem) == ("trouble", SEALED_ELSEWHERE)

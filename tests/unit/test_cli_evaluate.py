@@ -446,8 +446,10 @@ def test_fairness_by_the_users_own_labels(
             for photo in sorted(folder.iterdir()):
                 name = photo.relative_to(people).as_posix()
                 writer.writerow((name, "first" if i < 10 else "second"))
-    argv = ("--data", people, "--groups", table, "--column", "half", "-o", tmp_path / "r")
-    argv += ("--select", "center")
+    argv = (
+        "--data", people, "--groups", table, "--column", "half", "-o", tmp_path / "r",
+        "--select", "center",
+    )  # fmt: skip
     record = measure("fairness", *argv, "--threshold", 0.2)
     groups = {g["group"]: g for g in record["groups"]}
     assert groups["first"]["people"] == 10 and groups["second"]["people"] == 14

@@ -18,7 +18,7 @@ FLAGS = ("--output", "--out", "--to", "--crops", "--review", "--save-embeddings"
 NOT_FILES = {"models import", "gallery reembed"}
 #: What fails, by command; OUT is the output, NONE photos without faces, BAD files that are no
 #: pictures, EMPTY an empty file.
-FAILING = {
+FAILING: dict[str, list[tuple[str, ...]]] = {
     "detect": [("BAD", "--crops", "OUT"), ("NONE/1.png", "--crops", "OUT")],
     "embed": [
         ("NONE", "-o", "OUT/keep.npz"),

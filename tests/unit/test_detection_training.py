@@ -137,7 +137,7 @@ def test_the_bundle_finds_faces_in_the_product(
 ) -> None:
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     pipeline = Pipeline.from_models(detector=str(bundle), size=192)
-    assert pipeline.detector.name == "arcid-detect-smoke" and pipeline.detector.has_points
+    assert pipeline.detector.name == "arcid-detect-smoke" and pipeline.detector.has_points  # type: ignore[attr-defined]
     training, _ = split(recipe(labels, run).scenes)
     met = 0
     for row in range(len(training)):

@@ -172,13 +172,13 @@ def test_few_rows_are_fetched_and_never_many_at_once() -> None:
     rows = unit(rng.standard_normal((40_000, 128)))
     index = indexed(rows)
     index.search_faces(rows[:1], 10)
-    assert sum(index.store.asked) < 400
+    assert sum(index.store.asked) < 400  # type: ignore[attr-defined]
 
     same = np.repeat(unit(rng.standard_normal((1, 16))), 9000, axis=0)
     index = indexed(same)
     (found,) = index.search_faces(same[:1], 5)
     assert found[0].tolist() == [0, 1, 2, 3, 4]
-    assert sum(index.store.asked) == 9000 and max(index.store.asked) <= FETCH_ROWS
+    assert sum(index.store.asked) == 9000 and max(index.store.asked) <= FETCH_ROWS  # type: ignore[attr-defined]
 
 
 def test_probes_that_want_the_same_face_fetch_it_once() -> None:
@@ -187,7 +187,7 @@ def test_probes_that_want_the_same_face_fetch_it_once() -> None:
     index.search_faces(np.repeat(rows[:1], 12, axis=0), 3)
     alone = indexed(rows)
     alone.search_faces(rows[:1], 3)
-    assert index.store.asked == alone.store.asked
+    assert index.store.asked == alone.store.asked  # type: ignore[attr-defined]
 
 
 def test_columns_and_codes_are_all_there_is() -> None:
@@ -394,7 +394,7 @@ def test_a_missing_library_is_said_and_searched_around(
         (found,) = index.search_faces(rows[3:4], 5)
     assert found[0].tolist() == float32_top(rows, rows[3], 5)
     assert index.kernel == "numpy-float32"
-    assert {record.kernel for record in caplog.records} == {"numkong-int8", "onnxruntime-int8"}
+    assert {record.kernel for record in caplog.records} == {"numkong-int8", "onnxruntime-int8"}  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("fresh_kernels")

@@ -273,9 +273,9 @@ def test_unknown_ids_are_named_errors(gallery: Gallery) -> None:
     for call in (gallery.person, gallery.faces, gallery.delete_person, gallery.search_person):
         with pytest.raises(PersonNotFound):
             call("staff", person.id)
-    for call in (gallery.face, gallery.face_crop, gallery.delete_face):
+    for of_face in (gallery.face, gallery.face_crop, gallery.delete_face):
         with pytest.raises(FaceNotFound):
-            call("staff", stored.id)
+            of_face("staff", stored.id)
     with pytest.raises(CollectionNotFound):
         gallery.people("nowhere")
     assert gallery.face("guests", stored.id) == stored

@@ -528,8 +528,8 @@ def test_files_that_are_not_binary_or_not_open(tmp_path: Path) -> None:
         pass
     with pytest.raises(ImageUnreadable, match="closed"):
         load_image(file)
-    with path.open("ab") as file, pytest.raises(ImageUnreadable):
-        load_image(file)
+    with path.open("ab") as written, pytest.raises(ImageUnreadable):
+        load_image(written)
 
 
 @pytest.mark.parametrize("source", [None, 7, 1.5, ["a.jpg"], object()])

@@ -258,7 +258,7 @@ def test_a_service_does_not_start_on_models_that_answer_otherwise(
     from arcid.server.opening import open_pipeline, warm
     from arcid.server.settings import Settings
 
-    open_pipeline(Settings())
+    open_pipeline(Settings.load())
     pipeline = Pipeline.from_models()
     embed = pipeline.embedder.embed
 
@@ -281,10 +281,10 @@ def test_goldens_of_a_bundle_of_ones_own_are_run_too(
     bundle = weights.resolve("mine")
     pipeline = Pipeline.from_models(None, "mine")
     goldens.write(folder, bundle.manifest, pipeline.embedder.embed)
-    open_pipeline(Settings(recogniser="mine"))
+    open_pipeline(Settings.load(recogniser="mine"))
     edit(folder / "goldens.json", lambda g: g["vectors"][0].reverse())
     with pytest.raises(ModelUnsupported, match="mine answers otherwise"):
-        open_pipeline(Settings(recogniser="mine"))
+        open_pipeline(Settings.load(recogniser="mine"))
 
 
 # the command

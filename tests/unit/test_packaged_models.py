@@ -60,7 +60,7 @@ def test_a_bundle_is_whole(folder: Path) -> None:
 
 
 def test_they_work_without_any_other_model(alone: Pipeline) -> None:
-    assert alone.detector.name.startswith("arcid-")
+    assert alone.detector.name.startswith("arcid-")  # type: ignore[attr-defined]
     grey = np.full((240, 320, 3), 127, np.uint8)
     assert len(alone.detector.detect([grey])[0]) == 0
     found = weights.resolve_default("detection")

@@ -250,7 +250,7 @@ def test_roll_follows_turned_photos(detector: Detector, data_dir: Path) -> None:
     assert abs(upright.roll_deg) < 15
     assert face.points is not None
     for angle in (-150, -90, -45, 30, 90, 120):
-        turned = apply_affine(rotation_matrix(*image.shape[:2], angle), face.points)
+        turned = apply_affine(rotation_matrix(*image.shape[:2], angle), face.points)  # type: ignore[call-arg]
         yaw, pitch, roll = pose(turned)[0]
         expected = (upright.roll_deg - angle + 180) % 360 - 180  # the matrix turns the other way
         assert (roll - expected + 180) % 360 - 180 == pytest.approx(0, abs=0.01)

@@ -78,7 +78,8 @@ def rtsp(data_dir: Path) -> Iterator[tuple[str, Start]]:
 
 
 def frames_of(path: Path) -> list[Image]:
-    capture, found = cv2.VideoCapture(str(path)), []
+    capture = cv2.VideoCapture(str(path))
+    found: list[Image] = []
     while True:
         ok, bgr = capture.read()
         if not ok:
@@ -184,7 +185,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
 
     start()
     heard: list[tuple[str, dict[str, Any]]] = []
-    listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)  # type: ignore[attr-defined]
     listener.username_pw_set("arcid", "right")
     listener.on_message = lambda c, d, m: heard.append((m.topic, json.loads(m.payload)))
     listener.connect("127.0.0.1", port)

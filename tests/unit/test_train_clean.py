@@ -286,7 +286,7 @@ def test_a_noisy_list_is_what_training_reads(config: TrainConfig, tmp_path: Path
 def test_what_is_dropped_is_what_the_rule_says(found: CleanResult, angles: Any) -> None:
     cosines, labels, data = angles
     nearest = cosines.argmax(axis=1)
-    beyond = {}
+    beyond: dict[str, Any] = {}
     for who in range(len(data.classes)):
         mine = np.flatnonzero(labels == who)
         if len(mine) < 20:

@@ -336,7 +336,7 @@ def test_int8_is_measured_and_shares_the_contract_only_when_close(
         calibration=str(data_dir / "data/train/celeba-a.tar"),
         evaluate=str(data_dir / "data/train/vgg.tar"),
     )
-    quantised = bundle.quantise
+    quantised = bundle.quantise  # type: ignore[attr-defined]
     made: list[Any] = []
 
     def once(*given: Any, **options: Any) -> Any:

@@ -322,7 +322,7 @@ def test_in_compares_exactly(batch: Any) -> None:
 
 def test_the_same_vector_of_another_model_is_not_in_a_batch() -> None:
     embeddings = BATCHES["Embeddings"]
-    assert Embeddings(embeddings[0].vectors, "b" * 64) not in embeddings
+    assert Embeddings(embeddings[0].vectors, "b" * 64) not in embeddings  # type: ignore[attr-defined]
 
 
 def test_embeddings_join() -> None:

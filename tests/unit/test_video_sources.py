@@ -173,9 +173,9 @@ def test_what_cannot_be_a_source_is_a_clear_error(tmp_path: Path) -> None:
     for spec in (tmp_path / "absent.mp4", text, tmp_path):
         with pytest.raises(SourceUnreadable):
             open_source(spec)
-    for spec in ("ftp://host/x", "file:///etc/passwd"):
+    for url in ("ftp://host/x", "file:///etc/passwd"):
         with pytest.raises(UsageError):
-            open_source(spec)
+            open_source(url)
 
 
 def test_credentials_are_not_shown() -> None:
@@ -354,7 +354,7 @@ def test_a_clock_that_jumps_is_reported_while_ticks_go_on() -> None:
 
 
 def test_a_device_that_hangs_is_given_up() -> None:
-    opened = []
+    opened: list[str] = []
 
     class Hanging:
         def read(self) -> Image | None:

@@ -63,8 +63,8 @@ def test_places_in_order(empty: Path, model_file: Path, monkeypatch: pytest.Monk
     folder = _bundle(empty / "packaged", model_file)
     monkeypatch.setitem(trust.PACKAGED, NAME, trust.digest(folder))
     assert weights.resolve(NAME).origin == "packaged"
-    for folder in ("packaged", "models"):
-        shutil.rmtree(empty / folder / NAME)
+    for place in ("packaged", "models"):
+        shutil.rmtree(empty / place / NAME)
     monkeypatch.delenv("ARCID_DATA")  # nothing beside the folder one stands in, then
     monkeypatch.chdir(empty / "models")
     (empty / "shared").symlink_to(empty / "data")

@@ -93,7 +93,7 @@ def kill_at(step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, batch, at, run)
 
-    Model.step = deadly  # type: ignore[method-assign]
+    Model.step = deadly  # type: ignore[assignment,method-assign]
 
 
 def main() -> None:
