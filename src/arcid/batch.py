@@ -22,6 +22,7 @@ Key = TypeVar("Key")
 Source = TypeVar("Source")
 Ready = TypeVar("Ready")
 Result = TypeVar("Result")
+Further = TypeVar("Further")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class BatchItem(Generic[Result]):
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]
+
+    def then(self, go_on: Callable[[Result], Further]) -> BatchItem[Further]:
+        """The result taken further; an error stays what it is."""
+        if self.error is not None:
+            return BatchItem(self.name, None, self.error)
+        return BatchItem(self.name, go_on(self.get()))
 
     def __repr__(self) -> str:
         what = repr(self.result) if self.error is None else f"{self.error.code}: {self.error}"

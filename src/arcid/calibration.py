@@ -154,7 +154,7 @@ class Calibration:
         Raises ``RateUnsupported`` below what the data supports, unless extrapolation is allowed
         by name (and even then below the table).
         """
-        _check_rate("fmr", fmr)
+        check_rate("fmr", fmr)
         extrapolated = fmr < self.smallest_supported_fmr * (1 - 1e-9)
         if extrapolated and not allow_extrapolation:
             raise RateUnsupported(
@@ -187,7 +187,7 @@ class Calibration:
         rows on both sides, so that a larger gallery or a smaller rate never lowers the threshold.
         Extrapolated rows count only where extrapolation is allowed.
         """
-        _check_rate("fpir", fpir)
+        check_rate("fpir", fpir)
         if gallery_size < 1:
             raise UsageError(f"gallery_size must be at least 1, got {gallery_size}")
         rows = self._gallery_rows(allow_extrapolation)
@@ -266,7 +266,8 @@ def _between(rows: Sequence[Row], size: int) -> Threshold | None:
     return Threshold(float(cosine), 0.0, above.extrapolated, above.combined)
 
 
-def _check_rate(name: str, rate: float) -> None:
+def check_rate(name: str, rate: float) -> None:
+    """Raise ``UsageError`` for what is no error rate."""
     if not 0 < rate < 1:
         raise UsageError(f"{name} must lie between 0 and 1, got {rate}")
 

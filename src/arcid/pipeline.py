@@ -19,7 +19,7 @@ import numpy as np
 from arcid import decide, detect
 from arcid.align import align
 from arcid.batch import BatchItem, items, named, run
-from arcid.calibration import Calibration
+from arcid.calibration import Calibration, check_rate
 from arcid.detect import Detector
 from arcid.embed import Embedder, OnnxEmbedder, resized
 from arcid.errors import (
@@ -242,6 +242,13 @@ class Pipeline(Identifier):
         parts = ("runtime", "device", "precision")
         return found | {part: str(getattr(session, part, "unknown")) for part in parts}
 
+    def __repr__(self) -> str:
+        made_with = self.provenance
+        return (
+            f"Pipeline({made_with['detector']} → {made_with['model']}, "
+            f"contract {self.contract_id[:8]}…)"
+        )
+
     def check_goldens(self) -> None:
         """Run both models on what their bundles' goldens were made of.
 
@@ -456,11 +463,17 @@ class Pipeline(Identifier):
         fmr: float = decide.DEFAULT_FMR,
         select: Selection = "prominent",
         aligned: bool = False,
+        color: ColorOrder = "rgb",
         allow_extrapolation: bool = False,
     ) -> Verification:
-        """Are the faces of two photos one person, at a target false match rate?"""
-        face_a = self.one_face(a, select=select, aligned=aligned)
-        face_b = self.one_face(b, select=select, aligned=aligned)
+        """Are the faces of two photos one person, at a target false match rate?
+
+        ``select``, ``aligned`` and ``color`` as in ``faces``. Raises what ``one_face`` does,
+        ``CalibrationMissing`` and ``RateUnsupported``; the rate is looked at before the photos.
+        """
+        self.calibration.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
+        face_a = self.one_face(a, select=select, aligned=aligned, color=color)
+        face_b = self.one_face(b, select=select, aligned=aligned, color=color)
         return self.verify_faces(face_a, face_b, fmr=fmr, allow_extrapolation=allow_extrapolation)
 
     def verify_faces(
@@ -488,6 +501,7 @@ class Pipeline(Identifier):
         fmr: float = decide.DEFAULT_FMR,
         select: Selection = "prominent",
         aligned: bool = False,
+        color: ColorOrder = "rgb",
         allow_extrapolation: bool = False,
     ) -> PersonVerification:
         """Is the face of a photo this enrolled person, at a target false match rate?
@@ -495,9 +509,10 @@ class Pipeline(Identifier):
         Raises ``PersonNotFound``, ``FaceNotFound`` where the person has no face of this model, and
         what ``one_face`` and ``verify`` do.
         """
+        check_rate("fmr", fmr)
         gallery.person(collection, person_id)
         return self.verify_person_face(
-            self.one_face(source, select=select, aligned=aligned),
+            self.one_face(source, select=select, aligned=aligned, color=color),
             gallery,
             collection,
             person_id,
@@ -534,13 +549,17 @@ class Pipeline(Identifier):
         aggregate: Aggregate = "max",
         select: Selection = "all",
         aligned: bool = False,
+        color: ColorOrder = "rgb",
         unsupported: decide.Unsupported = "review",
     ) -> list[Identification]:
         """Who of a collection is in a photo, at a target false positive identification rate?
 
-        Two faces of one photo are never given one person.
+        Two faces of one photo are never given one person. The rate and the collection are looked
+        at before the photo.
         """
-        faces = self.faces(source, select=select, aligned=aligned)
+        check_rate("fpir", fpir)
+        gallery.collection(collection)
+        faces = self.faces(source, select=select, aligned=aligned, color=color)
         return self.identify_faces(
             faces, gallery, collection, fpir=fpir, k=k, aggregate=aggregate, unsupported=unsupported
         )
@@ -580,32 +599,30 @@ class Pipeline(Identifier):
         *,
         fpir: float = decide.DEFAULT_FPIR,
         k: int = 5,
+        aggregate: Aggregate = "max",
         select: Selection = "all",
         aligned: bool = False,
         color: ColorOrder = "rgb",
-        aggregate: Aggregate = "max",
         unsupported: decide.Unsupported = "review",
     ) -> Iterator[BatchItem[list[Identification]]]:
         """``identify`` over many photos, as ``faces_batch``.
 
         What is wrong with the gallery or the calibration raises.
         """
+        check_rate("fpir", fpir)
         gallery.collection(collection)
         batch = self.faces_batch(sources, select=select, aligned=aligned, color=color)
         return (
-            BatchItem(item.name, None, item.error)
-            if item.result is None
-            else BatchItem(
-                item.name,
-                self.identify_faces(
-                    item.result,
+            item.then(
+                lambda faces: self.identify_faces(
+                    faces,
                     gallery,
                     collection,
                     fpir=fpir,
                     k=k,
                     aggregate=aggregate,
                     unsupported=unsupported,
-                ),
+                )
             )
             for item in batch
         )

@@ -88,6 +88,9 @@ class Quality:
     def ok(self) -> bool:
         return not self.reasons
 
+    def __str__(self) -> str:
+        return ", ".join(reason.code.replace("_", " ") for reason in self.reasons) or "ok"
+
     def measured(self) -> dict[str, float]:
         """The numbers, rounded; those that could not be measured are left out."""
         return {

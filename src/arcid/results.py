@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex, overload
 
+from arcid import notebook
 from arcid.errors import QualityRejected
 from arcid.image import PhotoId
 from arcid.quality import Quality
@@ -18,12 +19,13 @@ from arcid.types import (
     Image,
     Match,
     box_dict,
+    counted,
     pixel,
     row_number,
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prepared:
     """The faces of one photo up to the embedder."""
 
@@ -37,12 +39,15 @@ class Prepared:
         """What tells whether two faces come from one photo; see ``Pipeline.prepare``."""
         return self.photo.value
 
+    def __repr__(self) -> str:
+        return f"Prepared({_found(self.detections, self.crops)}, not embedded)"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return photo_dict(self.detections, self.crops, self.quality)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Faces:
     """The faces of one photo, row by row; ``len()`` 0 is ordinary."""
 
@@ -56,6 +61,15 @@ class Faces:
     def photo_id(self) -> str:
         """What tells whether two faces come from one photo."""
         return self.photo.value
+
+    def __repr__(self) -> str:
+        return f"Faces({_found(self.detections, self.crops)})"
+
+    def _repr_html_(self) -> str:
+        drawn = [face._drawn() for face in self[: notebook.SHOWN]]
+        more = len(self) - len(drawn)
+        words = _found(self.detections, self.crops)
+        return notebook.block(words, drawn, f"and {more} more" if more else "")
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -95,7 +109,7 @@ class Faces:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Face:
     """One face, ready to be compared or enrolled."""
 
@@ -112,6 +126,24 @@ class Face:
         """What tells whether two faces come from one photo."""
         return self.photo.value
 
+    def __str__(self) -> str:
+        if self.box is None:
+            return f"aligned crop {len(self.crop)}×{len(self.crop)}"
+        left, top, right, bottom = (round(v) for v in self.box)
+        words = f"box {left},{top}–{right},{bottom}"
+        if self.score is not None:
+            words += f", score {self.score:.2f}"
+        return words if self.quality is None else f"{words}, quality {self.quality}"
+
+    def __repr__(self) -> str:
+        return f"Face({self})"
+
+    def _repr_html_(self) -> str:
+        return notebook.block("", [self._drawn()])
+
+    def _drawn(self) -> str:
+        return notebook.picture(self.crop, str(self).split(", ", 2))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; neither vector nor pixels. All null for a crop that came
         aligned."""
@@ -126,7 +158,7 @@ class Face:
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verification:
     """The answer to "are these two one person?" with both faces it was given on."""
 
@@ -134,18 +166,32 @@ class Verification:
     a: Face
     b: Face
 
+    def __repr__(self) -> str:
+        return f"Verification({self.decision})"
+
+    def _repr_html_(self) -> str:
+        drawn = [self.a._drawn(), self.b._drawn()]
+        return notebook.block(str(self.decision), drawn, self.decision.reason)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {**self.decision.to_dict(), "a": self.a.to_dict(), "b": self.b.to_dict()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PersonVerification:
     """The answer to "is this that enrolled person?", with their face nearest to the probe."""
 
     decision: Decision
     face: Face
     person: Match
+
+    def __repr__(self) -> str:
+        return f"PersonVerification({self.person.name}, {self.decision})"
+
+    def _repr_html_(self) -> str:
+        drawn = [self.face._drawn(), _people([self.person])]
+        return notebook.block(str(self.decision), drawn, self.decision.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -156,7 +202,7 @@ class PersonVerification:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Identified:
     """Who a vector or an enrolled person may be: candidates best first, the decision on the first.
 
@@ -167,6 +213,16 @@ class Identified:
     candidates: list[Match]
     decision: Decision
 
+    def __repr__(self) -> str:
+        name = f"{self.candidates[0].name}, " if self.decision.matched else ""
+        return f"{type(self).__name__}({name}{self.decision})"
+
+    def _repr_html_(self) -> str:
+        return notebook.block(str(self.decision), self._drawn(), self.decision.reason)
+
+    def _drawn(self) -> list[str]:
+        return [_people(self.candidates)] if self.candidates else []
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -175,11 +231,14 @@ class Identified:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Identification(Identified):
     """``Identified`` for a face of a photo."""
 
     face: Face
+
+    def _drawn(self) -> list[str]:
+        return [self.face._drawn(), *Identified._drawn(self)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -188,6 +247,17 @@ class Identification(Identified):
             "candidates": [match.to_dict() for match in self.candidates],
             "decision": self.decision.to_dict(),
         }
+
+
+def _found(detections: Detections | None, crops: Crops) -> str:
+    if detections is None:
+        return f"{counted(len(crops), 'aligned crop')} {crops.size}×{crops.size}"
+    return str(detections)
+
+
+def _people(candidates: Sequence[Match]) -> str:
+    rows = [(match.name, f"{match.cosine:.2f}", str(match.faces)) for match in candidates]
+    return notebook.table(("person", "cosine", "faces"), rows)
 
 
 def photo_dict(

@@ -46,7 +46,7 @@ class TrackSettings:
 class Pool:
     """Embeddings of one face, weighted by quality."""
 
-    total: npt.NDArray[np.float64] | None = None
+    total: npt.NDArray[np.float64] | None = field(default=None, repr=False)
     weight: float = 0.0
     looks: int = 0
     contract_id: str = ""
@@ -86,7 +86,8 @@ class Track:
     best: float = 0.0  # usefulness of its best look
     last_look: float = -np.inf  # ticks
     last_try: float = -np.inf
-    patch: FloatArray | None = None  # (P,) its pixels in the last frame, normalised
+    # (P,) its pixels in the last frame, normalised
+    patch: FloatArray | None = field(default=None, repr=False)
     against: list[tuple[Embeddings, float, float, float]] = field(default_factory=list)
     over: bool = False  # replaced by another track
 

@@ -88,7 +88,15 @@ class Rows:
 
 def counted(count: int, what: str) -> str:
     """Of people and of reprs: no face, 1 face, 2 faces."""
-    return f"no {what}" if count == 0 else f"{count} {what}{'' if count == 1 else 's'}"
+    return f"no {what}" if count == 0 else f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _rate(rate: float | None) -> str:
+    """An error rate for people: 0.01, 1e-4."""
+    if rate is None or rate >= 1e-3:
+        return f"{rate:g}" if rate is not None else "unknown"
+    digits, exponent = f"{rate:.2e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def row_number(index: SupportsIndex, count: int) -> int:
@@ -135,12 +143,15 @@ class Detections(Rows):
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         height, width = self.image_size
         found = f"{counted(len(self), 'face')} in {width}×{height}"
         if len(self):
             found += f", best score {self.scores.max():.2f}"
-        return f"Detections({found}{'' if self.points is not None else ', boxes only'})"
+        return found if self.points is not None else f"{found}, boxes only"
+
+    def __repr__(self) -> str:
+        return f"Detections({self})"
 
     def _take(self, rows: Any) -> Detections:
         points = None if self.points is None else self.points[rows]
@@ -384,6 +395,11 @@ class Hits(Sequence[list[Match]]):
     def __len__(self) -> int:
         return len(self.matches)
 
+    def __repr__(self) -> str:
+        found = ", ".join(str(len(people)) for people in self.matches)
+        among = counted(self.gallery_size, "template")
+        return f"Hits({counted(len(self), 'probe')} among {among}: {found} people)"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
@@ -418,6 +434,25 @@ class Decision:
     @property
     def matched(self) -> bool:
         return self.outcome == "match"
+
+    def __str__(self) -> str:
+        """match: cosine 0.71 ≥ 0.32 at FMR 1e-4"""
+        if self.cosine is None:
+            compared = "nobody to compare with"
+        else:
+            sign = "≥" if self.cosine >= self.cosine_threshold else "<"
+            compared = f"cosine {self.cosine:.2f} {sign} {self.cosine_threshold:.2f}"
+        if self.target_fpir is None:
+            at = f"at FMR {_rate(self.target_fmr)}"
+        else:
+            at = f"at FPIR {_rate(self.target_fpir)}"
+            if self.gallery_size:
+                at += f" among {counted(self.gallery_size, 'template')}"
+        extrapolated = ", extrapolated" if self.extrapolated else ""
+        return f"{self.outcome.replace('_', ' ')}: {compared} {at}{extrapolated}"
+
+    def __repr__(self) -> str:
+        return f"Decision({self})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

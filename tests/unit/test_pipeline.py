@@ -3,6 +3,7 @@ told so. Photos are hashed only where the hash is used."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,20 +14,23 @@ import pytest
 from PIL import Image as Pil
 
 import arcid
-from arcid import Crops, Detections, Embeddings, Pipeline
+from arcid import Calibration, Crops, Detections, Embeddings, Pipeline
 from arcid.apps.enrol import enrol_photos, new_face
 from arcid.batch import BATCH
 from arcid.errors import (
+    CollectionNotFound,
     ContractMismatch,
     ImageUnreadable,
     InvalidArray,
     ModelUnsupported,
     NoFaceFound,
+    RateUnsupported,
     SeveralFacesFound,
     UsageError,
 )
 from arcid.gallery import Gallery
 from arcid.geometry import ARCFACE_TEMPLATE
+from arcid.models import weights
 from arcid.runtime import default_threads
 from arcid.types import Image
 
@@ -100,6 +104,7 @@ def test_any_embedder_and_detector_work(toy: Pipeline) -> None:
     with pytest.raises(SeveralFacesFound):
         toy.one_face(picture(0, 2))
     assert toy.manifest is None
+    assert repr(toy) == "Pipeline(Squares → Brightness, contract toytoyto…)"
     assert toy.provenance == {
         "model": "Brightness", "detector": "Squares",
         "runtime": "unknown", "device": "unknown", "precision": "unknown",
@@ -205,6 +210,60 @@ def test_arrays_state_their_channel_order(toy: Pipeline) -> None:
 def test_cheap_checks_come_before_the_photo_is_read(toy: Pipeline, wrong: Any) -> None:
     with pytest.raises(UsageError, match="is unknown"):
         toy.faces("no such file.jpg", **wrong)
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> Pipeline:
+    """The toy under the packaged calibration, whose numbers mean nothing for it."""
+    packaged = weights.packaged_calibration(weights.resolve("arcid-face-s"))
+    data = packaged.data | {"contract_id": Brightness.contract_id}
+    return Pipeline(Squares(), Brightness(), calibration=Calibration(data))
+
+
+def test_rates_and_places_are_looked_at_before_photos(calibrated: Pipeline, tmp_path: Path) -> None:
+    missing = tmp_path / "gone.jpg"
+    with pytest.raises(UsageError, match="fmr must lie between 0 and 1"):
+        calibrated.verify(missing, missing, fmr=7)
+    with pytest.raises(RateUnsupported):
+        calibrated.verify(missing, missing, fmr=1e-9)
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        for call in (calibrated.identify, calibrated.identify_batch):
+            with pytest.raises(UsageError, match="fpir must lie between 0 and 1"):
+                call(missing, gallery, "staff", fpir=0)
+            with pytest.raises(CollectionNotFound):
+                call(missing, gallery, "staff")
+
+
+def test_every_way_in_takes_bgr(calibrated: Pipeline, tmp_path: Path) -> None:
+    bgr = np.ascontiguousarray(picture(1)[..., ::-1])
+    assert calibrated.verify(bgr, bgr, color="bgr").decision.matched
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        face = new_face(calibrated.one_face(bgr, color="bgr"), "", {})
+        person = gallery.enrol("staff", "Ada", [face])[0].id
+        assert calibrated.verify_person(bgr, gallery, "staff", person, color="bgr").decision.matched
+        (found,) = calibrated.identify(bgr, gallery, "staff", color="bgr", aggregate="mean")
+        assert found.candidates[0].name == "Ada"
+        sources = [bgr, b"damaged", np.ascontiguousarray(picture()[..., ::-1])]
+        items = list(calibrated.identify_batch(sources, gallery, "staff", color="bgr"))
+    assert [item.name for item in items] == ["photo 1", "photo 2", "photo 3"]
+    assert items[0].get()[0].candidates[0].name == "Ada"
+    assert items[1].error is not None and items[1].error.code == "image_unreadable"
+    assert items[2].get() == []
+
+
+def test_the_same_options_with_a_photo_and_with_faces() -> None:
+    """What is asked of a photo may be asked of its faces, less what finds them."""
+    finding = {"select", "aligned", "color", "source", "sources", "a", "b", "faces", "face"}
+    for photo, faces in (
+        ("verify", "verify_faces"),
+        ("verify_person", "verify_person_face"),
+        ("identify", "identify_faces"),
+        ("identify_batch", "identify_faces"),
+    ):
+        options = [inspect.signature(getattr(Pipeline, n)).parameters for n in (photo, faces)]
+        assert {"select", "aligned", "color"} <= set(options[0])
+        assert set(options[0]) - finding == set(options[1]) - finding
 
 
 # photo ids

@@ -22,14 +22,6 @@ Extrapolate = Annotated[
 ]
 
 
-def check_rate(name: str, rate: float) -> None:
-    """Before models load; raises ``UsageError``."""
-    from arcid.errors import UsageError
-
-    if not 0 < rate < 1:
-        raise UsageError(f"{name} must lie between 0 and 1, got {rate}")
-
-
 def calibration_keys(calibration: Calibration) -> dict[str, Any]:
     """On what data the decisions of an answer rest."""
     return {

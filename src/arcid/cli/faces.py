@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.answers import Extrapolate, Fmr, calibration_keys, check_rate, note_provisional
+from arcid.cli.answers import Extrapolate, Fmr, calibration_keys, note_provisional
 from arcid.cli.options import (
     Aligned,
     Collection,
@@ -322,6 +322,7 @@ def verify(
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
     from arcid.image import load_image

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.answers import Extrapolate, calibration_keys, check_rate, note_provisional, read_npz
+from arcid.cli.answers import Extrapolate, calibration_keys, note_provisional, read_npz
 from arcid.cli.options import (
     Aligned,
     Collection,
@@ -76,6 +76,7 @@ def search(
 
     Example: arcid search visitors.jpg --collection staff --k 3
     """
+    from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
     from arcid.image import load_image

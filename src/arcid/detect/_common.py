@@ -40,7 +40,7 @@ def name_of(detector: Detector) -> str:
     return str(getattr(detector, "name", type(detector).__name__))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Candidates:
     """Undecided faces of B pictures on the network's canvas."""
 

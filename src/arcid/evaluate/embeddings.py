@@ -69,6 +69,10 @@ class EmbeddingSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        shape = f"{len(self)} × {self.vectors.shape[1]}, {len(self.failures)} failed"
+        return f"EmbeddingSet({shape}, contract {self.contract_id[:8]}…)"
+
     @cached_property
     def failed(self) -> Mask:
         """(N,) True where the photo has no embedding."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +34,9 @@ class Photo:
     """One picture of a data set: a name to report, and where its pixels are."""
 
     name: str
-    source: Path | bytes | Image
-    points: FloatArray | None = None  # (5,2) pixels where the data set brings them
+    source: Path | bytes | Image = field(repr=False)
+    # (5,2) pixels where the data set brings them
+    points: FloatArray | None = field(default=None, repr=False)
 
     def digest(self) -> str:
         """sha256 of the encoded bytes (or of shape and pixels), and of the points if any."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -90,4 +90,4 @@ class Trace:
     """The face behind an event."""
 
     vector: Embeddings  # one row
-    crop: Image | None  # (S,S,3) uint8 RGB aligned, where the policy kept it
+    crop: Image | None = field(repr=False)  # (S,S,3) uint8 RGB aligned, where the policy kept it

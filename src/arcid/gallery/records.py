@@ -100,7 +100,8 @@ class NewFace:
     box: Box | None = None
     score: float | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
-    crop: Image | None = None  # (S,S,3) uint8 RGB aligned; kept only where the collection says so
+    # (S,S,3) uint8 RGB aligned; kept only where the collection says so
+    crop: Image | None = field(default=None, repr=False)
     source: str = ""  # file name or client note
     provenance: Mapping[str, Any] = field(default_factory=dict)  # model, detector, runtime, ...
 

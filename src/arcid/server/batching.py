@@ -37,7 +37,7 @@ LARGE_PIXELS = 8_000_000  # after one of these, freed memory is given back
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    data: bytes
+    data: bytes = field(repr=False)
     select: Selection
     aligned: bool
     embed: bool

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,8 @@ class Ready:
 
     seconds: float
     url: str  # ends with a slash
-    set_up: str | None  # address that makes the first account; None where that was done
+    # address that makes the first account; None where that was done
+    set_up: str | None = field(repr=False)
     gallery: str
     models: tuple[str, str]
     api_keys: int

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -36,7 +36,7 @@ MIN_SIDE = 16
 class Frame:
     """One picture of a source."""
 
-    image: Image  # (H,W,3) uint8 RGB
+    image: Image = field(repr=False)  # (H,W,3) uint8 RGB
     at: float  # seconds since 1970 UTC, by the source's clock
     ticks: float  # seconds that only ever grow, whatever the clock does
     index: int  # counts the frames handed out

@@ -24,7 +24,7 @@ MIRRORED = [1, 0, 2, 4, 3]  # which point is which in a mirror
 SAME_POINTS = 0.05
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cutout:
     """A face upright, with what is around it."""
 

@@ -27,7 +27,7 @@ class TrackState:
     contested: bool = False
     poor: Quality | None = None
     best: Quality | None = None
-    crop: Image | None = None
+    crop: Image | None = field(default=None, repr=False)
     live: deque[tuple[float, float]] = field(  # score, usefulness of the look
         default_factory=lambda: deque(maxlen=LIVENESS_LOOKS)
     )

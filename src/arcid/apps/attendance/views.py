@@ -36,7 +36,7 @@ class FaceView:
 
     track: int
     box: tuple[float, ...]  # xyxy pixels
-    points: FloatArray | None  # (5,2) pixels
+    points: FloatArray | None = field(repr=False)  # (5,2) pixels
     outcome: FaceOutcome
     person_id: str | None
     name: str | None

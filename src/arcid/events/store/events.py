@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ class Evidence:
 
     grounds: str  # JSON
     vector: Embeddings | None = None  # one row
-    crop: bytes | None = None  # PNG
+    crop: bytes | None = field(default=None, repr=False)  # PNG
 
 
 def happened(at: datetime) -> int:

@@ -25,7 +25,7 @@ REMOVED_SHARE = 4  # a block is rewritten once more than 1/4 of it was removed
 Rows = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Block:
     """Rows of one block. Those past ``size`` are spare room, which a successor may fill."""
 

@@ -36,6 +36,9 @@ class Quantised(NamedTuple):
     step: FloatArray  # (N,) float32
     error: FloatArray  # (N,) float32
 
+    def __repr__(self) -> str:
+        return f"Quantised({len(self.step)} rows)"
+
     def take(self, rows: Any) -> Quantised:
         return Quantised(self.codes[rows], self.step[rows], self.error[rows])
 
@@ -54,7 +57,7 @@ def quantise(vectors: FloatArray) -> Quantised:
     return Quantised(codes.astype(np.int8), step, error)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Planes:
     """Q probes as integers with one step: step * (coarse + fine / PLANE_RATIO)."""
 

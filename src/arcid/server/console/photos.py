@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arcid.errors import Overloaded, UsageError
 from arcid.server.console import strings as S
@@ -15,7 +15,7 @@ KEEP_S = 600.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    data: bytes
+    data: bytes = field(repr=False)
     owner: str
     until: float
 

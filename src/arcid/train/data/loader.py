@@ -43,7 +43,7 @@ class View(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch:
     """One step's photos. A teacher takes ``clean`` where there is one, else ``images`` too."""
 
@@ -54,7 +54,7 @@ class Batch:
     clean: torch.Tensor | None = None  # like images
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Made:
     pixels: Image  # (B,S,S,3)
     labels: npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ class _Made:
     clean: Image | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Maker:
     """Makes the batch of a draw. Sent whole to worker processes."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ class Record:
 
     labels: tuple[float, ...]
     id: int
-    picture: bytes
+    picture: bytes = field(repr=False)
 
 
 class RecordIoSource:

@@ -22,7 +22,7 @@ HIT_IOU = 0.5
 BATCH = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MatchedDetections:
     """What a detector found in one labelled picture."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,10 @@ class PictureLabels:
 
     picture: str
     size: tuple[int, int]  # (height, width)
-    boxes: FloatArray  # (N,4) xyxy
-    points: FloatArray  # (N,5,2); NaN where the file says null: nobody knows them
-    ignore: FloatArray  # (M,4) xyxy
+    boxes: FloatArray = field(repr=False)  # (N,4) xyxy
+    # (N,5,2); NaN where the file says null: nobody knows them
+    points: FloatArray = field(repr=False)
+    ignore: FloatArray = field(repr=False)  # (M,4) xyxy
     like: str = ""  # the first picture of the file that looks the same; empty: none before it
 
     @property

@@ -32,7 +32,7 @@ Matrix = npt.NDArray[np.float64]
 Place = tuple[int, int, int, int]  # x0, y0, x1, y1 on the canvas
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class View:
     """One canvas; coordinates are its pixels and may reach past its border."""
 
@@ -246,7 +246,7 @@ def _sides(boxes: FloatArray) -> FloatArray:
     return sides
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ViewBatch:
     """B canvases as the training step takes them; ``*_of`` names each row's canvas."""
 

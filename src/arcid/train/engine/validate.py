@@ -7,7 +7,7 @@ Three kinds, each only where the config asks for it: photos held out of the trai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Align(Protocol):
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     listed: PairList
-    crops: Image  # (N,S,S,3)
+    crops: Image = field(repr=False)  # (N,S,S,3)
     failures: dict[int, Failure]
 
 

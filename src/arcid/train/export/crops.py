@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -27,7 +27,7 @@ class LabelledCrops:
 
     name: str
     crops: Crops  # (N,S,S,3)
-    labels: npt.NDArray[np.int64]  # (N,), -1 without identity
+    labels: npt.NDArray[np.int64] = field(repr=False)  # (N,), -1 without identity
 
     def __len__(self) -> int:
         return len(self.crops)

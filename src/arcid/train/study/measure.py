@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ MOST_PHOTOS = 4000  # all pairs of so many still fit in memory
 class Photos:
     """Centre crops (N,S,S,3) uint8 RGB of labelled photos; unreadable ones are left out."""
 
-    pixels: Image
-    labels: IndexArray  # (N,) int64
+    pixels: Image = field(repr=False)
+    labels: IndexArray = field(repr=False)  # (N,) int64
 
     def __len__(self) -> int:
         return len(self.labels)

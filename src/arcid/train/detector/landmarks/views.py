@@ -28,7 +28,7 @@ _FILLED = 0.7  # of the crops that reach past their picture
 Matrix = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FaceView:
     """One crop."""
 
@@ -36,7 +36,7 @@ class FaceView:
     points: FloatArray  # (5,2) from its middle, in shares of its side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FaceBatch:
     """B crops."""
 
