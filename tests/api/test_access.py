@@ -14,7 +14,14 @@ from arcid.server.settings import Settings, is_guessable
 from arcid.server.throttle import CLIENTS, Throttle, client_of
 
 KEY, OTHER = "correct-horse-battery", "another-key-for-a-camera"
-PROTECTED = ("/v1/collections", "/v1/system", "/v1/models", "/metrics", "/v2/unknown")
+PROTECTED = (
+    "/v1/collections",
+    "/v1/cameras",
+    "/v1/system",
+    "/v1/models",
+    "/metrics",
+    "/v2/unknown",
+)
 OPEN = ("/v1/health", "/", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json")
 
 

@@ -20,7 +20,7 @@ MARK = "Mallory9f3c"
 ADMIN, PASSWORD = f"Ada {MARK}", f"correct horse {MARK}"
 FIELDS = {"time", "level", "logger", "message", "request_id", "exception", "where", "from"} | {
     "method", "route", "status", "ms", "bytes_in", "error",
-    "code", "account", "role", "seconds", "port", "faces", "dim",
+    "code", "account", "camera", "kind", "role", "seconds", "port", "faces", "dim",
     "model", "runtime", "device", "precision", "threads",
 }  # fmt: skip
 
@@ -51,6 +51,13 @@ def hostile_requests(url: str, client: httpx.Client, photo: bytes) -> None:
     client.post("/v1/collections", json={"name": MARK, MARK: MARK})
     client.post("/v1/collections", json={"name": MARK, "metadata": {MARK: MARK}})
     client.post("/v1/collections", json={"name": MARK})
+    source = f"rtsp://{MARK}:{MARK}@127.0.0.1:9/{MARK}?{MARK}"
+    camera = {"name": MARK, "source": source, "collection": MARK}
+    added = client.post("/v1/cameras", json=camera).json()
+    client.post("/v1/cameras", json=camera | {MARK: MARK, "name": MARK.upper()})
+    client.post(f"/v1/cameras/{added['id']}/test")
+    client.post("/v1/cameras/test", json={"source": f"http://{MARK}@169.254.169.254/{MARK}"})
+    client.post("/v1/cameras/test", json={"source": f"/tmp/{MARK}"})
     files = {"image": (f"{MARK}.jpg", photo, f"image/{MARK}")}
     client.post(f"/v1/collections/{MARK}/enrol", files=files, data={"name": MARK})
     client.post(

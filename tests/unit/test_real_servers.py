@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.streams import Start, end, free_port, rtsp_server
 
 from arcid.apps.attendance import Attendance, Deliverer, Mqtt
 from arcid.apps.attendance.outbox import DeliveryFailed
@@ -29,52 +30,13 @@ from arcid.video import open_source
 pytestmark = pytest.mark.server
 
 CLIP = "data/video/short_hamilton_clip.mp4"
-SYSTEM_PYTHON = "/usr/bin/python3"
-Start = Callable[[], subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
-
-
-# RTSP
 
 
 @pytest.fixture
 def rtsp(data_dir: Path) -> Iterator[tuple[str, Start]]:
     """The address of a stream, and what starts its server."""
-    needed = (
-        "import gi; gi.require_version('GstRtspServer', '1.0');"
-        "from gi.repository import Gst, GstRtspServer; Gst.init(None);"
-        "assert all(Gst.ElementFactory.find(n) for n in ('qtdemux', 'rtph264pay'))"
-    )
-    found = Path(SYSTEM_PYTHON).exists() and subprocess.run(
-        [SYSTEM_PYTHON, "-c", needed], capture_output=True, check=False
-    )
-    if not found or found.returncode:
-        pytest.skip("no RTSP server: apt-get install gir1.2-gst-rtsp-server-1.0 "
-                    "gstreamer1.0-plugins-good python3-gi")  # fmt: skip
-    port, started = free_port(), []
-    script = Path(__file__).with_name("rtsp_server.py")
-
-    def start() -> subprocess.Popen[str]:
-        command = [SYSTEM_PYTHON, str(script), str(data_dir / CLIP), str(port)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        assert started[-1].stdout is not None
-        assert started[-1].stdout.readline() == "ready\n"
-        return started[-1]
-
-    yield f"rtsp://127.0.0.1:{port}/door", start
-    for process in started:
-        end(process)
+    with rtsp_server(data_dir / CLIP) as found:
+        yield found
 
 
 def frames_of(path: Path) -> list[Image]:

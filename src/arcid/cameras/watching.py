@@ -15,7 +15,8 @@ from typing import Any
 
 from arcid.apps.attendance import Liveness
 from arcid.apps.attendance.closing import end_visits
-from arcid.cameras.book import Camera, CameraBook
+from arcid.cameras.book import SEALED_ELSEWHERE, Camera, CameraBook
+from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import Runner, Status
 from arcid.errors import ArcidError
 from arcid.events import Cause
@@ -100,6 +101,15 @@ class Cameras:
         self.book.delete(camera_id)
         self.refresh()
         self._left(camera, "camera_deleted")  # whom it saw before it was switched off, too
+
+    def test(self, camera_id: str) -> Probe:
+        """As ``probe``, for the camera as it is stored; one that is live is not opened again."""
+        camera, status = self.book.get(camera_id), self.status(camera_id)
+        if status.state == "live":
+            return Probe(True, "", status.size, 0.0)
+        if camera.sealed:
+            return Probe(False, SEALED_ELSEWHERE, None, 0.0)
+        return probe(camera.source)
 
     def runner(self, camera_id: str) -> Runner | None:
         return self._runners.get(camera_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from arcid.server.routes import (
     analyse,
     attendance,
+    cameras,
     collections,
     faces,
     pages,
@@ -24,5 +25,6 @@ ROUTERS = (
     search.people,
     attendance.router,
     reviews.router,
+    cameras.router,
     pages.router,
 )

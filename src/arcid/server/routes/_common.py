@@ -17,7 +17,7 @@ _MEANING = {
     400: "The image is damaged or no image, or the body cannot be parsed.",
     401: "An API key is needed, or it is wrong.",
     403: "Without keys only this machine's own programs may call.",
-    404: "No such collection, person or face.",
+    404: "No such collection, person, face or camera.",
     409: "In conflict with what the gallery holds.",
     413: "Too many bytes or pixels.",
     415: "Not multipart/form-data.",
