@@ -41,8 +41,8 @@ def month_of(value: str) -> date:
     return check_day(found)
 
 
-def no_such_day(visit: ConsoleContext, error: InputError) -> None:
-    with frame(visit, S.ATTENDANCE, "/attendance"):
+def no_such_day(context: ConsoleContext, error: InputError) -> None:
+    with frame(context, S.ATTENDANCE, "/attendance"):
         note(error.message, "bad", role="alert")
         link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
 

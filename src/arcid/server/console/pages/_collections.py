@@ -14,27 +14,27 @@ from arcid.server.console.ui.widgets import action, button, card, element, empty
 
 
 async def chosen(
-    visit: ConsoleContext, name: str | None
+    context: ConsoleContext, name: str | None
 ) -> tuple[Collection | None, list[Collection]]:
     """The collection to show and all there are; None where there is none."""
-    known = await visit.run(visit.gallery.collections)
-    remembered = visit.last_collection.get(visit.account.id)
+    known = await context.run(context.gallery.collections)
+    remembered = context.last_collection.get(context.account.id)
     wanted = (c for c in known if (c.name == name if name else c.id == remembered))
     found = next(wanted, known[0] if known else None)
     if found is not None:
-        visit.last_collection[visit.account.id] = found.id
+        context.last_collection[context.account.id] = found.id
     return found, known
 
 
 async def chosen_person(
-    visit: ConsoleContext, name: str | None, person_id: str
+    context: ConsoleContext, name: str | None, person_id: str
 ) -> tuple[Collection, Person] | None:
     """A person of the collection to show, which comes along; None where there is no such."""
-    current, _ = await chosen(visit, name)
+    current, _ = await chosen(context, name)
     if current is None:
         return None
     try:
-        return current, await visit.run(visit.gallery.person, current.name, person_id)
+        return current, await context.run(context.gallery.person, current.name, person_id)
     except PersonNotFound:
         return None
 
@@ -51,26 +51,26 @@ def selector(path: str, current: Collection, known: list[Collection]) -> None:
     ).props("outlined dense options-dense").classes("collection-choice")
 
 
-def first_collection(visit: ConsoleContext) -> None:
+def first_collection(context: ConsoleContext) -> None:
     """What stands on a page while there is no collection at all."""
     with card(cls="narrow centre"):
-        if not visit.may("enrol"):
+        if not context.may("enrol"):
             empty("people", S.NO_COLLECTION, S.NO_COLLECTION_VIEWER)
             return
         empty("people", S.NO_COLLECTION, S.NO_COLLECTION_TEXT)
-        collection_form(visit, S.COLLECTION_FIRST)
+        collection_form(context, S.COLLECTION_FIRST)
 
 
-def collection_form(visit: ConsoleContext, suggested: str = "") -> None:
+def collection_form(context: ConsoleContext, suggested: str = "") -> None:
     """What a new collection needs."""
     name = ui.input(S.COLLECTION_NAME, value=suggested).props("outlined").classes("wide")
     keep = ui.checkbox(S.COLLECTION_KEEP, value=True)
     text(S.COLLECTION_KEEP_TEXT, "soft small", tag="p")
 
-    @action(visit, "enrol")
+    @action(context, "enrol")
     async def make() -> None:
-        await visit.run(
-            visit.gallery.create_collection, name.value or "", keep_crops=bool(keep.value)
+        await context.run(
+            context.gallery.create_collection, name.value or "", keep_crops=bool(keep.value)
         )
         ui.navigate.reload()
 

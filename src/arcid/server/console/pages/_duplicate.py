@@ -17,7 +17,7 @@ from arcid.types import Image
 
 
 async def enrol_asking(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     permission: Permission,
     collection: Collection,
     pictures: Sequence[Image | None],
@@ -28,20 +28,20 @@ async def enrol_asking(
     ``pictures``: the aligned faces, one or one for each that is enrolled.
     """
     try:
-        return await visit.run(enrol, visit.services.pipeline.duplicate)
+        return await context.run(enrol, context.services.pipeline.duplicate)
     except PossibleDuplicate as doubt:
         picture = pictures[min(doubt.details.get("image", 0), len(pictures) - 1)]
-        if not await _accepted(visit, collection, picture, doubt):
+        if not await _accepted(context, collection, picture, doubt):
             return None
-    await visit.allow(permission)
-    return await visit.run(enrol, None)
+    await context.allow(permission)
+    return await context.run(enrol, None)
 
 
 async def _accepted(
-    visit: ConsoleContext, collection: Collection, picture: Image | None, doubt: PossibleDuplicate
+    context: ConsoleContext, collection: Collection, picture: Image | None, doubt: PossibleDuplicate
 ) -> bool:
     about = doubt.details
-    known = await visit.run(visit.gallery.person, collection.name, about["person_id"])
+    known = await context.run(context.gallery.person, collection.name, about["person_id"])
     kept = about["face_id"] if collection.keep_crops else None
     with ui.dialog().props("aria-labelledby=twice-title") as dialog, element("div", "dialog"):
         text(S.TWICE_TITLE.format(name=known.name), tag="h2", id="twice-title")
@@ -49,7 +49,7 @@ async def _accepted(
             if picture is not None:
                 face(data_url(picture), S.TWICE_NEW)
             portrait(collection, known.name, kept, S.FACE_OF.format(name=known.name))
-        text(_why(visit, known.name, about["cosine"]), tag="p")
+        text(_why(context, known.name, about["cosine"]), tag="p")
         with element("div", "dialog-buttons"):
             button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
             button(S.TWICE_GO, lambda: dialog.submit(True), kind="danger")
@@ -59,8 +59,8 @@ async def _accepted(
         dialog.delete()
 
 
-def _why(visit: ConsoleContext, name: str, cosine: float | None) -> str:
-    calibration = visit.services.calibration()
+def _why(context: ConsoleContext, name: str, cosine: float | None) -> str:
+    calibration = context.services.calibration()
     if cosine is None or calibration is None:
         return S.TWICE_SAME_PHOTO.format(name=name)
     likely = S.percent(calibration.probability(cosine))

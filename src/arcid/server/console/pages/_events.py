@@ -73,30 +73,34 @@ def event_line(
     return made
 
 
-def explainer(visit: ConsoleContext, book: Attendance, refresh: Refresh) -> Callable[[Event], Any]:
+def explainer(
+    context: ConsoleContext, book: Attendance, refresh: Refresh
+) -> Callable[[Event], Any]:
     """What opens the dialog about an event."""
 
     def opener(event: Event) -> Callable[[], Awaitable[None]]:
-        @action(visit, "attendance")
+        @action(context, "attendance")
         async def show() -> None:
-            await _dialog(visit, book, event, refresh)
+            await _dialog(context, book, event, refresh)
 
         return show
 
     return opener
 
 
-async def _dialog(visit: ConsoleContext, book: Attendance, event: Event, refresh: Refresh) -> None:
-    told = await visit.run(book.explain, event.id)
-    picture = await visit.run(book.picture, event.id) if told["face_kept"] else None
-    people = await visit.run(visit.gallery.people, book.collection, limit=1000)
+async def _dialog(
+    context: ConsoleContext, book: Attendance, event: Event, refresh: Refresh
+) -> None:
+    told = await context.run(book.explain, event.id)
+    picture = await context.run(book.picture, event.id) if told["face_kept"] else None
+    people = await context.run(context.gallery.people, book.collection, limit=1000)
     with ui.dialog().props("aria-labelledby=event-title") as dialog, element("div", "dialog"):
         text(event.name or S.EVENT_KINDS[event.kind], tag="h2", id="event-title")
         if picture is not None:
             face(data_url(picture), S.EVENT_FACE)
         for sentence in in_words(event, told):
             text(sentence, tag="p")
-        if event.kind == "review" and visit.may("review"):
+        if event.kind == "review" and context.may("review"):
             where = f"{ROOT}/review?collection={quote(book.collection)}"
             link_button(S.TOLD_DECIDE, where, icon="review", kind="primary")
         with element("details", "candidates"):
@@ -107,10 +111,10 @@ async def _dialog(visit: ConsoleContext, book: Attendance, event: Event, refresh
             words = f"{S.ACTION_NAMES[row['action']]} · {row['actor']} · {S.moment(when)}"
             with element("div", "row tight"):
                 text(words, "soft small", tag="p")
-                if visit.may("correct") and row["id"] in event.corrections:
-                    _undo(visit, book, row["id"], words, dialog, refresh)
-        if visit.may("correct") and not event.voided and event.kind != "correction":
-            _corrections(visit, book, event, dialog, refresh, {p.id: p.name for p in people})
+                if context.may("correct") and row["id"] in event.corrections:
+                    _undo(context, book, row["id"], words, dialog, refresh)
+        if context.may("correct") and not event.voided and event.kind != "correction":
+            _corrections(context, book, event, dialog, refresh, {p.id: p.name for p in people})
         with element("div", "dialog-buttons"):
             button(S.CLOSE, dialog.close, kind="quiet")
     dialog.open()
@@ -157,16 +161,16 @@ def in_words(event: Event, told: dict[str, Any]) -> list[str]:
 
 
 def _undo(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     book: Attendance,
     correction: str,
     words: str,
     dialog: ui.dialog,
     refresh: Refresh,
 ) -> None:
-    @action(visit, "correct")
+    @action(context, "correct")
     async def undo() -> None:
-        await visit.run(book.correct, correction, "void", actor=visit.account.name)
+        await context.run(book.correct, correction, "void", actor=context.account.name)
         say(S.UNDONE)
         dialog.close()
         await refresh()
@@ -201,7 +205,7 @@ def _grounds(event: Event, told: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _corrections(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     book: Attendance,
     event: Event,
     dialog: ui.dialog,
@@ -209,31 +213,31 @@ def _corrections(
     people: dict[str, str],
 ) -> None:
     note = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
-    who = visit.account.name
+    who = context.account.name
 
     async def done(message: str) -> None:
         say(message)
         dialog.close()
         await refresh()
 
-    @action(visit, "correct")
+    @action(context, "correct")
     async def void() -> None:
-        await visit.run(book.correct, event.id, "void", actor=who, note=note.value or "")
+        await context.run(book.correct, event.id, "void", actor=who, note=note.value or "")
         await done(S.CORRECTED_DONE)
 
-    @action(visit, "correct")
+    @action(context, "correct")
     async def not_person() -> None:
-        _, blocked = await visit.run(
+        _, blocked = await context.run(
             book.not_this_person, event.id, actor=who, note=note.value or ""
         )
         name = event.name or ""
         await done(S.CORRECTED_BLOCKED.format(name=name) if blocked else S.CORRECTED_DONE)
 
-    @action(visit, "correct")
+    @action(context, "correct")
     async def reassign() -> None:
         if not person.value:
             raise UsageError(S.ADD_NAME_MISSING)
-        await visit.run(
+        await context.run(
             book.correct,
             event.id,
             "reassign",
@@ -254,25 +258,25 @@ def _corrections(
         person.classes("grow")
         button(S.SAVE, reassign)
     if event.kind in ("arrival", "departure"):
-        _retime(visit, book, event, done)
+        _retime(context, book, event, done)
 
 
 def _retime(
-    visit: ConsoleContext, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
+    context: ConsoleContext, book: Attendance, event: Event, done: Callable[[str], Awaitable[None]]
 ) -> None:
     shown = local(event.at)
     with element("div", "row"):
         clock = clock_field(S.CORRECT_RETIME, f"{shown:%H:%M}")
         clock.classes("grow")
 
-        @action(visit, "correct")
+        @action(context, "correct")
         async def retime() -> None:
             try:
                 given = datetime.strptime(clock.value or "", "%H:%M").time()
             except ValueError:
                 raise UsageError(S.CORRECT_TIME) from None
             at = moment(shown.date(), given, near=event.at)
-            await visit.run(book.correct, event.id, "retime", actor=visit.account.name, at=at)
+            await context.run(book.correct, event.id, "retime", actor=context.account.name, at=at)
             await done(S.CORRECTED_DONE)
 
         button(S.SAVE, retime)

@@ -29,29 +29,29 @@ from arcid.server.console.ui.widgets import (
 ANY = ""  # no collection of its own
 
 
-async def accounts(visit: ConsoleContext) -> None:
+async def accounts(context: ConsoleContext) -> None:
     """All accounts, and a form for a new one."""
-    with frame(visit, S.ACCOUNTS, "/accounts", lead=S.ACCOUNTS_LEAD):
+    with frame(context, S.ACCOUNTS, "/accounts", lead=S.ACCOUNTS_LEAD):
         with element("div", "columns"):
             board = card(S.ACCOUNTS)
             listed = element("div", "account-list")
             listed.move(board)
 
             async def show() -> None:
-                found = await visit.run(visit.accounts.all)
+                found = await context.run(context.accounts.all)
                 listed.clear()
                 with listed:
                     for account in found:
-                        _account(visit, account, show)
+                        _account(context, account, show)
 
             with element("div"):
                 with card(S.ACCOUNT_ADD):
-                    _add(visit, show)
-                await session_card(visit, S.SESSIONS, "accounts")
+                    _add(context, show)
+                await session_card(context, S.SESSIONS, "accounts")
         await show()
 
 
-def _add(visit: ConsoleContext, show: Callable[[], Awaitable[None]]) -> None:
+def _add(context: ConsoleContext, show: Callable[[], Awaitable[None]]) -> None:
     name = ui.input(S.ACCOUNT_NAME).props("outlined autocomplete=off").classes("wide")
     password = ui.input(S.PASSWORD, password=True).props("outlined autocomplete=new-password")
     password.classes("wide")
@@ -60,10 +60,10 @@ def _add(visit: ConsoleContext, show: Callable[[], Awaitable[None]]) -> None:
     meaning = text(S.ROLE_TEXTS["viewer"], "soft small", tag="p")
     role.on_value_change(lambda event: meaning.set_content(S.ROLE_TEXTS[event.value]))
 
-    @action(visit, "accounts")
+    @action(context, "accounts")
     async def add() -> None:
-        made = await visit.run(
-            visit.accounts.add, name.value or "", password.value or "", role.value
+        made = await context.run(
+            context.accounts.add, name.value or "", password.value or "", role.value
         )
         name.value = password.value = ""
         say(S.ACCOUNT_ADDED.format(name=made.name))
@@ -78,9 +78,11 @@ def _role_choice(value: str) -> ui.select:
     return ui.select(names, value=value, label=S.ACCOUNT_ROLE).props("outlined dense options-dense")
 
 
-def _account(visit: ConsoleContext, account: Account, show: Callable[[], Awaitable[None]]) -> None:
-    own = account.id == visit.account.id
-    change = visit.accounts.change
+def _account(
+    context: ConsoleContext, account: Account, show: Callable[[], Awaitable[None]]
+) -> None:
+    own = account.id == context.account.id
+    change = context.accounts.change
     with element("div", "account"):
         avatar(account.name, "small-face")
         with element("div", "person-lines grow"):
@@ -95,27 +97,27 @@ def _account(visit: ConsoleContext, account: Account, show: Callable[[], Awaitab
             text(S.ACCOUNT_LAST.format(when=when), "soft small")
 
         async def done() -> None:
-            visit.sessions.forget()
+            context.sessions.forget()
             say(S.ACCOUNT_CHANGED.format(name=account.name))
             await show()
 
-        @action(visit, "accounts")
+        @action(context, "accounts")
         async def reset() -> None:
             password = await _ask_password(account)
             if password is None:
                 return
-            await visit.allow("accounts")
-            await visit.run(change, account.id, password=password)
+            await context.allow("accounts")
+            await context.run(change, account.id, password=password)
             await done()
 
-        @action(visit, "accounts")
+        @action(context, "accounts")
         async def kiosk() -> None:
-            known = await visit.run(visit.gallery.collections)
+            known = await context.run(context.gallery.collections)
             rules = await _ask_rules(account, known)
             if rules is None:
                 return
-            await visit.allow("accounts")
-            await visit.run(visit.accounts.set_kiosk, account.id, rules)
+            await context.allow("accounts")
+            await context.run(context.accounts.set_kiosk, account.id, rules)
             say(S.ACCOUNT_KIOSK_SAVED.format(name=account.name))
             await show()
 
@@ -124,10 +126,10 @@ def _account(visit: ConsoleContext, account: Account, show: Callable[[], Awaitab
                 role = _role_choice(account.role)
                 role.classes("role-choice")
 
-                @action(visit, "accounts")
+                @action(context, "accounts")
                 async def turn() -> None:
                     try:
-                        await visit.run(change, account.id, role=role.value)
+                        await context.run(change, account.id, role=role.value)
                     except Exception:
                         await show()
                         raise
@@ -140,19 +142,19 @@ def _account(visit: ConsoleContext, account: Account, show: Callable[[], Awaitab
             if own:
                 return
 
-            @action(visit, "accounts")
+            @action(context, "accounts")
             async def close() -> None:
-                await visit.run(change, account.id, enabled=not account.enabled)
+                await context.run(change, account.id, enabled=not account.enabled)
                 await done()
 
-            @action(visit, "accounts")
+            @action(context, "accounts")
             async def delete() -> None:
                 title = S.ACCOUNT_DELETE_TITLE.format(name=account.name)
                 if not await confirm(title, S.ACCOUNT_DELETE_TEXT, S.ACCOUNT_DELETE):
                     return
-                await visit.allow("accounts")
-                await visit.run(visit.accounts.delete, account.id)
-                visit.sessions.forget()
+                await context.allow("accounts")
+                await context.run(context.accounts.delete, account.id)
+                context.sessions.forget()
                 say(S.ACCOUNT_DELETED.format(name=account.name))
                 await show()
 

@@ -50,20 +50,20 @@ from arcid.server.console.ui.widgets import (
 REFRESH_S = 5.0
 
 
-async def attendance(visit: ConsoleContext, collection: str | None = None, day: str = "") -> None:
+async def attendance(context: ConsoleContext, collection: str | None = None, day: str = "") -> None:
     """Everybody's day."""
     try:
         chosen_day = day_of(day)
     except InputError as error:
-        no_such_day(visit, error)
+        no_such_day(context, error)
         return
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
-        book = Attendance(visit.gallery, current.name)
-        _day_bar(visit, current, known, chosen_day)
+        book = Attendance(context.gallery, current.name)
+        _day_bar(context, current, known, chosen_day)
         counts = element("div", "board", aria_live="polite")
         with element("div", "columns"):
             with card(S.LONG_DAY.format(day=f"{chosen_day:%A}, {chosen_day.day} {chosen_day:%B}")):
@@ -73,9 +73,9 @@ async def attendance(visit: ConsoleContext, collection: str | None = None, day: 
         seen: list[Any] = []
 
         async def show() -> None:
-            sheet = await visit.run(book.day, chosen_day)
+            sheet = await context.run(book.day, chosen_day)
             since, until = bounds(chosen_day, None)
-            events = await visit.run(book.events, since=since, until=until, limit=MOST_EVENTS)
+            events = await context.run(book.events, since=since, until=until, limit=MOST_EVENTS)
             state = [sheet, [(e.id, e.corrections) for e in events]]
             if state == seen:
                 return
@@ -87,7 +87,7 @@ async def attendance(visit: ConsoleContext, collection: str | None = None, day: 
             with table:
                 _day_table(current, sheet)
             listed.clear()
-            opener = explainer(visit, book, show)
+            opener = explainer(context, book, show)
             with listed:
                 if not events:
                     text(S.EVENTS_NONE, "soft", tag="p")
@@ -96,16 +96,16 @@ async def attendance(visit: ConsoleContext, collection: str | None = None, day: 
 
         await show()
         with aside:
-            if visit.may("correct"):
-                await _by_hand(visit, current, book, chosen_day, show)
-            if visit.may("export"):
+            if context.may("correct"):
+                await _by_hand(context, current, book, chosen_day, show)
+            if context.may("export"):
                 exports_card(current, day=chosen_day)
         if chosen_day == date.today():
-            ui.timer(REFRESH_S, quietly(visit, "attendance")(show))
+            ui.timer(REFRESH_S, quietly(context, "attendance")(show))
 
 
 def _day_bar(
-    visit: ConsoleContext, current: Collection, known: list[Collection], day: date
+    context: ConsoleContext, current: Collection, known: list[Collection], day: date
 ) -> None:
     base = f"{ROOT}/attendance?collection={quote(current.name)}&day="
     with element("div", "toolbar"):
@@ -169,9 +169,9 @@ def _state(row: Presence) -> None:
 
 
 async def _by_hand(
-    visit: ConsoleContext, current: Collection, book: Attendance, day: date, show: Any
+    context: ConsoleContext, current: Collection, book: Attendance, day: date, show: Any
 ) -> None:
-    people = await visit.run(visit.gallery.people, current.name, limit=1000)
+    people = await context.run(context.gallery.people, current.name, limit=1000)
     if not people:
         return
     with card(S.ADD_EVENT):
@@ -188,7 +188,7 @@ async def _by_hand(
             clock.classes("grow")
         why = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
 
-        @action(visit, "correct")
+        @action(context, "correct")
         async def add() -> None:
             if not person.value:
                 raise UsageError(S.ADD_NAME_MISSING)
@@ -197,12 +197,12 @@ async def _by_hand(
             except ValueError:
                 raise UsageError(S.CORRECT_TIME) from None
             at = moment(day, given)
-            await visit.run(
+            await context.run(
                 book.add,
                 kind.value,
                 person.value,
                 at,
-                actor=visit.account.name,
+                actor=context.account.name,
                 note=why.value or "",
             )
             say(S.ADD_EVENT_DONE)

@@ -42,17 +42,17 @@ from arcid.server.console.ui.widgets import (
 )
 
 
-async def month(visit: ConsoleContext, collection: str | None = None, month: str = "") -> None:
+async def month(context: ConsoleContext, collection: str | None = None, month: str = "") -> None:
     """Everybody's month."""
     try:
         first = month_of(month)
     except InputError as error:
-        no_such_day(visit, error)
+        no_such_day(context, error)
         return
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.ATTENDANCE, "/attendance", lead=S.ATTENDANCE_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         base = f"{ROOT}/attendance/month?collection={quote(current.name)}&month="
         with element("div", "toolbar"):
@@ -61,8 +61,8 @@ async def month(visit: ConsoleContext, collection: str | None = None, month: str
                 link_button(S.VIEW_MONTH, base + f"{first:%Y-%m}").props('aria-current="page"')
             _month_steps(base, first)
             selector("/attendance/month", current, known)
-        book = Attendance(visit.gallery, current.name)
-        sheet = await visit.run(book.month, first.year, first.month)
+        book = Attendance(context.gallery, current.name)
+        sheet = await context.run(book.month, first.year, first.month)
         with (
             card(f"{first:%B %Y}"),
             element("div", "table-box") as box,
@@ -75,7 +75,7 @@ async def month(visit: ConsoleContext, collection: str | None = None, month: str
         if date.today() in sheet.days:  # a phone shows ten days: those before today
             script = f"arcid.reveal(getHtmlElement({box.id}), {date.today().day})"
             ui.timer(0.1, lambda: ui.run_javascript(script), once=True)
-        if visit.may("export"):
+        if context.may("export"):
             exports_card(current, month=f"{first:%Y-%m}")
 
 
@@ -100,26 +100,26 @@ def _month_row(current: Collection, row: MonthRow, month: str) -> None:
 
 
 async def person(
-    visit: ConsoleContext, person_id: str, collection: str | None = None, month: str = ""
+    context: ConsoleContext, person_id: str, collection: str | None = None, month: str = ""
 ) -> None:
     """One person's month as a calendar, with the events behind it."""
     try:
         first = month_of(month)
     except InputError as error:
-        no_such_day(visit, error)
+        no_such_day(context, error)
         return
-    found = await chosen_person(visit, collection, person_id)
+    found = await chosen_person(context, collection, person_id)
     if found is None:
-        with frame(visit, S.PEOPLE_NOT_FOUND, "/attendance"):
+        with frame(context, S.PEOPLE_NOT_FOUND, "/attendance"):
             link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
         return
     current, person = found
     lead = S.ATTENDANCE_PERSON_LEAD.format(month=f"{first:%B %Y}")
-    with frame(visit, person.name, "/attendance", lead=lead):
+    with frame(context, person.name, "/attendance", lead=lead):
         with element("div", "toolbar"):
             link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back", kind="quiet")
             _month_steps(person_url(current, person.id) + "&month=", first)
-        book = Attendance(visit.gallery, current.name)
+        book = Attendance(context.gallery, current.name)
         with element("div", "columns"):
             with card():
                 grid = element("div")
@@ -127,18 +127,18 @@ async def person(
                 listed = element("div", "event-list")
 
         async def show() -> None:
-            sheet = await visit.run(book.month, first.year, first.month)
+            sheet = await context.run(book.month, first.year, first.month)
             row = next((r for r in sheet.rows if r.person_id == person.id), None)
             grid.clear()
             with grid:
                 if row is not None:
                     _calendar(current, row, sheet.days)
             since, until = bounds(sheet.days[0], None)[0], bounds(sheet.days[-1], None)[1]
-            events = await visit.run(
+            events = await context.run(
                 book.events, since=since, until=until, person_id=person.id, limit=MOST_EVENTS
             )
             listed.clear()
-            opener = explainer(visit, book, show)
+            opener = explainer(context, book, show)
             with listed:
                 if not events:
                     text(S.LIVE_EVENTS_NONE, "soft", tag="p")

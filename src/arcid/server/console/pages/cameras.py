@@ -34,38 +34,38 @@ REFRESH_S = 2.0
 Show = Callable[[], Awaitable[None]]
 
 
-async def cameras(visit: ConsoleContext) -> None:
+async def cameras(context: ConsoleContext) -> None:
     """All cameras and a form."""
-    current, known = await chosen(visit, None)
-    with frame(visit, S.CAMERAS, "/cameras", lead=S.CAMERAS_LEAD):
+    current, known = await chosen(context, None)
+    with frame(context, S.CAMERAS, "/cameras", lead=S.CAMERAS_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         names = [collection.name for collection in known]
         with element("div", "toolbar"):
             element("span", "grow")
             button(
                 S.CAMERA_ADD,
-                action(visit, "cameras")(lambda: _form(visit, None, names, show)),
+                action(context, "cameras")(lambda: _form(context, None, names, show)),
                 icon="add",
                 kind="primary",
             )
         board = element("div", "visitor-grid")
 
         async def show() -> None:
-            found = await visit.run(visit.cameras.book.all)
+            found = await context.run(context.cameras.book.all)
             board.clear()
             with board:
                 if not found:
                     with card(cls="span"):
                         empty("cameras", S.CAMERA_NONE, S.CAMERA_NONE_TEXT)
                 for camera in found:
-                    _camera(visit, camera, names, show)
+                    _camera(context, camera, names, show)
 
         await show()
 
 
-def _camera(visit: ConsoleContext, camera: Camera, names: list[str], show: Show) -> None:
+def _camera(context: ConsoleContext, camera: Camera, names: list[str], show: Show) -> None:
     with card(cls="visitor"):
         text(camera.name, tag="h2")
         state = element("div", aria_live="polite")
@@ -79,26 +79,26 @@ def _camera(visit: ConsoleContext, camera: Camera, names: list[str], show: Show)
         async def refresh() -> None:
             state.clear()
             with state:
-                _state(visit.cameras.status(camera.id))
+                _state(context.cameras.status(camera.id))
 
-        @action(visit, "cameras")
+        @action(context, "cameras")
         async def delete() -> None:
             title = S.CAMERA_DELETE_TITLE.format(name=camera.name)
             if not await confirm(title, S.CAMERA_DELETE_TEXT, S.CAMERA_DELETE):
                 return
-            await visit.allow("cameras")
-            await visit.run(visit.cameras.delete, camera.id)
+            await context.allow("cameras")
+            await context.run(context.cameras.delete, camera.id)
             say(S.CAMERA_DELETED.format(name=camera.name))
             await show()
 
         with element("div", "row end"):
             button(
                 S.EDIT,
-                action(visit, "cameras")(lambda: _form(visit, camera, names, show)),
+                action(context, "cameras")(lambda: _form(context, camera, names, show)),
                 icon="edit",
             )
             button(S.CAMERA_DELETE, delete, icon="trash", kind="danger")
-        ui.timer(REFRESH_S, quietly(visit, "cameras")(refresh))
+        ui.timer(REFRESH_S, quietly(context, "cameras")(refresh))
 
 
 def _state(status: Status) -> None:
@@ -120,7 +120,9 @@ def _collection(camera: Camera, names: list[str]) -> str:
     return S.CAMERA_COLLECTION_DELETED.format(name=camera.collection)
 
 
-async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], show: Show) -> None:
+async def _form(
+    context: ConsoleContext, camera: Camera | None, names: list[str], show: Show
+) -> None:
     with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
         text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
@@ -147,7 +149,7 @@ async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], 
         for field in (name, source, collection, place, liveness):
             field.props("outlined dense options-dense").classes("wide")
 
-        @action(visit, "cameras")
+        @action(context, "cameras")
         async def save() -> None:
             if not collection.value:
                 raise UsageError(S.CAMERA_COLLECTION_MISSING)
@@ -161,9 +163,9 @@ async def _form(visit: ConsoleContext, camera: Camera | None, names: list[str], 
                 "enabled": bool(enabled.value),
             }
             if camera is None:
-                saved = await visit.run(visit.cameras.add, **values)
+                saved = await context.run(context.cameras.add, **values)
             else:
-                saved = await visit.run(visit.cameras.change, camera.id, **values)
+                saved = await context.run(context.cameras.change, camera.id, **values)
             say(S.CAMERA_SAVED.format(name=saved.name))
             dialog.close()
             await show()

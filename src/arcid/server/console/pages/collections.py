@@ -27,29 +27,29 @@ from arcid.server.console.ui.widgets import (
 Show = Callable[[], Awaitable[None]]
 
 
-async def collections(visit: ConsoleContext) -> None:
+async def collections(context: ConsoleContext) -> None:
     """All collections, and a form for a new one."""
-    with frame(visit, S.COLLECTIONS, "/collections", lead=S.COLLECTIONS_LEAD):
-        if not await visit.run(visit.gallery.collections):
-            first_collection(visit)
+    with frame(context, S.COLLECTIONS, "/collections", lead=S.COLLECTIONS_LEAD):
+        if not await context.run(context.gallery.collections):
+            first_collection(context)
             return
         with element("div", "columns"):
             with card(S.COLLECTIONS):
                 board = element("div", "account-list")
 
             async def show() -> None:
-                found = await visit.run(visit.gallery.collections)
+                found = await context.run(context.gallery.collections)
                 board.clear()
                 with board:
                     for one in found:
-                        _collection(visit, one, show)
+                        _collection(context, one, show)
 
             with card(S.COLLECTION_MAKE):
-                collection_form(visit)
+                collection_form(context)
         await show()
 
 
-def _collection(visit: ConsoleContext, one: Collection, show: Show) -> None:
+def _collection(context: ConsoleContext, one: Collection, show: Show) -> None:
     total = S.PEOPLE_COUNT.format(
         people=S.count(one.people, S.ONE_PERSON, S.MANY_PEOPLE),
         faces=S.count(one.faces, S.ONE_FACE, S.MANY_FACES),
@@ -62,24 +62,24 @@ def _collection(visit: ConsoleContext, one: Collection, show: Show) -> None:
                 text(total, "soft small")
                 chip(S.COLLECTION_PICTURES if one.keep_crops else S.COLLECTION_NUMBERS)
 
-        @action(visit, "enrol")
+        @action(context, "enrol")
         async def rename() -> None:
             name = await _ask_name(one)
             if name is None:
                 return
-            await visit.allow("enrol")
-            changed = await visit.run(visit.gallery.update_collection, one.name, new_name=name)
+            await context.allow("enrol")
+            changed = await context.run(context.gallery.update_collection, one.name, new_name=name)
             say(S.COLLECTION_RENAMED.format(name=changed.name))
             await show()
 
-        @action(visit, "delete")
+        @action(context, "delete")
         async def delete() -> None:
             title = S.COLLECTION_DELETE_TITLE.format(name=one.name)
             words = S.COLLECTION_DELETE_TEXT.format(total=total)
             if not await confirm(title, words, S.COLLECTION_DELETE, typed=one.name):
                 return
-            await visit.allow("delete")
-            await visit.run(visit.gallery.delete_collection, one.name)
+            await context.allow("delete")
+            await context.run(context.gallery.delete_collection, one.name)
             say(S.COLLECTION_DELETED.format(name=one.name))
             await show()
 
@@ -87,7 +87,7 @@ def _collection(visit: ConsoleContext, one: Collection, show: Show) -> None:
             button(
                 S.PERSON_RENAME, rename, icon="edit", name=S.COLLECTION_RENAME.format(name=one.name)
             )
-            if visit.may("delete"):
+            if context.may("delete"):
                 button(S.COLLECTION_DELETE, delete, icon="trash", kind="danger")
 
 

@@ -34,10 +34,10 @@ WORDS = {
 }
 
 
-async def compare(visit: ConsoleContext) -> None:
+async def compare(context: ConsoleContext) -> None:
     """Two drop zones; the answer stands below as soon as both have a face."""
-    with frame(visit, S.COMPARE, "/compare", lead=S.COMPARE_LEAD):
-        if visit.services.calibration() is None:
+    with frame(context, S.COMPARE, "/compare", lead=S.COMPARE_LEAD):
+        if context.services.calibration() is None:
             note(S.NO_CALIBRATION, "warn")
             return
         held: list[Face | None] = [None, None]
@@ -51,13 +51,15 @@ async def compare(visit: ConsoleContext) -> None:
             rate.classes("rate-choice")
             answer = element("div", "answers", aria_live="polite")
 
-        @action(visit, "search")
+        @action(context, "search")
         async def judge() -> None:
             first, second = held
             if first is None or second is None:
                 return
-            found = await visit.run(
-                partial(visit.services.pipeline.verify_faces, first, second, fmr=float(rate.value))
+            found = await context.run(
+                partial(
+                    context.services.pipeline.verify_faces, first, second, fmr=float(rate.value)
+                )
             )
             answer.clear()
             with answer:
@@ -66,23 +68,26 @@ async def compare(visit: ConsoleContext) -> None:
         rate.on_value_change(judge)
         with drops:
             for index in (0, 1):
-                _side(visit, held, index, judge)
+                _side(context, held, index, judge)
 
 
 def _side(
-    visit: ConsoleContext, held: list[Face | None], index: int, judge: Callable[[], Awaitable[None]]
+    context: ConsoleContext,
+    held: list[Face | None],
+    index: int,
+    judge: Callable[[], Awaitable[None]],
 ) -> None:
     label = (S.COMPARE_FIRST, S.COMPARE_SECOND)[index]
     with element("div", "pair-side"):
 
         async def arrived(photo_id: str, file: str) -> None:
-            @action(visit, "search")
+            @action(context, "search")
             async def look() -> None:
-                photo = visit.photo(photo_id)
+                photo = context.photo(photo_id)
                 state.clear()
                 held[index] = None
                 try:
-                    found = await visit.one_face(photo)
+                    found = await context.one_face(photo)
                 except ArcidError as error:
                     with state:
                         note(error.message, "bad", role="alert")
@@ -94,7 +99,7 @@ def _side(
 
             await look()
 
-        PhotoDrop(label, arrived, max_bytes=visit.services.settings.max_upload_bytes, paste=False)
+        PhotoDrop(label, arrived, max_bytes=context.services.settings.max_upload_bytes, paste=False)
         state = element("div", "side-state", aria_live="polite")
 
 

@@ -42,16 +42,16 @@ def exports_card(current: Collection, *, day: date | None = None, month: str = "
                     link.props["aria-label"] = f"{name}: {S.EXPORT_NAME.format(kind=kind.upper())}"
 
 
-async def exported(request: Request, visit: ConsoleContext) -> Response:
+async def exported(request: Request, context: ConsoleContext) -> Response:
     """A day or a month, or its events, as a file."""
     asked = request.query_params
     kind, what = asked.get("kind", "csv"), asked.get("what", "sheet")
     if kind not in KINDS:
         raise HttpError(422, "usage_error", f"export as {', '.join(KINDS)}")
     try:
-        book = await visit.run(Attendance, visit.gallery, asked.get("collection", ""))
-        table, name = await visit.run(_table, book, asked.get("day"), asked.get("month"), what)
-        body = await visit.run(export.written, table, kind)
+        book = await context.run(Attendance, context.gallery, asked.get("collection", ""))
+        table, name = await context.run(_table, book, asked.get("day"), asked.get("month"), what)
+        body = await context.run(export.written, table, kind)
     except ArcidError as error:
         raise HttpError.of(error) from None
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}

@@ -31,16 +31,16 @@ TONES = {
 }
 
 
-async def kiosk(visit: ConsoleContext) -> None:
+async def kiosk(context: ConsoleContext) -> None:
     """Full screen; what it asks for is written in the account, not in the address."""
-    account = await visit.allow("kiosk")
-    known = await visit.run(visit.gallery.collections)
+    account = await context.allow("kiosk")
+    known = await context.run(context.gallery.collections)
     current = collection_of(account, known)
     ui.add_head_html(HEAD)
     ui.page_title(f"{S.KIOSK} · {S.PRODUCT}")
     only_main()
     if current is None:
-        _nothing_to_greet(visit, known)
+        _nothing_to_greet(context, known)
         return
     with element("main", "kiosk", id="main"):
         text(S.KIOSK, "visually-hidden", tag="h1")
@@ -51,17 +51,17 @@ async def kiosk(visit: ConsoleContext) -> None:
                 button(S.KIOSK_FULL, icon="expand").on(
                     "click", js_handler=full + "document.documentElement.requestFullscreen()"
                 )
-                if visit.may("home"):
+                if context.may("home"):
                     link_button(S.KIOSK_LEAVE, f"{ROOT}/", icon="out")
         rules = account.kiosk
-        pipeline, gallery = visit.services.pipeline, visit.gallery
+        pipeline, gallery = context.services.pipeline, context.gallery
         app = Kiosk(pipeline, gallery, current, S.KIOSK_CAMERA, challenged=rules.challenge)
 
         def holds(now: Account) -> bool:
             return now.kiosk == rules and _same(gallery, now, current)
 
         feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greet(app), holds)
-        CameraView(visit, feed, S.KIOSK, mirrored=True, auto=True)
+        CameraView(context, feed, S.KIOSK, mirrored=True, auto=True)
         script = (
             "const tell = () => { const e = getHtmlElement(%d); if (e) e.textContent = new Date()"
             ".toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }); };"
@@ -69,7 +69,7 @@ async def kiosk(visit: ConsoleContext) -> None:
         )
         ui.timer(0.1, lambda: ui.run_javascript(script % clock.id), once=True)
 
-        @quietly(visit, "kiosk")
+        @quietly(context, "kiosk")
         async def still_signed_in() -> None:
             return None
 
@@ -137,7 +137,7 @@ def _same(gallery: Gallery, account: Account, current: Collection) -> bool:
     return now is not None and (now.id, now.name) == (current.id, current.name)
 
 
-def _nothing_to_greet(visit: ConsoleContext, known: list[Collection]) -> None:
+def _nothing_to_greet(context: ConsoleContext, known: list[Collection]) -> None:
     with element("main", "page", id="main"):
         with element("header", "page-head"):
             text(S.KIOSK, tag="h1")
@@ -145,9 +145,9 @@ def _nothing_to_greet(visit: ConsoleContext, known: list[Collection]) -> None:
             with card(cls="narrow centre"):
                 empty("kiosk", S.KIOSK_UNSET, S.KIOSK_UNSET_TEXT)
         else:
-            first_collection(visit)
+            first_collection(context)
         with element("div", "row centre-row"):
-            if visit.may("home"):
+            if context.may("home"):
                 link_button(S.KIOSK_LEAVE, f"{ROOT}/", icon="out")
             else:
                 form = element("form", method="post", action=f"{ROOT}/sign-out")

@@ -25,48 +25,48 @@ POLL_S = 1.0
 RECENT = timedelta(hours=12)
 
 
-async def live(visit: ConsoleContext, collection: str | None = None) -> None:
+async def live(context: ConsoleContext, collection: str | None = None) -> None:
     """Every camera of the collection, this device's own, and the newest events."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.LIVE, "/live", lead=S.LIVE_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.LIVE, "/live", lead=S.LIVE_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             selector("/live", current, known)
-            if visit.may("cameras"):
+            if context.may("cameras"):
                 link_button(S.CAMERA_ADD, f"{ROOT}/cameras", icon="cameras")
         cameras = [
             camera
-            for camera in await visit.run(visit.cameras.book.all)
+            for camera in await context.run(context.cameras.book.all)
             if camera.enabled and camera.collection == current.name
         ]
         with element("div", "columns"):
-            many = "many" if (cameras and visit.may("capture")) or len(cameras) > 1 else ""
+            many = "many" if (cameras and context.may("capture")) or len(cameras) > 1 else ""
             with element("div", f"live-grid {many}"):
                 for camera in cameras:
-                    _camera(visit, camera)
-                if visit.may("capture"):
-                    _own(visit, current)
+                    _camera(context, camera)
+                if context.may("capture"):
+                    _own(context, current)
                 elif not cameras:
                     text(S.LIVE_NO_CAMERA, "soft", tag="p")
             with card(S.LIVE_EVENTS):
                 board = element("div", "event-list", aria_live="polite")
-        _follow(visit, current, board)
+        _follow(context, current, board)
 
 
-def _camera(visit: ConsoleContext, camera: Camera) -> None:
+def _camera(context: ConsoleContext, camera: Camera) -> None:
     with element("section", "live-tile"):
         text(camera.name, tag="h2")
-        CameraView(visit, WatchFeed(visit.cameras, camera.id), camera.name, tools=True)
+        CameraView(context, WatchFeed(context.cameras, camera.id), camera.name, tools=True)
 
 
-def _own(visit: ConsoleContext, current: Collection) -> None:
+def _own(context: ConsoleContext, current: Collection) -> None:
     with element("section", "live-tile"):
         text(S.LIVE_OWN, tag="h2")
-        name = S.LIVE_OWN_NAME.format(name=visit.account.name)
-        feed = PushFeed(name, "capture", attend(visit.services, current, name))
-        CameraView(visit, feed, S.LIVE_OWN, mirrored=True, latency=True, tools=True)
+        name = S.LIVE_OWN_NAME.format(name=context.account.name)
+        feed = PushFeed(name, "capture", attend(context.services, current, name))
+        CameraView(context, feed, S.LIVE_OWN, mirrored=True, latency=True, tools=True)
 
 
 def _pictures(book: Attendance, events: list[str]) -> dict[str, str | None]:
@@ -74,20 +74,20 @@ def _pictures(book: Attendance, events: list[str]) -> dict[str, str | None]:
     return {key: None if crop is None else small_url(crop) for key, crop in found.items()}
 
 
-def _follow(visit: ConsoleContext, current: Collection, board: ui.element) -> None:
-    book = Attendance(visit.gallery, current.name)
+def _follow(context: ConsoleContext, current: Collection, board: ui.element) -> None:
+    book = Attendance(context.gallery, current.name)
     newest: list[str] = ["nothing read yet"]
     faces: dict[str, str | None] = {}
 
-    @quietly(visit, "live")
+    @quietly(context, "live")
     async def look() -> None:
         since = datetime.now(UTC) - RECENT
-        events = await visit.run(book.events, since=since, limit=SHOWN)
+        events = await context.run(book.events, since=since, limit=SHOWN)
         read = [event.id for event in events]
         if read == newest:
             return
         newest[:] = read
-        pictures = await visit.run(_pictures, book, [key for key in read if key not in faces])
+        pictures = await context.run(_pictures, book, [key for key in read if key not in faces])
         known = {key: (faces | pictures).get(key) for key in read}
         faces.clear()
         faces.update(known)

@@ -17,10 +17,10 @@ from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import card, chip, element, facts, html, note, table_head, text
 
 
-async def models(visit: ConsoleContext) -> None:
+async def models(context: ConsoleContext) -> None:
     """The two models and the calibration."""
-    with frame(visit, S.MODELS, "/models", lead=S.MODELS_LEAD):
-        pipeline = visit.services.pipeline
+    with frame(context, S.MODELS, "/models", lead=S.MODELS_LEAD):
+        pipeline = context.services.pipeline
         embedder, made_with = pipeline.embedder, pipeline.provenance
         with element("div", "columns even"):
             _model(
@@ -38,7 +38,7 @@ async def models(visit: ConsoleContext) -> None:
             known = pipeline.detector_bundle
             detector = known.manifest if known else None
             _model(S.MODEL_DETECTION, made_with["detector"], detector, known, [])
-        calibration = visit.services.calibration()
+        calibration = context.services.calibration()
         if calibration is None:
             note(S.NO_CALIBRATION, "warn")
         else:

@@ -53,18 +53,18 @@ class Alike(NamedTuple):
     match: Match
 
 
-async def people(visit: ConsoleContext, collection: str | None = None) -> None:
+async def people(context: ConsoleContext, collection: str | None = None) -> None:
     """Cards of people, found by name."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.PEOPLE, "/people", lead=S.PEOPLE_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.PEOPLE, "/people", lead=S.PEOPLE_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             search = ui.input(S.PEOPLE_SEARCH).props("outlined dense clearable debounce=250")
             search.classes("grow")
             selector("/people", current, known)
-            if visit.may("enrol"):
+            if context.may("enrol"):
                 where = f"?collection={quote(current.name)}"
                 link_button(S.PEOPLE_DUPLICATES, f"{ROOT}/people/duplicates{where}", icon="merge")
                 link_button(S.PEOPLE_ADD, f"{ROOT}/people/new{where}", icon="add", kind="primary")
@@ -78,7 +78,7 @@ async def people(visit: ConsoleContext, collection: str | None = None) -> None:
 
         async def show(after: str | None = None) -> None:
             name = (search.value or "").strip() or None
-            found = await visit.run(_page, visit.gallery, current, name, after)
+            found = await context.run(_page, context.gallery, current, name, after)
             if after is None:
                 board.clear()
             below.clear()
@@ -86,12 +86,12 @@ async def people(visit: ConsoleContext, collection: str | None = None) -> None:
                 for one in found:
                     person_card(current, one)
                 if not found and after is None:
-                    _nobody(visit, current, name)
+                    _nobody(context, current, name)
             if found.next is not None:
                 with below:
-                    button(S.PEOPLE_MORE, action(visit, "people")(lambda: show(found.next)))
+                    button(S.PEOPLE_MORE, action(context, "people")(lambda: show(found.next)))
 
-        search.on_value_change(action(visit, "people")(show))
+        search.on_value_change(action(context, "people")(show))
         await show()
 
 
@@ -128,7 +128,7 @@ def thumbnail(gallery: Gallery, collection: Collection, person: Person) -> str |
     return None if best is None else best.id
 
 
-async def crop(request: Request, visit: ConsoleContext) -> Response:
+async def crop(request: Request, context: ConsoleContext) -> Response:
     """A kept aligned face as PNG."""
     import io
 
@@ -137,7 +137,7 @@ async def crop(request: Request, visit: ConsoleContext) -> Response:
     collection = request.query_params.get("collection", "")
     face_id = request.query_params.get("face", "")
     try:
-        pixels = await visit.run(visit.gallery.face_crop, collection, face_id)
+        pixels = await context.run(context.gallery.face_crop, collection, face_id)
     except ArcidError:
         pixels = None
     if pixels is None:
@@ -148,17 +148,17 @@ async def crop(request: Request, visit: ConsoleContext) -> Response:
     return Response(buffer.getvalue(), media_type="image/png", headers=headers)
 
 
-async def duplicates(visit: ConsoleContext, collection: str | None = None) -> None:
+async def duplicates(context: ConsoleContext, collection: str | None = None) -> None:
     """Pairs who may be one person."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.DUPLICATES, "/people", lead=S.DUPLICATES_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.DUPLICATES, "/people", lead=S.DUPLICATES_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
             selector("/people/duplicates", current, known)
-        pairs = await visit.run(find_duplicates, visit, current)
+        pairs = await context.run(find_duplicates, context, current)
         if current.people > MOST_COMPARED:
             note(S.DUPLICATES_LIMIT.format(n=MOST_COMPARED), "warn")
         if not pairs:
@@ -166,14 +166,14 @@ async def duplicates(visit: ConsoleContext, collection: str | None = None) -> No
                 message = S.DUPLICATES_NONE_TEXT.format(collection=current.name)
                 empty("check", S.DUPLICATES_NONE, message)
         for pair in pairs:
-            await _pair(visit, current, pair)
+            await _pair(context, current, pair)
 
 
-async def _pair(visit: ConsoleContext, current: Collection, pair: Alike) -> None:
+async def _pair(context: ConsoleContext, current: Collection, pair: Alike) -> None:
     person, match = pair
-    calibration = visit.services.calibration()
-    other = await visit.run(visit.gallery.person, current.name, match.person_id)
-    shown_a = await visit.run(thumbnail, visit.gallery, current, person)
+    calibration = context.services.calibration()
+    other = await context.run(context.gallery.person, current.name, match.person_id)
+    shown_a = await context.run(thumbnail, context.gallery, current, person)
     shown_b = match.face_id if current.keep_crops else None
     with card(cls="pair") as made:
         with element("div", "pair-faces"):
@@ -186,15 +186,15 @@ async def _pair(visit: ConsoleContext, current: Collection, pair: Alike) -> None
                 chip(S.LIKELY.format(probability=likely), "warn")
 
         def merging(keep: Person, gone: Person) -> None:
-            @action(visit, "enrol")
+            @action(context, "enrol")
             async def merge() -> None:
                 title = S.MERGE_TITLE.format(other=gone.name, keep=keep.name)
                 words = S.MERGE_TEXT.format(other=gone.name, keep=keep.name)
                 if not await confirm(title, words, S.MERGE):
                     return
-                await visit.allow("enrol")
+                await context.allow("enrol")
                 try:
-                    await visit.run(visit.gallery.merge_people, current.name, keep.id, gone.id)
+                    await context.run(context.gallery.merge_people, current.name, keep.id, gone.id)
                 except SamePhotoConflict:
                     say(S.DUPLICATES_CONFLICT, "warn")
                     return
@@ -208,11 +208,11 @@ async def _pair(visit: ConsoleContext, current: Collection, pair: Alike) -> None
             merging(other, person)
 
 
-def find_duplicates(visit: ConsoleContext, collection: Collection) -> list[Alike]:
+def find_duplicates(context: ConsoleContext, collection: Collection) -> list[Alike]:
     """Pairs above the threshold of the default false match rate, most alike first."""
-    calibration = visit.services.pipeline.calibration
+    calibration = context.services.pipeline.calibration
     lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
-    gallery, contract = visit.gallery, visit.services.contract_id
+    gallery, contract = context.gallery, context.services.contract_id
     found: dict[frozenset[str], Alike] = {}
     for person in islice(gallery.everybody(collection.name), MOST_COMPARED):
         if person.faces == 0:
@@ -231,12 +231,12 @@ def _page(
     return Page([Shown(one, thumbnail(gallery, collection, one)) for one in found], found.next)
 
 
-def _nobody(visit: ConsoleContext, current: Collection, name: str | None) -> None:
+def _nobody(context: ConsoleContext, current: Collection, name: str | None) -> None:
     with card(cls="narrow centre span"):
         if name:
             empty("search", S.PEOPLE_NOT_FOUND, S.PEOPLE_NOT_FOUND_TEXT)
             return
         with empty("people", S.PEOPLE_NONE, S.PEOPLE_NONE_TEXT):
-            if visit.may("enrol"):
+            if context.may("enrol"):
                 href = f"{ROOT}/people/new?collection={quote(current.name)}"
                 link_button(S.PEOPLE_ADD, href, icon="add", kind="primary")

@@ -57,7 +57,7 @@ class Candidate:
 class Tray:
     """The photos of one person, looked at one by one before any is enrolled."""
 
-    visit: ConsoleContext
+    context: ConsoleContext
     collection: Collection
     on_change: Any = None
     found: list[Candidate] = field(default_factory=list)
@@ -65,18 +65,18 @@ class Tray:
 
     def build(self) -> None:
         """The drop zone and, below it, what became of each photo."""
-        settings = self.visit.services.settings
+        settings = self.context.services.settings
         PhotoDrop(S.ADD_PHOTOS, self.add, max_bytes=settings.max_upload_bytes, multiple=True)
         self.board = element("div", "tray", aria_live="polite")
 
     async def add(self, photo_id: str, file: str) -> None:
         """A photo arrived: find its face, say whether it can be used."""
 
-        @action(self.visit, "enrol")
+        @action(self.context, "enrol")
         async def look() -> None:
-            photo = self.visit.photo(photo_id)
+            photo = self.context.photo(photo_id)
             try:
-                found = await self.visit.one_face(photo, photo_ids=True)
+                found = await self.context.one_face(photo, photo_ids=True)
             except ArcidError as error:
                 self._refused(file, error.message)
                 return
@@ -138,29 +138,31 @@ class Tray:
                 self.on_change()
 
 
-async def new_person(visit: ConsoleContext, collection: str | None = None, name: str = "") -> None:
+async def new_person(
+    context: ConsoleContext, collection: str | None = None, name: str = ""
+) -> None:
     """Name and photos in; an enrolled person out."""
-    current, _ = await chosen(visit, collection)
-    with frame(visit, S.ADD_PERSON, "/people", lead=S.ADD_LEAD):
+    current, _ = await chosen(context, collection)
+    with frame(context, S.ADD_PERSON, "/people", lead=S.ADD_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
         with card(cls="narrow"):
             field_ = ui.input(S.ADD_NAME, value=name[:200]).props("outlined maxlength=200")
             field_.classes("wide")
-            tray = Tray(visit, current)
-            _by_camera(visit, tray)
+            tray = Tray(context, current)
+            _by_camera(context, tray)
             tray.build()
             alike = element("div")
 
-            @action(visit, "enrol")
+            @action(context, "enrol")
             async def enrol() -> None:
                 wanted = " ".join((field_.value or "").split())
                 if not wanted:
                     raise UsageError(S.ADD_NAME_MISSING)
-                person = await enrol_faces(visit, current, tray.chosen, name=wanted)
+                person = await enrol_faces(context, current, tray.chosen, name=wanted)
                 if person is None:
                     return
                 faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
@@ -175,31 +177,31 @@ async def new_person(visit: ConsoleContext, collection: str | None = None, name:
                 enable(go, bool(tray.chosen))
                 alike.clear()
                 if tray.chosen:
-                    await _who_is_it(visit, current, tray.chosen[-1].face, alike)
+                    await _who_is_it(context, current, tray.chosen[-1].face, alike)
 
-            tray.on_change = lambda: ui.timer(0, action(visit, "enrol")(changed), once=True)
+            tray.on_change = lambda: ui.timer(0, action(context, "enrol")(changed), once=True)
             enable(go, False)
 
 
-def _by_camera(visit: ConsoleContext, tray: Tray) -> None:
+def _by_camera(context: ConsoleContext, tray: Tray) -> None:
     """Guided pictures of this device's camera, as an alternative to photos."""
     with element("details", "by-camera"):
         text(S.BY_CAMERA, tag="summary")
         arrived: list[tuple[str, Face]] = []
-        guide = Guide(visit.services, lambda pose, found: arrived.append((pose, found)))
+        guide = Guide(context.services, lambda pose, found: arrived.append((pose, found)))
 
-        @action(visit, "enrol")
+        @action(context, "enrol")
         async def taken(_: Any) -> None:
             while arrived:
                 pose, found = arrived.pop(0)
                 tray.take(found, S.POSE_FILE.format(pose=S.POSE_NAMES[pose]))
 
         feed = PushFeed(S.BY_CAMERA, "enrol", guide.work)
-        CameraView(visit, feed, S.BY_CAMERA, mirrored=True, on_event=taken)
+        CameraView(context, feed, S.BY_CAMERA, mirrored=True, on_event=taken)
 
 
 async def enrol_faces(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     collection: Collection,
     chosen_faces: list[Candidate],
     *,
@@ -213,9 +215,9 @@ async def enrol_faces(
     """
     if not chosen_faces:
         raise UsageError(S.ADD_FACES_MISSING)
-    origin = visit.services.pipeline.provenance
+    origin = context.services.pipeline.provenance
     faces = [new_face(one.face, source or one.file, origin) for one in chosen_faces]
-    gallery = visit.gallery
+    gallery = context.gallery
 
     def enrol(decide: Decide | None) -> Person:
         if person_id:
@@ -224,20 +226,20 @@ async def enrol_faces(
         return gallery.enrol(collection.name, name, faces, decide=decide)[0]
 
     pictures = [one.face.crop for one in chosen_faces]
-    return await enrol_asking(visit, "enrol", collection, pictures, enrol)
+    return await enrol_asking(context, "enrol", collection, pictures, enrol)
 
 
 async def _who_is_it(
-    visit: ConsoleContext, collection: Collection, probe: Face, where: Element
+    context: ConsoleContext, collection: Collection, probe: Face, where: Element
 ) -> None:
     """Say early that somebody may be enrolled twice."""
-    if visit.services.calibration() is None or collection.faces == 0:
+    if context.services.calibration() is None or collection.faces == 0:
         return
-    (found,) = await visit.run(
+    (found,) = await context.run(
         partial(
-            visit.services.pipeline.identify_embeddings,
+            context.services.pipeline.identify_embeddings,
             probe.embedding,
-            visit.gallery,
+            context.gallery,
             collection.name,
             k=1,
             unsupported="extrapolate",
@@ -249,42 +251,44 @@ async def _who_is_it(
             note(S.ADD_ALIKE.format(name=found.candidates[0].name, probability=likely), "warn")
 
 
-async def person_page(visit: ConsoleContext, person_id: str, collection: str | None = None) -> None:
+async def person_page(
+    context: ConsoleContext, person_id: str, collection: str | None = None
+) -> None:
     """Faces and doings of one person."""
-    known = await chosen_person(visit, collection, person_id)
+    known = await chosen_person(context, collection, person_id)
     if known is None:
-        with frame(visit, S.PEOPLE_NOT_FOUND, "/people"):
+        with frame(context, S.PEOPLE_NOT_FOUND, "/people"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back")
         return
     current, found = known
-    faces = await visit.run(visit.gallery.faces, current.name, found.id)
-    shown = await visit.run(thumbnail, visit.gallery, current, found)
+    faces = await context.run(context.gallery.faces, current.name, found.id)
+    shown = await context.run(thumbnail, context.gallery, current, found)
     lead = S.PERSON_SINCE.format(
         day=S.day(found.created_at), faces=S.count(found.faces, S.ONE_FACE, S.MANY_FACES)
     )
-    with frame(visit, found.name, "/people", lead=lead):
+    with frame(context, found.name, "/people", lead=lead):
         with element("div", "toolbar"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
             element("span", "grow")
-            _doings(visit, current, found)
+            _doings(context, current, found)
         with element("div", "columns"):
             with card(S.PERSON_FACES):
                 if not faces:
                     text(S.PERSON_NO_FACES, "soft", tag="p")
                 with element("div", "face-grid"):
                     for stored in faces:
-                        _stored_face(visit, current, found, stored)
+                        _stored_face(context, current, found, stored)
             with element("div", "column"):
-                if visit.may("enrol"):
-                    _add_photos(visit, current, found)
+                if context.may("enrol"):
+                    _add_photos(context, current, found)
                 with card(S.PERSON_ALIKE):
-                    await _alike(visit, current, found, shown)
+                    await _alike(context, current, found, shown)
 
 
-def _doings(visit: ConsoleContext, current: Collection, person: Person) -> None:
-    if visit.may("enrol"):
+def _doings(context: ConsoleContext, current: Collection, person: Person) -> None:
+    if context.may("enrol"):
 
-        @action(visit, "enrol")
+        @action(context, "enrol")
         async def rename() -> None:
             with ui.dialog() as dialog, element("div", "dialog"):
                 text(S.PERSON_RENAME, tag="h2")
@@ -299,22 +303,22 @@ def _doings(visit: ConsoleContext, current: Collection, person: Person) -> None:
             dialog.delete()
             if not name or name == person.name:
                 return
-            await visit.allow("enrol")
-            await visit.run(visit.gallery.update_person, current.name, person.id, name=name)
+            await context.allow("enrol")
+            await context.run(context.gallery.update_person, current.name, person.id, name=name)
             ui.navigate.reload()
 
         button(S.PERSON_RENAME, rename, icon="edit")
-    if visit.may("delete"):
+    if context.may("delete"):
 
-        @action(visit, "delete")
+        @action(context, "delete")
         async def delete() -> None:
             title = S.PERSON_DELETE_TITLE.format(name=person.name)
             if not await confirm(title, S.PERSON_DELETE_TEXT, S.PERSON_DELETE, typed=person.name):
                 return
-            await visit.allow("delete")
-            await visit.run(visit.gallery.delete_person, current.name, person.id)
+            await context.allow("delete")
+            await context.run(context.gallery.delete_person, current.name, person.id)
             say(S.PERSON_DELETED.format(name=person.name))
-            for line in await visit.run(visit.gallery.unscrubbed):
+            for line in await context.run(context.gallery.unscrubbed):
                 say(line)
             ui.navigate.to(f"/people?collection={quote(current.name)}")
 
@@ -322,7 +326,7 @@ def _doings(visit: ConsoleContext, current: Collection, person: Person) -> None:
 
 
 def _stored_face(
-    visit: ConsoleContext, current: Collection, person: Person, stored: StoredFace
+    context: ConsoleContext, current: Collection, person: Person, stored: StoredFace
 ) -> None:
     with element("figure", "stored-face") as made:
         if stored.has_crop:
@@ -335,30 +339,30 @@ def _stored_face(
             if eyes is not None:
                 words = f"{S.FACE_EYES} {S.FACE_PIXELS.format(n=eyes)}"
                 text(words, "soft small")
-            if visit.may("delete"):
+            if context.may("delete"):
 
-                @action(visit, "delete")
+                @action(context, "delete")
                 async def delete() -> None:
                     if not await confirm(S.FACE_DELETE_TITLE, S.FACE_DELETE_TEXT, S.FACE_DELETE):
                         return
-                    await visit.allow("delete")
-                    await visit.run(visit.gallery.delete_face, current.name, stored.id)
+                    await context.allow("delete")
+                    await context.run(context.gallery.delete_face, current.name, stored.id)
                     say(S.FACE_DELETED)
-                    for line in await visit.run(visit.gallery.unscrubbed):
+                    for line in await context.run(context.gallery.unscrubbed):
                         say(line)
                     made.delete()
 
                 button(S.ADD_REMOVE, delete, kind="quiet", icon="trash", name=S.FACE_DELETE)
 
 
-def _add_photos(visit: ConsoleContext, current: Collection, person: Person) -> None:
+def _add_photos(context: ConsoleContext, current: Collection, person: Person) -> None:
     with card(S.ADD_PHOTOS):
-        tray = Tray(visit, current)
+        tray = Tray(context, current)
         tray.build()
 
-        @action(visit, "enrol")
+        @action(context, "enrol")
         async def add() -> None:
-            if await enrol_faces(visit, current, tray.chosen, person_id=person.id) is None:
+            if await enrol_faces(context, current, tray.chosen, person_id=person.id) is None:
                 return
             say(S.FACE_ADDED.format(name=person.name))
             ui.navigate.reload()
@@ -370,14 +374,18 @@ def _add_photos(visit: ConsoleContext, current: Collection, person: Person) -> N
 
 
 async def _alike(
-    visit: ConsoleContext, current: Collection, person: Person, shown: str | None
+    context: ConsoleContext, current: Collection, person: Person, shown: str | None
 ) -> None:
-    calibration = visit.services.calibration()
+    calibration = context.services.calibration()
     matches: list[Match] = []
     if calibration is not None and person.faces:
         lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
-        (found,) = await visit.run(
-            visit.gallery.search_person, current.name, person.id, visit.services.contract_id, k=3
+        (found,) = await context.run(
+            context.gallery.search_person,
+            current.name,
+            person.id,
+            context.services.contract_id,
+            k=3,
         )
         matches = [match for match in found if match.cosine >= lowest]
     if not matches or calibration is None:

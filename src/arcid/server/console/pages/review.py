@@ -41,12 +41,12 @@ SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
 
 
-async def review(visit: ConsoleContext, collection: str | None = None) -> None:
+async def review(context: ConsoleContext, collection: str | None = None) -> None:
     """The newest doubtful face, the others that wait, and what was answered."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.REVIEW, "/review", lead=S.REVIEW_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.REVIEW, "/review", lead=S.REVIEW_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             selector("/review", current, known)
@@ -58,7 +58,7 @@ async def review(visit: ConsoleContext, collection: str | None = None) -> None:
                     waiting = element("div", "event-list")
                 with card(S.REVIEW_ANSWERED):
                     answered = element("div", "event-list")
-        await Desk(visit, current, known, case, waiting, answered, others).open()
+        await Desk(context, current, known, case, waiting, answered, others).open()
 
 
 class Desk:
@@ -66,7 +66,7 @@ class Desk:
 
     def __init__(
         self,
-        visit: ConsoleContext,
+        context: ConsoleContext,
         current: Collection,
         known: list[Collection],
         case: Element,
@@ -74,7 +74,7 @@ class Desk:
         answered: Element,
         others: Element,
     ) -> None:
-        self._visit, self._current, self._known = visit, current, known
+        self._context, self._current, self._known = context, current, known
         self._case, self._waiting, self._answered, self._others = case, waiting, answered, others
         self._shown: Review | None = None
         self._listed: list[Any] = []
@@ -83,17 +83,17 @@ class Desk:
     async def open(self) -> None:
         """Show it, keep it fresh, and listen for keys."""
         await self._refresh()
-        ui.timer(REFRESH_S, quietly(self._visit, "review")(self._refresh))
+        ui.timer(REFRESH_S, quietly(self._context, "review")(self._refresh))
         ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
-        queue, name = Reviews(self._visit.gallery), self._current.name
-        self._open = await self._visit.run(queue.find, name, limit=SHOWN)
-        done = await self._visit.run(
+        queue, name = Reviews(self._context.gallery), self._current.name
+        self._open = await self._context.run(queue.find, name, limit=SHOWN)
+        done = await self._context.run(
             queue.find, name, states=("yes", "no", "withdrawn"), limit=ANSWERED
         )
         elsewhere = [
-            (other.name, await self._visit.run(queue.waiting, other.name))
+            (other.name, await self._context.run(queue.waiting, other.name))
             for other in self._known
             if other.name != name
         ]
@@ -127,7 +127,7 @@ class Desk:
                 self._done_line(one)
 
     def _line(self, one: Review) -> None:
-        @action(self._visit, "review")
+        @action(self._context, "review")
         async def choose() -> None:
             await self._show(one)
             self._list(self._listed[1])
@@ -161,8 +161,8 @@ class Desk:
                 empty("review", S.REVIEW_NONE, S.REVIEW_NONE_TEXT)
             return
         asked = next(iter(one.open_candidates), None)
-        probe, enrolled = await self._visit.run(
-            _pictures, self._visit.gallery, self._current, one, asked
+        probe, enrolled = await self._context.run(
+            _pictures, self._context.gallery, self._current, one, asked
         )
         with self._case:
             with element("div", "review-faces"):
@@ -191,16 +191,16 @@ class Desk:
                 facts(_grounds(one))
 
     async def _answer(self, one: Review, asked: Candidate | None, verdict: Verdict) -> None:
-        @action(self._visit, "review")
+        @action(self._context, "review")
         async def give() -> None:
             person = None if verdict == "no" or asked is None else asked.person_id
             try:
-                done = await self._visit.run(
-                    Reviews(self._visit.gallery).answer,
+                done = await self._context.run(
+                    Reviews(self._context.gallery).answer,
                     self._current.name,
                     one.id,
                     verdict,
-                    actor=self._visit.account.name,
+                    actor=self._context.account.name,
                     person_id=person,
                 )
                 say(_said(done, asked, verdict))
@@ -211,14 +211,14 @@ class Desk:
         await give()
 
     def _undo(self, one: Review) -> Callable[[], Awaitable[None]]:
-        @action(self._visit, "review")
+        @action(self._context, "review")
         async def undo() -> None:
             try:
-                await self._visit.run(
-                    Reviews(self._visit.gallery).undo,
+                await self._context.run(
+                    Reviews(self._context.gallery).undo,
                     self._current.name,
                     one.id,
-                    actor=self._visit.account.name,
+                    actor=self._context.account.name,
                     answer_id=one.answer_id,
                 )
                 say(S.REVIEW_UNDONE)

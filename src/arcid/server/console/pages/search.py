@@ -42,14 +42,14 @@ FEW = 8  # answers that a phone shows without a scrolling list
 ORDER = {"match": 0, "review": 1, "no_match": 2}
 
 
-async def search(visit: ConsoleContext, collection: str | None = None) -> None:
+async def search(context: ConsoleContext, collection: str | None = None) -> None:
     """Drop a picture; every face in it gets an answer."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.SEARCH, "/search", lead=S.SEARCH_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.SEARCH, "/search", lead=S.SEARCH_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
-        if visit.services.calibration() is None:
+        if context.services.calibration() is None:
             note(S.NO_CALIBRATION, "warn")
             return
         with card():
@@ -64,32 +64,32 @@ async def search(visit: ConsoleContext, collection: str | None = None) -> None:
             answers = element("div", "answers", aria_live="polite")
 
             async def arrived(photo_id: str, file: str) -> None:
-                @action(visit, "search")
+                @action(context, "search")
                 async def look() -> None:
-                    photo = visit.photo(photo_id)
-                    faces = await visit.faces(photo)
+                    photo = context.photo(photo_id)
+                    faces = await context.faces(photo)
                     started = time.perf_counter()
-                    found = await visit.run(
+                    found = await context.run(
                         partial(
-                            visit.services.pipeline.identify_faces,
+                            context.services.pipeline.identify_faces,
                             faces,
-                            visit.gallery,
+                            context.gallery,
                             current.name,
                             fpir=float(rate.value),
                             k=CANDIDATES,
                         )
                     )
                     seconds = time.perf_counter() - started
-                    visit.services.metrics.stage_seconds.labels("search").observe(seconds)
-                    picture = await visit.run(shown_as, photo)
+                    context.services.metrics.stage_seconds.labels("search").observe(seconds)
+                    picture = await context.run(shown_as, photo)
                     answers.clear()
                     with answers:
-                        _found(visit, current, picture, faces.detections, found)
+                        _found(context, current, picture, faces.detections, found)
 
                 await look()
 
             drop = PhotoDrop(
-                S.SEARCH_DROP, arrived, max_bytes=visit.services.settings.max_upload_bytes
+                S.SEARCH_DROP, arrived, max_bytes=context.services.settings.max_upload_bytes
             )
             drop.move(target_index=0)
             answers.move(target_index=-1)
@@ -101,7 +101,7 @@ def shown_as(photo: bytes) -> str:
 
 
 def _found(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     collection: Collection,
     picture: str,
     detections: Detections | None,
@@ -133,7 +133,7 @@ def _found(
         many = "many" if len(found) > FEW else ""
         with element("div", f"found-list {many}", role="group", aria_label=S.SEARCH_ANSWERS):
             for number, one in listed:
-                _answer(visit, collection, found, one, number)
+                _answer(context, collection, found, one, number)
 
 
 def _summary(found: list[Identification]) -> str:
@@ -158,7 +158,7 @@ def _box(found: Identification, number: int, width: int, height: int) -> None:
 
 
 def _answer(
-    visit: ConsoleContext,
+    context: ConsoleContext,
     collection: Collection,
     every: list[Identification],
     found: Identification,
@@ -182,9 +182,9 @@ def _answer(
     def explain() -> None:
         if not body.default_slot.children:
             with body:
-                _explained(visit, collection, found)
+                _explained(context, collection, found)
 
-    @action(visit, "search")
+    @action(context, "search")
     async def opened() -> None:
         explain()
 
@@ -194,7 +194,7 @@ def _answer(
         explain()
 
 
-def _explained(visit: ConsoleContext, collection: Collection, found: Identification) -> None:
+def _explained(context: ConsoleContext, collection: Collection, found: Identification) -> None:
     decision = found.decision
     with element("div", "answer-faces"):
         face(data_url(found.face.crop), S.PROBE)
@@ -204,7 +204,7 @@ def _explained(visit: ConsoleContext, collection: Collection, found: Identificat
         text(decision.reason, "soft small", tag="p")
     grounds(decision)
     if len(found.candidates) > 1:
-        _others(visit, found.candidates)
+        _others(context, found.candidates)
 
 
 def _words(found: Identification) -> str:
@@ -229,8 +229,8 @@ def _enrolled(collection: Collection, match: Match) -> None:
         avatar(match.name)
 
 
-def _others(visit: ConsoleContext, candidates: list[Match]) -> None:
-    calibration = visit.services.calibration()
+def _others(context: ConsoleContext, candidates: list[Match]) -> None:
+    calibration = context.services.calibration()
     with element("details", "candidates"):
         text(S.SEARCH_CANDIDATES, tag="summary")
         with element("ol"):

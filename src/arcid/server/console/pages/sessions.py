@@ -12,29 +12,29 @@ from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
 
 
-async def sessions(visit: ConsoleContext) -> None:
-    """The visitor's own."""
-    with frame(visit, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
-        await session_card(visit, "", "home", own=True)
+async def sessions(context: ConsoleContext) -> None:
+    """One's own."""
+    with frame(context, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
+        await session_card(context, "", "home", own=True)
 
 
 async def session_card(
-    visit: ConsoleContext, title: str, permission: Permission, *, own: bool = False
+    context: ConsoleContext, title: str, permission: Permission, *, own: bool = False
 ) -> None:
-    """All sessions, or the visitor's, each with a button that ends it."""
-    owner = visit.account.id if own else None
-    store = visit.accounts
+    """All sessions, or one's own, each with a button that ends it."""
+    owner = context.account.id if own else None
+    store = context.accounts
     board = card(title)
     listed = element("div", "account-list")
     listed.move(board)
 
     def row(session: OpenSession) -> None:
-        this = session.id == session_id(visit.session.token)
+        this = session.id == session_id(context.session.token)
 
-        @action(visit, permission)
+        @action(context, permission)
         async def end() -> None:
-            await visit.run(store.end_session, session.id, owner)
-            visit.sessions.forget()
+            await context.run(store.end_session, session.id, owner)
+            context.sessions.forget()
             if this:
                 ui.navigate.reload()
             else:
@@ -56,7 +56,7 @@ async def session_card(
             button(S.SESSION_END, end, name=name)
 
     async def show() -> None:
-        found = await visit.run(store.sessions, owner)
+        found = await context.run(store.sessions, owner)
         listed.clear()
         with listed:
             for session in found:

@@ -26,13 +26,13 @@ from arcid.server.console.ui.widgets import (
 from arcid.server.deps import Services
 
 
-async def system(visit: ConsoleContext) -> None:
+async def system(context: ConsoleContext) -> None:
     """Health, speed and storage on one page."""
-    running = visit.services
-    with frame(visit, S.SYSTEM, "/system", lead=S.SYSTEM_LEAD):
+    running = context.services
+    with frame(context, S.SYSTEM, "/system", lead=S.SYSTEM_LEAD):
         with element("div", "columns even"):
             with card(S.HEALTH):
-                await _health(visit)
+                await _health(context)
                 queue = S.QUEUE_TEXT.format(
                     waiting=running.batcher.pending, size=running.settings.queue_size
                 )
@@ -51,24 +51,24 @@ async def system(visit: ConsoleContext) -> None:
                 _speed(running)
         with element("div", "columns even"):
             with card(S.STORAGE):
-                await _storage(visit)
+                await _storage(context)
             with card(S.COLLECTIONS):
-                await _collections(visit)
+                await _collections(context)
 
 
-async def _health(visit: ConsoleContext) -> None:
+async def _health(context: ConsoleContext) -> None:
     try:
-        await visit.run(visit.gallery.last_change)
+        await context.run(context.gallery.last_change)
     except ArcidError as error:
         chip(S.HEALTH_TROUBLE, "bad")
         note(error.message, "bad", role="alert")
         return
-    losses = await visit.run(visit.gallery.losses)
+    losses = await context.run(context.gallery.losses)
     for line in losses:
         note(line, "bad", role="alert")
-    for line in await visit.run(visit.gallery.unscrubbed):
+    for line in await context.run(context.gallery.unscrubbed):
         note(line, "warn", role="status")
-    troubles = await visit.run(_deciding, visit.services)
+    troubles = await context.run(_deciding, context.services)
     well = not losses and not troubles
     chip(S.HEALTHY if well else S.HEALTH_TROUBLE, "good" if well else "warn")
     for trouble in troubles:
@@ -116,11 +116,11 @@ def stage_times(running: Services, stage: str) -> tuple[float, float]:
     return count, values.get("arcid_stage_seconds_sum", 0.0) / count if count else 0.0
 
 
-async def _storage(visit: ConsoleContext) -> None:
-    stats = await visit.run(visit.gallery.stats)
+async def _storage(context: ConsoleContext) -> None:
+    stats = await context.run(context.gallery.stats)
     facts(
         [
-            (S.DATABASE, f"{stats['backend']} · {visit.gallery.url}"),
+            (S.DATABASE, f"{stats['backend']} · {context.gallery.url}"),
             (S.DATABASE_SIZE, S.bytes_(stats["file_bytes"])),
             (S.JOURNAL, f"{stats['journal_mode']}, {stats['synchronous']}"),
             (S.SCHEMA, str(stats["schema_version"])),
@@ -128,9 +128,9 @@ async def _storage(visit: ConsoleContext) -> None:
     )
     findings = element("div", aria_live="polite")
 
-    @action(visit, "system")
+    @action(context, "system")
     async def check() -> None:
-        found = await visit.run(visit.gallery.check)
+        found = await context.run(context.gallery.check)
         findings.clear()
         with findings:
             for line in found:
@@ -141,8 +141,8 @@ async def _storage(visit: ConsoleContext) -> None:
     button(S.CHECK, check, icon="check")
 
 
-async def _collections(visit: ConsoleContext) -> None:
-    known = await visit.run(visit.gallery.collections)
+async def _collections(context: ConsoleContext) -> None:
+    known = await context.run(context.gallery.collections)
     if not known:
         text(S.NO_COLLECTION, "soft", tag="p")
         return

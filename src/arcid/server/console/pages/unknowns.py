@@ -30,21 +30,21 @@ from arcid.server.console.ui.widgets import (
 ENROLLED_AT_MOST = 8  # of the newest sightings
 
 
-async def unknowns(visit: ConsoleContext, collection: str | None = None) -> None:
+async def unknowns(context: ConsoleContext, collection: str | None = None) -> None:
     """A card a visitor."""
-    current, known = await chosen(visit, collection)
-    with frame(visit, S.UNKNOWNS, "/unknowns", lead=S.UNKNOWNS_LEAD):
+    current, known = await chosen(context, collection)
+    with frame(context, S.UNKNOWNS, "/unknowns", lead=S.UNKNOWNS_LEAD):
         if current is None:
-            first_collection(visit)
+            first_collection(context)
             return
         with element("div", "toolbar"):
             selector("/unknowns", current, known)
-        calibration = visit.services.calibration()
+        calibration = context.services.calibration()
         if calibration is None:
             note(S.NO_CALIBRATION, "warn")
             return
-        book = Attendance(visit.gallery, current.name)
-        found = await visit.run(book.unknowns, calibration)
+        book = Attendance(context.gallery, current.name)
+        found = await context.run(book.unknowns, calibration)
         if not found:
             with card(cls="narrow centre"):
                 empty("unknowns", S.UNKNOWNS_NONE, S.UNKNOWNS_NONE_TEXT)
@@ -57,13 +57,13 @@ async def unknowns(visit: ConsoleContext, collection: str | None = None) -> None
             text(f"{told}. {S.UNKNOWNS_COUNT_TEXT}", "soft visitor-count", tag="p")
         with element("div", "visitor-grid"):
             for visitor in found:
-                await _visitor(visit, current, book, visitor)
+                await _visitor(context, current, book, visitor)
 
 
 async def _visitor(
-    visit: ConsoleContext, current: Collection, book: Attendance, visitor: Visitor
+    context: ConsoleContext, current: Collection, book: Attendance, visitor: Visitor
 ) -> None:
-    picture = await visit.run(book.picture, visitor.id)
+    picture = await context.run(book.picture, visitor.id)
     with card(cls="visitor") as made:
         with element("div", "visitor-head"):
             if picture is None:
@@ -77,7 +77,7 @@ async def _visitor(
                 text(", ".join(sorted({e.camera for e in visitor.events})), "soft small")
         name = ui.input(S.UNKNOWN_NAME).props("outlined dense maxlength=200").classes("wide")
 
-        @action(visit, "unknowns")
+        @action(context, "unknowns")
         async def enrol() -> None:
             wanted = " ".join((name.value or "").split())
             if not wanted:
@@ -85,25 +85,25 @@ async def _visitor(
             events = [event.id for event in visitor.events[:ENROLLED_AT_MOST]]
 
             def write(decide: Decide | None) -> Person:
-                return book.enrol_unknown(events, wanted, actor=visit.account.name, decide=decide)
+                return book.enrol_unknown(events, wanted, actor=context.account.name, decide=decide)
 
-            person = await enrol_asking(visit, "unknowns", current, [picture], write)
+            person = await enrol_asking(context, "unknowns", current, [picture], write)
             if person is None:
                 return
             say(S.UNKNOWN_ENROLLED.format(name=person.name))
             made.delete()
 
-        @action(visit, "delete")
+        @action(context, "delete")
         async def forget() -> None:
             if not await confirm(S.UNKNOWN_FORGET_TITLE, S.UNKNOWN_FORGET_TEXT, S.UNKNOWN_FORGET):
                 return
-            await visit.allow("delete")
+            await context.allow("delete")
             for event in visitor.events:
-                await visit.run(book.forget_face, event.id)
+                await context.run(book.forget_face, event.id)
             say(S.UNKNOWN_FORGOTTEN)
             made.delete()
 
         with element("div", "row end"):
-            if visit.may("delete"):
+            if context.may("delete"):
                 button(S.UNKNOWN_FORGET, forget, icon="trash", kind="danger")
             button(S.UNKNOWN_ENROL, enrol, icon="add", kind="primary")

@@ -21,7 +21,7 @@ class CameraView(Element, component="static/camera.js"):
 
     def __init__(
         self,
-        visit: ConsoleContext,
+        context: ConsoleContext,
         feed: Feed,
         title: str,
         *,
@@ -32,7 +32,7 @@ class CameraView(Element, component="static/camera.js"):
         on_event: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
-        key = visit.open_feed(feed)
+        key = context.open_feed(feed)
         self.props["root"] = ROOT
         self.props["feed"] = key
         self.props["mode"] = "push" if isinstance(feed, PushFeed) else "watch"
@@ -52,7 +52,7 @@ class CameraView(Element, component="static/camera.js"):
         self.props["insecureText"] = S.CAMERA_INSECURE
         self.props["lostText"] = S.CAMERA_LOST
         self.props["stateTexts"] = S.CAMERA_STATES
-        ui.context.client.on_delete(lambda: visit.feeds.drop(key))
+        ui.context.client.on_delete(lambda: context.feeds.drop(key))
         if on_event is not None:
 
             async def happened(event: GenericEventArguments) -> None:

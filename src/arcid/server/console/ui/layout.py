@@ -27,12 +27,12 @@ COUNT_S = 10.0  # how often what waits is counted
 
 
 @contextmanager
-def frame(visit: ConsoleContext, title: str, current: str, *, lead: str = "") -> Iterator[None]:
+def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") -> Iterator[None]:
     """Everything around a page's own content; ``current`` is its path in the navigation."""
     ui.add_head_html(HEAD)
     ui.page_title(f"{title} · arcid")
     only_main()
-    entries = [page for page in PAGES if page.group and visit.may(page.permission)]
+    entries = [page for page in PAGES if page.group and context.may(page.permission)]
     waiting = None
     with element("a", "skip-link", href="#main"):
         html(S.SKIP)
@@ -47,7 +47,7 @@ def frame(visit: ConsoleContext, title: str, current: str, *, lead: str = "") ->
                     if entry.path == "/review":
                         with link:
                             waiting = text("", "rail-count")
-            _account(visit)
+            _account(context)
         element("div", "rail-shade").on("click", js_handler="() => arcid.menu(false)")
         with element("main", "page", id="main", tabindex="-1"):
             with element("header", "page-head"):
@@ -57,19 +57,19 @@ def frame(visit: ConsoleContext, title: str, current: str, *, lead: str = "") ->
             yield
         _tab_bar(entries, current)
     if waiting is not None:  # last: a timer makes NiceGUI answer with what is there by then
-        _count_waiting(visit, waiting)
+        _count_waiting(context, waiting)
 
 
-def _count_waiting(visit: ConsoleContext, shown: ui.html) -> None:
+def _count_waiting(context: ConsoleContext, shown: ui.html) -> None:
     """How many doubtful faces wait, kept fresh."""
 
     async def count() -> None:
-        waiting = await visit.run(Reviews(visit.gallery).waiting)
+        waiting = await context.run(Reviews(context.gallery).waiting)
         shown.set_visibility(waiting > 0)
         set_text(shown, str(waiting))
         shown.props["aria-label"] = S.NAV_REVIEW_COUNT.format(n=waiting)
 
-    ui.timer(COUNT_S, quietly(visit, "review")(count))
+    ui.timer(COUNT_S, quietly(context, "review")(count))
 
 
 def only_main() -> None:
@@ -107,7 +107,7 @@ def _tab_bar(entries: list[Page], current: str) -> None:
             text(S.NAV_MORE)
 
 
-def _account(visit: ConsoleContext) -> None:
+def _account(context: ConsoleContext) -> None:
     with element("div", "rail-foot"):
         with element("button", "rail-link", type="button").on(
             "click", js_handler="() => arcid.turn()"
@@ -118,7 +118,7 @@ def _account(visit: ConsoleContext) -> None:
         with form, element("button", "rail-link", type="submit"):
             html(svg("out"), tag="span", cls="rail-icon")
             text(S.SIGN_OUT)
-        who = {"href": f"{ROOT}/sessions", "title": S.SESSIONS_OWN} if visit.may("home") else {}
+        who = {"href": f"{ROOT}/sessions", "title": S.SESSIONS_OWN} if context.may("home") else {}
         with element("a" if who else "p", "rail-who", **who):
-            text(visit.account.name, "rail-name")
-            text(S.ROLE_NAMES[visit.account.role], "soft")
+            text(context.account.name, "rail-name")
+            text(S.ROLE_NAMES[context.account.role], "soft")

@@ -228,7 +228,7 @@ class PhotoDrop(Element, component="static/photodrop.js"):
 
 
 def action(
-    visit: ConsoleContext, permission: Permission
+    context: ConsoleContext, permission: Permission
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
     """Around every handler that reads or changes anything: the session and role are asked for
     anew, and what goes wrong is said on the page."""
@@ -237,7 +237,7 @@ def action(
         @functools.wraps(handler)
         async def run(*args: Any) -> None:
             try:
-                await visit.allow(permission)
+                await context.allow(permission)
                 await handler(*args)
             except SignedOut:
                 ui.navigate.reload()
