@@ -288,7 +288,7 @@ def evaluate(
 ) -> None:
     """Measure detectors on labelled pictures, or against another one on any photos.
 
-    Recall is read where false alarms reach --alarms a picture.
+    Recall is read where there are --fppi false positives per image.
 
     Example: arcid detector evaluate yunet scrfd_2.5g --labels runs/detect_labels.jsonl
     """

@@ -30,6 +30,7 @@ from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import SampleSet, TrainData, open_data
 from arcid.train.data.features import embed_samples
 from arcid.train.data.noise import Listed, write_list
+from arcid.train.engine.loop import train
 from arcid.train.heads.classifier import Classifier, reshard_state
 from arcid.train.objectives.losses import loss_spec
 from arcid.train.objectives.objective import create_classifier
@@ -157,8 +158,6 @@ def restore_centres(checkpoint: Checkpoint) -> Classifier:
 
 
 def _train(config: TrainConfig) -> Path:
-    from arcid.train.engine.loop import train
-
     result = train(config)
     if result.stopped:
         raise KeyboardInterrupt

@@ -14,6 +14,10 @@ import numpy.typing as npt
 from arcid.errors import DatasetInvalid
 from arcid.train.config.recipe import SourceConfig, expand_path
 from arcid.train.data.files import printable
+from arcid.train.data.folder import FolderSource
+from arcid.train.data.parquet import ParquetSource
+from arcid.train.data.recordio import RecordIoSource
+from arcid.train.data.tar import TarSource
 
 UNLABELLED = -1
 
@@ -49,23 +53,15 @@ def open_source(config: SourceConfig, index_cache: Path | None = None) -> ImageS
     """
     kind, paths = resolve(config)
     if kind == "tar":
-        from arcid.train.data.tar import TarSource
-
         return TarSource(paths, index_cache=index_cache)
     if kind == "recordio":
-        from arcid.train.data.recordio import RecordIoSource
-
         return RecordIoSource(paths[0], index_cache=index_cache)
     if kind == "parquet":
-        from arcid.train.data.parquet import ParquetSource
-
         return ParquetSource(
             paths,
             image_column=config.image_column,
             label_column=config.label_column if config.labelled else None,
         )
-    from arcid.train.data.folder import FolderSource
-
     return FolderSource(paths[0])
 
 

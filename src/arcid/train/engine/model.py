@@ -37,6 +37,7 @@ from arcid.train.weights.checkpoint import (
     restore_random_state,
     seed_generators,
 )
+from arcid.train.weights.initial import load_initial
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -129,8 +130,6 @@ class Model:
         """
         if not source:
             return
-        from arcid.train.weights.initial import load_initial
-
         load_initial(self.backbone, str(expand_path(source)))
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.network.state_dict())

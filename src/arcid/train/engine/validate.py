@@ -20,6 +20,7 @@ from arcid.errors import ConfigError, InputError
 from arcid.evaluate.embeddings import EmbeddingSet, Failure
 from arcid.evaluate.protocols import all_pairs, verify
 from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
+from arcid.image import load_image
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.dataset import SampleSet, TrainData
 from arcid.train.data.features import embed, read_crops
@@ -192,8 +193,6 @@ def _listed(path: Path) -> tuple[PairList, bool]:
 
 
 def _resized(source: Path | bytes | Image, size: int) -> Image:
-    from arcid.image import load_image
-
     image = source if isinstance(source, np.ndarray) else load_image(source)
     if image.shape[:2] == (size, size):
         return image
