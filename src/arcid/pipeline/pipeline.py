@@ -4,14 +4,13 @@
     answer = pipeline.verify("a.jpg", "b.jpg")
     print(answer.decision.outcome, answer.decision.reason)
 
-This is the one file that joins the stages; they never import one another.
+This is the one room that joins the stages; they never import one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +20,9 @@ from arcid.align import align
 from arcid.batch import BatchItem, items, named, run
 from arcid.calibration import Calibration, check_rate
 from arcid.detect import Detector
-from arcid.embed import Embedder, OnnxEmbedder, resized
+from arcid.embed import Embedder, resized
 from arcid.errors import (
     CalibrationError,
-    CalibrationMissing,
     ContractMismatch,
     InvalidArray,
     ModelUnsupported,
@@ -36,136 +34,29 @@ from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_imag
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
+from arcid.pipeline.identifier import Identifier
+from arcid.pipeline.opening import load_embedder, open_detector
 from arcid.quality import Quality, QualityGate
 from arcid.results import (
     Face,
     Faces,
     Identification,
-    Identified,
     PersonVerification,
     Prepared,
     Verification,
 )
-from arcid.runtime import RuntimeName, open_session
+from arcid.runtime import RuntimeName
 from arcid.types import (
     Crops,
-    Decision,
     Detections,
     Embeddings,
     Image,
-    Match,
     Selection,
     check_selection,
 )
 
 if TYPE_CHECKING:
     from arcid.gallery import Aggregate, Gallery
-
-Refusal = Callable[[Match, Embeddings], bool]
-
-
-class Identifier:
-    """Decides about vectors of one model: by its calibration alone, none of its networks.
-
-    These methods and those of ``Pipeline``, which adds the networks, are all that decide.
-    """
-
-    def __init__(self, contract_id: str, calibration: Calibration | None) -> None:
-        if calibration is not None:
-            calibration.check_contract(contract_id)
-        self.contract_id = contract_id
-        self._calibration = calibration
-
-    @property
-    def calibration(self) -> Calibration:
-        """What the scores mean. Raises ``CalibrationMissing``."""
-        if self._calibration is None:
-            raise CalibrationMissing(
-                "this pipeline was built without a calibration; hand one in: "
-                "Pipeline(detector, embedder, calibration=Calibration.load(path))"
-            )
-        return self._calibration
-
-    def identify_embeddings(
-        self,
-        probes: Embeddings,
-        gallery: Gallery,
-        collection: str,
-        *,
-        fpir: float = decide.DEFAULT_FPIR,
-        k: int = 5,
-        aggregate: Aggregate = "max",
-        unsupported: decide.Unsupported = "review",
-        one_photo: bool = False,
-        refuse: Refusal | None = None,
-    ) -> list[Identified]:
-        """Whose vectors are these? One answer a probe.
-
-        ``one_photo``: they are of one photo, so no two are given one person. ``refuse`` says of a
-        candidate and its probe whether it is known not to be them; such candidates are left out.
-        """
-        hits = gallery.search(collection, probes, k=k, aggregate=aggregate, one_photo=one_photo)
-        answers = []
-        for i, found in enumerate(hits):
-            kept = [m for m in found if refuse is None or not refuse(m, probes[i])]
-            decision = self.decide(kept, hits.gallery_size, fpir=fpir, unsupported=unsupported)
-            answers.append(Identified([self._explained(m) for m in kept], decision))
-        return answers
-
-    def identify_person(
-        self,
-        person_id: str,
-        gallery: Gallery,
-        collection: str,
-        *,
-        fpir: float = decide.DEFAULT_FPIR,
-        k: int = 5,
-        unsupported: decide.Unsupported = "review",
-    ) -> Identified:
-        """Who else is this enrolled person? Finds people who are enrolled twice.
-
-        Every pair of one of their templates and one of another's counts as a comparison.
-        """
-        (found,) = hits = gallery.search_person(collection, person_id, self.contract_id, k=k)
-        decision = self.decide(found, hits.gallery_size, fpir=fpir, unsupported=unsupported)
-        return Identified([self._explained(m) for m in found], decision)
-
-    def decide(
-        self,
-        candidates: Sequence[Match],
-        gallery_size: int,
-        *,
-        fpir: float = decide.DEFAULT_FPIR,
-        unsupported: decide.Unsupported = "review",
-    ) -> Decision:
-        """Whether the first of a search's candidates is the person looked for."""
-        best = candidates[0] if candidates else None
-        return decide.identify(
-            None if best is None else best.cosine,
-            self.calibration,
-            gallery_size,
-            fpir=fpir,
-            unsupported=unsupported,
-            given_away=best is not None and best.given_to is not None,
-        )
-
-    def duplicate(self, cosine: float, gallery_size: int) -> Decision | None:
-        """Whether a search among so many templates would take a face for its nearest person, as
-        ``Gallery.enrol`` asks before a second name; None without a calibration."""
-        try:
-            calibration = self.calibration
-        except CalibrationMissing:
-            return None
-        return decide.identify(cosine, calibration, gallery_size, unsupported="extrapolate")
-
-    def _explained(self, match: Match) -> Match:
-        """With what its cosine means."""
-        calibration = self.calibration
-        return replace(
-            match,
-            probability=calibration.probability(match.cosine),
-            fmr=calibration.stated_fmr(match.cosine),
-        )
 
 
 class Pipeline(Identifier):
@@ -209,7 +100,7 @@ class Pipeline(Identifier):
         )
         with ThreadPoolExecutor(1) as pool:  # compiling two networks takes two cores
             loading = pool.submit(
-                _open_detector, detector, runtime=runtime, device=device, **detector_options
+                open_detector, detector, runtime=runtime, device=device, **detector_options
             )
             embedder = load_embedder(found, runtime=runtime, device=device)
             finder, detector_bundle = loading.result()
@@ -476,21 +367,6 @@ class Pipeline(Identifier):
         face_b = self.one_face(b, select=select, aligned=aligned, color=color)
         return self.verify_faces(face_a, face_b, fmr=fmr, allow_extrapolation=allow_extrapolation)
 
-    def verify_faces(
-        self,
-        a: Face,
-        b: Face,
-        *,
-        fmr: float = decide.DEFAULT_FMR,
-        allow_extrapolation: bool = False,
-    ) -> Verification:
-        """``verify`` for faces already found."""
-        cosine = float(a.embedding.cosine(b.embedding)[0, 0])
-        decision = decide.verify(
-            cosine, self.calibration, fmr=fmr, allow_extrapolation=allow_extrapolation
-        )
-        return Verification(decision, a, b)
-
     def verify_person(
         self,
         source: ImageSource,
@@ -519,24 +395,6 @@ class Pipeline(Identifier):
             fmr=fmr,
             allow_extrapolation=allow_extrapolation,
         )
-
-    def verify_person_face(
-        self,
-        face: Face,
-        gallery: Gallery,
-        collection: str,
-        person_id: str,
-        *,
-        fmr: float = decide.DEFAULT_FMR,
-        allow_extrapolation: bool = False,
-    ) -> PersonVerification:
-        """``verify_person`` for a face already found."""
-        found = gallery.compare(collection, person_id, face.embedding)
-        decision = decide.verify_templates(
-            found.cosines.tolist(), self.calibration, fmr=fmr,
-            allow_extrapolation=allow_extrapolation,
-        )  # fmt: skip
-        return PersonVerification(decision, face, self._explained(found.nearest))
 
     def identify(
         self,
@@ -628,54 +486,6 @@ class Pipeline(Identifier):
         )
 
 
-def load_embedder(
-    bundle: Bundle, *, runtime: RuntimeName | None = None, device: str | None = None
-) -> OnnxEmbedder:
-    """Open a recogniser's session and wrap it."""
-    manifest = bundle.manifest
-    session = open_session(
-        bundle.path,
-        runtime=runtime,
-        device=device,
-        input_name=manifest.input.name,
-        sha256=manifest.sha256,
-    )
-    return OnnxEmbedder(session, manifest)
-
-
-def load_detector(
-    name: str | None = None,
-    *,
-    runtime: RuntimeName | None = None,
-    device: str | None = None,
-    **options: Any,
-) -> Detector:
-    """Open a detector by name; None takes the default."""
-    return _open_detector(name, runtime=runtime, device=device, **options)[0]
-
-
-def _open_detector(
-    name: str | None,
-    *,
-    runtime: RuntimeName | None,
-    device: str | None,
-    **options: Any,
-) -> tuple[Detector, Bundle | None]:
-    if name in detect.FAMILIES and not detect.FAMILIES[name].files:  # no model file needed
-        return detect.create(name, None, **options), None
-    bundle = weights.resolve(name) if name else weights.resolve_default("detection")
-    manifest = bundle.manifest
-    if manifest.task != "detection":
-        raise ModelUnsupported(f"{bundle.name} is a {manifest.task} model, not a detector")
-    sessions = {
-        part: open_session(
-            bundle.path.with_name(filename), runtime=runtime, device=device, sha256=sha256
-        )
-        for part, (filename, sha256) in detect.model_files(manifest).items()
-    }
-    return detect.create(manifest, sessions, **options), bundle
-
-
 def _check_has(role: str, given: object, *names: str) -> None:
     if missing := [name for name in names if not hasattr(given, name)]:
         raise UsageError(
@@ -691,16 +501,3 @@ def _square(image: Image) -> Image:
             "leave out 'aligned' for a whole photo"
         )
     return image
-
-
-__all__ = [
-    "ContractMismatch",
-    "Face",
-    "Faces",
-    "Identification",
-    "Pipeline",
-    "Prepared",
-    "Verification",
-    "load_detector",
-    "load_embedder",
-]

@@ -1,0 +1,9 @@
+"""Image to decision. Start reading at ``arcid.pipeline.pipeline``."""
+
+from __future__ import annotations
+
+from arcid.pipeline.identifier import Identifier
+from arcid.pipeline.opening import load_detector, load_embedder
+from arcid.pipeline.pipeline import Pipeline
+
+__all__ = ["Identifier", "Pipeline", "load_detector", "load_embedder"]
