@@ -87,6 +87,65 @@ def test_one_bad_photo_costs_the_others_nothing(cli: Any, pairs: Path, tmp_path:
     assert "torn.jpg" in ran.err and "cut short" in ran.err
 
 
+@pytest.fixture
+def folder(pairs: Path, photos: Path, tmp_path: Path) -> Path:
+    """Two people, one below, a torn photo, a landscape, and what is no photo."""
+    place = tmp_path / "folder"
+    (place / "inner").mkdir(parents=True)
+    shutil.copy(pairs / "img1.jpg", place / "a.jpg")
+    shutil.copy(pairs / "img3.jpg", place / "inner" / "b.jpg")
+    shutil.copy(photos / "misc" / "no_face.png", place / "c.png")
+    (place / "d.jpg").write_bytes((pairs / "img1.jpg").read_bytes()[:20_000])
+    (place / "notes.txt").write_text("no photo")
+    return place
+
+
+def test_folders_are_taken(cli: Any, folder: Path, tmp_path: Path) -> None:
+    expected = {"a.jpg": 1, "c.png": 0, "d.jpg": "image_unreadable", "inner/b.jpg": 1}
+
+    def by_name(found: Any, faces: Any) -> dict[str, Any]:
+        return {
+            str(Path(entry["photo"]).relative_to(folder)): entry["error"]["code"]
+            if "error" in entry
+            else faces(entry)
+            for entry in found
+        }
+
+    ran = cli("detect", folder, "--json")
+    assert ran.code == 3
+    assert by_name(ran.json["photos"], lambda entry: len(entry["faces"])) == expected
+    ran = cli("embed", folder, folder / "a.jpg", "-o", tmp_path / "v.npz", "--json")
+    assert ran.code == 3
+    embedded = by_name(ran.json["photos"], lambda entry: entry["faces"])
+    assert embedded == expected | {"c.png": "no_face_found"}
+    with np.load(tmp_path / "v.npz") as data:
+        assert [Path(f).name for f in data["files"]] == ["a.jpg", "b.jpg", "a.jpg"]
+    (tmp_path / "none").mkdir()
+    for command in (["detect"], ["embed", "-o", tmp_path / "v.npz"]):
+        ran = cli(*command, tmp_path / "none")
+        assert ran.code == 3 and "none holds no photos" in ran.err
+
+
+def test_a_folder_is_searched_by(cli: Any, folder: Path, pairs: Path) -> None:
+    assert cli("enrol", "Ada", pairs / "img2.jpg").code == 0
+    ran = cli("search", folder, "--json")
+    assert ran.code == 3
+    found = {Path(entry["photo"]).name: entry for entry in ran.json["photos"]}
+    assert list(found) == ["a.jpg", "c.png", "d.jpg", "b.jpg"]
+    assert found["c.png"]["faces"] == []
+    assert found["d.jpg"]["error"]["code"] == "image_unreadable"
+    (ada,) = found["a.jpg"]["faces"]
+    (alone,) = cli("search", folder / "a.jpg", "--json").json["faces"]
+    assert ada["decision"] == alone["decision"] and ada["decision"]["outcome"] == "match"
+    assert found["b.jpg"]["faces"][0]["decision"]["outcome"] == "no_match"
+    ran = cli("search", folder)
+    assert ran.code == 3 and "d.jpg" in ran.err
+    assert "a.jpg face 0: " in ran.out and "b.jpg face 0: " in ran.out
+    (folder / "d.jpg").unlink()
+    assert cli("search", folder).code == 0
+    assert cli("search", folder / "inner").code == 1
+
+
 def test_a_photo_without_faces_is_ordinary(cli: Any, photos: Path) -> None:
     ran = cli("detect", photos / "misc" / "no_face.png")
     assert ran.code == 0

@@ -22,19 +22,18 @@ from arcid.cli.options import (
     SelectOne,
 )
 from arcid.cli.output import (
-    BAD_INPUT,
     OK,
     REJECTED,
     Exit,
     Json,
     about,
+    each_photo,
+    end_with,
     error_dict,
-    message_of,
     note,
     print_json,
     print_table,
     say,
-    tracked,
 )
 
 if TYPE_CHECKING:
@@ -81,26 +80,31 @@ def detect(
     """
     from arcid.detect import name_of
     from arcid.errors import ArcidError
+    from arcid.image import find_photos
     from arcid.pipeline import load_detector
 
     started = time.perf_counter()
+    files = list(find_photos(photos))
     finder = _wrapped(load_detector(detector), tiled=tiled, rotate=rotate)
+
+    def work(numbered: tuple[int, Path]) -> dict[str, Any]:
+        number, photo = numbered
+        return _detected(finder, photo, select, crops, number if len(files) > 1 else None)
+
     found: list[dict[str, Any]] = []
-    failed: list[tuple[Path, ArcidError]] = []
-    for index, photo in enumerate(tracked(photos, "detecting", len(photos), quiet=json)):
-        try:
-            found.append(
-                _detected(finder, photo, select, crops, index if len(photos) > 1 else None)
-            )
-        except ArcidError as error:
-            failed.append((photo, about(error, photo)))
-            found.append({"photo": str(photo), "error": error_dict(error)})
+    failed: list[ArcidError] = []
+    for photo, answer in each_photo(files, work, "detecting", quiet=json):
+        if isinstance(answer, ArcidError):
+            failed.append(answer)
+            found.append({"photo": str(photo), "error": error_dict(answer)})
+        else:
+            found.append(answer)
     if json:
         seconds = round(time.perf_counter() - started, 3)
         print_json({"detector": name_of(finder), "photos": found, "time": seconds})
     else:
         _print_detected(found)
-    _finish(failed, json)
+    end_with(failed, json)
 
 
 def _wrapped(finder: detectors.Detector, *, tiled: bool, rotate: bool) -> detectors.Detector:
@@ -184,7 +188,9 @@ def embed(
     """
     from arcid import files
     from arcid.errors import ArcidError, NoFaceFound, UsageError
+    from arcid.image import find_photos
     from arcid.pipeline import Pipeline
+    from arcid.progress import progress_bar
 
     if output is None and not vectors:
         raise UsageError("say where the vectors go: -o FILE.npz, or --vectors --json")
@@ -195,28 +201,31 @@ def embed(
             raise UsageError(f"vectors are written as .npz or .npy, not as {output.name}")
         files.require_place(output)
     started = time.perf_counter()
+    places = list(find_photos(photos))
     pipeline = Pipeline.from_models(detector, model)
-    found: list[tuple[Path, Faces]] = []
-    failed: list[tuple[Path, ArcidError]] = []
-    for photo in tracked(photos, "embedding", len(photos), quiet=json):
-        try:
-            faces = pipeline.faces(photo, select=select, aligned=aligned)
-            if len(faces) == 0:
-                raise NoFaceFound("no face was found in the photo; use one that shows a face")
-            found.append((photo, faces))
-        except ArcidError as error:
-            failed.append((photo, about(error, photo)))
+    found: list[tuple[str, Faces]] = []
+    failed: list[tuple[str, ArcidError]] = []
+    with progress_bar("embedding", len(places), quiet=json) as advance:
+        for item in pipeline.faces_batch(places, select=select, aligned=aligned):
+            try:
+                faces = item.get()
+                if len(faces) == 0:
+                    raise NoFaceFound("no face was found in the photo; use one that shows a face")
+                found.append((item.name, faces))
+            except ArcidError as error:
+                failed.append((item.name, about(error, item.name)))
+            advance(1)
     contract = pipeline.embedder.contract_id
     name = pipeline.provenance["model"]
     count = sum(len(faces) for _, faces in found)
     kept = _write_vectors(output, found, failed, contract, name) if output is not None else None
     if json:
         listed = [
-            {"photo": str(photo), "faces": len(faces)}
+            {"photo": photo, "faces": len(faces)}
             | ({"vectors": faces.embeddings.vectors.tolist()} if vectors else {})
             for photo, faces in found
         ]
-        errors = [{"photo": str(photo), "error": error_dict(error)} for photo, error in failed]
+        errors = [{"photo": photo, "error": error_dict(error)} for photo, error in failed]
         print_json(
             {
                 "model": name,
@@ -232,12 +241,12 @@ def embed(
         say(f"{count} faces of {len(found)} photos embedded by {name} into {kept}")
     else:
         note(f"{output} was not written: {_unwritten(found, failed)}")
-    _finish(failed, json)
+    end_with([error for _, error in failed], json)
 
 
 def _write_vectors(
     path: Path,
-    found: Sequence[tuple[Path, Faces]],
+    found: Sequence[tuple[str, Faces]],
     failed: Sequence[object],
     contract: str,
     model: str,
@@ -262,7 +271,7 @@ def _write_vectors(
         for _, faces in found
     ]
     table = np.concatenate(places).astype(np.float32)
-    names = [str(photo) for photo, faces in found for _ in range(len(faces))]
+    names = [photo for photo, faces in found for _ in range(len(faces))]
     with files.replacing(path, private=True) as stream:
         np.savez(
             stream,
@@ -430,15 +439,6 @@ def _print_verdict(decision: Decision, calibration: Calibration) -> None:
 
 
 # shared
-
-
-def _finish(failed: Sequence[tuple[Path, ArcidError]], json: bool) -> None:
-    """Say which photos failed; exit code 3 where any did."""
-    if failed and not json:
-        for _, error in failed:
-            note(f"error: {message_of(error)}")
-    if failed:
-        raise Exit(BAD_INPUT)
 
 
 def _write_png(path: Path, pixels: Image) -> Path:

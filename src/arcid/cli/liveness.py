@@ -10,18 +10,15 @@ import typer
 
 from arcid.cli.options import Detector, Photos, SelectFaces
 from arcid.cli.output import (
-    BAD_INPUT,
     OK,
     REJECTED,
     Exit,
     Json,
-    about,
+    each_photo,
+    end_with,
     error_dict,
-    message_of,
-    note,
     print_json,
     print_table,
-    tracked,
 )
 
 if TYPE_CHECKING:
@@ -59,20 +56,26 @@ def liveness(
     """
     from arcid.detect import name_of
     from arcid.errors import ArcidError
+    from arcid.image import find_photos
     from arcid.liveness import passive
     from arcid.pipeline import load_detector
 
     started = time.perf_counter()
+    files = list(find_photos(photos))
     check = passive.load(model or passive.PAIR, threshold=threshold)
     finder = load_detector(detector)
     found: list[dict[str, Any]] = []
-    failed: list[tuple[Path, ArcidError]] = []
-    for photo in tracked(photos, "checking", len(photos), quiet=json):
-        try:
-            found.append({"photo": str(photo), "faces": _faces(finder, check, photo, select)})
-        except ArcidError as error:
-            failed.append((photo, about(error, photo)))
-            found.append({"photo": str(photo), "error": error_dict(error)})
+    failed: list[ArcidError] = []
+
+    def work(numbered: tuple[int, Path]) -> list[dict[str, Any]]:
+        return _faces(finder, check, numbered[1], select)
+
+    for photo, answer in each_photo(files, work, "checking", quiet=json):
+        if isinstance(answer, ArcidError):
+            failed.append(answer)
+            found.append({"photo": str(photo), "error": error_dict(answer)})
+        else:
+            found.append({"photo": str(photo), "faces": answer})
     if json:
         seconds = round(time.perf_counter() - started, 3)
         print_json(
@@ -86,10 +89,7 @@ def liveness(
         )
     else:
         _print(found, check)
-        for _, problem in failed:
-            note(f"error: {message_of(problem)}")
-    if failed:
-        raise Exit(BAD_INPUT)
+    end_with(failed, json)
     verdicts = [face["live"] for entry in found for face in entry["faces"]]
     raise Exit(OK if all(verdicts) else REJECTED)
 

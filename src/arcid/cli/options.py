@@ -12,7 +12,10 @@ import typer
 
 from arcid.types import Selection
 
-Photos = Annotated[list[Path], typer.Argument(help="Photos: any picture format.", metavar="PHOTO")]
+Photos = Annotated[
+    list[Path],
+    typer.Argument(help="Photos of any format, and folders of them.", metavar="PHOTO"),
+]
 SelectFaces = Annotated[Selection, typer.Option("--select", help="Which faces of each photo.")]
 SelectOne = Annotated[
     Selection,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -156,6 +157,15 @@ def about(error: ArcidError, subject: object) -> ArcidError:
     return error
 
 
+def end_with(failed: Sequence[ArcidError], json: bool) -> None:
+    """Say what was wrong with single photos; exit code 3 where anything was."""
+    if failed and not json:
+        for error in failed:
+            note(f"error: {message_of(error)}")
+    if failed:
+        raise Exit(BAD_INPUT)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
@@ -207,6 +217,23 @@ def console() -> Any:
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def each_photo(
+    photos: Sequence[Path],
+    work: Callable[[tuple[int, Path]], T],
+    description: str,
+    *,
+    quiet: bool,
+) -> Iterator[tuple[Path, T | ArcidError]]:
+    """What ``work`` makes of every (number, photo), in threads; one it fails on is its error."""
+    from arcid.batch import run
+
+    keyed = ((photo, (number, photo)) for number, photo in enumerate(photos))
+    with progress_bar(description, len(photos), quiet=quiet) as advance:
+        for photo, answer in run(keyed, work, list):
+            yield photo, about(answer, photo) if isinstance(answer, ArcidError) else answer
+            advance(1)
 
 
 def tracked(items: Iterable[T], description: str, total: int, *, quiet: bool) -> Iterator[T]:

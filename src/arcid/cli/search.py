@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +25,16 @@ from arcid.cli.output import (
     Exit,
     Json,
     about,
+    end_with,
+    error_dict,
     print_json,
     print_table,
     say,
 )
 
 if TYPE_CHECKING:
+    from arcid.batch import BatchItem
+    from arcid.errors import ArcidError
     from arcid.gallery import Gallery, Person
     from arcid.pipeline import Identifier, Pipeline
     from arcid.results import Identification, Identified
@@ -42,7 +47,10 @@ def register(app: typer.Typer) -> None:
 
 def search(
     photo: Annotated[
-        Path | None, typer.Argument(help="Photo of the people looked for.", metavar="PHOTO")
+        Path | None,
+        typer.Argument(
+            help="Photo of the people looked for, or a folder of them.", metavar="PHOTO"
+        ),
     ] = None,
     collection: Collection = "default",
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Candidates per face.")] = 5,
@@ -71,16 +79,20 @@ def search(
     search whose rate the calibration cannot support ends in review, for a human to decide (exit
     code 1), unless --allow-extrapolation is given.
 
-    Search by a PHOTO, by the vectors of arcid embed (--embedding), or look for doubles of somebody
-    who is enrolled (--person).
+    Of a folder every photo is searched by; one that cannot be used is reported (exit code 3) and
+    costs no other.
+
+    Search by a PHOTO or a folder, by the vectors of arcid embed (--embedding), or look for doubles
+    of somebody who is enrolled (--person).
 
     Example: arcid search visitors.jpg --collection staff --k 3
     """
     from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
-    from arcid.image import load_image
+    from arcid.image import find_photos, load_image
     from arcid.pipeline import Pipeline
+    from arcid.progress import progress_bar
 
     if sum(given is not None for given in (photo, embedding, person)) != 1:
         raise UsageError("search by one thing: a PHOTO, --embedding FILE.npz or --person PERSON")
@@ -90,13 +102,22 @@ def search(
         "k": k, "fpir": fpir, "unsupported": "extrapolate" if allow_extrapolation else "review",
     }  # fmt: skip
     answer: dict[str, Any] = {"collection": collection}
+    decider: Identifier
     found: Sequence[Identified]
+    names: list[str] = []  # of each answer's photo, where there are several
+    failed: list[ArcidError] = []
     with open_gallery(database) as gallery:
         gallery.collection(collection)
-        if photo is not None:
+        if photo is not None and photo.is_dir():
+            files = list(find_photos([photo]))
+            decider = pipeline = Pipeline.from_models(detector, model)
+            options |= {"select": select, "aligned": aligned}
+            batch = pipeline.identify_batch(files, gallery, collection, **options)
+            with progress_bar("searching", len(files), quiet=json) as advance:
+                answer["photos"], found, names, failed = _of_photos(batch, advance)
+        elif photo is not None:
             image = load_image(photo)
-            pipeline = Pipeline.from_models(detector, model)
-            decider: Identifier = pipeline
+            decider = pipeline = Pipeline.from_models(detector, model)
             options |= {"select": select, "aligned": aligned}
             found = _of_photo(pipeline, image, photo, gallery, collection, **options)
             answer["faces"] = [one.to_dict() for one in found]
@@ -118,10 +139,32 @@ def search(
         }
         print_json(answer)
     else:
-        _print_found(found)
+        _print_found(found, names)
         extrapolated = any(one.decision.extrapolated for one in found)
         note_provisional(decider.calibration, extrapolated)
+    end_with(failed, json)
     raise Exit(OK if any(one.decision.matched for one in found) else REJECTED)
+
+
+def _of_photos(
+    batch: Iterable[BatchItem[list[Identification]]], advance: Callable[[int], object]
+) -> tuple[list[dict[str, Any]], list[Identification], list[str], list[ArcidError]]:
+    """Of many photos: what JSON tells, every face, its photo, and what was wrong with others."""
+    told: list[dict[str, Any]] = []
+    found: list[Identification] = []
+    names: list[str] = []
+    failed: list[ArcidError] = []
+    for item in batch:
+        if item.error is not None:
+            failed.append(about(item.error, item.name))
+            told.append({"photo": item.name, "error": error_dict(item.error)})
+        else:
+            faces = item.get()
+            found += faces
+            names += [item.name] * len(faces)
+            told.append({"photo": item.name, "faces": [one.to_dict() for one in faces]})
+        advance(1)
+    return told, found, names, failed
 
 
 def _of_photo(
@@ -174,18 +217,26 @@ def _identifier(contract_id: str) -> Identifier:
     return Identifier(contract_id, weights.find_calibration(bundle))
 
 
-def _print_found(found: Sequence[Identified]) -> None:
+def _print_found(found: Sequence[Identified], names: Sequence[str]) -> None:
     words = {"match": "match", "no_match": "nobody", "review": "review"}
+    photos = names or [""] * len(found)
+    seen: Counter[str] = Counter()
     table: list[tuple[object, ...]] = []
-    for i, one in enumerate(found):
-        outcome = words[one.decision.outcome]
+    reasons = []
+    for photo, one in zip(photos, found, strict=True):
+        i, outcome = seen[photo], words[one.decision.outcome]
+        seen[photo] += 1
+        reasons.append(f"{photo} face {i}: {one.decision.reason}".lstrip())
         if not one.candidates:
-            table.append((i, outcome, "", "", ""))
+            table.append((photo, i, outcome, "", "", ""))
         for rank, match in enumerate(one.candidates, 1):
             name = match.name
             if match.given_to is not None:
                 name += f" (given to face {match.given_to})"
-            table.append((i, outcome if rank == 1 else "", rank, name, f"{match.cosine:.3f}"))
-    print_table(("face", "decision", "rank", "candidate", "cosine"), table)
-    for i, one in enumerate(found):
-        say(f"face {i}: {one.decision.reason}")
+            decided = outcome if rank == 1 else ""
+            table.append((photo, i, decided, rank, name, f"{match.cosine:.3f}"))
+    skipped = 0 if names else 1
+    columns = ("photo", "face", "decision", "rank", "candidate", "cosine")
+    print_table(columns[skipped:], [row[skipped:] for row in table])
+    for reason in reasons:
+        say(reason)
