@@ -25,9 +25,8 @@ from arcid.apps.attendance import Policy
 from arcid.apps.attendance.closing import end_visits
 from arcid.apps.attendance.grounds import decided_on, question
 from arcid.errors import ArcidError, SeveralFacesFound
-from arcid.events import Events, Place, Sightings
+from arcid.events import Blocks, Events, Place, Sightings
 from arcid.gallery import Collection, Gallery
-from arcid.gallery.blocks import Blocks
 from arcid.liveness import Challenge, ChallengeSettings
 from arcid.liveness.challenge import Failure as ChallengeFailure
 from arcid.liveness.challenge import Status

@@ -12,6 +12,7 @@ person deleted or merged is deleted or merged here too (``belongings``), whoever
 
 from __future__ import annotations
 
+from arcid.events.blocks import Blocks
 from arcid.events.events import Events
 from arcid.events.leases import Lease, Leases
 from arcid.events.outbox import Outbox
@@ -22,6 +23,7 @@ from arcid.events.sightings import Sightings
 
 __all__ = [
     "Action",
+    "Blocks",
     "Candidate",
     "Cause",
     "Event",

@@ -1,4 +1,4 @@
-"""Connections and transactions; the one place that knows SQLite from PostgreSQL.
+"""Transactions, and erasing bytes after them; who, with ``engines``, knows SQLite from PostgreSQL.
 
 SQLite: WAL, ``synchronous=FULL`` (a commit is on disk before the call returns), foreign keys,
 ``secure_delete``. A write takes the lock at once (``BEGIN IMMEDIATE``), so two processes wait for
@@ -17,25 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine
 
 from arcid.errors import (
     ArcidError,
     GalleryBusy,
     GalleryError,
-    MissingExtra,
     StorageFull,
-    UsageError,
 )
-from arcid.gallery import commits, place, schema, versions
-from arcid.gallery.faults import gone, translated
+from arcid.gallery import commits, engines, place, schema, versions
+from arcid.gallery.faults import translated
 from arcid.gallery.mark import Mark, Point
 from arcid.gallery.rooms import rooms
 from arcid.gallery.spare import Spare
 
 log = logging.getLogger(__name__)
 
-_WRITE = "arcid_write"
 _SCRUB_WAIT_S = 2.0  # other writers wait as long as this
 _REBUILD_BYTES = 64 << 20  # files up to here are rebuilt without being asked: about a second
 HELD_UP = (
@@ -51,29 +48,13 @@ NOT_REBUILT = (
 _UPGRADE_LOCK = 0x61726369  # PostgreSQL advisory lock held while tables are made
 
 
-def parse_url(url: str | Path) -> URL:
-    """A path or a SQLAlchemy URL (``sqlite:///file``, ``postgresql://...``) in."""
-    if isinstance(url, Path) or "://" not in url:
-        return URL.create("sqlite", database=str(url))
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        raise UsageError("this gallery URL cannot be read; use a path or postgresql://") from None
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise UsageError(f"galleries live in sqlite or postgresql, not {backend}")
-    return parsed
-
-
 class Database:
     """One gallery's tables. Thread-safe; several processes may hold one each."""
 
     def __init__(self, url: str | Path, *, create: bool = True, busy_s: float = 10.0) -> None:
         rooms()  # their tables are part of it
-        self.url = parse_url(url)
-        self.path = self._sqlite_path()
+        self.url = engines.parse_url(url)
+        self.path = engines.file_of(self.url)
         self._mark = None if self.path is None else Mark(self.path)
         self._spare = None if self.path is None else Spare(self.path)
         self._busy_s = busy_s
@@ -84,8 +65,8 @@ class Database:
             place.prepare(self.path, self._mark, create)
         with translated(self.path):
             if self.path is not None:
-                self._refuse_unknown_schema(_read_only_engine(self.path), create)
-            self._engine = self._make_engine()
+                self._refuse_unknown_schema(engines.read_only(self.path), create)
+            self._engine = engines.make(self.url, self.path, busy_s)
             try:
                 with self._engine.connect() as connection, connection.begin():
                     version = versions.check(connection, create)
@@ -126,7 +107,7 @@ class Database:
             raise GalleryBusy("another thread is writing to the gallery; try again")
         try:
             with translated(self.path), self._engine.connect() as connection:
-                connection.execution_options(**{_WRITE: True})
+                connection.execution_options(**engines.WRITE)
                 commit = changed = None
                 with connection.begin():
                     if self._mark is None:
@@ -354,49 +335,6 @@ class Database:
         except OSError:
             return False
 
-    def _sqlite_path(self) -> Path | None:
-        if self.url.get_backend_name() != "sqlite":
-            return None
-        if not self.url.database or self.url.database == ":memory:":
-            raise UsageError("a gallery needs a file: give a path, not an in-memory database")
-        return Path(self.url.database).expanduser().absolute()
-
-    def _make_engine(self) -> Engine:
-        if self.path is None:
-            try:
-                engine = sa.create_engine(
-                    self.url,
-                    pool_size=8,
-                    max_overflow=24,
-                    pool_pre_ping=True,
-                    connect_args={"options": f"-c lock_timeout={int(self._busy_s * 1000)}"},
-                )
-            except ModuleNotFoundError:
-                raise MissingExtra("a gallery on PostgreSQL", "postgres") from None
-            return engine
-        name = place.uri(self.path, "rw")  # a file that is gone is not made anew
-        engine = sa.create_engine(
-            "sqlite://",
-            poolclass=sa.pool.QueuePool,
-            pool_size=8,
-            max_overflow=24,
-            creator=lambda: sqlite3.connect(
-                name, uri=True, timeout=self._busy_s, check_same_thread=False
-            ),
-        )
-        sa.event.listen(engine, "connect", _set_pragmas)
-        sa.event.listen(engine, "begin", _begin)
-        sa.event.listen(engine, "checkout", self._refuse_replaced_file)
-        return engine
-
-    def _refuse_replaced_file(self, dbapi: Any, record: Any, proxy: Any) -> None:
-        """After a restore that swaps the file, pooled connections still see the old one."""
-        now = place.identity(self.path)
-        if now is None and self.path is not None:
-            raise gone(self.path)
-        if record.info.setdefault("file", now) != now:
-            raise sa.exc.DisconnectionError("the database file was replaced")
-
     def _pragma(self, name: str, busy_s: float | None = None) -> Any:
         connection = self._engine.raw_connection()
         cursor = connection.cursor()
@@ -432,7 +370,7 @@ class Database:
 
     def _upgrade(self, create: bool) -> None:
         with self._engine.connect() as connection:
-            connection.execution_options(**{_WRITE: True})
+            connection.execution_options(**engines.WRITE)
             with connection.begin():
                 if self.path is None:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
@@ -457,32 +395,3 @@ def _reach(mark: Mark, what: str, point: Point) -> None:
         mark.reach(what, point)
     except (OSError, ArcidError) as error:
         log.warning("the mark was not written", extra={"cause": type(error).__name__})
-
-
-def _read_only_engine(path: Path) -> Engine:
-    name = place.uri(path, "ro")
-    return sa.create_engine(
-        "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
-    )
-
-
-def _set_pragmas(dbapi: Any, record: Any) -> None:
-    dbapi.isolation_level = None  # transactions begin where _begin says, nowhere else
-    cursor = dbapi.cursor()
-    for pragma in (
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "trusted_schema=OFF",
-        "cell_size_check=ON",
-        "temp_store=MEMORY",
-        "journal_size_limit=67108864",
-        "wal_autocheckpoint=256",  # pages: what a full disk keeps in the log fits into the spare
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -11,7 +11,7 @@ import numpy as np
 from arcid import paths
 from arcid.errors import CalibrationError, ContractMismatch, GalleryDamaged
 from arcid.gallery import Gallery
-from arcid.gallery.database import parse_url
+from arcid.gallery.engines import parse_url
 from arcid.pipeline import Pipeline
 from arcid.server.console.auth.secret import NAME, is_set_up
 from arcid.server.settings import Settings

@@ -9,9 +9,8 @@ import numpy as np
 from arcid.apps.attendance.policy import RATES, Policy
 from arcid.apps.attendance.tracked import TrackState
 from arcid.errors import ArcidError, PersonNotFound, RateUnsupported
-from arcid.events import Events
+from arcid.events import Blocks, Events
 from arcid.gallery import Gallery
-from arcid.gallery.blocks import Blocks
 from arcid.pipeline import Pipeline
 from arcid.track import Track
 from arcid.types import Decision, Embeddings, Match
