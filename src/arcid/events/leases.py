@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from arcid.errors import CameraWatched
+from arcid.events.store.log import Log, reading, writing
 from arcid.events.tables import leases
 from arcid.gallery import Gallery
 from arcid.gallery.schema import Row
-from arcid.gallery.store import collections as _collections
 from arcid.gallery.store.journal import from_us, now_us
 
 
@@ -45,10 +44,9 @@ class Leases:
 
         Raises ``CameraWatched`` while somebody else has it, and ``CollectionNotFound``.
         """
-        with self._database.write() as connection:
-            own = _collections.find(connection, collection)
-            now, length = _now(connection), int(lasts_s * 1e6)
-            row = _find(connection, own, camera)
+        with writing(self._database, collection) as log:
+            now, length = _now(log), int(lasts_s * 1e6)
+            row = _find(log, camera)
             if row is not None and row["owner"] != owner and now < row["until"] <= now + length:
                 raise CameraWatched(  # an end further off was written before the clock was set back
                     f"camera {camera!r} is watched by {row['holder']}: stop it there, or wait "
@@ -59,44 +57,42 @@ class Leases:
                 )
             values = {"owner": owner, "holder": holder, "until": now + length}
             if row is None:
-                key = {"collection_id": own["id"], "camera": camera, "taken_at": now}
-                connection.execute(leases.insert().values(**key, **values))
+                key = {"collection_id": log.collection["id"], "camera": camera, "taken_at": now}
+                log.execute(leases.insert().values(**key, **values))
             else:
                 if row["owner"] != owner:
                     values["taken_at"] = now
-                connection.execute(leases.update().where(leases.c.id == row["id"]).values(values))
-            written = _find(connection, own, camera)
+                log.execute(leases.update().where(leases.c.id == row["id"]).values(values))
+            written = _find(log, camera)
             if written is None:
                 raise RuntimeError("a lease just written is not there")
             return _record(written)
 
     def release(self, collection: str, camera: str, owner: str) -> None:
         """Give a lease back; somebody else's is left alone."""
-        with self._database.write() as connection:
-            own = _collections.find(connection, collection)
+        with writing(self._database, collection) as log:
             mine = sa.and_(
-                leases.c.collection_id == own["id"],
+                leases.c.collection_id == log.collection["id"],
                 leases.c.camera == camera,
                 leases.c.owner == owner,
             )
-            connection.execute(leases.delete().where(mine))
+            log.execute(leases.delete().where(mine))
 
     def held(self, collection: str) -> list[Lease]:
         """Leases that have not run out, by camera."""
-        with self._database.read() as connection:
-            own = _collections.find(connection, collection)
+        with reading(self._database, collection) as log:
             query = sa.select(leases).where(
-                leases.c.collection_id == own["id"], leases.c.until > _now(connection)
+                leases.c.collection_id == log.collection["id"], leases.c.until > _now(log)
             )
-            rows = connection.execute(query.order_by(leases.c.camera)).mappings()
+            rows = log.execute(query.order_by(leases.c.camera)).mappings()
             return [_record(row) for row in rows]
 
 
-def _find(connection: Connection, collection: Row, camera: str) -> Row | None:
+def _find(log: Log, camera: str) -> Row | None:
     query = sa.select(leases).where(
-        leases.c.collection_id == collection["id"], leases.c.camera == camera
+        leases.c.collection_id == log.collection["id"], leases.c.camera == camera
     )
-    return connection.execute(query).mappings().first()
+    return log.execute(query).mappings().first()
 
 
 def _record(row: Row) -> Lease:
@@ -105,8 +101,8 @@ def _record(row: Row) -> Lease:
     )
 
 
-def _now(connection: Connection) -> int:
-    if connection.dialect.name != "postgresql":
+def _now(log: Log) -> int:
+    if log.connection.dialect.name != "postgresql":
         return now_us()
     clock = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
-    return int(connection.execute(clock).scalar_one())
+    return int(log.execute(clock).scalar_one())

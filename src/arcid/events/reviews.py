@@ -101,21 +101,9 @@ class Reviews:
             if again:
                 return now
             if now.state != "open":
-                raise ReviewAnswered(
-                    f"this review was settled before: {_words(now)}; take that answer back first",
-                    state=now.state,
-                    person_id=now.person_id,
-                    actor=now.actor,
-                    answer_id=now.answer_id,
-                )
+                raise _answered(now, f"this review was settled before: {_words(now)}")
             if person_id is not None and person_id in refused:
-                raise ReviewAnswered(
-                    "it was said that this is not them; take that answer back first",
-                    state=now.state,
-                    person_id=person_id,
-                    actor=now.actor,
-                    answer_id=now.answer_id,
-                )
+                raise _answered(now, "it was said that this is not them", person_id)
             if person_id is not None and person_id not in {c.person_id for c in now.candidates}:
                 raise InputError(
                     "this review does not ask about that person; its candidates do, and "
@@ -150,13 +138,7 @@ class Reviews:
             if answer_id is not None and answer_id != now.answer_id:
                 given = _corrections.standing(log, [review_id]).get(review_id, [])
                 if any(one["uid"] == answer_id for one in given):
-                    raise ReviewAnswered(
-                        f"another answer came after this one: {_words(now)}; take that back first",
-                        state=now.state,
-                        person_id=now.person_id,
-                        actor=now.actor,
-                        answer_id=now.answer_id,
-                    )
+                    raise _answered(now, f"another answer came after this one: {_words(now)}")
                 known = _events.corrections(log, [review_id]).get(review_id, [])
                 if any(one["uid"] == answer_id for one in known):
                     return now
@@ -213,6 +195,16 @@ def _by_key(log: Log, keys: Sequence[int]) -> dict[int, Row]:
 def _by_uid(log: Log, uids: Sequence[str | None]) -> dict[str | None, Row]:
     wanted = [uid for uid in uids if uid is not None]
     return {row["uid"]: row for row in _events.every(log, events.c.uid, wanted)}
+
+
+def _answered(now: Review, why: str, person_id: str | None = None) -> ReviewAnswered:
+    return ReviewAnswered(
+        f"{why}; take that answer back first",
+        state=now.state,
+        person_id=person_id or now.person_id,
+        actor=now.actor,
+        answer_id=now.answer_id,
+    )
 
 
 def _words(review: Review) -> str:

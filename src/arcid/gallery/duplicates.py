@@ -15,8 +15,8 @@ from arcid.gallery.records import NewFace
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as collections_store
 from arcid.gallery.store import faces as faces_store
-from arcid.gallery.store import journal, vectors
 from arcid.gallery.store import people as people_store
+from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import Journal
 from arcid.types import Decision, Match
 
@@ -47,8 +47,8 @@ class Duplicates:
                 own = collections_store.find(snapshot.connection, collection)
                 for contract_id in {face.embedding.contract_id for face in new}:
                     snapshot.index(own["id"], contract_id)
-        with journal.writing(self._database, erases=erases) as log:
-            yield log, collections_store.find(log.connection, collection)
+        with collections_store.writing(self._database, collection, erases=erases) as opened:
+            yield opened
 
     def find(
         self,

@@ -192,8 +192,7 @@ class Gallery:
         self, collection: str, name: str, *, metadata: Mapping[str, Any] | None = None
     ) -> Person:
         """Raises ``AlreadyExists``: names are unique in a collection, whatever their case."""
-        with _journal.writing(self.database) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection) as (log, own):
             row = _people.add(log, own, name, metadata)
             return _people.record(log.connection, own, row)
 
@@ -209,8 +208,7 @@ class Gallery:
 
         ``search``: part of the name, whatever its case. Raises ``CursorInvalid``.
         """
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             found = _people.page(connection, own, search, limit, after)
             return Page([_people.record(connection, own, row) for row in found], found.next)
 
@@ -220,14 +218,12 @@ class Gallery:
 
     def person(self, collection: str, person_id: str) -> Person:
         """Raises ``PersonNotFound``."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _people.record(connection, own, _people.find(connection, own, person_id))
 
     def find_person(self, collection: str, name: str) -> Person | None:
         """By name, whatever its case; None when there is none."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             row = _people.by_name(connection, own, name)
             return None if row is None else _people.record(connection, own, row)
 
@@ -253,8 +249,7 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
         """Change what is given; ``metadata`` replaces what was there."""
-        with _journal.writing(self.database, erases=True) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
             row = _people.find(log.connection, own, person_id)
             _people.update(log, own, row, name, metadata)
             return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
@@ -272,8 +267,7 @@ class Gallery:
             self._delete_person(collection, person_id)
 
     def _delete_person(self, collection: str, person_id: str) -> None:
-        with _journal.writing(self.database, erases=True) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
             _people.delete(log, own, _people.find(log.connection, own, person_id))
 
     def merge_people(self, collection: str, keep_id: str, other_id: str) -> Person:
@@ -281,8 +275,7 @@ class Gallery:
 
         Name and metadata of ``keep_id`` stay. Raises ``SamePhotoConflict`` if one photo shows both.
         """
-        with _journal.writing(self.database, erases=True) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
             keep = _people.find(log.connection, own, keep_id)
             other = _people.find(log.connection, own, other_id)
             if keep["id"] != other["id"]:
@@ -303,8 +296,7 @@ class Gallery:
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
         """Move some of a person's faces, not all, to a new person."""
-        with _journal.writing(self.database) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection) as (log, own):
             old = _people.find(log.connection, own, person_id)
             chosen = _faces.chosen(_faces.of_person(log.connection, own, old), face_ids)
             new = _people.add(log, own, new_name, metadata)
@@ -382,14 +374,12 @@ class Gallery:
 
     def answered(self, collection: str, once: Once) -> Enrolment | None:
         """What ``enrol_images`` answered to the same request before; None: it is new."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _enrolment.answered(connection, own, once)
 
     def enrolled(self, collection: str, name: str, photo_id: str, contract_id: str) -> bool:
         """Whether the person of that name has a face of that photo embedded by that model."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
 
     def faces(
@@ -401,28 +391,24 @@ class Gallery:
         after: str | None = None,
     ) -> Page[StoredFace]:
         """A person's faces, oldest first; all, or with ``limit`` a page after the cursor."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             person = _people.find(connection, own, person_id)
             found = _faces.page(connection, own, person, limit, after)
             return Page(_faces.records(connection, found), found.next)
 
     def face(self, collection: str, face_id: str) -> StoredFace:
         """Raises ``FaceNotFound``."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _faces.records(connection, [_faces.find(connection, own, face_id)])[0]
 
     def face_crop(self, collection: str, face_id: str) -> Image | None:
         """(S,S,3) uint8 RGB aligned crop, None where none is kept."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _faces.crop(connection, _faces.find(connection, own, face_id))
 
     def move_face(self, collection: str, face_id: str, to_person_id: str) -> StoredFace:
         """ "Not this person": give a face to somebody else. Raises ``SamePhotoConflict``."""
-        with _journal.writing(self.database) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection) as (log, own):
             face = _faces.find(log.connection, own, face_id)
             to = _people.find(log.connection, own, to_person_id)
             if face["person_id"] != to["id"]:
@@ -431,14 +417,12 @@ class Gallery:
 
     def delete_face(self, collection: str, face_id: str) -> None:
         """Erase a face with its vectors and crop."""
-        with _journal.writing(self.database, erases=True) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
             _faces.delete(log, own, [_faces.find(log.connection, own, face_id)])
 
     def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
         """Faces enrolled from that photo."""
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return _faces.records(connection, _faces.of_photo(connection, own, photo_id))
 
     # search
@@ -501,8 +485,7 @@ class Gallery:
         is of the probe's contract, ``PersonNotFound``."""
         if len(probe) != 1:
             raise InputError(f"one probe is compared with a person, got {len(probe)}")
-        with self.database.read() as connection:
-            own = _collections.find(connection, collection)
+        with _collections.reading(self.database, collection) as (connection, own):
             return searching.compare(connection, _people.find(connection, own, person_id), probe)
 
     def size(self, collection: str, contract_id: str) -> int:
@@ -532,8 +515,7 @@ class Gallery:
         """
         after = 0
         while True:
-            with self.database.read() as connection:
-                own = _collections.find(connection, collection)
+            with _collections.reading(self.database, collection) as (connection, own):
                 made_by = _vectors.contract(connection, contract_id)
                 if made_by is None:
                     return
@@ -569,8 +551,7 @@ class Gallery:
         Faces that have no other vector go with them. Raises ``InputError`` while a person would be
         left with none, or a kept crop is not re-embedded yet, unless ``force``.
         """
-        with _journal.writing(self.database, erases=True) as log:
-            own = _collections.find(log.connection, collection)
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
             erased = _contracts.drop(log, own, contract_id, force)
         return erased
 

@@ -30,8 +30,8 @@ class Log:
 @contextmanager
 def reading(database: Database, collection: str) -> Iterator[Log]:
     """Raises ``CollectionNotFound``."""
-    with database.read() as connection:
-        yield Log(connection, collections.find(connection, collection))
+    with collections.reading(database, collection) as (connection, own):
+        yield Log(connection, own)
 
 
 @contextmanager

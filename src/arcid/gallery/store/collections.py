@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +13,12 @@ from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, CollectionNotFound
 from arcid.gallery import rules
+from arcid.gallery.database import Database
 from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store import journal as _journal
 from arcid.gallery.store.journal import Journal, from_us
 
 _WHAT = "a collection's name"
@@ -29,6 +32,22 @@ def find(connection: Connection, name: str) -> Row:
         raise CollectionNotFound(f"there is no collection {cleaned!r}; create it first")
     check_row("collections", row)
     return row
+
+
+@contextmanager
+def reading(database: Database, name: str) -> Iterator[tuple[Connection, Row]]:
+    """A read of one collection. Raises ``CollectionNotFound``."""
+    with database.read() as connection:
+        yield connection, find(connection, name)
+
+
+@contextmanager
+def writing(
+    database: Database, name: str, *, erases: bool = False
+) -> Iterator[tuple[Journal, Row]]:
+    """A write to one collection (see ``journal.writing``). Raises ``CollectionNotFound``."""
+    with _journal.writing(database, erases=erases) as log:
+        yield log, find(log.connection, name)
 
 
 def by_id(connection: Connection, key: int) -> Row:
