@@ -104,6 +104,20 @@ def test_a_file_is_read_to_its_end(client: httpx.Client, staff: str, clip: str) 
     assert "clip.avix" in trouble["problem"]
 
 
+def test_cameras_start_with_a_service_whose_console_nobody_opened(start: Any, clip: str) -> None:
+    with start() as client:
+        client.post("/v1/collections", json={"name": "staff"})
+        made = add(client, name="Film", source=clip, collection="staff", enabled=False)
+        other = add(client, name="Gone", source=clip + "x", collection="staff")
+        assert made["state"] == "off"
+    with start() as client:
+        until(client, other, lambda c: c["state"] == "trouble")  # a broken one holds up no other
+        client.patch(f"{URL}/{made['id']}", json={"enabled": True})
+    with start() as client:
+        until(client, made, lambda c: c["state"] == "ended")
+        assert [c["state"] for c in client.get(URL).json()["cameras"]] == ["ended", "trouble"]
+
+
 def test_cameras_come_in_pages_by_name(client: httpx.Client, staff: str) -> None:
     for name in ("Gate", "attic", "Door"):
         add(client, name=name, source="0", collection=staff, enabled=False)

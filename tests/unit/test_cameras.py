@@ -314,42 +314,49 @@ SEALED_BEFORE = (
 
 @pytest.mark.parametrize("first", ["service", "console"])
 def test_cameras_of_a_file_whose_console_kept_them_are_watched(
-    gallery: Gallery, tmp_path: Path, idle: list[str], first: str
+    database_url: str, tmp_path: Path, idle: list[str], first: str
 ) -> None:
     home = tmp_path / "old"
     home.mkdir()
     (home / "console.key").write_text("ab" * 32)
-    with gallery.database.write() as connection:
-        config = Config()
-        folder = Path(console_schema.__file__).parent / "migrations"
-        config.set_main_option("script_location", str(folder))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
-        staff = connection.exec_driver_sql("SELECT uid FROM collections").scalar_one()
-        for row in (
-            ("c0ffee", "Door", "door", SEALED_BEFORE, "staff", staff, "hall", "flag", 1, 7),
-            ("abc", "Attic", "attic", "0", "gone", None, "", "off", 0, 8),
-        ):
-            connection.exec_driver_sql(
-                "INSERT INTO console_cameras (uid, name, name_key, source, collection,"
-                " collection_uid, place, liveness, enabled, created_at)"
-                f" VALUES ({', '.join('?' * len(row))})",
-                row,
-            )
-    if first == "console":
-        Accounts.open(tmp_path / "gallery.db").close()
-    running = Cameras(NOTHING, gallery, home)
-    running.start()
-    assert soon(lambda: idle == ["Door"])
-    attic, door = running.book.all()
-    running.close()
-    assert door == Camera("c0ffee", "Door", SECRET, "staff", "hall", "flag", True, False, staff)
-    assert attic == Camera("abc", "Attic", "0", "gone", "", "off", False)
-    Accounts.open(tmp_path / "gallery.db").close()
-    with gallery.database.read() as connection:
-        assert not sa.inspect(connection).has_table("console_cameras")
-    assert CameraBook(gallery.database, home).all() == [attic, door]
-    assert gallery.check() == []
+    with Gallery.open(database_url) as gallery:
+        staff = gallery.create_collection("staff").id
+        with gallery.database.write() as connection:
+            _console_before(connection, staff)
+        if first == "console":
+            Accounts.open(database_url).close()
+        running = Cameras(NOTHING, gallery, home)
+        running.start()
+        assert soon(lambda: idle == ["Door"])
+        attic, door = running.book.all()
+        running.close()
+        assert door == Camera("c0ffee", "Door", SECRET, "staff", "hall", "flag", True, False, staff)
+        assert attic == Camera("abc", "Attic", "0", "gone", "", "off", False)
+        Accounts.open(database_url).close()
+        with gallery.database.read() as connection:
+            assert not sa.inspect(connection).has_table("console_cameras")
+        book = CameraBook(gallery.database, home)
+        assert book.all() == [attic, door]
+        book.delete(door.id)
+        assert book.change(attic.id, name="Loft", source=SECRET).source == SECRET
+        assert gallery.check() == []
+
+
+def _console_before(connection: sa.Connection, staff: str) -> None:
+    """The console's tables as the version before left them, with two cameras."""
+    config = Config()
+    folder = Path(console_schema.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0002")
+    names = ("uid", "name", "name_key", "source", "collection", "collection_uid", "place",
+             "liveness", "enabled", "created_at")  # fmt: skip
+    table = sa.table("console_cameras", *map(sa.column, names))
+    for row in (
+        ("c0ffee", "Door", "door", SEALED_BEFORE, "staff", staff, "hall", "flag", 1, 7),
+        ("abc", "Attic", "attic", "0", "gone", None, "", "off", 0, 8),
+    ):
+        connection.execute(table.insert().values(row))
 
 
 @pytest.fixture
