@@ -130,7 +130,7 @@ def still(photo: Path) -> dict[str, list[Picture]]:
 
 
 def encoded(pictures: dict[str, list[Picture]]) -> dict[str, list[str]]:
-    """As data URLs for ``ACTOR``."""
+    """As data URLs for ``ACTOR`` and ``STAGE``."""
     import base64
 
     def url(picture: Picture) -> str:
@@ -178,6 +178,21 @@ ACTOR = """
     pen.drawImage(own[Math.min(step, own.length - 1)], 0, 0);
     step += 1;
   }, 240);
+  const stream = sheet.captureStream(12);
+  navigator.mediaDevices.getUserMedia = async () => stream.clone();
+}
+"""
+
+#: Stands in for the camera: shows the picture that ``window.scene`` names for as long as it does.
+STAGE = """
+(pictures) => {
+  const sheet = document.createElement("canvas");
+  sheet.width = 640; sheet.height = 480;
+  const pen = sheet.getContext("2d");
+  const loaded = Object.fromEntries(Object.entries(pictures).map(([name, [url]]) =>
+    [name, Object.assign(new Image(), { src: url })]));
+  window.scene = Object.keys(pictures)[0];
+  setInterval(() => pen.drawImage(loaded[window.scene], 0, 0), 80);
   const stream = sheet.captureStream(12);
   navigator.mediaDevices.getUserMedia = async () => stream.clone();
 }
