@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -72,6 +74,14 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     Gallery.open(folder / "gallery.db").close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def script() -> ModuleType:
+    """``scripts/convert_weights.py``, which makes bundles of state dicts."""
+    pytest.importorskip("torch", reason="converting the state dicts needs torch")
+    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
+    return importlib.import_module("convert_weights")
 
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
-SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 SLOW = ("[mtcnn", "[dlib")  # detectors, a second a photo
 
 
@@ -23,18 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and any(name in item.nodeid for name in SLOW):
             item.add_marker(pytest.mark.slow)
-
-
-@pytest.fixture(scope="session")
-def script() -> ModuleType:
-    pytest.importorskip("torch", reason="converting the state dicts needs torch")
-    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
-    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["convert_weights"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

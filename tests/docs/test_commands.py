@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
+import make_docs
 import pytest
 
 from arcid.cli import output
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-import make_docs  # noqa: E402
 
 COMMANDS = {n: c for n, c in make_docs.commands() if not hasattr(c, "commands")}
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_weights.py"
 ENVIRONMENT = ("ARCID_MODELS", "ARCID_DATABASE", "ARCID_DETECTOR", "ARCID_RECOGNISER")
 
 
@@ -65,21 +63,29 @@ def opened_models(
 
 
 @pytest.fixture(scope="session")
-def liveness_models(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def liveness_models(
+    script: ModuleType, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A models folder with the passive pair, converted from its state dicts."""
     from arcid.liveness import passive
 
-    pytest.importorskip("torch", reason="converting the state dicts needs torch")
-    pytest.importorskip("onnx", reason="converting the state dicts needs onnx")
-    spec = importlib.util.spec_from_file_location("convert_weights", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules["convert_weights"] = script
-    spec.loader.exec_module(script)
     target = tmp_path_factory.mktemp("liveness")
     for name in passive.PAIR:
         script.convert(name, data_dir / "models", target, data_dir / "data/spoof/image_T1.jpg")
     return target
+
+
+@pytest.fixture(scope="module")
+def one_thread(data_dir: Path) -> Iterator[None]:
+    """torch on one thread, so that sums come in one order; models of the data folder."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCID_DATA", str(data_dir))
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

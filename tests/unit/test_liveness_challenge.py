@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import random
-import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit import liveness_simulator as sim
 
 from arcid.errors import InvalidArray, UsageError
 from arcid.geometry import box_iou
@@ -26,18 +24,6 @@ from arcid.liveness.challenge import (
     motion,
 )
 
-
-def _load() -> ModuleType:
-    path = Path(__file__).with_name("liveness_simulator.py")
-    spec = importlib.util.spec_from_file_location("liveness_simulator", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["liveness_simulator"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
-sim = _load()
 FPS = 15.0
 
 
@@ -67,7 +53,8 @@ def test_a_plane_shows_no_parallax_from_anywhere() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         flat = np.column_stack([(sim.HEAD + rng.normal(size=(5, 3)) * 0.05)[:, :2], np.zeros(5)])
-        turn = sim.rotation(*rng.uniform(-60, 60, 2), rng.uniform(-40, 40))
+        yaw, pitch = rng.uniform(-60, 60, 2)
+        turn = sim.rotation(yaw, pitch, rng.uniform(-40, 40))
         placed = flat @ turn.T + [*rng.uniform(-1, 1, 2), 0]
         distance = rng.uniform(4, 15)
         before = 600 * flat[:, :2] / 10
@@ -291,7 +278,9 @@ def test_simulated_cards_fail(kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def detector(data_dir: Path) -> Any:
-    return sim.load_detector()
+    from arcid.pipeline import load_detector
+
+    return load_detector()
 
 
 def filmed(

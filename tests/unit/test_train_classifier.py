@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from tests.unit import classifier_ranks as ranks
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -505,18 +504,7 @@ def test_a_batch_of_nobody_costs_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def ranks() -> ModuleType:
-    path = Path(__file__).with_name("classifier_ranks.py")
-    spec = importlib.util.spec_from_file_location("classifier_ranks", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def two_ranks(ranks: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ranks")
     script = Path(__file__).with_name("classifier_ranks.py")
     started = [
@@ -539,7 +527,7 @@ CASES = [
 
 @pytest.mark.training
 @pytest.mark.parametrize("name", CASES)
-def test_two_ranks_equal_one(name: str, ranks: ModuleType, two_ranks: list[dict[str, Any]]) -> None:
+def test_two_ranks_equal_one(name: str, two_ranks: list[dict[str, Any]]) -> None:
     one = ranks.run(name, 0, 1)
     a, b = two_ranks[0][name], two_ranks[1][name]
     tolerance = 1e-5 if name.endswith("float32") else 1e-9
@@ -568,7 +556,7 @@ def test_two_ranks_equal_one(name: str, ranks: ModuleType, two_ranks: list[dict[
         same(state[key], one["state"][key])
 
 
-def test_cases_are_all_compared(ranks: ModuleType) -> None:
+def test_cases_are_all_compared() -> None:
     assert list(ranks.CASES) == CASES
 
 

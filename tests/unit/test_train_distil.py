@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from arcid.train.study.student import measure_student
 from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.teachers import Teacher
 
-pytestmark = [pytest.mark.data, pytest.mark.training]
+pytestmark = [pytest.mark.data, pytest.mark.training, pytest.mark.usefixtures("one_thread")]
 ALONE = Ranks(0, 1, torch.device("cpu"))
 TEACHER = "mobilefacenet_128"
 STEM, BLOCK = "/dw_conv/relu_1/Relu_output_0", "/features/features.0/conv/conv.2/Conv_output_0"
@@ -56,16 +55,6 @@ validation: {every: 0}
 distil: {teachers: [mobilefacenet_128]}
 """
 MAPS = (f"distil.maps=[stem={STEM}, blocks.0={BLOCK}]", "distil.features=1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread(data_dir: Path) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARCID_DATA", str(data_dir))
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

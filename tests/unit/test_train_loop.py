@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.unit import train_runs as runs
 
 from arcid.errors import (
     ArcidError,
@@ -35,29 +34,9 @@ from arcid.train.ranks import Ranks
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.restore import restore_backbone
 
-pytestmark = [pytest.mark.data, pytest.mark.training]
+pytestmark = [pytest.mark.data, pytest.mark.training, pytest.mark.usefixtures("one_thread")]
 SCRIPT = Path(__file__).with_name("train_runs.py")
 FROZEN = ("model.freeze_norm=true", "optim.clip=0", "checkpoint.every=5", "schedule.steps=10")
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_runs", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread(data_dir: Path) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARCID_DATA", str(data_dir))
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(runs: ModuleType, folder: Path) -> Path:
+def whole(folder: Path) -> Path:
     """Six steps without a break, stored at 3 and 6."""
     return train(runs.config(folder / "whole")).run
 
@@ -92,7 +71,7 @@ def rows(run: Path, name: str = "metrics.csv") -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
-def far(found: Any, expected: Any, runs: ModuleType) -> float:
+def far(found: Any, expected: Any) -> float:
     """Largest relative distance of two weights of one name."""
     one, two = runs.tensors(found), runs.tensors(expected)
     assert set(one) == set(two)
@@ -104,7 +83,7 @@ def far(found: Any, expected: Any, runs: ModuleType) -> float:
     )
 
 
-def test_a_run_leaves_what_the_docs_say(whole: Path, runs: ModuleType) -> None:
+def test_a_run_leaves_what_the_docs_say(whole: Path) -> None:
     assert {p.name for p in whole.iterdir()} >= {
         "config.yaml", "report.txt", "metrics.csv", "validation.csv", "checkpoints",
     }  # fmt: skip
@@ -121,7 +100,7 @@ def test_a_run_leaves_what_the_docs_say(whole: Path, runs: ModuleType) -> None:
     assert "training on 96 photos of 8 identities" in (whole / "report.txt").read_text()
 
 
-def test_sigkill_changes_nothing(whole: Path, runs: ModuleType, tmp_path: Path) -> None:
+def test_sigkill_changes_nothing(whole: Path, tmp_path: Path) -> None:
     job = {"name": "killed", "overrides": [], "kill_at": 5}
     (tmp_path / "jobs.json").write_text(json.dumps([job]))
     killed = subprocess.run(
@@ -156,9 +135,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_resumed_run_is_the_uninterrupted_one(
-    variant: str, runs: ModuleType, folder: Path
-) -> None:
+def test_a_resumed_run_is_the_uninterrupted_one(variant: str, folder: Path) -> None:
     overrides = VARIANTS[variant]
     whole, broken = folder / variant, folder / f"{variant}-broken"
     last = train(runs.config(whole, *overrides)).steps
@@ -186,7 +163,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
 
 
 @pytest.fixture(scope="module")
-def two(runs: ModuleType, folder: Path, whole: Path) -> Path:
+def two(folder: Path, whole: Path) -> Path:
     """Runs of two ranks from the weights and norms of ``whole``."""
     place = folder / "two_ranks"
     place.mkdir()
@@ -221,24 +198,24 @@ def joined(run: Path, step: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["two", "passes"])
-def test_two_ranks_are_one(name: str, two: Path, runs: ModuleType) -> None:
+def test_two_ranks_are_one(name: str, two: Path) -> None:
     assert len(list((two / name / "checkpoints" / "step-00000010").glob("rank-*"))) == 2
     expected = joined(two / "one", 10)
-    assert far(joined(two / name, 10), expected, runs) < 1e-5
-    assert far(joined(two / "one", 5), expected, runs) > 1e-3, "nothing was learned"
+    assert far(joined(two / name, 10), expected) < 1e-5
+    assert far(joined(two / "one", 5), expected) > 1e-3, "nothing was learned"
     found, wanted = rows(two / name, "validation.csv"), rows(two / "one", "validation.csv")
     assert found[-1]["holdout_accuracy"] == wanted[-1]["holdout_accuracy"] > 0
 
 
-def test_two_ranks_resume_to_the_bit(two: Path, runs: ModuleType) -> None:
+def test_two_ranks_resume_to_the_bit(two: Path) -> None:
     assert not runs.unlike(joined(two / "again", 10), joined(two / "two", 10))
 
 
-def test_one_rank_goes_on_where_two_stopped(two: Path, runs: ModuleType, whole: Path) -> None:
+def test_one_rank_goes_on_where_two_stopped(two: Path, whole: Path) -> None:
     run = runs.kept_until(two / "two", 5, two / "moved")
     train(runs.config(run, *FROZEN, f"init_from={whole}", "data.holdout=0.2"))
     assert len(list((run / "checkpoints" / "step-00000010").glob("rank-*"))) == 1
-    assert far(joined(run, 10), joined(two / "one", 10), runs) < 1e-5
+    assert far(joined(run, 10), joined(two / "one", 10)) < 1e-5
 
 
 def test_ranks_draw_their_own_dropout(two: Path) -> None:
@@ -250,20 +227,20 @@ def test_ranks_draw_their_own_dropout(two: Path) -> None:
     assert not states[0].equal(states[1])
 
 
-def test_two_passes_are_one(runs: ModuleType, folder: Path, whole: Path) -> None:
+def test_two_passes_are_one(folder: Path, whole: Path) -> None:
     frozen = (*FROZEN, f"init_from={whole}", "schedule.steps=5")
     for passes in (1, 2, 4):
         train(runs.config(folder / f"passes{passes}", *frozen, f"optim.accumulate={passes}"))
     expected = joined(folder / "passes1", 5)
-    assert far(joined(folder / "passes2", 5), expected, runs) < 1e-5
-    assert far(joined(folder / "passes4", 5), expected, runs) < 1e-5
+    assert far(joined(folder / "passes2", 5), expected) < 1e-5
+    assert far(joined(folder / "passes4", 5), expected) < 1e-5
     first = runs.state(whole, 6)["shared"]["backbone"]
     assert expected["backbone"]["stem.1.running_mean"].equal(first["stem.1.running_mean"])
     assert not expected["backbone"]["stem.1.weight"].equal(first["stem.1.weight"])
 
 
 def test_averaged_weights_follow_their_formula(
-    runs: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decay, seen = 0.3, []
     original = Model.step
@@ -293,7 +270,7 @@ def test_averaged_weights_follow_their_formula(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_stores_and_goes_on_later(
-    number: signal.Signals, runs: ModuleType, whole: Path, folder: Path
+    number: signal.Signals, whole: Path, folder: Path
 ) -> None:
     run = folder / f"stopped-{number.name}"
     original = Model.step
@@ -316,9 +293,7 @@ def test_asked_to_stop_it_stores_and_goes_on_later(
     assert not runs.unlike(runs.state(run, 6), runs.state(whole, 6))
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
-    runs: ModuleType, folder: Path, whole: Path
-) -> None:
+def test_a_loss_that_is_no_number_stops_the_run(folder: Path, whole: Path) -> None:
     run = folder / "diverged"
     original = Model.step
 
@@ -346,7 +321,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
 
 
 def test_a_gradient_that_is_no_number_never_reaches_the_weights(
-    runs: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Model._clip
 
@@ -363,7 +338,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(
         assert torch.isfinite(joined(folder / "nan_gradient", step)["centres"]).all()
 
 
-def test_worker_processes_draw_nothing_from_the_run(runs: ModuleType, folder: Path) -> None:
+def test_worker_processes_draw_nothing_from_the_run(folder: Path) -> None:
     from arcid.train.data.dataset import open_data
     from arcid.train.data.loader import BatchLoader
 
@@ -376,7 +351,7 @@ def test_worker_processes_draw_nothing_from_the_run(runs: ModuleType, folder: Pa
     assert torch.get_rng_state().equal(before)
 
 
-def test_minutes_end_a_run_and_lower_its_rate(runs: ModuleType, folder: Path) -> None:
+def test_minutes_end_a_run_and_lower_its_rate(folder: Path) -> None:
     timed = ("schedule={minutes: 0.05, warmup: 0.005}", "checkpoint.every=1000")
     result = train(runs.config(folder / "timed", *timed))
     assert result.seconds >= 3
@@ -394,9 +369,7 @@ def test_minutes_end_a_run_and_lower_its_rate(runs: ModuleType, folder: Path) ->
     assert train(runs.config(folder / "timed", *longer)).steps > result.steps
 
 
-def test_photos_without_identity_are_left_to_distillation(
-    runs: ModuleType, folder: Path, data_dir: Path
-) -> None:
+def test_photos_without_identity_are_left_to_distillation(folder: Path, data_dir: Path) -> None:
     utk = f"data.sources=[{data_dir}/data/train/vgg.tar, {{path: {data_dir}/data/train/utk.tar, "
     told: list[str] = []
     run = runs.config(folder / "utk", utk + "labelled: false}]", "schedule.steps=1")
@@ -468,7 +441,7 @@ WRONG: dict[str, tuple[tuple[str, ...], type[ArcidError], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_before_the_first_step(
-    name: str, runs: ModuleType, odd: Path, data_dir: Path, whole: Path, at_step: Any
+    name: str, odd: Path, data_dir: Path, whole: Path, at_step: Any
 ) -> None:
     def never(model: Model) -> None:
         pytest.fail("a step was made")
@@ -483,9 +456,7 @@ def test_what_is_wrong_is_said_before_the_first_step(
     assert not run.exists()
 
 
-def test_a_run_is_not_gone_on_with_by_another(
-    runs: ModuleType, whole: Path, folder: Path, at_step: Any
-) -> None:
+def test_a_run_is_not_gone_on_with_by_another(whole: Path, folder: Path, at_step: Any) -> None:
     copy = runs.kept_until(whole, 3, folder / "copy")
     with pytest.raises(CheckpointMismatch, match=r"model\.dim: 32 → 64"):
         train(runs.config(copy, "model.dim=64"))
@@ -496,7 +467,7 @@ def test_a_run_is_not_gone_on_with_by_another(
     assert rows(copy) == rows(whole)
 
 
-def test_a_run_is_not_gone_on_with_on_other_photos(runs: ModuleType, folder: Path) -> None:
+def test_a_run_is_not_gone_on_with_on_other_photos(folder: Path) -> None:
     def keep(people: range) -> None:
         keys = [key for who in people for key in names[who]]
         listing.write_text("\n".join(["key", *keys]) + "\n")
@@ -521,7 +492,7 @@ def test_a_run_is_not_gone_on_with_on_other_photos(runs: ModuleType, folder: Pat
         train(runs.config(run, *chosen, "schedule.steps=4"))
 
 
-def test_ranks_that_do_not_fit_the_batch_are_told(runs: ModuleType, tmp_path: Path) -> None:
+def test_ranks_that_do_not_fit_the_batch_are_told(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(8), 12)
     three = Ranks(1, 3, torch.device("cpu"))
     with pytest.raises(ConfigError, match="does not divide over 3 ranks; use 15 or 18"):
@@ -533,7 +504,7 @@ def test_ranks_that_do_not_fit_the_batch_are_told(runs: ModuleType, tmp_path: Pa
         Draws(runs.config(tmp_path / "a", *both), labels, Ranks(0, 1, torch.device("cpu")))
 
 
-def test_ranks_share_every_batch(runs: ModuleType, tmp_path: Path) -> None:
+def test_ranks_share_every_batch(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(8), 12)
     config = runs.config(tmp_path / "a")
     device = torch.device("cpu")
@@ -545,9 +516,7 @@ def test_ranks_share_every_batch(runs: ModuleType, tmp_path: Path) -> None:
         assert whole.position == halves[0].position == halves[1].position
 
 
-def test_validation_and_storing_keep_their_rhythm_when_resumed(
-    runs: ModuleType, folder: Path
-) -> None:
+def test_validation_and_storing_keep_their_rhythm_when_resumed(folder: Path) -> None:
     held = ("data.holdout=0.2", "validation.every=0.5", "schedule.steps=12", "checkpoint.keep=9")
     run = train(runs.config(folder / "rhythm", *held)).run
     copy = runs.kept_until(run, 6, folder / "rhythm_again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
 from arcid.train.weights.restore import restore_backbone
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.usefixtures("one_thread")]
 ALONE = Ranks(0, 1, torch.device("cpu"))
 BASE = """
 data:
@@ -41,16 +41,6 @@ optim: {lr: 0.1, ema: 0.5}
 schedule: {steps: 20}
 validation: {every: 0, photos: 300}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread(data_dir: Path) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARCID_DATA", str(data_dir))
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
