@@ -60,7 +60,9 @@ class Server:
             )
         uri = named or _own(Path(os.environ[PLACE])).get_uri()
         self._url = sa.make_url(uri).set(drivername="postgresql+psycopg")
-        self._engine = sa.create_engine(self._url, isolation_level="AUTOCOMMIT")
+        self._engine = sa.create_engine(  # a connection that is let go ends, and its lock with it
+            self._url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+        )
         with self._engine.connect() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
             self._template = MIGRATED
