@@ -109,6 +109,7 @@ def pair_scores(rng: np.random.Generator, people: int, share: float) -> tuple[An
     return scores[order], first[order], second[order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_intervals_hold_the_truth_up_to_a_million_templates(share: float) -> None:
     stats = pytest.importorskip("scipy.stats")
@@ -200,6 +201,7 @@ def test_fnir_agrees_with_brute_force(measured: Measured) -> None:
     assert low < found < high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "least"), [(100, 0.84), (249, 0.81)])
 def test_measured_thresholds_hold_the_truth(size: int, least: float) -> None:
     """95 % asked for; 92 % measured, 90 % where everybody is searched (decision 6). The bars lie

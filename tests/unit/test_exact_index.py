@@ -228,6 +228,7 @@ print((psutil.Process().memory_info().rss - before) / (count * (512 + 16)))
 """
 
 
+@pytest.mark.slow
 def test_resident_memory_stays_near_the_int8_vectors_and_ids() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _GROWTH], capture_output=True, text=True, check=True, timeout=120

@@ -74,6 +74,7 @@ def test_half_a_selection_is_not_taken_for_a_whole_one(
         assert archive.getnames() == ["0.webp", "2.webp", "4.webp"]
 
 
+@pytest.mark.training
 @pytest.mark.data
 def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path) -> None:
     ended = started(tmp_path, data_dir)

@@ -35,6 +35,8 @@ from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.states import load_state
 from arcid.types import Crops
 
+pytestmark = pytest.mark.training
+
 NAME = "mobilefacenet_relu_x0.5"
 SMALL: dict[str, dict[str, Any]] = {
     "iresnet18": {"size": 32},
@@ -324,7 +326,6 @@ def few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "EVALUATION_PHOTOS", 100)
 
 
-@pytest.mark.training
 @pytest.mark.data
 @pytest.mark.usefixtures("few_photos")
 def test_int8_is_measured_and_shares_the_contract_only_when_close(
