@@ -179,8 +179,8 @@ class FaceTracks:
     ) -> Track | None:
         """Take in a face that was embedded: the track it is of, None while that is in doubt.
 
-        A second look in a row against what was pooled, in agreement with the first, ends the track
-        and begins another one at the time of the first of them.
+        Two embeddings in a row that disagree with the pool and agree with each other end the track
+        and begin another one at the time of the first of them.
         """
         track.last_look, track.last_try = ticks, -np.inf
         agrees = (

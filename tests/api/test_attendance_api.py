@@ -42,7 +42,7 @@ def listed(client: httpx.Client, collection: str, **query: Any) -> list[dict[str
     return found
 
 
-def test_an_undone_correction_brings_the_visit_back_and_an_arrival_carries_its_flag(
+def test_an_undone_correction_brings_the_stay_back_and_an_arrival_carries_its_flag(
     client: httpx.Client, gallery: Gallery, collection: str, ann: str
 ) -> None:
     live = {"outcome": "flagged", "score": 0.2, "threshold": 0.5}
@@ -54,7 +54,7 @@ def test_an_undone_correction_brings_the_visit_back_and_an_arrival_carries_its_f
 
     def present() -> list[str]:
         found = client.get(f"{collection}/attendance/present").json()["present"]
-        return [visit["place"] for visit in found]
+        return [stay["place"] for stay in found]
 
     assert {e["id"]: e["flagged"] for e in listed(client, collection)}[event.id]
     assert "hall" in present()
@@ -74,7 +74,7 @@ def test_an_event_is_listed_explained_and_corrected(
     url = f"{collection}/attendance/events/{arrival}"
     assert client.get(url).json()["grounds"]["cosine_threshold"] == 0.4
     present = client.get(f"{collection}/attendance/present").json()["present"]
-    assert [visit["name"] for visit in present] == ["Ann"]
+    assert [stay["name"] for stay in present] == ["Ann"]
 
     moved = client.post(
         f"{url}/corrections",

@@ -72,7 +72,7 @@ def test_a_doubtful_face_is_listed_shown_answered_and_taken_back(
     assert other.status_code == 409 and other.json()["error"]["code"] == "review_answered"
     assert other.json()["error"]["details"]["actor"] == "op"
     present = client.get(f"{collection}/attendance/present").json()["present"]
-    assert [visit["name"] for visit in present] == ["Ann"]
+    assert [stay["name"] for stay in present] == ["Ann"]
 
     undo = {"answer_id": done.json()["answer_id"], "actor": "op 2"}
     assert client.post(f"{url}/{first}/undo", json=undo).json()["state"] == "open"

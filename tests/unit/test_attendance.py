@@ -1,4 +1,4 @@
-"""Events, visits, corrections, sheets, outbox and exports, on SQLite and on PostgreSQL."""
+"""Events, stays, corrections, sheets, outbox and exports, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def stranger(gallery: Gallery, face: Embeddings, at: float, mark: str = "1,2,3,4
     return len(found)
 
 
-# visits
+# stays
 
 
 def test_one_arrival_within_the_cooldown_and_a_departure_when_last_seen(gallery: Gallery) -> None:
@@ -249,7 +249,7 @@ def test_a_retimed_event_is_found_where_it_was_moved_to(gallery: Gallery, book: 
     assert [e.id for e in book.events(since=after(-86_410), until=after(-86_390))] == [event.id]
 
 
-def test_not_this_person_takes_the_visit_along(gallery: Gallery, book: Attendance) -> None:
+def test_not_this_person_takes_the_stay_along(gallery: Gallery, book: Attendance) -> None:
     seen(gallery, "Ann", 0, vector=vector(0))
     (event,) = book.events()
     correction, blocked = book.not_this_person(event.id, actor="op")
@@ -257,7 +257,7 @@ def test_not_this_person_takes_the_visit_along(gallery: Gallery, book: Attendanc
     now = book.event(event.id)
     assert (now.kind, now.person_id, now.name) == ("unknown", None, None)
     assert book.present() == []
-    assert seen(gallery, "Ann", 5) == []  # the same visit goes on
+    assert seen(gallery, "Ann", 5) == []  # the same stay goes on
     assert left(gallery, 999) == []
     ((who, face),) = Events(gallery).blocked("staff", CONTRACT)
     assert who == person(gallery, "Ann")
@@ -324,7 +324,7 @@ GONE = (None, None, 0.0, False, False)
 
 
 @pytest.mark.parametrize("how", ["void", "not_person", "reassign"])
-def test_an_undone_correction_restores_a_visit_that_had_ended(
+def test_an_undone_correction_restores_a_stay_that_had_ended(
     gallery: Gallery, book: Attendance, how: Action
 ) -> None:
     seen(gallery, "Ann", 0)
@@ -353,15 +353,15 @@ def test_an_undone_correction_restores_who_is_there_now(
     seen(gallery, "Ann", 20)
     before = book.present()
     fixed = changed(gallery, book, book.events(kinds=["arrival"])[0], how)
-    assert [visit.name for visit in book.present()] == (["Ben"] if how == "reassign" else [])
+    assert [stay.name for stay in book.present()] == (["Ben"] if how == "reassign" else [])
     undo(book, fixed)
     assert book.present() == before
     assert sheet(book, 25)["Ann"][3]
-    assert seen(gallery, "Ann", 30) == []  # the same visit goes on
+    assert seen(gallery, "Ann", 30) == []  # the same stay goes on
     assert left(gallery, 999) == [("Ann", after(30))]
 
 
-def test_a_visit_that_ended_while_it_was_nobodys_ends_when_it_was_last_seen(
+def test_a_stay_that_ended_while_it_was_nobodys_ends_when_it_was_last_seen(
     gallery: Gallery, book: Attendance
 ) -> None:
     arrived = Sightings(gallery).person(
@@ -401,7 +401,7 @@ def test_a_departure_the_operator_voided_stays_void(gallery: Gallery, book: Atte
     assert [e.kind for e in book.events()] == ["arrival"]
 
 
-def test_a_visit_moved_twice_and_back_meets_the_one_begun_meanwhile(
+def test_a_stay_moved_twice_and_back_meets_the_one_begun_meanwhile(
     gallery: Gallery, book: Attendance
 ) -> None:
     gallery.enrol("staff", "Cleo", [NewFace(vector(7))])
@@ -411,12 +411,12 @@ def test_a_visit_moved_twice_and_back_meets_the_one_begun_meanwhile(
         book.correct(arrival.id, "reassign", person_id=person(gallery, name), actor="op")
         for name in ("Ben", "Cleo")
     ]
-    assert [visit.name for visit in book.present()] == ["Cleo"]
+    assert [stay.name for stay in book.present()] == ["Cleo"]
     assert seen(gallery, "Ann", 10) == ["arrival"]  # the camera still says so
     for move in reversed(moves):
         undo(book, move)
-    (visit,) = book.present()
-    assert (visit.name, visit.arrived_at, visit.last_seen_at) == ("Ann", NOON, after(10))
+    (stay,) = book.present()
+    assert (stay.name, stay.arrived_at, stay.last_seen_at) == ("Ann", NOON, after(10))
     assert left(gallery, 999) == [("Ann", after(10))]
     assert sheet(book, 2000)["Ann"][:3] == (NOON, after(10), 10.0)
 
@@ -504,7 +504,7 @@ def test_who_is_still_there_has_not_left(gallery: Gallery, book: Attendance) -> 
     seen(gallery, "Ann", 50)
     row = book.day(NOON.date(), zone=UTC, now=after(60)).rows[0]
     assert (row.still_there, row.last_out, row.seconds) == (True, None, 50.0)
-    assert [visit.name for visit in book.present()] == ["Ann"]
+    assert [stay.name for stay in book.present()] == ["Ann"]
 
 
 # exports
@@ -609,7 +609,7 @@ def test_an_older_gallery_is_brought_up_to_date_with_what_it_holds(tmp_path: Pat
         assert gallery.check() == []
 
 
-def test_visits_of_schema_0002_go_on_and_follow_their_arrivals(tmp_path: Path) -> None:
+def test_stays_of_schema_0002_go_on_and_follow_their_arrivals(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with Gallery.open(path) as gallery:
         gallery.create_collection("staff")

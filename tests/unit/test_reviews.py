@@ -87,7 +87,7 @@ def left(gallery: Gallery, now: float) -> list[tuple[str | None, datetime]]:
 
 
 def present(gallery: Gallery) -> list[str | None]:
-    return [visit.name for visit in Events(gallery).present("staff")]
+    return [stay.name for stay in Events(gallery).present("staff")]
 
 
 def log(gallery: Gallery) -> list[tuple[str, str | None]]:
@@ -139,7 +139,7 @@ def test_yes_makes_it_their_arrival_with_presence_and_hours(gallery: Gallery) ->
     assert (done.state, done.name, done.actor) == ("yes", "Ann", "op")
     assert log(gallery) == [("arrival", "Ann")]
     assert present(gallery) == ["Ann"]
-    assert seen(gallery, "Ann", 30) == []  # the same visit goes on
+    assert seen(gallery, "Ann", 30) == []  # the same stay goes on
     assert left(gallery, 99) == [("Ann", after(30))]
     assert hours(gallery) == {"Ann": (30.0, False)}
     assert Reviews(gallery).waiting("staff") == 0
@@ -185,7 +185,7 @@ def test_yes_of_somebody_who_was_there_and_stayed_longer_counts_once(gallery: Ga
     assert hours(gallery) == {"Ann": (50.0, False)}
 
 
-def test_taking_yes_back_gives_the_visit_begun_before_its_own_end(gallery: Gallery) -> None:
+def test_taking_yes_back_gives_the_stay_begun_before_its_own_end(gallery: Gallery) -> None:
     seen(gallery, "Ann", 0)
     (event,) = doubt(gallery, 30)
     answer(gallery, event, "yes", "Ann")

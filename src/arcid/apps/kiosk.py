@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from arcid.apps.attendance import Policy
-from arcid.apps.attendance.closing import end_visits
+from arcid.apps.attendance.closing import end_stays
 from arcid.apps.attendance.grounds import decided_on, question
 from arcid.errors import ArcidError, SeveralFacesFound
 from arcid.events import Blocks, Events, Place, Sightings
@@ -126,14 +126,14 @@ class Kiosk:
         self._try = _Try()
 
     def watch(self, source: Source) -> Iterator[tuple[Frame, Look]]:
-        """Frames with what they came to, until the source ends; the visits end with it."""
+        """Frames with what they came to, until the source ends; the stays end with it."""
         try:
             for frame in source.frames():
                 self._depart(time.time() if frame is None else frame.at)
                 if frame is not None:
                     yield frame, self.look(frame)
         finally:
-            end_visits(self._gallery, self._collection.name, self._place)
+            end_stays(self._gallery, self._collection.name, self._place)
 
     def look(self, frame: Frame) -> Look:
         """One frame, in order."""

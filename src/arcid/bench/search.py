@@ -350,7 +350,7 @@ def _peers(matrix: FloatArray, k: int, threads: int) -> dict[str, Search]:
 
 
 def _numkong(matrix: FloatArray, k: int, threads: int) -> dict[str, Search]:
-    """int8 with one step for all rows, no second look."""
+    """int8 with one step for all rows, not re-scored."""
     import numkong
 
     step = max(float(np.abs(part).max()) for part in np.array_split(matrix, 64)) / 127

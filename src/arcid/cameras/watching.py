@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from arcid.apps.attendance import Liveness
-from arcid.apps.attendance.closing import end_visits
+from arcid.apps.attendance.closing import end_stays
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera, CameraBook
 from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import Runner, Status
@@ -75,7 +75,7 @@ class Cameras:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends all threads; visits stay open for whoever watches next."""
+        """Ends all threads; stays remain open for whoever watches next."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(JOIN_S)
@@ -166,7 +166,7 @@ class Cameras:
         where = (camera.collection_id, camera.at.name)
         on = [other for other in self.book.all() if other.enabled]
         if not any((other.collection_id, other.at.name) == where for other in on):
-            end_visits(self._gallery, camera.collection, camera.at, cause)
+            end_stays(self._gallery, camera.collection, camera.at, cause)
 
 
 def _same(running: Camera, stored: Camera | None) -> bool:

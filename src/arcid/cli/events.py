@@ -133,7 +133,7 @@ def correct(
 
     void: it did not happen (of a correction: that is undone). reassign: it was somebody else.
     retime: it was at another time. not-person: it was not that person, and with --block this face
-    is never taken for them again. The visit and the departure of a corrected arrival follow it, and
+    is never taken for them again. The stay and the departure of a corrected arrival follow it, and
     are restored when the correction is undone.
 
     Example: arcid events correct 3f2a9c reassign --person "Ada Example" --note "twins" --collection

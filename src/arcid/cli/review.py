@@ -97,7 +97,7 @@ def answer(
 ) -> None:
     """Say who it is.
 
-    yes: it is that person, and the event becomes their arrival, with visit and departure.
+    yes: it is that person, and the event becomes their arrival, with stay and departure.
     not-person: it is not; the next candidate is asked about, and without any it is an unknown
     visitor. no: it is nobody known, an unknown visitor. The same answer again changes nothing;
     another one is refused until the first is taken back.
@@ -144,7 +144,7 @@ def undo(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Take an answer back: the event, visit and departure are as before it.
+    """Take an answer back: the event, stay and departure are as before it.
 
     Example: arcid review undo 3f2a9c --collection staff
     """

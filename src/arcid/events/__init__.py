@@ -1,4 +1,4 @@
-"""What was seen, beside the people it may be of: events, visits, the review queue, the outbox.
+"""What was seen, beside the people it may be of: events, stays, the review queue, the outbox.
 
     Sightings(gallery).person(...)      what a source reports; answers the events written
     Events(gallery).find("staff")       newest first, corrections applied
@@ -16,7 +16,7 @@ from arcid.events.blocks import Blocks
 from arcid.events.events import Events
 from arcid.events.leases import Lease, Leases
 from arcid.events.outbox import Outbox
-from arcid.events.records import Action, Cause, Event, EventKind, Place, Trace, Visit
+from arcid.events.records import Action, Cause, Event, EventKind, Place, Stay, Trace
 from arcid.events.review_records import Candidate, Question, Review, ReviewState, Verdict
 from arcid.events.reviews import Reviews
 from arcid.events.sightings import Sightings
@@ -38,7 +38,7 @@ __all__ = [
     "ReviewState",
     "Reviews",
     "Sightings",
+    "Stay",
     "Trace",
     "Verdict",
-    "Visit",
 ]

@@ -8,15 +8,15 @@ from sqlalchemy.engine import Connection
 from arcid.events.records import Event
 from arcid.events.store import corrections, reviews, traces
 from arcid.events.store import events as _events
-from arcid.events.store import visits as _visits
+from arcid.events.store import stays as _stays
 from arcid.events.store.log import Log
 from arcid.events.store.readings import corrected
-from arcid.events.tables import blocks, events, visits
+from arcid.events.tables import blocks, events, stays
 from arcid.gallery.schema import Row
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
-    """Before two people are merged: events, questions and visits become the kept one's."""
+    """Before two people are merged: events, questions and stays become the kept one's."""
     log = Log(connection, collection)
     doubtful = reviews.of_person(log, other)
     said = corrections.standing(log, [row["uid"] for row in doubtful])
@@ -42,7 +42,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     given_to_them = [row for row, _ in theirs if row["kind"] == "review"]
     _settle(log, [*doubtful, *given_to_them])
     log.execute(
-        visits.update().where(visits.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
+        stays.update().where(stays.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
     )
     both = sa.select(blocks.c.event_uid).where(blocks.c.person_id == keep["id"])
     of_other = blocks.c.person_id == other["id"]
@@ -52,7 +52,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
     """Erase the faces behind a person's events and behind questions whether it is them, what was
-    noted about those events, their visits, and that they were asked about.
+    noted about those events, their stays, and that they were asked about.
 
     ``merged``: they were handed over, and their events go on as another's.
     """
@@ -64,7 +64,7 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
     traces.erase_of(log, [row["id"] for row in [*mine, *asked]])
     if not merged:
         _events.forget_notes(log, [*(row for row, _ in theirs), *asked], person["uid"])
-    _visits.forget(log, person["uid"])
+    _stays.forget(log, person["uid"])
     reviews.erase(log, person)
     _settle(log, doubtful)
 

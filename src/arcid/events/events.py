@@ -15,11 +15,11 @@ from typing import Literal
 import sqlalchemy as sa
 
 from arcid.errors import InputError
-from arcid.events.records import ACTIONS, Action, Event, Trace, Visit
+from arcid.events.records import ACTIONS, Action, Event, Stay, Trace
 from arcid.events.store import correcting as _correcting
 from arcid.events.store import events as _rows
+from arcid.events.store import stays as _stays
 from arcid.events.store import traces as _traces
-from arcid.events.store import visits as _visits
 from arcid.events.store.correcting import remark
 from arcid.events.store.events import Evidence
 from arcid.events.store.log import Log, reading, writing
@@ -89,7 +89,7 @@ class Events:
         """A correction row about an event, and whether the face is now kept from the person.
 
         ``void``: it did not happen (about a correction: that is undone, and with it what followed:
-        the visit goes on, departure and blocked face are as before). ``reassign``: it was
+        the stay goes on, departure and blocked face are as before). ``reassign``: it was
         ``person_id``. ``retime``: it was at ``at``. ``not_person``: it was not that person; with
         ``block`` this face is not taken for them again, while the face behind the event is kept.
         Raises ``EventNotFound``, ``PersonNotFound``, ``InputError``.
@@ -199,15 +199,15 @@ class Events:
                 about = [*about, *level]
             return written(log, [row, *sorted(about, key=_id)])
 
-    def present(self, collection: str) -> list[Visit]:
-        """Who is there: people whose visit has not ended, each once at a place."""
+    def present(self, collection: str) -> list[Stay]:
+        """Who is there: people whose stay has not ended, each once at a place."""
         with reading(self._database, collection) as log:
-            return _visits_of(log, _visits.present(log))
+            return _stays_of(log, _stays.present(log))
 
-    def unfinished(self, collection: str) -> list[Visit]:
-        """Visits without a departure: of those present, and those a recording is still read of."""
+    def unfinished(self, collection: str) -> list[Stay]:
+        """Stays without a departure: of those present, and those a recording is still read of."""
         with reading(self._database, collection) as log:
-            return _visits_of(log, _visits.unfinished(log))
+            return _stays_of(log, _stays.unfinished(log))
 
     def trace(self, collection: str, event_id: str) -> Trace | None:
         """The face behind an event; None once it is erased."""
@@ -260,10 +260,10 @@ class Events:
         return bool(erased)
 
 
-def _visits_of(log: Log, rows: Sequence[Row]) -> list[Visit]:
+def _stays_of(log: Log, rows: Sequence[Row]) -> list[Stay]:
     names = names_of(log, [row["person_uid"] for row in rows])
     return [
-        Visit(
+        Stay(
             row["person_uid"], names.get(row["person_uid"]), row["place"], row["camera"],
             from_us(row["arrived_at"]), from_us(row["last_seen_at"]),
         )

@@ -74,7 +74,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Stay:
     """Somebody who is there now."""
 
     person_id: str

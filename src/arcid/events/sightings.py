@@ -12,7 +12,7 @@ from arcid.events.store import correcting as _correcting
 from arcid.events.store import corrections as _corrections
 from arcid.events.store import events as _rows
 from arcid.events.store import sightings as _sightings
-from arcid.events.store import visits as _visits
+from arcid.events.store import stays as _stays
 from arcid.events.store.events import Evidence, happened
 from arcid.events.store.log import reading, writing
 from arcid.events.store.readings import written
@@ -25,7 +25,7 @@ from arcid.types import Embeddings, Image
 class Sightings:
     """Writes what was seen. Thread-safe; every method is one transaction.
 
-    They answer the events written: where a visit goes on, none. ``targets``: outboxes to tell.
+    They answer the events written: where a stay goes on, none. ``targets``: outboxes to tell.
     """
 
     def __init__(self, gallery: Gallery) -> None:
@@ -44,9 +44,9 @@ class Sightings:
         crop: Image | None = None,
         targets: Sequence[str] = (),
     ) -> list[Event]:
-        """A person was seen; the arrival event where that begins a visit.
+        """A person was seen; the arrival event where that begins a stay.
 
-        An older visit of theirs still open at this place ends, when they were last seen: its
+        An older stay of theirs still open at this place ends, when they were last seen: its
         departure comes first. A departure written too early is taken back. A sighting of somebody
         deleted meanwhile is dropped.
         """
@@ -120,29 +120,29 @@ class Sightings:
         since: datetime | None = None,
         targets: Sequence[str] = (),
     ) -> list[Event]:
-        """End the visits last seen before then: one departure each.
+        """End the stays last seen before then: one departure each.
 
         ``why`` in words and ``cause`` stand in its grounds.
         """
         with reading(self._database, collection) as log:
-            if not _visits.any_unseen(log, place, to_us(seen_before)):
+            if not _stays.any_unseen(log, place, to_us(seen_before)):
                 return []
         with writing(self._database, collection, targets) as log:
             begun = None if since is None else to_us(since)
-            rows = _visits.depart(log, place, to_us(seen_before), why, cause, begun)
+            rows = _stays.depart(log, place, to_us(seen_before), why, cause, begun)
             return written(log, rows)
 
     def abandon(
         self, collection: str, place: Place, why: str, *, cause: Cause, targets: Sequence[str] = ()
     ) -> list[Event]:
-        """A camera watches its place no more: end the visits it began, one departure each."""
+        """A camera watches its place no more: end the stays it began, one departure each."""
         with writing(self._database, collection, targets) as log:
-            return written(log, _visits.abandon(log, place, why, cause))
+            return written(log, _stays.abandon(log, place, why, cause))
 
     def shift(self, collection: str, camera: str, by_s: float) -> None:
-        """A camera's clock moved back: move the visits it has open along."""
+        """A camera's clock moved back: move the stays it has open along."""
         with writing(self._database, collection) as log:
-            _visits.shift(log, camera, _seconds(by_s))
+            _stays.shift(log, camera, _seconds(by_s))
 
     def supersede(
         self, collection: str, event_id: str, note: str, *, targets: Sequence[str] = ()

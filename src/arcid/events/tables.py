@@ -35,8 +35,8 @@ events = table(
     ),
 )  # fmt: skip
 
-# Who is where, and was until when: working state that the events are made from.
-visits = table(
+# Stays: who is where, and was until when; working state that the events are made from.
+stays = table(
     "visits",
     key(),
     reference("collection_id", "collections.id"),
@@ -48,7 +48,7 @@ visits = table(
     sa.Column("last_seen_at", sa.BigInteger, nullable=False),
     sa.Column("closed", sa.SmallInteger, nullable=False),
     sa.Column("arrival_uid", sa.String(32), nullable=True),  # the event that began it
-    sa.Column("folded_into", BigInt, nullable=True),  # the visit it became part of
+    sa.Column("folded_into", BigInt, nullable=True),  # the stay it became part of
     sa.Index(None, "collection_id", "closed", "last_seen_at"),
     sa.Index(None, "collection_id", "person_uid"),
     sa.Index(None, "arrival_uid"),

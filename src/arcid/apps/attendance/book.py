@@ -14,7 +14,7 @@ from arcid.apps.attendance import sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.events import Action, Event, Events, Visit
+from arcid.events import Action, Event, Events, Stay
 from arcid.gallery import Decide, Gallery, NewFace, Page
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
@@ -101,7 +101,7 @@ class Attendance:
             "face_kept": self._events.trace(self.collection, event_id) is not None,
         }
 
-    def present(self) -> list[Visit]:
+    def present(self) -> list[Stay]:
         """Who is there now."""
         return self._events.present(self.collection)
 

@@ -1,4 +1,4 @@
-"""A camera that watches no more ends the visits it began: nobody else would see them end."""
+"""A camera that watches no more ends the stays it began: nobody else would see them end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from arcid.gallery import Gallery
 log = logging.getLogger(__name__)
 
 
-def end_visits(
+def end_stays(
     gallery: Gallery, collection: str, place: Place, cause: Cause = "camera_closed"
 ) -> None:
-    """One departure a visit, dated when they were last seen; trouble is logged."""
+    """One departure a stay, dated when they were last seen; trouble is logged."""
     why = "deleted" if cause == "camera_deleted" else "closed"
     try:
         Sightings(gallery).abandon(collection, place, f"the camera was {why}", cause=cause)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from arcid.apps.attendance.liveness import LivenessRule
 from arcid.apps.attendance.policy import Policy
-from arcid.apps.attendance.second_look import Cutout, distance
+from arcid.apps.attendance.redetection import Cutout, distance
 from arcid.apps.attendance.tracked import TrackState
 from arcid.detect import Detector
 from arcid.track import Track

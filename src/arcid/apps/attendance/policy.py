@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from arcid import decide
-from arcid.apps.attendance.second_look import SAME_POINTS
+from arcid.apps.attendance.redetection import SAME_POINTS
 from arcid.errors import UsageError
 from arcid.quality import QualityGate
 from arcid.track import TrackSettings
@@ -77,7 +77,7 @@ class Policy:
                 "people who stay would seem to leave"
             )
         if not self.same_points > 0:
-            raise UsageError("same_points must be above 0; infinite asks for no second look")
+            raise UsageError("same_points must be above 0; infinite switches the check off")
         if not self.switch_ratio >= 1 or self.min_frames < 1:
             raise UsageError("switch_ratio and min_frames must be at least 1")
         if self.keep not in ("nothing", "vector", "crop"):

@@ -126,7 +126,7 @@ class Reports:
         )  # fmt: skip
 
     def shift(self, by_s: float) -> None:
-        """The camera's clock was set back: its visits are moved along."""
+        """The camera's clock was set back: its stays are moved along."""
 
         def moved() -> list[Event]:
             self._sightings.shift(self._collection, self._place.camera, by_s)

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from arcid.apps.attendance.clocks import check_day, local
 from arcid.errors import InputError
-from arcid.events import Event, Events, Visit
+from arcid.events import Event, Events, Stay
 from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.gallery import Gallery
 
@@ -76,7 +76,7 @@ class Month:
     rows: tuple[MonthRow, ...]
 
 
-Stay = tuple[datetime, datetime, bool, bool]  # from, until, still there, incomplete
+Span = tuple[datetime, datetime, bool, bool]  # from, until, still there, incomplete
 
 
 def day_sheet(
@@ -89,8 +89,8 @@ def day_sheet(
 ) -> Day:
     """See ``Attendance.day``."""
     people = _people(gallery, collection)
-    stays = _stays(gallery, collection, [day], zone, now)
-    rows = [_presence(key, name, stays.get(key, ()), day, zone) for key, name in people]
+    spans = _spans(gallery, collection, [day], zone, now)
+    rows = [_presence(key, name, spans.get(key, ()), day, zone) for key, name in people]
     return Day(collection, day, tuple(rows))
 
 
@@ -109,11 +109,11 @@ def month_sheet(
     days = [date(year, month, d + 1) for d in range(calendar.monthrange(year, month)[1])]
     today = local(now or datetime.now(UTC), zone).date()
     people = _people(gallery, collection)
-    stays = _stays(gallery, collection, days, zone, now)
+    spans = _spans(gallery, collection, days, zone, now)
     rows = []
     for key, name in people:
         entries = [
-            None if day > today else _presence(key, name, stays.get(key, ()), day, zone)
+            None if day > today else _presence(key, name, spans.get(key, ()), day, zone)
             for day in days
         ]
         absent = sum(e is not None and e.absent and d.weekday() in WORKDAYS
@@ -132,13 +132,13 @@ def bounds(day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
     return edges[0].astimezone(UTC), edges[1].astimezone(UTC)
 
 
-def _stays(
+def _spans(
     gallery: Gallery,
     collection: str,
     days: Sequence[date],
     zone: tzinfo | None,
     now: datetime | None,
-) -> dict[str, list[Stay]]:
+) -> dict[str, list[Span]]:
     """Stays by person that may touch the days, oldest first."""
     since, until = bounds(days[0], zone)[0] - LOOK_BACK, bounds(days[-1], zone)[1]
     events = Events(gallery).find(
@@ -148,9 +148,9 @@ def _stays(
         kinds=("arrival", "departure"),
         limit=None,
     )
-    unfinished: dict[str, list[Visit]] = {}
-    for visit in Events(gallery).unfinished(collection):
-        unfinished.setdefault(visit.person_id, []).append(visit)
+    unfinished: dict[str, list[Stay]] = {}
+    for stay in Events(gallery).unfinished(collection):
+        unfinished.setdefault(stay.person_id, []).append(stay)
     by_person: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda e: (e.at, e.kind)):
         if event.person_id is not None:
@@ -159,11 +159,11 @@ def _stays(
     return {key: _pair(own, unfinished.get(key, ()), moment) for key, own in by_person.items()}
 
 
-def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -> list[Stay]:
+def _pair(events: Sequence[Event], unfinished: Sequence[Stay], now: datetime) -> list[Span]:
     """``unfinished``: the person's, longest ago first; they were there when those were last seen,
     and still are where they have not come again since."""
     last_seen = unfinished[-1].last_seen_at if unfinished else None
-    stays: list[Stay] = []
+    spans: list[Span] = []
     begun: dict[str, datetime] = {}
     for event in events:
         if event.kind == "arrival":
@@ -171,42 +171,42 @@ def _pair(events: Sequence[Event], unfinished: Sequence[Visit], now: datetime) -
             left = [v.last_seen_at for v in unfinished
                     if v.place == event.place and at <= v.last_seen_at < event.at]  # fmt: skip
             if left:
-                stays.append((at, left[-1], False, False))
+                spans.append((at, left[-1], False, False))
                 begun[event.place] = event.at
         elif not event.place:
-            stays += [(at, event.at, False, False) for at in begun.values()]
+            spans += [(at, event.at, False, False) for at in begun.values()]
             if not begun:
-                stays.append((event.at, event.at, False, True))
+                spans.append((event.at, event.at, False, True))
             begun = {}
         else:
             place = event.place if event.place in begun else ""
             at = begun.pop(place) if place in begun else _came(event)
-            stays.append((at, event.at, False, False))
+            spans.append((at, event.at, False, False))
     for at in begun.values():
         if last_seen is not None and last_seen >= at:
             recent = now - last_seen < LOOK_BACK
-            stays.append((at, max(last_seen, at), recent, not recent))
+            spans.append((at, max(last_seen, at), recent, not recent))
         else:
-            stays.append((at, at, False, True))
-    return sorted(stays)
+            spans.append((at, at, False, True))
+    return sorted(spans)
 
 
 def _came(departure: Event) -> datetime:
-    """When the visit that a departure ends began, where another one had ended in between."""
-    visit = departure.grounds.get("visit") or {}
-    began = visit.get("arrived_at_us")
+    """When the stay that a departure ends began, where another one had ended in between."""
+    stay = departure.grounds.get("visit") or {}
+    began = stay.get("arrived_at_us")
     if began is None:
         return departure.at
     return min(datetime.fromtimestamp(began / 1e6, UTC), departure.at)
 
 
 def _presence(
-    person_id: str, name: str, stays: Sequence[Stay], day: date, zone: tzinfo | None
+    person_id: str, name: str, spans: Sequence[Span], day: date, zone: tzinfo | None
 ) -> Presence:
     start, end = bounds(day, zone)
     inside = [
         (max(begin, start), min(until, end), still and until < end, incomplete)
-        for begin, until, still, incomplete in stays
+        for begin, until, still, incomplete in spans
         if begin < end and (until > start or begin >= start)
     ]
     if not inside:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from arcid.apps.attendance.second_look import Cutout
+from arcid.apps.attendance.redetection import Cutout
 from arcid.events import Question
 from arcid.quality import Quality
 from arcid.types import Decision, Image, Match

@@ -21,8 +21,8 @@ from arcid.apps.attendance.naming import Naming
 from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Liveness, Policy
 from arcid.apps.attendance.recorder import passing
+from arcid.apps.attendance.redetection import cut_out
 from arcid.apps.attendance.reports import Reports
-from arcid.apps.attendance.second_look import cut_out
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts, FaceView, View
 from arcid.errors import ArcidError, UsageError
@@ -137,7 +137,7 @@ class Watcher:
         return View(None, (), tuple(recorder.drain()), self._new_health())
 
     def close(self) -> None:
-        """Finish the writes; the visits stay open for whoever watches next.
+        """Finish the writes; the stays remain open for whoever watches next.
 
         Events written since the last view are left in ``unseen``.
         """
@@ -210,7 +210,7 @@ class Watcher:
         return views.shown(track, state, points, outcome, self._liveness)
 
     def _check_clock(self, frame: Frame) -> None:
-        """A clock set back would make everybody arrive again; their visits are moved along."""
+        """A clock set back would make everybody arrive again; their stays are moved along."""
         if self._last is None:
             return
         moved = (frame.at - self._last.at) - (frame.ticks - self._last.ticks)

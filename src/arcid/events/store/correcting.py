@@ -1,6 +1,6 @@
 """A correction with all that hangs on it, inside the caller's transaction.
 
-Whoever corrects or undoes goes through here: the row is written, and the visit, the departure, the
+Whoever corrects or undoes goes through here: the row is written, and the stay, the departure, the
 blocked face and the review are made to agree with how the event then reads.
 """
 

@@ -1,6 +1,6 @@
 """Corrections, inside the caller's transaction: rows that change how others are read, and undoing.
 
-A correction of an arrival is followed by its visit and its departure; so is its undoing.
+A correction of an arrival is followed by its stay and its departure; so is its undoing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from arcid.events.store import events as _events
-from arcid.events.store import visits as _visits
+from arcid.events.store import stays as _stays
 from arcid.events.store.events import Evidence
 from arcid.events.store.log import Log
-from arcid.events.tables import events, outbox, visits
+from arcid.events.tables import events, outbox, stays
 from arcid.gallery.schema import Row
 
 FOLLOWS = "follows the arrival"
@@ -75,52 +75,52 @@ def standing(log: Log, uids: Sequence[str]) -> dict[str, list[Row]]:
 def follow(
     log: Log, arrival: Row, person_uid: str | None, people_named: Sequence[str], actor: str
 ) -> None:
-    """Bring an arrival's visit and departure in line with whose it is now (None: nobody's).
+    """Bring an arrival's stay and departure in line with whose it is now (None: nobody's).
 
     Undoing a correction comes here as well: the arrival is its person's again, and what had
     followed the correction is taken back by new rows. ``people_named``: everybody the arrival
     was ever said to be of, under whose names its departure may have been written.
     """
-    visit = _visits.begun_by(log, arrival)
-    if visit is None:
+    stay = _stays.begun_by(log, arrival)
+    if stay is None:
         return
     cooldown = _cooldown(arrival)
-    left = _left(log, arrival, visit, people_named)
-    if visit["person_uid"] != person_uid:
-        _visits.unfold(log, visit, cooldown)
-    visitors = visit["visitor_uid"] is not None
+    left = _left(log, arrival, stay, people_named)
+    if stay["person_uid"] != person_uid:
+        _stays.unfold(log, stay, cooldown)
+    visitors = stay["visitor_uid"] is not None
     whole = None
     if visitors and person_uid is not None:
-        whole = _visits.covering(log, visit, person_uid, cooldown)
+        whole = _stays.covering(log, stay, person_uid, cooldown)
     if whole is not None:  # they were there all along
-        _visits.change(
-            log, visit, closed=_visits.DISOWNED, person_uid=person_uid,
+        _stays.change(
+            log, stay, closed=_stays.DISOWNED, person_uid=person_uid,
             folded_into=whole["id"],
         )  # fmt: skip
         person_uid = None
     elif person_uid is None and visitors:
-        closed = 0 if visit["closed"] == _visits.DISOWNED else visit["closed"]
-        _visits.change(log, visit, closed=closed, person_uid=None, folded_into=None)
+        closed = 0 if stay["closed"] == _stays.DISOWNED else stay["closed"]
+        _stays.change(log, stay, closed=closed, person_uid=None, folded_into=None)
     elif person_uid is None:
-        _visits.change(log, visit, closed=_visits.DISOWNED, folded_into=None)
-    elif visit["closed"] == _visits.DISOWNED:
-        _restore(log, arrival, visit, person_uid, left is not None)
-    elif visit["closed"] == 0:
-        _visits.change(log, visit, person_uid=person_uid)
-        _visits.fold(log, visit, person_uid, cooldown)
+        _stays.change(log, stay, closed=_stays.DISOWNED, folded_into=None)
+    elif stay["closed"] == _stays.DISOWNED:
+        _restore(log, arrival, stay, person_uid, left is not None)
+    elif stay["closed"] == 0:
+        _stays.change(log, stay, person_uid=person_uid)
+        _stays.fold(log, stay, person_uid, cooldown)
     elif visitors and left is None:  # a visitor who had left unnoticed
-        _visits.change(log, visit, person_uid=person_uid)
-        now = dict(visit) | {"person_uid": person_uid}
-        _visits.leave(log, now, "not seen any more", "not_seen")
+        _stays.change(log, stay, person_uid=person_uid)
+        now = dict(stay) | {"person_uid": person_uid}
+        _stays.leave(log, now, "not seen any more", "not_seen")
     if left is not None:
         _align(log, arrival, left, person_uid, actor)
 
 
-def came_back(log: Log, visit: Row) -> Row | None:
+def came_back(log: Log, stay: Row) -> Row | None:
     """A person who was said to have left goes on being there: the departure is taken back."""
-    if visit["person_uid"] is None:
+    if stay["person_uid"] is None:
         return None
-    key = _visits.departure_key(log, visit, visit["person_uid"])
+    key = _stays.departure_key(log, stay, stay["person_uid"])
     query = sa.select(events).where(events.c.event_key == key)
     left = log.execute(query).mappings().first()
     if left is None:
@@ -134,23 +134,23 @@ def came_back(log: Log, visit: Row) -> Row | None:
     )  # fmt: skip
 
 
-def _left(log: Log, arrival: Row, visit: Row, people_named: Sequence[str]) -> Row | None:
-    """The departure that ended a visit."""
-    names = {arrival["person_uid"], visit["person_uid"], *people_named} - {None}
-    keys = [_visits.departure_key(log, visit, uid) for uid in sorted(names)]
+def _left(log: Log, arrival: Row, stay: Row, people_named: Sequence[str]) -> Row | None:
+    """The departure that ended a stay."""
+    names = {arrival["person_uid"], stay["person_uid"], *people_named} - {None}
+    keys = [_stays.departure_key(log, stay, uid) for uid in sorted(names)]
     return log.execute(sa.select(events).where(events.c.event_key.in_(keys))).mappings().first()
 
 
-def _restore(log: Log, arrival: Row, visit: Row, person_uid: str, has_left: bool) -> None:
-    """A visit is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
-    _visits.change(log, visit, closed=1 if has_left else 0, person_uid=person_uid, folded_into=None)
+def _restore(log: Log, arrival: Row, stay: Row, person_uid: str, has_left: bool) -> None:
+    """A stay is somebody's again: they left, or are there still, or left unnoticed meanwhile."""
+    _stays.change(log, stay, closed=1 if has_left else 0, person_uid=person_uid, folded_into=None)
     if has_left:
         return
     cooldown = _cooldown(arrival)
-    _visits.fold(log, visit, person_uid, cooldown)
-    again = log.execute(sa.select(visits).where(visits.c.id == visit["id"])).mappings().one()
+    _stays.fold(log, stay, person_uid, cooldown)
+    again = log.execute(sa.select(stays).where(stays.c.id == stay["id"])).mappings().one()
     if again["closed"] == 0:
-        _visits.leave_if_over(log, again, cooldown)
+        _stays.leave_if_over(log, again, cooldown)
 
 
 def _cooldown(arrival: Row) -> int | None:

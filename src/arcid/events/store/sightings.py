@@ -1,6 +1,6 @@
 """What cameras report, inside the caller's transaction: people, unknown visitors, attacks.
 
-Whether a sighting begins a visit is decided here, where writers queue, so that a restart, a replay
+Whether a sighting begins a stay is decided here, where writers queue, so that a restart, a replay
 or a second camera cannot begin it twice.
 """
 
@@ -15,11 +15,11 @@ from arcid.events.review_records import Question
 from arcid.events.store import corrections as _corrections
 from arcid.events.store import events as _events
 from arcid.events.store import reviews as _reviews
+from arcid.events.store import stays as _stays
 from arcid.events.store import traces as _traces
-from arcid.events.store import visits as _visits
 from arcid.events.store.events import Evidence
 from arcid.events.store.log import Log
-from arcid.events.tables import events, traces, visits
+from arcid.events.tables import events, stays, traces
 from arcid.gallery.schema import Row
 from arcid.types import Embeddings
 
@@ -27,19 +27,19 @@ from arcid.types import Embeddings
 def person(
     log: Log, place: Place, person_uid: str, at: int, cooldown: int, evidence: Evidence
 ) -> list[Row]:
-    """A person was seen: the arrival, where this begins a visit. Times in microseconds.
+    """A person was seen: the arrival, where this begins a stay. Times in microseconds.
 
-    Before it comes the departure of a visit nobody saw the end of; where the visit had ended and
+    Before it comes the departure of a stay nobody saw the end of; where the stay had ended and
     goes on, its departure is taken back.
     """
-    visit = _visits.current(log, place, at, cooldown, person_uid)
-    if visit is not None:
+    stay = _stays.current(log, place, at, cooldown, person_uid)
+    if stay is not None:
         back = None
-        if visit["closed"] == 1 and at > visit["last_seen_at"]:
-            back = _corrections.came_back(log, visit)
-        _visits.extend(log, visit, at)
+        if stay["closed"] == 1 and at > stay["last_seen_at"]:
+            back = _corrections.came_back(log, stay)
+        _stays.extend(log, stay, at)
         return [] if back is None else [back]
-    ended = _visits.end_older(log, place, person_uid, at)
+    ended = _stays.end_older(log, place, person_uid, at)
     event = _events.add(
         log,
         _events.key("arrival", log.collection["uid"], place.name, person_uid, at),
@@ -48,7 +48,7 @@ def person(
         evidence,
     )  # fmt: skip
     arrival = None if event is None else event["uid"]
-    _visits.begin(log, place, at, person_uid=person_uid, arrival_uid=arrival)
+    _stays.begin(log, place, at, person_uid=person_uid, arrival_uid=arrival)
     return ended if event is None else [*ended, event]
 
 
@@ -74,7 +74,7 @@ def visitor(
             ("unknown", "review") if question is None else ("review",),
         )  # fmt: skip
     if known is not None:
-        _visits.extend(log, known, until)
+        _stays.extend(log, known, until)
         return []
     event = _events.add(
         log,
@@ -84,7 +84,7 @@ def visitor(
     )
     if event is None:
         return []
-    _visits.begin(log, place, at, visitor_uid=event["uid"], until=until)
+    _stays.begin(log, place, at, visitor_uid=event["uid"], until=until)
     if question is not None:
         _reviews.ask(log, event, question)
     return [event]
@@ -131,18 +131,18 @@ def _same_visitor(
     alike: float,
     kinds: Sequence[str],
 ) -> Row | None:
-    """The visit of the most similar visitor within the cooldown whose event is of these kinds."""
+    """The stay of the most similar visitor within the cooldown whose event is of these kinds."""
     query = (
-        sa.select(visits, traces.c.vector, traces.c.contract, traces.c.dim, traces.c.crop,
+        sa.select(stays, traces.c.vector, traces.c.contract, traces.c.dim, traces.c.crop,
                   traces.c.seal.label("trace_seal"))
-        .join(events, events.c.uid == visits.c.visitor_uid)
+        .join(events, events.c.uid == stays.c.visitor_uid)
         .join(traces, traces.c.event_id == events.c.id)
         .where(
-            _visits.about(log, place, at, cooldown),
+            _stays.about(log, place, at, cooldown),
             traces.c.contract == vector.contract_id,
             events.c.kind.in_(kinds),
         )
-        .order_by(visits.c.id)
+        .order_by(stays.c.id)
     )  # fmt: skip
     best: tuple[float, Row] | None = None
     for row in log.execute(query).mappings():

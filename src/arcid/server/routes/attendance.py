@@ -134,7 +134,7 @@ class MonthOut(Out):
     rows: list[MonthRowOut]
 
 
-class VisitOut(Out):
+class StayOut(Out):
     person_id: str
     name: str | None
     place: str
@@ -144,7 +144,7 @@ class VisitOut(Out):
 
 
 class PresentOut(Out):
-    present: list[VisitOut]
+    present: list[StayOut]
 
 
 @router.get("/events", responses=errors(404, 503))
@@ -233,7 +233,7 @@ def not_this_person(
 def list_present(running: Running, collection: CollectionPath) -> PresentOut:
     """Who is there: people seen within the cooldown."""
     found = Attendance(running.gallery, collection).present()
-    return PresentOut(present=[VisitOut.model_validate(visit) for visit in found])
+    return PresentOut(present=[StayOut.model_validate(stay) for stay in found])
 
 
 @router.get("/days/{day}", responses=errors(404, 503))

@@ -142,7 +142,7 @@ def answer_review(
 def undo_review(
     running: Running, collection: CollectionPath, review_id: ReviewPath, body: UndoIn
 ) -> ReviewOut:
-    """Take an answer back: the event, visit and departure are as before it."""
+    """Take an answer back: the event, stay and departure are as before it."""
     done = Reviews(running.gallery).undo(
         collection, review_id, actor=body.actor, answer_id=body.answer_id, note=body.note
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from arcid.apps.attendance import Policy, Watcher
-from arcid.apps.attendance.closing import end_visits
+from arcid.apps.attendance.closing import end_stays
 from arcid.apps.kiosk import STRAIGHT_DEG, alike, meant
 from arcid.events import Place
 from arcid.gallery import Collection
@@ -40,7 +40,7 @@ def attend(
                     faces = [face_message(face) for face in view.faces]
                     yield {"at": view.frame.at, "size": [width, height], "faces": faces}
         finally:
-            end_visits(running.gallery, collection.name, Place(camera, camera))
+            end_stays(running.gallery, collection.name, Place(camera, camera))
 
     return work
 

@@ -1,12 +1,12 @@
-"""How well faces of photographs, and visitors of clips, are found again when looked at otherwise.
+"""How well faces of photographs, and visitors of clips, are detected again in other views.
 
-    python benchmarks/second_look.py [--photos 300] [--clips]
+    python benchmarks/redetection.py [--photos 300] [--clips]
 
 Photographs (data/photos, data/deepface-pairs, and as many of lfw-dev, at full and at half size):
 the mean distance of the five points in the worst of the views, as a share of the face's side, of
 every face that passes the gate of ``arcid attend``. The limit ``SAME_POINTS`` was chosen on these.
 ``--clips``: events and groups of unknown visitors on the clips of data/video, which had no say in
-it, with the second look and without.
+it, with redetection and without.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from arcid import paths
-from arcid.apps.attendance import Attendance, Policy, Watcher, second_look
+from arcid.apps.attendance import Attendance, Policy, Watcher, redetection
 from arcid.apps.attendance.policy import WATCH_GATE
 from arcid.gallery import Gallery
 from arcid.image import load_image
@@ -50,12 +50,12 @@ def main() -> None:
         found = np.array(_distances(pipeline, photos, scale))
         shares = ", ".join(f"{q:.0%} {v:.3f}" for q, v in zip(
             (0.5, 0.95, 0.99), np.quantile(found, (0.5, 0.95, 0.99)), strict=True))  # fmt: skip
-        above = int((found > second_look.SAME_POINTS).sum())
+        above = int((found > redetection.SAME_POINTS).sum())
         print(f"{name}: {len(found)} faces; {shares}; not found again: {above}")
     if options.clips:
         for clip in sorted((data / "video").glob("*.mp4")):
             print(f"{clip.name}: {_visitors(pipeline, clip, float('inf'))} without, "
-                  f"{_visitors(pipeline, clip, second_look.SAME_POINTS)} with it")  # fmt: skip
+                  f"{_visitors(pipeline, clip, redetection.SAME_POINTS)} with it")  # fmt: skip
 
 
 def _distances(pipeline: Pipeline, photos: Sequence[Path], scale: float) -> list[float]:
@@ -70,9 +70,9 @@ def _distances(pipeline: Pipeline, photos: Sequence[Path], scale: float) -> list
         found = pipeline.detector.detect([image])[0]
         judged = WATCH_GATE.assess(image, found, pipeline.align(image, found))
         for i, quality in enumerate(judged):
-            face = second_look.cut_out(image, found[[i]]) if quality.ok else None
+            face = redetection.cut_out(image, found[[i]]) if quality.ok else None
             if face is not None:
-                distances.append(second_look.distance(pipeline.detector, face))
+                distances.append(redetection.distance(pipeline.detector, face))
     return distances
 
 

@@ -1,4 +1,4 @@
-"""Whether what a detector found is a face: it is found again where it was, looked at otherwise.
+"""Whether a detection is a face: it is detected again in other views, with its points in place.
 
 A face cut out upright is found again at another size and in a mirror, with its points where they
 were. A hand, a sleeve or the back of a head that passed once seldom does. Nothing of it is a score,
@@ -20,7 +20,7 @@ SIDE, SHARE = 224, 0.4  # pixels of what is cut out, and the face's share of it
 VIEWS = ((224, 0.4, False), (160, 0.5, True), (96, 0.6, False))  # pixels, share, mirrored
 MIRRORED = [1, 0, 2, 4, 3]  # which point is which in a mirror
 #: Mean distance of the five points, as a share of the face's side, in the worst view. Of the faces
-#: in lfw-dev and data/photos that pass the gate 99 % stay below 0.04 (benchmarks/second_look.py).
+#: in lfw-dev and data/photos that pass the gate 99 % stay below 0.04 (benchmarks/redetection.py).
 SAME_POINTS = 0.05
 
 

@@ -1,4 +1,4 @@
-"""Visits and pages of events in a book that is corrected and left alone, on both databases."""
+"""Stays and pages of events in a book that is corrected and left alone, on both databases."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def test_a_page_goes_on_where_it_stood_whatever_became_of_its_last_event(
         book.events(after="0" * 32)
 
 
-# visits nobody saw the end of
+# stays nobody saw the end of
 
 
-def test_a_visit_left_open_ends_when_the_person_comes_again(
+def test_a_stay_left_open_ends_when_the_person_comes_again(
     gallery: Gallery, book: Attendance
 ) -> None:
     assert seen(gallery, "Ann", day(0), targets=("hr",)) == ["arrival"]
@@ -163,7 +163,7 @@ def test_an_undone_correction_does_not_join_days(gallery: Gallery, book: Attenda
     ]  # fmt: skip
 
 
-def test_a_visit_given_to_somebody_left_open_there_before_ends_that_one(
+def test_a_stay_given_to_somebody_left_open_there_before_ends_that_one(
     gallery: Gallery, book: Attendance
 ) -> None:
     seen(gallery, "Ben", day(0))
@@ -173,7 +173,7 @@ def test_a_visit_given_to_somebody_left_open_there_before_ends_that_one(
     assert [(e.name, e.at) for e in book.events(kinds=["departure"])] == [("Ben", day(0))]
 
 
-def test_an_older_sighting_that_comes_late_does_not_end_the_newer_visit(
+def test_an_older_sighting_that_comes_late_does_not_end_the_newer_stay(
     gallery: Gallery, book: Attendance
 ) -> None:
     seen(gallery, "Ann", day(1))
@@ -207,7 +207,7 @@ def test_a_recording_read_late_makes_nobody_present_twice_or_for_days(
 # cameras that are closed
 
 
-def test_a_closed_camera_ends_the_visits_it_began(gallery: Gallery, book: Attendance) -> None:
+def test_a_closed_camera_ends_the_stays_it_began(gallery: Gallery, book: Attendance) -> None:
     seen(gallery, "Ann", day(0), Place("hall", "left"))
     seen(gallery, "Ben", day(0), Place("hall", "right"))
     ended = Sightings(gallery).abandon(
@@ -219,7 +219,7 @@ def test_a_closed_camera_ends_the_visits_it_began(gallery: Gallery, book: Attend
     assert [v.name for v in book.present()] == ["Ben"]
 
 
-def test_a_camera_opened_again_at_once_goes_on_with_the_visit(
+def test_a_camera_opened_again_at_once_goes_on_with_the_stay(
     gallery: Gallery, book: Attendance
 ) -> None:
     for at in (0, 20, 40):
