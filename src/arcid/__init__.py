@@ -14,6 +14,7 @@ from arcid.errors import *  # noqa: F403
 from arcid.types import Crops, Decision, Detections, Embeddings, Match
 
 if TYPE_CHECKING:
+    from arcid.apps.enrol import enrol_photos
     from arcid.apps.photos import embed_photos
     from arcid.batch import BatchItem
     from arcid.calibration import Calibration
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from arcid.image import find_photos, load_image, photo_id
     from arcid.pipeline import Pipeline
     from arcid.quality import Quality, QualityGate
-    from arcid.results import Face, Faces, Identification, Verification
+    from arcid.results import (
+        Face,
+        Faces,
+        Identification,
+        Identified,
+        PersonVerification,
+        Verification,
+    )
 
 __version__ = "0.1.0"
 
@@ -36,12 +44,15 @@ _LAZY = {
     "Faces": "arcid.results",
     "Gallery": "arcid.gallery",
     "Identification": "arcid.results",
+    "Identified": "arcid.results",
     "NewFace": "arcid.gallery",
+    "PersonVerification": "arcid.results",
     "Pipeline": "arcid.pipeline",
     "Quality": "arcid.quality",
     "QualityGate": "arcid.quality",
     "Verification": "arcid.results",
     "embed_photos": "arcid.apps.photos",
+    "enrol_photos": "arcid.apps.enrol",
     "find_photos": "arcid.image",
     "load_image": "arcid.image",
     "photo_id": "arcid.image",
@@ -60,14 +71,17 @@ __all__ = [
     "Faces",
     "Gallery",
     "Identification",
+    "Identified",
     "Match",
     "NewFace",
+    "PersonVerification",
     "Pipeline",
     "Quality",
     "QualityGate",
     "Verification",
     "__version__",
     "embed_photos",
+    "enrol_photos",
     "find_photos",
     "load_image",
     "photo_id",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex, overload
+from typing import Any, overload
+
+import numpy as np
 
 from arcid import notebook
 from arcid.errors import QualityRejected
@@ -18,6 +20,7 @@ from arcid.types import (
     FloatArray,
     Image,
     Match,
+    Several,
     box_dict,
     counted,
     pixel,
@@ -49,7 +52,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Faces:
-    """The faces of one photo, row by row; ``len()`` 0 is ordinary."""
+    """The faces of one photo; iterates and indexes like a list, and ``len()`` 0 is ordinary.
+
+    ``faces[0]`` is a ``Face``; slices, masks and lists of row numbers give ``Faces``.
+    """
 
     detections: Detections | None  # None for crops that were handed in aligned
     crops: Crops
@@ -81,20 +87,28 @@ class Faces:
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
 
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> Face: ...
+    def __contains__(self, face: object) -> bool:
+        """Whether it is one of this photo's: by photo, box and vector."""
+        return isinstance(face, Face) and any(
+            face.photo is self.photo and face.box == own.box and face.embedding in own.embedding
+            for own in self
+        )
 
     @overload
-    def __getitem__(self, index: slice) -> Faces: ...
+    def __getitem__(self, index: int | np.integer[Any]) -> Face: ...
 
-    def __getitem__(self, index: SupportsIndex | slice) -> Face | Faces:
+    @overload
+    def __getitem__(self, index: Several) -> Faces: ...
+
+    def __getitem__(self, index: int | np.integer[Any] | Several) -> Face | Faces:
         found = self.detections
-        if isinstance(index, slice):
+        if not isinstance(index, (int, np.integer)):
+            rows = np.arange(len(self))[index]
             return Faces(
-                None if found is None else found[index],
-                self.crops[index],
-                self.embeddings[index],
-                self.quality[index],
+                None if found is None else found[rows],
+                self.crops[rows],
+                self.embeddings[rows],
+                tuple(self.quality[i] for i in rows) if self.quality else (),
                 self.photo,
             )
         row = row_number(index, len(self))

@@ -111,6 +111,26 @@ def test_any_embedder_and_detector_work(toy: Pipeline) -> None:
     }  # fmt: skip
 
 
+def test_faces_iterate_and_index_like_a_list(toy: Pipeline) -> None:
+    faces = toy.faces(picture(0, 1, 2))
+    boxes = [face.box for face in faces]
+    assert [face.box for face in reversed(faces)] == boxes[::-1]
+    assert [faces[i].box for i in (-1, np.int64(0))] == [boxes[2], boxes[0]]
+    for index in (slice(1, None), [1, 2], np.array([False, True, True]), [False, True, True]):
+        some = faces[index]
+        assert [face.box for face in some] == boxes[1:]
+        assert len(some.quality) == len(some.crops) == len(some.embeddings) == 2
+    assert len(faces[:0]) == 0 and list(faces[:0]) == []
+    for outside in (3, -4):
+        with pytest.raises(IndexError, match=f"no row {outside} in a batch of 3"):
+            faces[outside]
+    first = faces[0]
+    assert first in faces and first in faces[[0]] and first not in faces[1:]
+    assert toy.one_face(picture(1)) not in faces and "Ada" not in faces
+    aligned = toy.faces(faces[0].crop, aligned=True)
+    assert [face.box for face in aligned[:1]] == [None] and aligned[0] in aligned
+
+
 def test_an_embedder_is_given_crops_of_its_size_and_never_none(toy: Pipeline) -> None:
     toy.faces(picture())
     crops = [np.full((side, side, 3), 7, np.uint8) for side in (32, 48, 112)]
