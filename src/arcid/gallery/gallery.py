@@ -7,11 +7,8 @@ is one transaction: it returns after the commit is on disk, or raises and has ch
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import numpy as np
+from contextlib import suppress
+from typing import Any
 
 from arcid.errors import (
     AlreadyExists,
@@ -22,106 +19,23 @@ from arcid.errors import (
     StorageFull,
 )
 from arcid.gallery import enrolment as _enrolment
-from arcid.gallery import health, searching
-from arcid.gallery import reembedding as _reembedding
-from arcid.gallery.database import Database
-from arcid.gallery.duplicates import Decide, Duplicates
-from arcid.gallery.index import Aggregate, IndexFactory
-from arcid.gallery.index.exact import ExactIndex
+from arcid.gallery import searching
+from arcid.gallery.duplicates import Decide
+from arcid.gallery.index import Aggregate
 from arcid.gallery.paging import Page, pages
-from arcid.gallery.projection import Projection
-from arcid.gallery.records import (
-    Change,
-    Collection,
-    ContractUsage,
-    Enrolment,
-    NewFace,
-    Once,
-    Person,
-    ReembedReport,
-    StoredFace,
-)
+from arcid.gallery.records import Collection, Enrolment, NewFace, Once, Person, StoredFace
 from arcid.gallery.rooms import rooms
 from arcid.gallery.store import collections as _collections
-from arcid.gallery.store import contracts as _contracts
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
 from arcid.gallery.store import receipts as _receipts
-from arcid.gallery.store import vectors as _vectors
-from arcid.types import Embeddings, FloatArray, Hits, Image, Templates
+from arcid.gallery.upkeep import Upkeep
+from arcid.types import Embeddings, Hits, Image, Templates
 
 
-class Gallery:
+class Gallery(Upkeep):
     """People and their face templates. Thread-safe; several processes may open one gallery."""
-
-    def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
-        self.database = database
-        self._projection = Projection(database, make_index)
-        self.duplicates = Duplicates(database, self._projection)
-
-    @classmethod
-    def open(
-        cls,
-        url: str | Path,
-        *,
-        create: bool = True,
-        busy_s: float = 10.0,
-        make_index: IndexFactory = ExactIndex,
-    ) -> Gallery:
-        """Open a path or SQLAlchemy URL, bringing an older schema up to date.
-
-        ``busy_s``: how long a write waits for another process before ``GalleryBusy``.
-        Raises ``NotFound`` (none there and ``create`` is off), ``SchemaTooNew`` (before anything is
-        touched), ``GalleryDamaged``, ``GalleryError`` or ``UsageError``.
-        """
-        return cls(Database(url, create=create, busy_s=busy_s), make_index)
-
-    def settle(self) -> None:
-        """Erase what has had its time, and what was held up when it was deleted; see
-        ``unscrubbed``. Cheap where there is nothing: call it now and then."""
-        with self.database.read() as connection:
-            old = _receipts.any_old(connection)
-        if old:
-            with self.database.write(erases=True) as connection:
-                _receipts.forget_old(connection)
-        self.database.settle()
-
-    def scrub(self) -> None:
-        """Write the database anew, so that no copy of anything erased is left in unused parts.
-
-        Raises ``GalleryBusy`` while another process holds an older state, ``StorageFull``.
-        """
-        self.database.rebuild()
-
-    def unscrubbed(self) -> list[str]:
-        """Where bytes of what was erased may still lie, in words; empty where nowhere."""
-        return self.database.unscrubbed()
-
-    def flush(self) -> None:
-        """Put all that is committed into the database file, as far as readers allow."""
-        self.database.flush()
-
-    def close(self) -> None:
-        """Flushes too."""
-        self._projection.drop()
-        self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def url(self) -> str:
-        """For display: the password is masked."""
-        return self.database.shown_url
 
     # collections
 
@@ -134,13 +48,11 @@ class Gallery:
 
     def ensure_collection(self, name: str) -> bool:
         """Make a collection unless it is there; True where this call made it."""
-        try:
+        with suppress(CollectionNotFound):
             self.collection(name)
-        except CollectionNotFound:
-            try:
-                self.create_collection(name)
-            except AlreadyExists:  # another process made it meanwhile
-                return False
+            return False
+        with suppress(AlreadyExists):  # another process may make it meanwhile
+            self.create_collection(name)
             return True
         return False
 
@@ -383,12 +295,7 @@ class Gallery:
             return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
 
     def faces(
-        self,
-        collection: str,
-        person_id: str,
-        *,
-        limit: int | None = None,
-        after: str | None = None,
+        self, collection: str, person_id: str, *, limit: int | None = None, after: str | None = None
     ) -> Page[StoredFace]:
         """A person's faces, oldest first; all, or with ``limit`` a page after the cursor."""
         with _collections.reading(self.database, collection) as (connection, own):
@@ -498,96 +405,3 @@ class Gallery:
     def sizes(self, contract_id: str) -> dict[str, int]:
         """``size`` of every collection, by name."""
         return {c.name: self.size(c.name, contract_id) for c in self.collections()}
-
-    # models
-
-    def contracts(self, collection: str) -> list[ContractUsage]:
-        """Models that embedded this collection, oldest first: the progress of a model change."""
-        with self.database.read() as connection:
-            return _vectors.usage(connection, _collections.find(connection, collection))
-
-    def vectors(
-        self, collection: str, contract_id: str
-    ) -> Iterator[tuple[list[str], list[str], FloatArray]]:
-        """Blocks of (face ids, person ids, (N,D) float32 unit-norm vectors), oldest face first.
-
-        Each block is one read; faces changed between two blocks may show either way.
-        """
-        after = 0
-        while True:
-            with _collections.reading(self.database, collection) as (connection, own):
-                made_by = _vectors.contract(connection, contract_id)
-                if made_by is None:
-                    return
-                after, face_ids, person_ids, rows = _vectors.named_block(
-                    connection, own["id"], made_by, after
-                )
-            if not face_ids:
-                return
-            yield face_ids, person_ids, np.ascontiguousarray(rows)
-
-    def reembed(
-        self,
-        collection: str,
-        embed: _reembedding.EmbedCrops,
-        to_contract: str,
-        *,
-        batch: int = 64,
-        progress: _reembedding.Progress | None = None,
-        model_name: str = "",
-    ) -> ReembedReport:
-        """Embed kept crops with another model, beside the old vectors.
-
-        Each batch is committed, so a stopped run goes on where it was; ``progress(done, total)``
-        follows each. Raises ``ContractMismatch`` when ``embed`` makes vectors of another contract.
-        """
-        return _reembedding.reembed(
-            self.database, collection, embed, to_contract, batch, progress, model_name
-        )
-
-    def drop_contract(self, collection: str, contract_id: str, *, force: bool = False) -> int:
-        """Erase a model's vectors once another has taken over; returns how many.
-
-        Faces that have no other vector go with them. Raises ``InputError`` while a person would be
-        left with none, or a kept crop is not re-embedded yet, unless ``force``.
-        """
-        with _collections.writing(self.database, collection, erases=True) as (log, own):
-            erased = _contracts.drop(log, own, contract_id, force)
-        return erased
-
-    # change log and health
-
-    def last_change(self) -> int:
-        """The number of the newest change; grows with every commit that changes anything."""
-        with self.database.read() as connection:
-            return _journal.head(connection).last_change
-
-    def changes(self, after: int, limit: int = 1000) -> list[Change]:
-        """Changes numbered above ``after``, oldest first."""
-        with self.database.read() as connection:
-            return _journal.read(connection, after, limit)
-
-    def prune_changes(self, keep: int = 100_000) -> int:
-        """Forget all but the newest changes; an index that is further behind is built anew."""
-        with _journal.writing(self.database) as log:
-            return _journal.prune(log.connection, max(keep, 0))
-
-    def drop_indexes(self) -> None:
-        """Free the memory of all indexes; the next search builds what it needs."""
-        self._projection.drop()
-
-    def losses(self) -> list[str]:
-        """Acknowledged writes that are gone, in words; ``check`` says them too. See ``mark``."""
-        return self.database.losses()
-
-    def accept_losses(self) -> int:
-        """Say that what is gone is known and dealt with; returns how many losses there were."""
-        return self.database.accept_losses()
-
-    def check(self) -> list[str]:
-        """What is wrong with the gallery, in plain words; empty when sound. Reads every row."""
-        return health.check(self.database, self._projection)
-
-    def stats(self) -> dict[str, Any]:
-        """Backend, schema version, journal mode, synchronous, file size, rows per table."""
-        return health.stats(self.database)
