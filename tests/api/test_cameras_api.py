@@ -61,6 +61,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
+@pytest.mark.server
 def test_a_stream_is_added_watched_lost_and_found_again(
     client: httpx.Client, staff: str, stream: tuple[str, Start]
 ) -> None:
