@@ -14,9 +14,27 @@ from arcid.server.console.ui.icons import svg
 FOLDER = Path(console.__file__).parent
 SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}
 SHOWN = dict.fromkeys(
-    ("text", "button", "card", "chip", "note", "say", "link_button", "input", "select", "checkbox"),
+    (
+        "text",
+        "button",
+        "card",
+        "chip",
+        "note",
+        "say",
+        "link_button",
+        "input",
+        "select",
+        "checkbox",
+        "dialog",
+    ),
     slice(0, 1),
-) | {"empty": slice(1, 3), "frame": slice(1, 2), "confirm": slice(0, 3), "Page": slice(3, 5)}
+) | {
+    "empty": slice(1, 3),
+    "frame": slice(1, 2),
+    "confirm": slice(0, 3),
+    "ask": slice(0, 2),
+    "Page": slice(3, 5),
+}
 
 
 def calls(tree: ast.AST) -> list[ast.Call]:

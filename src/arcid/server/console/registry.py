@@ -55,7 +55,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/system", "system", "system:system", S.NAV_SERVICE, S.NAV_SYSTEM),
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
     Page("/sessions", "home", "sessions:sessions"),
-    Page("/people/new", "enrol", "person:new_person"),
+    Page("/people/new", "enrol", "enrolling:new_person"),
     Page("/people/duplicates", "enrol", "people:duplicates"),
     Page("/attendance/month", "attendance", "attendance_month:month"),
     Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),

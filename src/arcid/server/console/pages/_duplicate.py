@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nicegui import ui
-
 from arcid.errors import PossibleDuplicate
 from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages.people import portrait
-from arcid.server.console.ui.widgets import button, data_url, element, face, text
+from arcid.server.console.ui.dialogs import answer, dialog, dialog_buttons
+from arcid.server.console.ui.widgets import data_url, element, face, text
 from arcid.types import Image
 
 
@@ -43,20 +42,14 @@ async def _accepted(
     about = doubt.details
     known = await context.run(context.gallery.person, collection.name, about["person_id"])
     kept = about["face_id"] if collection.keep_crops else None
-    with ui.dialog().props("aria-labelledby=twice-title") as dialog, element("div", "dialog"):
-        text(S.TWICE_TITLE.format(name=known.name), tag="h2", id="twice-title")
+    with dialog(S.TWICE_TITLE.format(name=known.name)) as made:
         with element("div", "pair-faces"):
             if picture is not None:
                 face(data_url(picture), S.TWICE_NEW)
             portrait(collection, known.name, kept, S.FACE_OF.format(name=known.name))
         text(_why(context, known.name, about["cosine"]), tag="p")
-        with element("div", "dialog-buttons"):
-            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
-            button(S.TWICE_GO, lambda: dialog.submit(True), kind="danger")
-    try:
-        return bool(await dialog)
-    finally:
-        dialog.delete()
+        dialog_buttons(made, S.TWICE_GO, lambda: True, kind="danger")
+    return bool(await answer(made))
 
 
 def _why(context: ConsoleContext, name: str, cosine: float | None) -> str:

@@ -16,6 +16,7 @@ from arcid.errors import UsageError
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
+from arcid.server.console.ui.dialogs import dialog
 from arcid.server.console.ui.widgets import (
     Tone,
     action,
@@ -94,8 +95,7 @@ async def _dialog(
     told = await context.run(book.explain, event.id)
     picture = await context.run(book.picture, event.id) if told["face_kept"] else None
     people = await context.run(context.gallery.people, book.collection, limit=1000)
-    with ui.dialog().props("aria-labelledby=event-title") as dialog, element("div", "dialog"):
-        text(event.name or S.EVENT_KINDS[event.kind], tag="h2", id="event-title")
+    with dialog(event.name or S.EVENT_KINDS[event.kind]) as made:
         if picture is not None:
             face(data_url(picture), S.EVENT_FACE)
         for sentence in in_words(event, told):
@@ -112,12 +112,12 @@ async def _dialog(
             with element("div", "row tight"):
                 text(words, "soft small", tag="p")
                 if context.may("correct") and row["id"] in event.corrections:
-                    _undo(context, book, row["id"], words, dialog, refresh)
+                    _undo(context, book, row["id"], words, made, refresh)
         if context.may("correct") and not event.voided and event.kind != "correction":
-            _corrections(context, book, event, dialog, refresh, {p.id: p.name for p in people})
+            _corrections(context, book, event, made, refresh, {p.id: p.name for p in people})
         with element("div", "dialog-buttons"):
-            button(S.CLOSE, dialog.close, kind="quiet")
-    dialog.open()
+            button(S.CLOSE, made.close, kind="quiet")
+    made.open()
 
 
 def in_words(event: Event, told: dict[str, Any]) -> list[str]:
@@ -165,14 +165,14 @@ def _undo(
     book: Attendance,
     correction: str,
     words: str,
-    dialog: ui.dialog,
+    made: ui.dialog,
     refresh: Refresh,
 ) -> None:
     @action(context, "correct")
     async def undo() -> None:
         await context.run(book.correct, correction, "void", actor=context.account.name)
         say(S.UNDONE)
-        dialog.close()
+        made.close()
         await refresh()
 
     button(S.UNDO, undo, kind="quiet", name=S.UNDO_NAME.format(what=words))
@@ -208,7 +208,7 @@ def _corrections(
     context: ConsoleContext,
     book: Attendance,
     event: Event,
-    dialog: ui.dialog,
+    made: ui.dialog,
     refresh: Refresh,
     people: dict[str, str],
 ) -> None:
@@ -217,7 +217,7 @@ def _corrections(
 
     async def done(message: str) -> None:
         say(message)
-        dialog.close()
+        made.close()
         await refresh()
 
     @action(context, "correct")

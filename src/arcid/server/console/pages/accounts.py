@@ -13,6 +13,7 @@ from arcid.server.console.auth.passwords import MIN_PASSWORD
 from arcid.server.console.auth.roles import ROLES
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages.sessions import session_card
+from arcid.server.console.ui.dialogs import answer, ask, confirm, dialog, dialog_buttons
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -20,7 +21,6 @@ from arcid.server.console.ui.widgets import (
     button,
     card,
     chip,
-    confirm,
     element,
     say,
     text,
@@ -103,7 +103,12 @@ def _account(
 
         @action(context, "accounts")
         async def reset() -> None:
-            password = await _ask_password(account)
+            password = await ask(
+                S.ACCOUNT_RESET_TITLE.format(name=account.name),
+                S.PASSWORD,
+                hint=S.PASSWORD_HINT.format(low=MIN_PASSWORD),
+                password=True,
+            )
             if password is None:
                 return
             await context.allow("accounts")
@@ -165,8 +170,7 @@ def _account(
 async def _ask_rules(account: Account, known: list[Collection]) -> KioskRules | None:
     rules = account.kiosk
     choices = {ANY: S.ACCOUNT_KIOSK_ONLY} | {one.id: one.name for one in known}
-    with ui.dialog().props("aria-labelledby=kiosk-title") as dialog, element("div", "dialog"):
-        text(S.ACCOUNT_KIOSK_TITLE.format(name=account.name), tag="h2", id="kiosk-title")
+    with dialog(S.ACCOUNT_KIOSK_TITLE.format(name=account.name)) as made:
         kept = rules.collection_id or ANY
         chosen = ui.select(
             choices, value=kept if kept in choices else None, label=S.ACCOUNT_KIOSK_COLLECTION
@@ -174,29 +178,7 @@ async def _ask_rules(account: Account, known: list[Collection]) -> KioskRules | 
         chosen.classes("wide")
         challenge = ui.checkbox(S.ACCOUNT_KIOSK_CHALLENGE, value=rules.challenge)
         text(S.ACCOUNT_KIOSK_CHALLENGE_TEXT, "soft small", tag="p")
-        with element("div", "dialog-buttons"):
-            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
-            button(S.SAVE, lambda: dialog.submit(True), kind="primary")
-    try:
-        if not await dialog:
-            return None
-        wanted = None if chosen.value == ANY else chosen.value
-        return KioskRules(wanted, bool(challenge.value))
-    finally:
-        dialog.delete()
-
-
-async def _ask_password(account: Account) -> str | None:
-    with ui.dialog() as dialog, element("div", "dialog"):
-        text(S.ACCOUNT_RESET_TITLE.format(name=account.name), tag="h2")
-        field = ui.input(S.PASSWORD, password=True).props(
-            "outlined autofocus autocomplete=new-password"
-        )
-        field.classes("wide")
-        text(S.PASSWORD_HINT.format(low=MIN_PASSWORD), "soft small", tag="p")
-        with element("div", "dialog-buttons"):
-            button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
-            button(S.SAVE, lambda: dialog.submit(field.value or ""), kind="primary")
-    answer = await dialog
-    dialog.delete()
-    return None if answer is None else str(answer)
+        dialog_buttons(made, S.SAVE, lambda: True)
+    if not await answer(made):
+        return None
+    return KioskRules(None if chosen.value == ANY else chosen.value, bool(challenge.value))

@@ -12,6 +12,7 @@ from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.ui.dialogs import confirm, dialog
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -19,7 +20,6 @@ from arcid.server.console.ui.widgets import (
     button,
     card,
     chip,
-    confirm,
     element,
     empty,
     facts,
@@ -123,8 +123,7 @@ def _collection(camera: Camera, names: list[str]) -> str:
 async def _form(
     context: ConsoleContext, camera: Camera | None, names: list[str], show: Show
 ) -> None:
-    with ui.dialog().props("aria-labelledby=camera-title") as dialog, element("div", "dialog"):
-        text(S.CAMERA_EDIT if camera else S.CAMERA_ADD, tag="h2", id="camera-title")
+    with dialog(S.CAMERA_EDIT if camera else S.CAMERA_ADD) as made:
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
         kept_source = camera.shown if camera else ""
         source = ui.input(S.CAMERA_SOURCE, value=kept_source)
@@ -167,10 +166,10 @@ async def _form(
             else:
                 saved = await context.run(context.cameras.change, camera.id, **values)
             say(S.CAMERA_SAVED.format(name=saved.name))
-            dialog.close()
+            made.close()
             await show()
 
         with element("div", "dialog-buttons"):
-            button(S.CANCEL, dialog.close, kind="quiet")
+            button(S.CANCEL, made.close, kind="quiet")
             button(S.SAVE, save, kind="primary")
-    dialog.open()
+    made.open()

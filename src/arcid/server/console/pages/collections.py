@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-from nicegui import ui
-
 from arcid.gallery import Collection
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import collection_form, first_collection
+from arcid.server.console.ui.dialogs import ask, confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     button,
     card,
     chip,
-    confirm,
     element,
     say,
     text,
@@ -64,7 +62,8 @@ def _collection(context: ConsoleContext, one: Collection, show: Show) -> None:
 
         @action(context, "enrol")
         async def rename() -> None:
-            name = await _ask_name(one)
+            title = S.COLLECTION_RENAME.format(name=one.name)
+            name = await ask(title, S.COLLECTION_NAME, one.name, hint=S.COLLECTION_RENAME_TEXT)
             if name is None:
                 return
             await context.allow("enrol")
@@ -89,19 +88,3 @@ def _collection(context: ConsoleContext, one: Collection, show: Show) -> None:
             )
             if context.may("delete"):
                 button(S.COLLECTION_DELETE, delete, icon="trash", kind="danger")
-
-
-async def _ask_name(one: Collection) -> str | None:
-    with ui.dialog().props("aria-labelledby=rename-title") as dialog, element("div", "dialog"):
-        text(S.COLLECTION_RENAME.format(name=one.name), tag="h2", id="rename-title")
-        field = ui.input(S.COLLECTION_NAME, value=one.name).props("outlined autofocus")
-        field.classes("wide")
-        text(S.COLLECTION_RENAME_TEXT, "soft small", tag="p")
-        with element("div", "dialog-buttons"):
-            button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
-            button(S.SAVE, lambda: dialog.submit(field.value or ""), kind="primary")
-    try:
-        answer = await dialog
-    finally:
-        dialog.delete()
-    return None if answer is None else str(answer)

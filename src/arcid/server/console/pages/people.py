@@ -17,6 +17,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -24,7 +25,6 @@ from arcid.server.console.ui.widgets import (
     button,
     card,
     chip,
-    confirm,
     element,
     empty,
     face,

@@ -1,254 +1,33 @@
-"""One person: add by photos, look at, rename, find who looks alike, delete for good."""
+"""One person: look at, rename, add photos, find who looks alike, delete for good."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
-from nicegui.element import Element
 
-from arcid.apps.enrol import new_face
 from arcid.decide import DEFAULT_FMR
-from arcid.errors import ArcidError, UsageError
-from arcid.gallery import Collection, Decide, Person, StoredFace
-from arcid.results import Face
+from arcid.gallery import Collection, Person, StoredFace
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.live.feeds import PushFeed
-from arcid.server.console.live.watching import Guide
-from arcid.server.console.pages._collections import chosen, chosen_person, first_collection
-from arcid.server.console.pages._duplicate import enrol_asking
+from arcid.server.console.pages._collections import chosen_person
+from arcid.server.console.pages.enrolling import Tray, enrol_faces
 from arcid.server.console.pages.people import crop_url, portrait, thumbnail
-from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.dialogs import ask, confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
-    PhotoDrop,
     action,
     button,
     card,
-    chip,
-    confirm,
-    data_url,
     element,
     enable,
     face,
     link_button,
-    note,
     say,
     text,
 )
 from arcid.types import Match
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A photo on its way into the gallery."""
-
-    face: Face
-    file: str
-    use: bool
-
-
-@dataclass(slots=True)
-class Tray:
-    """The photos of one person, looked at one by one before any is enrolled."""
-
-    context: ConsoleContext
-    collection: Collection
-    on_change: Any = None
-    found: list[Candidate] = field(default_factory=list)
-    board: Element | None = None
-
-    def build(self) -> None:
-        """The drop zone and, below it, what became of each photo."""
-        settings = self.context.services.settings
-        PhotoDrop(S.ADD_PHOTOS, self.add, max_bytes=settings.max_upload_bytes, multiple=True)
-        self.board = element("div", "tray", aria_live="polite")
-
-    async def add(self, photo_id: str, file: str) -> None:
-        """A photo arrived: find its face, say whether it can be used."""
-
-        @action(self.context, "enrol")
-        async def look() -> None:
-            photo = self.context.photo(photo_id)
-            try:
-                found = await self.context.one_face(photo, photo_ids=True)
-            except ArcidError as error:
-                self._refused(file, error.message)
-                return
-            self.take(found, file)
-
-        await look()
-
-    def take(self, found: Face, file: str) -> None:
-        """Show a face that was found, with the reasons against it."""
-        reasons = found.quality.reasons if found.quality else ()
-        candidate = Candidate(found, file, use=not reasons)
-        self.found.append(candidate)
-        if self.board is None:
-            return
-        with self.board, element("div", "tray-item") as item:
-            face(data_url(found.crop), S.FACE_FROM.format(file=file))
-            with element("div", "tray-lines"):
-                text(file, "file-name")
-                if not reasons:
-                    chip(S.ADD_OK, "good")
-                else:
-                    chip(S.ADD_POOR, "warn")
-                    for reason in reasons:
-                        text(reason.message, "reason", tag="p")
-                    ui.checkbox(
-                        S.ADD_USE_ANYWAY,
-                        on_change=lambda event: self._use(candidate, bool(event.value)),
-                    ).props("dense")
-                button(
-                    S.ADD_REMOVE, partial(self._remove, candidate, item), kind="quiet", icon="cross"
-                )
-        self._changed()
-
-    @property
-    def chosen(self) -> list[Candidate]:
-        return [candidate for candidate in self.found if candidate.use]
-
-    def _refused(self, file: str, message: str) -> None:
-        if self.board is None:
-            return
-        with self.board, element("div", "tray-item") as item, element("div", "tray-lines"):
-            text(file, "file-name")
-            chip(S.ADD_POOR, "bad")
-            text(message, "reason", tag="p")
-            button(S.ADD_REMOVE, item.delete, kind="quiet", icon="cross")
-
-    def _use(self, candidate: Candidate, use: bool) -> None:
-        candidate.use = use
-        self._changed()
-
-    def _remove(self, candidate: Candidate, item: Element) -> None:
-        self.found.remove(candidate)
-        self._changed()
-        item.delete()
-
-    def _changed(self) -> None:
-        if self.on_change is not None and self.board is not None:
-            with self.board:
-                self.on_change()
-
-
-async def new_person(
-    context: ConsoleContext, collection: str | None = None, name: str = ""
-) -> None:
-    """Name and photos in; an enrolled person out."""
-    current, _ = await chosen(context, collection)
-    with frame(context, S.ADD_PERSON, "/people", lead=S.ADD_LEAD):
-        if current is None:
-            first_collection(context)
-            return
-        with element("div", "toolbar"):
-            link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
-        with card(cls="narrow"):
-            field_ = ui.input(S.ADD_NAME, value=name[:200]).props("outlined maxlength=200")
-            field_.classes("wide")
-            tray = Tray(context, current)
-            _by_camera(context, tray)
-            tray.build()
-            alike = element("div")
-
-            @action(context, "enrol")
-            async def enrol() -> None:
-                wanted = " ".join((field_.value or "").split())
-                if not wanted:
-                    raise UsageError(S.ADD_NAME_MISSING)
-                person = await enrol_faces(context, current, tray.chosen, name=wanted)
-                if person is None:
-                    return
-                faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
-                say(S.ADD_DONE.format(name=person.name, faces=faces))
-                ui.navigate.to(f"/people/{person.id}?collection={quote(current.name)}")
-
-            with element("div", "row end"):
-                link_button(S.CANCEL, f"{ROOT}/people", kind="quiet")
-                go = button(S.ADD_BUTTON, enrol, kind="primary")
-
-            async def changed() -> None:
-                enable(go, bool(tray.chosen))
-                alike.clear()
-                if tray.chosen:
-                    await _who_is_it(context, current, tray.chosen[-1].face, alike)
-
-            tray.on_change = lambda: ui.timer(0, action(context, "enrol")(changed), once=True)
-            enable(go, False)
-
-
-def _by_camera(context: ConsoleContext, tray: Tray) -> None:
-    """Guided pictures of this device's camera, as an alternative to photos."""
-    with element("details", "by-camera"):
-        text(S.BY_CAMERA, tag="summary")
-        arrived: list[tuple[str, Face]] = []
-        guide = Guide(context.services, lambda pose, found: arrived.append((pose, found)))
-
-        @action(context, "enrol")
-        async def taken(_: Any) -> None:
-            while arrived:
-                pose, found = arrived.pop(0)
-                tray.take(found, S.POSE_FILE.format(pose=S.POSE_NAMES[pose]))
-
-        feed = PushFeed(S.BY_CAMERA, "enrol", guide.work)
-        CameraView(context, feed, S.BY_CAMERA, mirrored=True, on_event=taken)
-
-
-async def enrol_faces(
-    context: ConsoleContext,
-    collection: Collection,
-    chosen_faces: list[Candidate],
-    *,
-    name: str = "",
-    person_id: str = "",
-    source: str = "",
-) -> Person | None:
-    """Faces into the gallery, under a new name or for a known person; all or none.
-
-    None: one is somebody else already, and was not enrolled twice.
-    """
-    if not chosen_faces:
-        raise UsageError(S.ADD_FACES_MISSING)
-    origin = context.services.pipeline.provenance
-    faces = [new_face(one.face, source or one.file, origin) for one in chosen_faces]
-    gallery = context.gallery
-
-    def enrol(decide: Decide | None) -> Person:
-        if person_id:
-            gallery.add_faces(collection.name, person_id, faces, decide=decide)
-            return gallery.person(collection.name, person_id)
-        return gallery.enrol(collection.name, name, faces, decide=decide)[0]
-
-    pictures = [one.face.crop for one in chosen_faces]
-    return await enrol_asking(context, "enrol", collection, pictures, enrol)
-
-
-async def _who_is_it(
-    context: ConsoleContext, collection: Collection, probe: Face, where: Element
-) -> None:
-    """Say early that somebody may be enrolled twice."""
-    if context.services.calibration() is None or collection.faces == 0:
-        return
-    (found,) = await context.run(
-        partial(
-            context.services.pipeline.identify_embeddings,
-            probe.embedding,
-            context.gallery,
-            collection.name,
-            k=1,
-            unsupported="extrapolate",
-        )
-    )
-    if found.decision.matched:
-        likely = S.percent(found.decision.probability or 0.0)
-        with where:
-            note(S.ADD_ALIKE.format(name=found.candidates[0].name, probability=likely), "warn")
 
 
 async def person_page(
@@ -290,17 +69,7 @@ def _doings(context: ConsoleContext, current: Collection, person: Person) -> Non
 
         @action(context, "enrol")
         async def rename() -> None:
-            with ui.dialog() as dialog, element("div", "dialog"):
-                text(S.PERSON_RENAME, tag="h2")
-                field_ = ui.input(S.PERSON_NEW_NAME, value=person.name).props(
-                    "outlined autofocus maxlength=200"
-                )
-                field_.classes("wide")
-                with element("div", "dialog-buttons"):
-                    button(S.CANCEL, lambda: dialog.submit(None), kind="quiet")
-                    button(S.SAVE, lambda: dialog.submit(field_.value), kind="primary")
-            name = await dialog
-            dialog.delete()
+            name = await ask(S.PERSON_RENAME, S.PERSON_NEW_NAME, person.name)
             if not name or name == person.name:
                 return
             await context.allow("enrol")

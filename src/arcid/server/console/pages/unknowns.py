@@ -11,13 +11,13 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate import enrol_asking
+from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,
     card,
-    confirm,
     data_url,
     element,
     empty,

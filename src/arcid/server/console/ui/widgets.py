@@ -271,26 +271,3 @@ def quietly(
         return run
 
     return around
-
-
-async def confirm(title: str, message: str, yes: str, *, typed: str = "") -> bool:
-    """Ask before what cannot be undone; ``typed``: a word that must be written to go on."""
-    with ui.dialog().props("aria-labelledby=confirm-title") as dialog, element("div", "dialog"):
-        text(title, tag="h2", id="confirm-title")
-        text(message, tag="p")
-        go = None
-        if typed:
-            text(S.TYPE_TO_CONFIRM.format(word=typed), "soft", tag="p")
-            field = ui.input(S.TYPED).props("outlined dense autocomplete=off").classes("wide")
-            field.on_value_change(
-                lambda event: enable(go, event.value.strip() == typed) if go else None
-            )
-        with element("div", "dialog-buttons"):
-            button(S.CANCEL, lambda: dialog.submit(False), kind="quiet")
-            go = button(yes, lambda: dialog.submit(True), kind="danger")
-            if typed:
-                enable(go, False)
-    try:
-        return bool(await dialog)
-    finally:
-        dialog.delete()
