@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arcid.errors import ArcidError, ModelHashMismatch, ModelNotFound, ModelUnsupported, UsageError
+from arcid.files import publish
 from arcid.image import load_image
 from arcid.models.manifest import InputSpec, Licence, Manifest, Task
 
@@ -479,9 +479,7 @@ def convert(name: str, source: Path, target: Path, photo: Path | None = None) ->
             },
         ).save(folder / "manifest.json")
         final = target / name
-        if final.exists():
-            shutil.rmtree(final)
-        folder.rename(final)
+        publish(folder, final)
     log.info("bundle written", extra={"bundle": name, "difference": max(difference.values())})
     return final
 

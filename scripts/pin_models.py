@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from arcid import paths
+from arcid import files, paths
 from arcid.models import trust, weights
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     for name, pinned in pins().items():
         lines = "".join(f'    "{key}": "{value}",\n' for key, value in pinned.items())
         text = re.sub(rf"^{name} = \{{.*?^\}}", f"{name} = {{\n{lines}}}", text, flags=re.M | re.S)
-    module.write_text(text, "utf-8")
+    files.write_text(module, text)
     return 0
 
 

@@ -36,6 +36,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+from arcid import files
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FACE, QUANTISED, DETECTOR = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s"
 THRESHOLD = 0.6  # of the detector; at 0.5 it finds three things that are no faces in 517 photos
@@ -84,12 +86,14 @@ def some(archive: Path, out: Path, every: int) -> None:
     """One in ``every`` files of a tar, as a tar."""
     if out.exists():
         return
-    draft = out.with_name(f".{out.name}.part")
-    with tarfile.open(archive) as source, tarfile.open(draft, "w") as small:
-        files = [member for member in source.getmembers() if member.isfile()]
-        for member in files[::every]:
+    with (
+        tarfile.open(archive) as source,
+        files.replacing(out) as stream,
+        tarfile.open(fileobj=stream, mode="w") as small,
+    ):
+        members = [member for member in source.getmembers() if member.isfile()]
+        for member in members[::every]:
             small.addfile(member, source.extractfile(member))
-    draft.replace(out)
 
 
 def devtest(data: Path, out: Path) -> None:
@@ -110,7 +114,7 @@ def devtest(data: Path, out: Path) -> None:
         person = out.with_name("part") / source.stem.rpartition("_")[0]
         person.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(person / f"{source.stem}.png"), np.ascontiguousarray(crop[..., ::-1]))
-    out.with_name("part").rename(out)
+    files.move(out.with_name("part"), out)
 
 
 def recogniser(data: Path, smoke: bool) -> None:

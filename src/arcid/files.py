@@ -16,6 +16,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,73 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """UTF-8, the whole text or nothing; raises what ``replacing`` does."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"), private=private)
+
+
+def create(path: Path, data: bytes, *, private: bool = False) -> bool:
+    """A new file, whole; False where another process was first, whose file is left as it is.
+
+    Raises what ``replacing`` does.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with _told(path):
+        handle = os.open(draft, flags, 0o600 if private else 0o666)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(handle)
+            os.link(draft, path)
+            sync(path.parent)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+    return True
+
+
+def append(path: Path, text: str) -> None:
+    """UTF-8 at the end of a log, handed to the system; raises ``StorageFull``, ``UsageError``.
+
+    A crash may leave part of the last line.
+    """
+    with _told(path), path.open("a", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+
+
+def move(path: Path, target: Path) -> None:
+    """Give a file or folder another name, durably; a file there is replaced.
+
+    Raises ``StorageFull``, ``UsageError``.
+    """
+    with _told(target):
+        path.replace(target)
+        sync(target.parent)
+        if path.parent != target.parent:
+            sync(path.parent)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Give a folder that is ready its name; what has that name is replaced.
+
+    Both lie on one file system. A reader sees the old folder, for an instant none, then the new
+    one; never a mixture. Raises ``StorageFull``, ``UsageError``; the old one is then in its place.
+    """
+    for file in folder.iterdir():
+        sync(file)
+    sync(folder)
+    old = folder.with_name(f"{folder.name}-old")
+    with _told(target):
+        if target.exists():
+            target.rename(old)
+        try:
+            folder.rename(target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                old.rename(target)
+            raise
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_csv(
@@ -216,9 +284,13 @@ def _write_rows(
 
 __all__ = [
     "FULL",
+    "append",
+    "create",
     "csv_text",
     "guarded",
+    "move",
     "not_written",
+    "publish",
     "replacing",
     "require_folder",
     "require_place",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
 import secrets
 import time
 from pathlib import Path
 
-from arcid.errors import ConfigError
+from arcid import files
+from arcid.errors import ConfigError, StorageFull, UsageError
 
 log = logging.getLogger(__name__)
 LENGTH = 32
@@ -31,7 +30,7 @@ def load_key(path: Path, if_deleted: str) -> bytes:
             log.warning("%s was readable by others; its rights were taken back", path.name)
             path.chmod(0o600)
         key = bytes.fromhex(path.read_text("ascii"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UsageError, StorageFull) as error:
         raise ConfigError(
             f"{path.name} in ARCID_HOME cannot be used ({type(error).__name__}); make the folder "
             f"writable, or delete the file: {if_deleted}"
@@ -44,13 +43,8 @@ def load_key(path: Path, if_deleted: str) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Written aside and linked into place, so that a second process never reads half a key."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(secrets.token_hex(LENGTH))
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
+    """A second process never reads half a key; the first one's counts."""
+    files.create(path, secrets.token_hex(LENGTH).encode(), private=True)
 
 
 def _clear_drafts(path: Path) -> None:

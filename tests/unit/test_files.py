@@ -9,6 +9,7 @@ import resource
 import stat
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -197,3 +198,64 @@ def test_guarding_can_be_undone() -> None:
     for _ in range(5000):
         text = "".join(rng.choice(letters, rng.integers(0, 8)))
         assert files.unguarded(files.guarded(text)) == text
+
+
+def test_only_the_first_makes_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    made = []
+    with ThreadPoolExecutor(8) as pool:
+        made += pool.map(lambda i: files.create(path, bytes([i]) * 1000, private=True), range(8))
+    assert sum(made) == 1 and only(path)
+    assert path.read_bytes() == bytes([made.index(True)]) * 1000
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_new_file_the_disk_has_no_room_for_is_not_there(tmp_path: Path) -> None:
+    with largest_file(100), pytest.raises(StorageFull, match="key cannot be written"):
+        files.create(tmp_path / "key", bytes(1000))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_is_appended_or_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    files.append(path, "a\n")
+    files.append(path, "ü\n")
+    assert path.read_bytes() == b"a\n\xc3\xbc\n"
+    with largest_file(5), pytest.raises(StorageFull, match=r"log\.csv cannot be written"):
+        files.append(path, "x" * 100)
+    with pytest.raises(UsageError, match="gone"):
+        files.append(tmp_path / "gone" / "log.csv", "x")
+
+
+def test_a_folder_takes_its_name_whole_or_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "bundle"
+    for content in ("one", "two"):
+        draft = tmp_path / "draft"
+        draft.mkdir()
+        (draft / content).write_text(content)
+        files.publish(draft, target)
+        assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+        assert [p.name for p in target.iterdir()] == [content]
+    draft.mkdir()
+    rename = Path.rename
+
+    def refuse(self: Path, to: Path) -> Path:
+        if self == draft:
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(StorageFull, match="bundle cannot be written"):
+        files.publish(draft, target)
+    assert [p.name for p in target.iterdir()] == ["two"]
+
+
+def test_a_name_is_changed_for_good(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    files.move(tmp_path / "a", tmp_path / "b")
+    assert only(tmp_path / "b") and (tmp_path / "b").read_text() == "new"
+    with pytest.raises(UsageError, match="c cannot be written"):
+        files.move(tmp_path / "a", tmp_path / "c")

@@ -38,11 +38,10 @@ def install(calibration: Calibration) -> Path | None:
         calibration.save(fresh, private=True)
         if kept.is_file():
             numbers = (_file(contract_id, f".{n}") for n in itertools.count(1))
-            kept.replace(next(path for path in numbers if not path.exists()))
+            files.move(kept, next(path for path in numbers if not path.exists()))
         if current.is_file():
-            current.replace(kept)
-        fresh.replace(current)
-        files.sync(current.parent)
+            files.move(current, kept)
+        files.move(fresh, current)
     return kept if kept.is_file() else None
 
 
@@ -55,9 +54,9 @@ def undo(contract_id: str) -> Path | None:
     current, kept = in_force(contract_id), before(contract_id)
     _finish(contract_id)
     if current.is_file():
-        current.replace(_file(contract_id, ".aside"))
+        files.move(current, _file(contract_id, ".aside"))
     elif kept.is_file():
-        kept.replace(current)
+        files.move(kept, current)
     else:
         raise CalibrationMissing(
             "there is nothing to undo: no calibration was measured here for this model"
@@ -71,13 +70,11 @@ def _finish(contract_id: str) -> None:
     current, kept = in_force(contract_id), before(contract_id)
     aside, fresh = _file(contract_id, ".aside"), _file(contract_id, ".new")
     if fresh.is_file() and not current.is_file():
-        fresh.replace(current)
+        files.move(fresh, current)
     if aside.is_file():
         if kept.is_file() and not current.is_file():
-            kept.replace(current)
-        aside.replace(kept)
-    if current.parent.is_dir():
-        files.sync(current.parent)
+            files.move(kept, current)
+        files.move(aside, kept)
 
 
 def _file(contract_id: str, suffix: str) -> Path:

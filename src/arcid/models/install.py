@@ -6,11 +6,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from arcid import files
 from arcid.errors import ModelError, UsageError
-from arcid.files import sync
 from arcid.models.manifest import Manifest
 
 WORK = ".downloads"  # in the models folder: partial files and bundles being put together
@@ -46,21 +46,9 @@ def staging(root: Path) -> Iterator[Path]:
 def publish(staged: Path, manifest: Manifest, root: Path) -> Path:
     """Write the manifest into ``staged`` and give the folder its name; replaces an older one.
 
-    A reader sees the old bundle, for an instant none, then the new one; never a mixture.
+    Raises what ``files.publish`` does.
     """
     manifest.save(staged / "manifest.json")
-    for file in staged.iterdir():
-        sync(file)
     target = root / manifest.name
-    old = staged.with_name(staged.name + "-old")
-    if target.exists():
-        target.rename(old)
-    try:
-        staged.rename(target)
-    except OSError:
-        with suppress(OSError):
-            old.rename(target)
-        raise
-    sync(root)
-    shutil.rmtree(old, ignore_errors=True)
+    files.publish(staged, target)
     return target

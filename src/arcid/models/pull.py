@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from arcid import files
 from arcid.errors import (
     DownloadFailed,
     LicenceNotAccepted,
@@ -284,7 +285,7 @@ def _install(wanted: Offer, path: Path, url: str, root: Path) -> None:
             bundle = work / entry.name
             bundle.mkdir()
             file = entry.files[0]
-            with (bundle / file.filename).open("xb") as target:
+            with files.replacing(bundle / file.filename) as target:
                 if wanted.archive:
                     _extract(wanted, path, entry, target)
                 else:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from arcid import files
 from arcid.detect import create, model_files
 from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
@@ -118,7 +119,7 @@ def export_detector(
         }
         goldens.write_finds(staged, manifest, create(manifest, sessions).detect)
         size = sum(file.stat().st_size for file in staged.glob("*.onnx"))
-        (staged / "MODEL_CARD.md").write_text(_card(manifest, size), "utf-8")
+        files.write_text(staged / "MODEL_CARD.md", _card(manifest, size))
         path = publish(staged, manifest, target)
         trust.accept_own(name, path)
         return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -47,11 +48,9 @@ class Table:
             self.columns += new
             self._rewrite()
             return
-        try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
-                csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
-        except OSError as error:
-            raise files.not_written(self.path, error) from None
+        line = io.StringIO(newline="")
+        csv.DictWriter(line, self.columns, lineterminator="\n").writerow(row)
+        files.append(self.path, line.getvalue())
 
     def numbers(self) -> tuple[dict[str, float], ...]:
         """All rows as numbers."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
 from arcid.evaluate.differences import Difference
-from arcid.files import write_text
+from arcid.files import write_bytes, write_text
 from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
@@ -169,11 +169,11 @@ def _write_bundle(
             manifest.input,
             transformer=initial.name.startswith("vit"),
         )
-        file.write_bytes(to_bytes(quantised))
+        write_bytes(file, to_bytes(quantised))
         manifest = _with_provenance(manifest, calibration=calibrated)
     else:
         half_stored = request.precision == "fp16"
-        file.write_bytes(to_bytes(store_half(float_model)) if half_stored else float_bytes)
+        write_bytes(file, to_bytes(store_half(float_model)) if half_stored else float_bytes)
     wanted = torch_vectors(network, check, flip=request.flip)
     seen = agreements(file, manifest, check, wanted)
     before, after, difference = _measured(file, manifest, wanted, evaluation)
@@ -194,9 +194,7 @@ def _write_bundle(
     embedder = file_embedder(file, manifest, None)
     goldens.write(folder, manifest, embedder.embed)
     goldens.check(manifest, embedder.embed, folder)
-    (folder / CARD).write_text(
-        _card(manifest, initial, seen, reference, before, after, difference), "utf-8"
-    )
+    write_text(folder / CARD, _card(manifest, initial, seen, reference, before, after, difference))
     path = publish(folder, manifest, out)
     trust.accept_own(manifest.name, path)
     _LOG.info(
@@ -226,7 +224,7 @@ def _write_luxonis(
 ) -> ExportResult:
     network, file = initial.backbone.eval(), folder / FILE
     model = luxonis.to_luxonis(network)
-    file.write_bytes(to_bytes(model))
+    write_bytes(file, to_bytes(model))
     manifest = dataclasses.replace(
         _manifest(initial, request, hashlib.sha256(file.read_bytes()).hexdigest()),
         input=luxonis.input_spec(network.size),

@@ -103,7 +103,7 @@ def write_archive(model: Any, name: str, size: int, dim: int, folder: Path) -> P
             raise MissingExtra("packing an NN Archive", "luxonis") from None
         with tempfile.TemporaryDirectory() as work:
             file = Path(work) / FILE
-            file.write_bytes(to_bytes(model))
+            write_bytes(file, to_bytes(model))
             try:
                 generator = ArchiveGenerator(
                     archive_name=name,

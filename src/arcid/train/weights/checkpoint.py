@@ -30,8 +30,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from arcid.errors import CheckpointInvalid, CheckpointMismatch, ConfigError, StorageFull
-from arcid.files import sync
+from arcid import files
+from arcid.errors import (
+    CheckpointInvalid,
+    CheckpointMismatch,
+    ConfigError,
+    StorageFull,
+    UsageError,
+)
 from arcid.train.config.file import differences, to_dict
 from arcid.train.config.recipe import (
     TrainConfig,
@@ -204,16 +210,15 @@ class CheckpointStore:
                     "extra": dict(extra or {}),
                     "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
                 }
-                _write(draft / "state.json", json.dumps(state, indent=1).encode())
-                sync(draft)
-                draft.rename(target)
-                sync(self.folder)
+                files.write_text(draft / "state.json", json.dumps(state, indent=1))
+                files.move(draft, target)
                 self._prune()
             barrier()
-        except OSError as error:
+        except (OSError, StorageFull, UsageError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.message
             raise StorageFull(
-                f"the checkpoint of step {step} was not stored: {error.strerror}; the ones before "
-                "it are whole",
+                f"the checkpoint of step {step} was not stored: {reason}; the ones before it are "
+                "whole",
                 path=str(self.folder),
             ) from error
         return target
@@ -227,7 +232,7 @@ class CheckpointStore:
     def _prune(self) -> None:
         for path in self.paths()[: -self.keep]:
             trash = self.folder / f".old-{path.name}"
-            path.rename(trash)  # so that a kill while deleting leaves no half checkpoint
+            files.move(path, trash)  # so that a kill while deleting leaves no half checkpoint
             shutil.rmtree(trash, ignore_errors=True)
 
     def _sweep(self) -> None:
@@ -351,17 +356,8 @@ def _facts(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _write_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    with path.open("wb") as file:
+    with files.replacing(path) as file:
         torch.save(dict(content), file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 __all__ = [

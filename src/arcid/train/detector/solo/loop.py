@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import time
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.files import write_text
+from arcid.files import append, write_text
 from arcid.train.config.file import dump, to_dict
 from arcid.train.config.recipe import expand_path
 from arcid.train.detector.solo.config import FREE, AdamConfig, SoloConfig
@@ -234,12 +235,12 @@ def _batches(job: Job[View, Batch, Metrics], step: int) -> Generator[Batch, None
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, list(row))
+    if not path.exists():
+        writer.writeheader()
+    writer.writerow(row)
+    append(path, lines.getvalue())
 
 
 __all__ = ["Flat", "Job", "Loss", "Result", "train"]
