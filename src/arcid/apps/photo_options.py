@@ -35,3 +35,5 @@ class Options:
             files.require_folder(self.output)
         if self.save_embeddings is not None:
             files.require_place(self.save_embeddings)
+        if self.cache is not None and not self.no_cache:
+            files.require_folder(self.cache)

@@ -107,6 +107,9 @@ def attend(
     models pull minifasnet_v2 and arcid models pull minifasnet_v1se, and end with model_not_found
     without them.
 
+    The collection and the gallery are made when missing; where nobody is enrolled, everybody is an
+    unknown visitor.
+
     Example: arcid attend --source rtsp://camera.example/door --collection staff --camera door
     --json
     """
@@ -131,15 +134,21 @@ def attend(
     )
     if isinstance(opened, ImageFolder) and fps is None:
         policy = policy.for_photos_apart()
-    pipeline = Pipeline.from_models(detector, model)
-    check = passive.load() if policy.liveness != "off" else None
-    with open_gallery(database) as gallery:
+    with open_gallery(database, create=True) as gallery:
+        gallery.ensure_collection(collection)
+        check = passive.load() if policy.liveness != "off" else None
+        pipeline = Pipeline.from_models(detector, model)
         name = camera or opened.name
         watcher = Watcher(pipeline, gallery, collection, policy, camera=name, liveness=check)
         size = gallery.size(watcher.collection, pipeline.embedder.contract_id)
         note(
             f"watching {opened.name}; {size} templates, false positive rate {watcher.rate(size):g}"
         )
+        if not size:
+            note(
+                f"nobody is enrolled in {collection!r} yet, so everybody will be an unknown "
+                f"visitor: arcid enrol NAME PHOTO --collection {collection}"
+            )
         note_provisional(pipeline.calibration, False)
         lease = None
         if opened.live:  # files can be read by several at once: nothing is written twice

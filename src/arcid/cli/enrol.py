@@ -18,6 +18,7 @@ from arcid.cli.options import (
     Model,
     SelectOne,
     metadata_from,
+    require_photos,
 )
 from arcid.cli.output import (
     REJECTED,
@@ -104,9 +105,10 @@ def enrol(
         raise UsageError("with --from the names are those of the folders; leave NAME out")
     people = photos_by_person(folder) if folder is not None else _one_person(name, photos)
     kept, probes = hold_back(people, holdout, seed)
-    pipeline = Pipeline.from_models(detector, model)
+    require_photos([photo for files in kept.values() for photo in files])
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
+        pipeline = Pipeline.from_models(detector, model)
         items = [(person, photo, str(photo)) for person, files in kept.items() for photo in files]
         with progress_bar("enrolling", len(items), quiet=json) as advance:
             report = enrol_photos(

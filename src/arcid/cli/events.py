@@ -242,7 +242,7 @@ def export(
 def _book(database: str | None, collection: str) -> Iterator[tuple[Attendance, Any]]:
     from arcid.apps.attendance import Attendance
 
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         yield Attendance(gallery, collection), gallery
 
 

@@ -20,6 +20,7 @@ from arcid.cli.options import (
     Photos,
     SelectFaces,
     SelectOne,
+    require_photos,
 )
 from arcid.cli.output import (
     OK,
@@ -80,11 +81,15 @@ def detect(
     """
     from arcid.detect import name_of
     from arcid.errors import ArcidError
+    from arcid.files import require_folder
     from arcid.image import find_photos
     from arcid.pipeline import load_detector
 
     started = time.perf_counter()
     files = list(find_photos(photos))
+    require_photos(files)
+    if crops is not None:
+        require_folder(crops)
     finder = _wrapped(load_detector(detector), tiled=tiled, rotate=rotate)
 
     def work(numbered: tuple[int, Path]) -> dict[str, Any]:
@@ -202,6 +207,7 @@ def embed(
         files.require_place(output)
     started = time.perf_counter()
     places = list(find_photos(photos))
+    require_photos(places)
     pipeline = Pipeline.from_models(detector, model)
     found: list[tuple[str, Faces]] = []
     failed: list[tuple[str, ArcidError]] = []
@@ -346,9 +352,11 @@ def verify(
     check_rate("fmr", fmr)
     started = time.perf_counter()
     photos = [a] if b is None else [a, b]
+    for photo in photos:
+        require_photos([photo])
     with ExitStack() as stack:
         if person is not None:
-            gallery = stack.enter_context(open_gallery(database))
+            gallery = stack.enter_context(open_gallery(database, collection))
             known = gallery.person_called(collection, person)
         pool = stack.enter_context(ThreadPoolExecutor(1))
         reading = [pool.submit(load_image, photo) for photo in photos]

@@ -166,7 +166,7 @@ def people(
 
     Example: arcid gallery people --collection staff --search ann
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.people(collection, search=search, limit=limit, after=after)
     if json:
         print_json({"people": [p.to_dict() for p in found], "next": found.next})
@@ -187,7 +187,7 @@ def person(
 
     Example: arcid gallery person "Ann Lee" --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         faces = gallery.faces(collection, found.id)
     if json:
@@ -225,7 +225,7 @@ def rename(
 
     Example: arcid gallery rename "Ann Lee" "Ann Lee-Park" --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         changed = gallery.update_person(collection, found.id, name=name)
     _done(f"{found.name} is now {changed.name}.", json, person=changed.to_dict())
@@ -245,7 +245,7 @@ def metadata(
     Example: arcid gallery metadata "Ann Lee" badge=17 site=north --collection staff
     """
     added = metadata_from(pairs)
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         kept = added if replace else {**found.metadata, **added}
         changed = gallery.update_person(collection, found.id, metadata=kept)
@@ -266,7 +266,7 @@ def merge(
 
     Example: arcid gallery merge "Ann Lee" "Lee, Ann" --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         kept = gallery.person_called(collection, keep)
         gone = gallery.person_called(collection, other)
         merged = gallery.merge_people(collection, kept.id, gone.id)
@@ -286,7 +286,7 @@ def split(
 
     Example: arcid gallery split "Ann Lee" "Eve Lee" 5f0c41d2 --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         made = gallery.split_person(collection, found.id, faces, name)
     _done(f"{made.name} now has {made.faces} faces.", json, person=made.to_dict())
@@ -305,7 +305,7 @@ def delete_person(
 
     Example: arcid gallery delete-person "Ann Lee" --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         gallery.delete_person(collection, found.id)
         erasure = gallery.unscrubbed()
@@ -334,7 +334,7 @@ def move_face(
 
     Example: arcid gallery move-face 5f0c41d2 "Eve Lee" --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         target = gallery.person_called(collection, person)
         moved = gallery.move_face(collection, face, target.id)
     _done(f"Face {moved.id} now belongs to {target.name}.", json, face=moved.to_dict())
@@ -350,7 +350,7 @@ def delete_face(
 
     Example: arcid gallery delete-face 5f0c41d2 --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = gallery.face(collection, face)
         gallery.delete_face(collection, face)
         erasure = gallery.unscrubbed()
@@ -369,7 +369,7 @@ def status(
 
     Example: arcid gallery status --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         contracts = [usage.to_dict() for usage in gallery.contracts(collection)]
     if json:
         print_json({"collection": collection, "contracts": contracts})
@@ -402,7 +402,7 @@ def reembed(
     from arcid import pipeline
     from arcid.models import weights
 
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         total = gallery.collection(collection).faces
         bundle = weights.resolve(to) if to else weights.resolve_default("recognition")
         _check_template(bundle, [usage.contract_id for usage in gallery.contracts(collection)])
@@ -448,7 +448,7 @@ def drop_contract(
     """
     from arcid.errors import UsageError
 
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         usages = [u for u in gallery.contracts(collection) if u.contract_id.startswith(contract)]
         if len(usages) != 1:
             raise UsageError(

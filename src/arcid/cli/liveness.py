@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.options import Detector, Photos, SelectFaces
+from arcid.cli.options import Detector, Photos, SelectFaces, require_photos
 from arcid.cli.output import (
     OK,
     REJECTED,
@@ -40,7 +40,10 @@ def liveness(
         typer.Option("--model", help="Liveness network; repeatable. Default: the MiniFASNet pair."),
     ] = None,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Score from which a face counts as live, 0–1.")
+        float,
+        typer.Option(
+            "--threshold", min=0, max=1, help="Score from which a face counts as live, 0–1."
+        ),
     ] = 0.5,
     select: SelectFaces = "all",
     json: Json = False,
@@ -62,6 +65,7 @@ def liveness(
 
     started = time.perf_counter()
     files = list(find_photos(photos))
+    require_photos(files)
     check = passive.load(model or passive.PAIR, threshold=threshold)
     finder = load_detector(detector)
     found: list[dict[str, Any]] = []

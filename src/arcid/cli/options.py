@@ -51,6 +51,14 @@ Actor = Annotated[
 ]
 
 
+def require_photos(photos: Sequence[Path]) -> None:
+    """Where not one of the photos is there, raise before models load what reading would."""
+    from arcid.image import load_image
+
+    if not any(photo.exists() for photo in photos):
+        load_image(photos[0])
+
+
 def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
     """KEY=VALUE pairs as a mapping; raises ``UsageError``."""
     from arcid.errors import UsageError

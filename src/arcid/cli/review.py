@@ -40,7 +40,7 @@ def list_(
 
     Example: arcid review list --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         found = _queue(gallery).find(
             collection, states=state or ("open",), limit=limit, after=after
         )
@@ -65,7 +65,7 @@ def show(
 
     Example: arcid review show 3f2a9c --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         review = _queue(gallery).get(collection, event)
     if json:
         print_json(review.to_dict() | {"reason": review.event.grounds.get("reason")})
@@ -109,7 +109,7 @@ def answer(
     words: dict[str, Verdict] = {"yes": "yes", "no": "no", "not-person": "not_person"}
     if verdict not in words:
         raise UsageError(f"answer {verdict!r} is unknown; use {', '.join(words)}")
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         who = None if person is None else gallery.person_called(collection, person).id
         if who is None and verdict != "no":
             open_ones = _queue(gallery).get(collection, event).open_candidates
@@ -148,7 +148,7 @@ def undo(
 
     Example: arcid review undo 3f2a9c --collection staff
     """
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         done = _queue(gallery).undo(
             collection, event, actor=operator(actor), answer_id=answer_id, note=note
         )

@@ -106,7 +106,7 @@ def search(
     found: Sequence[Identified]
     names: list[str] = []  # of each answer's photo, where there are several
     failed: list[ArcidError] = []
-    with open_gallery(database) as gallery:
+    with open_gallery(database, collection) as gallery:
         gallery.collection(collection)
         if photo is not None and photo.is_dir():
             files = list(find_photos([photo]))
