@@ -8,7 +8,6 @@ from typing import Any
 
 
 def test_a_webcam_that_is_not_there(cli: Any) -> None:
-    assert cli("gallery", "create", "default").code == 0
     ran = cli("attend", "--source", "97")
     assert ran.code == 3
     assert "webcam 97 cannot be opened: is it plugged in" in ran.err and "--source takes" in ran.err
@@ -17,7 +16,6 @@ def test_a_webcam_that_is_not_there(cli: Any) -> None:
 def test_one_photo_says_why_nothing_was_embedded(cli: Any, data_dir: Path, tmp_path: Path) -> None:
     from PIL import Image
 
-    assert cli("gallery", "create", "default").code == 0
     ran = cli("attend", "--source", data_dir / "data/photos/misc/no_face.png")
     assert ran.code == 0 and "nothing was embedded: no face was found in 1 frame" in ran.err
     photo = data_dir / "data/deepface-pairs/img1.jpg"
