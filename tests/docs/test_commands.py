@@ -13,6 +13,7 @@ from arcid.cli import output
 
 ROOT = Path(__file__).parents[2]
 
+example_of = make_docs.example_of
 COMMANDS = {n: c for n, c in make_docs.commands() if not hasattr(c, "commands")}
 
 
@@ -35,7 +36,7 @@ def test_every_command_says_what_it_does_with_an_example_that_parses(name: str) 
     command = COMMANDS[name]
     assert len(command.help) > 15 and all(p.help for p in command.params)
     assert any("--json" in p.opts for p in command.params)
-    words, path = shlex.split(make_docs.example_of(command)), name.split()
+    words, path = shlex.split(example_of(command)), name.split()
     assert words[: len(path) + 1] == ["arcid", *path]
     command.make_context(name, words[len(path) + 1 :])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.test_commands import COMMANDS, make_docs
+from tests.docs.test_commands import COMMANDS, example_of
 
 PHOTO = "deepface-pairs/img1.jpg"
 EMPTY: dict[str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ LEFT_OUT = ("attend", "serve", "bench", "models pull")
 @pytest.mark.parametrize("name", [n for n in COMMANDS if n not in LEFT_OUT])
 def test_every_example_ends_with_a_sentence(fresh: Any, name: str) -> None:
     """Their files and people are not there, and that is what is said: not that nothing is."""
-    words = shlex.split(make_docs.example_of(COMMANDS[name]))[1:]
+    words = shlex.split(example_of(COMMANDS[name]))[1:]
     code, _, err = fresh(*words)
     assert code in (0, 2, 3, 4, 5), (code, err)
     assert "there is no gallery" not in err and "no collection 'default'" not in err

@@ -202,9 +202,10 @@ def test_guarding_can_be_undone() -> None:
 
 def test_only_the_first_makes_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    made = []
     with ThreadPoolExecutor(8) as pool:
-        made += pool.map(lambda i: files.create(path, bytes([i]) * 1000, private=True), range(8))
+        made = list(
+            pool.map(lambda i: files.create(path, bytes([i]) * 1000, private=True), range(8))
+        )
     assert sum(made) == 1 and only(path)
     assert path.read_bytes() == bytes([made.index(True)]) * 1000
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
