@@ -9,7 +9,7 @@ import typer
 
 from arcid.cli.options import Detector
 from arcid.cli.output import INTERRUPTED, Exit, Json, note, print_json, say
-from arcid.cli.train import Overrides, read_config, require_torch, run_training
+from arcid.cli.training import Overrides, read_config, require_torch, run_training
 
 if TYPE_CHECKING:
     from arcid.train.config.recipe import TrainConfig

@@ -8,7 +8,7 @@ import typer
 
 from arcid.cli.options import Detector
 from arcid.cli.output import Json
-from arcid.cli.train import (
+from arcid.cli.training import (
     ConfigFile,
     Overrides,
     is_first_rank,

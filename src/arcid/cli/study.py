@@ -9,7 +9,7 @@ import typer
 
 from arcid.cli.options import Detector
 from arcid.cli.output import Json, note, print_json, print_table, say
-from arcid.cli.train import Overrides, require_torch
+from arcid.cli.training import Overrides, require_torch
 
 
 def register(app: typer.Typer) -> None:
