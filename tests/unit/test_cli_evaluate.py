@@ -693,5 +693,5 @@ def test_help_can_be_read_aloud(cli: Any) -> None:
     ):
         assert name in ran.out
     text = " ".join(cli("evaluate", "lfw", "--help").out.split())
-    assert "the threshold of each fold chosen on the others" in text
-    assert "Give --pairs and --images, or --data with both inside." in text
+    assert "the threshold of each fold chosen on the other nine" in text
+    assert "--data may hold the list and images/" in text
