@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 test slow browser check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test slow browser check lint types walls bench openapi reference constraints clean help
+.PHONY: run serve test slow browser check lint types walls bench openapi reference docs constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -37,7 +37,7 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.served
 	@touch $@
 
 $(VENV)/.written: pyproject.toml $(VENV)/.tested
-	$(PIP) -e '.[lint]'
+	$(PIP) -e '.[lint,docs]'
 	@touch $@
 
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.
@@ -56,7 +56,7 @@ slow: $(VENV)/.tested ## the slow tier: trainings, kills, real servers, attacks,
 browser: $(VENV)/.tested ## of the slow tier, the console's tests in the Chromium of this machine
 	$(BIN)/python -m pytest tests/browser $(ONLY)
 
-check: lint types walls ## everything a change has to pass; prints what the fast tier covers
+check: lint types walls docs ## everything a change has to pass; prints what the fast tier covers
 	$(MAKE) test ARGS='--cov'
 	$(MAKE) slow
 
@@ -86,6 +86,9 @@ openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
 
 reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md and settings.md from the code
 	$(BIN)/python scripts/make_docs.py
+
+docs: $(VENV)/.written ## the documentation as a site in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 constraints: $(VENV)/.served ## resolve constraints.txt anew, for every system and Python
 	$(BIN)/python -m pip install -q 'uv>=0.9,<1'

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import arcid
+import arcid.errors
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -67,3 +68,16 @@ def test_the_workflow_runs_every_python_that_is_supported() -> None:
     matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
     assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_the_library_page_has_every_public_name() -> None:
+    page = (ROOT / "docs/library.md").read_text("utf-8")
+    for name in set(arcid.__all__) - set(arcid.errors.__all__):
+        assert re.search(rf"\b{name}\b", page), f"docs/library.md lacks {name}: add an example"
+
+
+def test_the_site_has_every_page() -> None:
+    shown = re.findall(r"[\w/-]+(?:\.md|/\*)", (ROOT / "docs/.nav.yml").read_text("utf-8"))
+    for page in sorted((ROOT / "docs").glob("**/*.md")):
+        path = page.relative_to(ROOT / "docs")
+        assert {path.as_posix(), f"{path.parent}/*"} & set(shown), "add it to docs/.nav.yml"

@@ -186,3 +186,24 @@ def test_a_signal_after_sessions_are_gone_is_heard(model: Path, runtime: Runtime
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (told.returncode, told.stdout.strip()) == (0, "1"), told.stderr[-2000:]
+
+
+#: Threads that are the first to hand an array over, all at once.
+ALL_AT_ONCE = """
+import sys, threading
+from arcid.runtime.openvino import import_openvino, shared_core
+shared_core()
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+def use():
+    together.wait()
+    import_openvino().Type.f32.to_dtype()
+threads = [threading.Thread(target=use) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@pytest.mark.parametrize("_again", range(4))  # each hung every second time
+def test_threads_that_use_openvino_first_do_not_wait_for_each_other(_again: int) -> None:
+    subprocess.run([sys.executable, "-c", ALL_AT_ONCE], timeout=60, check=True)

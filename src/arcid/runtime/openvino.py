@@ -49,7 +49,11 @@ def shared_core() -> Any:
 
 @functools.cache
 def _core() -> Any:
-    return import_openvino().Core()
+    openvino = import_openvino()
+    # Its table of types is made at first use, under a lock that does not let Python's go: two
+    # threads that use it first at once wait for each other for good.
+    openvino.Type.f32.to_dtype()
+    return openvino.Core()
 
 
 _opening = threading.Lock()
