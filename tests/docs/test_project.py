@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 import tomllib
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import arcid
 import arcid.errors
+from arcid.cli import app
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -28,6 +33,30 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_what_its_python_imports_is_there(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+        for line in ast.walk(ast.parse(block)):
+            if isinstance(line, ast.ImportFrom):
+                exec(ast.unparse(line))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_command_it_shows_parses(page: Path) -> None:
+    if page.name == "commands.md":
+        pytest.skip("made from the code, where every example is tested")
+    blocks = re.findall(r"^```(?:bash|sh)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    for line in re.findall(r"^arcid .*$", "\n".join(blocks).replace("\\\n", " "), re.M):
+        words = shlex.split(re.split(r"\s(?:\|\|?|&&|>)\s", line)[0], comments=True)[1:]
+        command: Any = typer.main.get_command(app)
+        name = []
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, line
+            command = command.commands[words[0]]
+            name.append(words.pop(0))
+        command.make_context(" ".join(name), words)
 
 
 def test_every_verb_that_is_named_is_one() -> None:
