@@ -116,6 +116,7 @@ def attend(
     from arcid.apps.attendance import CameraLease, Deliverer, Policy, Watcher
     from arcid.apps.attendance.targets import targets_from
     from arcid.errors import SourceUnreadable
+    from arcid.gallery.opening import require_place
     from arcid.liveness import passive
     from arcid.pipeline import Pipeline
     from arcid.video import ImageFolder, open_source
@@ -134,10 +135,11 @@ def attend(
     )
     if isinstance(opened, ImageFolder) and fps is None:
         policy = policy.for_photos_apart()
+    require_place(database)
+    check = passive.load() if policy.liveness != "off" else None
+    pipeline = Pipeline.from_models(detector, model)
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
-        check = passive.load() if policy.liveness != "off" else None
-        pipeline = Pipeline.from_models(detector, model)
         name = camera or opened.name
         watcher = Watcher(pipeline, gallery, collection, policy, camera=name, liveness=check)
         size = gallery.size(watcher.collection, pipeline.embedder.contract_id)

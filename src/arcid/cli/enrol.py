@@ -94,6 +94,7 @@ def enrol(
     from arcid.apps.enrol import enrol_photos, photos_by_person
     from arcid.apps.holdout import hold_back, look_up
     from arcid.errors import UsageError
+    from arcid.gallery.opening import require_place
     from arcid.pipeline import Pipeline
 
     if select == "all":
@@ -106,9 +107,10 @@ def enrol(
     people = photos_by_person(folder) if folder is not None else _one_person(name, photos)
     kept, probes = hold_back(people, holdout, seed)
     require_photos([photo for files in kept.values() for photo in files])
+    require_place(database)
+    pipeline = Pipeline.from_models(detector, model)
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
-        pipeline = Pipeline.from_models(detector, model)
         items = [(person, photo, str(photo)) for person, files in kept.items() for photo in files]
         with progress_bar("enrolling", len(items), quiet=json) as advance:
             report = enrol_photos(

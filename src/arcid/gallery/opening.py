@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arcid import paths
+from arcid import files, paths
 from arcid.errors import NotFound, UsageError
 from arcid.gallery.gallery import Gallery
 
@@ -21,6 +21,12 @@ def open_gallery(database: str | None = None, *, create: bool = False) -> Galler
     elif (file := sqlite_file(url)) is not None and not is_there(file):
         raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
     return Gallery.open(url, create=create)
+
+
+def require_place(database: str | None) -> None:
+    """Raise ``UsageError`` where a gallery could not be made; nothing is made."""
+    if (file := sqlite_file(database or paths.database_url())) is not None:
+        files.require_place(file)
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -46,4 +52,4 @@ def prepare_folder(url: str) -> None:
         raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
 
 
-__all__ = ["is_there", "open_gallery", "prepare_folder", "sqlite_file"]
+__all__ = ["is_there", "open_gallery", "prepare_folder", "require_place", "sqlite_file"]
