@@ -134,7 +134,7 @@ def test_what_makes_no_camera_is_refused_and_says_so(client: httpx.Client, staff
     made = add(client, **good)
     other = good | {"name": "Other"}
     for change, expected in (
-        ({"pasword": "pa55word"}, (422, "validation_error")),
+        ({"secret": "pa55word"}, (422, "validation_error")),
         ({"name": " "}, (422, "usage_error")),
         ({"name": "x" * 81}, (422, "validation_error")),
         ({"name": "DOOR"}, (409, "already_exists")),
