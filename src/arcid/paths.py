@@ -48,6 +48,11 @@ def packaged_models_dir() -> Path:
     return Path(__file__).parent / "models" / "default"
 
 
+def named_database() -> str | None:
+    """Path or SQLAlchemy URL in ``ARCID_DATABASE``; None where it names none."""
+    return os.environ.get("ARCID_DATABASE") or None
+
+
 def database_url() -> str:
     """Path or SQLAlchemy URL of the gallery."""
-    return os.environ.get("ARCID_DATABASE") or str(home_dir() / "gallery.db")
+    return named_database() or str(home_dir() / "gallery.db")

@@ -71,10 +71,25 @@ def test_every_example_ends_with_a_sentence(fresh: Any, name: str) -> None:
         assert len(line) > 30
 
 
-def test_a_gallery_that_was_named_is_not_made_by_asking(fresh: Any, tmp_path: Path) -> None:
+def test_a_gallery_that_was_named_is_not_made_by_asking(
+    fresh: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is not mounted, say, is not answered with "nobody"."""
     code, _, err = fresh("gallery", "list", "--database", tmp_path / "typo.db")
     assert code == 5 and "there is no gallery at" in err
-    assert not (tmp_path / "typo.db").exists()
+    monkeypatch.setenv("ARCID_DATABASE", str(tmp_path / "disk" / "gallery.db"))
+    code, _, err = fresh("gallery", "people")
+    assert code == 5 and "there is no gallery at" in err
+    assert not (tmp_path / "typo.db").exists() and not (tmp_path / "disk").exists()
+
+
+def test_a_collection_left_out_is_missed_where_there_are_others(fresh: Any) -> None:
+    """An empty one, made meanwhile, would answer that somebody of "staff" is nobody."""
+    assert fresh("gallery", "create", "staff")[0] == 0
+    code, _, err = fresh("gallery", "people")
+    assert code == 5 and "there is no collection 'default'" in err
+    code, out, _ = fresh("gallery", "list", "--json")
+    assert [one["name"] for one in json.loads(out)["collections"]] == ["staff"]
 
 
 @pytest.mark.data

@@ -17,14 +17,17 @@ def open_gallery(
 ) -> Gallery:
     """The gallery, its losses told on standard error.
 
-    One that was not named with --database is made where it is missing, and so is the collection of
-    whoever names none: a fresh machine answers that nobody is there. Raises ``NotFound``.
+    One that was not named, with --database or ``ARCID_DATABASE``, is made where it is missing; in a
+    gallery without any collection so is that of whoever names none: a fresh machine answers that
+    nobody is there. Raises ``NotFound``.
     """
+    from arcid import paths
     from arcid.gallery import opening
 
-    gallery = opening.open_gallery(database, create=create or database is None)
+    named = database or paths.named_database()
+    gallery = opening.open_gallery(database, create=create or named is None)
     for loss in gallery.losses():
         note(f"WARNING: {loss}")
-    if collection == DEFAULT:
+    if collection == DEFAULT and not gallery.collections(limit=1):
         gallery.ensure_collection(collection)
     return gallery
