@@ -6,10 +6,11 @@ No threshold stands in this file: a target error rate and a calibration make it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from arcid.calibration import Calibration, Threshold, fpir_for_fmr
+from arcid.calibration import Calibration, Threshold, check_rate, fpir_for_fmr
 from arcid.errors import RateUnsupported, UsageError
 from arcid.types import Decision, Outcome
 
@@ -103,24 +104,33 @@ def verify_templates(
     ``cosines``: (N,), best first. The best of N comparisons reaches a threshold up to N times as
     often as one does. By Markov's inequality the r-th best of N, however the comparisons depend on
     one another, reaches a cosine with a false match rate of f at most N/r · f of the time; r is the
-    least for which the calibration supports f = ``fmr`` · r/N. Raises as ``verify``.
+    least for which the calibration has a threshold at f = ``fmr`` · r/N. Raises as ``verify``.
     """
     count = len(cosines)
     if not count:
         raise UsageError("there is no template to compare with")
-    rank = 1
-    if not allow_extrapolation:
-        least = calibration.smallest_supported_fmr * (1 - 1e-9)
-        rank = next((r for r in range(1, count) if fmr * r / count >= least), count)
+    check_rate("fmr", fmr)
+    rank, threshold = _rank(count, calibration, fmr, allow_extrapolation)
     cosine = float(cosines[rank - 1])
-    share = fmr * rank / count
-    threshold = calibration.threshold_at_fmr(share, allow_extrapolation=allow_extrapolation)
     which = "best" if rank == 1 else f"number {rank} from the best"
     compared = f"cosine {cosine:.3f}"
     if count > 1:
         compared += f", the {which} of {count} templates,"
     reason = _verified(compared, cosine, threshold, fmr)
     return _decision(cosine, threshold, calibration, reason, target_fmr=fmr, size=count)
+
+
+def _rank(
+    count: int, calibration: Calibration, fmr: float, allow_extrapolation: bool
+) -> tuple[int, Threshold]:
+    """See ``verify_templates``: r, and the threshold that the r-th best has to reach."""
+    for rank in range(1, count):
+        with suppress(RateUnsupported):
+            share = fmr * rank / count
+            return rank, calibration.threshold_at_fmr(
+                share, allow_extrapolation=allow_extrapolation
+            )
+    return count, calibration.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
 
 
 def _verified(compared: str, cosine: float, threshold: Threshold, fmr: float) -> str:

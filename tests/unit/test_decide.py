@@ -90,6 +90,19 @@ def test_a_person_of_several_templates_is_let_in_no_oftener_than_asked(
     assert decide.verify_templates([0.9] * 5, calibration, fmr=1e-6, allow_extrapolation=True)
     with pytest.raises(UsageError):
         decide.verify_templates([], calibration)
+    with pytest.raises(UsageError, match="between 0 and 1, got 7"):
+        decide.verify_templates([0.9] * 30, calibration, fmr=7)
+
+
+def test_where_a_share_of_the_rate_is_below_the_table_further_templates_are_asked(
+    calibration: Calibration,
+) -> None:
+    """The end of the table itself can be asked for, however many templates there are."""
+    end = min(row["fmr"] for row in calibration.data["fmr_table"])
+    found = decide.verify_templates([0.99] * 4, calibration, fmr=2 * end, allow_extrapolation=True)
+    assert found.extrapolated and "number 2 from the best of 4 templates" in found.reason
+    with pytest.raises(RateUnsupported, match=f"{end / 2:.1e}"):
+        decide.verify_templates([0.99] * 4, calibration, fmr=end / 2, allow_extrapolation=True)
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.7, 0.99])
