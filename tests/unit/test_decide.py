@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from scipy import special
 from arcid import decide
 from arcid.calibration import Calibration
 from arcid.errors import RateUnsupported, UsageError
+from arcid.gallery import Gallery, NewFace
+from arcid.pipeline.identifier import NOBODY_ELSE, Identifier
+from arcid.types import Embeddings
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +179,21 @@ def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:
     beyond = decide.identify(0.9, calibration, 100_000, unsupported="extrapolate")
     assert beyond.outcome == "match"
     assert beyond.extrapolated
+
+
+def test_a_person_searched_for_among_nobody_else_is_not_told_of_an_empty_gallery(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    decider = Identifier("ab" * 32, calibration)
+    faces = [NewFace(Embeddings.normalised([row], "ab" * 32)) for row in np.eye(3)]
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        ann, _ = gallery.enrol("staff", "Ann", faces[:2])
+        alone = decider.identify_person(ann.id, gallery, "staff").decision
+        assert (alone.outcome, alone.gallery_size) == ("no_match", 0)
+        assert alone.reason == NOBODY_ELSE
+        gallery.enrol("staff", "Bea", faces[2:])
+        among = decider.identify_person(ann.id, gallery, "staff").decision
+        assert among.gallery_size == 2 and "2 templates" in among.reason
+        new = gallery.add_person("staff", "Cas")
+        assert decider.identify_person(new.id, gallery, "staff").decision.reason == NOBODY_ELSE

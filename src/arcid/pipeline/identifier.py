@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from arcid.gallery import Aggregate, Gallery
 
 Refusal = Callable[[Match, Embeddings], bool]
+NOBODY_ELSE = "no faces of this model to compare: the person has none, or nobody else does"
 
 
 class Identifier:
@@ -118,6 +119,8 @@ class Identifier:
         """
         (found,) = hits = gallery.search_person(collection, person_id, self.contract_id, k=k)
         decision = self.decide(found, hits.gallery_size, fpir=fpir, unsupported=unsupported)
+        if not found:
+            decision = replace(decision, reason=NOBODY_ELSE)
         return Identified([self._explained(m) for m in found], decision)
 
     def decide(

@@ -400,8 +400,10 @@ class Candidate(Out):
     name: str
     metadata: dict[str, Any]
     cosine: float
-    probability: float | None = Field(description="null without a calibration")
-    fmr: float | None
+    probability: float | None = Field(
+        description="That both faces are one person, at equal prior odds."
+    )
+    fmr: float | None = Field(description="As of a decision.")
     face_id: str = Field(description="The person's face nearest to the probe.")
     faces: int = Field(description="How many faces of the person were compared.")
     given_to: int | None = Field(
