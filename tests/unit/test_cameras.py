@@ -176,6 +176,27 @@ def test_where_the_console_has_a_key_already_it_is_used(gallery: Gallery, tmp_pa
     assert [file.name for file in folder.iterdir()] == ["console.key"]
 
 
+@pytest.mark.parametrize("spoilt", [None, "cameras.key"])
+def test_a_key_that_is_put_back_opens_its_addresses_beside_one_made_meanwhile(
+    gallery: Gallery, tmp_path: Path, spoilt: str | None
+) -> None:
+    """As ``SEALED_ELSEWHERE`` asks for."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "console.key").write_text("ab" * 32)
+    door = CameraBook(gallery.database, folder).add(name="D", source=SECRET, collection="staff")
+    (folder / "console.key").unlink()
+    gate = CameraBook(gallery.database, folder).add(name="G", source=SECRET, collection="staff")
+    (folder / "console.key").write_text("ab" * 32)
+    if spoilt is not None:
+        (folder / spoilt).write_text("no key")
+        gate = replace(gate, source="", sealed=True)
+    book = CameraBook(gallery.database, folder)
+    if spoilt is None:
+        book.change(gate.id, source=SECRET)  # before anything is read
+    assert book.all() == [door, gate]
+
+
 def test_a_sealed_address_is_of_its_own_row() -> None:
     sealed = sealing.seal(KEY, "a", SECRET)
     assert sealing.unseal(KEY, "a", sealed) == SECRET

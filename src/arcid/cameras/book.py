@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -15,8 +16,8 @@ from arcid.addresses import refuse_literal
 from arcid.apps.attendance import Policy
 from arcid.apps.attendance.policy import LivenessMode
 from arcid.cameras.schema import cameras, migrate
-from arcid.cameras.sealing import SEALED, SealBroken, find_key, find_or_make_key, seal, unseal
-from arcid.errors import AlreadyExists, CameraNotFound, ConfigError, UsageError
+from arcid.cameras.sealing import SEALED, SealBroken, find_keys, seal, sealing_key, unseal
+from arcid.errors import AlreadyExists, CameraNotFound, UsageError
 from arcid.events import Place
 from arcid.gallery import rules
 from arcid.gallery.database import Database
@@ -79,7 +80,7 @@ class CameraBook:
         """``folder``: where the key lies that addresses of streams are sealed with."""
         self._database = database
         self._folder = folder
-        self._key: bytes | None = None
+        self._keys: list[bytes] = []  # as they were found
         migrate(database)
 
     def seal(self) -> None:
@@ -186,18 +187,24 @@ class CameraBook:
     def _sealed(self, uid: str, source: str) -> str:
         if "://" not in source:
             return source
-        self._key = self._key or find_or_make_key(self._folder)
-        return seal(self._key, uid, source)
+        key = sealing_key(self._folder)
+        if key not in self._keys:
+            self._keys = find_keys(self._folder)
+        return seal(key, uid, source)
+
+    def _unsealed(self, uid: str, sealed: str) -> str:
+        """Empty where no key that is there opens it."""
+        self._keys = self._keys or find_keys(self._folder)
+        for key in self._keys:
+            with suppress(SealBroken):
+                return unseal(key, uid, sealed)
+        return ""
 
     def _record(self, row: Any) -> Camera:
         source = row["source"]
         locked = source.startswith(SEALED)
         if locked:
-            try:
-                self._key = self._key or find_key(self._folder)
-                source = "" if self._key is None else unseal(self._key, row["uid"], source)
-            except (SealBroken, ConfigError):
-                source = ""
+            source = self._unsealed(row["uid"], source)
             locked = not source
         return Camera(
             row["uid"],

@@ -1,21 +1,23 @@
 """Addresses of streams as the database holds them: AES-256-GCM, bound to the row they stand in.
 
 The key is derived (HKDF-SHA256) from ``console.key`` in ``ARCID_HOME`` where the console was set up
-before the first camera, else from ``cameras.key``, which the first address makes.
+before the first camera, else from ``cameras.key``, which the first address makes. Where both are
+there, either opens what it sealed: one may have been put back after the other was made.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, ConfigError
 from arcid.keys import load_key
 
 SEALED = "sealed:1:"
-NAMES = ("cameras.key", "console.key")  # the first that is there
+NAMES = ("cameras.key", "console.key")  # the first that is there seals
 IF_DELETED = "addresses of cameras then have to be entered again"
 
 
@@ -25,15 +27,24 @@ class SealBroken(ArcidError):
     code = "seal_broken"
 
 
-def find_key(folder: Path) -> bytes | None:
-    """None where nothing was sealed yet. Raises ``ConfigError``."""
-    path = next((folder / name for name in NAMES if (folder / name).exists()), None)
-    return None if path is None else load_key(path, IF_DELETED)
+def find_keys(folder: Path) -> list[bytes]:
+    """Those there are that can be read."""
+    found = []
+    for path in _paths(folder):
+        with suppress(ConfigError):
+            found.append(load_key(path, IF_DELETED))
+    return found
 
 
-def find_or_make_key(folder: Path) -> bytes:
-    """Raises ``ConfigError``."""
-    return find_key(folder) or load_key(folder / NAMES[0], IF_DELETED)
+def sealing_key(folder: Path) -> bytes:
+    """What addresses are sealed with from now on, made where there is none. Raises
+    ``ConfigError``."""
+    path = next(iter(_paths(folder)), folder / NAMES[0])
+    return load_key(path, IF_DELETED)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return [folder / name for name in NAMES if (folder / name).exists()]
 
 
 def seal(key: bytes, row: str, text: str) -> str:
