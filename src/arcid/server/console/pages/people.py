@@ -10,6 +10,7 @@ from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import Response
 
+from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError, SamePhotoConflict
 from arcid.gallery import Collection, Gallery, Page, Person
@@ -158,7 +159,11 @@ async def duplicates(context: ConsoleContext, collection: str | None = None) -> 
         with element("div", "toolbar"):
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
             selector("/people/duplicates", current, known)
-        pairs = await context.run(find_duplicates, context, current)
+        calibration = context.services.calibration()
+        if calibration is None:
+            note(S.NO_CALIBRATION, "warn")
+            return
+        pairs = await context.run(find_duplicates, context.gallery, current, calibration)
         if current.people > MOST_COMPARED:
             note(S.DUPLICATES_LIMIT.format(n=MOST_COMPARED), "warn")
         if not pairs:
@@ -208,11 +213,18 @@ async def _pair(context: ConsoleContext, current: Collection, pair: Alike) -> No
             merging(other, person)
 
 
-def find_duplicates(context: ConsoleContext, collection: Collection) -> list[Alike]:
-    """Pairs above the threshold of the default false match rate, most alike first."""
-    calibration = context.services.pipeline.calibration
-    lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
-    gallery, contract = context.gallery, context.services.contract_id
+def alike_from(calibration: Calibration) -> float:
+    """The cosine from which two people are shown to a human as possibly one: that of the default
+    false match rate, or of the smallest that the calibration supports."""
+    rate = max(DEFAULT_FMR, calibration.smallest_supported_fmr)
+    return calibration.threshold_at_fmr(rate).cosine
+
+
+def find_duplicates(
+    gallery: Gallery, collection: Collection, calibration: Calibration
+) -> list[Alike]:
+    """Pairs who may be one, most alike first; see ``alike_from``."""
+    lowest, contract = alike_from(calibration), calibration.contract_id
     found: dict[frozenset[str], Alike] = {}
     for person in islice(gallery.everybody(collection.name), MOST_COMPARED):
         if person.faces == 0:

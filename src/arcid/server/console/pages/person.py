@@ -6,14 +6,13 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from arcid.decide import DEFAULT_FMR
 from arcid.gallery import Collection, Person, StoredFace
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen_person
 from arcid.server.console.pages.enrolling import Tray, enrol_faces
-from arcid.server.console.pages.people import crop_url, portrait, thumbnail
+from arcid.server.console.pages.people import alike_from, crop_url, portrait, thumbnail
 from arcid.server.console.ui.dialogs import ask, confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -148,7 +147,7 @@ async def _alike(
     calibration = context.services.calibration()
     matches: list[Match] = []
     if calibration is not None and person.faces:
-        lowest = calibration.threshold_at_fmr(DEFAULT_FMR).cosine
+        lowest = alike_from(calibration)
         (found,) = await context.run(
             context.gallery.search_person,
             current.name,
