@@ -152,7 +152,7 @@ class Calibration:
         """Cosine threshold whose false match rate is at most ``fmr``.
 
         Raises ``RateUnsupported`` below what the data supports, unless extrapolation is allowed
-        by name (and even then below the table).
+        (and even then below the table).
         """
         check_rate("fmr", fmr)
         extrapolated = fmr < self.smallest_supported_fmr * (1 - 1e-9)
@@ -160,7 +160,7 @@ class Calibration:
             raise RateUnsupported(
                 f"an FMR of {fmr:.1e} was asked for, but {self.data['impostor_pairs']:,} impostor "
                 f"pairs support no less than {self.smallest_supported_fmr:.1e}; ask for a larger "
-                "rate, allow extrapolation by name, or calibrate on more people",
+                "rate, allow extrapolation, or calibrate on more people",
                 smallest_supported_fmr=self.smallest_supported_fmr,
             )
         if fmr < self._fmrs[-1] and self._cosines[-1] < 1:

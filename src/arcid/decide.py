@@ -12,7 +12,7 @@ from typing import Literal
 
 from arcid.calibration import Calibration, Threshold, check_rate, fpir_for_fmr
 from arcid.errors import RateUnsupported, UsageError
-from arcid.types import Decision, Outcome
+from arcid.types import Decision, Outcome, counted
 
 DEFAULT_FMR = 1e-4  # 1:1, one stranger in ten thousand
 DEFAULT_FPIR = 1e-2  # 1:N, one search in a hundred by somebody not enrolled
@@ -47,12 +47,12 @@ def unanswered(calibration: Calibration, galleries: Mapping[str, int]) -> list[U
         if size > largest:
             found.append(
                 Unanswered(
-                    f"a search of {name} ({size:,} templates) at the default false positive "
+                    f"a search of {name} ({counted(size, 'template')}) at the default false positive "
                     f"identification rate of {DEFAULT_FPIR:g} ends in review where it should name "
                     f"somebody: the calibration supports "
-                    + (f"up to {largest:,} templates" if largest else "no gallery at that rate"),
+                    + (f"up to {counted(largest, 'template')}" if largest else "no gallery at that rate"),
                     "calibrate on more people (arcid calibrate FOLDER), ask for a larger rate, or "
-                    "allow extrapolation by name",
+                    "allow extrapolation",
                     name,
                 )
             )
@@ -192,7 +192,7 @@ def _identify(
     relation = "at or above" if cosine >= threshold.cosine else "below"
     reason = (
         f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the "
-        f"threshold for {gallery_size:,} templates at a false positive identification rate of "
+        f"threshold for {counted(gallery_size, 'template')} at a false positive identification rate of "
         f"{fpir:g}{_suffix(threshold)}"
     )
     return _decision(cosine, threshold, calibration, reason, target_fpir=fpir, size=gallery_size)
@@ -207,8 +207,8 @@ def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: fl
     else:
         outcome = "review"
         reason = (
-            f"{gallery_size:,} templates at a false positive identification rate of {fpir:g} need "
-            f"a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
+            f"to search {counted(gallery_size, 'template')} at a false positive identification rate "
+            f"of {fpir:g} needs a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
             f"{cosine:.3f} passes its last supported threshold {last.cosine:.3f}: a human decides"
         )
     return _decision(

@@ -41,6 +41,13 @@ def test_every_command_says_what_it_does_with_an_example_that_parses(name: str) 
     command.make_context(name, words[len(path) + 1 :])
 
 
+def test_the_list_of_commands_shows_one_sentence_of_each() -> None:
+    for name, command in make_docs.commands():
+        summary, *rest = command.help.split("\n\n")
+        assert len(summary) < 100 and not re.search(r"[.?] [A-Z-]", summary), name
+        assert not any("\n" in part for part in (summary, *rest)), f"{name}: wrapped in the source"
+
+
 def test_every_exit_code_is_documented() -> None:
     text = (ROOT / "docs" / "concepts" / "command-line.md").read_text("utf-8")
     table = text.split("| code | meaning |")[1].split("\n\n")[0]

@@ -7,6 +7,7 @@ progress and messages go to standard error.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -91,6 +92,19 @@ app.add_typer(review.app, name="review")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")
+
+
+def _unwrap(group: typer.Typer) -> None:
+    """Let the terminal wrap help texts, not the source file."""
+    for command in group.registered_commands:
+        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", "") or "")
+        command.help = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _unwrap(inner.typer_instance)
+
+
+_unwrap(app)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

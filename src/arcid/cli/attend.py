@@ -119,6 +119,7 @@ def attend(
     from arcid.gallery.opening import require_place
     from arcid.liveness import passive
     from arcid.pipeline import Pipeline
+    from arcid.types import counted
     from arcid.video import ImageFolder, open_source
 
     opened = open_source(source, start=when(start), fps=fps, loops=loops)
@@ -144,7 +145,8 @@ def attend(
         watcher = Watcher(pipeline, gallery, collection, policy, camera=name, liveness=check)
         size = gallery.size(watcher.collection, pipeline.embedder.contract_id)
         note(
-            f"watching {opened.name}; {size} templates, false positive rate {watcher.rate(size):g}"
+            f"watching {opened.name}: {counted(size, 'template')}, false positive identification "
+            f"rate {watcher.rate(size):g}"
         )
         if not size:
             note(

@@ -54,8 +54,9 @@ def label(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find the faces two detectors agree on, or the first is sure of, in pictures named
-    folder/picture. What else one alone finds is set aside: neither face nor background.
+    """Find the faces that two detectors agree on, or that the first is sure of.
+
+    Pictures are named folder/picture. What else one alone finds is set aside: neither face nor background.
 
     Example: arcid detector label --out runs/detect_labels.jsonl
     """

@@ -48,10 +48,12 @@ def _exit_code(report: Report) -> int:
 
 
 def _print(report: Report) -> None:
+    from arcid.types import counted
+
     for section, facts in report.facts.items():
         say(f"{section}:")
         for key, value in facts.items():
-            say(f"  {key.replace('_', ' ') if key.islower() else key}: {_words(value)}")
+            say(f"  {_key(key)}: {_words(value)}")
         if not facts:
             say("  nothing set")
     say("")
@@ -61,14 +63,18 @@ def _print(report: Report) -> None:
     serious = sum(problem.serious for problem in report.problems)
     notes = len(report.problems) - serious
     if serious:
-        say(f"{serious} problem(s) to solve")
+        say(f"{counted(serious, 'problem')} to solve")
     else:
-        say("everything that is needed works" + (f"; {notes} note(s) above" if notes else ""))
+        say("everything that is needed works" + (f"; {counted(notes, 'note')} above" if notes else ""))
+
+
+def _key(name: str) -> str:
+    return name.replace("_", " ") if name.islower() else name
 
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key.replace('_', ' ')} {_words(v)}" for key, v in value.items())
+        return "; ".join(f"{_key(key)} {_words(v)}" for key, v in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "not installed" if value is None else str(value)

@@ -75,9 +75,10 @@ def enrol(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Enrol one person from photos, or many from a folder with one folder per person, named after
-    them. The collection and the gallery are made when missing. Photos that are refused are counted
-    by reason, then listed with theirs; the rest is enrolled. So is counted who is somebody else
+    """Enrol one person from photos, or many from a folder with one folder per person.
+
+    A folder's name is the person's. The collection and the gallery are made when missing. Photos that are refused are counted by
+    reason, then listed with theirs; the rest is enrolled. So is counted who is somebody else
     already, unless --allow-duplicate takes them all the same. Photos that the person was enrolled
     with before, by the same model, are skipped before any face is looked for, so a run that was
     stopped can be started again. Exit code 0 when at least one photo was enrolled, or all were

@@ -49,10 +49,11 @@ def lfw(
         typer.Option("--train-pairs", help="View 1: choose the threshold on these pairs."),
     ] = None,
 ) -> None:
-    """LFW: 6,000 pairs in ten folds, the threshold of each fold chosen on the other nine. With the
-    lists of View 1 (pairsDevTest.txt), which have no folds, pairs are dealt over ten, or all
-    decided by the threshold that is best on --train-pairs. --data may hold the list and images/,
-    lfw/, lfw-deepfunneled/ or lfw_funneled/.
+    """LFW: 6,000 pairs in ten folds, the threshold of each fold chosen on the other nine.
+
+    With the lists of View 1 (pairsDevTest.txt), which have no folds, pairs are dealt over ten, or
+    all decided by the threshold that is best on --train-pairs. --data may hold the list and
+    images/, lfw/, lfw-deepfunneled/ or lfw_funneled/.
 
     Example: arcid evaluate lfw --pairs pairs.txt --images lfw-deepfunneled -o report/
     """
@@ -144,8 +145,9 @@ def cfp(
         typer.Option("--protocol", help="Frontal to frontal, or frontal to profile."),
     ] = "FP",
 ) -> None:
-    """Celebrities in Frontal-Profile, from the data set's own folder (Data/, Protocol/), in its ten
-    folds.
+    """Celebrities in Frontal-Profile, in its ten folds.
+
+    --data is the data set's own folder, with Data/ and Protocol/.
 
     Example: arcid evaluate cfp --data cfp-dataset --protocol FP -o report/
     """
@@ -169,8 +171,10 @@ def ytf(
         typer.Option("--max-frames", min=1, help="Frames of each video, evenly; default: all."),
     ] = None,
 ) -> None:
-    """YouTube Faces: pairs of videos. The vector of a video is the mean of its frames'; frames
-    without a face are left out of the mean.
+    """YouTube Faces: pairs of videos.
+
+    The vector of a video is the mean of its frames'; frames without a face are left out of the
+    mean.
 
     Example: arcid evaluate ytf --data YouTubeFaces --max-frames 20 -o report/
     """
@@ -195,9 +199,10 @@ def ijb(
         typer.Option("--weights", help="Weigh photos by the detector score of the list, or not."),
     ] = "faceness",
 ) -> None:
-    """IJB-B and IJB-C: templates of photos and video frames, compared 1:1 and searched 1:N. The
-    folder holds meta/ and loose_crop/ as InsightFace passes them around. With --embeddings (rows in
-    the order of the photo list) the photos are not needed.
+    """IJB-B and IJB-C: templates of photos and video frames, compared 1:1 and searched 1:N.
+
+    The folder holds meta/ and loose_crop/ as InsightFace passes them around. With --embeddings
+    (rows in the order of the photo list) the photos are not needed.
 
     Example: arcid evaluate ijb --data IJBC --embeddings ijbc.npy -o report/
     """
@@ -302,10 +307,10 @@ def gallery(
         typer.Option("--pool", help="A person scores their best photo, or the mean of them."),
     ] = "best",
 ) -> None:
-    """Enrol some photos of each of n people and search with others: Top-1, Top-3 and Top-5, with
-    failed reads counted as misses. With --strangers also how often somebody who is not enrolled is
-    named (FPIR), and how that grows with the gallery. The folder holds one folder per person;
-    --seed draws people and photos.
+    """Enrol some photos of each of n people and search with others: Top-1, Top-3 and Top-5.
+
+    Failed reads count as misses. With --strangers also how often somebody who is not enrolled is named (FPIR), and how that grows
+    with the gallery. The folder holds one folder per person; --seed draws people and photos.
 
     Example: arcid evaluate gallery --data staff/ --enrol 5 --probe 5 --people 50 --strangers -1 -o
     report/
@@ -403,11 +408,11 @@ def fairness(
         ),
     ] = None,
 ) -> None:
-    """False matches and false non-matches of each group, all at the product's one threshold, with
-    intervals and the ratio of the worst group to the best. Groups are your own labels: a CSV with
-    the column photo (as the path below --data) and one of groups, or a part of the file names.
-    Photos that lie in the folder without folders of people are taken for as many people; only false
-    matches are measured then.
+    """False matches and false non-matches of each group, at the product's one threshold.
+
+    With intervals, and the ratio of the worst group to the best. Groups are your own labels: a CSV with the column photo (as the path below --data) and one of
+    groups, or a part of the file names. Photos that lie in the folder without folders of people are
+    taken for as many people; only false matches are measured then.
 
     Example: arcid evaluate fairness --data photos/ --groups groups.csv --column age -o report/
     """

@@ -84,8 +84,10 @@ def list_(
 def explain(
     event: Id, collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Say on what grounds an event was decided (score, threshold, target rate, calibration, gallery
-    size, model, the track's quality), and what was corrected since.
+    """Say on what grounds an event was decided, and what was corrected since.
+
+    The grounds: score, threshold, target rate, calibration, gallery size, model, the track's
+    quality.
 
     Example: arcid events explain 3f2a9c --collection staff
     """
@@ -210,6 +212,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write events, or the sheet of a day or month (first in, last out, hours, absent), to a file.
+
     Text that a spreadsheet would run as a formula stays text.
 
     Example: arcid events export march.xlsx --month 2026-03 --collection staff

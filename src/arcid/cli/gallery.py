@@ -364,8 +364,9 @@ def delete_face(
 def status(
     collection: Collection = "default", database: Database = None, json: Json = False
 ) -> None:
-    """Show how far a collection has come with each model: its faces and people, and how many people
-    it cannot find yet.
+    """Show how far a collection has come with each model.
+
+    Its faces and people, and how many people it cannot find yet.
 
     Example: arcid gallery status --collection staff
     """
@@ -393,9 +394,10 @@ def reembed(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Embed the kept crops with another model, beside the vectors that are there; both models find
-    people until the old one's vectors are dropped. May be stopped and started again. Faces without
-    a crop stay with the old model: enrol those people again.
+    """Embed the kept crops with another model, beside the vectors that are there.
+
+    Both models find people until the old one's vectors are dropped. May be stopped and started again. Faces without a crop stay with the old model: enrol those
+    people again.
 
     Example: arcid gallery reembed --collection staff --to w600k_r50
     """

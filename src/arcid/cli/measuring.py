@@ -159,6 +159,8 @@ def print_report(
     found: Document, record: Mapping[str, Any], files: Mapping[str, str], *, json: bool
 ) -> None:
     """The record as JSON; or headline numbers, warnings, and where the files are."""
+    from arcid.types import counted
+
     if json:
         from arcid.evaluate import report
 
@@ -170,7 +172,9 @@ def print_report(
     for warning in found.warnings:
         note(f"note: {warning}")
     if found.failed:
-        note(f"{len(found.failed):,} photos failed: {in_words(found.failed_by_reason)}")
+        note(
+            f"{counted(len(found.failed), 'photo')} failed: {in_words(found.failed_by_reason)}"
+        )
     for name, why in found.failed[:LISTED]:
         note(f"failed: {plain(name)}: {why}")
     if len(found.failed) > LISTED:

@@ -231,8 +231,9 @@ def pull(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Fetch a known model over https, show its licence and ask for it to be accepted, verify it and
-    install it. Goes on where it was stopped.
+    """Fetch a known model over https, ask for its licence to be accepted, check it, install it.
+
+    Goes on where it was stopped.
 
     Example: arcid models pull yunet_2023mar --accept-licence
     """

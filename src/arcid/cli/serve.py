@@ -71,6 +71,8 @@ def serve(
 
 
 def _announce(ready: Ready) -> None:
+    from arcid.types import counted
+
     say(f"arcid is ready after {ready.seconds:.1f} s")
     say(f"  service    {ready.url}")
     say(f"  console    {ready.url}console/")
@@ -80,7 +82,7 @@ def _announce(ready: Ready) -> None:
     say(f"  reference  {ready.url}docs")
     say(f"  gallery    {ready.gallery}")
     say(f"  models     {', '.join(ready.models)}")
-    keys = f"{ready.api_keys} API key(s)" if ready.api_keys else "this machine only, no key"
+    keys = counted(ready.api_keys, "API key") if ready.api_keys else "this machine only, no key"
     say(f"  access     {keys}")
     for warning in ready.warnings:
         say(f"  WARNING    {warning}")

@@ -62,8 +62,9 @@ def backbones(
     size: Annotated[int, typer.Option("--size", help="Side of the photos in pixels.")] = 112,
     json: Json = False,
 ) -> None:
-    """List the networks that can be trained, with parameters and multiply–accumulates of one photo,
-    at 512 dimensions.
+    """List the networks that can be trained.
+
+    With parameters and multiply–accumulates of one photo, at 512 dimensions.
 
     Example: arcid backbones
     """

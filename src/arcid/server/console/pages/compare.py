@@ -18,7 +18,6 @@ from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
     card,
-    chip,
     data_url,
     element,
     face,
@@ -27,11 +26,7 @@ from arcid.server.console.ui.widgets import (
 )
 
 RATES = (0.01, 0.001, DEFAULT_FMR)
-WORDS = {
-    "match": S.COMPARE_MATCH,
-    "no_match": S.COMPARE_NO_MATCH,
-    "review": S.COMPARE_REVIEW,
-}
+WORDS = {"match": S.COMPARE_MATCH, "no_match": S.COMPARE_NO_MATCH}
 
 
 async def compare(context: ConsoleContext) -> None:
@@ -121,6 +116,3 @@ def _answer(found: Verification) -> None:
         with element("div", "answer-lines"):
             text(WORDS[decision.outcome], "answer-words", tag="h2")
             grounds(decision)
-            if decision.outcome == "review":
-                chip(S.COMPARE_REVIEW, "warn")
-                text(decision.reason, "soft small", tag="p")

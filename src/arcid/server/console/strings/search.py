@@ -33,7 +33,6 @@ COMPARE_RATE = "False matches allowed"
 COMPARE_RATE_OPTION = "1 in {n:,.0f} comparisons"
 COMPARE_MATCH = "The same person"
 COMPARE_NO_MATCH = "Two different people"
-COMPARE_REVIEW = "Not certain"
 COMPARE_FACE = "Aligned face of the {which} picture"
 COMPARE_WHICH = ("first", "second")
 
