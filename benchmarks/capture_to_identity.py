@@ -1,6 +1,6 @@
 """From a new face on the screen to its name over it, in a real browser; milliseconds.
 
-    python benchmarks/glass_to_name.py [--rounds 20] [--warm 2]
+    python benchmarks/capture_to_identity.py [--rounds 20] [--warm 2]
 
 A service of its own, Chromium with a film for its camera: an empty wall, an enrolled face, the
 wall, another. A patch in the film's corner is white while a face is shown. Counted is the time from
@@ -8,7 +8,7 @@ the first frame with a white patch that the page presents (``requestVideoFrameCa
 moment the name stands in the picture's label, which is set with the drawing. The wall stays longer
 than a track lives, so that every face is new. What a camera needs before its frame reaches the
 browser is not in it. Both processes share the cores, as on a small machine they would. Writes
-``benchmarks/results/glass-to-name-<hardware>.csv``.
+``benchmarks/results/capture-to-identity-<hardware>.csv``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def main() -> None:
         "p95_ms": round(float(high)), "goal_ms": GOAL_MS,
         "share_within": round(float((times <= GOAL_MS).mean()), 3), "met": bool(high <= GOAL_MS),
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"glass-to-name-{common.hardware_slug()}.csv"
+    path = Path(__file__).parent / "results" / f"capture-to-identity-{common.hardware_slug()}.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n", encoding="utf-8"
