@@ -47,10 +47,10 @@ def unanswered(calibration: Calibration, galleries: Mapping[str, int]) -> list[U
         if size > largest:
             found.append(
                 Unanswered(
-                    f"a search of {name} ({counted(size, 'template')}) at the default false positive "
-                    f"identification rate of {DEFAULT_FPIR:g} ends in review where it should name "
-                    f"somebody: the calibration supports "
-                    + (f"up to {counted(largest, 'template')}" if largest else "no gallery at that rate"),
+                    f"a search of {name} ({counted(size, 'template')}) at the default false "
+                    f"positive identification rate of {DEFAULT_FPIR:g} ends in review where it "
+                    "should name somebody: the calibration supports "
+                    + (f"up to {largest:,} templates" if largest else "no gallery at that rate"),
                     "calibrate on more people (arcid calibrate FOLDER), ask for a larger rate, or "
                     "allow extrapolation",
                     name,
@@ -191,8 +191,8 @@ def _identify(
         return _review(cosine, calibration, gallery_size, fpir)
     relation = "at or above" if cosine >= threshold.cosine else "below"
     reason = (
-        f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the "
-        f"threshold for {counted(gallery_size, 'template')} at a false positive identification rate of "
+        f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the threshold for "
+        f"{counted(gallery_size, 'template')} at a false positive identification rate of "
         f"{fpir:g}{_suffix(threshold)}"
     )
     return _decision(cosine, threshold, calibration, reason, target_fpir=fpir, size=gallery_size)
@@ -207,9 +207,10 @@ def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: fl
     else:
         outcome = "review"
         reason = (
-            f"to search {counted(gallery_size, 'template')} at a false positive identification rate "
-            f"of {fpir:g} needs a calibration on more people than this one's (it reaches {reached:.2g}); cosine "
-            f"{cosine:.3f} passes its last supported threshold {last.cosine:.3f}: a human decides"
+            f"to search {counted(gallery_size, 'template')} at a false positive identification "
+            f"rate of {fpir:g} needs a calibration on more people than this one's (it reaches "
+            f"{reached:.2g}); cosine {cosine:.3f} passes its last supported threshold "
+            f"{last.cosine:.3f}: a human decides"
         )
     return _decision(
         cosine, last, calibration, reason, outcome=outcome, target_fpir=fpir, size=gallery_size

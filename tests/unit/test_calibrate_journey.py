@@ -113,7 +113,7 @@ class Door:
         return {
             "same": self._decision("verify", one, self.probes / "00.png", "--aligned"),
             "other": self._decision("verify", one, self.probes / "01.png", "--aligned"),
-            "search": self._decision("search", "--embedding", self.vectors)["faces"],
+            "search": self._decision("search", "--embedding", self.vectors)["probes"],
             "seen": [(e["kind"], e.get("name")) for e in map(json.loads, ran.out.splitlines())],
         }
 

@@ -85,7 +85,8 @@ def attend(
         typer.Option(
             "--database",
             "--gallery",
-            help="Gallery file or SQLAlchemy URL; default: ARCID_DATABASE, else yours.",
+            help="Gallery file or SQLAlchemy URL; default: ARCID_DATABASE, else gallery.db in "
+            "ARCID_HOME.",
         ),
     ] = None,
     json: Json = False,

@@ -56,7 +56,8 @@ def label(
 ) -> None:
     """Find the faces that two detectors agree on, or that the first is sure of.
 
-    Pictures are named folder/picture. What else one alone finds is set aside: neither face nor background.
+    Pictures are named folder/picture. What else one alone finds is set aside: neither face nor
+    background.
 
     Example: arcid detector label --out runs/detect_labels.jsonl
     """

@@ -65,7 +65,10 @@ def _print(report: Report) -> None:
     if serious:
         say(f"{counted(serious, 'problem')} to solve")
     else:
-        say("everything that is needed works" + (f"; {counted(notes, 'note')} above" if notes else ""))
+        say(
+            "everything that is needed works"
+            + (f"; {counted(notes, 'note')} above" if notes else "")
+        )
 
 
 def _key(name: str) -> str:

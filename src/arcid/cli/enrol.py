@@ -77,12 +77,12 @@ def enrol(
 ) -> None:
     """Enrol one person from photos, or many from a folder with one folder per person.
 
-    A folder's name is the person's. The collection and the gallery are made when missing. Photos that are refused are counted by
-    reason, then listed with theirs; the rest is enrolled. So is counted who is somebody else
-    already, unless --allow-duplicate takes them all the same. Photos that the person was enrolled
-    with before, by the same model, are skipped before any face is looked for, so a run that was
-    stopped can be started again. Exit code 0 when at least one photo was enrolled, or all were
-    enrolled before; 1 when none was.
+    A folder's name is the person's. The collection and the gallery are made when missing. Photos
+    that are refused are counted by reason, then listed with theirs; the rest is enrolled. So is
+    counted who is somebody else already, unless --allow-duplicate takes them all the same. Photos
+    that the person was enrolled with before, by the same model, are skipped before any face is
+    looked for, so a run that was stopped can be started again. Exit code 0 when at least one photo
+    was enrolled, or all were enrolled before; 1 when none was.
 
     --holdout N keeps the last N photos by name of every person back (by lot with --seed), always
     enrolling at least one, and then searches for each: Top-1, Top-3 and Top-5 say how often the

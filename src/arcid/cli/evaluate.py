@@ -309,8 +309,9 @@ def gallery(
 ) -> None:
     """Enrol some photos of each of n people and search with others: Top-1, Top-3 and Top-5.
 
-    Failed reads count as misses. With --strangers also how often somebody who is not enrolled is named (FPIR), and how that grows
-    with the gallery. The folder holds one folder per person; --seed draws people and photos.
+    Failed reads count as misses. With --strangers also how often somebody who is not enrolled is
+    named (FPIR), and how that grows with the gallery. The folder holds one folder per person;
+    --seed draws people and photos.
 
     Example: arcid evaluate gallery --data staff/ --enrol 5 --probe 5 --people 50 --strangers -1 -o
     report/
@@ -410,9 +411,10 @@ def fairness(
 ) -> None:
     """False matches and false non-matches of each group, at the product's one threshold.
 
-    With intervals, and the ratio of the worst group to the best. Groups are your own labels: a CSV with the column photo (as the path below --data) and one of
-    groups, or a part of the file names. Photos that lie in the folder without folders of people are
-    taken for as many people; only false matches are measured then.
+    With intervals, and the ratio of the worst group to the best. Groups are your own labels: a CSV
+    with the column photo (as the path below --data) and one of groups, or a part of the file names.
+    Photos that lie in the folder without folders of people are taken for as many people; only false
+    matches are measured then.
 
     Example: arcid evaluate fairness --data photos/ --groups groups.csv --column age -o report/
     """

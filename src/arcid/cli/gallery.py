@@ -388,7 +388,10 @@ def status(
 def reembed(
     collection: Collection = "default",
     to: Annotated[
-        str | None, typer.Option("--to", help="Recogniser to change to; default: the default one.")
+        str | None,
+        typer.Option(
+            "--to", help="Recogniser to change to; default: ARCID_RECOGNISER, else arcid's own."
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops embedded at a time.")] = 64,
     database: Database = None,
@@ -396,8 +399,8 @@ def reembed(
 ) -> None:
     """Embed the kept crops with another model, beside the vectors that are there.
 
-    Both models find people until the old one's vectors are dropped. May be stopped and started again. Faces without a crop stay with the old model: enrol those
-    people again.
+    Both models find people until the old one's vectors are dropped. May be stopped and started
+    again. Faces without a crop stay with the old model: enrol those people again.
 
     Example: arcid gallery reembed --collection staff --to w600k_r50
     """

@@ -47,8 +47,10 @@ def _option(panel: str, words: str, *flags: str, **limits: Any) -> Any:
 
 
 OPTIONS: dict[str, Any] = {  # of How's fields
-    "model": _option(FACES, "Recogniser; default: the default one.", "--model"),
-    "detector": _option(FACES, "Detector; default: the default one.", "--detector"),
+    "model": _option(FACES, "Recogniser; default: ARCID_RECOGNISER, else arcid's own.", "--model"),
+    "detector": _option(
+        FACES, "Detector; default: ARCID_DETECTOR, else arcid's own.", "--detector"
+    ),
     "select": _option(
         FACES,
         "Which face of a photo is the labelled one; prominent refuses where several may be meant.",
@@ -172,9 +174,7 @@ def print_report(
     for warning in found.warnings:
         note(f"note: {warning}")
     if found.failed:
-        note(
-            f"{counted(len(found.failed), 'photo')} failed: {in_words(found.failed_by_reason)}"
-        )
+        note(f"{counted(len(found.failed), 'photo')} failed: {in_words(found.failed_by_reason)}")
     for name, why in found.failed[:LISTED]:
         note(f"failed: {plain(name)}: {why}")
     if len(found.failed) > LISTED:

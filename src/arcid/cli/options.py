@@ -24,10 +24,14 @@ SelectOne = Annotated[
     ),
 ]
 Detector = Annotated[
-    str | None, typer.Option("--detector", help="Detector by name; default: the default one.")
+    str | None,
+    typer.Option("--detector", help="Detector by name; default: ARCID_DETECTOR, else arcid's own."),
 ]
 Model = Annotated[
-    str | None, typer.Option("--model", help="Recogniser by name; default: the default one.")
+    str | None,
+    typer.Option(
+        "--model", help="Recogniser by name; default: ARCID_RECOGNISER, else arcid's own."
+    ),
 ]
 Aligned = Annotated[
     bool, typer.Option("--aligned", help="The photos are aligned square crops already.")
@@ -36,7 +40,9 @@ Collection = Annotated[str, typer.Option("--collection", help="Collection of the
 Database = Annotated[
     str | None,
     typer.Option(
-        "--database", help="Gallery file or SQLAlchemy URL; default: ARCID_DATABASE, else yours."
+        "--database",
+        help="Gallery file or SQLAlchemy URL; default: ARCID_DATABASE, else gallery.db in "
+        "ARCID_HOME.",
     ),
 ]
 Metadata = Annotated[

@@ -39,7 +39,7 @@ def serve(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run the REST service.
+    """Run the service: REST and the console.
 
     What is not said here is read from ARCID_… variables. A key is needed to listen on anything but
     this machine, and behind a proxy. While the console has no account a link is printed that makes

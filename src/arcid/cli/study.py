@@ -24,10 +24,11 @@ def study(
 ) -> None:
     """Compare losses by a study file (docs/concepts/studies.md).
 
-    Every loss in rounds with more and more identities, one budget of steps, several seeds. Writes one report (HTML, Markdown, JSON) with curves, closed-set accuracy, and verification of
-    people never trained on with intervals over people and seeds. A loss is placed above another
-    only where the interval of their difference leaves out zero; there may be no winner. Goes on
-    where it was stopped.
+    Every loss in rounds with more and more identities, one budget of steps, several seeds. Writes
+    one report (HTML, Markdown, JSON) with curves, closed-set accuracy, and verification of people
+    never trained on with intervals over people and seeds. A loss is placed above another only where
+    the interval of their difference leaves out zero; there may be no winner. Goes on where it was
+    stopped.
 
     Example: arcid study configs/study_small.yaml out=runs/losses
     """
