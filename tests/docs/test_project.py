@@ -110,3 +110,13 @@ def test_the_site_has_every_page() -> None:
     for page in sorted((ROOT / "docs").glob("**/*.md")):
         path = page.relative_to(ROOT / "docs")
         assert {path.as_posix(), f"{path.parent}/*"} & set(shown), "add it to docs/.nav.yml"
+
+
+def test_the_changelog_says_each_thing_once() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    entries = re.findall(r"^- .*$", text, re.M)
+    assert len(entries) == len(set(entries))
+    for version in text.split("\n## ")[1:]:
+        kinds = re.findall(r"^### (\w+)$", version, re.M)
+        order = ["Added", "Changed", "Fixed", "Removed"]
+        assert kinds == [kind for kind in order if kind in kinds]
