@@ -312,7 +312,9 @@ def test_accepting_on_the_command_line(
     assert row()["trust"] == "unverified"
     code, out, _ = arcid("models", "list")
     assert code == 0 and "NO" in out and "yes: packaged" in out
-    code, _, err = arcid("embed", "none.jpg", "-o", str(home / "x.npz"), "--model", "twin")
+    photo = home / "photo.jpg"
+    photo.touch()  # looked for, but not opened, before the models
+    code, _, err = arcid("embed", str(photo), "-o", str(home / "x.npz"), "--model", "twin")
     assert code == 4 and "arcid models accept twin" in err
     monkeypatch.setenv("ARCID_RECOGNISER", "twin")
     code, out, _ = arcid("doctor", "--json")
