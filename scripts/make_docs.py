@@ -32,7 +32,7 @@ VARIABLES = {
     "ARCID_DATA": ("none", "For development: photographs in data/, others' weights in models/."),
     "ARCID_RUNTIME": ("OpenVINO where it is installed", "openvino, onnxruntime or auto."),
     "ARCID_DEVICE": ("cpu", "Where models run: cpu, GPU or NPU (OpenVINO), cuda or tensorrt."),
-    "ARCID_THREADS": ("one a core", "Threads of models, and photos prepared at a time."),
+    "ARCID_THREADS": ("one per core", "Threads of models, and photos prepared at a time."),
     "ARCID_ALLOW_LINK_LOCAL": (
         "off", "1: cameras and receivers may be at link-local addresses.",
     ),

@@ -68,7 +68,7 @@ def run(
 ) -> Iterator[tuple[Key, Result | ArcidError]]:
     """(key, photo) in; (key, its result or its error) out, in order.
 
-    ``prepare`` runs in ``workers`` threads, by default one a core, on at most ``BATCH`` photos
+    ``prepare`` runs in ``workers`` threads, by default one per core, on at most ``BATCH`` photos
     beyond those being worked on; ``finish`` gets many prepared photos in one call.
     """
     count = workers or default_threads()

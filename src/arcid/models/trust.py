@@ -31,9 +31,9 @@ CALIBRATIONS = {
 DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
-    "arcid-detect-s": "fa0e9cd0e2af84829a30f919dfa84700ff6dce0ebb2adeebb716c43c38e334fa",
-    "arcid-face-s": "0a63cc463a8b9c24e02ac2c464f3f76b320a3fd0eb7bc9919b64068a82b4e2cc",
-    "arcid-face-s-int8": "f7436a28fcf66ec1f90f3d3a1f494201bb9b4a3370d820b36f0f4df7bba4f2d3",
+    "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
+    "arcid-face-s": "4e134f6daaa4816a2235db7530a4ac898c9f5b4dacc4af71dee2d9564ca2880d",
+    "arcid-face-s-int8": "3d891b2cbfc8007af22d30c58880284a29386a9f9134fa1aad4065a719e95690",
 }
 
 

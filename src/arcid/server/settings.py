@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         3.0, ge=0, le=1000, description="How long a face waits for others whose photo is in work."
     )
     workers: int | None = Field(
-        None, ge=1, le=256, description="Threads that decode and detect; by default one a core."
+        None, ge=1, le=256, description="Threads that decode and detect; by default one per core."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log lines that are written."
