@@ -83,6 +83,18 @@ def test_a_gallery_that_was_named_is_not_made_by_asking(
     assert not (tmp_path / "typo.db").exists() and not (tmp_path / "disk").exists()
 
 
+def test_a_gallery_that_is_gone_is_not_made_anew_by_asking(fresh: Any, environment: Path) -> None:
+    """The service refuses to begin anew there; a file made meanwhile would hide the loss."""
+    from arcid import paths
+
+    key = paths.home_dir() / "console.key"
+    key.parent.mkdir(parents=True, exist_ok=True)
+    key.write_text("ab" * 32)
+    code, _, err = fresh("gallery", "people")
+    assert code == 5 and "there is no gallery at" in err
+    assert [file.name for file in key.parent.iterdir()] == ["console.key"]
+
+
 def test_a_collection_left_out_is_missed_where_there_are_others(fresh: Any) -> None:
     """An empty one, made meanwhile, would answer that somebody of "staff" is nobody."""
     assert fresh("gallery", "create", "staff")[0] == 0

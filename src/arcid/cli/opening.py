@@ -17,15 +17,17 @@ def open_gallery(
 ) -> Gallery:
     """The gallery, its losses told on standard error.
 
-    One that was not named, with --database or ``ARCID_DATABASE``, is made where it is missing; in a
-    gallery without any collection so is that of whoever names none: a fresh machine answers that
-    nobody is there. Raises ``NotFound``.
+    One that was not named, with --database or ``ARCID_DATABASE``, is made where it is missing and
+    no console was set up; in a gallery without any collection so is that of whoever names none: a
+    fresh machine answers that nobody is there. Raises ``NotFound``.
     """
     from arcid import paths
     from arcid.gallery import opening
+    from arcid.server.console.auth.secret import is_set_up
 
     named = database or paths.named_database()
-    gallery = opening.open_gallery(database, create=create or named is None)
+    fresh = named is None and not is_set_up(paths.home_dir())
+    gallery = opening.open_gallery(database, create=create or fresh)
     for loss in gallery.losses():
         note(f"WARNING: {loss}")
     if collection == DEFAULT and not gallery.collections(limit=1):
