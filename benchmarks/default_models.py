@@ -1,4 +1,4 @@
-"""The models that ship beside the shared ones: accuracy, time and size in one table of one run.
+"""The models that ship beside models of others: accuracy, time and size in one table of one run.
 
     python benchmarks/default_models.py
         [--recognisers arcid-face-s,arcid-face-s-int8,mobilefacenet_128]

@@ -1,4 +1,4 @@
-"""Every five-point detector with the shared recogniser, one table.
+"""Every five-point detector with mobilefacenet_128, one table.
 
     python benchmarks/detectors.py [--detectors scrfd_2.5g,yunet] [--recogniser NAME]
 

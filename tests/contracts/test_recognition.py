@@ -1,4 +1,4 @@
-"""Photographs to decisions with every five-point detector and the shared recogniser."""
+"""Photographs to decisions with every five-point detector and mobilefacenet_128."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.data
 RECOGNISER = "mobilefacenet_128"
 PLAIN, CONVERTED = ("scrfd_2.5g", "yunet"), ("retinaface_mnet025", "mtcnn")
 
-#: Cosines of pairs of deepface-pairs with SCRFD-2.5G and the shared recogniser, fp32. Swapped
+#: Cosines of pairs of deepface-pairs with SCRFD-2.5G and mobilefacenet_128, fp32. Swapped
 #: channels or skipped normalisation move them by far more than the tolerance.
 GOLDEN = {
     ("img1", "img6"): 0.7081,

@@ -146,7 +146,7 @@ def test_two_faces_of_one_photo_never_merge(cli: Any, data_dir: Path) -> None:
 
 @pytest.fixture
 def second_model(data_dir: Path, environment: Path) -> str:
-    """The shared recogniser with test-time flip: another contract, calibrated as the first."""
+    """mobilefacenet_128 with test-time flip: another contract, calibrated as the first."""
     entry = ENTRIES["mobilefacenet_128"]
     manifest = dataclasses.replace(
         entry.manifest, name="flipped", flip=True, file=entry.files[0].filename

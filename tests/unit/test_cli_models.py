@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def with_data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same with what ships and the shared files."""
+    """The same with what ships and the models of ARCID_DATA."""
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     monkeypatch.setattr("arcid.paths.packaged_models_dir", PACKAGED)
     return data_dir

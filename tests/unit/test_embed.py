@@ -1,4 +1,4 @@
-"""``OnnxEmbedder`` over networks whose exact answer is known, and over the shared recogniser."""
+"""``OnnxEmbedder`` over networks whose exact answer is known, and over mobilefacenet_128."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_manifest_and_file_must_agree(tmp_path: Path) -> None:
         wrong_size.embed(_crops())
 
 
-# the shared recogniser on photographs
+# mobilefacenet_128 on photographs
 
 
 @pytest.fixture(scope="module")
