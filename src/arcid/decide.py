@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from arcid.calibration import Calibration, Threshold, check_rate, fpir_for_fmr
 from arcid.errors import RateUnsupported, UsageError
@@ -159,6 +159,10 @@ def identify(
     says so. ``given_away``: another face of the same photo was given that person, so this one is
     never them.
     """
+    if unsupported not in get_args(Unsupported):
+        raise UsageError(
+            f"unsupported {unsupported!r} is unknown; use raise, review or extrapolate"
+        )
     decision = _identify(cosine, calibration, gallery_size, fpir, unsupported)
     if not given_away:
         return decision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,6 +180,15 @@ def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:
     beyond = decide.identify(0.9, calibration, 100_000, unsupported="extrapolate")
     assert beyond.outcome == "match"
     assert beyond.extrapolated
+
+
+def test_a_misspelt_way_out_is_refused_where_it_would_not_be_needed_too(
+    calibration: Calibration,
+) -> None:
+    wrong: Any = "reveiw"
+    for size in (0, 1, 10**9):
+        with pytest.raises(UsageError, match="use raise, review or extrapolate"):
+            decide.identify(0.9, calibration, size, unsupported=wrong)
 
 
 def test_a_person_searched_for_among_nobody_else_is_not_told_of_an_empty_gallery(
