@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from arcid.cli.options import Database
-from arcid.cli.output import MODEL, OK, SERVICE, Exit, Json, print_json, say
+from arcid.cli.output import MODEL, OK, SERVICE, Exit, Json, print_json, say, say_facts
 
 if TYPE_CHECKING:
     from arcid.apps.doctor import Report
@@ -52,8 +52,7 @@ def _print(report: Report) -> None:
 
     for section, facts in report.facts.items():
         say(f"{section}:")
-        for key, value in facts.items():
-            say(f"  {_key(key)}: {_words(value)}")
+        say_facts(facts, none="not installed", indent="  ")
         if not facts:
             say("  nothing set")
     say("")
@@ -69,15 +68,3 @@ def _print(report: Report) -> None:
             "everything that is needed works"
             + (f"; {counted(notes, 'note')} above" if notes else "")
         )
-
-
-def _key(name: str) -> str:
-    return name.replace("_", " ") if name.islower() else name
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{_key(key)} {_words(v)}" for key, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "not installed" if value is None else str(value)

@@ -97,7 +97,7 @@ def explain(
         print_json(found)
         return
     grounds = found["grounds"]
-    say(f"{found['kind']} of {found['name'] or 'nobody known'} at {found['at']}")
+    say(f"{_told(found['kind'], found['name'])} at {found['at']}")
     say(str(grounds.get("reason", "")))
     keys = ("cosine", "cosine_threshold", "target_fpir", "gallery_size", "contract_id",
             "calibration_id", "model", "detector")  # fmt: skip
@@ -162,7 +162,7 @@ def correct(
     if json:
         print_json({"correction": row.to_dict(), "event": after.to_dict(), "blocked": blocked})
         return
-    state = "taken back" if after.voided else f"{after.kind} of {after.name or 'nobody known'}"
+    state = "taken back" if after.voided else _told(after.kind, after.name)
     say(f"correction {row.id}: the event now reads: {state}")
     if blocked is False and block:
         say("the face behind the event is not kept any more, so nothing was blocked")
@@ -257,3 +257,9 @@ def _kind(kind: str) -> Literal["arrival", "departure"]:
     if kind == "departure":
         return "departure"
     raise UsageError(f"an arrival or a departure can be entered by hand, not {kind!r}")
+
+
+def _told(kind: str, name: str | None) -> str:
+    if kind == "unknown":
+        return "unknown visitor"
+    return f"{kind} of {name}" if name else kind

@@ -19,6 +19,7 @@ from arcid.cli.output import (
     print_json,
     print_table,
     say,
+    say_facts,
 )
 from arcid.progress import progress_bar
 
@@ -522,8 +523,7 @@ def stats(database: Database = None, json: Json = False) -> None:
     if json:
         print_json(values)
         return
-    for key, value in values.items():
-        say(f"{key.replace('_', ' ')}: {value}")
+    say_facts(values)
 
 
 def _count(found: store.Collection) -> str:

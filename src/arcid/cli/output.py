@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -179,6 +179,24 @@ def plain(text: object) -> str:
 def say(text: str) -> None:
     """One line on standard output."""
     sys.stdout.write(plain(text) + "\n")
+
+
+def say_facts(facts: Mapping[str, Any], *, none: str = "none", indent: str = "") -> None:
+    """A line for each; ``none`` stands for what there is not."""
+    for key, value in facts.items():
+        say(f"{indent}{_key(key)}: {_words(value, none)}")
+
+
+def _key(name: str) -> str:
+    return name.replace("_", " ") if name.islower() else name
+
+
+def _words(value: Any, none: str) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{_key(key)} {_words(v, none)}" for key, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return none if value is None else str(value)
 
 
 def note(text: str) -> None:
