@@ -30,7 +30,7 @@ def test_search_names_whom_it_knows_and_says_so_of_strangers(
     expect(known).to_have_count(1)
     known.locator("> summary").click()
     expect(known.locator(".answer-body img.face")).to_have_count(2)
-    for words in ("Score", "Probability", "over 99.9 %", "a false alarm in 100 searches of"):
+    for words in ("Score", "Probability", "over 99.9 %", "a false positive in 100 searches of"):
         expect(known).to_contain_text(words)
     number = known.get_attribute("data-face")
     stranger = answers.filter(has_text="Not recognised.")

@@ -63,7 +63,10 @@ def search(
         Path | None, typer.Option("--embedding", help="Search by the vectors of an NPZ file.")
     ] = None,
     person: Annotated[
-        str | None, typer.Option("--person", help="Search for doubles of a person, by id or name.")
+        str | None,
+        typer.Option(
+            "--person", help="Search for duplicates of an enrolled person, by id or name."
+        ),
     ] = None,
     detector: Detector = None,
     model: Model = None,
@@ -82,8 +85,8 @@ def search(
     Of a folder every photo is searched by; one that cannot be used is reported (exit code 3) and
     costs no other.
 
-    Search by a PHOTO or a folder, by the vectors of arcid embed (--embedding), or look for doubles
-    of somebody who is enrolled (--person).
+    Search by a PHOTO or a folder, by the vectors of arcid embed (--embedding), or look for
+    duplicates of somebody who is enrolled (--person).
 
     Example: arcid search visitors.jpg --collection staff --k 3
     """
