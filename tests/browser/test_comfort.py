@@ -56,6 +56,17 @@ def test_a_phone_shows_the_page_still_and_whole(phone: Page, path: str) -> None:
     assert served and all(host.startswith("127.0.0.1:") for host in served), served
 
 
+def test_a_laptop_shows_all_of_the_navigation(url: str, browser: Browser) -> None:
+    context = service.visitor(browser, url, 1280, 800)
+    page = context.new_page()
+    service.sign_in(page)
+    page.wait_for_url("**/console/*")
+    rail = page.locator(".rail")
+    rail.get_by_text("Sign out").wait_for()
+    assert rail.evaluate("e => e.scrollHeight - e.clientHeight") == 0
+    context.close()
+
+
 def test_the_month_of_a_phone_begins_with_today_in_view(phone: Page) -> None:
     phone.goto("/console/attendance/month")
     phone.wait_for_function(
