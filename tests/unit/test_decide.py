@@ -185,7 +185,7 @@ def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:
 def test_a_misspelt_way_out_is_refused_where_it_would_not_be_needed_too(
     calibration: Calibration,
 ) -> None:
-    wrong: Any = "reveiw"
+    wrong: Any = "maybe"
     for size in (0, 1, 10**9):
         with pytest.raises(UsageError, match="use raise, review or extrapolate"):
             decide.identify(0.9, calibration, size, unsupported=wrong)
