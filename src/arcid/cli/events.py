@@ -43,7 +43,9 @@ def list_(
     person: Who = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
     voided: Annotated[bool, typer.Option("--voided", help="Also what was taken back.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most events shown.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="Most events shown.")
+    ] = 100,
     after: Annotated[
         str | None, typer.Option("--after", help="Go on after the page that named this as next.")
     ] = None,

@@ -93,6 +93,9 @@ def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+    except UnicodeEncodeError as error:  # a lone surrogate: half a character, or a stray byte
+        report(UsageError(f"this cannot be written as text: {ascii(error.object)[:60]}"), as_json)
+        return USAGE
     except OSError as error:
         told = _told(error)
         report(told, as_json)

@@ -28,7 +28,9 @@ def list_(
         list[str] | None,
         typer.Option("--state", help="open, yes, no or withdrawn; may be repeated; default: open."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most reviews shown.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="Most reviews shown.")
+    ] = 100,
     after: Annotated[
         str | None, typer.Option("--after", help="Go on after the page that named this as next.")
     ] = None,
