@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from arcid.errors import ArcidError
 from arcid.image import ImageSource, source_name
@@ -41,7 +41,7 @@ class BatchItem(Generic[Result]):
         """The result; raises the error where there is none."""
         if self.error is not None:
             raise self.error
-        return self.result  # type: ignore[return-value]
+        return cast(Result, self.result)  # of an item without an error; it may be None itself
 
     def then(self, go_on: Callable[[Result], Further]) -> BatchItem[Further]:
         """The result taken further; an error stays what it is."""

@@ -7,6 +7,7 @@ y down. Images are RGB uint8 (H,W,3). A batch of zero faces is ordinary.
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -56,7 +57,7 @@ def check_selection(which: str) -> None:
         )
 
 
-class Rows:
+class Rows(ABC):
     """A batch that iterates and indexes like a list; a row of it is a batch of one.
 
     ``batch[2]`` is one row and raises ``IndexError`` past the end; slices, masks and lists of row
@@ -65,12 +66,12 @@ class Rows:
 
     __slots__ = ()
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def _take(self, rows: Any) -> Self:
         """These rows; ``rows`` is whatever indexes a NumPy array and keeps its dimensions."""
-        raise NotImplementedError
 
     def __getitem__(self, index: Index) -> Self:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):

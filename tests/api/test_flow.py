@@ -278,18 +278,18 @@ def test_contracts_tell_how_far_a_model_change_is(
     (usage,) = client.get(f"{collection}/contracts").json()["contracts"]
     assert usage["contract_id"] == pipeline.embedder.contract_id and usage["current"] is True
     assert (usage["faces"], usage["people"], usage["missing_people"]) == (2, 1, 0)
-    assert usage["model_name"] == pipeline.embedder.manifest.name  # type: ignore[attr-defined]
+    assert usage["model_name"] == pipeline.provenance["model"]
 
 
 def test_what_runs_is_told(client: httpx.Client, pipeline: Pipeline) -> None:
     detector, recogniser = client.get("/v1/models").json()["models"]
-    assert detector["name"] == pipeline.detector.name  # type: ignore[attr-defined]
+    assert detector["name"] == pipeline.provenance["detector"]
     assert recogniser["contract_id"] == pipeline.embedder.contract_id
     assert recogniser["licence"]["name"] and recogniser["calibration"]["people"] > 100
     assert recogniser["calibration"]["impostor_pairs"] > 100_000
     system = client.get("/v1/system").json()
     assert system["gallery"]["journal_mode"] == "wal" and system["threads"] >= 1
-    assert system["recogniser"]["runtime"] == pipeline.embedder.session.runtime  # type: ignore[attr-defined]
+    assert system["recogniser"]["runtime"] == pipeline.provenance["runtime"]
 
 
 def test_pages_need_nothing_from_elsewhere(client: httpx.Client) -> None:

@@ -229,7 +229,7 @@ def test_nothing_is_found_where_there_is_no_face(make: Make, data_dir: Path, nam
     for faces, image in zip(detector.detect([empty, tiny]), (empty, tiny), strict=True):
         assert len(faces) == 0 and faces.image_size == image.shape[:2]
         assert faces.boxes.shape == (0, 4)
-        assert (faces.points is not None) == detector.has_points  # type: ignore[attr-defined]
+        assert (faces.points is not None) == detector.has_points  # type: ignore[attr-defined]  # of arcid's own detectors
     assert detector.detect([]) == []
 
 
@@ -259,7 +259,7 @@ def test_a_batch_answers_as_singles_do(make: Make, pairs: Any, data_dir: Path, n
         assert len(together) == len(alone)
         np.testing.assert_allclose(together.boxes, alone.boxes, atol=0.05)
         np.testing.assert_allclose(together.scores, alone.scores, atol=1e-3)
-        if detector.has_points:  # type: ignore[attr-defined]
+        if detector.has_points:  # type: ignore[attr-defined]  # of arcid's own detectors
             np.testing.assert_allclose(together.points, alone.points, atol=0.05)
 
 
@@ -460,7 +460,7 @@ def test_tiles_find_the_small_faces_of_a_crowd(make: Make, data_dir: Path, name:
     overlap = box_iou(tiled.boxes, tiled.boxes) - np.eye(len(tiled), dtype=np.float32)
     assert overlap.max() <= 0.41  # one NMS over everything
     assert (np.diff(tiled.scores) <= 0).all()
-    assert (tiled.points is not None) == detector.has_points  # type: ignore[attr-defined]
+    assert (tiled.points is not None) == detector.has_points  # type: ignore[attr-defined]  # of arcid's own detectors
     if tiled.points is not None:
         middle = (tiled.boxes[:, :2] + tiled.boxes[:, 2:]) / 2
         inside = np.abs(tiled.points.mean(axis=1) - middle) < tiled.sizes * 0.4

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
@@ -127,7 +127,7 @@ def _spread(
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     command.__module__ = function.__module__
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    cast(Any, command).__signature__ = inspect.Signature(parameters)  # typer reads it
     return command
 
 
