@@ -149,6 +149,7 @@ def identify(
     fpir: float = DEFAULT_FPIR,
     unsupported: Unsupported = "review",
     given_away: bool = False,
+    unit: str = "template",
 ) -> Decision:
     """Decide whether the best of ``gallery_size`` searched templates is the person of the probe.
 
@@ -157,13 +158,13 @@ def identify(
     ``raise`` raises ``RateUnsupported``; ``review`` rejects what is below the last supported
     threshold and leaves the rest to a human; ``extrapolate`` uses the table beyond its data and
     says so. ``given_away``: another face of the same photo was given that person, so this one is
-    never them.
+    never them. ``unit``: what ``gallery_size`` counts, in the reason's words.
     """
     if unsupported not in get_args(Unsupported):
         raise UsageError(
             f"unsupported {unsupported!r} is unknown; use raise, review or extrapolate"
         )
-    decision = _identify(cosine, calibration, gallery_size, fpir, unsupported)
+    decision = _identify(cosine, calibration, gallery_size, fpir, unsupported, unit)
     if not given_away:
         return decision
     reason = f"{decision.reason}; another face of this photo was given that person"
@@ -176,6 +177,7 @@ def _identify(
     gallery_size: int,
     fpir: float,
     unsupported: Unsupported,
+    unit: str,
 ) -> Decision:
     if cosine is None or gallery_size == 0:
         last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
@@ -192,17 +194,19 @@ def _identify(
     except RateUnsupported:
         if unsupported != "review":
             raise
-        return _review(cosine, calibration, gallery_size, fpir)
+        return _review(cosine, calibration, gallery_size, fpir, unit)
     relation = "at or above" if cosine >= threshold.cosine else "below"
     reason = (
         f"cosine {cosine:.3f} is {relation} {threshold.cosine:.3f}, the threshold for "
-        f"{counted(gallery_size, 'template')} at a false positive identification rate of "
+        f"{counted(gallery_size, unit)} at a false positive identification rate of "
         f"{fpir:g}{_suffix(threshold)}"
     )
     return _decision(cosine, threshold, calibration, reason, target_fpir=fpir, size=gallery_size)
 
 
-def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: float) -> Decision:
+def _review(
+    cosine: float, calibration: Calibration, gallery_size: int, fpir: float, unit: str
+) -> Decision:
     last = calibration.threshold_at_fmr(calibration.smallest_supported_fmr)
     reached = fpir_for_fmr(last.fmr, gallery_size)
     if cosine < last.cosine:
@@ -211,7 +215,7 @@ def _review(cosine: float, calibration: Calibration, gallery_size: int, fpir: fl
     else:
         outcome = "review"
         reason = (
-            f"to search {counted(gallery_size, 'template')} at a false positive identification "
+            f"to decide over {counted(gallery_size, unit)} at a false positive identification "
             f"rate of {fpir:g} needs a calibration on more people than this one's (it reaches "
             f"{reached:.2g}); cosine {cosine:.3f} passes its last supported threshold "
             f"{last.cosine:.3f}: a human decides"

@@ -114,6 +114,7 @@ def test_answers_are_told_alike(told: Told, pipeline: Pipeline, data_dir: Path) 
     commanded = told.command("search", "--person", "Bea")
     assert {key: commanded[key] for key in doubled} == doubled
     assert doubled["decision"]["gallery_size"] == 2
+    assert "2 comparisons" in doubled["decision"]["reason"]
 
     compared = told.service.post(
         "/v1/compare", files={"image_a": files[1].read_bytes(), "image_b": files[4].read_bytes()}

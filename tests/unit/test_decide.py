@@ -204,6 +204,6 @@ def test_a_person_searched_for_among_nobody_else_is_not_told_of_an_empty_gallery
         assert alone.reason == NOBODY_ELSE
         gallery.enrol("staff", "Bea", faces[2:])
         among = decider.identify_person(ann.id, gallery, "staff").decision
-        assert among.gallery_size == 2 and "2 templates" in among.reason
+        assert among.gallery_size == 2 and "2 comparisons" in among.reason
         new = gallery.add_person("staff", "Cas")
         assert decider.identify_person(new.id, gallery, "staff").decision.reason == NOBODY_ELSE

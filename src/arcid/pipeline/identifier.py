@@ -118,7 +118,9 @@ class Identifier:
         Every pair of one of their templates and one of another's counts as a comparison.
         """
         (found,) = hits = gallery.search_person(collection, person_id, self.contract_id, k=k)
-        decision = self.decide(found, hits.gallery_size, fpir=fpir, unsupported=unsupported)
+        decision = self.decide(
+            found, hits.gallery_size, fpir=fpir, unsupported=unsupported, unit="comparison"
+        )
         if not found:
             decision = replace(decision, reason=NOBODY_ELSE)
         return Identified([self._explained(m) for m in found], decision)
@@ -130,6 +132,7 @@ class Identifier:
         *,
         fpir: float = decide.DEFAULT_FPIR,
         unsupported: decide.Unsupported = "review",
+        unit: str = "template",
     ) -> Decision:
         """Whether the first of a search's candidates is the person looked for."""
         best = candidates[0] if candidates else None
@@ -140,6 +143,7 @@ class Identifier:
             fpir=fpir,
             unsupported=unsupported,
             given_away=best is not None and best.given_to is not None,
+            unit=unit,
         )
 
     def duplicate(self, cosine: float, gallery_size: int) -> Decision | None:
