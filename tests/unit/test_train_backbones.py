@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet50": {"size": 32, "stem": "imagenet"},
     "mobilefacenet_relu_x0.5": {"size": 48},
     "mobilefacenet_prelu_x0.5": {"size": 48},
+    "mobilefacenet_relu6_x0.5": {"size": 48, "end": "flat"},
     "vit_tiny": {"size": 32},
 }
 CHEAP = [name for name in SMALL if name != "resnet50"]
@@ -328,3 +329,19 @@ def test_frozen_norms_give_the_same_numbers_and_gradients_while_training(name: s
     for key, slope in slopes.items():
         torch.testing.assert_close(own[key], slope, rtol=2e-3, atol=2e-4, msg=key)
     assert counts == [int(v) for k, v in model.named_buffers() if k.endswith("num_batches_tracked")]
+
+
+def test_width_2_with_half_the_expansion_has_the_shapes_of_mbf() -> None:
+    model = create_backbone("mobilefacenet_relu6_x2.0", 512, expansion=0.5)
+    shapes = [
+        (block.expand[0].weight.shape[0], block.project[0].weight.shape[0])
+        for block in model.blocks
+    ]
+    assert shapes == [
+        (128, 128), *[(128, 128)] * 4, (256, 256), *[(256, 256)] * 6, (512, 256), *[(256, 256)] * 2,
+    ]  # fmt: skip
+    flat = create_backbone("mobilefacenet_relu6_x2.0", 256, expansion=0.5, end="flat")
+    assert count_parameters(flat) < 3_000_000  # 6 MB as fp16
+    assert count_macs(flat, 112) < 450_000_000
+    with pytest.raises(ConfigError, match="end must be gdconv or flat"):
+        create_backbone("mobilefacenet_relu6_x2.0", end="round")

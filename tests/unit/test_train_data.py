@@ -413,6 +413,42 @@ def test_a_list_of_photos_chooses_and_relabels(photos: list[Photo], tmp_path: Pa
         open_data(settings(tar, keep=str(listed)))
 
 
+def test_listed_identities_and_photos_are_never_trained_on(
+    photos: list[Photo], tmp_path: Path
+) -> None:
+    tar = write_tar(tmp_path / "a.tar", photos)
+    before = open_data(settings(tar, min_images=1))
+    whole, single = before.classes[0], before.train.key(len(before.train) - 1)
+    listed = tmp_path / "held.txt"
+    listed.write_text(f"# who judges\n{whole}\n{single}\nelsewhere/n1\n")
+    data = open_data(settings(tar, min_images=1, leave_out=(str(listed),)))
+    left = {data.train.key(i) for i in range(len(data.train))}
+    assert whole not in data.classes
+    assert single not in left
+    gone = int((before.train.labels == 0).sum()) + 1
+    assert data.report.left_out_photos == gone == len(before.train) - len(left)
+    assert f"{gone} photos left out by a list" in data.report.lines()
+    listed.write_text(f"{whole}x\n")
+    with pytest.raises(DatasetInvalid, match="a name misspelt would be trained on"):
+        open_data(settings(tar, leave_out=(str(listed),)))
+
+
+def test_the_held_out_lists_name_what_the_sets_have(data_dir: Path) -> None:
+    configs = Path(__file__).parents[2] / "configs"
+    lists = tuple(str(configs / f"held_out_{role}.txt") for role in ("select", "calibrate"))
+    train = data_dir / "data/train"
+    people = [str(train / f"{name}.tar") for name in ("vgg", "celeba-a", "celeba-b", "fiw")]
+    data = open_data(settings(*people, min_images=1, leave_out=lists))
+    assert 0.15 < data.report.left_out_photos / data.report.photos < 0.25
+    select, calibrate = (set(Path(path).read_text().splitlines()[1:]) for path in lists)
+    assert not select & calibrate
+    families = [
+        {name.partition("_")[0] for name in role if name.startswith("fiw/")}
+        for role in (select, calibrate, set(data.classes))
+    ]
+    assert not (families[0] & families[1] or families[0] & families[2] or families[1] & families[2])
+
+
 def test_crops_of_other_sizes_keep_the_template_in_place(photos: list[Photo]) -> None:
     crop = decode_crop(photos[0][2])
     template = centre(crop, 112)

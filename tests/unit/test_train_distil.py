@@ -189,7 +189,7 @@ def test_relational_term_is_the_mean_over_pairs() -> None:
 
 
 def seen(photos: torch.Tensor, labels: list[int]) -> Seen:
-    return Seen(photos[: len(labels)], torch.tensor(labels))
+    return Seen(photos[: len(labels)], torch.tensor(labels), np.arange(len(labels)))
 
 
 def test_the_loss_is_the_sum_of_its_terms(folder: Path, photos: torch.Tensor) -> None:
@@ -282,7 +282,7 @@ def test_stage_error_is_one_for_a_stage_that_does_nothing() -> None:
 
 
 def test_mixing_blends_both_sides_and_takes_their_names_away(photos: torch.Tensor) -> None:
-    batch = Seen(photos[:8], torch.arange(8), photos[:8].flip(3))
+    batch = Seen(photos[:8], torch.arange(8), np.arange(8), photos[:8].flip(3))
     torch.manual_seed(3)
     assert mixed(batch, 0.0) is batch
     torch.manual_seed(3)

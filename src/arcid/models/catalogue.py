@@ -57,6 +57,16 @@ MIT = Licence("MIT", "https://opensource.org/license/mit", commercial_use=True)
 ADAFACE_LICENCE = Licence(
     "MIT (code); weights trained on research sets", "https://github.com/mk-minchul/AdaFace", None
 )
+EDGEFACE_LICENCE = Licence(
+    "BSD-3-Clause (code); weights trained on research sets",
+    "https://github.com/otroshi/edgeface",
+    None,
+)
+ESP_LICENCE = Licence(
+    "MIT (repository); what it was trained on is not stated",
+    "https://github.com/espressif/esp-dl",
+    None,
+)
 
 _MEAN, _STD128, _STD = (127.5,) * 3, (128.0,) * 3, (127.5,) * 3
 _ZERO, _ONE = (0.0,) * 3, (1.0,) * 3
@@ -347,6 +357,68 @@ _ENTRIES = (
         mean=_ZERO,
         std=_ONE,
         description="SFace; takes 0-255 and normalises inside the network",
+    ),
+    _recogniser(
+        "edgeface_xs",
+        "edgeface",
+        SourceFile(
+            "edgeface_xs.onnx",
+            "a57016032251fb26ccaa58b64acb79039c9804ad679a032a988a8b17fe1c4de9",
+            9_151_395,
+        ),
+        EDGEFACE_LICENCE,
+        512,
+        training_data="WebFace12M and WebFace4M",
+        description="EdgeFace-XS, int8 linear weights written out as float",
+    ),
+    _recogniser(
+        "edgeface_xxs",
+        "edgeface",
+        SourceFile(
+            "edgeface_xxs.onnx",
+            "e739c3f3a5c62b7ffc06ee4bd0525605b013fad437d48eafd538b31caa114802",
+            5_133_111,
+        ),
+        EDGEFACE_LICENCE,
+        512,
+        training_data="WebFace12M and WebFace4M",
+        description="EdgeFace-XXS, int8 linear weights written out as float",
+    ),
+    _recogniser(
+        "face_reid_retail_0095",
+        "mobilefacenet",
+        SourceFile(
+            "face_reid_retail_0095.onnx",
+            "34a261236dbfd61618c4ed6152d6bf31f509423d45c81c7b1386081ccb129c37",
+            4_451_470,
+        ),
+        APACHE,
+        256,
+        description="face-reidentification-retail-0095 (Open Model Zoo) behind the 112-pixel crop",
+    ),
+    _recogniser(
+        "esp_mbf",
+        "arcface",
+        SourceFile(
+            "esp_mbf.onnx",
+            "875c419eacb27a6be225ddf4472776764be031ba93cdc534fa55afe147eeac24",
+            13_613_810,
+        ),
+        INSIGHTFACE_LICENCE,
+        512,
+        description="MobileFaceNet of esp-dl, int8 weights written out as float",
+    ),
+    _recogniser(
+        "esp_mfn",
+        "arcface",
+        SourceFile(
+            "esp_mfn.onnx",
+            "edfa2af5fa7271336ee6c6539c28f3b2c5ca302a521f97ba6d53dc5e68f81ef8",
+            4_776_635,
+        ),
+        ESP_LICENCE,
+        512,
+        description="small MobileFaceNet of esp-dl, int8 weights written out as float",
     ),
     # liveness
     _minifasnet(

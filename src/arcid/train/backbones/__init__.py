@@ -47,7 +47,8 @@ def create_backbone(name: str, dim: int = 512, **options: Any) -> Backbone:
 
     ``size`` (pixels, 112), ``dropout`` (0) and ``gradient_checkpointing`` (False) work everywhere;
     IResNet also takes ``bn_eps``, ResNet ``stem`` and ``pool``, MobileFaceNet ``width``,
-    ``activation``, ``stem`` and ``expansion``, ViT ``patch``, ``token_dim`` and ``drop_path``.
+    ``activation``, ``stem``, ``expansion`` and ``end``, ViT ``patch``, ``token_dim`` and
+    ``drop_path``.
     """
     if name not in BACKBONES:
         raise ConfigError(f"no backbone is called {name!r}; known: {', '.join(BACKBONES)}")

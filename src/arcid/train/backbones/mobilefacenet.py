@@ -22,6 +22,8 @@ LAST = 512  # channels before the head; grows with the width but never shrinks
 
 Activation = Literal["prelu", "relu", "relu6"]
 Stem = Literal["depthwise", "separable"]
+End = Literal["gdconv", "flat"]
+SQUEEZED = 64  # channels that a flat end reads cell by cell
 
 
 def _activation(kind: Activation, channels: int) -> nn.Module:
@@ -102,7 +104,10 @@ class MobileFaceNet(Backbone):
 
     ``activation`` "prelu" as published, or "relu" and "relu6", which some runtimes run up to four
     times as fast. ``stem`` "depthwise" as published, or "separable": a 1×1 convolution follows the
-    first depthwise one. ``expansion`` multiplies the channels inside the blocks alone.
+    first depthwise one. ``expansion`` multiplies the channels inside the blocks alone; width 2 with
+    expansion 0.5 are the shapes of arcface_torch's ``mbf``. ``end`` "gdconv" as published, one
+    weight for each cell and channel; or "flat", where the linear layer reads 64 channels of every
+    cell: more weights, hardly more time.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class MobileFaceNet(Backbone):
         activation: Activation = "prelu",
         stem: Stem = "depthwise",
         expansion: float = 1.0,
+        end: End = "gdconv",
         size: int = 112,
         dropout: float = 0.0,
         gradient_checkpointing: bool = False,
@@ -126,6 +132,8 @@ class MobileFaceNet(Backbone):
             raise ConfigError(f"stem must be depthwise or separable, got {stem!r}")
         if not 0.25 <= expansion <= 4:
             raise ConfigError(f"expansion must lie in 0.25–4, got {expansion}")
+        if end not in ("gdconv", "flat"):
+            raise ConfigError(f"end must be gdconv or flat, got {end!r}")
         channels = _eights(64 * width)
         self.stem = ConvNorm(3, channels, 3, 2, activation=activation)
         self.depthwise = ConvNorm(channels, channels, 3, groups=channels, activation=activation)
@@ -141,12 +149,21 @@ class MobileFaceNet(Backbone):
                 )
                 channels = wide
         self.blocks = nn.Sequential(*blocks)
-        last = max(LAST, _eights(LAST * width))
+        # a GDConv weighs every cell of the map; a flat end narrows it first and flattens it
+        last = LAST if end == "flat" else max(LAST, _eights(LAST * width))
         self.last = ConvNorm(channels, last, 1, activation=activation)
-        self.gdconv = nn.Conv2d(last, last, size // 16, groups=last, bias=False)
-        self.head = Head(last, 1, dim, dropout, bias=False)
+        cells = size // 16
+        self.squeeze: nn.Module = nn.Identity()
+        self.gdconv: nn.Module = nn.Identity()
+        if end == "flat":
+            self.squeeze = ConvNorm(last, SQUEEZED, 1, activation=activation)
+            self.head = Head(SQUEEZED, cells * cells, dim, dropout, bias=False)
+        else:
+            self.gdconv = nn.Conv2d(last, last, cells, groups=last, bias=False)
+            self.head = Head(last, 1, dim, dropout, bias=False)
         initialise(self)
-        nn.init.normal_(self.gdconv.weight, 0.0, 16 / size)
+        if isinstance(self.gdconv, nn.Conv2d):
+            nn.init.normal_(self.gdconv.weight, 0.0, 1 / cells)
         self.head.features = embedding_norm(dim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -184,7 +201,7 @@ class MobileFaceNet(Backbone):
         return out
 
     def _end(self, x: Tensor) -> Tensor:
-        out: Tensor = self.head(self.gdconv(self.last(x)))
+        out: Tensor = self.head(self.gdconv(self.squeeze(self.last(x))))
         return out
 
 

@@ -61,6 +61,7 @@ class DataConfig:
     min_images: int = 2  # identities with fewer photos are dropped …
     small_identities: Literal["drop", "unlabelled"] = "drop"  # … or kept without identity
     keep: str = ""  # CSV with the columns key[,identity]: only these photos, so relabelled
+    leave_out: tuple[str, ...] = ()  # lists of SOURCE/IDENTITY or SOURCE/PHOTO, never trained on
     identities: int = 0  # 0 all; otherwise so many, and a larger choice holds the smaller one
     max_images: int = 0  # 0 all; otherwise at most so many photos of one identity
     holdout: float = 0.0  # share of every identity's photos kept for closed-set accuracy
@@ -326,6 +327,8 @@ class DistilConfig:
     clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
     mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
     flip: bool = False  # test-time flip: teachers' vectors are sums over photo and mirror image
+    stored: str = ""  # folder: teachers look once, at the unchanged photo and its mirror image
+    joined: bool = False  # one target: stored vectors side by side, on model.dim principal axes
 
     def __post_init__(self) -> None:
         for name in ("cosine", "relational", "margin", "features", "positions"):
@@ -341,6 +344,13 @@ class DistilConfig:
             refuse("distil.maps", "and distil.features go together: set both or neither")
         if self.maps and len(self.teachers) > 1:
             refuse("distil.maps", f"need one teacher, got {len(self.teachers)}")
+        if self.stored and (self.maps or self.mix):
+            refuse(
+                "distil.stored",
+                "teachers that look once give no maps and see no blends; set mix to 0",
+            )
+        if self.joined and not self.stored:
+            refuse("distil.joined", "needs distil.stored, the folder of the teachers' vectors")
         if self.forced and not self.maps:
             refuse("distil.forced", "needs distil.maps, which say what a stage is fed")
         for pair in self.maps:

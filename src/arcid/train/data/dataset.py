@@ -70,6 +70,7 @@ class DataReport:
     small_kept: bool  # they joined the unlabelled photos
     unlabelled_photos: int  # without a name in their source
     unchosen_photos: int  # left out by keep, identities and max_images
+    left_out_photos: int  # of the lists leave_out
     holdout_photos: int
     held_identities: int
     held_photos: int
@@ -87,6 +88,8 @@ class DataReport:
         ]
         if self.unchosen_photos:
             rows.append(f"{self.unchosen_photos} photos left out by choice")
+        if self.left_out_photos:
+            rows.append(f"{self.left_out_photos} photos left out by a list")
         if self.holdout_photos:
             rows.append(f"{self.holdout_photos} photos held out of their classes")
         if self.held_identities:
@@ -111,10 +114,10 @@ class TrainData:
 def open_data(config: DataConfig, *, need_identities: bool = True) -> TrainData:
     """Open the sources and decide every photo's place, by ``config`` alone.
 
-    The steps, in this order: ``keep`` chooses photos and may rename their identity; identities
-    below ``min_images`` are set aside; ``holdout_identities`` and ``identities`` choose among the
-    rest by one shuffled order (the first from its end, the others from its start); ``max_images``
-    and ``holdout`` choose photos of each.
+    The steps, in this order: ``keep`` chooses photos and may rename their identity; ``leave_out``
+    takes identities and photos away; identities below ``min_images`` are set aside;
+    ``holdout_identities`` and ``identities`` choose among the rest by one shuffled order (the first
+    from its end, the others from its start); ``max_images`` and ``holdout`` choose photos of each.
 
     Raises ``ConfigError`` or ``DatasetInvalid``, among them for a source that is missing, empty or
     of wrong size, and (unless ``need_identities`` is False) when fewer than two identities remain.
@@ -138,6 +141,10 @@ def open_data(config: DataConfig, *, need_identities: bool = True) -> TrainData:
     chosen = np.ones(len(store), bool)
     if config.keep:
         chosen, people, person = _kept(expand_path(config.keep), store, people, person)
+    left_out = np.zeros(len(store), bool)
+    for path in config.leave_out:
+        left_out |= _listed(expand_path(path), store, people, person)
+    chosen &= ~left_out
     unlabelled = chosen & (person < 0)
     labelled = chosen & (person >= 0)
     # one place more than people: photos of nobody, -1, look there
@@ -191,7 +198,8 @@ def open_data(config: DataConfig, *, need_identities: bool = True) -> TrainData:
         small_identities=small_identities,
         small_kept=config.small_identities == "unlabelled",
         unlabelled_photos=own,
-        unchosen_photos=len(store) - int((used | small).sum()),
+        unchosen_photos=len(store) - int((used | small | left_out).sum()),
+        left_out_photos=int(left_out.sum()),
         holdout_photos=int(holdout.sum()),
         held_identities=len(held_people),
         held_photos=int(held.sum()),
@@ -262,6 +270,38 @@ def _kept(
             path=str(path),
         )
     return chosen, list(index), person
+
+
+def _listed(
+    path: Path, store: CropStore, people: Sequence[str], person: Rows
+) -> npt.NDArray[np.bool_]:
+    """(N,) whether a list of ``leave_out`` names the photo or its identity.
+
+    Lines about sources that this run does not read are passed over: one list serves every recipe.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise DatasetInvalid(
+            f"the list {printable(path.name)} cannot be read: {error.strerror}", path=str(path)
+        ) from None
+    wanted = {unguarded(line) for line in lines if line and not line.startswith("#")}
+    listed = np.zeros(len(store), bool)
+    found: set[str] = set()
+    for row, whose in enumerate(person.tolist()):
+        names = (people[whose], store.key(row)) if whose >= 0 else (store.key(row),)
+        hits = wanted.intersection(names)
+        listed[row] = bool(hits)
+        found |= hits
+    here = tuple(f"{name}/" for name in store.names)
+    missing = sorted(name for name in wanted - found if name.startswith(here))
+    if missing:
+        raise DatasetInvalid(
+            f"{printable(path.name)} leaves out {len(missing)} identities or photos that are in no "
+            f"source, such as {printable(missing[0])}; a name misspelt would be trained on",
+            path=str(path),
+        )
+    return listed
 
 
 def _read_list(path: Path) -> dict[str, str | None]:

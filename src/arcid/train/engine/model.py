@@ -124,13 +124,13 @@ class Model:
         return cast(Backbone, network if isinstance(network, Backbone) else network.backbone)
 
     def start_from(self, source: str) -> None:
-        """Warm-start from a bundle or checkpoint; nothing for an empty name.
+        """Warm-start from a bundle or checkpoint; from fresh weights for an empty name.
 
         Raises ``ModelNotFound``, ``CheckpointInvalid`` and ``CheckpointMismatch``.
         """
-        if not source:
-            return
-        load_initial(self.backbone, str(expand_path(source)))
+        if source:
+            load_initial(self.backbone, str(expand_path(source)))
+        self.objective.begin(self.network)
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.network.state_dict())
 

@@ -21,7 +21,8 @@ def parts_of(batch: Batch, config: TrainConfig, device: torch.device) -> Iterato
 
     for start in range(0, len(batch.labels), size):
         clean = None if batch.clean is None else here(batch.clean, start)
-        seen = Seen(here(batch.images, start), here(batch.labels, start), clean)
+        index = batch.index[start : start + size]
+        seen = Seen(here(batch.images, start), here(batch.labels, start), index, clean)
         if config.distil.teachers and config.distil.mix:
             seen = mixed(seen, config.distil.mix)
         yield seen
@@ -43,7 +44,7 @@ def mixed(seen: Seen, share: float) -> Seen:
         return blended.round_().to(torch.uint8).contiguous(memory_format=torch.channels_last)
 
     clean = None if seen.clean is None else blend(seen.clean)
-    return Seen(blend(seen.images), torch.full_like(seen.labels, -1), clean)
+    return Seen(blend(seen.images), torch.full_like(seen.labels, -1), seen.index, clean)
 
 
 __all__ = ["mixed", "parts_of"]

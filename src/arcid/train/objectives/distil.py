@@ -11,6 +11,9 @@ one teacher has the student's dimension), cosines over the B photos of a batch:
                 denominator is what the stage has to add, or the map's variance where shapes differ
                 (hints: Romero et al., FitNets, ICLR 2015)
 
+With ``joined`` there is one teacher: the unit vectors of all side by side, on the axes that keep
+most of their inner products. With ``stored`` teachers look once, at the unchanged photo.
+
 The maps P_i are thrown away afterwards; the whole embedding f is what is exported and scored.
 ``forced`` is stage-wise feature distillation: every stage is fed the *teacher's* map, so that all
 learn side by side, each a shallow regression. The student learns far faster that way, but must then
@@ -20,7 +23,10 @@ be trained end to end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,27 +34,40 @@ from torch.nn import functional as F
 from arcid.errors import ConfigError
 from arcid.train.backbones import Backbone
 from arcid.train.backbones.inputs import to_input
-from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.dataset import TrainData
+from arcid.train.data.features import embed_samples
 from arcid.train.objectives.objective import Objective, Seen, Step, create_classifier
 from arcid.train.ranks import Ranks
+from arcid.train.weights.taught import Taught, digests_of, principal_axes, turned_towards
 from arcid.train.weights.teachers import Teacher
 
 Stage = Callable[[Tensor], Tensor]
+_ALIGNED_ON = 4096  # photos by which joined teachers are turned towards the student
 
 
 class Student(nn.Module):
     """A backbone with a linear map to every teacher's space (``dims``) that is not its own.
 
     ``forward(images, maps)`` gives features, their images in the teachers' spaces, and the error of
-    each compared stage. ``compared`` names the stages after which ``maps`` hold.
+    each compared stage. ``compared`` names the stages after which ``maps`` hold. ``axes``
+    (ΣD, dim) bring joined teachers to the student's dimension.
     """
 
+    axes: Tensor | None
+
     def __init__(
-        self, backbone: Backbone, dims: list[int], compared: list[str], forced: bool, positions: int
+        self,
+        backbone: Backbone,
+        dims: list[int],
+        compared: list[str],
+        forced: bool,
+        positions: int,
+        joined: int = 0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.register_buffer("axes", torch.zeros(joined, backbone.dim) if joined else None)
         own = len(dims) == 1 and dims[0] == backbone.dim
         self.projections = nn.ModuleList(
             [nn.Identity()] if own else [nn.Linear(backbone.dim, dim, bias=False) for dim in dims]
@@ -141,12 +160,21 @@ class DistilObjective(Objective):
         self.compared = [stage.strip() for stage, _, _ in pairs]
         tensors = [tensor.strip() for _, _, tensor in pairs]
         self.teachers = [
-            Teacher(name, config.data.size, tensors, flip=config.distil.flip)
+            Teacher(
+                name,
+                config.data.size,
+                tensors,
+                flip=config.distil.flip or bool(config.distil.stored),
+            )
             for name in config.distil.teachers
         ]
         self.samples = data.train.joined(data.unlabelled)
+        self.device = ranks.device
         if len(self.samples) == 0:
             raise ConfigError("no photo is left to distil with; see data.min_images and keep")
+        self.taught: list[Taught] = []
+        if config.distil.stored:
+            self.taught = self._look(expand_path(config.distil.stored), ranks)
         if config.distil.margin > 0:
             self.centres = create_classifier(config, len(data.classes), ranks)
         elif ranks.world > 1 and not config.distil.cosine + config.distil.relational:
@@ -159,8 +187,12 @@ class DistilObjective(Objective):
     def network(self, backbone: Backbone) -> nn.Module:
         """The student; tried on two grey pictures, so that unlike maps are refused here."""
         c = self.config
-        dims = [teacher.dim for teacher in self.teachers] if c.cosine else []
-        student = Student(backbone, dims, self.compared, c.forced, c.positions)
+        dims = [teacher.dim for teacher in self.teachers]
+        joined = sum(dims) if c.joined else 0
+        dims = [backbone.dim] if c.joined else dims
+        student = Student(
+            backbone, dims if c.cosine else [], self.compared, c.forced, c.positions, joined
+        )
         if self.compared:
             device = next(backbone.parameters()).device
             grey = torch.full((2, 3, backbone.size, backbone.size), 127, dtype=torch.uint8)
@@ -170,14 +202,55 @@ class DistilObjective(Objective):
                 student.eval()(to_input(grey), maps)
         return student.train()
 
-    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
-        c = self.config
+    def begin(self, network: nn.Module) -> None:
+        """Joined teachers: the axes, turned to where the student's vectors already are."""
+        if not self.config.joined:
+            return
+        assert isinstance(network, Student) and network.axes is not None
+        axes = principal_axes([t.all() for t in self.taught], network.backbone.dim)
+        few = np.linspace(0, len(self.samples) - 1, min(len(self.samples), _ALIGNED_ON))
+        rows = few.astype(np.int64)
+        found = embed_samples(
+            network.backbone.eval(), self.samples, rows, network.backbone.size, self.device
+        )
+        own, read = [], []
+        for features, those, _ in found:
+            own.append(F.normalize(features, dim=1).cpu())
+            read += those
+        network.backbone.train()
+        joined = np.concatenate([t.vectors(np.array(read)) for t in self.taught], axis=1)
+        axes = turned_towards(axes, joined, torch.cat(own).numpy())
+        network.axes.copy_(torch.from_numpy(axes))
+
+    def _look(self, folder: Path, ranks: Ranks) -> list[Taught]:
+        """What the teachers say of every photo; the first rank asks those not yet asked."""
+        digests = digests_of(self.samples)
+        if not ranks.first:
+            ranks.barrier()
+        taught = [Taught(teacher, self.samples, digests, folder) for teacher in self.teachers]
+        if ranks.first:
+            ranks.barrier()
+        return taught
+
+    def _said(self, network: nn.Module, seen: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """Unit-norm vectors of every teacher, or of all together, and maps."""
+        if self.taught:
+            said = [torch.from_numpy(t.vectors(seen.index)).to(self.device) for t in self.taught]
+            axes = cast(Student, getattr(network, "module", network)).axes
+            if axes is not None:
+                said = [F.normalize(torch.cat(said, dim=1) @ axes, dim=1)]
+            return said, []
         shown = seen.images if seen.clean is None else seen.clean
-        taught: list[Tensor] = []
+        said = []
         maps: list[Tensor] = []
         for teacher in self.teachers:
             embeddings, maps = teacher(shown)
-            taught.append(F.normalize(embeddings, dim=1))
+            said.append(F.normalize(embeddings, dim=1))
+        return said, maps
+
+    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+        c = self.config
+        taught, maps = self._said(network, seen)
         features, projected, errors = network(inputs, maps)
         loss, facts = features.new_zeros((), dtype=torch.float32), {}
         if c.cosine:

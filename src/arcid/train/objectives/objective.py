@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,7 @@ class Seen:
 
     images: Tensor  # (B,3,S,S) uint8 RGB
     labels: Tensor  # (B,) int64, -1 without identity
+    index: npt.NDArray[np.int64]  # (B,) photo of the set
     clean: Tensor | None = None  # the same before blur, darkness and masks
 
 
@@ -50,6 +53,10 @@ class Objective(ABC):
     def network(self, backbone: Backbone) -> nn.Module:
         """What is trained and shared by all ranks; by default the backbone itself."""
         return backbone
+
+    def begin(self, network: nn.Module) -> None:
+        """Called once, before the first step of a new run, with the weights it starts from."""
+        return
 
     @abstractmethod
     def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
