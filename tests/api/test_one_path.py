@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 from tests.serving import Client, StartService
 
 import arcid
@@ -16,6 +17,7 @@ from arcid.apps.enrol import new_face
 from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.gallery import Gallery
+from arcid.image import load_image
 from arcid.pipeline import Pipeline
 
 SOURCE = Path(arcid.__file__).parent
@@ -73,6 +75,21 @@ def test_faces_are_told_alike(told: Told, pipeline: Pipeline, data_dir: Path, ca
     found = pipeline.faces(photo)
     assert asked == plain(found.to_dict())
     assert asked["faces"] == plain([face.to_dict() for face in found])
+    capfd.readouterr()
+    assert run_command(app, ["detect", str(photo), "--json"]) == 0
+    (listed,) = json.loads(capfd.readouterr().out)["photos"]
+    assert {key: listed[key] for key in asked} == asked
+
+
+def test_a_face_that_fills_the_photo_is_found_alike(
+    told: Told, pipeline: Pipeline, data_dir: Path, tmp_path: Path, capfd: Any
+) -> None:
+    photo, whole = tmp_path / "tight.png", load_image(data_dir / "data/deepface-pairs/img11.jpg")
+    tight = Image.fromarray(whole[72:445, 152:437]).resize((570, 746))
+    tight.save(photo)
+    assert len(pipeline.detect(photo)) == 1
+    asked = told.service.post("/v1/detect", files={"image": photo.read_bytes()}).json()
+    assert asked == plain(pipeline.faces(photo).to_dict()) and len(asked["faces"]) == 1
     capfd.readouterr()
     assert run_command(app, ["detect", str(photo), "--json"]) == 0
     (listed,) = json.loads(capfd.readouterr().out)["photos"]

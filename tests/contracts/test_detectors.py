@@ -397,6 +397,62 @@ def test_small_pictures_are_not_blown_up(make: Make, data_dir: Path) -> None:
         assert 60 < faces.select("center").sizes[0].max() < 190
 
 
+# --- faces that fill the picture ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_face_that_fills_a_large_picture_is_found(
+    make: Make, pairs: dict[str, Image], found: Any, name: str
+) -> None:
+    """Cut out along the box and enlarged, as ID photos are and the crops of other systems."""
+    import cv2
+
+    detector = make(name)
+    for photo in GOLDEN_PHOTOS:
+        whole = found(REFERENCE)[list(pairs).index(photo)].select("largest")
+        left, top, right, bottom = whole.boxes[0].round().astype(int).clip(0)
+        cut_out = pairs[photo][top:bottom, left:right]
+        scale = 700 / max(cut_out.shape[:2])
+        tight = np.asarray(cv2.resize(cut_out, None, fx=scale, fy=scale), np.uint8)
+        (faces,) = detector.detect([tight])
+        assert faces.image_size == tight.shape[:2]
+        face = faces.select("largest")
+        wanted = np.array([[0, 0, tight.shape[1], tight.shape[0]]], np.float32)
+        assert box_iou(face.boxes, wanted)[0, 0] > 0.6, photo
+        if face.points is not None:
+            points = (whole.points - [left, top] + 0.5) * scale - 0.5
+            error = np.linalg.norm(face.points - points, axis=2).mean() / eye_distance(points)[0]
+            assert error < 0.2, photo
+
+
+def test_without_the_second_try_it_is_not(make: Make, pairs: dict[str, Image]) -> None:
+    tight = np.asarray(pairs["img11.jpg"][72:445, 152:437].repeat(2, 0).repeat(2, 1))
+    assert len(make(REFERENCE, sure=None).detect([tight])[0]) == 0
+    assert len(make(REFERENCE).detect_once([tight])[0]) == 0  # type: ignore[attr-defined]  # of arcid's own detectors
+    assert len(make(REFERENCE).detect([tight])[0]) == 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_photos_with_a_sure_face_are_not_tried_again(
+    make: Make, pairs: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    detector: Any = make(name)
+    asked, look = [], detector.detect_once
+
+    def counted(images: list[Image]) -> list[Detections]:
+        asked.append([image.shape[:2] for image in images])
+        found: list[Detections] = look(images)
+        return found
+
+    monkeypatch.setattr(detector, "detect_once", counted)
+    empty = load_image(data_dir / "data/photos/misc/no_face.png")
+    images = [pairs["img5.jpg"], empty, pairs["img12.jpg"], empty]
+    detector.detect(images)
+    first, again = asked
+    assert first == [image.shape[:2] for image in images]
+    assert len(again) == 2 and max(again[0]) == 320, "only the empty ones, small, in one batch"
+
+
 # --- turned photos --------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from arcid.apps.attendance import Attendance, Deliverer, Policy, View, Watcher, 
 from arcid.apps.attendance.outbox import check_signature
 from arcid.apps.attendance.redetection import SAME_POINTS, Cutout, cut_out, distance
 from arcid.apps.enrol import new_face
+from arcid.detect import once
 from arcid.errors import CollectionNotFound, UsageError
 from arcid.events import Outbox, Reviews
 from arcid.gallery import Gallery
@@ -236,13 +237,13 @@ def test_whoever_is_known_is_not_looked_at_a_second_time(
     pipeline: Pipeline, gallery: Gallery, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    detect = pipeline.detector.detect
+    detect = once(pipeline.detector)
 
     def counted(images: Sequence[Image]) -> list[Detections]:
         calls.append(len(images))
         return detect(images)
 
-    monkeypatch.setattr(pipeline.detector, "detect", counted)
+    monkeypatch.setattr(pipeline.detector, "detect_once", counted)
     views, watcher = watched(pipeline, gallery, short)
     assert ("arrival", "Singer") in kinds_of(views)
     assert calls.count(1) == watcher.counts.frames

@@ -67,7 +67,7 @@ def scrfd_outputs(anchors: int, *, points: bool, batched: bool) -> dict[str, Flo
 def test_scrfd_distances(anchors: int, points: bool, batched: bool) -> None:
     session = Prepared(scrfd_outputs(anchors, points=points, batched=batched), OPEN)
     detector = SCRFD(session, SPEC)
-    faces = detector.detect([PICTURE])[0]
+    faces = detector.detect_once([PICTURE])[0]
     assert session.fed == [(1, 3, 64, 96)]
     np.testing.assert_allclose(faces.boxes, [[48 - 16, 32 - 8, 48 + 24, 32 + 32]])
     assert detector.has_points == points
@@ -81,7 +81,7 @@ def test_scrfd_outputs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ManifestInvalid, match="strides"):
         SCRFD(Prepared(outputs, OPEN), SPEC, strides=(8, 16, 32, 64, 128))
     with pytest.raises(ManifestInvalid, match="grid"):
-        SCRFD(Prepared(outputs, OPEN), SPEC, strides=(8, 20, 32)).detect([PICTURE])
+        SCRFD(Prepared(outputs, OPEN), SPEC, strides=(8, 20, 32)).detect_once([PICTURE])
     with pytest.raises(ManifestInvalid, match="names the input"):
         SCRFD(Prepared(outputs, OPEN), InputSpec("data", "RGB", (0.0,) * 3, (1.0,) * 3, None))
 
@@ -96,12 +96,12 @@ def test_yunet_score_is_the_root_of_class_times_objectness() -> None:
     outputs["bbox_32"][0, row] = (0.5, 0.25, np.log(0.5), 0)
     outputs["kps_32"][0, row] = 0.5
     detector = YuNet(Prepared(outputs, OPEN), SPEC, threshold=0.5, max_upscale=1)
-    faces = detector.detect([PICTURE])[0]
+    faces = detector.detect_once([PICTURE])[0]
     np.testing.assert_allclose(faces.scores, [0.6], rtol=1e-6)
     np.testing.assert_allclose(faces.boxes, [[80 - 8, 40 - 16, 80 + 8, 40 + 16]], rtol=1e-6)
     np.testing.assert_allclose(faces.points[0], [[80, 48]] * 5, rtol=1e-6)
     with pytest.raises(ManifestInvalid, match="cells"):
-        detector.detect([np.zeros((96, 96, 3), np.uint8)])
+        detector.detect_once([np.zeros((96, 96, 3), np.uint8)])
     del outputs["kps_16"]
     with pytest.raises(ManifestInvalid, match="kps_16"):
         YuNet(Prepared(outputs, OPEN), SPEC)
@@ -117,20 +117,20 @@ def test_retinaface_anchors() -> None:
     points[0, row] = 1
     session = Prepared({"c": points, "a": scores, "b": boxes}, OPEN)
     anchors = ((16, 32), (30, 40), (256, 512))
-    faces = RetinaFace(session, SPEC, anchors_px=anchors).detect([PICTURE])[0]
+    faces = RetinaFace(session, SPEC, anchors_px=anchors).detect_once([PICTURE])[0]
     centre = np.array([4.5 * 16, 1.5 * 16])  # anchors of 40 pixels: offsets of 0.1 · 40
     x, y = centre + np.array([4, -2])
     np.testing.assert_allclose(faces.boxes, [[x - 40, y - 20, x + 40, y + 20]], rtol=1e-5)
     np.testing.assert_allclose(faces.points[0], [centre + 4] * 5, rtol=1e-6)
     with pytest.raises(ManifestInvalid, match="anchors make"):
-        RetinaFace(session, SPEC, anchors_px=((16,), (64,), (256,))).detect([PICTURE])
+        RetinaFace(session, SPEC, anchors_px=((16,), (64,), (256,))).detect_once([PICTURE])
 
 
 def test_ultralight_corners_are_shares_of_a_fixed_input() -> None:
     scores = np.array([[[0.1, 0.9], [0.9, 0.1]]], np.float32)
     boxes = np.array([[[0.25, 0.5, 0.5, 0.75], [0, 0, 1, 1]]], np.float32)
     session = Prepared({"scores": scores, "boxes": boxes}, (1, 3, 240, 320))
-    faces = UltraLight(session, SPEC).detect([np.zeros((480, 640, 3), np.uint8)])[0]
+    faces = UltraLight(session, SPEC).detect_once([np.zeros((480, 640, 3), np.uint8)])[0]
     np.testing.assert_allclose(faces.boxes, [[160, 240, 320, 360]])
     assert faces.points is None
 
@@ -139,7 +139,7 @@ def test_candidates_that_are_no_boxes_are_dropped() -> None:
     scores = np.array([[[0, 0.9]] * 4], np.float32)
     boxes = [[0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 0.5, 0.9], [np.nan, 0, 1, 1], [0.9, 0.9, 0.8, 1]]
     session = Prepared({"scores": scores, "boxes": np.array([boxes], np.float32)}, (1, 3, 240, 320))
-    assert len(UltraLight(session, SPEC).detect([PICTURE])[0]) == 1
+    assert len(UltraLight(session, SPEC).detect_once([PICTURE])[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_pictures_of_one_canvas_share_a_pass() -> None:
 
     session = Counting(outputs, (None, 3, None, None))
     images = [PICTURE] * 6 + [np.zeros((32, 32, 3), np.uint8)] + [PICTURE] * 5
-    assert len(UltraLight(session, SPEC).detect(images)) == 12
+    assert len(UltraLight(session, SPEC).detect_once(images)) == 12
     assert sorted(shape[0] for shape in session.fed) == [1, 3, 8]
 
 
@@ -282,5 +282,5 @@ def test_dlib_threshold_is_its_own_cut_off_at_a_half(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("arcid.detect.dlib._import", lambda: Engine)
     for threshold in (0.5, 0.9, 0.1):
-        assert len(Dlib(threshold=threshold).detect([PICTURE])[0]) == 0
+        assert len(Dlib(threshold=threshold).detect_once([PICTURE])[0]) == 0
     assert margins[0] == pytest.approx(0) and margins[1] > 1 > -1 > margins[2]

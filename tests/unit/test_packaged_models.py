@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from arcid import paths
+from arcid.detect import once
 from arcid.errors import ManifestInvalid, ModelUnsupported
 from arcid.evaluate.metrics import auc
 from arcid.models import goldens, weights
@@ -64,9 +65,9 @@ def test_they_work_without_any_other_model(alone: Pipeline) -> None:
     grey = np.full((240, 320, 3), 127, np.uint8)
     assert len(alone.detector.detect([grey])[0]) == 0
     found = weights.resolve_default("detection")
-    overlap = goldens.check_finds(found.manifest, alone.detector.detect, found.folder)
+    overlap = goldens.check_finds(found.manifest, once(alone.detector), found.folder)
     assert overlap is not None and overlap > goldens.MINIMUM_IOU
-    assert 4 <= len(alone.detector.detect([goldens.synthetic_picture()])[0]) <= 5  # ovals
+    assert 4 <= len(once(alone.detector)([goldens.synthetic_picture()])[0]) <= 5  # ovals
     bundle = weights.resolve_default("recognition")
     apart = goldens.check(bundle.manifest, alone.embedder.embed, bundle.path.parent)
     assert apart is not None
@@ -75,7 +76,7 @@ def test_they_work_without_any_other_model(alone: Pipeline) -> None:
 
 def test_a_detector_that_answers_otherwise_is_found(alone: Pipeline, tmp_path: Path) -> None:
     bundle = weights.resolve_default("detection")
-    manifest, detect = bundle.manifest, alone.detector.detect
+    manifest, detect = bundle.manifest, once(alone.detector)
 
     def swapped(images: Sequence[Image]) -> list[Detections]:
         return detect([np.ascontiguousarray(image[..., ::-1]) for image in images])

@@ -137,7 +137,7 @@ class Kiosk:
 
     def look(self, frame: Frame) -> Look:
         """One frame, in order."""
-        prepared = self._pipeline.prepare(frame.image, keep_photo=False)
+        prepared = self._pipeline.prepare(frame.image, keep_photo=False, second_try=False)
         found = prepared.detections
         empty = found is None or len(found) == 0
         if self._answer is not None:

@@ -92,7 +92,7 @@ def check(bundle: Bundle) -> str:
         detector = pipeline.load_detector(
             str(bundle.path) if bundle.origin == "path" else bundle.name
         )
-        overlap = goldens.check_finds(manifest, detector.detect, bundle.folder)
+        overlap = goldens.check_finds(manifest, detect.once(detector), bundle.folder)
         found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
         return f"verified, loaded and run{found}"
     if manifest.task != "recognition":

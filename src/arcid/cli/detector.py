@@ -290,10 +290,12 @@ def evaluate(
 ) -> None:
     """Measure detectors on labelled pictures, or against another one on any photos.
 
-    Recall is read where there are --fppi false positives per image.
+    Recall is read where there are --fppi false positives per image. The second try at pictures
+    without a sure face is left out: it is the network that is measured.
 
     Example: arcid detector evaluate yunet scrfd_2.5g --labels runs/detect_labels.jsonl
     """
+    from arcid.detect import once
     from arcid.errors import UsageError
 
     if (labels is None) == (photos is None):
@@ -318,7 +320,7 @@ def evaluate(
         raise UsageError("no picture of the labels is reserved; --all takes every one")
     found = []
     for name in detector:
-        find = load_detector(_located(name), threshold=LOW, **options).detect
+        find = once(load_detector(_located(name), threshold=LOW, **options))
         items = tracked(pictures(), Path(name).name, total, quiet=json)
         found.append((Path(name).name, measure(find, items, fppi=fppi)))
     if json:
@@ -330,6 +332,7 @@ def evaluate(
 def _compare_main(
     names: Sequence[str], reference: str, photos: Path, options: dict[str, Any], json: bool
 ) -> None:
+    from arcid.detect import once
     from arcid.errors import DatasetInvalid
     from arcid.image import SUFFIXES, load_image
     from arcid.pipeline import load_detector
@@ -338,11 +341,11 @@ def _compare_main(
     files = sorted(f for f in photos.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     if not files:
         raise DatasetInvalid(f"{photos.name} holds no photos", path=str(photos))
-    against = load_detector(_located(reference)).detect
+    against = once(load_detector(_located(reference)))
     rows = []
     for name in names:
         images = (load_image(f) for f in tracked(files, name, len(files), quiet=json))
-        find = load_detector(_located(name), **options).detect
+        find = once(load_detector(_located(name), **options))
         rows.append((Path(name).name, main_faces(find, against, images)))
     if json:
         print_json({"reference": reference, "detectors": {n: _fields(row) for n, row in rows}})
@@ -370,8 +373,10 @@ class _Tiling:
         self.folder = ""
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
+        from arcid.detect import once
+
         chosen = self._tiled if self.folder in self._folders else self._whole
-        return chosen.detect(images)
+        return once(chosen)(images)
 
 
 def _watched(

@@ -18,6 +18,7 @@ from arcid.detect.mtcnn import MTCNN
 from arcid.detect.retinaface import RetinaFace
 from arcid.detect.rotated import RotationSearch
 from arcid.detect.scrfd import SCRFD
+from arcid.detect.second_try import once
 from arcid.detect.tiled import TiledDetector
 from arcid.detect.ultralight import UltraLight
 from arcid.detect.yunet import YuNet
@@ -134,4 +135,5 @@ __all__ = [
     "family",
     "model_files",
     "name_of",
+    "once",
 ]

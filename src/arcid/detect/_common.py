@@ -3,7 +3,7 @@ pictures onto the network's canvas, and turning raw candidates into ``Detections
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from arcid.detect.second_try import TriesTwice, check_sure
 from arcid.errors import InvalidArray, ManifestInvalid, UsageError
 from arcid.geometry import letterbox, nms
 from arcid.models.manifest import InputSpec
@@ -26,7 +27,8 @@ class Detector(Protocol):
 
     Any class that has ``detect`` works in ``Pipeline``; it may be called from several threads at
     once. A ``name``, where there is one, is stored beside what it found; ``has_points`` False says
-    that it finds boxes only, which cannot be aligned by points.
+    that it finds boxes only, which cannot be aligned by points. ``detect_once``, where there is
+    one, is what video asks: it spares frames without faces the second try of ``TriesTwice``.
     """
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -160,12 +162,13 @@ def grid(height: int, width: int, repeat: int) -> FloatArray:
     return np.repeat(cells, repeat, axis=0)
 
 
-class SingleShot(ABC):
+class SingleShot(TriesTwice):
     """Detectors whose network sees the whole picture once.
 
     ``threshold``: lowest score kept. ``nms_iou``: two boxes overlapping more are one face.
     ``size``: longer side of the network's input in pixels; files with a fixed input keep theirs.
-    ``max_upscale``: how far a small picture may be enlarged towards ``size``.
+    ``max_upscale``: how far a small picture may be enlarged towards ``size``. ``sure``: as in
+    ``TriesTwice``.
     """
 
     family: ClassVar[str]
@@ -182,6 +185,7 @@ class SingleShot(ABC):
         nms_iou: float,
         size: int | None,
         max_upscale: float,
+        sure: float | None,
     ) -> None:
         check_input_name(name, spec, session)
         if max_upscale < 1:
@@ -190,6 +194,7 @@ class SingleShot(ABC):
         self.threshold = check_share("threshold", threshold)
         self.nms_iou = check_share("nms_iou", nms_iou)
         self.max_upscale = float(max_upscale)
+        self.sure = check_sure(sure)
         self._session, self._spec = session, spec
         self._fixed = self._fixed_canvas()
         if self._fixed is not None and size is not None and size != max(self._fixed):
@@ -205,11 +210,8 @@ class SingleShot(ABC):
             return self._spec.size
         return (height, width) if height is not None and width is not None else None
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
-
-        Raises ``InvalidArray``.
-        """
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         checked = check_images(images)
         found: dict[int, Detections] = {}
         for canvas, members in self._batches(checked):

@@ -45,6 +45,7 @@ class ArcidDetect(SingleShot):
         nms_iou: float = 0.4,
         size: int | None = None,
         max_upscale: float = 1.0,
+        sure: float | None = 0.9,
         strides: Sequence[int] = (8, 16, 32),
         refine: bool = True,
     ) -> None:
@@ -58,18 +59,16 @@ class ArcidDetect(SingleShot):
             nms_iou=nms_iou,
             size=size,
             max_upscale=max_upscale,
+            sure=sure,
         )
         self.strides = tuple(strides)
         if missing := sorted(set(_OUTPUTS) - set(session.output_names)):
             raise ManifestInvalid(f"{name}: the file has no outputs {', '.join(missing)}")
         self._refiner = LandmarkRefiner(refiner, spec, name=name) if refiner and refine else None
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
-
-        Raises ``InvalidArray``.
-        """
-        found = super().detect(images)
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
+        found = super().detect_once(images)
         return self._refiner(images, found) if self._refiner else found
 
     def decode(

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from arcid.detect._common import check_images, check_share, check_side, finish
+from arcid.detect.second_try import TriesTwice, check_sure
 from arcid.errors import MissingExtra, ModelNotFound, ModelUnsupported
 from arcid.geometry import letterbox
 from arcid.types import Detections, FloatArray, Image
@@ -23,12 +24,12 @@ from arcid.types import Detections, FloatArray, Image
 SCORE_AT_ZERO = 0.5  # dlib's margin is squashed by a logistic, so its own cut-off 0 becomes 0.5
 
 
-class Dlib:
+class Dlib(TriesTwice):
     """(H,W,3) uint8 RGB in; boxes of upright frontal faces of about 40 pixels or more out.
 
     ``threshold``: on the logistic of dlib's margin; 0.5 is dlib's own cut-off. ``size``: larger
     pictures are scaled down to this longer side. ``upsample``: how often a picture is doubled
-    first, to find faces half as large.
+    first, to find faces half as large. ``sure``: as in ``TriesTwice``.
     """
 
     family: ClassVar[str] = "dlib"
@@ -43,22 +44,21 @@ class Dlib:
         nms_iou: float = 0.4,
         size: int | None = None,
         upsample: int = 1,
+        sure: float | None = 0.0,
     ) -> None:
         self.name = name
         self.threshold = check_share("threshold", threshold)
         self.nms_iou = check_share("nms_iou", nms_iou)
         self.size = check_side("size", size or 640)
         self.upsample = max(0, int(upsample))
+        self.sure = check_sure(sure)
         self.has_points = landmarks is not None
         self._landmarks = landmarks
         self._dlib = _import()
         self._detector = self._dlib.get_frontal_face_detector()
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
-
-        Raises ``InvalidArray``.
-        """
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         return [self._detect_one(image) for image in check_images(images)]
 
     def _detect_one(self, image: Image) -> Detections:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from arcid.detect._common import CANVAS_STEP, check_images, check_share, check_side, finish
+from arcid.detect.second_try import TriesTwice, check_sure
 from arcid.errors import MissingExtra, ModelNotFound, ModelUnsupported, UsageError
 from arcid.geometry import letterbox
 from arcid.types import Detections, FloatArray, Image
@@ -28,11 +29,12 @@ _MESH_FIVE = (468, 473, 4, 61, 291)
 _FACES_AT_MOST = 100
 
 
-class MediaPipe:
+class MediaPipe(TriesTwice):
     """(H,W,3) uint8 RGB in; boxes out, with points where the engine is a face landmarker.
 
     ``threshold``: lowest score kept. A landmarker reports no score: its faces count 1.0, and its
     own limit is set in ``open_engine``. ``size``: larger pictures are scaled down to this side.
+    ``sure``: as in ``TriesTwice``.
     """
 
     family: ClassVar[str] = "mediapipe"
@@ -46,12 +48,14 @@ class MediaPipe:
         threshold: float = 0.5,
         nms_iou: float = 0.4,
         size: int | None = None,
+        sure: float | None = 0.0,
     ) -> None:
         self._mp = _import()
         self.name = name
         self.threshold = check_share("threshold", threshold)
         self.nms_iou = check_share("nms_iou", nms_iou)
         self.size = check_side("size", size or 1024)
+        self.sure = check_sure(sure)
         vision = self._mp.tasks.vision
         if not isinstance(engine, (vision.FaceLandmarker, vision.FaceDetector)):
             raise UsageError("MediaPipe takes an engine made by open_engine(path)")
@@ -59,11 +63,8 @@ class MediaPipe:
         self._engine = engine
         self._lock = threading.Lock()  # MediaPipe's graphs are not re-entrant
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
-
-        Raises ``InvalidArray``.
-        """
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         return [self._detect_one(image) for image in check_images(images)]
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.detect._common import check_images, check_input_name, check_share, check_side, finish
+from arcid.detect.second_try import TriesTwice, check_sure
 from arcid.errors import UsageError
 from arcid.geometry import nms
 from arcid.models.manifest import InputSpec
@@ -24,12 +25,12 @@ _CELL_PX, _STRIDE_PX = 12, 2  # field of one P-Net cell and the step between cel
 _CROPS_A_PASS = 256
 
 
-class MTCNN:
+class MTCNN(TriesTwice):
     """(H,W,3) uint8 RGB in; boxes, points and O-Net scores out.
 
     ``threshold``: lowest O-Net score kept; ``stage_thresholds``: of P-Net and R-Net. ``size``: the
     pyramid's first level sees the picture with at most this longer side. ``min_face_px``: smallest
-    face looked for on that level. ``factor``: step between levels.
+    face looked for on that level. ``factor``: step between levels. ``sure``: as in ``TriesTwice``.
     """
 
     family: ClassVar[str] = "mtcnn"
@@ -48,6 +49,7 @@ class MTCNN:
         stage_thresholds: Sequence[float] = (0.6, 0.7),
         min_face_px: int = 20,
         factor: float = 0.709,
+        sure: float | None = 0.9,
     ) -> None:
         for net in self.files:
             check_input_name(name, spec, sessions[net])
@@ -63,13 +65,11 @@ class MTCNN:
         self.size = check_side("size", size or 1024)
         self.stage_thresholds = tuple(check_share("stage_thresholds", t) for t in stage_thresholds)
         self.min_face_px, self.factor = min_face_px, factor
+        self.sure = check_sure(sure)
         self._nets, self._spec = dict(sessions), spec
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """(H,W,3) uint8 RGB pictures of any sizes in; one ``Detections`` each out, in order.
-
-        Raises ``InvalidArray``.
-        """
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         checked = check_images(images)
         proposals = [self._propose(image) for image in checked]
         owner = np.repeat(np.arange(len(checked)), [len(p) for p in proposals])

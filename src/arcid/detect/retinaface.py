@@ -37,6 +37,7 @@ class RetinaFace(SingleShot):
         nms_iou: float = 0.4,
         size: int | None = None,
         max_upscale: float = 1.0,
+        sure: float | None = 0.999,
         anchors_px: Sequence[Sequence[float]] = ((16, 32), (64, 128), (256, 512)),
         strides: Sequence[int] = (8, 16, 32),
         variances: Sequence[float] = (0.1, 0.2),
@@ -49,6 +50,7 @@ class RetinaFace(SingleShot):
             nms_iou=nms_iou,
             size=size,
             max_upscale=max_upscale,
+            sure=sure,
         )
         if len(anchors_px) != len(strides) or len(variances) != 2:
             raise ManifestInvalid(f"{name}: one list of anchors a stride and two variances needed")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.detect._common import Detector, check_images, check_share, name_of
+from arcid.detect.second_try import TriesTwice, once
 from arcid.errors import UsageError
 from arcid.geometry import apply_affine, nms, rotate_quarter, rotated_size, rotation_matrix
 from arcid.types import Detections, FloatArray, Image
@@ -17,7 +18,7 @@ from arcid.types import Detections, FloatArray, Image
 _UPRIGHT_AT_LEAST = 0.5  # cosine between a face's eye→mouth direction and straight down
 
 
-class RotationSearch:
+class RotationSearch(TriesTwice):
     """Wraps any detector; (H,W,3) uint8 RGB in, ``Detections`` in the same picture's pixels out.
 
     ``angles_deg``: counter-clockwise turns always tried. ``extra_deg``: tried only on pictures in
@@ -43,6 +44,7 @@ class RotationSearch:
         self.angles_deg, self.extra_deg = tuple(angles_deg), tuple(extra_deg)
         self.nms_iou = check_share("nms_iou", nms_iou)
         self._detector = detector
+        self.sure = getattr(detector, "sure", 0.0)
 
     @property
     def name(self) -> str:
@@ -52,9 +54,8 @@ class RotationSearch:
     def has_points(self) -> bool:
         return bool(getattr(self._detector, "has_points", True))
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Pictures of any sizes in; one ``Detections`` each out, in order. Raises
-        ``InvalidArray``."""
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         checked = check_images(images)
         found = [self._search(image, self.angles_deg) for image in checked]
         if self.extra_deg:
@@ -65,10 +66,10 @@ class RotationSearch:
 
     def _search(self, image: Image, angles_deg: Sequence[float]) -> Detections:
         size = (image.shape[0], image.shape[1])
-        parts, weights = [], []
+        look, parts, weights = once(self._detector), [], []
         for angle in angles_deg:  # one turned copy at a time: it is as large as the picture
             turned, matrix = turn(image, angle)
-            (faces,) = self._detector.detect([turned])
+            (faces,) = look([turned])
             up = uprightness(faces)
             parts.append(_back(faces, matrix, size)[np.flatnonzero(up >= _UPRIGHT_AT_LEAST)])
             weights.append(up[up >= _UPRIGHT_AT_LEAST])

@@ -38,6 +38,7 @@ class SCRFD(SingleShot):
         nms_iou: float = 0.4,
         size: int | None = None,
         max_upscale: float = 1.0,
+        sure: float | None = 0.7,
         strides: Sequence[int] = (8, 16, 32),
     ) -> None:
         super().__init__(
@@ -48,6 +49,7 @@ class SCRFD(SingleShot):
             nms_iou=nms_iou,
             size=size,
             max_upscale=max_upscale,
+            sure=sure,
         )
         self.strides = tuple(strides)
         levels, count = len(self.strides), len(session.output_names)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from arcid.detect._common import Detector, check_images, check_share, check_side, merge, name_of
+from arcid.detect.second_try import TriesTwice, once
 from arcid.errors import UsageError
 from arcid.types import Detections, FloatArray, Image
 
@@ -15,7 +16,7 @@ _SCALES = (2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
 _EDGE_SHARE = 0.02  # of the tile: a box this near to an inner edge is taken as cut
 
 
-class TiledDetector:
+class TiledDetector(TriesTwice):
     """Wraps any detector; (H,W,3) uint8 RGB in, merged ``Detections`` out.
 
     ``tile``: side of a tile in pixels, best the wrapped detector's own ``size``. ``overlap``: share
@@ -46,6 +47,7 @@ class TiledDetector:
         self.max_tiles = max_tiles
         self.nms_iou = check_share("nms_iou", nms_iou)
         self._detector = detector
+        self.sure = getattr(detector, "sure", 0.0)
 
     @property
     def name(self) -> str:
@@ -55,13 +57,13 @@ class TiledDetector:
     def has_points(self) -> bool:
         return bool(getattr(self._detector, "has_points", True))
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Pictures of any sizes in; one ``Detections`` each out, in order.
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try.
 
         Raises ``InvalidArray``; ``UsageError`` where a picture would need over ``max_tiles`` tiles.
         """
         checked = check_images(images)
-        whole = self._detector.detect(checked)
+        whole = once(self._detector)(checked)
         return [
             merge([first, *self._in_tiles(image)], self.nms_iou)
             for image, first in zip(checked, whole, strict=True)
@@ -90,7 +92,7 @@ class TiledDetector:
             corners = [(top, left) for top in rows for left in columns]
             tiles = [level[t : t + self.tile, x : x + self.tile] for t, x in corners]
             factor = np.array([width / size[1], height / size[0]], np.float32)
-            for corner, found in zip(corners, self._detector.detect(tiles), strict=True):
+            for corner, found in zip(corners, once(self._detector)(tiles), strict=True):
                 faces = found[np.flatnonzero(~cut(found.boxes, corner, self.tile, size))]
                 offset = np.array([corner[1], corner[0]], np.float32)
                 points = None if faces.points is None else (faces.points + offset) * factor

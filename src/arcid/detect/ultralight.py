@@ -32,6 +32,7 @@ class UltraLight(SingleShot):
         nms_iou: float = 0.4,
         size: int | None = None,
         max_upscale: float = 1.0,
+        sure: float | None = 0.9,
     ) -> None:
         super().__init__(
             session,
@@ -41,6 +42,7 @@ class UltraLight(SingleShot):
             nms_iou=nms_iou,
             size=size,
             max_upscale=max_upscale,
+            sure=sure,
         )
 
     def decode(

@@ -35,6 +35,7 @@ class YuNet(SingleShot):
         nms_iou: float = 0.4,
         size: int | None = None,
         max_upscale: float = 1.5,
+        sure: float | None = 0.85,
         strides: Sequence[int] = (8, 16, 32),
     ) -> None:
         super().__init__(
@@ -45,6 +46,7 @@ class YuNet(SingleShot):
             nms_iou=nms_iou,
             size=size,
             max_upscale=max_upscale,
+            sure=sure,
         )
         self.strides = tuple(strides)
         wanted = {f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in self.strides}

@@ -146,7 +146,7 @@ class Pipeline(Identifier):
         Raises ``ModelUnsupported`` where one answers otherwise than then, ``ManifestInvalid``.
         """
         if found := self.detector_bundle:
-            goldens.check_finds(found.manifest, self.detector.detect, found.folder)
+            goldens.check_finds(found.manifest, detect.once(self.detector), found.folder)
         if found := self.bundle:
             goldens.check(found.manifest, self.embedder.embed, found.folder)
 
@@ -238,17 +238,21 @@ class Pipeline(Identifier):
         color: ColorOrder = "rgb",
         image_id: str | None = None,
         keep_photo: bool = True,
+        second_try: bool = True,
     ) -> Prepared:
         """All of ``faces`` but the embedding, so that many photos can share one ``embed``.
 
         The ``photo_id`` of its faces is computed when it is first asked for; until then they keep
         the photo. ``image_id``: the ``photo_id``, where it is known already. ``keep_photo`` False
-        lets the photo go at once, for faces that are compared and never enrolled.
+        lets the photo go at once, for faces that are compared and never enrolled. ``second_try`` as
+        in ``detect``.
         """
         check_color(color)
         check_selection(select)
         image = load_image(source, color=color)
-        found = None if aligned else self.detect(image).select(select)
+        found = None
+        if not aligned:
+            found = self.detect(image, second_try=second_try).select(select)
         crops = Crops(_square(image)[None]) if found is None else self.align(image, found)
         quality = () if found is None else self._quality(image, found, crops)
         kept = None
@@ -257,10 +261,17 @@ class Pipeline(Identifier):
             kept = image.copy() if shared else image
         return Prepared(found, crops, quality, PhotoId(kept, image_id))
 
-    def detect(self, source: ImageSource, *, color: ColorOrder = "rgb") -> Detections:
-        """Where the faces of one photo are, best score first."""
+    def detect(
+        self, source: ImageSource, *, color: ColorOrder = "rgb", second_try: bool = True
+    ) -> Detections:
+        """Where the faces of one photo are, best score first.
+
+        ``second_try`` False spares a photo without faces the detector's second try, as for the
+        frames of a video.
+        """
         image = load_image(source, color=color)
-        found = self.detector.detect([image])
+        look = self.detector.detect if second_try else detect.once(self.detector)
+        found = look([image])
         name = detect.name_of(self.detector)
         if (
             not isinstance(found, Sequence)

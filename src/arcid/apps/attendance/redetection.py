@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arcid.detect import Detector
+from arcid.detect import Detector, once
 from arcid.detect.landmarks import upright
 from arcid.geometry import apply_affine, warp
 from arcid.types import Detections, FloatArray, Image
@@ -49,7 +49,7 @@ def distance(detector: Detector, face: Cutout) -> float:
     face's side; infinite where a view shows no face."""
     views = [_view(face, *view) for view in VIEWS]
     worst = 0.0
-    answers = detector.detect([image for image, _ in views])
+    answers = once(detector)([image for image, _ in views])
     for (_, points), (side, share, _), again in zip(views, VIEWS, answers, strict=True):
         if not len(again) or again.points is None:
             return float("inf")

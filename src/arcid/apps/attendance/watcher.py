@@ -25,6 +25,7 @@ from arcid.apps.attendance.redetection import cut_out
 from arcid.apps.attendance.reports import Reports
 from arcid.apps.attendance.tracked import TrackState
 from arcid.apps.attendance.views import Counts, FaceView, View
+from arcid.detect import once
 from arcid.errors import ArcidError, UsageError
 from arcid.events import Event
 from arcid.gallery import Gallery
@@ -105,7 +106,7 @@ class Watcher:
         if frame.ticks - self._departed >= min(self.policy.touch_s, self.policy.cooldown_s / 4):
             self._departed = frame.ticks
             self._reports.depart(frame.at)
-        found = self._pipeline.detector.detect([frame.image])[0]
+        found = once(self._pipeline.detector)([frame.image])[0]
         tracks = self._tracks.update(found, frame.at, frame.ticks, frame.image)
         self.counts.frames += 1
         self.counts.detections += len(found)

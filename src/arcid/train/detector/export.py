@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid import files
-from arcid.detect import create, model_files
+from arcid.detect import create, model_files, once
 from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
 from arcid.models import goldens, trust
@@ -117,7 +117,7 @@ def export_detector(
         sessions = {
             part: open_session(staged / file) for part, (file, _) in model_files(manifest).items()
         }
-        goldens.write_finds(staged, manifest, create(manifest, sessions).detect)
+        goldens.write_finds(staged, manifest, once(create(manifest, sessions)))
         size = sum(file.stat().st_size for file in staged.glob("*.onnx"))
         files.write_text(staged / "MODEL_CARD.md", _card(manifest, size))
         path = publish(staged, manifest, target)

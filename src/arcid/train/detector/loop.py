@@ -163,7 +163,7 @@ def measure_network(
         sessions["points"] = refiner
     detector = ArcidDetect(sessions, INPUT, threshold=MEASURE_THRESHOLD, size=j.size)
     return measure(
-        detector.detect,
+        detector.detect_once,
         ((validation.image(int(row)), validation.labels(int(row))) for row in rows),
         fppi=j.fppi,
     )

@@ -66,7 +66,7 @@ class Guide:
         if step == len(POSES):
             return {"faces": [], "prompt": S.POSE_DONE, "tone": "good", "progress": 1.0}
         wanted = POSES[step]
-        prepared = self.running.pipeline.prepare(frame.image)
+        prepared = self.running.pipeline.prepare(frame.image, second_try=False)
         found = prepared.detections
         if found is None or len(found) == 0:
             return self._say(S.POSE_NOBODY, step, "plain")
