@@ -84,7 +84,7 @@ bench: $(VENV)/.tested ## measure speed and size as ratios in one run
 openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m tests.api.update_openapi
 
-reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md and settings.md from the code
+reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md, settings.md and catalogue.md from the code
 	$(BIN)/python scripts/make_docs.py
 
 docs: $(VENV)/.written ## the documentation as a site in build/site; a warning is an error

@@ -3,12 +3,14 @@
     docs/commands.md      every command: its help, arguments, options, defaults, an example
     docs/rest-routes.md   every route: what it takes, what it answers, who may ask
     docs/settings.md      every ARCID_ variable: default and meaning
+    docs/catalogue.md     every model arcid knows: licence, commercial use, what was measured
 
 ``--check`` writes nothing and ends with 1 where a page is not what the code says.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -20,6 +22,9 @@ import typer
 
 from arcid import files
 from arcid.cli import app
+from arcid.models import catalogue, measured, weights
+from arcid.models.catalogue import Entry
+from arcid.models.manifest import Licence
 from arcid.server.app import create_app
 from arcid.server.settings import Settings
 
@@ -218,10 +223,104 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in r)} |" for r in lines)
 
 
+# catalogue
+
+
+def catalogue_page() -> str:
+    of_task: dict[str, list[Entry]] = {}
+    for entry in catalogue.ENTRIES.values():
+        of_task.setdefault(entry.manifest.task, []).append(entry)
+    packs = [
+        (f"`{pack.name}`", _codes(pack.models), _commercial(pack.licence))
+        for pack in catalogue.PACKS.values()
+    ]
+    return "\n\n".join(
+        [
+            "# The catalogue",
+            "Models of others that arcid knows by their sha256. `arcid models pull NAME` fetches "
+            "those marked so; a file of another lies in `ARCID_MODELS` under its name, or is "
+            "converted by `scripts/convert_weights.py`. **Commercial** is what the licence of the "
+            "weights says, and unclear where it says nothing; it says nothing about the "
+            "photographs a model was trained on. What that leaves open, and which two models to "
+            "take: [commercial use](concepts/models.md#commercial-use).",
+            "## Recognisers",
+            _measured_words(),
+            _table(
+                ("name", "what", "dim", "commercial", "trained on", "get it", "accuracy", "TAR"),
+                [
+                    (*_known(entry, dim=True), *_numbers(entry))
+                    for entry in sorted(of_task["recognition"], key=lambda e: e.name)
+                ],
+            ),
+            *(
+                part
+                for task, title in (("detection", "Detectors"), ("liveness", "Liveness"))
+                for part in (
+                    f"## {title}",
+                    _table(
+                        ("name", "what", "commercial", "trained on", "get it"),
+                        [_known(e) for e in sorted(of_task[task], key=lambda e: e.name)],
+                    ),
+                )
+            ),
+            "## Packs",
+            _table(("name", "holds", "commercial"), packs),
+        ]
+    )
+
+
+def _known(entry: Entry, *, dim: bool = False) -> tuple[str, ...]:
+    manifest = entry.manifest
+    how = f"`{entry.files[0].filename}`"
+    if entry.name in weights.pullable():
+        sizes = [file.size_bytes for file in entry.files]
+        size = "" if None in sizes else f", {sum(s or 0 for s in sizes) / 1e6:.1f} MB"
+        how = f"pull{size}"
+    return (
+        f"`{entry.name}`",
+        manifest.description,
+        *((str(manifest.output.dim),) if dim and manifest.output else ()),
+        _commercial(manifest.licence),
+        manifest.training_data or "not stated",
+        how,
+    )
+
+
+def _commercial(licence: Licence) -> str:
+    word = {True: "yes", False: "no", None: "unclear"}[licence.commercial_use]
+    return f"**{word}**: " + (f"[{licence.name}]({licence.url})" if licence.url else licence.name)
+
+
+def _numbers(entry: Entry) -> tuple[str, str]:
+    found = measured.of(entry.manifest.contract_id)
+    if found is None:
+        return "", ""
+    return (
+        _share(found.accuracy, found.accuracy_low, found.accuracy_high),
+        _share(found.tar, found.tar_low, found.tar_high),
+    )
+
+
+def _share(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _measured_words() -> str:
+    one = next(iter(json.loads(measured.FILE.read_text("utf-8"))))
+    return (
+        f"Measured here: {one['dataset']}, {one['photos']:,} photos behind `{one['detector']}`, no "
+        "flip, 95 % intervals over people (`benchmarks/catalogue.py`). Accuracy: of the 1,000 "
+        "listed pairs, each tenth decided by the threshold best on the others. TAR: at FMR 1e-4 "
+        f"over all pairs, {one['genuine_pairs']:,} genuine and {one['impostor_pairs']:,} "
+        "impostor. Empty: not measured here."
+    )
+
+
 PAGES = {
     "commands.md": commands_page,
     "rest-routes.md": routes_page,
     "settings.md": settings_page,
+    "catalogue.md": catalogue_page,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from arcid.errors import LandmarksRequired, UsageError
@@ -17,23 +19,24 @@ def align(
     """(H,W,3) uint8 RGB and its detections in; (N,size,size,3) uint8 RGB out.
 
     ``arcface`` maps the five points onto the ArcFace template by a similarity transform and needs
-    them (``LandmarksRequired``). ``box`` cuts the square around the box with a margin, upright, as
-    FaceNet-style recognisers were trained.
+    them (``LandmarksRequired``); ``omz`` onto those of Open Model Zoo's recogniser. ``box`` cuts
+    the square around the box with a margin, upright, as FaceNet-style recognisers were trained.
     """
-    if template not in ("arcface", "box"):
-        raise UsageError(f"template {template!r} is unknown; use arcface or box")
-    if template == "arcface" and detections.points is None:
+    if template not in get_args(Template):
+        known = ", ".join(get_args(Template))
+        raise UsageError(f"template {template!r} is unknown; known: {known}")
+    if template != "box" and detections.points is None:
         raise LandmarksRequired(
             "these detections are boxes only; aligning needs the five points: "
             "use a detector that finds them (scrfd, yunet, retinaface, mtcnn)"
         )
     if len(detections) == 0:
         return Crops.empty(size)
-    if template == "arcface":
-        assert detections.points is not None
-        matrices = similarity_transform(detections.points, template_points(size))
-    else:
+    if template == "box":
         matrices = _box_transform(detections, size)
+    else:
+        assert detections.points is not None
+        matrices = similarity_transform(detections.points, template_points(size, template))
     return Crops(np.stack([warp(image, matrix, size) for matrix in matrices]))
 
 

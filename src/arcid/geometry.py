@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arcid.errors import InvalidArray
-from arcid.types import FloatArray, Image
+from arcid.errors import InvalidArray, UsageError
+from arcid.types import Crops, FloatArray, Image, Template
 
 #: The five-point template of ArcFace (Deng et al., CVPR 2019) on its 112×112 canvas: the eye on
 #: the viewer's left, the other eye, nose tip, mouth corner on the viewer's left, the other corner.
@@ -21,11 +21,26 @@ ARCFACE_TEMPLATE: FloatArray = np.array(
     np.float32,
 )  # fmt: skip
 TEMPLATE_SIZE = 112
+#: The same five points of Open Model Zoo's face-reidentification-retail-0095, as shares of the
+#: canvas (models/intel/face-reidentification-retail-0095/README.md there). They are ArcFace's
+#: earlier ones for 96×112, stretched to a square, so a similarity transform meets them on average.
+OMZ_TEMPLATE: FloatArray = np.array(
+    [[0.31556875, 0.46157411], [0.68262292, 0.46157411], [0.5002625, 0.64050536],
+     [0.34947188, 0.82469196], [0.65343646, 0.82469196]],
+    np.float32,
+)  # fmt: skip
 
 
-def template_points(size: int) -> FloatArray:
-    """(5,2) float32 ArcFace template scaled to a ``size`` × ``size`` canvas."""
-    points: FloatArray = ARCFACE_TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+def template_points(size: int, template: Template = "arcface") -> FloatArray:
+    """(5,2) float32 points of a template scaled to a ``size`` × ``size`` canvas; ``box`` has
+    none (``UsageError``)."""
+    if template == "box":
+        raise UsageError("the template 'box' is cut by the box of a face; it has no points")
+    points: FloatArray = (
+        ARCFACE_TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+        if template == "arcface"
+        else OMZ_TEMPLATE * np.float32(size)
+    )
     return points
 
 
@@ -83,6 +98,16 @@ def warp(image: Image, matrix: npt.NDArray[Any], size: int) -> Image:
             m = np.hstack([m[:, :2] * [sx, sy], (m[:, :2] @ shift + m[:, 2])[:, None]])
     warped = cv2.warpAffine(image, m, (size, size), flags=cv2.INTER_LINEAR, borderValue=0)
     return np.asarray(warped, np.uint8)
+
+
+def recut(crops: Crops, size: int, template: Template) -> Crops:
+    """(N,S,S,3) crops on the ArcFace template in; on another template of points out, as
+    (N,size,size,3). Crops for ``arcface`` and ``box`` come back as they are."""
+    if template in ("arcface", "box") or not len(crops):
+        return crops
+    target = template_points(size, template)
+    matrix = similarity_transform(template_points(crops.size)[None], target)[0]
+    return Crops(np.stack([warp(pixels, matrix, size) for pixels in crops.pixels]))
 
 
 def letterbox(image: Image, height: int, width: int) -> tuple[Image, float]:

@@ -20,7 +20,7 @@ from arcid.apps.doctor import environment, mask
 from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.gallery import Gallery
-from arcid.models import catalogue, weights
+from arcid.models import catalogue, measured, weights
 from arcid.models.catalogue import Entry, SourceFile
 from arcid.models.manifest import InputSpec, Licence, Manifest
 
@@ -76,6 +76,54 @@ def test_an_empty_machine_lists_what_can_be_pulled(arcid: Arcid) -> None:
     assert "Nothing is installed" in text
     assert "buffalo_l" in text
     assert "288.6 MB" in text
+
+
+def test_the_list_says_what_may_be_used_commercially(arcid: Arcid) -> None:
+    _, everything = arcid("models", "list", "--json")
+    _, free = arcid("models", "list", "--commercial", "--json")
+    uses = {row["name"]: row["commercial_use"] for row in everything["available"]}
+    assert {row["name"] for row in free["available"]} == {n for n, use in uses.items() if use}
+    assert {"yunet_2023mar", "face-reidentification-retail-0095"} <= {n for n in uses if uses[n]}
+    assert (uses["edgeface_s"], uses["adaface_ir18"]) == (False, None)
+    (row,) = (r for r in free["available"] if r["name"].startswith("face-reid"))
+    assert (row["dim"], row["licence"], row["size_bytes"]) == (256, "Apache-2.0", 2_564_055)
+    assert [file["file"].rpartition(".")[2] for file in row["files"]] == ["xml", "bin"]
+    code, text = arcid("models", "list")
+    assert code == 0
+    for word in ("commercial", "unclear", "Open Model Zoo", "AdaFace IR-18"):
+        assert word in text
+    code, text = arcid("models", "list", "--commercial")
+    assert "Nothing of that kind is installed." in text
+    assert "buffalo" not in text
+
+
+def test_numbers_of_the_list_are_those_of_the_file(arcid: Arcid) -> None:
+    """What was measured is shown for the very contract it was measured of."""
+    rows = json.loads(measured.FILE.read_text("utf-8"))
+    known = {row["contract_id"]: row for row in rows}
+    assert len(known) == len(rows)
+    _, found = arcid("models", "list", "--json")
+    (row,) = (r for r in found["available"] if r["name"] == "face-reidentification-retail-0095")
+    contract = catalogue.entry(row["name"]).manifest.contract_id
+    assert row["measured"] == {"target_fmr": measured.FMR, **known[contract]}
+    _, text = arcid("models", "list")
+    assert f"{100 * known[contract]['tar']:.1f} %" in text
+    for entry in catalogue.ENTRIES.values():
+        if entry.name in {r["model"] for r in rows}:
+            assert known[entry.manifest.contract_id]["model"] == entry.name
+    for row in rows:
+        assert 0 < row["tar_low"] <= row["tar"] <= row["tar_high"] <= 1
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+
+
+def test_several_are_pulled_by_one_command_or_none(arcid: Arcid, home: Path) -> None:
+    several = ("models", "pull", "yunet_2023mar", "nonsense", "--accept-licence", "--json")
+    code, found = arcid(*several)
+    assert (code, found["error"]["code"]) == (4, "model_not_found")
+    assert not (home / "models").exists()
+    code, text = arcid("models", "pull", "yunet_2023mar", "sface", "--url", "https://example.org/")
+    assert code == 2
+    assert "one by one" in text
 
 
 @pytest.mark.data

@@ -20,7 +20,7 @@ from arcid.evaluate import readers, sources
 from arcid.evaluate.cache import EmbeddingCache
 from arcid.evaluate.embeddings import EmbeddingSet, Failure, failure_counts, load_embeddings
 from arcid.evaluate.sources import EmbedCrops, Photo
-from arcid.types import Crops, Embeddings
+from arcid.types import Crops, Embeddings, Template
 
 
 def touch(root: Path, *names: str) -> None:
@@ -442,7 +442,8 @@ class MeanColour:
     """(R, G, B) means as the vector: tells a swapped channel or a wrong row at once."""
 
     contract_id = "c" * 64
-    dim = 3
+    dim, size = 3, 112
+    template: Template = "arcface"
 
     def __init__(self) -> None:
         self.seen = 0

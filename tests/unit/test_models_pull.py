@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import hashlib
@@ -186,6 +187,21 @@ def test_what_is_installed_is_not_fetched_again(
     pull(pack, root)
     assert server.asked == [None]
     assert weights.resolve("made_up_det").path.read_bytes() == WEIGHTS["det.onnx"]
+
+
+def test_what_another_catalogue_described_is_described_anew(
+    pack: fetch.Offer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(pack, root)
+    entry = catalogue.entry("made_up_det")
+    manifest = dataclasses.replace(entry.manifest, description="said better")
+    monkeypatch.setitem(
+        catalogue.ENTRIES, entry.name, dataclasses.replace(entry, manifest=manifest)
+    )
+    assert weights.resolve("made_up_det").trust == "unverified"
+    pull(fetch.offer("made_up"), root)
+    bundle = weights.resolve("made_up_det")
+    assert (bundle.trust, bundle.manifest.description) == ("catalogue", "said better")
 
 
 def test_a_truncated_download_is_kept_and_resumed(
@@ -395,9 +411,79 @@ def test_two_processes_do_not_write_one_part(
     assert server.asked == []
 
 
+@pytest.fixture
+def pair(server: _Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> fetch.Offer:
+    """A made-up OpenVINO model of two files, at /ir/ of the server."""
+    contents = {"m.xml": b"<net/>" * 5_000, "m.bin": b"weights" * 20_000}
+    for name, data in contents.items():
+        server.content[f"/ir/{name}"] = data
+    files = tuple(
+        SourceFile(name, _sha(data), len(data), server.url(f"/ir/{name}"))
+        for name, data in contents.items()
+    )
+    manifest = Manifest(
+        name="made_up_pair", task="recognition", family="omz", file="m.xml",
+        sha256=files[0].sha256, weights_sha256=files[1].sha256,
+        input=InputSpec(None, "BGR", (0.0,) * 3, (1.0,) * 3, (128, 128)),
+        output=OutputSpec(None, 256), licence=LICENCE, template="omz",
+    )  # fmt: skip
+    monkeypatch.setitem(catalogue.ENTRIES, manifest.name, Entry(manifest.name, manifest, files))
+    monkeypatch.setenv("ARCID_MODELS", str(tmp_path / "models"))
+    return fetch.offer(manifest.name)
+
+
+def test_a_model_of_two_files(pair: fetch.Offer, root: Path, server: _Server) -> None:
+    seen: list[tuple[int, int | None]] = []
+    (folder,) = pull(pair, root, progress=lambda done, total: seen.append((done, total)))
+    assert sorted(p.name for p in folder.iterdir()) == ["m.bin", "m.xml", "manifest.json"]
+    assert pair.size_bytes == 30_000 + 140_000
+    assert seen == sorted(seen)
+    assert seen[-1] == (pair.size_bytes, pair.size_bytes)
+    bundle = weights.resolve("made_up_pair")
+    assert bundle.trust == "catalogue"
+    assert bundle.path.read_bytes() == server.content["/ir/m.xml"]
+    assert _parts(root) == []
+    server.asked.clear()
+    pull(pair, root)
+    assert server.asked == []
+    (folder / "m.bin").write_bytes(b"damaged")
+    pull(pair, root)
+    assert (folder / "m.bin").read_bytes() == server.content["/ir/m.bin"]
+
+
+def test_a_mirror_of_two_files_is_their_folder(
+    pair: fetch.Offer, root: Path, server: _Server
+) -> None:
+    for name in ("m.xml", "m.bin"):
+        server.content[f"/mirror/{name}"] = server.content.pop(f"/ir/{name}")
+    with pytest.raises(DownloadFailed, match="404"):
+        pull(pair, root)
+    pull(pair, root, url=server.url("/mirror/?token=abc"))
+    found = weights.resolve("made_up_pair").manifest.provenance["url"]
+    assert found == server.url("/mirror/m.xml")
+
+
+def test_one_wrong_file_of_two_installs_nothing(
+    pair: fetch.Offer, root: Path, server: _Server
+) -> None:
+    right = server.content["/ir/m.bin"]
+    server.content["/ir/m.bin"] = right[:-1] + b"x"
+    with pytest.raises(ModelHashMismatch) as caught:
+        pull(pair, root)
+    assert caught.value.details["expected"] == pair.files[1].sha256
+    assert _bundles(root) == []
+    server.content["/ir/m.bin"] = right
+    server.asked.clear()
+    pull(pair, root)
+    assert server.asked == [None]  # the first was whole and is not fetched again
+    assert _bundles(root) == ["made_up_pair"]
+
+
 def test_unknown_names_list_what_can_be_pulled() -> None:
     with pytest.raises(ModelNotFound, match="buffalo_l"):
         fetch.offer("nonsense")
+    with pytest.raises(ModelNotFound, match="its published files are edgeface_xs_float;"):
+        fetch.offer("edgeface_xs")
     with pytest.raises(ModelNotFound, match="cannot be pulled"):
         fetch.offer("mobilefacenet_128")
 
@@ -405,14 +491,25 @@ def test_unknown_names_list_what_can_be_pulled() -> None:
 def test_every_offer_of_the_catalogue_is_complete() -> None:
     for name in weights.pullable():
         offer = fetch.offer(name)
-        fetch.check_url(offer.url)
-        assert offer.url.startswith("https://")
-        assert len(offer.file.sha256) == 64
+        for file in offer.files:
+            fetch.check_url(file.url or "")
+            assert (file.url or "").startswith("https://")
+            assert len(file.sha256) == 64
         assert offer.licence.name
         assert offer.models
         assert set(offer.members) <= {entry.name for entry in offer.models}
         for entry in offer.models:
             assert not entry.convert
-            assert entry.files[0].sha256 == entry.manifest.sha256
+            assert {f.filename: f.sha256 for f in entry.files} == entry.manifest.files
     assert {"buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "yunet_2023mar",
-            "minifasnet_v2", "minifasnet_v1se"} <= weights.pullable()  # fmt: skip
+            "minifasnet_v2", "minifasnet_v1se", "face-reidentification-retail-0095",
+            "edgeface_xxs_float", "edgeface_xs_float", "edgeface_s", "auraface",
+            } <= weights.pullable()  # fmt: skip
+
+
+def test_no_two_models_claim_one_file_name() -> None:
+    """A file in a models folder is recognised by its name, then checked."""
+    names: dict[str, str] = {}
+    for entry in catalogue.ENTRIES.values():
+        for file in entry.files:
+            assert names.setdefault(file.filename, file.sha256) == file.sha256, entry.name

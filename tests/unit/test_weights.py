@@ -13,6 +13,7 @@ from arcid.models import calibrations, catalogue, trust, weights
 from arcid.models.manifest import Manifest
 
 NAME = "mobilefacenet_128"
+FREE = "face-reidentification-retail-0095"  # the smallest that may be used commercially
 
 
 @pytest.fixture
@@ -44,7 +45,9 @@ def model_file(data_dir: Path) -> Path:
 def test_a_missing_model_names_file_and_command(empty: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"mobilefacenet_128\.onnx was looked for in .*models"):
         weights.resolve(NAME)
-    with pytest.raises(ModelNotFound, match="models pull sface, then set ARCID_RECOGNISER=sface"):
+    with pytest.raises(
+        ModelNotFound, match=f"models pull {FREE}, then set ARCID_RECOGNISER={FREE}"
+    ):
         weights.resolve(NAME)
     with pytest.raises(ModelNotFound, match="arcid models pull w600k_r50"):
         weights.resolve("w600k_r50")

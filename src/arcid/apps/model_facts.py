@@ -8,8 +8,9 @@ from typing import Any
 
 from arcid import detect, pipeline
 from arcid.errors import ArcidError, CalibrationMissing
-from arcid.models import goldens, weights
+from arcid.models import goldens, measured, weights
 from arcid.models.manifest import Task
+from arcid.models.pull import Offer
 from arcid.models.weights import Bundle
 from arcid.runtime import open_session
 
@@ -21,9 +22,11 @@ def summary(bundle: Bundle, default: Mapping[str, str] | None = None) -> dict[st
     default = defaults() if default is None else default
     manifest = bundle.manifest
     recognises = manifest.output is not None
+    known = measured.of(manifest.contract_id) if recognises else None
     return {
         "name": bundle.name,
         "task": manifest.task,
+        "description": manifest.description,
         "family": manifest.family,
         "precision": manifest.precision,
         "dim": manifest.output.dim if manifest.output else None,
@@ -34,6 +37,31 @@ def summary(bundle: Bundle, default: Mapping[str, str] | None = None) -> dict[st
         "default": bundle.name == default.get(manifest.task),
         "licence": manifest.licence.name,
         "commercial_use": manifest.licence.commercial_use,
+        "measured": known.to_dict() if known else None,
+    }
+
+
+def offer(wanted: Offer) -> dict[str, Any]:
+    """One row of what can be pulled."""
+    models = [entry.manifest for entry in wanted.models]
+    only = models[0] if len(models) == 1 else None
+    known = measured.of(only.contract_id) if only and only.output else None
+    return {
+        "name": wanted.name,
+        "models": [entry.name for entry in wanted.models],
+        "task": only.task if only else None,
+        "description": only.description if only else "",
+        "dim": only.output.dim if only and only.output else None,
+        "files": [
+            {"file": f.filename, "bytes": f.size_bytes, "url": f.url, "sha256": f.sha256}
+            for f in wanted.files
+        ],
+        "size_bytes": wanted.size_bytes,
+        "url": wanted.url,
+        "sha256": wanted.file.sha256,
+        "licence": wanted.licence.name,
+        "commercial_use": wanted.licence.commercial_use,
+        "measured": known.to_dict() if known else None,
     }
 
 
@@ -71,7 +99,7 @@ def calibration(bundle: Bundle) -> dict[str, Any]:
 
 def files(bundle: Bundle) -> list[dict[str, Any]]:
     """Its files, each ``ok``, ``missing`` or of the ``wrong sha256``."""
-    wanted = {bundle.path.name: bundle.manifest.sha256}
+    wanted = dict(bundle.manifest.files)
     if bundle.manifest.task == "detection":
         wanted |= dict(detect.model_files(bundle.manifest).values())
     files = []
@@ -96,7 +124,12 @@ def check(bundle: Bundle) -> str:
         found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
         return f"verified, loaded and run{found}"
     if manifest.task != "recognition":
-        open_session(bundle.path, input_name=manifest.input.name, sha256=manifest.sha256)
+        open_session(
+            bundle.path,
+            input_name=manifest.input.name,
+            sha256=manifest.sha256,
+            weights_sha256=manifest.weights_sha256,
+        )
         return "verified and loaded"
     embedder = pipeline.load_embedder(bundle)
     cosine = goldens.check(manifest, embedder.embed, bundle.folder)
@@ -104,4 +137,4 @@ def check(bundle: Bundle) -> str:
     return f"verified, loaded and run on {embedder.session.runtime}: {embedder.dim}-d, {stored}"
 
 
-__all__ = ["calibration", "check", "defaults", "files", "summary"]
+__all__ = ["calibration", "check", "defaults", "files", "offer", "summary"]

@@ -19,9 +19,9 @@ import numpy as np
 from arcid.errors import ContractMismatch, InputError, InvalidArray
 from arcid.evaluate.cache import EmbeddingCache
 from arcid.evaluate.embeddings import EmbeddingSet, Failure
-from arcid.geometry import similarity_transform, template_points, warp
+from arcid.geometry import recut, similarity_transform, template_points, warp
 from arcid.image import load_image
-from arcid.types import Crops, Embeddings, FloatArray, Image
+from arcid.types import Crops, Embeddings, FloatArray, Image, Template
 
 log = logging.getLogger(__name__)
 BATCH = 64
@@ -73,6 +73,12 @@ class CropEmbedder(Protocol):
     @property
     def contract_id(self) -> str: ...
 
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def template(self) -> Template: ...
+
     def embed(self, crops: Crops) -> Embeddings: ...
 
 
@@ -109,7 +115,9 @@ class EmbedCrops:
             except InputError as error:
                 answers.append(Failure(error.code, error.message))
         if crops:
-            found = iter(self.embedder.embed(Crops(np.stack(crops))))
+            wanted = self.embedder
+            aligned = recut(Crops(np.stack(crops)), wanted.size, wanted.template)
+            found = iter(wanted.embed(aligned))
             answers = [next(found) if a is None else a for a in answers]
         return [a for a in answers if a is not None]
 

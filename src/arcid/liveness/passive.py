@@ -174,6 +174,7 @@ def load(
                     device=device,
                     input_name=bundle.manifest.input.name,
                     sha256=bundle.manifest.sha256,
+                    weights_sha256=bundle.manifest.weights_sha256,
                 ),
                 bundle.manifest,
             )

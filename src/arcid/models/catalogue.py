@@ -31,7 +31,7 @@ class Entry:
 
     name: str
     manifest: Manifest
-    files: tuple[SourceFile, ...]  # the first is the model file of the manifest
+    files: tuple[SourceFile, ...]  # the first is the model file of the manifest; all are pulled
     convert: bool = False  # a state dict: scripts/convert_weights.py makes the bundle
     calibration: str | None = None  # file in models/calibrations
 
@@ -57,10 +57,27 @@ MIT = Licence("MIT", "https://opensource.org/license/mit", commercial_use=True)
 ADAFACE_LICENCE = Licence(
     "MIT (code); weights trained on research sets", "https://github.com/mk-minchul/AdaFace", None
 )
+#: The authors' repository has a BSD-3 LICENSE beside code and checkpoints; the same authors' pages
+#: of the same weights on Hugging Face say CC BY-NC-SA 4.0. The narrower one is assumed.
 EDGEFACE_LICENCE = Licence(
-    "BSD-3-Clause (code); weights trained on research sets",
-    "https://github.com/otroshi/edgeface",
-    None,
+    "CC BY-NC-SA 4.0 (weights), BSD-3-Clause (repository)",
+    "https://huggingface.co/Idiap/EdgeFace-XXS",
+    commercial_use=False,
+)
+AURAFACE_LICENCE = Licence(
+    "Apache-2.0",
+    "https://huggingface.co/fal/AuraFace-v1/blob/main/LICENSE.md",
+    commercial_use=True,
+)
+YUNET_LICENCE = Licence(
+    "MIT",
+    "https://github.com/opencv/opencv_zoo/blob/main/models/face_detection_yunet/LICENSE",
+    commercial_use=True,
+)
+OMZ_LICENCE = Licence(
+    "Apache-2.0",
+    "https://github.com/openvinotoolkit/open_model_zoo/blob/master/LICENSE",
+    commercial_use=True,
 )
 ESP_LICENCE = Licence(
     "MIT (repository); what it was trained on is not stated",
@@ -73,7 +90,12 @@ _ZERO, _ONE = (0.0,) * 3, (1.0,) * 3
 _RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 _UNIFACE = "https://github.com/yakhyo/uniface/releases/download/weights"
 _MINIFASNET = "https://github.com/yakhyo/face-anti-spoofing/releases/download/weights"
-_ZOO = "https://github.com/opencv/opencv_zoo/raw/main/models"
+_ZOO = "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/models"
+_EDGEFACE = "https://github.com/yakhyo/edgeface-onnx/releases/download/weights"
+_OMZ = "https://storage.openvinotoolkit.org/repositories/open_model_zoo/2023.0/models_bin/1"
+_AURAFACE = (
+    "https://huggingface.co/fal/AuraFace-v1/resolve/af6d057c9b0ec4071d4c49c80e3539258798b609"
+)
 
 
 def _detector(
@@ -116,17 +138,23 @@ def _recogniser(
     size: int = 112,
     template: Any = "arcface",
     names: tuple[str | None, str | None] = (None, None),
+    batch: int | None = None,
+    precision: str = "fp32",
+    weights: SourceFile | None = None,
     training_data: str = "",
     description: str = "",
     calibration: str | None = None,
 ) -> Entry:
+    """``weights``: the .bin of an OpenVINO .xml."""
     manifest = Manifest(
         name=name,
         task="recognition",
         family=family,
         sha256=file.sha256,
         file=file.filename,
-        input=InputSpec(names[0], colour, mean, std, (size, size)),
+        weights_sha256=weights.sha256 if weights else None,
+        precision=precision,
+        input=InputSpec(names[0], colour, mean, std, (size, size), batch=batch),
         output=OutputSpec(names[1], dim),
         template=template,
         licence=licence,
@@ -134,7 +162,21 @@ def _recogniser(
         description=description,
         source=file.url or "",
     )
-    return Entry(name, manifest, (file,), calibration=calibration)
+    return Entry(name, manifest, (file, weights) if weights else (file,), calibration=calibration)
+
+
+def _edgeface(name: str, published: str, sha256: str, description: str) -> Entry:
+    """A float EdgeFace, exported to ONNX by others: names of input and output are theirs."""
+    file = SourceFile(f"{name}.onnx", sha256, url=f"{_EDGEFACE}/{published}.onnx")
+    return _recogniser(
+        name,
+        "edgeface",
+        file,
+        EDGEFACE_LICENCE,
+        512,
+        training_data=_EDGEFACE_DATA,
+        description=description,
+    )
 
 
 def _minifasnet(name: str, file: SourceFile, crop_scale: float) -> Entry:
@@ -159,11 +201,14 @@ def _scrfd(name: str, file: SourceFile) -> Entry:
     return _detector(name, "scrfd", file, INSIGHTFACE_LICENCE, spec, description=f"SCRFD, {name}")
 
 
-def _yunet(name: str, file: SourceFile, size: tuple[int, int] | None) -> Entry:
+def _yunet(
+    name: str, file: SourceFile, size: tuple[int, int] | None, licence: Licence = APACHE
+) -> Entry:
     spec = InputSpec("input", "BGR", _ZERO, _ONE, size)
-    return _detector(name, "yunet", file, APACHE, spec, description="YuNet (libfacedetection)")
+    return _detector(name, "yunet", file, licence, spec, description="YuNet (libfacedetection)")
 
 
+_EDGEFACE_DATA = "WebFace260M (its subsets of 12M and 4M photos)"
 _DET_10G = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
 _DET_500M = "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a"
 _W600K_R50 = "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"
@@ -220,6 +265,7 @@ _ENTRIES = (
             f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx",
         ),
         (640, 640),
+        YUNET_LICENCE,
     ),
     _detector(
         "ultralight_rfb",
@@ -368,8 +414,8 @@ _ENTRIES = (
         ),
         EDGEFACE_LICENCE,
         512,
-        training_data="WebFace12M and WebFace4M",
-        description="EdgeFace-XS, int8 linear weights written out as float",
+        training_data=_EDGEFACE_DATA,
+        description="EdgeFace-XS, quantised: linear weights of int8 written out as float",
     ),
     _recogniser(
         "edgeface_xxs",
@@ -381,8 +427,8 @@ _ENTRIES = (
         ),
         EDGEFACE_LICENCE,
         512,
-        training_data="WebFace12M and WebFace4M",
-        description="EdgeFace-XXS, int8 linear weights written out as float",
+        training_data=_EDGEFACE_DATA,
+        description="EdgeFace-XXS, quantised: linear weights of int8 written out as float",
     ),
     _recogniser(
         "face_reid_retail_0095",
@@ -392,9 +438,11 @@ _ENTRIES = (
             "34a261236dbfd61618c4ed6152d6bf31f509423d45c81c7b1386081ccb129c37",
             4_451_470,
         ),
-        APACHE,
+        OMZ_LICENCE,
         256,
-        description="face-reidentification-retail-0095 (Open Model Zoo) behind the 112-pixel crop",
+        training_data="not stated",
+        description="face-reidentification-retail-0095 (Open Model Zoo), its weights in an ONNX "
+        "file that cuts its input out of the usual 112-pixel crop",
     ),
     _recogniser(
         "esp_mbf",
@@ -406,6 +454,7 @@ _ENTRIES = (
         ),
         INSIGHTFACE_LICENCE,
         512,
+        training_data="not stated; looks like InsightFace's w600k_mbf",
         description="MobileFaceNet of esp-dl, int8 weights written out as float",
     ),
     _recogniser(
@@ -418,7 +467,76 @@ _ENTRIES = (
         ),
         ESP_LICENCE,
         512,
+        training_data="not stated",
         description="small MobileFaceNet of esp-dl, int8 weights written out as float",
+    ),
+    _recogniser(
+        "face-reidentification-retail-0095",
+        "omz",
+        SourceFile(
+            "face-reidentification-retail-0095.xml",
+            "ce53d2c9c08c0bd1c1660fb8a5b6d0e3e4ec19eb92f1036d2d83a85e83082dce",
+            350_427,
+            f"{_OMZ}/face-reidentification-retail-0095/FP16/face-reidentification-retail-0095.xml",
+        ),
+        OMZ_LICENCE,
+        256,
+        weights=SourceFile(
+            "face-reidentification-retail-0095.bin",
+            "241229ca3d206321868d46ce74a3c0b06c49cea58db7dc70b2e842ff287545d1",
+            2_213_628,
+            f"{_OMZ}/face-reidentification-retail-0095/FP16/face-reidentification-retail-0095.bin",
+        ),
+        colour="BGR",
+        mean=_ZERO,
+        std=_ONE,
+        size=128,
+        template="omz",
+        names=("0", "658"),
+        batch=1,
+        precision="fp16",
+        calibration="omz_0095.json",
+        training_data="not stated",
+        description="Open Model Zoo's recogniser (Intel), MobileNetV2-like, weights of 16 bits; "
+        "needs OpenVINO",
+    ),
+    _edgeface(
+        "edgeface_xxs_float",
+        "edgeface_xxs",
+        "dc674de4cbc77fa0bf9a82d5149558ab8581d82a2cd3bb60f28fd1a5d3ff8a2f",
+        "EdgeFace-XXS, 1.2 M weights, 95 M MACs",
+    ),
+    _edgeface(
+        "edgeface_xs_float",
+        "edgeface_xs_gamma_06",
+        "9206e2eb13a2761d7b5b76e13016d4b9acd3fa3535a9a09939f3adacd139a5ff",
+        "EdgeFace-XS (gamma 0.6), 1.8 M weights, 154 M MACs",
+    ),
+    _edgeface(
+        "edgeface_s",
+        "edgeface_s_gamma_05",
+        "b850767cf791bda585600b5c4c7d7432b2f998ccd862caae34ef1afa967d2e54",
+        "EdgeFace-S (gamma 0.5), 3.7 M weights, 306 M MACs",
+    ),
+    _edgeface(
+        "edgeface_base",
+        "edgeface_base",
+        "b56942f072c67385f44734b9458b0ccc4a2226888a113f77e0c802ad0c77b4c3",
+        "EdgeFace-Base, 18 M weights, 1.4 G MACs",
+    ),
+    _recogniser(
+        "auraface",
+        "arcface",
+        SourceFile(
+            "auraface_glintr100.onnx",
+            "a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60",
+            260_694_151,
+            f"{_AURAFACE}/glintr100.onnx",
+        ),
+        AURAFACE_LICENCE,
+        512,
+        training_data='"commercially and publicly available data", not named',
+        description="AuraFace v1 (fal): ArcFace IResNet-100, for servers",
     ),
     # liveness
     _minifasnet(
@@ -482,6 +600,11 @@ CONTRACTS: dict[str, InputContract] = {
     "facenet": InputContract(
         "FaceNet-style: RGB, (x-127.5)/128, 160x160 square around the box",
         "RGB", _MEAN, _STD128, 160, "box",
+    ),
+    "omz": InputContract(
+        "Open Model Zoo face-reidentification-retail-0095: BGR 0-255, undivided, 128x128 by its "
+        "own five points",
+        "BGR", _ZERO, _ONE, 128, "omz",
     ),
     "luxonis": InputContract(
         "Luxonis zoo ArcFace: BGR 0-255, undivided, input 'images', output 'output'",

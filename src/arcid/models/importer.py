@@ -1,4 +1,4 @@
-"""Any ONNX recogniser → a bundle, after it was run: ``arcid models import FILE --like CONTRACT``.
+"""Any ONNX or OpenVINO recogniser → a bundle, after it was run: ``arcid models import``.
 
 How a network wants its pixels cannot be read off its file, so the contract is always said, never
 guessed. What can be checked by running is checked, and a file that contradicts it is refused.
@@ -20,6 +20,7 @@ from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec
 from arcid.models.weights import Bundle
 from arcid.runtime import Session, open_session
+from arcid.runtime.modelfile import is_openvino, weights_file
 from arcid.types import Crops, Embeddings, FloatArray
 
 FILE = "model.onnx"
@@ -78,9 +79,11 @@ def import_model(
     with staging(root) as work:
         folder = work / request.name
         folder.mkdir()
-        copy = folder / FILE
+        copy = (folder / FILE).with_suffix(".xml" if is_openvino(file) else ".onnx")
         try:
             shutil.copyfile(file, copy)
+            if is_openvino(file) and weights_file(file).is_file():
+                shutil.copyfile(weights_file(file), weights_file(copy))
         except OSError as error:
             raise ModelError(f"{file} cannot be copied to {root}: {error.strerror}") from None
         spec = _input_spec(request, contract)
@@ -91,7 +94,8 @@ def import_model(
             task="recognition",
             family=request.like,
             sha256=weights.sha256_file(copy),
-            file=FILE,
+            file=copy.name,
+            weights_sha256=weights.sha256_file(weights_file(copy)) if is_openvino(copy) else None,
             input=InputSpec(
                 session.input_name, spec.colour, spec.mean, spec.std, spec.size, spec.layout, batch
             ),
@@ -108,7 +112,7 @@ def import_model(
         goldens.check(manifest, embed, folder)
         target = publish(folder, manifest, root)
     judged = trust.judge(request.name, manifest, target)
-    return Bundle(request.name, manifest, target / FILE, "models", target, judged)
+    return Bundle(request.name, manifest, target / manifest.file, "models", target, judged)
 
 
 def _input_spec(request: Request, contract: catalogue.InputContract) -> InputSpec:
@@ -126,6 +130,12 @@ def _input_spec(request: Request, contract: catalogue.InputContract) -> InputSpe
 def _open(copy: Path, file: Path, spec: InputSpec) -> Session:
     try:
         return open_session(copy, input_name=spec.name)
+    except ModelNotFound:
+        raise ModelNotFound(
+            f"{weights_file(file)} does not exist; {file.name} is an OpenVINO model and its "
+            "weights lie in the .bin of the same name",
+            path=str(weights_file(file)),
+        ) from None
     except ManifestInvalid as error:
         raise ManifestInvalid(f"{error.message}; say which with --input") from None
     except ModelUnsupported as error:

@@ -19,10 +19,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def check_name(name: str) -> None:
     """Refuse a bundle name that is no plain folder name; raises ``UsageError``."""
-    if not _NAME.fullmatch(name) or name.endswith(".onnx") or name == "calibrations":
+    if not _NAME.fullmatch(name) or name.endswith((".onnx", ".xml")) or name == "calibrations":
         raise UsageError(
             f"{name!r} cannot name a model: use up to 64 letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit and not ending in .onnx"
+            "beginning with a letter or digit and not ending in .onnx or .xml"
         )
 
 

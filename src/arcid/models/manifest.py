@@ -12,13 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from arcid import files
 from arcid.errors import ManifestInvalid
-from arcid.types import FloatArray, Image
+from arcid.types import FloatArray, Image, Template
 
 SCHEMA_VERSION = 1
 Task = Literal["recognition", "detection", "liveness"]
@@ -87,14 +87,17 @@ class Manifest:
     name: str
     task: Task
     family: str  # detectors: which decoder reads the outputs
-    sha256: str  # of the model file
+    sha256: str  # of the model file; of an OpenVINO pair, of its .xml
     input: InputSpec
     licence: Licence
     output: OutputSpec | None = None  # recognisers only
     file: str = "model.onnx"
+    weights_sha256: str | None = (
+        None  # of the .bin beside an OpenVINO .xml, which holds its weights
+    )
     float_sha256: str | None = None  # quantised: the float model whose contract this file shares
     precision: str = "fp32"
-    template: Literal["arcface", "box"] = "arcface"
+    template: Template = "arcface"
     flip: bool = False  # test-time flip: average with the mirrored face
     norm: str = "l2"
     default: bool = False  # the packaged bundle of its task to use when none is named
@@ -113,11 +116,19 @@ class Manifest:
         )
         _require(self.task in _TASKS, f"task {self.task!r}; known: {', '.join(_TASKS)}")
         _require(self.precision in _PRECISIONS, f"precision {self.precision!r}")
-        _require(self.template in ("arcface", "box"), f"template {self.template!r}: arcface or box")
+        _require(
+            self.template in get_args(Template),
+            f"template {self.template!r}: one of {', '.join(get_args(Template))}",
+        )
         _require(self.norm == "l2", f"norm {self.norm!r}; only l2 is known")
         _require(_is_sha256(self.sha256), "sha256 must be 64 hex digits")
         _require(self.float_sha256 is None or _is_sha256(self.float_sha256), "float_sha256")
+        _require(self.weights_sha256 is None or _is_sha256(self.weights_sha256), "weights_sha256")
         _require(Path(self.file).name == self.file, "file must be a plain name")
+        _require(
+            (self.weights_sha256 is not None) == self.file.endswith(".xml"),
+            "an OpenVINO model is an .xml whose .bin has a weights_sha256; other files have none",
+        )
         if self.task == "recognition":
             _require(self.output is not None, "a recogniser needs an output")
             _require(self.input.size is not None, "a recogniser needs an input size")
@@ -125,12 +136,20 @@ class Manifest:
             _require(size[0] == size[1], "a recogniser's input must be square")
 
     @property
+    def files(self) -> dict[str, str]:
+        """{file name: sha256} of the model: one file, or the .xml and .bin of OpenVINO."""
+        found = {self.file: self.sha256}
+        if self.weights_sha256 is not None:
+            found[Path(self.file).with_suffix(".bin").name] = self.weights_sha256
+        return found
+
+    @property
     def contract_id(self) -> str:
         """sha256 over weights, input contract, template, test-time flip, dimension and norm."""
         if self.output is None:
             raise ManifestInvalid(f"{self.name} is a {self.task} model and makes no embeddings")
         contract = {
-            "weights": self.float_sha256 or self.sha256,
+            "weights": self.float_sha256 or "+".join(self.files.values()),
             "input": {
                 "layout": self.input.layout,
                 "colour": self.input.colour,

@@ -26,11 +26,12 @@ from arcid import files
 from arcid.errors import (
     DownloadFailed,
     LicenceNotAccepted,
+    ManifestInvalid,
     ModelHashMismatch,
     ModelNotFound,
     UsageError,
 )
-from arcid.models import catalogue, weights
+from arcid.models import catalogue, trust, weights
 from arcid.models.catalogue import Entry, SourceFile
 from arcid.models.install import WORK, publish, staging
 from arcid.models.manifest import Licence, Manifest
@@ -46,28 +47,50 @@ class Offer:
     """What ``pull`` would fetch, to be shown before anything is asked of the network."""
 
     name: str
-    file: SourceFile
+    files: tuple[SourceFile, ...]  # an archive, or all files of one model
     licence: Licence
     models: tuple[Entry, ...]
     archive: bool
     members: Mapping[str, str] = field(default_factory=dict)  # model: its file in the archive
 
     @property
+    def file(self) -> SourceFile:
+        """The archive, or the model file; an OpenVINO model has its weights in another one."""
+        return self.files[0]
+
+    @property
     def url(self) -> str:
         return self.file.url or ""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Of all files; None where one's size is not published."""
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def address(self, file: SourceFile, mirror: str | None) -> str:
+        """Where a file is fetched: of one file ``mirror`` is the address, of several the folder."""
+        if mirror is None:
+            return file.url or ""
+        if len(self.files) == 1:
+            return mirror
+        parts = urllib.parse.urlsplit(mirror)
+        folder = parts.path.rstrip("/")
+        return urllib.parse.urlunsplit(parts._replace(path=f"{folder}/{file.filename}"))
 
 
 def offer(name: str) -> Offer:
     """The pack or model of that name; raises ``ModelNotFound`` and lists what can be pulled."""
     if pack := catalogue.PACKS.get(name):
         models = tuple(catalogue.entry(model) for model in pack.models)
-        return Offer(name, pack.archive, pack.licence, models, True, pack.members)
-    if name in weights.pullable():
+        return Offer(name, (pack.archive,), pack.licence, models, True, pack.members)
+    known = sorted(weights.pullable())
+    if name in known:
         entry = catalogue.entry(name)
-        return Offer(name, entry.files[0], entry.manifest.licence, (entry,), archive=False)
-    raise ModelNotFound(
-        f"{name!r} cannot be pulled; to pull: {', '.join(sorted(weights.pullable()))}"
-    )
+        return Offer(name, entry.files, entry.manifest.licence, (entry,), archive=False)
+    near = [other for other in known if other.startswith(name)] if name else []
+    hint = f"; its published files are {', '.join(near)}" if near else ""
+    raise ModelNotFound(f"{name!r} cannot be pulled{hint}; to pull: {', '.join(known)}")
 
 
 def installed(wanted: Offer, root: Path) -> bool:
@@ -85,7 +108,8 @@ def pull(
 ) -> list[Path]:
     """Fetch, verify and install; the bundle folders of the offer, new or there already.
 
-    ``url``: a mirror to fetch the same bytes from; the sha256 stays the catalogue's.
+    ``url``: a mirror to fetch the same bytes from, of a model of two files the folder of both; the
+    sha256 stays the catalogue's.
     Raises ``LicenceNotAccepted``, ``DownloadFailed`` (what arrived is kept and resumed next time),
     ``ModelHashMismatch`` (nothing is kept), ``UsageError`` for an address that is not https.
     """
@@ -98,13 +122,26 @@ def pull(
             url=wanted.licence.url,
         )
     if not installed(wanted, root):
-        source = url or wanted.url
-        check_url(source)
-        path = _download(wanted.file, source, root, progress or (lambda done, total: None))
-        with _disk_errors(path):
-            _install(wanted, path, source, root)
-        path.unlink(missing_ok=True)
+        sources = [wanted.address(file, url) for file in wanted.files]
+        for source in sources:
+            check_url(source)
+        fetched: list[Path] = []
+        for file, source in zip(wanted.files, sources, strict=True):
+            told = _of_all(wanted, len(fetched), progress or (lambda done, total: None))
+            fetched.append(_download(file, source, root, told))
+        with _disk_errors(fetched[0]):
+            _install(wanted, fetched, sources[0], root)
+        for path in fetched:
+            path.unlink(missing_ok=True)
     return [root / entry.name for entry in wanted.models]
+
+
+def _of_all(wanted: Offer, number: int, progress: Progress) -> Progress:
+    """Progress of file ``number`` as progress of all files."""
+    if len(wanted.files) == 1:
+        return progress
+    before = sum(file.size_bytes or 0 for file in wanted.files[:number])
+    return lambda done, total: progress(before + done, wanted.size_bytes)
 
 
 def check_url(url: str) -> None:
@@ -277,20 +314,20 @@ def _check_space(file: SourceFile, part: Path) -> None:
         )
 
 
-def _install(wanted: Offer, path: Path, url: str, root: Path) -> None:
+def _install(wanted: Offer, fetched: list[Path], url: str, root: Path) -> None:
     for entry in wanted.models:
         if _is_installed(entry, root):
             continue
         with staging(root) as work:
             bundle = work / entry.name
             bundle.mkdir()
-            file = entry.files[0]
-            with files.replacing(bundle / file.filename) as target:
-                if wanted.archive:
-                    _extract(wanted, path, entry, target)
-                else:
-                    with path.open("rb") as source:
-                        shutil.copyfileobj(source, target, CHUNK_BYTES)
+            if wanted.archive:
+                with files.replacing(bundle / entry.files[0].filename) as target:
+                    _extract(wanted, fetched[0], entry, target)
+            else:
+                for file, path in zip(entry.files, fetched, strict=True):
+                    with path.open("rb") as source, files.replacing(bundle / file.filename) as copy:
+                        shutil.copyfileobj(source, copy, CHUNK_BYTES)
             publish(bundle, _with_provenance(entry.manifest, wanted, url), root)
 
 
@@ -343,11 +380,17 @@ def _with_provenance(manifest: Manifest, wanted: Offer, url: str) -> Manifest:
 
 
 def _is_installed(entry: Entry, root: Path) -> bool:
-    folder, file = root / entry.name, entry.files[0]
-    path = folder / file.filename
-    if not (folder / "manifest.json").is_file() or not path.is_file():
+    folder = root / entry.name
+    paths = {folder / file.filename: file.sha256 for file in entry.files}
+    if not all(path.is_file() for path in (folder / "manifest.json", *paths)):
         return False
-    return weights.sha256_file(path) == file.sha256
+    if any(weights.sha256_file(path) != sha256 for path, sha256 in paths.items()):
+        return False
+    try:  # one that another version of the catalogue described is described anew
+        manifest = Manifest.load(folder / "manifest.json")
+    except ManifestInvalid:
+        return False
+    return trust.judge(entry.name, manifest, folder) in trust.VOUCHED
 
 
 def _failed(url: str, reason: str, kept: int) -> DownloadFailed:

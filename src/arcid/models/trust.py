@@ -27,6 +27,7 @@ CALIBRATION = "calibration.json"
 #: sha256 of the calibrations of models that do not ship.
 CALIBRATIONS = {
     "mobilefacenet_128.json": "29ee60bc6584cc5bf4eccf8b3a1c4fa81c07b2349a6066404399c02db3e6a607",
+    "omz_0095.json": "e70ec98bc522448c7e47f9d5fccebfe29e9bdda3b099c4ec4f9639a527b5c5d5",
 }
 DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.

@@ -30,11 +30,12 @@ from arcid.errors import (
 from arcid.models import calibrations, catalogue, trust
 from arcid.models.manifest import Manifest, Task
 from arcid.models.trust import Trust
-from arcid.runtime.onnxfile import mismatch
+from arcid.runtime.modelfile import mismatch
 
 log = logging.getLogger(__name__)
 Origin = Literal["packaged", "models", "data", "path"]
 CALIBRATIONS = Path(__file__).parent / "calibrations"
+SUFFIXES = (".onnx", ".xml")  # of model files: ONNX, and the description of an OpenVINO pair
 _VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
 
 
@@ -69,7 +70,7 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
     ``ManifestInvalid``, and, unless ``judging``, ``ModelUnverified`` for a bundle that claims
     another model's contract without anybody to vouch for it.
     """
-    if os.sep in name or name.endswith(".onnx"):
+    if os.sep in name or name.endswith(SUFFIXES):
         return _usable(_from_path(Path(name).expanduser()), judging)
     for origin, root in _places():
         folder = root / name
@@ -79,7 +80,7 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
         if entry and not entry.convert and origin != "packaged":
             path = root / entry.files[0].filename
             if path.is_file():
-                _verify(path, entry.files[0].sha256, name)
+                _verify_all(path, entry.manifest, name)
                 return Bundle(name, entry.manifest, path, origin, trust="catalogue")
     raise _not_found(name)
 
@@ -99,7 +100,7 @@ def resolve_default(task: Task) -> Bundle:
         hint = f"; choose one with {variable}" if variable else ""
         raise ModelNotFound(f"no packaged {task} model is the default{hint}: arcid models list")
     found = _usable(chosen[0])
-    _verify(found.path, found.manifest.sha256, found.name)
+    _verify_all(found.path, found.manifest, found.name)
     return found
 
 
@@ -215,7 +216,7 @@ def _bundles(
 
 def _load_folder(folder: Path, origin: Origin, name: str) -> Bundle:
     found = _judged(folder, Manifest.load(folder / "manifest.json"), origin, name)
-    _verify(found.path, found.manifest.sha256, name)
+    _verify_all(found.path, found.manifest, name)
     return found
 
 
@@ -269,7 +270,7 @@ def _warn(name: str, called: str) -> None:
 
 
 def _from_path(path: Path) -> Bundle:
-    folder = path.parent if path.suffix == ".onnx" else path
+    folder = path.parent if path.suffix in SUFFIXES else path
     if (folder / "manifest.json").is_file():
         return _load_folder(folder, "path", folder.name)
     if path.is_file():
@@ -277,12 +278,19 @@ def _from_path(path: Path) -> Bundle:
         for entry in catalogue.ENTRIES.values():
             if entry.files[0].sha256 == digest and not entry.convert:
                 manifest = dataclasses.replace(entry.manifest, file=path.name)
+                _verify_all(path, manifest, entry.name)
                 return Bundle(entry.name, manifest, path, "path", trust="catalogue")
         raise ModelNotFound(
             f"{path.name} is not a model the catalogue knows (sha256 {digest[:12]}…); make a "
             "bundle of it: arcid models import FILE --like CONTRACT --dim N"
         )
     raise ModelNotFound(f"there is no bundle and no model file at {path}")
+
+
+def _verify_all(path: Path, manifest: Manifest, name: str) -> None:
+    """The model file and, of an OpenVINO pair, its weights beside it."""
+    for filename, sha256 in manifest.files.items():
+        _verify(path.with_name(filename), sha256, name)
 
 
 def _verify(path: Path, sha256: str, name: str) -> None:
@@ -315,19 +323,27 @@ def _not_found(name: str) -> ModelNotFound:
 
 
 def _another(task: Task) -> str:
-    """The command that gets a model of that task whose licence is the freest."""
+    """The command that gets the smallest model of that task whose licence is the freest."""
     found = sorted(
-        (catalogue.ENTRIES[name].manifest.licence.commercial_use is not True, name)
-        for name in pullable() & set(catalogue.ENTRIES)
-        if catalogue.ENTRIES[name].manifest.task == task
+        (
+            entry.manifest.licence.commercial_use is not True,
+            sum(file.size_bytes or 0 for file in entry.files),
+            entry.name,
+        )
+        for entry in catalogue.ENTRIES.values()
+        if entry.name in pullable() and entry.manifest.task == task
     )
     if not found or task not in _VARIABLE:
         return ""
-    name = found[0][1]
+    name = found[0][-1]
     return f", or take another: arcid models pull {name}, then set {_VARIABLE[task]}={name}"
 
 
 def pullable() -> set[str]:
     """Names that ``arcid models pull`` can fetch: single models with a URL, and packs."""
-    single = {e.name for e in catalogue.ENTRIES.values() if e.files[0].url and not e.convert}
+    single = {
+        entry.name
+        for entry in catalogue.ENTRIES.values()
+        if all(file.url for file in entry.files) and not entry.convert
+    }
     return single | set(catalogue.PACKS)

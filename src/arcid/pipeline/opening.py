@@ -24,6 +24,7 @@ def load_embedder(
         device=device,
         input_name=manifest.input.name,
         sha256=manifest.sha256,
+        weights_sha256=manifest.weights_sha256,
     )
     return OnnxEmbedder(session, manifest)
 
@@ -55,7 +56,11 @@ def open_detector(
         raise ModelUnsupported(f"{bundle.name} is a {manifest.task} model, not a detector")
     sessions = {
         part: open_session(
-            bundle.path.with_name(filename), runtime=runtime, device=device, sha256=sha256
+            bundle.path.with_name(filename),
+            runtime=runtime,
+            device=device,
+            sha256=sha256,
+            weights_sha256=manifest.weights_sha256 if filename == manifest.file else None,
         )
         for part, (filename, sha256) in detect.model_files(manifest).items()
     }

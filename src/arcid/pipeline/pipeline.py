@@ -30,6 +30,7 @@ from arcid.errors import (
     SeveralFacesFound,
     UsageError,
 )
+from arcid.geometry import recut
 from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image, photo_id
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
@@ -253,7 +254,7 @@ class Pipeline(Identifier):
         found = None
         if not aligned:
             found = self.detect(image, second_try=second_try).select(select)
-        crops = Crops(_square(image)[None]) if found is None else self.align(image, found)
+        crops = self._recut(_square(image)) if found is None else self.align(image, found)
         quality = () if found is None else self._quality(image, found, crops)
         kept = None
         if keep_photo and image_id is None:  # what the caller may paint over is copied
@@ -326,6 +327,10 @@ class Pipeline(Identifier):
     def align(self, image: Image, detections: Detections) -> Crops:
         """Crops as the embedder wants them."""
         return align(image, detections, size=self.embedder.size, template=self.embedder.template)
+
+    def _recut(self, crop: Image) -> Crops:
+        """A crop on the ArcFace template, as the embedder wants it."""
+        return recut(Crops(crop[None]), self.embedder.size, self.embedder.template)
 
     def _quality(self, image: Image, detections: Detections, crops: Crops) -> tuple[Quality, ...]:
         return tuple((self.gate or QualityGate()).assess(image, detections, crops))

@@ -1,6 +1,6 @@
-"""Running ONNX models: one ``Session`` protocol, OpenVINO first, ONNX Runtime as the portable
-fallback and for CUDA/TensorRT. What was chosen is logged and visible on the session; asking for a
-device that is not there raises instead of quietly using another.
+"""Running models, ONNX or OpenVINO's own: one ``Session`` protocol, OpenVINO first, ONNX Runtime as
+the portable fallback and for CUDA/TensorRT. What was chosen is logged and visible on the session;
+asking for a device that is not there raises instead of quietly using another.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import logging
 import os
 from pathlib import Path
 
-from arcid.errors import ModelNotFound, UsageError
-from arcid.runtime.onnxfile import read_model
+from arcid.errors import ModelNotFound, ModelUnsupported, UsageError
+from arcid.runtime.modelfile import is_openvino, read_model, read_pair
 from arcid.runtime.onnxruntime import OnnxRuntimeSession
 from arcid.runtime.openvino import OpenVinoSession
 from arcid.runtime.session import RUNTIMES, RuntimeName, Session, default_threads
@@ -29,8 +29,12 @@ def open_session(
     input_name: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     sha256: str | None = None,
+    weights_sha256: str | None = None,
 ) -> Session:
-    """Load an ONNX file; it is read once, and with ``sha256`` those very bytes are checked.
+    """Load a model; it is read once, and with ``sha256`` those very bytes are checked.
+
+    An ``.xml`` is OpenVINO's own format: its weights lie in the ``.bin`` beside it, whose sha256 is
+    ``weights_sha256``, and no other runtime takes it.
 
     ``runtime``: None takes ``ARCID_RUNTIME``, else "auto": OpenVINO where it is installed, else
     ONNX Runtime. ``device``: None takes ``ARCID_DEVICE``, else "cpu"; "cuda" and "tensorrt" need
@@ -41,16 +45,29 @@ def open_session(
     """
     if not path.is_file():
         raise ModelNotFound(f"model file {path} does not exist", path=str(path))
-    model = read_model(path, sha256)
+    own = is_openvino(path)
+    beside: bytes | None = None
+    if own:
+        model, beside = read_pair(path, sha256, weights_sha256)
+    else:
+        model = read_model(path, sha256)
     chosen = runtime or os.environ.get("ARCID_RUNTIME", "auto")
     device = (device or os.environ.get("ARCID_DEVICE", "cpu")).lower()
     if chosen == "auto":
         needs_ort = device in ("cuda", "tensorrt") or not importlib.util.find_spec("openvino")
         chosen = "onnxruntime" if needs_ort else "openvino"
+    if own and (chosen == "onnxruntime" or not importlib.util.find_spec("openvino")):
+        raise ModelUnsupported(
+            f"{path.name} is an OpenVINO model and runs on OpenVINO only, not on ONNX Runtime"
+            + (f" (device {device})" if device != "cpu" else "")
+            + ": pip install openvino, ARCID_RUNTIME=auto, and one of OpenVINO's devices"
+        )
     threads = threads or default_threads()
     session: Session
     if chosen == "openvino":
-        session = OpenVinoSession(path, model, device, precision, threads, input_name, input_shape)
+        session = OpenVinoSession(
+            path, model, device, precision, threads, input_name, input_shape, weights=beside
+        )
     elif chosen == "onnxruntime":
         session = OnnxRuntimeSession(
             path, model, device, precision, threads, input_name, input_shape

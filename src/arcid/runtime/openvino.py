@@ -73,6 +73,8 @@ class OpenVinoSession:
         threads: int,
         input_name: str | None = None,
         input_shape: tuple[int, ...] | None = None,
+        *,
+        weights: bytes | None = None,
     ) -> None:
         if precision not in _PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; use {sorted(_PRECISIONS)}")
@@ -83,7 +85,7 @@ class OpenVinoSession:
                 f"OpenVINO has no device {self.device}; here: {', '.join(core.available_devices)}"
             )
         try:
-            network = core.read_model(model)
+            network = core.read_model(*((model,) if weights is None else (model, weights)))
             check_inputs(
                 path, {i.any_name: i.get_element_type().get_type_name() for i in network.inputs}
             )

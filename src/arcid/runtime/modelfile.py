@@ -1,4 +1,8 @@
-"""ONNX files as bytes, before a runtime sees them: of the sha256 asked for, and all in one."""
+"""Model files as bytes, before a runtime sees them: of the sha256 asked for, and complete.
+
+An ONNX file must hold its weights itself; an OpenVINO model is an ``.xml`` and the ``.bin`` beside
+it, each with a sha256 of its own.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +25,45 @@ _INSIDE: dict[str, dict[int, str]] = {
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
+def is_openvino(path: Path) -> bool:
+    """Whether a model file is the description half of an OpenVINO pair."""
+    return path.suffix == ".xml"
+
+
+def weights_file(path: Path) -> Path:
+    """The ``.bin`` that belongs to an OpenVINO ``.xml``."""
+    return path.with_suffix(".bin")
+
+
+def read_pair(
+    path: Path, sha256: str | None = None, weights_sha256: str | None = None
+) -> tuple[bytes, bytes]:
+    """The bytes of an OpenVINO ``.xml`` and of its ``.bin``: what was hashed is what runs.
+
+    Raises ``ModelNotFound`` for a missing half, ``ModelHashMismatch``, and ``ModelUnsupported``
+    where an ``.xml`` was hashed and its weights were not.
+    """
+    if sha256 is not None and weights_sha256 is None:
+        raise ModelUnsupported(
+            f"{path.name} has a sha256 and its {weights_file(path).name}, which holds the weights, "
+            "has none: name it in the manifest (weights_sha256)"
+        )
+    if not weights_file(path).is_file():
+        raise ModelNotFound(
+            f"model file {weights_file(path)} does not exist; {path.name} is an OpenVINO model and "
+            "its weights lie in the .bin of the same name",
+            path=str(weights_file(path)),
+        )
+    return _read(path, sha256), _read(weights_file(path), weights_sha256)
+
+
 def read_model(path: Path, sha256: str | None = None) -> bytes:
-    """The bytes of a model file: what was hashed is what runs.
+    """The bytes of an ONNX file: what was hashed is what runs.
 
     Raises ``ModelNotFound``, ``ModelHashMismatch``, and ``ModelUnsupported`` for a file whose
     weights lie in another one, which no hash of this one would cover.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelNotFound(
-            f"model file {path} cannot be read: {error.strerror}", path=str(path)
-        ) from None
-    if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
-        raise mismatch(path, sha256, actual)
+    data = _read(path, sha256)
     try:
         apart = _weights_apart(memoryview(data), "model")
     except (ValueError, IndexError, RecursionError):
@@ -44,6 +73,18 @@ def read_model(path: Path, sha256: str | None = None) -> bytes:
             f"the weights of {path.name} lie in another file, which its sha256 does not cover; "
             "save it as one file first"
         )
+    return data
+
+
+def _read(path: Path, sha256: str | None) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(
+            f"model file {path} cannot be read: {error.strerror}", path=str(path)
+        ) from None
+    if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
+        raise mismatch(path, sha256, actual)
     return data
 
 
