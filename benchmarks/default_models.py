@@ -39,6 +39,7 @@ from arcid.evaluate.metrics import auc, best_accuracy
 from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
 from arcid.evaluate.readers import read_lfw
+from arcid.geometry import recut
 from arcid.models.weights import resolve
 from arcid.pipeline import Pipeline
 from arcid.types import Crops, Detections, Image
@@ -90,7 +91,7 @@ def lfw_crops(pipeline: Pipeline, photos: list[Path]) -> tuple[Image, npt.NDArra
             if found[-1]:
                 crops.append(pipeline.align(image, detections).pixels[0])
             else:
-                crops.append(np.zeros((112, 112, 3), np.uint8))
+                crops.append(np.zeros((pipeline.embedder.size,) * 2 + (3,), np.uint8))
     return np.stack(crops), np.array(found), 1000 * spent / len(photos)
 
 
@@ -116,7 +117,8 @@ def train_threshold(embedder: Embedder, folder: Path) -> float:
                 rim = (pixels.shape[0] - 112) // 2
                 crops[Path(member.name).stem] = pixels[rim : rim + 112, rim : rim + 112]
     names = list(crops)
-    vectors, _ = embed(embedder, np.stack([crops[n] for n in names]))
+    aligned = recut(Crops(np.stack([crops[n] for n in names])), embedder.size, embedder.template)
+    vectors, _ = embed(embedder, aligned.pixels)
     row = {name: i for i, name in enumerate(names)}
     scores, same = [], []
     for fields in listed:
@@ -189,7 +191,7 @@ def measure(detector: str, recogniser: str, data: Path, degrade: bool) -> dict[s
         "detect_ms": round(detect_ms, 2),
         "embed_ms": round(embed_ms, 2),
         "detector_mb": round(_size(detector) / 1e6, 2),
-        "recogniser_mb": round(resolve(recogniser).path.stat().st_size / 1e6, 2),
+        "recogniser_mb": round(_recogniser_size(recogniser) / 1e6, 2),
     }
     return row
 
@@ -199,6 +201,12 @@ def _size(detector: str) -> int:
     bundle = resolve(detector)
     files = model_files(bundle.manifest).values()
     return sum(bundle.file(name, sha256).stat().st_size for name, sha256 in files)
+
+
+def _recogniser_size(recogniser: str) -> int:
+    """Bytes of its file, or of both of an OpenVINO pair."""
+    bundle = resolve(recogniser)
+    return sum(bundle.path.with_name(name).stat().st_size for name in bundle.manifest.files)
 
 
 def main() -> int:

@@ -330,9 +330,10 @@ def test_the_contract_of_the_published_model_on_photographs(
     assert (own * expected).sum(axis=1).mean() > 0.99
 
 
-def test_the_published_model_decides_out_of_the_box(home: Path) -> None:
+@pytest.mark.parametrize("name", [PUBLISHED, DERIVED])
+def test_the_model_decides_out_of_the_box(home: Path, name: str) -> None:
     """The packaged calibration is of its contract and supports the default rates."""
-    bundle = weights.Bundle(PUBLISHED, catalogue.entry(PUBLISHED).manifest, home, "models")
+    bundle = weights.Bundle(name, catalogue.entry(name).manifest, home, "models")
     calibration = weights.find_calibration(bundle)
     assert calibration.provisional
     assert calibration.smallest_supported_fmr < 1e-4

@@ -443,6 +443,7 @@ _ENTRIES = (
         training_data="not stated",
         description="face-reidentification-retail-0095 (Open Model Zoo), its weights in an ONNX "
         "file that cuts its input out of the usual 112-pixel crop",
+        calibration="omz_0095_onnx.json",
     ),
     _recogniser(
         "esp_mbf",

@@ -28,6 +28,7 @@ CALIBRATION = "calibration.json"
 CALIBRATIONS = {
     "mobilefacenet_128.json": "29ee60bc6584cc5bf4eccf8b3a1c4fa81c07b2349a6066404399c02db3e6a607",
     "omz_0095.json": "e70ec98bc522448c7e47f9d5fccebfe29e9bdda3b099c4ec4f9639a527b5c5d5",
+    "omz_0095_onnx.json": "9af88ec71bf740ec078899847691cddec21aa9f64cd60d5d8904287975537c84",
 }
 DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
