@@ -292,7 +292,7 @@ def _commercial(licence: Licence) -> str:
 
 
 def _numbers(entry: Entry) -> tuple[str, str]:
-    found = measured.of(entry.manifest.contract_id)
+    found = measured.of(entry.manifest)
     if found is None:
         return "", ""
     return (

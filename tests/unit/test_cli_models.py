@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,22 +99,33 @@ def test_the_list_says_what_may_be_used_commercially(arcid: Arcid) -> None:
 
 
 def test_numbers_of_the_list_are_those_of_the_file(arcid: Arcid) -> None:
-    """What was measured is shown for the very contract it was measured of."""
+    """What was measured is shown for the very model and contract it was measured of."""
     rows = json.loads(measured.FILE.read_text("utf-8"))
-    known = {row["contract_id"]: row for row in rows}
+    known = {row["model"]: row for row in rows}
     assert len(known) == len(rows)
     _, found = arcid("models", "list", "--json")
     (row,) = (r for r in found["available"] if r["name"] == "face-reidentification-retail-0095")
-    contract = catalogue.entry(row["name"]).manifest.contract_id
-    assert row["measured"] == {"target_fmr": measured.FMR, **known[contract]}
+    expected = known[row["name"]]
+    assert row["measured"] == {"target_fmr": measured.FMR, **expected}
     _, text = arcid("models", "list")
-    assert f"{100 * known[contract]['tar']:.1f} %" in text
+    assert f"{100 * expected['tar']:.1f} %" in text
     for entry in catalogue.ENTRIES.values():
-        if entry.name in {r["model"] for r in rows}:
-            assert known[entry.manifest.contract_id]["model"] == entry.name
+        if entry.name in known:
+            assert known[entry.name]["contract_id"] == entry.manifest.contract_id
     for row in rows:
         assert 0 < row["tar_low"] <= row["tar"] <= row["tar_high"] <= 1
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+
+
+def test_a_file_of_the_same_contract_has_numbers_of_its_own() -> None:
+    manifest = catalogue.entry("mobilefacenet_128").manifest
+    assert (found := measured.of(manifest)) is not None
+    assert found.model == manifest.name
+    quantised = replace(manifest, name="quantised", sha256="0" * 64, float_sha256=manifest.sha256)
+    assert quantised.contract_id == manifest.contract_id
+    assert measured.of(quantised) is None
+    assert measured.of(replace(manifest, sha256="0" * 64)) is None
+    assert measured.of(catalogue.entry("yunet").manifest) is None
 
 
 def test_several_are_pulled_by_one_command_or_none(arcid: Arcid, home: Path) -> None:

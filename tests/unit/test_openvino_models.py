@@ -137,7 +137,7 @@ def test_both_halves_are_hashed(pair: Path) -> None:
 
 def test_no_other_runtime_takes_it(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for wanted in ({"runtime": "onnxruntime"}, {"device": "cuda"}):
-        with pytest.raises(ModelUnsupported, match="runs on OpenVINO only"):
+        with pytest.raises(ModelUnsupported, match="which ONNX Runtime and CUDA cannot run"):
             open_session(pair, **wanted)  # type: ignore[arg-type]
     monkeypatch.setattr("arcid.runtime.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelUnsupported, match="pip install openvino"):

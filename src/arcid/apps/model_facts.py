@@ -22,7 +22,7 @@ def summary(bundle: Bundle, default: Mapping[str, str] | None = None) -> dict[st
     default = defaults() if default is None else default
     manifest = bundle.manifest
     recognises = manifest.output is not None
-    known = measured.of(manifest.contract_id) if recognises else None
+    known = measured.of(manifest)
     return {
         "name": bundle.name,
         "task": manifest.task,
@@ -45,7 +45,7 @@ def offer(wanted: Offer) -> dict[str, Any]:
     """One row of what can be pulled."""
     models = [entry.manifest for entry in wanted.models]
     only = models[0] if len(models) == 1 else None
-    known = measured.of(only.contract_id) if only and only.output else None
+    known = measured.of(only) if only else None
     return {
         "name": wanted.name,
         "models": [entry.name for entry in wanted.models],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,7 +93,7 @@ def list_(
                 (
                     row["name"] + (" (default)" if row["default"] else ""),
                     row["task"],
-                    row["description"] or row["family"],
+                    _brief(row["description"] or row["family"]),
                     row["precision"],
                     row["dim"] or "",
                     (row["contract_id"] or "")[:SHORT],
@@ -114,7 +115,7 @@ def list_(
         [
             (
                 row["name"],
-                row["description"] or ", ".join(row["models"]),
+                _brief(row["description"] or ", ".join(row["models"])),
                 row["dim"] or "",
                 _megabytes(row["size_bytes"]),
                 _tar(row),
@@ -434,6 +435,10 @@ def _licence_words(bundle: Bundle) -> str:
     }[licence.commercial_use]
     where = f"; text: {licence.url}" if licence.url else ""
     return f"{licence.name}; {use}{where}"
+
+
+def _brief(text: str) -> str:
+    return textwrap.shorten(text, 60, placeholder=" …")
 
 
 def _tar(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""What arcid itself measured of recognisers: ``measured.json``, by contract.
+"""What arcid itself measured of recognisers: ``measured.json``, by name and contract.
+
+A quantised file has the contract of its float model and numbers of its own, hence the name; a model
+retrained under its old name has another contract, and the old numbers are not its.
 
 ``benchmarks/catalogue.py`` writes the file; ``arcid models list``, ``info`` and the table in
 docs/catalogue.md are made from it, so a number stands in one place. It is kept apart from the
@@ -13,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from arcid.models.manifest import Manifest
 
 FILE = Path(__file__).parent / "measured.json"
 FMR = 1e-4  # of the TAR that lists show
@@ -43,15 +48,17 @@ class Measured:
         return {"target_fmr": FMR, **shown}
 
 
-def of(contract_id: str) -> Measured | None:
-    """What was measured of a contract, None where nothing was."""
-    return _by_contract().get(contract_id)
+def of(manifest: Manifest) -> Measured | None:
+    """What was measured of a recogniser; None of other models and where nothing was."""
+    if manifest.output is None:
+        return None
+    return _known().get((manifest.name, manifest.contract_id))
 
 
 @functools.cache
-def _by_contract() -> Mapping[str, Measured]:
+def _known() -> Mapping[tuple[str, str], Measured]:
     rows = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else []
-    return {row["contract_id"]: Measured(**row) for row in rows}
+    return {(row["model"], row["contract_id"]): Measured(**row) for row in rows}
 
 
 __all__ = ["FILE", "FMR", "Measured", "of"]

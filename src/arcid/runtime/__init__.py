@@ -58,9 +58,9 @@ def open_session(
         chosen = "onnxruntime" if needs_ort else "openvino"
     if own and (chosen == "onnxruntime" or not importlib.util.find_spec("openvino")):
         raise ModelUnsupported(
-            f"{path.name} is an OpenVINO model and runs on OpenVINO only, not on ONNX Runtime"
-            + (f" (device {device})" if device != "cpu" else "")
-            + ": pip install openvino, ARCID_RUNTIME=auto, and one of OpenVINO's devices"
+            f"{path.name} is an OpenVINO model, which ONNX Runtime and CUDA cannot run; install "
+            "OpenVINO (pip install openvino), and leave ARCID_RUNTIME and ARCID_DEVICE unset or "
+            "name OpenVINO and a device of it"
         )
     threads = threads or default_threads()
     session: Session
