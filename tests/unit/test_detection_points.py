@@ -306,8 +306,8 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     assert manifest.provenance["points"]["steps"] == STEPS
     card = (bundle / "MODEL_CARD.md").read_text("utf-8")
     assert f"| points again | {STEPS * 16:,} faces in {STEPS} steps" in card
-    once = load_detector(str(bundle), size=128, refine=False)
-    twice = load_detector(str(bundle), size=128)
+    once = load_detector(str(bundle), size=128, sure=None, refine=False)
+    twice = load_detector(str(bundle), size=128, sure=None)
     assert isinstance(twice, ArcidDetect)
     training, _ = split(recipe(labels, run).scenes)
     picture = training.image(0)

@@ -14,7 +14,7 @@ from tests.toys import Squares, picture
 from arcid.apps.attendance import Watcher
 from arcid.apps.kiosk import Kiosk, State
 from arcid.detect import RotationSearch, TiledDetector, once
-from arcid.detect.second_try import LEAST_SHARE, SIDE, TriesTwice, bordered
+from arcid.detect.second_try import AGAIN, CHECK, LEAST_SHARE, TriesTwice, bordered
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
 from arcid.geometry import box_iou
@@ -51,6 +51,7 @@ class Marks(TriesTwice):
             fifth = np.floor((x - left) * 5 / (box[2] - left))
             weight = red * (fifth == number)
             points.append([(x * weight).sum(), (y * weight).sum()] / weight.sum())
+        points.sort(key=lambda point: float(point[1]))
         return Detections([box], [0.95], [points], size)  # type: ignore[arg-type]  # converted
 
 
@@ -79,7 +80,7 @@ def test_coordinates_are_those_of_the_original_picture(size: tuple[int, int]) ->
     image, places = marked(*size)
     (found,) = Marks().detect([image])
     assert found.image_size == image.shape[:2]
-    pixel = max(1.0, max(size) / SIDE)  # of the small picture, in pixels of the original
+    pixel = max(1.0, max(size) / AGAIN.side)  # of the small picture, in pixels of the original
     np.testing.assert_allclose(found.boxes, [[0, 0, *size]], atol=1e-3)
     assert found.points is not None
     np.testing.assert_allclose(found.points[0], places, atol=0.1 * pixel)
@@ -116,6 +117,13 @@ def faces(size: int, *rows: tuple[float, ...]) -> Detections:
     return Detections(given[:, 1:], given[:, 0], None, (size, size))
 
 
+def mirrored(seen: Detections) -> Detections:
+    """The same faces where the view that checks them shows them."""
+    left, top, right, bottom = ((seen.boxes - 80) * CHECK.side / 160).T
+    boxes = np.stack([CHECK.side - right, top, CHECK.side - left, bottom], axis=1) + CHECK.side
+    return Detections(boxes, seen.scores, None, (3 * CHECK.side, 3 * CHECK.side))
+
+
 def test_only_pictures_without_a_sure_face_are_tried_again_in_one_batch() -> None:
     image = np.zeros((160, 160, 3), np.uint8)
     none, sure = faces(160), faces(160, (0.95, 40, 40, 120, 120))
@@ -140,7 +148,7 @@ def test_of_two_answers_for_one_face_the_surer_stays() -> None:
     image = np.zeros((160, 160, 3), np.uint8)
 
     def joined(first: Detections, again: Detections) -> list[list[float]]:
-        (found,) = Staged([first], [again]).detect([image])
+        (found,) = Staged([first], [again], [mirrored(again)]).detect([image])
         assert (np.diff(found.scores) <= 0).all()
         return [[round(float(s), 2), *map(float, b)] for s, b in zip(found.scores, found.boxes)]  # noqa: B905
 
@@ -158,8 +166,21 @@ def test_small_faces_are_the_first_try_s_to_find() -> None:
     image, least = np.zeros((160, 160, 3), np.uint8), LEAST_SHARE * 160
     for side, count in ((least - 1, 0), (least + 1, 1)):
         again = faces(320, (0.97, 100, 100, 100 + side, 100 + side))
-        (found,) = Staged([faces(160)], [again]).detect([image])
+        (found,) = Staged([faces(160)], [again], [mirrored(again)]).detect([image])
         assert len(found) == count
+
+
+def test_a_doubtful_face_must_be_seen_once_more() -> None:
+    image = np.zeros((160, 160, 3), np.uint8)
+    again = faces(320, (0.8, 90, 90, 170, 230))  # in the left half
+    for check, count in (
+        (mirrored(again), 1),
+        (faces(318), 0),
+        (faces(318, (0.9, 113, 113, 159, 205)), 0),  # in the left half of the mirror
+    ):
+        detector = Staged([faces(160)], [again], [check])
+        (found,) = detector.detect([image])
+        assert len(found) == count and detector.asked == [1, 1, 1]
 
 
 def test_how_sure_is_sure_is_checked() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,19 @@ import numpy.typing as npt
 from arcid.errors import UsageError
 from arcid.types import Detections, FloatArray, Image
 
-SIDE = 160  # pixels; longer side of the picture that is tried again
-BORDER = 0.5  # of each side, on both ends
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a picture is shown again."""
+
+    side: int  # pixels of its longer side
+    border: float  # of black, as a share of each side, on both ends
+    mirrored: bool = False
+
+
+AGAIN = View(160, 0.5)
+#: In which a face that scores less than ``sure`` must be seen once more: what is none seldom is.
+CHECK = View(106, 1.0, mirrored=True)
 #: Least longer side of a face found so, as a share of the picture's shorter side. Smaller faces are
 #: the first try's to find: here they would only be false ones.
 LEAST_SHARE = 0.4
@@ -63,19 +75,19 @@ def check_sure(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def bordered(image: Image) -> tuple[Image, npt.NDArray[np.float64]]:
-    """The picture ``SIDE`` pixels long amid black, and the (2,) width and height of one of its
-    pixels in pixels of ``image``. Its upper left corner is ``BORDER`` of its own sides in."""
+def bordered(image: Image, view: View = AGAIN) -> tuple[Image, npt.NDArray[np.float64]]:
+    """The picture amid black, and the (2,) width and height of one of its pixels in pixels of
+    ``image``. Its upper left corner is ``view.border`` of its own sides in."""
     import cv2
 
     height, width = image.shape[:2]
-    scale = SIDE / max(height, width)
+    scale = view.side / max(height, width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = _border(rows), _border(columns)
-    canvas = np.zeros((rows + 2 * top, columns + 2 * left, 3), np.uint8)
+    top, left = round(rows * view.border), round(columns * view.border)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = cv2.resize(image, (columns, rows), interpolation=method)
-    canvas[top : top + rows, left : left + columns] = small
+    canvas = np.zeros((rows + 2 * top, columns + 2 * left, 3), np.uint8)
+    canvas[top : top + rows, left : left + columns] = small[:, ::-1] if view.mirrored else small
     return canvas, np.array([width / columns, height / rows])
 
 
@@ -83,32 +95,47 @@ def _again(
     look: Look, images: Sequence[Image], found: list[Detections], sure: float
 ) -> list[Detections]:
     """``found``, with what a second try at its pictures without a sure face adds."""
-    rows = [i for i, one in enumerate(found) if not len(one) or one.scores.max() < sure]
-    if not rows:
-        return found
-    canvases, factors = zip(*(bordered(np.asarray(images[i])) for i in rows), strict=True)
     joined = list(found)
-    for i, seen, factor in zip(rows, look(canvases), factors, strict=True):
-        joined[i] = _joined(found[i], _back(seen, factor, found[i].image_size))
+    rows = [i for i, one in enumerate(found) if not len(one) or one.scores.max() < sure]
+    seen = _shown(look, images, rows, AGAIN)
+    doubtful = [i for i in rows if (seen[i].scores < sure).any()]
+    checks = _shown(look, images, doubtful, CHECK)
+    for i in rows:
+        kept = seen[i].scores >= sure
+        if i in checks:
+            kept |= (_overlap(seen[i].boxes, checks[i].boxes) > SAME_FACE).any(axis=1)
+        joined[i] = _joined(found[i], seen[i][np.flatnonzero(kept)])
     return joined
 
 
+def _shown(
+    look: Look, images: Sequence[Image], rows: Sequence[int], view: View
+) -> dict[int, Detections]:
+    """Large faces that these pictures show in a view, in pixels of the pictures, by row."""
+    if not rows:
+        return {}
+    pictures = [np.asarray(images[i]) for i in rows]
+    canvases, factors = zip(*(bordered(picture, view) for picture in pictures), strict=True)
+    return {
+        i: _back(seen, factor, (picture.shape[0], picture.shape[1]), view)
+        for i, seen, factor, picture in zip(rows, look(canvases), factors, pictures, strict=True)
+    }
+
+
 def _back(
-    seen: Detections, factor: npt.NDArray[np.float64], image_size: tuple[int, int]
+    seen: Detections, factor: npt.NDArray[np.float64], image_size: tuple[int, int], view: View
 ) -> Detections:
-    """Large faces on a bordered picture, in pixels of the original."""
+    """Large faces on a bordered picture, in pixels of the original; a mirrored one's boxes only."""
     height, width = image_size
-    corner = np.array([_border(round(width / factor[0])), _border(round(height / factor[1]))])
-    boxes = (seen.boxes - np.tile(corner, 2)) * np.tile(factor, 2)
-    points = None
-    if seen.points is not None:  # pixel centres, half a pixel from the corner
+    sides = np.round(np.array([width, height]) / factor)
+    corner = np.array([round(float(side) * view.border) for side in sides])
+    boxes, points = (seen.boxes - np.tile(corner, 2)) * np.tile(factor, 2), None
+    if view.mirrored:
+        boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    elif seen.points is not None:  # pixel centres, half a pixel from the corner
         points = (seen.points - corner + 0.5) * factor - 0.5
     moved = Detections(boxes, seen.scores, points, image_size)
     return moved[np.flatnonzero(moved.sizes.max(axis=1) >= LEAST_SHARE * min(image_size))]
-
-
-def _border(side: int) -> int:
-    return round(side * BORDER)
 
 
 def _joined(first: Detections, again: Detections) -> Detections:
