@@ -30,7 +30,7 @@ class View:
 
 AGAIN = View(160, 0.5)
 #: In which a face that scores less than ``sure`` must be seen once more: what is none seldom is.
-CHECK = View(106, 1.0, mirrored=True)
+CHECK = View(160, 0.5, mirrored=True)
 #: Least longer side of a face found so, as a share of the picture's shorter side. Smaller faces are
 #: the first try's to find: here they would only be false ones.
 LEAST_SHARE = 0.4
