@@ -67,6 +67,7 @@ def test_shipped_recipes_parse(path: Path) -> None:
         ("views: {mosaik: 1}", "did you mean views.mosaic"),
         ("views: {sizes: [300]}", "multiples of 32"),
         ("views: {mosaic: 0.7, crowd: 0.6}", "more than all"),
+        ("views: {mosaic: 0.5, crowd: 0.3, tight: 0.3}", "more than all"),
         ("views: {photo: {mask: 0.5}}", "setting of its own"),
         ("views: {face_px: 4}", "views.face_px"),
         ("scenes: {reserve: 0}", "scenes.reserve"),
@@ -201,6 +202,32 @@ def test_faces_are_where_the_labels_of_a_canvas_say(
     assert len(overlaps) >= 20
     assert np.mean(np.array(overlaps) > 0.6) >= 0.85
     assert np.median(errors) < 0.03 and np.mean(np.array(errors) < 0.1) > 0.85
+
+
+@pytest.mark.data
+def test_on_a_tight_canvas_one_face_fills_it_or_leaves_it(
+    scenes: tuple[Scenes, Scenes], data_dir: Path
+) -> None:
+    tight = dataclasses.replace(PLAIN, tight=1.0, rotate=0, mask=0)
+    views = Views(scenes[0], tight, ScenesConfig(), seed=5)
+    entry = catalogue.ENTRIES["scrfd_2.5g"]
+    detector = create(entry.manifest, open_session(data_dir / "models" / entry.files[0].filename))
+    sides, leaving, found_again = [], 0, []
+    for row in range(24):
+        view = views(0, row, 256)
+        if not len(view.boxes):
+            continue  # less of it is seen than may be asked for
+        size = np.sqrt((view.boxes[:, 2:] - view.boxes[:, :2]).prod(axis=1))
+        largest = view.boxes[size.argmax()]
+        sides.append(size.max() / 256)
+        leaving += bool((largest < 0).any() or (largest > 256).any())
+        overlap = box_iou(largest[None], detector.detect([view.image])[0].boxes)[0]
+        found_again.append(overlap.max(initial=0) > 0.5)
+    assert len(sides) >= 18
+    assert np.mean(np.array(sides) > 0.55) > 0.8  # else a neighbour of one that is cut too far
+    assert max(sides) < 1.3
+    assert leaving >= 5
+    assert np.mean(found_again) > 0.8  # by the second try: where the labels say
 
 
 @pytest.mark.data

@@ -69,6 +69,7 @@ class ViewsConfig:
     sizes: tuple[int, ...] = (320,)  # canvas sides; a step takes one, with as many pixels a batch
     mosaic: float = 0.35  # share of canvases cut into four
     crowd: float = 0.15  # share of canvases cut into 9 to 25: many small faces
+    tight: float = 0.0  # share of canvases that one face fills or leaves: ID photos, avatars
     empty: float = 0.1  # share of places that get a picture without faces
     face_px: float = 12.0  # smallest size a chosen face is brought to …
     face_share: float = 0.9  # … and the largest, as a share of its place
@@ -88,10 +89,12 @@ class ViewsConfig:
         for size in self.sizes:
             if size < 2 * CANVAS_STEP or size % CANVAS_STEP:
                 refuse("views.sizes", f"must be multiples of {CANVAS_STEP} from 64 on, got {size}")
-        for name in ("mosaic", "crowd", "empty", "visible", "flip", "rotate", "mask", "lettering"):
+        for name in (
+            "mosaic", "crowd", "tight", "empty", "visible", "flip", "rotate", "mask", "lettering",
+        ):  # fmt: skip
             share(f"views.{name}", getattr(self, name))
-        if self.mosaic + self.crowd > 1:
-            refuse("views.crowd", "and views.mosaic together are more than all canvases")
+        if self.mosaic + self.crowd + self.tight > 1:
+            refuse("views.crowd", "views.mosaic and views.tight are more than all canvases")
         at_least("views.ignore_px", self.ignore_px, 1)
         at_least("views.face_px", self.face_px, self.ignore_px)
         at_least("views.upscale", self.upscale, 1)

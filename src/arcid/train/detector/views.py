@@ -1,7 +1,8 @@
 """Canvases to train on: pictures turned, scaled and put together, with every face followed.
 
 A canvas is one place, four (a mosaic), or 9 to 25 (a crowd). In each place a picture is laid so
-that one of its faces gets a size drawn evenly on a logarithmic scale; what the picture leaves free
+that one of its faces gets a size drawn evenly on a logarithmic scale; on a tight canvas one face
+fills it or leaves it, as in ID photos and crops of other systems. What the picture leaves free
 is black, as a letterboxed photograph has it, or shows a picture without faces. Light, optics and
 the camera come last, over the whole canvas. Every draw comes from (seed, step, row).
 """
@@ -27,6 +28,8 @@ from arcid.train.detector.scenes import Scenes
 from arcid.types import FloatArray, Image
 
 MASKED_PX = 24  # smaller faces show nothing of a drawn mask
+TIGHT = (0.6, 1.25)  # size of a face on a tight canvas, as a share of it
+TIGHT_UPSCALE = 8.0  # a small face made to fill a canvas is as blurred as the crops it stands for
 MIRRORED = [1, 0, 2, 4, 3]  # the five points of a mirrored face
 Matrix = npt.NDArray[np.float64]
 Place = tuple[int, int, int, int]  # x0, y0, x1, y1 on the canvas
@@ -61,7 +64,8 @@ class Views:
         """Canvas ``row`` of a step's batch, ``size`` pixels a side."""
         rng = np.random.default_rng([self.seed, step, row])
         canvas = np.zeros((size, size, 3), np.uint8)
-        parts = [self._fill(canvas, place, rng) for place in _places(rng, size, self.config)]
+        places, tight = _places(rng, size, self.config)
+        parts = [self._fill(canvas, place, rng, tight) for place in places]
         boxes, points, ignore = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         self._cover(canvas, boxes, points, rng)
         if self.config.lettering and rng.random() < self.config.lettering:
@@ -74,16 +78,16 @@ class Views:
         return int(self._faces[np.searchsorted(self._until, rng.random(), side="right")])
 
     def _fill(
-        self, canvas: Image, place: Place, rng: np.random.Generator
+        self, canvas: Image, place: Place, rng: np.random.Generator, tight: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Lay one picture into one place; its faces out."""
         c = self.config
         height, width = place[3] - place[1], place[2] - place[0]
         spot = np.zeros((height, width, 3), np.uint8)
-        empty = len(self._empty) and rng.random() < c.empty
+        empty = len(self._empty) and rng.random() < c.empty and not tight
         row = int(rng.choice(self._empty)) if empty else self.draw(rng)
         labels = self.scenes.labels(row)
-        matrix, mirrored = _laid(labels, (height, width), rng, c)
+        matrix, mirrored = _laid(labels, (height, width), rng, c, tight)
         if len(self._empty) and rng.random() < 0.5:
             below = int(rng.choice(self._empty))
             spread(self.scenes, below, spot, rng)
@@ -145,7 +149,8 @@ def without_faces(labels: PictureLabels) -> bool:
     return len(labels.boxes) == 0 and len(labels.ignore) == 0
 
 
-def _places(rng: np.random.Generator, size: int, c: ViewsConfig) -> list[Place]:
+def _places(rng: np.random.Generator, size: int, c: ViewsConfig) -> tuple[list[Place], bool]:
+    """The places of a canvas, and whether one face is to fill it."""
     draw = rng.random()
     if draw < c.mosaic:
         x, y = (int(size * rng.uniform(0.3, 0.7)) for _ in range(2))
@@ -155,11 +160,16 @@ def _places(rng: np.random.Generator, size: int, c: ViewsConfig) -> list[Place]:
         columns = rows = [size * i // cells for i in range(cells + 1)]
     else:
         columns = rows = [0, size]
-    return [(x0, y0, x1, y1) for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns)]
+    places = [(x0, y0, x1, y1) for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns)]
+    return places, 0 <= draw - c.mosaic - c.crowd < c.tight
 
 
 def _laid(
-    labels: PictureLabels, place: tuple[int, int], rng: np.random.Generator, c: ViewsConfig
+    labels: PictureLabels,
+    place: tuple[int, int],
+    rng: np.random.Generator,
+    c: ViewsConfig,
+    tight: bool,
 ) -> tuple[Matrix, bool]:
     """(2,3) matrix from the picture into its place, and whether it mirrors."""
     span = np.array([place[1], place[0]], np.float64)
@@ -168,12 +178,14 @@ def _laid(
         box = labels.boxes[rng.integers(len(labels.boxes))]
         centre = ((box[:2] + box[2:]) / 2).astype(np.float64)
         side = float(_sides(box[None])[0])
-        largest = max(c.face_px, c.face_share * span.min())
-        scale = math.exp(rng.uniform(math.log(c.face_px), math.log(largest))) / side
+        smallest, largest = c.face_px, max(c.face_px, c.face_share * span.min())
+        if tight:
+            smallest, largest = (bound * span.min() for bound in TIGHT)
+        scale = math.exp(rng.uniform(math.log(smallest), math.log(largest))) / side
     else:
         centre, side = rng.uniform(0.2, 0.8, 2) * whole, float(whole.min())
         scale = math.exp(rng.uniform(math.log(0.5), math.log(2.0))) * span.max() / whole.max()
-    scale = min(scale, c.upscale)
+    scale = min(scale, TIGHT_UPSCALE if tight else c.upscale)
     reach = c.rotate_deg if rng.random() < c.rotate else c.rotate_deg / 5
     angle = math.radians(rng.uniform(-reach, reach))
     mirrored = bool(rng.random() < c.flip)
@@ -188,6 +200,8 @@ def _laid(
     low = np.minimum(half, span - half) - middle
     high = np.maximum(half, span - half) - middle
     margin = np.minimum(scale * side * 0.5, span / 2) if len(labels.boxes) else span * 0
+    if tight:  # its middle near the canvas's: parts of the face may lie outside
+        margin = 0.4 * span
     target = np.clip(rng.uniform(low, high), margin, span - margin)
     return np.column_stack([turn, target - turn @ centre]), mirrored
 
