@@ -35,6 +35,7 @@ from arcid.errors import (
 from arcid.events import Events
 from arcid.gallery import Enrolment, Gallery, NewFace, Once, Refused, StoredFace, pages
 from arcid.gallery.store import receipts
+from arcid.models import weights
 from arcid.types import Crops, Decision, Embeddings, Image, Outcome
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -482,6 +483,22 @@ def test_reembedding_resumes_and_the_old_model_can_go(gallery: Gallery) -> None:
     assert [u.contract_id for u in gallery.contracts("kept")] == [NEW]
     assert gallery.person("kept", cropless.id).faces == 1
     assert gallery.check() == []
+
+
+def test_a_search_with_another_model_says_which_one_enrolled_and_what_to_do(
+    gallery: Gallery,
+) -> None:
+    gallery.create_collection("kept")
+    assert list(gallery.search("kept", vectors(1, NEW))[0]) == []  # nobody is enrolled yet
+    shipped = weights.resolve_default("recognition")
+    gallery.enrol("kept", "Ann", [face(0)])
+    with pytest.raises(ContractMismatch, match=f"contract {OLD[:12]}, not installed here"):
+        gallery.search("kept", vectors(1, NEW))
+    gallery.enrol("kept", "Bob", [face(1, contract=shipped.manifest.contract_id)])
+    with pytest.raises(ContractMismatch) as caught:
+        gallery.search("kept", vectors(1, NEW))
+    assert shipped.name in caught.value.message
+    assert "arcid gallery reembed --collection kept" in caught.value.message
 
 
 def test_an_embedder_of_another_contract_is_refused(gallery: Gallery) -> None:

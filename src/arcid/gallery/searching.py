@@ -163,10 +163,31 @@ def _main_contract(connection: Connection, person: Row) -> str | None:
 
 
 def _refuse_other_contract(connection: Connection, collection: Row, contract_id: str) -> None:
-    query = sa.select(faces.c.id).where(faces.c.collection_id == collection["id"]).limit(1)
-    if connection.execute(query).first() is not None:
+    query = (
+        sa.select(contracts.c.uid, contracts.c.model_name)
+        .distinct()
+        .join(embeddings, embeddings.c.contract_id == contracts.c.id)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .where(faces.c.collection_id == collection["id"])
+        .order_by(contracts.c.uid)
+    )
+    known = [_called(row.uid, row.model_name) for row in connection.execute(query)]
+    if known:
+        name = collection["name"]
         raise ContractMismatch(
-            f"collection {collection['name']!r} has no vectors of contract {contract_id[:12]}: "
-            "search with the model that enrolled it, or re-embed it with this one",
+            f"collection {name!r} was enrolled with {' and '.join(known)}; the model in use, of "
+            f"contract {contract_id[:12]}, cannot read those vectors. Set ARCID_RECOGNISER to the "
+            "one that enrolled them, or move them to this one: "
+            f"arcid gallery reembed --collection {name}",
             contract_id=contract_id,
         )
+
+
+def _called(contract_id: str, stored_name: str) -> str:
+    """The installed model of a contract, else what it was called when it was stored."""
+    from arcid.models import weights
+
+    bundle = weights.of_contract(contract_id)
+    if bundle is not None:
+        return bundle.name
+    return f"{stored_name or 'a model'} (contract {contract_id[:12]}, not installed here)"
