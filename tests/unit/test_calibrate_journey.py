@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,20 @@ def test_ten_of_ten_draws_of_eight_people_succeed(
         made = Calibration.load(Path(json.loads(ran.out)["path"]))
         assert made.threshold_at_fmr(packaged.smallest_supported_fmr).combined
     assert len(list(calibrations.in_force(packaged.contract_id).parent.iterdir())) == 10
+
+
+def test_a_bundle_named_by_its_folder_is_the_one_calibrated(
+    home: Path, crops: People, arcid: Callable[..., Any]
+) -> None:
+    shipped = weights.resolve_default("recognition")
+    folder = home / "elsewhere" / "mine"
+    shutil.copytree(shipped.folder, folder)
+    assert arcid("models", "accept", folder).code == 0
+    people, _ = dealt(crops, 8, 0, home / "people")
+    out = home / "made.json"
+    ended = arcid("calibrate", people, "--aligned", "--model", folder, "-o", out)
+    assert ended.code == 0, ended.err
+    assert Calibration.load(out).contract_id == shipped.manifest.contract_id
 
 
 def test_what_is_written_says_what_happens(

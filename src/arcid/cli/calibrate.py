@@ -103,7 +103,7 @@ def calibrate(
         require_folder(review)
     pairs = [] if exclude is None else read_exclusions(exclude)
     people = read_people(folder, allow_empty=True)
-    pipeline = Pipeline.from_models(detector, bundle.name)
+    pipeline = Pipeline.from_models(detector, model)
     with progress_bar("embedding", len(people.photos), quiet=json) as advance:
         read = photos.embed_folder(
             pipeline, folder, people, select=select, aligned=aligned, advance=advance
