@@ -18,6 +18,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from arcid import files
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PEOPLE = ("vgg", "celeba-a", "celeba-b", "fiw")
 PHOTOS = ("utk", "utk-b", "aaf")
@@ -55,7 +57,7 @@ def main() -> None:
         if options.check and path.read_text() != text:
             sys.exit(f"{path.name} is not what this script would write")
         if not options.check:
-            path.write_text(text)
+            files.write_text(path, text)
         print(f"{role}: {len(lines)} identities and photos")
 
 

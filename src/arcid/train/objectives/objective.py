@@ -34,7 +34,7 @@ class Step:
     facts: dict[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Seen:
     """One forward pass's photos as the network sees them."""
 
