@@ -159,11 +159,26 @@ def test_a_student_nears_joined_teachers_and_goes_on_where_it_was(tmp_path: Path
     assert first > cosines[0] + 0.02
 
 
+def test_maps_of_the_first_teacher_stand_beside_stored_vectors(tmp_path: Path) -> None:
+    stem = "stem=/dw_conv/relu_1/Relu_output_0"
+    run = train(
+        config(
+            tmp_path, "model={backbone: mobilefacenet_relu6_x1.0, dim: 128, options: {stem: "
+            "separable}}", f"distil.maps=[{stem}]", "distil.features=1", "schedule.steps=10",
+            "distil.clean=1",
+        )
+    ).run  # fmt: skip
+    lines = (run / "metrics.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
+    assert float(row["stage_error"]) > 0
+    assert float(row["relational"]) > 0
+
+
 @pytest.mark.parametrize(
     ("override", "text"),
     [
         ("distil.stored=''", "needs distil.stored"),
-        ("distil.mix=0.1", "see no blends"),
+        ("distil.mix=0.1", "look at every step"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(tmp_path: Path, override: str, text: str) -> None:

@@ -342,13 +342,10 @@ class DistilConfig:
             )
         if bool(self.maps) != bool(self.features):
             refuse("distil.maps", "and distil.features go together: set both or neither")
-        if self.maps and len(self.teachers) > 1:
-            refuse("distil.maps", f"need one teacher, got {len(self.teachers)}")
-        if self.stored and (self.maps or self.mix):
-            refuse(
-                "distil.stored",
-                "teachers that look once give no maps and see no blends; set mix to 0",
-            )
+        if self.maps and len(self.teachers) > 1 and not self.stored:
+            refuse("distil.maps", f"need one teacher or distil.stored, got {len(self.teachers)}")
+        if self.stored and self.mix:
+            refuse("distil.mix", "needs teachers that look at every step, distil.stored has none")
         if self.joined and not self.stored:
             refuse("distil.joined", "needs distil.stored, the folder of the teachers' vectors")
         if self.forced and not self.maps:

@@ -163,10 +163,10 @@ class DistilObjective(Objective):
             Teacher(
                 name,
                 config.data.size,
-                tensors,
+                tensors if not number else [],
                 flip=config.distil.flip or bool(config.distil.stored),
             )
-            for name in config.distil.teachers
+            for number, name in enumerate(config.distil.teachers)
         ]
         self.samples = data.train.joined(data.unlabelled)
         self.device = ranks.device
@@ -197,7 +197,7 @@ class DistilObjective(Objective):
             device = next(backbone.parameters()).device
             grey = torch.full((2, 3, backbone.size, backbone.size), 127, dtype=torch.uint8)
             grey = grey.to(device)
-            maps = self.teachers[0](grey)[1]
+            maps = self.teachers[0].maps(grey)
             with torch.no_grad():
                 student.eval()(to_input(grey), maps)
         return student.train()
@@ -233,14 +233,14 @@ class DistilObjective(Objective):
         return taught
 
     def _said(self, network: nn.Module, seen: Seen) -> tuple[list[Tensor], list[Tensor]]:
-        """Unit-norm vectors of every teacher, or of all together, and maps."""
+        """Unit-norm vectors of every teacher, or of all together, and maps of the first."""
+        shown = seen.images if seen.clean is None else seen.clean
         if self.taught:
             said = [torch.from_numpy(t.vectors(seen.index)).to(self.device) for t in self.taught]
             axes = cast(Student, getattr(network, "module", network)).axes
             if axes is not None:
                 said = [F.normalize(torch.cat(said, dim=1) @ axes, dim=1)]
-            return said, []
-        shown = seen.images if seen.clean is None else seen.clean
+            return said, self.teachers[0].maps(shown) if self.compared else []
         said = []
         maps: list[Tensor] = []
         for teacher in self.teachers:

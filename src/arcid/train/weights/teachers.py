@@ -57,16 +57,21 @@ class Teacher:
 
     def __call__(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings and, in the order asked for, the maps (B,C,H,W)."""
-        pixels = images.permute(0, 2, 3, 1).contiguous().numpy(force=True)
+        pixels = _pixels(images)
         found = self._run(pixels)
         vectors = found[self._output]
         if self.flip:
             vectors = vectors + self._run(np.ascontiguousarray(pixels[:, :, ::-1]))[self._output]
         embeddings = torch.from_numpy(vectors).to(images.device).reshape(len(pixels), -1).float()
-        return embeddings, [
-            torch.from_numpy(found[name])
-            .to(images.device)
-            .contiguous(memory_format=torch.channels_last)
+        return embeddings, self._maps(found, images.device)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The maps alone; the mirror image is not looked at."""
+        return self._maps(self._run(_pixels(images)), images.device)
+
+    def _maps(self, found: dict[str, FloatArray], device: torch.device) -> list[Tensor]:
+        return [
+            torch.from_numpy(found[name]).to(device).contiguous(memory_format=torch.channels_last)
             for name in self._tensors
         ]
 
@@ -76,6 +81,10 @@ class Teacher:
             for i in range(0, len(pixels), _CHUNK)
         ]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+
+def _pixels(images: Tensor) -> Image:
+    return images.permute(0, 2, 3, 1).contiguous().numpy(force=True)
 
 
 def find(name: str) -> Bundle:
