@@ -352,7 +352,7 @@ def test_wrong_arrays_are_refused_with_the_reason(make: Make, name: str) -> None
         (good, "list of images"),
     ):
         with pytest.raises(InvalidArray) as error:
-            detector.detect(wrong)  # type: ignore[arg-type]
+            detector.detect(wrong)
         assert said in error.value.message
 
 

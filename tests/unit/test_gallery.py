@@ -690,7 +690,7 @@ def test_in_parts_one_bad_image_undoes_nothing_but_itself(gallery: Gallery) -> N
         done.faces[0].id, "no_face_found", "invalid_array", "same_photo_conflict", "already_exists"
     ]  # fmt: skip
     assert done.person.faces == 1 and gallery.check() == []
-    changed = [change.kind for change in gallery.changes(before[3])]  # type: ignore[arg-type]
+    changed = [change.kind for change in gallery.changes(before[3])]
     assert changed == ["person_added", "face_added"]
 
 

@@ -138,7 +138,7 @@ def test_both_halves_are_hashed(pair: Path) -> None:
 def test_no_other_runtime_takes_it(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for wanted in ({"runtime": "onnxruntime"}, {"device": "cuda"}):
         with pytest.raises(ModelUnsupported, match="which ONNX Runtime and CUDA cannot run"):
-            open_session(pair, **wanted)  # type: ignore[arg-type]
+            open_session(pair, **wanted)
     monkeypatch.setattr("arcid.runtime.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelUnsupported, match="pip install openvino"):
         open_session(pair)
@@ -164,9 +164,9 @@ def test_a_manifest_names_the_weights_and_so_does_the_contract(pair: Path) -> No
     assert len({m.contract_id for m in (manifest, other, arcface)}) == 3
     for wrong in ({"weights_sha256": None}, {"file": "tiny.onnx"}, {"weights_sha256": "abc"}):
         with pytest.raises(ManifestInvalid, match="weights_sha256"):
-            dataclasses.replace(manifest, **wrong)  # type: ignore[arg-type]
+            dataclasses.replace(manifest, **wrong)
     with pytest.raises(ManifestInvalid, match="one of arcface, omz, box"):
-        dataclasses.replace(manifest, template="eyes")  # type: ignore[arg-type]
+        dataclasses.replace(manifest, template="eyes")
 
 
 def test_contracts_of_onnx_files_are_what_they_were() -> None:
@@ -252,7 +252,7 @@ def test_aligned_crops_are_cut_anew_as_the_photo_would_be() -> None:
     moved = apply_affine(similarity_transform(points, points_of(128, "omz"))[0], points[0])
     assert np.abs(moved - points_of(128, "omz")).max() < 4  # stretched points, met on average
     for template in ("arcface", "box"):
-        assert recut(usual, 128, template) is usual  # type: ignore[arg-type]
+        assert recut(usual, 128, template) is usual
 
 
 class _Seen:
@@ -262,7 +262,7 @@ class _Seen:
         self.template = template
         self.crops: list[Crops] = []
 
-    def embed(self, crops: Crops):  # type: ignore[no-untyped-def]
+    def embed(self, crops: Crops):
         from arcid.types import Embeddings
 
         self.crops.append(crops)
@@ -273,7 +273,7 @@ def test_measuring_aligned_crops_cuts_them_for_the_recogniser() -> None:
     crop = np.random.default_rng(3).integers(0, 255, (112, 112, 3)).astype(np.uint8)
     usual, own = _Seen("arcface"), _Seen("omz")
     for model in (usual, own):
-        EmbedCrops(model)([crop])  # type: ignore[arg-type]
+        EmbedCrops(model)([crop])
     np.testing.assert_array_equal(usual.crops[0].pixels[0], crop)
     np.testing.assert_array_equal(own.crops[0].pixels, recut(Crops(crop[None]), 128, "omz").pixels)
 
@@ -314,7 +314,7 @@ def test_the_contract_of_the_published_model_on_photographs(
     found = [one.select("center") for one in load_detector("scrfd_2.5g").detect(images)]
 
     def cut(**how: object) -> Crops:
-        crops = [align(i, f, **how) for i, f in zip(images, found, strict=True)]  # type: ignore[arg-type]
+        crops = [align(i, f, **how) for i, f in zip(images, found, strict=True)]
         return Crops(np.concatenate([c.pixels for c in crops]))
 
     expected = derived.embed(cut()).vectors

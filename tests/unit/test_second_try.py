@@ -52,7 +52,7 @@ class Marks(TriesTwice):
             weight = red * (fifth == number)
             points.append([(x * weight).sum(), (y * weight).sum()] / weight.sum())
         points.sort(key=lambda point: float(point[1]))
-        return Detections([box], [0.95], [points], size)  # type: ignore[arg-type]  # converted
+        return Detections([box], [0.95], [points], size)  # converted
 
 
 def marked(width: int, height: int) -> tuple[Image, np.ndarray]:
