@@ -271,6 +271,26 @@ def test_positions_cut_the_photos_a_stage_sees() -> None:
     assert student._photos(torch.zeros(8, 1, 7, 7)) == 8
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_photos_beyond_the_positions_change_no_stage_error(
+    photos: torch.Tensor, forced: bool
+) -> None:
+    torch.manual_seed(1)
+    backbone = create_backbone("mobilefacenet_relu6_x1.0", 128, stem="separable").eval()
+    student = Student(backbone, [128], ["stem", "blocks.0"], forced, 1568).eval()
+    x = to_input(photos[:4])
+    with torch.no_grad():
+        chain = list(backbone.stages().values())
+        maps = [chain[0](x) + 1, chain[1](chain[0](x)) - 1]
+        counts = [student._photos(wanted) for wanted in maps]
+        assert counts[-1] < 4
+        before = student(x, maps)[2][1]
+        maps[1][counts[-1] :] += 5
+        assert student(x, maps)[2][1] == before
+        maps[1][: counts[-1]] += 5
+        assert student(x, maps)[2][1] != before
+
+
 def test_stage_error_is_one_for_a_stage_that_does_nothing() -> None:
     rng = torch.Generator().manual_seed(2)
     before, wanted = torch.randn(2, 3, 4, 4, 4, generator=rng).unbind(0)

@@ -323,7 +323,7 @@ class DistilConfig:
     features: float = 0.0  # weight of the difference between feature maps
     maps: tuple[str, ...] = ()  # STAGE=TENSOR: what of the student is compared with what of teacher
     forced: bool = False  # every stage is fed the teacher's map, not the student's own
-    positions: int = 0  # forced: photos a stage are cut to about so many map positions; 0 keeps all
+    positions: int = 0  # photos compared after a stage: about so many map positions; 0 all
     clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
     mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
     flip: bool = False  # test-time flip: teachers' vectors are sums over photo and mirror image

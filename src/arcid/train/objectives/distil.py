@@ -90,8 +90,8 @@ class Student(nn.Module):
     def _own_way(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         x, errors, before = images, [], images
         for segment, wanted in zip(self.segments, maps, strict=False):
-            x = segment(x)
-            errors.append(stage_error(x, wanted, before))
+            x, few = segment(x), self._photos(wanted)
+            errors.append(stage_error(x[:few], wanted[:few], before[:few]))
             before = wanted
         return self.segments[-1](x), errors
 
