@@ -23,6 +23,7 @@ from arcid.cli.output import run_command
 from arcid.gallery import Gallery
 from arcid.models import catalogue, measured, weights
 from arcid.models.catalogue import Entry, SourceFile
+from arcid.models.catalogue.kinds import INSIGHTFACE_LICENCE
 from arcid.models.manifest import InputSpec, Licence, Manifest
 
 SHARED = "mobilefacenet_128"
@@ -155,7 +156,7 @@ def test_list_and_info_say_what_is_in_use(arcid: Arcid, with_data: Path) -> None
     code, text = arcid("models", "info", "scrfd_2.5g")
     assert code == 0
     assert "commercial use is NOT allowed" in text
-    assert catalogue.INSIGHTFACE_LICENCE.url in text  # type: ignore[operator]
+    assert INSIGHTFACE_LICENCE.url in text  # type: ignore[operator]
     code, found = arcid("models", "info", "nonsense", "--json")
     assert (code, found["error"]["code"]) == (4, "model_not_found")
 
