@@ -6,6 +6,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,16 @@ from arcid.evaluate.protocols import (
 from arcid.evaluate.readers import PadList, PairList, PeopleFolder
 from arcid.evaluate.readers._pairs import build
 from arcid.evaluate.report import html, identification, markdown, plots, svg
-from arcid.evaluate.report.document import Card, Document, Gallery, PicturePair, Table, rate, share
+from arcid.evaluate.report.document import (
+    Card,
+    Document,
+    Gallery,
+    PicturePair,
+    Table,
+    rate,
+    rate_card,
+    share,
+)
 from arcid.evaluate.sources import Photo
 
 PEOPLE, EACH, DIM = 30, 4, 32
@@ -330,3 +340,10 @@ def test_numbers_in_words() -> None:
         "0 %", "100 %", "50.00 %", "99.910 %", "0.420 %", "3.0e-6", "–", "–",
     ]  # fmt: skip
     assert rate(metrics.Rate(0.25, 0.1, 0.4, 1, 4)) == ("25.00 %", "10.00 % – 40.00 %", "1 of 4")
+
+
+def test_a_card_says_what_hardly_supports_it() -> None:
+    weak = metrics.Rate(0.9, 0.8, 0.95, 90, 100, support="weak")
+    assert rate_card("TAR", weak).detail.endswith("weak: its threshold rests on 3 to 30 errors")
+    assert rate_card("TAR", weak.to_dict()) == rate_card("TAR", weak)
+    assert rate_card("TAR", replace(weak, support="measured")).detail.endswith("90 of 100")

@@ -13,6 +13,7 @@ import torch
 
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.embeddings import Failure
+from arcid.evaluate.metrics import threshold_at_fmr
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import TrainData, open_data
@@ -124,8 +125,10 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     above = np.searchsorted(np.sort(impostor), genuine)
     # the scorer counts in bins of 1/4096, and this network's cosines lie close together
     assert metrics["held_auc"] == pytest.approx(above.mean() / len(impostor), abs=3e-3)
-    threshold = np.quantile(impostor, 1 - 1e-3)
-    assert metrics["held_tar_1e-3"] == pytest.approx((genuine > threshold).mean(), abs=0.01)
+    accepted = genuine >= threshold_at_fmr(impostor, 1e-3)
+    assert metrics["held_tar_1e-3"] == pytest.approx(accepted.mean(), abs=2 / len(genuine))
+    low, high = (metrics[f"held_tar_1e-3_{end}"] for end in ("low", "high"))
+    assert low <= metrics["held_tar_1e-3"] <= high and low < high
 
     from arcid.evaluate.embeddings import EmbeddingSet
     from arcid.evaluate.protocols import verify
@@ -164,10 +167,9 @@ def test_measuring_leaves_the_network_as_it_was(folder: Path, data: TrainData) -
         assert centres.training
     assert all(before[k].equal(v) for k, v in backbone.state_dict().items())
     assert torch.get_rng_state().equal(random)
-    assert set(found) == {"holdout_accuracy", "held_auc", "held_tar_1e-3"}
-    assert set(Validator(wanted, data, None, ALONE)(backbone, None, ALONE)) == {
-        "held_auc", "held_tar_1e-3",
-    }  # fmt: skip
+    held = {"held_auc", "held_tar_1e-3", "held_tar_1e-3_low", "held_tar_1e-3_high"}
+    assert set(found) == {"holdout_accuracy", *held}
+    assert set(Validator(wanted, data, None, ALONE)(backbone, None, ALONE)) == held
     silent = config(folder, "validation.holdout=false")
     assert "holdout_accuracy" not in Validator(silent, data, None, ALONE)(backbone, centres, ALONE)
 
@@ -201,7 +203,9 @@ def test_pairs_of_aligned_faces_need_no_detector(folder: Path, data: TrainData, 
     backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25)
     wanted = config(folder, f"validation.pairs=[{path}]", "data.holdout_identities=0")
     found = Validator(wanted, open_data(wanted.data), None, ALONE)(backbone, None, ALONE)
-    assert set(found) == {"six_accuracy", "six_auc"}
+    assert set(found) == {
+        "six_accuracy", "six_accuracy_low", "six_accuracy_high", "six_auc",
+    }  # fmt: skip
     assert 0.4 < found["six_auc"] < 1
 
 

@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from arcid.evaluate.metrics import FAILED, Array, IndexArray, Mask, split_scores
+from arcid.errors import RateUnsupported
+from arcid.evaluate.metrics import FAILED, LOWEST, Array, IndexArray, Mask, split_scores
 from arcid.evaluate.pairs import PairScores
 
 REPLICATES = 300
@@ -39,53 +40,53 @@ def interval(samples: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class PairBootstrap:
+class Replicates:
     """Replicates of verification rates over people.
 
-    Cost: low rates touch only the highest impostors; totals of millions of pairs go through people
-    × people count tables where those are smaller than the pairs.
+    ``weights`` (B,P) says how often each person was drawn. Of impostors the highest pairs are
+    enough where low rates alone are asked for. Cost: low rates touch only those; totals of millions
+    of pairs go through people × people count tables where those are smaller than the pairs.
     """
 
-    def __init__(self, pairs: PairScores, replicates: int = REPLICATES, seed: int = 0) -> None:
-        split_scores(pairs.scores, pairs.same)
-        self.pairs = pairs
-        self.weights = identity_weights(pairs.people, replicates, seed)
-        self._counters: dict[bool, _Nested] = {}
-
-    def _nested(self, same: bool) -> _Nested:
-        if same not in self._counters:
-            p = self.pairs
-            rows = np.flatnonzero(p.same == same)
-            rows = rows[np.argsort(-p.scores[rows], kind="stable")]
-            self._counters[same] = _Nested(
-                self.weights,
-                p.scores[rows],
-                p.first[rows],
-                p.second[rows],
-                squared=not same,
-            )
-        return self._counters[same]
+    def __init__(self, weights: Array, genuine: SortedPairs, impostor: SortedPairs) -> None:
+        self.weights, self.genuine, self.impostor = weights, genuine, impostor
 
     def fmr(self, thresholds: npt.ArrayLike) -> Array:
         """(B,T) false match rates."""
-        return self._nested(False).share_at(np.asarray(thresholds, np.float64))
+        return self.impostor.share_at(np.asarray(thresholds, np.float64))
 
     def fnmr(self, thresholds: npt.ArrayLike) -> Array:
         """(B,T) false non-match rates."""
-        return 1.0 - self._nested(True).share_at(np.asarray(thresholds, np.float64))
+        return 1.0 - self.genuine.share_at(np.asarray(thresholds, np.float64))
 
     def thresholds_at_fmr(self, rates: Sequence[float]) -> Array:
         """(B,R) thresholds, chosen again in every replicate."""
-        return self._nested(False).thresholds_at(rates)
+        return self.impostor.thresholds_at(rates)
 
     def tar_at_own(self, thresholds: Array) -> Array:
         """(B,R) true accept rates at (B,R) thresholds, every replicate's own."""
-        genuine = self._nested(True)
-        return np.stack([genuine.share_at_own(column) for column in thresholds.T], axis=1)
+        shares = [self.genuine.share_at_own(column) for column in thresholds.T]
+        return np.stack(shares, axis=1)
 
     def tar_at_fmr(self, rates: Sequence[float]) -> Array:
         """(B,R) true accept rates, the threshold chosen again in every replicate."""
         return self.tar_at_own(self.thresholds_at_fmr(rates))
+
+
+class PairBootstrap(Replicates):
+    """Replicates of listed pairs."""
+
+    def __init__(self, pairs: PairScores, replicates: int = REPLICATES, seed: int = 0) -> None:
+        split_scores(pairs.scores, pairs.same)
+        self.pairs = pairs
+        weights = identity_weights(pairs.people, replicates, seed)
+        super().__init__(weights, self._sorted(weights, True), self._sorted(weights, False))
+
+    def _sorted(self, weights: Array, same: bool) -> SortedPairs:
+        p = self.pairs
+        rows = np.flatnonzero(p.same == same)
+        rows = rows[np.argsort(-p.scores[rows], kind="stable")]
+        return SortedPairs(weights, p.scores[rows], p.first[rows], p.second[rows], squared=not same)
 
     def eer(self) -> Array:
         """(B,) equal error rates, on a grid of 400 thresholds about the observed one."""
@@ -115,25 +116,61 @@ class PairBootstrap:
         return ratio(correct, totals)
 
 
-class _Nested:
-    """Weighted counts of score-sorted pairs (highest first), for nested prefixes."""
+class SortedPairs:
+    """Pairs by falling score with the people in them, and weighted counts of the first of them.
+
+    ``squared``: impostor pairs, which weigh w_a · w_b; genuine ones weigh w_a. Where ``scores``
+    holds the highest pairs alone, ``count`` says how many there are in all and ``total`` (B,) what
+    all weigh in each replicate; asking below the kept ones then raises ``RateUnsupported``.
+    """
 
     def __init__(
-        self, weights: Array, scores: Array, a: IndexArray, b: IndexArray, *, squared: bool
+        self,
+        weights: Array,
+        scores: Array,
+        a: IndexArray,
+        b: IndexArray,
+        *,
+        squared: bool,
+        count: int | None = None,
+        total: Array | None = None,
     ) -> None:
         self.weights, self.scores, self.a, self.b = weights, scores, a, b
         self.squared = squared
+        self.count = len(scores) if count is None else count
+        self._total = total
         self._ascending = scores[::-1]
 
     @cached_property
     def total(self) -> Array:
+        """(B,) what all pairs weigh."""
+        if self._total is not None:
+            return self._total
         return _sums(self.weights, self.a, self.b, squared=self.squared)
 
     def accepted(self, thresholds: Array) -> IndexArray:
         """How many pairs reach each threshold (unweighted); failed ones never do."""
-        count = len(self.scores) - np.searchsorted(self._ascending, thresholds, side="left")
-        finite = len(self.scores) - np.searchsorted(self._ascending, FAILED, side="right")
-        return np.minimum(count, finite).astype(np.int64)
+        length = len(self.scores)
+        if 0 < length < self.count and np.min(thresholds, initial=np.inf) <= self.scores[-1]:
+            raise self._too_few()
+        reached = length - np.searchsorted(self._ascending, thresholds, side="left")
+        finite = length - np.searchsorted(self._ascending, FAILED, side="right")
+        return np.minimum(reached, finite).astype(np.int64)
+
+    def threshold(self, rate: float) -> float:
+        """The lowest threshold that at most ``rate`` of all pairs reach (``threshold_at_fmr``)."""
+        allowed = math.floor(rate * self.count * (1 + 1e-12))
+        if allowed < len(self.scores):
+            return float(np.nextafter(self.scores[allowed], np.inf))
+        if len(self.scores) < self.count:
+            raise self._too_few()
+        return LOWEST
+
+    def _too_few(self) -> RateUnsupported:
+        return RateUnsupported(
+            f"of {self.count:,} pairs the {len(self.scores):,} highest were kept, down to "
+            f"{self.scores[-1]:.3f}; count again with a larger top"
+        )
 
     def prefix_sums(self, lengths: IndexArray) -> Array:
         """(B,T) weighted counts of the first ``lengths`` pairs."""
@@ -161,14 +198,15 @@ class _Nested:
             sums[row] = _sums(
                 weights[None], self.a[:length], self.b[:length], squared=self.squared
             )[0]
-        return ratio(sums, self.total)
+        return np.where(np.isnan(thresholds), np.nan, ratio(sums, self.total))
 
     def thresholds_at(self, rates: Sequence[float]) -> Array:
-        """(B,R): the threshold of each replicate's weighted rate, conservative as for the whole."""
+        """(B,R): the threshold of each replicate's weighted rate, conservative as for the whole;
+        NaN for a replicate that drew no such pair."""
         count = len(self.scores)
         thresholds = np.empty((len(self.weights), len(rates)))
         for r, rate in enumerate(rates):
-            reach = int(min(count, max(64, 8 * rate * count)))
+            reach = int(min(count, max(64, 8 * rate * self.count)))
             while True:
                 lengths = self._lengths(reach, rate)
                 sums = self.prefix_sums(lengths)
@@ -176,19 +214,22 @@ class _Nested:
                 if reach >= count or (sums[:, -1] > allowed).all():
                     break
                 reach = min(count, reach * 4)
+            none = self.total == 0
+            if count < self.count and ((sums[:, -1] <= allowed) & ~none).any():
+                raise self._too_few()
             # the highest score that may no longer be accepted stands just behind the prefix
             fits = (sums <= allowed[:, None]).sum(axis=1)
             first_out = lengths[np.maximum(fits, 1) - 1]
             first_out[fits == 0] = 0
             first_out = np.where(fits == len(lengths), count, first_out)
             padded = np.append(self.scores, np.finfo(np.float64).min)
-            thresholds[:, r] = np.nextafter(padded[first_out], np.inf)
+            thresholds[:, r] = np.where(none, np.nan, np.nextafter(padded[first_out], np.inf))
         return thresholds
 
     def _lengths(self, reach: int, rate: float) -> IndexArray:
         if reach <= _EXACT_PAIRS // 50:
             return np.arange(1, reach + 1, dtype=np.int64)
-        centre = max(1.0, rate * len(self.scores))
+        centre = max(1.0, min(rate * self.count, reach))
         wide = np.geomspace(max(1.0, centre / 64), reach, _GRID)
         near = np.geomspace(max(1.0, centre / 2), min(reach, centre * 2), 2 * _GRID)
         return np.unique(np.concatenate([wide, near]).astype(np.int64))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from arcid.errors import InvalidArray
 from arcid.evaluate.bootstrap import (
     REPLICATES,
     PairBootstrap,
+    Replicates,
     identity_weights,
     interval,
     ratio,
@@ -34,33 +34,34 @@ from arcid.evaluate.metrics import (
 
 def _rate(value: float, samples: Array, count: int, trials: int, level: str = "measured") -> Rate:
     low, high = interval(samples)
-    if count in (0, trials) or not math.isfinite(low):
-        # nothing (or everything) happened: replicates say nothing, the rule of 3 bounds it
+    if count in (0, trials) or not low < high:
+        # nothing, everything, or the same in all replicates: they say nothing, trials bound it
         low, high = wilson(count, trials)
     return Rate(value, min(low, value), max(high, value), count, trials, "identities", level)
 
 
-def fmr_rate(boot: PairBootstrap, threshold: float) -> Rate:
+def fmr_rate(boot: Replicates, threshold: float) -> Rate:
     """FMR at a threshold with its interval."""
-    impostor = boot.pairs.impostor
-    count = int((impostor >= threshold).sum())
-    return _rate(count / len(impostor), boot.fmr([threshold])[:, 0], count, len(impostor))
+    count = int(boot.impostor.accepted(np.array([threshold]))[0])
+    trials = boot.impostor.count
+    return _rate(count / trials, boot.fmr([threshold])[:, 0], count, trials)
 
 
-def fnmr_rate(boot: PairBootstrap, threshold: float) -> Rate:
+def fnmr_rate(boot: Replicates, threshold: float) -> Rate:
     """FNMR at a threshold with its interval."""
-    genuine = boot.pairs.genuine
-    count = int((genuine < threshold).sum())
-    return _rate(count / len(genuine), boot.fnmr([threshold])[:, 0], count, len(genuine))
+    trials = boot.genuine.count
+    count = trials - int(boot.genuine.accepted(np.array([threshold]))[0])
+    return _rate(count / trials, boot.fnmr([threshold])[:, 0], count, trials)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """TAR at a target FMR, and the threshold that keeps it."""
+    """TAR at a target FMR, the threshold that keeps it, and the FMR it reaches."""
 
     target_fmr: float
     threshold: float
     tar: Rate
+    fmr: Rate
     threshold_low: float
     threshold_high: float
 
@@ -71,35 +72,33 @@ class OperatingPoint:
             "threshold_low": self.threshold_low,
             "threshold_high": self.threshold_high,
             "tar": self.tar.to_dict(),
+            "fmr": self.fmr.to_dict(),
         }
 
 
 def operating_points(
-    boot: PairBootstrap, rates: Sequence[float], *, allow_unsupported: bool = False
+    boot: Replicates, rates: Sequence[float], *, allow_unsupported: bool = False
 ) -> list[OperatingPoint]:
     """TAR at each target FMR that the impostors support, with intervals.
 
-    Unsupported rates (rule of 3) are left out; with ``allow_unsupported`` they are stated, marked.
+    Every replicate chooses its own threshold. Unsupported rates (rule of 3) are left out; with
+    ``allow_unsupported`` they are stated, marked.
     """
-    genuine, impostor = boot.pairs.genuine, boot.pairs.impostor
-    kept = [r for r in rates if allow_unsupported or support(r, len(impostor)).supported]
+    trials = boot.impostor.count
+    kept = [r for r in rates if allow_unsupported or support(r, trials).supported]
     if not kept:
         return []
     thresholds = boot.thresholds_at_fmr(kept)
     shares = boot.tar_at_own(thresholds)
     points = []
     for r, rate in enumerate(kept):
-        threshold = threshold_at_fmr(impostor, rate)
-        count = int((genuine >= threshold).sum())
+        threshold = boot.impostor.threshold(rate)
+        count, level = int(boot.genuine.accepted(np.array([threshold]))[0]), support(rate, trials)
         tar = _rate(
-            count / len(genuine),
-            shares[:, r],
-            count,
-            len(genuine),
-            support(rate, len(impostor)).level,
+            count / boot.genuine.count, shares[:, r], count, boot.genuine.count, level.level
         )
         low, high = interval(thresholds[:, r])
-        points.append(OperatingPoint(rate, threshold, tar, low, high))
+        points.append(OperatingPoint(rate, threshold, tar, fmr_rate(boot, threshold), low, high))
     return points
 
 

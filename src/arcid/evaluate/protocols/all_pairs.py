@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray, RateUnsupported, UsageError
-from arcid.evaluate.bootstrap import identity_weights, interval
-from arcid.evaluate.metrics import Array, IndexArray, Rate, require_support, wilson
+from arcid.evaluate.bootstrap import REPLICATES, Replicates, SortedPairs, identity_weights
+from arcid.evaluate.metrics import FAILED, Array, IndexArray, auc, eer, require_support
 from arcid.evaluate.sources import Progress
 from arcid.types import FloatArray
 
 BINS_PER_UNIT = 4096  # a power of two, so that scaling is exact
 TOP_PAIRS = 10_000
+GENUINE_PAIRS = 1_000_000  # kept exactly: all of most sets
 _OFFSET = 4200  # bin of cosine 0; leaves room for rounding beyond ±1
 _BINS = 2 * _OFFSET
 _MAGIC = float(2**23 + _OFFSET)
@@ -62,6 +63,12 @@ class Histogram:
         position = np.asarray(cosine, np.float64) * BINS_PER_UNIT + _OFFSET + 0.5
         shares = np.interp(position, np.arange(_BINS + 1), self._at_least / max(self.total, 1))
         return np.asarray(shares, np.float64)
+
+    def surely_at_least(self, cosine: npt.ArrayLike) -> Array:
+        """Share of scores in bins that lie at or above each cosine as a whole."""
+        position = np.asarray(cosine, np.float64) * BINS_PER_UNIT + _OFFSET + 0.5
+        first = np.ceil(position).clip(0, _BINS).astype(np.int64)
+        return np.asarray(self._at_least[first] / max(self.total, 1), np.float64)
 
     def threshold(self, share: float) -> float:
         """The lowest bin edge at which at most ``share`` of the scores lie at or above."""
@@ -114,8 +121,13 @@ class AllPairs:
         return np.where(inside, exact, coarse)
 
     def fnmr(self, thresholds: npt.ArrayLike) -> Array:
-        """To 1/4096 of cosine."""
-        return 1.0 - self.genuine.share_at_least(np.atleast_1d(thresholds))
+        """Exact up to the kept genuine pairs' highest; above it a pair in the threshold's own bin
+        of 1/4096 of cosine counts as missed."""
+        t = np.atleast_1d(np.asarray(thresholds, np.float64))
+        low, total = self.lowest_genuine.cosines, max(self.genuine.total, 1)
+        exact = np.searchsorted(low, t, side="left") / total
+        inside = (len(low) >= total) | (t <= low.max(initial=-math.inf))
+        return np.where(inside, exact, 1.0 - self.genuine.surely_at_least(t))
 
     def threshold_at_fmr(self, rate: float, *, allow_unsupported: bool = False) -> float:
         """Conservative threshold; exact among the kept impostors, else a bin's edge."""
@@ -132,8 +144,17 @@ class AllPairs:
         return (self.genuine.mean - self.impostor.mean) / spread if spread else math.inf
 
     @property
+    def _whole(self) -> tuple[Array, Array] | None:
+        """All (genuine, impostor) cosines, where all were kept."""
+        genuine, impostor = self.lowest_genuine.cosines, self.highest_impostors.cosines
+        kept = (len(genuine), len(impostor)) == (self.genuine.total, self.impostor.total)
+        return (genuine, impostor) if kept else None
+
+    @property
     def auc(self) -> float:
-        """To the width of a bin."""
+        """To the width of a bin, exact where all pairs were kept."""
+        if self._whole is not None:
+            return auc(*self._whole)
         below = np.append(0, np.cumsum(self.impostor.counts))
         middle = below[:-1] + self.impostor.counts / 2
         pairs = float(self.genuine.total) * self.impostor.total
@@ -141,7 +162,9 @@ class AllPairs:
 
     @property
     def eer(self) -> tuple[float, float]:
-        """(rate, threshold), to the width of a bin."""
+        """(rate, threshold), to the width of a bin, exact where all pairs were kept."""
+        if self._whole is not None:
+            return eer(*self._whole)
         edges = self.genuine.edges
         gap = self.impostor.share_at_least(edges) - (1 - self.genuine.share_at_least(edges))
         after = int(np.argmax(gap <= 0))
@@ -150,29 +173,45 @@ class AllPairs:
         threshold = edges[after - 1] + part * (edges[after] - edges[after - 1])
         return float(self.impostor.share_at_least(threshold)), float(threshold)
 
-    def fmr_interval(self, threshold: float, *, replicates: int = 300, seed: int = 0) -> Rate:
-        """FMR with an interval over people; for thresholds among the kept impostors only.
+    def replicates(
+        self, count: int = REPLICATES, seed: int = 0, *, photos: npt.ArrayLike | None = None
+    ) -> Replicates:
+        """Replicates over people, for rates whose thresholds lie among the kept impostors.
 
         The pairs of people a and b weigh w_a · w_b; all impostor pairs together weigh
-        ((Σ w n)² − Σ (w n)²) / 2 for n photos of a person, so the rest need not be stored. Raises
-        ``RateUnsupported`` below the kept impostors: keep more with ``top``.
+        ((Σ w n)² − Σ (w n)²) / 2 for n photos of a person, so the rest need not be stored.
+        ``photos`` (P,): each person's, failed ones with them, people without any other last;
+        genuine pairs with a failed photo then count as missed. Raises ``RateUnsupported`` where not
+        all genuine pairs were kept.
         """
-        top = self.highest_impostors
-        if len(top.cosines) < self.impostor.total and not threshold > top.cosines[-1]:
+        low, top = self.lowest_genuine, self.highest_impostors
+        if len(low.cosines) < self.genuine.total:
             raise RateUnsupported(
-                f"the threshold {threshold:.3f} lies below the {len(top.cosines):,} impostors kept "
-                f"(down to {top.cosines[-1]:.3f}); count again with a larger top"
+                f"of {self.genuine.total:,} genuine pairs {len(low.cosines):,} were kept"
             )
-        photos = np.bincount(self.people)
-        weights = identity_weights(len(photos), replicates, seed)
-        inside = top.cosines >= threshold
-        a, b = self.people[top.first[inside]], self.people[top.second[inside]]
-        totals = ((weights @ photos) ** 2 - (weights * photos) ** 2 @ np.ones(len(photos))) / 2
-        counts = np.array([row[a] @ row[b] for row in weights])
-        count, trials = int(inside.sum()), self.impostor.total
-        low, high = interval(counts / totals) if count else wilson(count, trials)
-        value = count / trials
-        return Rate(value, min(low, value), max(high, value), count, trials)
+        everybody = np.bincount(self.people) if photos is None else np.asarray(photos)
+        good = np.bincount(self.people, minlength=len(everybody))
+        weights = identity_weights(len(good), count, seed)
+        lost = _pairs(everybody) - _pairs(good)
+        failed = np.repeat(np.arange(len(good)), lost)
+        owner = np.concatenate([self.people[low.first[::-1]], failed])
+        scores = np.concatenate([low.cosines[::-1], np.full(len(failed), FAILED)])
+        genuine = SortedPairs(weights, scores, owner, owner, squared=False)
+        impostor = SortedPairs(
+            weights, top.cosines, self.people[top.first], self.people[top.second], squared=True,
+            count=self.impostor.total, total=((weights @ good) ** 2 - weights**2 @ good**2) / 2,
+        )  # fmt: skip
+        return Replicates(weights, genuine, impostor)
+
+
+def enough(photos: int, rate: float) -> int:
+    """Impostor pairs to keep, so that replicates find their thresholds at an FMR of ``rate``."""
+    return max(TOP_PAIRS, math.ceil(min(8 * rate, 1.0) * photos * photos / 2))
+
+
+def _pairs(photos: npt.NDArray[Any]) -> IndexArray:
+    found: IndexArray = photos.astype(np.int64) * (photos - 1) // 2
+    return found
 
 
 def all_pairs(
@@ -185,8 +224,10 @@ def all_pairs(
 ) -> AllPairs:
     """(N,D) float32 unit vectors and N labels in; statistics of all N(N−1)/2 scores out.
 
-    ``vectors`` may be a memory map. Memory: about 40 MiB over the vectors. Raises ``InvalidArray``
-    on a single person, on nobody with two photos, and on vectors that are not unit norm.
+    ``vectors`` may be a memory map. The ``top`` highest impostors and the ``GENUINE_PAIRS`` lowest
+    genuine pairs are kept, 24 bytes each and up to five times that on the way. Raises
+    ``InvalidArray`` on a single person, on nobody with two photos, and on vectors that are not unit
+    norm.
     """
     labels = np.unique(np.asarray(people), return_inverse=True)[1].astype(np.int64)
     if vectors.ndim != 2 or len(labels) != len(vectors):
@@ -201,7 +242,7 @@ def all_pairs(
         )
     order = np.argsort(labels, kind="stable")
     sorted_labels = labels[order]
-    genuine, impostor = _Counter(top, lowest=True), _Counter(top)
+    genuine, impostor = _Counter(GENUINE_PAIRS, lowest=True), _Counter(top)
     starts = range(0, len(order), block)
     done, blocks = 0, len(starts) * (len(starts) + 1) // 2
     scores = np.empty((block, block), np.float32)

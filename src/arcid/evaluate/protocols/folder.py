@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from arcid.errors import DatasetInvalid
+from arcid.errors import DatasetInvalid, RateUnsupported
 from arcid.evaluate import metrics
-from arcid.evaluate.bootstrap import identity_weights, interval
 from arcid.evaluate.embeddings import EmbeddingSet
-from arcid.evaluate.metrics import Mask, Rate, binomial_rate, wilson
+from arcid.evaluate.intervals import OperatingPoint, operating_points
+from arcid.evaluate.metrics import binomial_rate
 from arcid.evaluate.protocols._common import RATES, jsonable, photo_counts
-from arcid.evaluate.protocols.all_pairs import TOP_PAIRS, AllPairs, all_pairs
+from arcid.evaluate.protocols.all_pairs import AllPairs, all_pairs
 from arcid.evaluate.readers.folder import PeopleFolder
 from arcid.evaluate.sources import Progress
 
-
-@dataclass(frozen=True, slots=True)
-class FolderPoint:
-    """TAR at a target FMR over all pairs; genuine pairs with a failed photo are non-matches."""
-
-    target_fmr: float
-    threshold: float
-    fmr: Rate
-    tar_rate: Rate
-    support: str
-
-    @property
-    def tar(self) -> float:
-        return self.tar_rate.value
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "target_fmr": self.target_fmr,
-            "threshold": self.threshold,
-            "fmr": self.fmr.to_dict(),
-            "tar": self.tar_rate.to_dict(),
-            "support": self.support,
-        }
+_TOP = 1_000_000  # impostors kept: an FMR of 1e-2 of 14,000 photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +31,7 @@ class FolderResult:
     contract_id: str
     statistics: AllPairs  # over the photos that did not fail
     names: tuple[str, ...]  # of those photos, row by row
-    points: list[FolderPoint]
+    points: list[OperatingPoint]
     failed_genuine_pairs: int
     photos: dict[str, Any]
 
@@ -95,16 +75,16 @@ def evaluate_folder(
     embeddings: EmbeddingSet,
     *,
     rates: Sequence[float] = RATES,
-    top: int = TOP_PAIRS,
+    top: int = _TOP,
     replicates: int = 300,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FolderResult:
     """Statistics of all pairs; failed photos leave the histograms and are counted.
 
-    TAR counts their genuine pairs as non-matches. FMR intervals resample people where the kept
-    impostors reach down to the threshold, else they are Wilson's, which are too narrow; TAR
-    intervals likewise where the kept genuine pairs reach up to it.
+    TAR counts their genuine pairs as non-matches. Intervals resample people, each replicate with a
+    threshold of its own. Where that takes more pairs than are kept (``top``; ``GENUINE_PAIRS``)
+    they are Wilson's, which are too narrow, and the threshold's are missing.
     """
     names = [p.name for p in folder.photos]
     rows = embeddings.rows(names)
@@ -119,61 +99,36 @@ def evaluate_folder(
         else embeddings.vectors[good]
     )
     stats = all_pairs(vectors, people[~failed], top=top, progress=progress)
-    everybody = np.unique(people, return_inverse=True)[1]
-    lost = _pairs(np.bincount(everybody)) - stats.genuine.total
+    everybody, known = Counter(people.tolist()), np.unique(people[~failed]).tolist()
+    photos = [everybody.pop(name) for name in known] + list(everybody.values())
     points = []
     for rate in rates:
-        level = metrics.support(rate, stats.impostor.total)
-        if not level.supported:
+        if not metrics.support(rate, stats.impostor.total).supported:
             continue
-        threshold = stats.threshold_at_fmr(rate)
-        tar = _tar(stats, people, ~failed, threshold, replicates, seed)
-        kept = stats.highest_impostors.cosines
-        if threshold > kept[-1]:
-            fmr = stats.fmr_interval(threshold, replicates=replicates, seed=seed)
-        else:
-            count = round(float(stats.fmr(threshold)[0]) * stats.impostor.total)
-            fmr = binomial_rate(count, stats.impostor.total)
-        points.append(FolderPoint(rate, threshold, fmr, tar, level.level))
+        try:
+            boot = stats.replicates(replicates, seed, photos=photos)
+            points += operating_points(boot, [rate])
+        except RateUnsupported:
+            points.append(_beyond(stats, rate, sum(_pairs(n) for n in photos)))
     return FolderResult(
         folder.name,
         embeddings.contract_id,
         stats,
         tuple(n for n, f in zip(names, failed, strict=True) if not f),
         points,
-        lost,
+        sum(_pairs(n) for n in photos) - stats.genuine.total,
         photo_counts(embeddings.select(names)),
     )
 
 
-def _tar(
-    stats: AllPairs, people: Any, good: Mask, threshold: float, replicates: int, seed: int
-) -> Rate:
-    """TAR with the interval over people; a genuine pair with a failed photo is a non-match."""
-    names, everybody = np.unique(people, return_inverse=True)
-    totals = _pairs_each(np.bincount(everybody))
-    usable = _pairs_each(np.bincount(everybody[good], minlength=len(names)))
-    total, low = int(totals.sum()), stats.lowest_genuine
-    if len(low.cosines) < stats.genuine.total and threshold > low.cosines[-1]:
-        accepted = round(float(stats.genuine.share_at_least(threshold)) * stats.genuine.total)
-        return binomial_rate(accepted, total)
-    number = np.searchsorted(names, np.unique(people[good]))
-    missed = number[stats.people[low.first[low.cosines < threshold]]]
-    misses = np.bincount(missed, minlength=len(names)) + totals - usable
-    weights = identity_weights(len(names), replicates, seed)
-    drawn = weights @ totals
-    samples = np.divide(
-        drawn - weights @ misses, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0
-    )
-    accepted = total - int(misses.sum())
-    value = accepted / total
-    low_end, high_end = wilson(accepted, total) if accepted in (0, total) else interval(samples)
-    return Rate(value, min(low_end, value), max(high_end, value), accepted, total)
+def _beyond(stats: AllPairs, rate: float, genuine: int) -> OperatingPoint:
+    """A point whose pairs were counted and not kept."""
+    threshold, of = stats.threshold_at_fmr(rate), stats.impostor.total
+    accepted = round((1 - float(stats.fnmr(threshold)[0])) * stats.genuine.total)
+    tar = replace(binomial_rate(accepted, genuine), support=metrics.support(rate, of).level)
+    fmr = binomial_rate(round(float(stats.fmr(threshold)[0]) * of), of)
+    return OperatingPoint(rate, threshold, tar, fmr, math.nan, math.nan)
 
 
-def _pairs(counts: Any) -> int:
-    return int(_pairs_each(counts).sum())
-
-
-def _pairs_each(counts: Any) -> Any:
-    return counts.astype(np.int64) * (counts - 1) // 2
+def _pairs(photos: int) -> int:
+    return photos * (photos - 1) // 2

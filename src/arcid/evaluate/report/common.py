@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,18 +81,24 @@ def points_table(points: Sequence[OperatingPoint], impostors: int) -> Table:
                 between,
                 counts,
                 number(p.threshold),
-                spread,
+                spread if math.isfinite(p.threshold_low) else "",
+                *rate(p.fmr),
                 p.tar.support,
             )
         )
+    narrow = [f"{p.target_fmr:g}" for p in points if p.tar.resampled == "trials"]
     return Table(
         "True accepts at target rates",
-        ("FMR at most", "TAR", "95 % interval", "accepted", "threshold", "interval", "support"),
+        (
+            *("FMR at most", "TAR", "95 % interval", "accepted", "threshold", "interval"),
+            *("FMR reached", "95 % interval", "false matches", "support"),
+        ),
         rows,
         f"{impostors:,} pairs of two people can state an FMR down to "
         f"{share(min(1.0, metrics.RULE_OF_3 / impostors))}, and measure it well down to "
         f"{share(min(1.0, metrics.RULE_OF_30 / impostors))}; lower ones are left out. Intervals "
-        "resample people.",
+        "resample people, and choose every threshold anew"
+        + (f"; those at {', '.join(narrow)} do not and are too narrow." if narrow else "."),
     )
 
 

@@ -102,9 +102,16 @@ def rate(found: Rate | Mapping[str, Any]) -> tuple[str, str, str]:
     )
 
 
+_SUPPORT = {
+    "weak": " · weak: its threshold rests on 3 to 30 errors",
+    "unsupported": " · not supported: its threshold rests on fewer than 3 errors",
+}
+
+
 def rate_card(label: str, found: Rate | Mapping[str, Any]) -> Card:
     value, between, counts = rate(found)
-    return Card(label, value, f"{between} · {counts}")
+    support = found.support if isinstance(found, Rate) else found.get("support", "measured")
+    return Card(label, value, f"{between} · {counts}{_SUPPORT.get(support, '')}")
 
 
 def number(value: float | None, digits: int = 3) -> str:

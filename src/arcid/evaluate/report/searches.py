@@ -131,21 +131,7 @@ def folder(result: protocols.FolderResult, extras: common.Extras) -> Document:
     curve = metrics.Roc(t, stats.fmr(t), 1 - stats.fnmr(t))
     eer, at = stats.eer
     data = result.to_dict()
-    points = [(p.target_fmr, p.tar_rate) for p in result.points]
-    rows = []
-    for p in result.points:
-        value, between, counts = rate(p.fmr)
-        rows.append(
-            (
-                f"{p.target_fmr:g}",
-                number(p.threshold),
-                *rate(p.tar_rate),
-                value,
-                between,
-                counts,
-                p.support,
-            )
-        )
+    points = [(p.target_fmr, p.tar) for p in result.points]
     suspects = [
         PicturePair(a, b, f"{a} and {b}, cosine {cosine(c)}")
         for a, b, c in result.suspects(common.PICTURES)
@@ -164,7 +150,7 @@ def folder(result: protocols.FolderResult, extras: common.Extras) -> Document:
             strict=True,
         )
     ]
-    tar = [rate_card(f"TAR at FMR {p.target_fmr:g}", p.tar_rate) for p in result.points[-1:]]
+    tar = [rate_card(f"TAR at FMR {p.target_fmr:g}", p.tar) for p in result.points[-1:]]
     return Document(
         title=f"All pairs of {result.name}",
         lede=f"{data['photos']:,} photos of {data['people']:,} people, every photo against every "
@@ -184,16 +170,7 @@ def folder(result: protocols.FolderResult, extras: common.Extras) -> Document:
             plots.roc(curve, stats.impostor.total, points),
             plots.det(curve, eer, stats.impostor.total, stats.genuine.total),
         ],
-        tables=[
-            Table(
-                "True accepts at target rates",
-                (
-                    *("FMR at most", "threshold", "TAR", "95 % interval", "accepted"),
-                    *("FMR reached", "95 % interval", "false matches", "support"),
-                ),
-                rows,
-            )
-        ],
+        tables=[common.points_table(result.points, stats.impostor.total)],
         galleries=[
             Gallery(
                 "Highest pairs of two people",

@@ -18,7 +18,10 @@ from torch.nn import functional as F
 
 from arcid.errors import ConfigError, InputError
 from arcid.evaluate.embeddings import EmbeddingSet, Failure
+from arcid.evaluate.intervals import operating_points
+from arcid.evaluate.metrics import Rate
 from arcid.evaluate.protocols import all_pairs, verify
+from arcid.evaluate.protocols.all_pairs import enough
 from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
 from arcid.image import load_image
 from arcid.train.config.recipe import TrainConfig, expand_path
@@ -109,21 +112,24 @@ class Validator:
 
     def _open_set(self, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
         pixels, labels = read_crops(self._held, self._size)
-        stats = all_pairs(_unit(embed(backbone, pixels, ranks.device)), labels)
-        threshold = stats.threshold_at_fmr(HELD_FMR, allow_unsupported=True)
-        tar = 1 - float(stats.fnmr(threshold)[0])
-        return {"held_auc": stats.auc, f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-"): tar}
+        vectors = _unit(embed(backbone, pixels, ranks.device))
+        stats = all_pairs(vectors, labels, top=enough(len(labels), HELD_FMR))
+        (point,) = operating_points(stats.replicates(), [HELD_FMR], allow_unsupported=True)
+        name = f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-")
+        return {"held_auc": stats.auc, **_between(name, point.tar)}
 
     def _verification(self, pairs: _Pairs, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
         vectors = _unit(embed(backbone, pairs.crops, ranks.device))
         names = tuple(photo.name for photo in pairs.listed.photos)
         embedded = EmbeddingSet(names, vectors, _CONTRACT, pairs.failures)
-        result = verify(pairs.listed, embedded, replicates=2)
+        result = verify(pairs.listed, embedded, rates=())
         name = pairs.listed.name
-        return {
-            f"{name}_accuracy": result.accuracy.value,
-            f"{name}_auc": result.auc,
-        }
+        return {**_between(f"{name}_accuracy", result.accuracy), f"{name}_auc": result.auc}
+
+
+def _between(name: str, rate: Rate) -> dict[str, float]:
+    """A share and the ends of its 95 % interval over people."""
+    return {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
 
 
 def _unit(features: Tensor) -> FloatArray:

@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError, DatasetInvalid
-from arcid.evaluate.bootstrap import PairBootstrap
-from arcid.evaluate.metrics import Array, IndexArray, auc, eer, tar_at_fmr
-from arcid.evaluate.pairs import PairScores
+from arcid.evaluate.metrics import Array, IndexArray
+from arcid.evaluate.protocols.all_pairs import all_pairs
 from arcid.train.config.recipe import DataConfig
 from arcid.train.data.crops import Unusable, centre
 from arcid.train.data.dataset import SampleSet, open_data
@@ -151,23 +150,10 @@ def verify_vectors(
     seed: int = 0,
 ) -> Verification:
     """``verification`` of (N,D) unit vectors made before."""
-    pairs = all_pair_scores(vectors, labels)
-    boot = PairBootstrap(pairs, replicates, seed)
-    genuine, impostor = pairs.genuine, pairs.impostor
-    return Verification(
-        tar_at_fmr(genuine, impostor, fmr),
-        eer(genuine, impostor)[0],
-        auc(genuine, impostor),
-        boot.tar_at_fmr([fmr])[:, 0],
-    )
-
-
-def all_pair_scores(vectors: FloatArray, labels: IndexArray) -> PairScores:
-    """Cosines of all N(N−1)/2 pairs of (N,D) unit vectors."""
-    a, b = np.triu_indices(len(vectors), k=1)
-    scores = (vectors @ vectors.T)[a, b].astype(np.float64)
-    people = np.unique(labels, return_inverse=True)[1]
-    return PairScores(scores, people[a] == people[b], people[a], people[b])
+    stats = all_pairs(vectors, labels, top=len(labels) ** 2)
+    boot = stats.replicates(replicates, seed)
+    tar = 1 - float(stats.fnmr(stats.threshold_at_fmr(fmr))[0])
+    return Verification(tar, stats.eer[0], stats.auc, boot.tar_at_fmr([fmr])[:, 0])
 
 
 def closed_set(
@@ -208,7 +194,6 @@ __all__ = [
     "Measured",
     "Photos",
     "Verification",
-    "all_pair_scores",
     "check_strangers",
     "closed_set",
     "prepare",
