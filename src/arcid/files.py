@@ -21,7 +21,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from arcid.errors import ArcidError, StorageFull, UsageError
 
@@ -120,6 +120,30 @@ def append(path: Path, text: str) -> None:
     """
     with _told(path), path.open("a", encoding="utf-8", newline="") as stream:
         stream.write(text)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a file that is there against every other process that asks for it so, where the system
+    has locks. Raises ``UsageError`` where another one holds it."""
+    with path.open("rb") as stream:
+        if not lock(stream):
+            raise UsageError(f"another process is writing beside {path}; wait until it has ended")
+        yield
+
+
+def lock(stream: IO[bytes]) -> bool:
+    """Whether the open file is this process's alone from now on, until it is closed; True where the
+    system has no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def move(path: Path, target: Path) -> None:
@@ -284,10 +308,12 @@ def _write_rows(
 
 __all__ = [
     "FULL",
+    "alone",
     "append",
     "create",
     "csv_text",
     "guarded",
+    "lock",
     "move",
     "not_written",
     "publish",

@@ -189,7 +189,11 @@ def _download(file: SourceFile, url: str, root: Path, progress: Progress) -> Pat
     part = folder / f"{file.sha256}.part"  # by content: a mirror resumes what another began
     with _disk_errors(part):
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as stream, _alone(stream, part):
+        with part.open("ab") as stream:
+            if not files.lock(stream):
+                raise DownloadFailed(
+                    f"another process is fetching the same file into {part.parent}; wait for it"
+                )
             _check_space(file, part)
             if not _is_whole(file, stream.tell()):
                 _fetch(file, url, stream, progress)
@@ -281,23 +285,6 @@ def _disk_errors(path: Path) -> Iterator[None]:
             "or set ARCID_MODELS to a folder elsewhere, and run the command again",
             kept_bytes=kept,
         ) from None
-
-
-@contextmanager
-def _alone(stream: IO[bytes], part: Path) -> Iterator[None]:
-    """One process per partial file, where the system has locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise DownloadFailed(
-            f"another process is fetching the same file into {part.parent}; wait for it"
-        ) from None
-    yield  # closing the file gives the lock back
 
 
 def _check_space(file: SourceFile, part: Path) -> None:
