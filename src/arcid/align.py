@@ -14,13 +14,19 @@ BOX_MARGIN = 0.1  # of the longer side, on each side
 
 
 def align(
-    image: Image, detections: Detections, *, size: int = 112, template: Template = "arcface"
+    image: Image,
+    detections: Detections,
+    *,
+    size: int = 112,
+    template: Template = "arcface",
+    margin: int = 0,
 ) -> Crops:
-    """(H,W,3) uint8 RGB and its detections in; (N,size,size,3) uint8 RGB out.
+    """(H,W,3) uint8 RGB and its detections in; (N,S,S,3) uint8 RGB out, S = size + 2 · margin.
 
     ``arcface`` maps the five points onto the ArcFace template by a similarity transform and needs
     them (``LandmarksRequired``); ``omz`` onto those of Open Model Zoo's recogniser. ``box`` cuts
     the square around the box with a margin, upright, as FaceNet-style recognisers were trained.
+    ``margin``: pixels of the photo that are kept beyond the template's ``size`` on every side.
     """
     if template not in get_args(Template):
         known = ", ".join(get_args(Template))
@@ -31,13 +37,14 @@ def align(
             "use a detector that finds them (scrfd, yunet, retinaface, mtcnn)"
         )
     if len(detections) == 0:
-        return Crops.empty(size)
+        return Crops.empty(size + 2 * margin)
     if template == "box":
         matrices = _box_transform(detections, size)
     else:
         assert detections.points is not None
         matrices = similarity_transform(detections.points, template_points(size, template))
-    return Crops(np.stack([warp(image, matrix, size) for matrix in matrices]))
+    matrices[:, :, 2] += margin
+    return Crops(np.stack([warp(image, matrix, size + 2 * margin) for matrix in matrices]))
 
 
 def _box_transform(detections: Detections, size: int) -> np.ndarray:

@@ -21,6 +21,7 @@ BASE: dict[str, list[str]] = {
     "verify": ["FACE", "FACE"],
     "search": ["FACE"],
     "enrol": ["Ada", "FACE"],
+    "align": ["DIR", "OUT/crops"],
     "calibrate": ["DIR"],
     "attend": ["--source", "FACE"],
     "liveness": ["FACE"],

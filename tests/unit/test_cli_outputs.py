@@ -20,6 +20,14 @@ NOT_FILES = {"models import", "gallery reembed"}
 #: pictures, EMPTY an empty file.
 FAILING: dict[str, list[tuple[str, ...]]] = {
     "detect": [("BAD", "--crops", "OUT"), ("NONE/1.png", "--crops", "OUT")],
+    "align": [
+        ("PEOPLE", "OUT"),
+        ("PEOPLE", "OUT/keep.tar"),
+        ("PEOPLE", "OUT/keep.json"),
+        ("NONE", "OUT/new"),
+        ("BAD", "OUT/new"),
+        ("PEOPLE", "OUT/new", "--shards", "3", "--detector", "none_such"),
+    ],
     "embed": [
         ("NONE", "-o", "OUT/keep.npz"),
         ("NONE/1.png", "-o", "OUT/keep.npz"),

@@ -30,7 +30,9 @@ def test_the_command_line_starts_without_the_heavy_packages() -> None:
 
 
 def test_the_product_needs_no_torch() -> None:
-    loaded = _modules_after("import arcid.pipeline, arcid.gallery, arcid.server.app")
+    loaded = _modules_after(
+        "import arcid.pipeline, arcid.gallery, arcid.server.app, arcid.apps.aligning"
+    )
     assert "torch" not in loaded
 
 

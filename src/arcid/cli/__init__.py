@@ -16,6 +16,7 @@ import typer
 
 from arcid.cli import (
     accounts,
+    align,
     attend,
     bench,
     calibrate,
@@ -80,6 +81,7 @@ attend.register(app)
 doctor.register(app)
 bench.register(app)
 liveness.register(app)
+align.register(app)
 train.register(app)
 study.register(app)
 clean.register(app)
