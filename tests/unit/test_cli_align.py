@@ -318,6 +318,30 @@ def test_an_interrupt_keeps_what_was_finished(cli: Cli, few: Path, tmp_path: Pat
     assert 0 < ran.json["looked_at"] < 24 and len(crops(out)) == 24
 
 
+def test_packing_that_was_interrupted_goes_on(
+    cli: Cli, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole" / "crops", tmp_path / "crops"
+    assert cli("align", few, whole, "--shards", 3).code == 0
+    move = files.move
+
+    def stopped(path: Path, target: Path) -> None:
+        if target.name.endswith("-001.tar"):
+            raise KeyboardInterrupt
+        move(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "move", stopped)
+        assert cli("align", few, out, "--shards", 3).code == 130
+    assert [p.name for p in out.glob("*.tar")] == ["crops-000.tar"]
+    assert cli("align", few, out, "--shards", 3, "--json").json["looked_at"] == 0
+    assert crops(out) == crops(whole) and not (out / ".unfinished").exists()
+    for photo in (few / "p1").iterdir():
+        photo.unlink()
+    assert cli("align", few, out, "--shards", 3, "--json").json["looked_at"] == 0
+    assert {key.split(":")[1].split("/")[0] for key in crops(out)} == {"p0", "p2"}
+
+
 @pytest.mark.parametrize("name", ["crops", "crops.tar"])
 def test_what_came_changed_and_went_since(
     cli: Cli, few: Path, pairs: Path, tmp_path: Path, name: str
