@@ -362,6 +362,7 @@ class TrainConfig:
     out: str = "runs/train"
     seed: int = 1
     init_from: str = ""  # bundle or checkpoint whose weights the run starts from
+    parity: Literal["", "arcface_torch"] = ""  # compute each step as that trainer does
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

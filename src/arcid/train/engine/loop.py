@@ -82,7 +82,9 @@ def train(
         data = open_data(config.data, need_identities=needs_identities(config))
         objective = create_objective(config, data, ranks)
         draws = Draws(config, objective.samples.labels, ranks)
-        length = Length(config.schedule, config.data.batch, draws.epoch_photos)
+        length = Length(
+            config.schedule, config.data.batch, draws.epoch_photos, parity=bool(config.parity)
+        )
         model = Model(config, backbone_of(config), objective, ranks)
         validator = Validator(config, data, align, ranks)
         store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)

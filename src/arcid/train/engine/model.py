@@ -72,10 +72,12 @@ class Model:
         if config.precision.compile:
             self._trained = cast(nn.Module, torch.compile(self._wrapped))
         self._optimizers: list[torch.optim.Optimizer] = [
-            network_optimizer(config.optim, self.network)
+            network_optimizer(config.optim, self.network, parity=bool(config.parity))
         ]
         if objective.centres is not None:
-            self._optimizers.append(centre_optimizer(config.optim, objective.centres))
+            self._optimizers.append(
+                centre_optimizer(config.optim, objective.centres, parity=bool(config.parity))
+            )
         fp16 = config.precision.autocast == "fp16"
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=fp16)
         self.rate = 0.0
@@ -206,13 +208,14 @@ class Model:
         return quiet
 
     def _clip(self) -> dict[str, Tensor]:
-        """Limit the gradients' norms, the network's and the centres' each; the norms before."""
+        """Limit the gradients' norms, the network's and the centres' each (``parity``: the
+        network's alone); the norms before."""
         limit = self.config.optim.clip
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
         learnt = [p for p in self.network.parameters() if p.grad is not None]
         norms = {"gradient": torch.nn.utils.clip_grad_norm_(learnt, limit or math.inf)}
-        if limit and self.objective.centres is not None:
+        if limit and self.objective.centres is not None and not self.config.parity:
             norms["centre_gradient"] = clip_rows(self.objective.centres.weight, limit, self.ranks)
         return norms
 

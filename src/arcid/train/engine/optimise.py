@@ -16,24 +16,29 @@ from arcid.train.ranks import Ranks
 Update = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
 
 
-def network_optimizer(config: OptimConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """For what all ranks share. Weights decay; biases, norms and slopes do not."""
+def network_optimizer(
+    config: OptimConfig, network: nn.Module, *, parity: bool = False
+) -> torch.optim.Optimizer:
+    """For what all ranks share. Weights decay; biases, norms and slopes do in ``parity`` alone."""
     learnt = [p for p in network.parameters() if p.requires_grad]
+    flat = config.weight_decay if parity else 0.0
     groups: list[dict[str, Any]] = [
         {"params": [p for p in learnt if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": flat},
     ]
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
-def centre_optimizer(config: OptimConfig, centres: nn.Module) -> RowSGD | RowAdamW:
+def centre_optimizer(
+    config: OptimConfig, centres: nn.Module, *, parity: bool = False
+) -> RowSGD | RowAdamW:
     """For this rank's class centres, whose gradient may be row-sparse."""
-    weights = list(centres.parameters())
+    weights, decay = list(centres.parameters()), config.weight_decay
     if config.name == "adamw":
-        return RowAdamW(weights, config.lr, config.betas, weight_decay=config.weight_decay)
-    return RowSGD(weights, config.lr, config.momentum, config.weight_decay)
+        return RowAdamW(weights, config.lr, config.betas, weight_decay=decay, whole=parity)
+    return RowSGD(weights, config.lr, config.momentum, decay, whole=parity)
 
 
 def moving_average(decay: float) -> Update:

@@ -5,6 +5,7 @@ All return a factor of the base rate. ``at`` and ``total`` share a unit (steps, 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -83,14 +84,19 @@ def total_steps(config: ScheduleConfig, batch: int, photos: int) -> int:
 class Length:
     """How far a run has come, and how fast it learns there, whatever its length is counted in.
 
-    ``photos`` is the size of an epoch. Raises ``ConfigError`` for a run without any length.
+    ``photos`` is the size of an epoch. ``parity``: poly is a straight line. Raises ``ConfigError``
+    for a run without any length.
     """
 
-    def __init__(self, config: ScheduleConfig, batch: int, photos: int) -> None:
+    def __init__(
+        self, config: ScheduleConfig, batch: int, photos: int, *, parity: bool = False
+    ) -> None:
         if not config.length:
             raise ConfigError(
                 "the run has no length; set schedule.epochs, steps or minutes", key="schedule"
             )
+        if parity:
+            config = dataclasses.replace(config, power=1.0)
         self._config, self._batch, self._photos = config, batch, photos
         self._minutes = config.unit == "minutes"
         self._steps = 0 if self._minutes else total_steps(config, batch, photos)

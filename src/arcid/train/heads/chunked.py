@@ -125,6 +125,7 @@ class _ClassSums(torch.autograd.Function):
         loss: ClassificationLoss,
         settle: Callable[[Tensor], tuple[Tensor, Tensor | None]],
         filter_cosine: float | None,
+        filter_to: float,
         chunk: int,
         dtype: torch.dtype | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,10 +143,10 @@ class _ClassSums(torch.autograd.Function):
             centres, inverse = chunks.centres(start, stop)
             cosine, nearest = chunks.cosines(centres, inverse, start, stop)
             best = torch.maximum(best, cosine.amax(dim=1))
-            if filter_cosine is not None:
-                cosine.masked_fill_(cosine > filter_cosine, -torch.inf)
             if len(spans) == 1:
                 kept = (cosine, nearest)
+            if filter_cosine is not None:
+                cosine = cosine.masked_fill(cosine > filter_cosine, filter_to)
             z = loss.negatives(cosine, pivot)
             highest = z.amax(dim=1).clamp_min(LOWEST)
             total = z.sub_(highest[:, None]).exp_().sum(dim=1)
@@ -173,8 +174,8 @@ class _ClassSums(torch.autograd.Function):
                 cosine, nearest = kept
             else:
                 cosine, nearest = chunks.cosines(centres, inverse, start, stop)
-                if filter_cosine is not None:
-                    cosine.masked_fill_(cosine > filter_cosine, -torch.inf)
+            if filter_cosine is not None:  # left out or held at a constant: no gradient
+                cosine = cosine.masked_fill(cosine > filter_cosine, -torch.inf)
             g = loss.negatives(cosine, pivot).sub_(shift).exp_().mul_(grad_lse[:, None])
             g.mul_(loss.negative_slope(cosine, pivot))
             if nearest is not None:
@@ -207,7 +208,7 @@ class _ClassSums(torch.autograd.Function):
             into_w = torch.sparse_coo_tensor(
                 rows[None], into_w, weight.shape, is_coalesced=True, check_invariants=False
             )
-        return into_x, into_w, *[None] * 7
+        return into_x, into_w, *[None] * 8
 
 
 def class_sums(
@@ -219,6 +220,7 @@ def class_sums(
     *,
     rows: Tensor | None = None,
     filter_cosine: float | None = None,
+    filter_to: float = -torch.inf,
     chunk: int = 0,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,6 +235,8 @@ def class_sums(
     ``filter_cosine`` leaves out negatives above this cosine (inter-class filtering: An et al.,
                 Killing Two Birds with One Stone, CVPR 2022: under label noise they are likely the
                 same person)
+    ``filter_to`` −inf, or 0: where such a negative still counts with that cosine, as in
+                arcface_torch; no gradient reaches it either way
     ``chunk``   centres looked at together; 0: as ``chunk_classes`` says
     ``dtype``   (bfloat16, float16) of the matrix products alone
 
@@ -241,7 +245,7 @@ def class_sums(
     row-sparse when ``rows`` is given.
     """
     out: tuple[Tensor, Tensor, Tensor] = call(
-        _ClassSums, x, weight, targets, rows, loss, settle, filter_cosine, chunk, dtype
+        _ClassSums, x, weight, targets, rows, loss, settle, filter_cosine, filter_to, chunk, dtype
     )
     return out
 

@@ -129,6 +129,7 @@ class Classifier(nn.Module):
     ``loss``          a ``ClassificationLoss``, e.g. ``create_loss("arcface")``
     ``k``             sub-centres per class; the cosine to a class is that to the nearest
     ``filter_cosine`` leave out negatives above this cosine (0.4 in the paper), None: keep all
+    ``filter_to``     the cosine they are given instead (arcface_torch: 0); −inf leaves them out
     ``chunk``         centres looked at together; 0: as many as fit in 16 MiB
     ``matmul_dtype``  bfloat16 or float16 for the matrix products; None: the type of the centres
     ``average_gradients`` True under ``DistributedDataParallel``, which averages over ranks: the
@@ -151,6 +152,7 @@ class Classifier(nn.Module):
         *,
         k: int = 1,
         filter_cosine: float | None = None,
+        filter_to: float = -torch.inf,
         chunk: int = 0,
         matmul_dtype: torch.dtype | None = None,
         average_gradients: bool = True,
@@ -175,7 +177,8 @@ class Classifier(nn.Module):
                 "plain softmax has no cosines: use k=1 and no filter_cosine, or a normalised loss"
             )
         self.num_classes, self.dim, self.k = num_classes, dim, k
-        self.loss, self.filter_cosine, self.chunk = loss, filter_cosine, chunk
+        self.loss, self.chunk = loss, chunk
+        self.filter_cosine, self.filter_to = filter_cosine, filter_to
         self.matmul_dtype, self.average_gradients = matmul_dtype, average_gradients
         self.group, self.rank, self.world_size = group, rank, world_size
         self.classes = class_range(num_classes, rank, world_size)
@@ -211,7 +214,8 @@ class Classifier(nn.Module):
 
         cosine, lse, best = class_sums(
             x, self.weight, targets, self.loss, settle, rows=self._choose(targets),
-            filter_cosine=self.filter_cosine, chunk=self.chunk, dtype=self.matmul_dtype,
+            filter_cosine=self.filter_cosine, filter_to=self.filter_to, chunk=self.chunk,
+            dtype=self.matmul_dtype,
         )  # fmt: skip
         if self.training:
             self.steps += 1

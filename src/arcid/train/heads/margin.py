@@ -90,6 +90,17 @@ def margin_cosine(
     return out
 
 
+def straight_through(cosine: Tensor, m2: float, m3: float) -> Tensor:
+    """cos(θ + m2) − m3 forward, as if it were the cosine itself backward: arcface_torch's margins.
+
+    ψ does not continue beyond π here, and a hard sample is pulled no less than an easy one.
+    """
+    cosine = widen(cosine)
+    with torch.no_grad():
+        shift = torch.cos(torch.acos(cosine.clamp(-1, 1)) + m2) - cosine if m2 else 0.0
+    return cosine + shift - m3
+
+
 @dataclass(frozen=True)
 class Target:
     """What a loss makes of the samples' own classes.
@@ -180,4 +191,12 @@ class LossSpec(ABC):
         """The loss with these settings."""
 
 
-__all__ = ["ANGLE_MARGIN", "ClassificationLoss", "LossSpec", "Target", "margin_cosine", "widen"]
+__all__ = [
+    "ANGLE_MARGIN",
+    "ClassificationLoss",
+    "LossSpec",
+    "Target",
+    "margin_cosine",
+    "straight_through",
+    "widen",
+]

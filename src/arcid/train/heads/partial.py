@@ -79,8 +79,8 @@ class _RowOptimizer(torch.optim.Optimizer, ABC):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    rows, values = _rows_of(p.grad)
-                    self._update(group, p, rows, values)
+                    grad = p.grad.to_dense() if group.get("whole") else p.grad
+                    self._update(group, p, *_rows_of(grad))
         return loss
 
     @abstractmethod
@@ -92,7 +92,8 @@ class RowSGD(_RowOptimizer):
     """SGD with momentum, v ← μ·v + g + wd·w; w ← w − lr·v, for the rows that have a gradient.
 
     With dense gradients it equals ``torch.optim.SGD``. Rows without a gradient keep their value,
-    their momentum and are not decayed, as in Partial FC.
+    their momentum and are not decayed; with ``whole`` they decay and go on by their momentum, as in
+    arcface_torch, and a step costs as much as all rows.
     """
 
     def __init__(
@@ -101,13 +102,18 @@ class RowSGD(_RowOptimizer):
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
+        *,
+        whole: bool = False,
     ) -> None:
         if lr < 0 or not 0 <= momentum < 1 or weight_decay < 0:
             raise ConfigError(
                 "need lr ≥ 0, 0 ≤ momentum < 1 and weight_decay ≥ 0, "
                 f"got {lr}, {momentum} and {weight_decay}"
             )
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        super().__init__(
+            params,
+            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "whole": whole},
+        )
 
     def _update(self, group: dict[str, Any], p: Tensor, rows: Tensor | slice, grad: Tensor) -> None:
         if group["weight_decay"]:
@@ -128,8 +134,8 @@ class RowSGD(_RowOptimizer):
 class RowAdamW(_RowOptimizer):
     """AdamW (Loshchilov & Hutter, ICLR 2019) for the rows that have a gradient.
 
-    With dense gradients it equals ``torch.optim.AdamW``. Rows without one keep value and moments;
-    bias is corrected by the number of steps of the whole tensor.
+    With dense gradients it equals ``torch.optim.AdamW``. Rows without one keep value and moments
+    (``whole``: as in ``RowSGD``); bias is corrected by the number of steps of the whole tensor.
     """
 
     def __init__(
@@ -139,15 +145,16 @@ class RowAdamW(_RowOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        whole: bool = False,
     ) -> None:
         if lr < 0 or not all(0 <= b < 1 for b in betas) or weight_decay < 0:
             raise ConfigError(
                 "need lr ≥ 0, betas in [0, 1) and weight_decay ≥ 0, "
                 f"got {lr}, {betas} and {weight_decay}"
             )
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "whole": whole})
 
     def _update(self, group: dict[str, Any], p: Tensor, rows: Tensor | slice, grad: Tensor) -> None:
         state = self.state[p]

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from arcid.errors import ConfigError, InvalidArray
-from arcid.train.heads.margin import ClassificationLoss, LossSpec, Target, margin_cosine
+from arcid.train.heads.margin import (
+    ClassificationLoss,
+    LossSpec,
+    Target,
+    margin_cosine,
+    straight_through,
+)
 
 
 def _check_scale(s: float) -> None:
@@ -48,6 +54,8 @@ class SoftmaxLoss(ClassificationLoss):
 class MarginSpec(LossSpec):
     """z_y = s·(ψ(m1·θ_y + m2) − m3); ``m2`` in radians.
 
+    ``straight_through``: the gradient passes the margin by (``parity: arcface_torch``).
+
     | name             | m1   | m2  | m3   | s  | source                                          |
     |------------------|------|-----|------|----|-------------------------------------------------|
     | normface         | 1    | 0   | 0    | 20 | Wang et al., NormFace, ACM MM 2017              |
@@ -63,10 +71,16 @@ class MarginSpec(LossSpec):
     m2: float = 0.0
     m3: float = 0.0
     s: float = 64.0
+    straight_through: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_scale(self.s)
+        if self.straight_through and (self.m1 != 1 or (self.m2 and self.m3)):
+            raise ConfigError(
+                "arcface_torch has one margin at a time, m2 or m3, and m1 = 1; got "
+                f"m1={self.m1:g}, m2={self.m2:g}, m3={self.m3:g}"
+            )
         if not 0 < self.m1 < 10:
             raise ConfigError(f"m1 multiplies the angle and must lie in (0, 10), got {self.m1}")
         if not 0 <= self.m2 < math.pi:
@@ -89,6 +103,8 @@ class MarginLoss(ClassificationLoss):
 
     def target(self, cosine: Tensor, norms: Tensor) -> Target:
         c = self.config
+        if c.straight_through:
+            return Target(c.s * straight_through(cosine, c.m2, c.m3))
         return Target(c.s * margin_cosine(cosine, c.m1, c.m2, c.m3))
 
 

@@ -4,6 +4,7 @@ how the shared network is built around the backbone.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from arcid.train.data.dataset import SampleSet
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier
+from arcid.train.heads.softmax import MarginSpec
 from arcid.train.objectives.losses import loss_spec
 from arcid.train.ranks import Ranks
 
@@ -66,6 +68,14 @@ class Objective(ABC):
 def create_classifier(config: TrainConfig, classes: int, ranks: Ranks) -> Classifier:
     """The class centres ``config`` describes. Raises ``ConfigError``."""
     spec = loss_spec(config.loss.name, **config.loss.options)
+    if config.parity:
+        if not isinstance(spec, MarginSpec):
+            raise ConfigError(
+                f"arcface_torch has no {config.loss.name}; take arcface or cosface, or leave "
+                "parity out",
+                key="parity",
+            )
+        spec = dataclasses.replace(spec, straight_through=True)
     loss = spec.build()
     if not isinstance(loss, ClassificationLoss):
         raise ConfigError(f"{config.loss.name} has no class centres")
@@ -73,6 +83,7 @@ def create_classifier(config: TrainConfig, classes: int, ranks: Ranks) -> Classi
     options: dict[str, Any] = {
         "k": wanted.centres or spec.k,
         "filter_cosine": wanted.filter_cosine if wanted.filter_cosine < 1 else None,
+        "filter_to": 0.0 if config.parity else -torch.inf,
         "chunk": wanted.chunk,
         "matmul_dtype": _MATMUL[config.precision.autocast],
         "seed": config.seed,
