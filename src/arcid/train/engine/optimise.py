@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid.train.config.recipe import OptimConfig
+from arcid.train.engine.muon import Muon
 from arcid.train.heads.classifier import reshard
 from arcid.train.heads.partial import RowAdamW, RowSGD
 from arcid.train.ranks import Ranks
@@ -28,6 +29,8 @@ def network_optimizer(
     ]
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    if config.name == "muon":
+        return Muon(groups, config.lr, betas=config.betas)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
@@ -36,7 +39,7 @@ def centre_optimizer(
 ) -> RowSGD | RowAdamW:
     """For this rank's class centres, whose gradient may be row-sparse."""
     weights, decay = list(centres.parameters()), config.weight_decay
-    if config.name == "adamw":
+    if config.name != "sgd":
         return RowAdamW(weights, config.lr, config.betas, weight_decay=decay, whole=parity)
     return RowSGD(weights, config.lr, config.momentum, decay, whole=parity)
 
