@@ -102,7 +102,7 @@ def _loaded(
     path: Path, workers: int, augment: AugmentConfig | None = None, *, cache: bool = False
 ) -> Callable[[], None]:
     config = DataConfig(
-        sources=(SourceConfig(str(path)),),
+        sources=(SourceConfig(path=str(path)),),
         batch=BATCH,
         workers=workers,
         cache="memory" if cache else "none",

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -110,9 +109,9 @@ class Trials(Protocol):
 def split(people: int, size: int) -> DataConfig:
     """The people trained on, photos held out of them, and whole people held out to judge on."""
     base = load_config(ROOT / "configs" / "clean_small.yaml").data
-    return dataclasses.replace(
-        base, size=size, identities=0, max_images=0, min_images=10, holdout=0.1, cache="none",
-        holdout_identities=people, sources=(SourceConfig(PEOPLE), SourceConfig(MORE)),
+    return base.but(
+        size=size, identities=0, max_images=0, min_images=10, holdout=0.1, cache="none",
+        holdout_identities=people, sources=(SourceConfig(path=PEOPLE), SourceConfig(path=MORE)),
     )  # fmt: skip
 
 
@@ -126,8 +125,8 @@ class Projection:
         whole = split(people, 112)
         mine = open_data(whole)
         others = open_data(
-            dataclasses.replace(
-                whole, sources=(SourceConfig(STRANGERS),), max_images=1, min_images=1,
+            whole.but(
+                sources=(SourceConfig(path=STRANGERS),), max_images=1, min_images=1,
                 holdout=0.0, holdout_identities=0,
             )
         )  # fmt: skip
@@ -226,7 +225,7 @@ class Network:
 
     def train(self, photos: Sequence[Listed], name: str, seed: int) -> Trained:
         config = self._config(photos, name, seed)
-        trained = run_training(dataclasses.replace(config, loss=LossConfig("softmax")))
+        trained = run_training(config.but(loss=LossConfig(name="softmax")))
         if trained.stopped:
             raise KeyboardInterrupt
         restored = restore_backbone(trained.checkpoint)
@@ -243,12 +242,12 @@ class Network:
         """The base run on exactly these photos."""
         keep = self.work / f"{name}.csv"
         write_list(keep, photos)
-        sources = tuple(SourceConfig(path) for path in (PEOPLE, MORE, STRANGERS))
-        data = dataclasses.replace(
-            self.base.data, sources=sources, keep=str(keep), min_images=2, identities=0,
+        sources = tuple(SourceConfig(path=path) for path in (PEOPLE, MORE, STRANGERS))
+        data = self.base.data.but(
+            sources=sources, keep=str(keep), min_images=2, identities=0,
             max_images=0,
         )  # fmt: skip
-        return dataclasses.replace(self.base, out=str(self.work / name), seed=seed, data=data)
+        return self.base.but(out=str(self.work / name), seed=seed, data=data)
 
 
 def main() -> None:

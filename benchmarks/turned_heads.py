@@ -41,7 +41,7 @@ BATCH = 64
 def read_crops(path: Path) -> tuple[Image, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(N,112,112,3) crops, whose they are, and (N,) yaw in degrees, NaN where no face is found."""
     detector = load_detector("arcid-detect-s")
-    source = open_source(SourceConfig(str(path)))
+    source = open_source(SourceConfig(path=str(path)))
     crops, people, yaw = [], [], []
     for i in range(len(source)):
         crop = fit_crop(decode_crop(source.read(i)), -1, 112)

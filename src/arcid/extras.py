@@ -8,7 +8,14 @@ from arcid.errors import MissingExtra
 
 EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "server": (
-        *("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client"),
+        *(
+            "fastapi",
+            "uvicorn",
+            "pydantic",
+            "pydantic_settings",
+            "python_multipart",
+            "prometheus_client",
+        ),
         *("nicegui", "argon2", "zxcvbn", "cryptography", "edgefirst", "xlsxwriter"),
     ),
     "postgres": ("psycopg",),
@@ -18,7 +25,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
     "convert": ("torch", "onnx"),
-    "train": ("torch", "yaml", "onnx", "tensorboard"),
+    "train": ("torch", "pydantic", "yaml", "onnx", "tensorboard"),
     "int8": ("onnx", "nncf"),
     "import-keras": ("h5py",),
     "luxonis": ("luxonis_ml",),

@@ -94,7 +94,7 @@ def crops(out: Path) -> dict[str, bytes]:
 
 
 def reader(out: Path) -> ImageSource:
-    return open_source(SourceConfig(str(out)))
+    return open_source(SourceConfig(path=str(out)))
 
 
 def report_of(out: Path) -> Path:

@@ -260,7 +260,7 @@ def test_no_face_large_enough_is_told(labels: Path, tmp_path: Path) -> None:
     from arcid.train.detector.landmarks.job import PointsJob
 
     config = recipe(labels, tmp_path)
-    large = dataclasses.replace(config, views=PointViewsConfig(least_px=4000))
+    large = config.but(views=PointViewsConfig(least_px=4000))
     with pytest.raises(DatasetInvalid, match="4000 px"):
         PointsJob(large)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +114,7 @@ def test_joined_it_is_learned_from_beside_the_labels_but_for_the_points(
         losses[weight] = float(step_loss(network, batch, teacher, config).total.detach())
     alone = float(step_loss(network, batch, None, parse_detect_config("{}")).total.detach())
     images = torch.from_numpy(photos).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
-    without = dataclasses.replace(DetectLossConfig(), points=0.0)
+    without = DetectLossConfig().but(points=0.0)
     imitated = imitation_loss(network(images), teacher(photos), CANVAS, without).total.item()
     assert imitated > 0.1
     for weight, loss in losses.items():
@@ -173,4 +172,4 @@ def test_forcing_needs_a_teacher() -> None:
     with pytest.raises(ConfigError, match=r"teacher\.model"):
         parse_detect_config("teacher: {forced: true}")
     config = parse_detect_config("teacher: {model: yunet, forced: true}")
-    assert dataclasses.asdict(config.teacher)["weight"] == 1.0
+    assert config.teacher.weight == 1.0

@@ -105,7 +105,7 @@ def test_pictures_trained_on_are_found_again(run: Path, labels: Path) -> None:
 
 def test_a_run_with_other_settings_is_not_resumed(run: Path, labels: Path) -> None:
     other = recipe(labels, run)
-    other = dataclasses.replace(other, network=dataclasses.replace(other.network, inner=16))
+    other = other.but(network=other.network.but(inner=16))
     with pytest.raises(CheckpointMismatch, match=r"network\.inner: 24 → 16"):
         train_detector(other)
 
@@ -193,7 +193,7 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
         for other in (fold(network), started.eval(), copied.eval()):
             for mine, theirs in zip(other(x), wanted, strict=True):
                 torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-3)
-    wider = DetectorNetwork(dataclasses.replace(config, inner=16))
+    wider = DetectorNetwork(config.but(inner=16))
     for source in (bundle, run):
         with pytest.raises(CheckpointMismatch, match="another network"):
             load_weights(wider, source, restore_network)
@@ -210,7 +210,7 @@ def test_a_manifest_of_other_strides_is_refused(bundle: Path) -> None:
 
 
 def test_a_run_counts_what_it_was_started_from(run: Path, labels: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(recipe(labels, tmp_path, steps=20), init_from=str(run))
+    config = recipe(labels, tmp_path, steps=20).but(init_from=str(run))
     train_detector(config)
     state = load_state(tmp_path)
     assert state is not None

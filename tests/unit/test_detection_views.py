@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from arcid.geometry import apply_affine, box_iou, template_points
 from arcid.image import load_image
 from arcid.models import catalogue
 from arcid.runtime import open_session
-from arcid.train.config.file import differences, dump, to_dict
+from arcid.train.config.file import differences, dump
 from arcid.train.config.recipe import AugmentConfig, SourceConfig
 from arcid.train.data.sources import open_source
 from arcid.train.detector.config import (
@@ -65,7 +64,7 @@ def test_shipped_recipes_parse(path: Path) -> None:
     ("text", "what"),
     [
         ("views: {mosaik: 1}", "did you mean views.mosaic"),
-        ("views: {sizes: [300]}", "multiples of 32"),
+        ("views: {sizes: [300]}", "a multiple of 32"),
         ("views: {mosaic: 0.7, crowd: 0.6}", "more than all"),
         ("views: {mosaic: 0.5, crowd: 0.3, tight: 0.3}", "more than all"),
         ("views: {photo: {mask: 0.5}}", "setting of its own"),
@@ -93,10 +92,10 @@ def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
 def test_what_makes_another_run() -> None:
     config = DetectConfig()
     other = parse_detect_config("{out: b, seed: 2, schedule: {minutes: 3}, network: {inner: 8}}")
-    assert differences({}, to_dict(config), ignore=FREE)
+    assert differences({}, config.to_dict(), ignore=FREE)
     stored = parse_detect_config("{}")
-    assert differences(to_dict(stored), to_dict(config), ignore=FREE) == []
-    found = differences(to_dict(stored), to_dict(other), ignore=FREE)
+    assert differences(stored.to_dict(), config.to_dict(), ignore=FREE) == []
+    found = differences(stored.to_dict(), other.to_dict(), ignore=FREE)
     assert {line.split(":")[0] for line in found} == {
         "seed", "network.inner",
     }  # fmt: skip
@@ -148,7 +147,7 @@ def labelled(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenes
     folder = tmp_path_factory.mktemp("scenes")
     with tarfile.open(data_dir / "data/scenes.tar") as archive:
         archive.extractall(folder, archive.getmembers()[::60], filter="data")
-    config = ScenesConfig(str(folder), str(folder / "labels.jsonl"))
+    config = ScenesConfig(path=str(folder), labels=str(folder / "labels.jsonl"))
     finders = {}
     for name in ("scrfd_2.5g", "yunet"):
         entry = catalogue.ENTRIES[name]
@@ -208,7 +207,7 @@ def test_faces_are_where_the_labels_of_a_canvas_say(
 def test_on_a_tight_canvas_one_face_fills_it_or_leaves_it(
     scenes: tuple[Scenes, Scenes], data_dir: Path
 ) -> None:
-    tight = dataclasses.replace(PLAIN, tight=1.0, rotate=0, mask=0)
+    tight = PLAIN.but(tight=1.0, rotate=0, mask=0)
     views = Views(scenes[0], tight, ScenesConfig(), seed=5)
     entry = catalogue.ENTRIES["scrfd_2.5g"]
     detector = create(entry.manifest, open_session(data_dir / "models" / entry.files[0].filename))
@@ -266,9 +265,8 @@ def test_further_pictures_are_drawn_as_often_as_asked_and_judge_nothing(
     ).detect
     named = [(crops.key(i), read_picture(crops, i)) for i in range(40)]
     assert write_labels(tmp_path / "crops.jsonl", label(named, {"a": find, "b": find})) == 40
-    config = dataclasses.replace(
-        labelled,
-        further=(FurtherConfig(archive, str(tmp_path / "crops.jsonl")),),
+    config = labelled.but(
+        further=(FurtherConfig(path=archive, labels=str(tmp_path / "crops.jsonl")),),
         further_share=0.5,
         weights={"ukmp": 0},
     )
@@ -279,7 +277,7 @@ def test_further_pictures_are_drawn_as_often_as_asked_and_judge_nothing(
     drawn = [views.draw(np.random.default_rng(i)) for i in range(400)]
     share = np.mean([training.labels(row).picture in keys for row in drawn])
     assert 0.4 < share < 0.6
-    view = Views(training, PLAIN, dataclasses.replace(config, further_share=1.0), 2)(0, 0, 256)
+    view = Views(training, PLAIN, config.but(further_share=1.0), 2)(0, 0, 256)
     assert len(view.boxes) == 1 and view.image.std() > 10
 
 
@@ -303,7 +301,7 @@ def test_pictures_that_are_not_the_labelled_ones_are_refused(
 ) -> None:
     labels = tmp_path / "labels.jsonl"
     line = '{"picture": "%s", "size": [7, 9], "faces": []}\n'
-    config = ScenesConfig(str(data_dir / "data/scenes.tar"), str(labels), reserve=0.5)
+    config = ScenesConfig(path=str(data_dir / "data/scenes.tar"), labels=str(labels), reserve=0.5)
     names = [f"group/{i}.webp" for i in (1, 10, 100, 105)]
 
     def write(pictures: list[str]) -> None:
@@ -332,7 +330,7 @@ def test_cut_faces_lie_on_the_template(
     path = tmp_path / "faces.tar"
     rows = range(len(training))
     assert write_faces(path, ((training.image(r), training.labels(r)) for r in rows), 60) > 15
-    source = open_source(SourceConfig(str(path), labelled=False))
+    source = open_source(SourceConfig(path=str(path), labelled=False))
     entry = catalogue.ENTRIES["scrfd_2.5g"]
     session = open_session(data_dir / "models" / entry.files[0].filename)
     detector = create(entry.manifest, session, threshold=0.3)
@@ -370,7 +368,7 @@ def test_faces_say_what_failed_and_leave_nothing_half_written(
 
 def test_a_stored_config_with_former_names_goes_on(tmp_path: Path) -> None:
     """Runs written before keep ``judge.alarms`` in their config and state."""
-    stored = to_dict(parse_detect_config("validation: {fppi: 0.3}"))
+    stored = parse_detect_config("validation: {fppi: 0.3}").to_dict()
     stored["judge"] = stored.pop("validation")
     stored["judge"]["alarms"] = stored["judge"].pop("fppi")
     state = RunState(0, 0, 0.0, stored, {}, {}, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pickle
@@ -47,7 +46,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     network(torch.ones(1, 3)).sum().backward()
     optimiser.step()
     store = CheckpointStore(tmp_path / "checkpoints")
-    config = dataclasses.replace(CONFIG, seed=7)
+    config = CONFIG.but(seed=7)
     save(
         store,
         12,
@@ -142,17 +141,15 @@ def test_ranks_store_their_own_parts(tmp_path: Path) -> None:
 def test_another_network_or_run_is_refused_by_the_keys_that_differ(tmp_path: Path) -> None:
     found = open_checkpoint(save(CheckpointStore(tmp_path), 1))
     assert found.check(CONFIG, world=1) == []
-    model = dataclasses.replace(CONFIG.model, backbone="vit_t")
+    model = CONFIG.model.but(backbone="vit_t")
     with pytest.raises(
         CheckpointMismatch, match=r"another network \(model.backbone: 'iresnet50' → 'vit_t'\)"
     ):
-        found.check(dataclasses.replace(CONFIG, model=model))
-    optim = dataclasses.replace(CONFIG.optim, lr=0.2)
+        found.check(CONFIG.but(model=model))
+    optim = CONFIG.optim.but(lr=0.2)
     with pytest.raises(CheckpointMismatch, match=r"other settings: optim.lr: 0.1 → 0.2;"):
-        found.check(dataclasses.replace(CONFIG, optim=optim))
-    longer = dataclasses.replace(
-        CONFIG, schedule=dataclasses.replace(CONFIG.schedule, epochs=9.0), out="b"
-    )
+        found.check(CONFIG.but(optim=optim))
+    longer = CONFIG.but(schedule=CONFIG.schedule.but(epochs=9.0), out="b")
     assert found.check(longer) == ["out: 'runs/train' → 'b'", "schedule.epochs: 0.0 → 9.0"]
 
 

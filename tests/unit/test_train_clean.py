@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import math
 import stat
@@ -268,8 +267,7 @@ def test_a_noisy_list_is_what_training_reads(config: TrainConfig, tmp_path: Path
     write_list(tmp_path / "noisy.csv", noisy)
     assert stat.S_IMODE((tmp_path / "noisy.csv").stat().st_mode) == 0o600
     again = open_data(
-        dataclasses.replace(
-            config.data, keep=str(tmp_path / "noisy.csv"), holdout=0.0, holdout_identities=0,
+        config.data.but(keep=str(tmp_path / "noisy.csv"), holdout=0.0, holdout_identities=0,
             min_images=1,
         )
     )  # fmt: skip
@@ -313,8 +311,7 @@ def test_what_is_dropped_is_what_the_rule_says(found: CleanResult, angles: Any) 
 def test_the_kept_list_is_everything_else(found: CleanResult, config: TrainConfig) -> None:
     kept = {row["key"]: row["identity"] for row in rows_of(found.kept_list)}
     dropped = {row["key"] for row in rows_of(found.folder / "dropped.csv")}
-    whole = open_data(dataclasses.replace(
-        config.data, min_images=1, holdout=0.0, holdout_identities=0))  # fmt: skip
+    whole = open_data(config.data.but(min_images=1, holdout=0.0, holdout_identities=0))  # fmt: skip
     everything = {p.key: p.identity for p in listed(whole.train, whole.classes)}
     assert len(everything) == sum(PHOTOS)
     assert set(kept) == set(everything) - dropped
@@ -324,7 +321,7 @@ def test_the_kept_list_is_everything_else(found: CleanResult, config: TrainConfi
 @pytest.mark.data
 def test_training_again_reads_the_kept_list(found: CleanResult, config: TrainConfig) -> None:
     before = open_data(config.data)
-    after = open_data(dataclasses.replace(config.data, keep=str(found.kept_list)))
+    after = open_data(config.data.but(keep=str(found.kept_list)))
     assert after.classes == before.classes
     dropped = {row["key"] for row in rows_of(found.folder / "dropped.csv")}
     old = {before.train.key(i) for i in range(len(before.train))}

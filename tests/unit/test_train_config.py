@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from arcid.errors import ConfigError, UsageError
-from arcid.train.config.file import differences, dump, to_dict
+from arcid.train.config.file import differences, dump
 from arcid.train.config.recipe import (
+    DataConfig,
     ScheduleConfig,
     SourceConfig,
     TrainConfig,
@@ -72,7 +74,7 @@ def test_overrides_win_and_may_reach_into_lists() -> None:
     )  # fmt: skip
     assert config.optim.lr == 0.005
     assert config.out == "runs/x"
-    assert config.data.sources == (SourceConfig("a.tar"), SourceConfig("c.tar"))
+    assert config.data.sources == (SourceConfig(path="a.tar"), SourceConfig(path="c.tar"))
     assert config.data.batch == 64
     assert config.loss.options == {"m2": 0.3}
     assert config.schedule.milestones == (1.0, 2.0)
@@ -99,9 +101,18 @@ def test_overrides_win_and_may_reach_into_lists() -> None:
         ("schedule: {name: step, epochs: 3, milestones: [2, 1]}", "must rise"),
         ("schedule: {name: step, epochs: 3, milestones: [2, 5]}", "between 0 and 3"),
         ("classifier: {rate: 0.1}", "needs classifier.kind=partial"),
-        ("augment: {flip: 1.5}", "augment.flip: is a share"),
+        ("augment: {flip: 1.5}", "augment.flip: must be at least 0 and at most 1"),
         ("data: {cache: memory, worker_kind: process}", "threads only"),
-        ("data: {sources: [{format: tar}]}", "data.sources.0: needs path"),
+        ("data: {sources: [{format: tar}]}", "data.sources.0: needs path (folder of folders"),
+        ("data: {sources: ['']}", "data.sources.0.path: is empty"),
+        ("data: {sources: a.tar}", "data.sources: must be a list, got 'a.tar' (text)"),
+        ("data: {cache: memry}", "none, memory, got 'memry'; did you mean memory?"),
+        ("data: {leave_out: [1]}", "data.leave_out.0: must be text, got 1 (a whole number)"),
+        ("optim: {betas: [0.9]}", "optim.betas: must have 2 entries or more"),
+        ("optim: {betas: [0.1, 0.2, 0.3]}", "optim.betas: must have 2 entries, got 3"),
+        ("optim: {momentum: 1}", "optim.momentum: must be at least 0 and below 1, got 1"),
+        ("loss: {options: [m2]}", "loss.options: must be a mapping of names to values, got a list"),
+        ("out: 2026-01-01", "out: must be text, got datetime.date(2026, 1, 1)"),
         ("optim: {lr: 1}\noptim: {lr: 2}", "line 2 is not valid YAML: the key 'optim' is given"),
         ("optim: {lr: [}", "is not valid YAML"),
         ("- 1", "must be a mapping of sections, got a list"),
@@ -113,6 +124,92 @@ def test_a_wrong_config_says_what_is_wrong(text: str, says: str) -> None:
         parse_config(text, name="run.yaml")
     assert caught.value.message.startswith("run.yaml")
     assert says in caught.value.message
+
+
+def test_every_mistake_of_a_file_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config("zz: 1\noptim: {lr: fast}\ndata: {batch: 0}", name="run.yaml")
+    assert caught.value.details == {"key": "data.batch"}
+    assert caught.value.message.splitlines()[:3] == [
+        "run.yaml: 3 settings are wrong:",
+        "  data.batch: must be at least 1, got 0",
+        "  optim.lr: must be a number, got 'fast' (text)",
+    ]
+    assert caught.value.message.splitlines()[3].startswith("  zz: unknown key")
+    with pytest.raises(ConfigError, match="and 10 more"):
+        parse_config(f"validation: {{pairs: [{'1,' * 30}]}}")
+
+
+def test_sections_made_in_python_raise_the_same() -> None:
+    with pytest.raises(ConfigError, match=r"^batch: must be at least 1") as caught:
+        DataConfig(batch=0)
+    assert caught.value.details == {"key": "batch"}
+    with pytest.raises(ConfigError, match=r"data.batch: must be at least 1"):
+        TrainConfig().but(data={"batch": 0})
+    with pytest.raises(ConfigError, match="did you mean out"):
+        TrainConfig().but(ouut="a")
+    assert TrainConfig().but(seed=3) == TrainConfig(seed=3) != TrainConfig()
+
+
+def test_a_base_is_laid_under_a_file(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/first.yaml").write_text(
+        "data: {sources: [a, b], batch: 8}\nloss: {name: cosface, options: {m3: 0.2, s: 20}}\n"
+        "optim: {lr: 1}"
+    )
+    (tmp_path / "second.yaml").write_text(
+        "base: parts/first.yaml\ndata: {sources: [c], size: 64}\nloss: {options: {s: 30}}"
+    )
+    (tmp_path / "third.yaml").write_text(
+        "base: second.yaml\ndata: {batch:}\nloss: {name: softmax, options:}\noptim: {lr: 2}"
+    )
+    second = load_config(tmp_path / "second.yaml", ["data.batch=16"])
+    assert second.data == DataConfig(sources=["c"], batch=16, size=64)
+    assert second.loss.options == {"m3": 0.2, "s": 30}
+    third = load_config(tmp_path / "third.yaml")
+    assert third.data == DataConfig(sources=["c"], size=64)  # null: as if the base said nothing
+    assert (third.loss.name, third.loss.options, third.optim.lr) == ("softmax", {}, 2)
+    assert "base" not in third.to_dict()
+    assert parse_config(dump(third)) == third
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base: none.yaml", "run.yaml: the base none.yaml cannot be read: No such file"),
+        ("base: run.yaml", "base: leads back to where it came from: run.yaml → run.yaml"),
+        ("base: round.yaml", "run.yaml → round.yaml → run.yaml"),
+        ("base: wrong.yaml", "wrong.yaml, line 1 is not valid YAML"),
+        ("base: list.yaml", "list.yaml must be a mapping of sections, got a list"),
+        ("base: [run.yaml]", "run.yaml: base: must be a file, got a list"),
+        ("base: typo.yaml", "run.yaml on typo.yaml: optim.lrr: unknown key"),
+        ("base: ${NOWHERE}/a.yaml", "NOWHERE"),
+    ],
+)
+def test_a_base_that_is_none_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    for name, content in {
+        "run": text, "round": "base: run.yaml", "wrong": "a: {", "list": "[a]",
+        "typo": "optim: {lrr: 1}",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.yaml").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "run.yaml")
+    assert says in caught.value.message
+
+
+def test_a_recipe_is_built_without_yaml() -> None:
+    code = (
+        "import sys; sys.modules['yaml'] = None\n"
+        "from arcid.errors import MissingExtra\n"
+        "from arcid.train.config.recipe import TrainConfig, load_config\n"
+        "assert TrainConfig(data={'batch': 4}).data.batch == 4\n"
+        "try: load_config(sys.argv[1])\n"
+        "except MissingExtra as error: print(error.message)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(SHIPPED[0])], capture_output=True, text=True, check=True
+    )
+    assert "arcid[train]" in told.stdout
 
 
 @pytest.mark.parametrize("override", ["optim.lr", "=3", "optim.lr.x=3", "data.sources.4.path=x"])
@@ -138,12 +235,12 @@ def test_paths_take_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_differences_name_the_keys() -> None:
     old = TrainConfig()
-    new = dataclasses.replace(old, out="b", optim=dataclasses.replace(old.optim, lr=0.2))
-    assert differences(to_dict(old), to_dict(new), ignore=["out"]) == ["optim.lr: 0.1 → 0.2"]
+    new = old.but(out="b", optim=old.optim.but(lr=0.2))
+    assert differences(old.to_dict(), new.to_dict(), ignore=["out"]) == ["optim.lr: 0.1 → 0.2"]
 
 
 def test_cosine_with_warmup_follows_the_closed_form() -> None:
-    config = ScheduleConfig("cosine", steps=100, warmup=10, final=0.05)
+    config = ScheduleConfig(name="cosine", steps=100, warmup=10, final=0.05)
     rates = [rate_at_step(config, step, 32, 999) for step in range(100)]
     for step, rate in enumerate(rates):
         if step < 10:
@@ -155,14 +252,14 @@ def test_cosine_with_warmup_follows_the_closed_form() -> None:
 
 
 def test_poly_follows_the_closed_form() -> None:
-    config = ScheduleConfig("poly", epochs=4, power=2)
+    config = ScheduleConfig(name="poly", epochs=4, power=2)
     assert total_steps(config, batch=8, photos=100) == 50
     for step in range(50):
         assert rate_at_step(config, step, 8, 100) == pytest.approx(((50 - step) / 50) ** 2)
 
 
 def test_steps_fall_at_the_update_that_reaches_the_milestone() -> None:
-    config = ScheduleConfig("step", epochs=32, milestones=(20, 28))
+    config = ScheduleConfig(name="step", epochs=32, milestones=(20, 28))
     batch, photos = 512, 490_623  # CASIA-WebFace: no whole number of batches
     first = math.ceil(20 * photos / batch)
     second = math.ceil(28 * photos / batch)
@@ -170,14 +267,14 @@ def test_steps_fall_at_the_update_that_reaches_the_milestone() -> None:
     assert rate_at_step(config, first, batch, photos) == pytest.approx(0.1)
     assert rate_at_step(config, second - 1, batch, photos) == pytest.approx(0.1)
     assert rate_at_step(config, second, batch, photos) == pytest.approx(0.01)
-    even = ScheduleConfig("step", epochs=3, milestones=(1, 2))
+    even = ScheduleConfig(name="step", epochs=3, milestones=(1, 2))
     assert [rate_at_step(even, s, 10, 70) for s in (6, 7, 13, 14)] == pytest.approx(
         [1, 0.1, 0.1, 0.01]
     )
 
 
 def test_minutes_have_no_steps_and_a_run_needs_a_length() -> None:
-    timed = ScheduleConfig("cosine", minutes=2, warmup=0.5)
+    timed = ScheduleConfig(name="cosine", minutes=2, warmup=0.5)
     assert rate_factor(timed, 0.25) == pytest.approx(0.5)
     assert rate_factor(timed, 2) == pytest.approx(0, abs=1e-12)
     with pytest.raises(UsageError):

@@ -140,7 +140,7 @@ def write_parquet(path: Path, photos: list[Photo], *, struct_column: bool = Fals
 
 
 def settings(*paths: Path | SourceConfig, **options: Any) -> DataConfig:
-    sources = tuple(p if isinstance(p, SourceConfig) else SourceConfig(str(p)) for p in paths)
+    sources = tuple(p if isinstance(p, SourceConfig) else SourceConfig(path=str(p)) for p in paths)
     return DataConfig(sources=sources, **{"batch": 8, "workers": 0, **options})
 
 
@@ -211,17 +211,17 @@ def test_a_payload_that_holds_the_magic_is_put_together_again(tmp_path: Path) ->
 def test_index_cache_is_used_and_notices_a_new_file(photos: list[Photo], tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", photos)
     cache = tmp_path / "index"
-    first = open_source(SourceConfig(str(path)), cache)
+    first = open_source(SourceConfig(path=str(path)), cache)
     (kept,) = cache.iterdir()
     kept_time = kept.stat().st_mtime_ns
-    again = open_source(SourceConfig(str(path)), cache)
+    again = open_source(SourceConfig(path=str(path)), cache)
     assert [again.key(i) for i in range(60)] == [first.key(i) for i in range(60)]
     assert again.read(17) == first.read(17) == photos[17][2]
     assert kept.stat().st_mtime_ns == kept_time
     write_tar(path, photos[:20])
-    assert len(open_source(SourceConfig(str(path)), cache)) == 20
+    assert len(open_source(SourceConfig(path=str(path)), cache)) == 20
     kept.write_bytes(b"no index")
-    assert len(open_source(SourceConfig(str(path)), cache)) == 20
+    assert len(open_source(SourceConfig(path=str(path)), cache)) == 20
 
 
 def cut(path: Path, share: float) -> Path:
@@ -270,7 +270,9 @@ def refusals(tmp_path: Path, photos: list[Photo]) -> dict[str, tuple[DataConfig,
         "no parquet": (settings(tmp_path / "text.parquet"), "no readable Parquet"),
         "wrong column": (
             settings(
-                SourceConfig(str(write_parquet(tmp_path / "p.parquet", photos)), image_column="img")
+                SourceConfig(
+                    path=str(write_parquet(tmp_path / "p.parquet", photos)), image_column="img"
+                )
             ),
             "has no column 'img', only image, label",
         ),
@@ -335,14 +337,14 @@ def test_photos_without_identity_join_nobodys_class(data_dir: Path, photos: list
     data = open_data(
         settings(
             train / "vgg.tar",
-            SourceConfig(str(train / "ukmp.tar"), labelled=False),
+            SourceConfig(path=str(train / "ukmp.tar"), labelled=False),
             small_identities="unlabelled",
         )
     )
     assert (len(data.classes), len(data.train)) == (57, 7410)
     assert data.report.unlabelled_photos == len(data.unlabelled) == 1353
     only = open_data(
-        settings(SourceConfig(str(train / "ukmp.tar"), labelled=False)), need_identities=False
+        settings(SourceConfig(path=str(train / "ukmp.tar"), labelled=False)), need_identities=False
     )
     assert (len(only.train), len(only.unlabelled)) == (0, 1353)
 
@@ -353,7 +355,7 @@ def test_the_data_of_the_shipped_recipes_opens(
 ) -> None:
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     config = load_config(Path(__file__).parents[2] / f"configs/{name}.yaml").data
-    data = open_data(dataclasses.replace(config, cache="none"))
+    data = open_data(config.but(cache="none"))
     assert len(data.classes) >= identities
     assert np.bincount(data.train.labels, minlength=len(data.classes)).min() >= 2
     assert len(data.train) > 7000
@@ -596,11 +598,11 @@ def test_workers_change_nothing_but_the_speed(photos: list[Photo], tmp_path: Pat
         assert (image.permute(1, 2, 0).numpy() == pixels).all()
         assert label == data.train.labels[index]
     assert expected[0].images.is_contiguous(memory_format=torch.channels_last)
-    threads = dataclasses.replace(plain, workers=3, prefetch=5)
+    threads = plain.but(workers=3, prefetch=5)
     same(expected, batches(data, threads))
-    processes = dataclasses.replace(plain, workers=1, worker_kind="process")
+    processes = plain.but(workers=1, worker_kind="process")
     same(expected, batches(data, processes))
-    memory = dataclasses.replace(threads, cache="memory")
+    memory = threads.but(cache="memory")
     cached = open_data(memory)
     same(expected, batches(cached, memory))
     cached.train.store._decode = refuse  # type: ignore[method-assign]

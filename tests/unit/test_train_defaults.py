@@ -28,10 +28,10 @@ from arcid.types import Crops
 out = Path(sys.argv[1])
 models = out / "models"
 pipeline = Pipeline.from_models(str(models / "arcid-detect-s"), str(models / "arcid-face-s"))
-scenes = open_source(SourceConfig(str(out / "runs/scenes.tar"), labelled=False))
+scenes = open_source(SourceConfig(path=str(out / "runs/scenes.tar"), labelled=False))
 if len(pipeline.detector.detect([read_picture(scenes, 0)])) != 1:
     raise SystemExit("one picture in, one answer out")
-crops = open_source(SourceConfig(sys.argv[2], labelled=False))
+crops = open_source(SourceConfig(path=sys.argv[2], labelled=False))
 faces = np.stack([centre(decode_crop(crops.read(i)), 112) for i in range(24)])
 mirrored = np.ascontiguousarray(faces[:, :, ::-1])
 one, other = (pipeline.embedder.embed(Crops(f)).vectors for f in (faces, mirrored))

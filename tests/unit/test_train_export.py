@@ -22,7 +22,8 @@ from arcid.models.weights import resolve
 from arcid.pipeline import Pipeline, load_embedder
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.backbones.inputs import to_input
-from arcid.train.config.recipe import TrainConfig, config_from_dict
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.section import build
 from arcid.train.data.crops import centre, decode_crop
 from arcid.train.data.tar import TarSource
 from arcid.train.export import ExportRequest, ExportResult, bundle, export, tolerance
@@ -106,12 +107,13 @@ def network(crops: Crops) -> Backbone:
 
 def config(data_dir: Path, **data: Any) -> TrainConfig:
     source = {"path": str(data_dir / "data/train/vgg.tar")}
-    return config_from_dict(
+    return build(
+        TrainConfig,
         {
             "data": {"sources": [source], **data},
             "model": {"backbone": NAME, "dim": 64},
             "optim": {"ema": 0.9},
-        }
+        },
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ TEACHERS = ("mobilefacenet_128", "arcid-face-s")
 
 
 def samples(data_dir: Path, *names: str, identities: int = 8) -> SampleSet:
-    sources = tuple(SourceConfig(str(data_dir / f"data/train/{name}.tar")) for name in names)
+    sources = tuple(SourceConfig(path=str(data_dir / f"data/train/{name}.tar")) for name in names)
     config = DataConfig(sources=sources, identities=identities, max_images=4, workers=0)
     return open_data(config).train
 
@@ -146,7 +145,7 @@ def test_a_student_nears_joined_teachers_and_goes_on_where_it_was(tmp_path: Path
     assert axes.shape == (256, 64)
     torch.testing.assert_close(axes.T @ axes, torch.eye(64), atol=1e-4, rtol=0)
     whole = config(tmp_path)
-    ended = train(dataclasses.replace(whole, out=str(half.run)))
+    ended = train(whole.but(out=str(half.run)))
     assert (ended.steps, len(list((tmp_path / "taught").iterdir()))) == (24, 2)
     torch.testing.assert_close(open_checkpoint(half.run).shared()["network"]["axes"], axes)
     lines = (half.run / "metrics.csv").read_text().splitlines()

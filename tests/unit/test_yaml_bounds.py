@@ -21,7 +21,7 @@ BAD = {
     "a list in itself": ("a: &a [*a]", "more than 32 levels"),
     "too many": ("a: [" + "1," * 20_000 + "]", "more than 10,000 values"),
     "a day of no calendar": ("a: 2026-13-45", "cannot mean"),
-    "a number of 6,000 digits": ("a: " + "9" * 6000, "cannot mean"),
+    "a number of 6,000 digits": ("a: " + "9" * 6000, "beyond all use"),
     "a list for a key": ("? [a]\n: b", "a plain word"),
     "two documents": ("a: 1\n---\nb: 2", "another document"),
     "a tag": ("a: !!python/object/apply:os.system [x]", "could not determine"),

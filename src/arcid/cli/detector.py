@@ -125,7 +125,7 @@ def train(config: Config, override: Overrides = None, json: Json = False) -> Non
 
     Example: arcid detector train configs/detect_s_2.yaml schedule.minutes=30
     """
-    extras.require("training a detector", "train", "torch", "yaml")
+    extras.require("training a detector", "train", "torch", "pydantic", "yaml")
     from arcid.train.engine.memory import prepare_process
 
     prepare_process()
@@ -156,7 +156,7 @@ def points(config: PointsRecipe, override: Overrides = None, json: Json = False)
 
     Example: arcid detector points configs/detect_points.yaml schedule.minutes=30
     """
-    extras.require("training a detector", "train", "torch", "yaml")
+    extras.require("training a detector", "train", "torch", "pydantic", "yaml")
     from arcid.train.engine.memory import prepare_process
 
     prepare_process()
@@ -219,8 +219,6 @@ def export(
     Example: arcid detector export runs/detect_s_5 --points runs/detect_points --to out
     """
     extras.require("exporting a detector", "convert")
-    import dataclasses
-
     from arcid.models.manifest import Licence
     from arcid.train.detector.export import DATA, LICENCE, export_detector
     from arcid.train.detector.landmarks.job import PointsSession, restore_points
@@ -228,9 +226,7 @@ def export(
     from arcid.train.detector.scenes import split
 
     config = _config_of(run)
-    config = dataclasses.replace(
-        config, validation=dataclasses.replace(config.validation, pictures=0)
-    )
+    config = config.but(validation=config.validation.but(pictures=0))
     network, _ = restore_network(run)
     _, validation = split(config.scenes)
     refiner = PointsSession(restore_points(points)[0]) if points else None

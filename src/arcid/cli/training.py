@@ -86,4 +86,4 @@ def is_first_rank() -> bool:
 
 def require_torch() -> None:
     """Raise ``MissingExtra`` where the trainer's packages are not installed."""
-    extras.require("training", "train", "torch", "yaml")
+    extras.require("training", "train", "torch", "pydantic", "yaml")

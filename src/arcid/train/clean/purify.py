@@ -11,7 +11,6 @@ The lists name people and the sheets show them: all are readable by their owner 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,7 +69,7 @@ def clean(
         opened = Path(source)
     checkpoint = open_checkpoint(opened)
     require_sub_centres(checkpoint.config)
-    data = open_data(dataclasses.replace(checkpoint.config.data, cache="none"))
+    data = open_data(checkpoint.config.data.but(cache="none"))
     if list(checkpoint.extra.get("classes", ())) != list(data.classes):
         raise CheckpointMismatch(
             f"{checkpoint.path.name} was trained on {len(checkpoint.extra.get('classes', ()))} "
@@ -171,8 +170,7 @@ def _centres(config: TrainConfig) -> int:
 def _everything(config: TrainConfig, data: TrainData) -> list[Listed]:
     """Every photo the run could choose from with its identity, so that the list takes none away."""
     whole = open_data(
-        dataclasses.replace(
-            config.data, cache="none", min_images=1, identities=0, max_images=0,
+        config.data.but(cache="none", min_images=1, identities=0, max_images=0,
             holdout=0.0, holdout_identities=0,
         )
     )  # fmt: skip

@@ -2,152 +2,115 @@
 
     config = load_config("configs/small.yaml", ["optim.lr=0.05", "out=runs/try"])
 
-Later wins: the defaults below, the file, the overrides. Unknown keys are refused and the nearest
-known one is named. Paths may hold ``${ARCID_DATA}`` and other environment variables; relative ones
-are meant from the folder the command is started in.
+Later wins: the defaults below, the ``base`` a file names, the file, the overrides. Unknown keys are
+refused and the nearest known one is named. Paths may hold ``${ARCID_DATA}`` and other environment
+variables; relative ones are meant from the folder the command is started in, ``base`` from the
+file's.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from arcid.errors import ConfigError
-from arcid.train.config.file import (
-    at_least,
-    build,
-    load,
-    parse,
+from arcid.train.config.base import Recipe, expand_path
+from arcid.train.config.section import (
+    Decay,
+    Options,
+    Section,
+    Share,
+    key,
+    needed,
     refuse,
-    share,
+    shorthand,
 )
 
-Options = Mapping[str, Any]  # handed to the named loss or backbone, which checks them
 
-
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
+class SourceConfig(Section):
     """Where aligned crops come from. In a list, a plain string stands for its ``path``."""
 
-    SHORTHAND: ClassVar[str] = "path"
-
-    path: str  # folder of folders, .tar or pattern of .tar, .rec or its folder, .parquet
-    format: Literal["auto", "folder", "tar", "recordio", "parquet"] = "auto"
-    labelled: bool = True  # False: photos without identity, for distillation only
-    name: str = ""  # people of sources with one name are one person; default: the path's last part
-    margin_px: int = -1  # rim around the template, in the crop's pixels; -1: 8 of 128, else 0
-    image_column: str = "image"  # Parquet
-    label_column: str = "label"  # Parquet
-
-    def __post_init__(self) -> None:
-        if not self.path:
-            refuse("data.sources.path", "is empty; name a folder, .tar, .rec or .parquet")
-        at_least("data.sources.margin_px", self.margin_px, -1)
+    path: str = needed(
+        "folder of folders, .tar or pattern of .tar, .rec or its folder, .parquet", min_length=1
+    )
+    format: Literal["auto", "folder", "tar", "recordio", "parquet"] = key("auto", "of the path")
+    labelled: bool = key(True, "false: photos without identity, for distillation only")
+    name: str = key("", "sources of one name share their people; default: the path's last part")
+    margin_px: int = key(-1, "rim around the template, in pixels; -1: 8 of 128, else 0", ge=-1)
+    image_column: str = key("image", "of Parquet")
+    label_column: str = key("label", "of Parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class DataConfig:
+class DataConfig(Section):
     """The photographs, which of them are used, and how they are read."""
 
-    sources: tuple[SourceConfig, ...] = ()
-    batch: int = 128  # photos a step over all ranks together
-    per_identity: int = 0  # 0 single photos; K: batches of batch/K identities × K (triplets)
-    size: int = 112  # pixels a side that reach the network
-    min_images: int = 2  # identities with fewer photos are dropped …
-    small_identities: Literal["drop", "unlabelled"] = "drop"  # … or kept without identity
-    keep: str = ""  # CSV with the columns key[,identity]: only these photos, so relabelled
-    leave_out: tuple[str, ...] = ()  # lists of SOURCE/IDENTITY or SOURCE/PHOTO, never trained on
-    identities: int = 0  # 0 all; otherwise so many, and a larger choice holds the smaller one
-    max_images: int = 0  # 0 all; otherwise at most so many photos of one identity
-    holdout: float = 0.0  # share of every identity's photos kept for closed-set accuracy
-    holdout_identities: int = 0  # identities never trained on, for verification
-    split_seed: int = 1  # chooses identities and held-out photos; runs that share it compare
-    class_balance: float = 0.0  # 0 every photo equally often … 1 every identity equally often
-    cache: Literal["none", "memory"] = "none"  # memory: decoded once, 49 kB a photo
-    workers: int = 2  # 0 reads in the training thread
-    worker_kind: Literal["thread", "process"] = "thread"
-    prefetch: int = 4  # batches made ahead
-    max_corrupt: float = 0.01  # share of unreadable photos that ends the run
-    index_cache: str = ""  # folder that keeps the offsets of scanned archives
+    sources: Annotated[tuple[SourceConfig, ...], shorthand(SourceConfig, "path")] = key(
+        (), "where the photos are"
+    )
+    batch: int = key(128, "photos a step over all ranks together", ge=1)
+    per_identity: int = key(0, "0 single photos; K: batch/K people × K photos (triplets)", ge=0)
+    size: int = key(112, "pixels a side that reach the network", ge=16)
+    min_images: int = key(2, "identities with fewer photos are small", ge=1)
+    small_identities: Literal["drop", "unlabelled"] = key("drop", "… or kept without identity")
+    keep: str = key("", "CSV of key[,identity]: only these photos, so relabelled")
+    leave_out: tuple[str, ...] = key((), "lists of SOURCE/IDENTITY or /PHOTO never trained on")
+    identities: int = key(0, "0 all; otherwise so many, a larger choice holds the smaller", ge=0)
+    max_images: int = key(0, "0 all; otherwise at most so many photos of one identity", ge=0)
+    holdout: Share = key(0.0, "share of each identity's photos kept for closed-set accuracy")
+    holdout_identities: int = key(0, "identities never trained on, for verification", ge=0)
+    split_seed: int = key(1, "chooses held-out people and photos; same seed, same choice", ge=0)
+    class_balance: Share = key(0.0, "0 every photo equally often … 1 every identity")
+    cache: Literal["none", "memory"] = key("none", "memory: decoded once, 49 kB a photo")
+    workers: int = key(2, "0 reads in the training thread", ge=0)
+    worker_kind: Literal["thread", "process"] = key("thread", "what a worker is")
+    prefetch: int = key(4, "batches made ahead", ge=1)
+    max_corrupt: Share = key(0.01, "share of unreadable photos that ends the run")
+    index_cache: str = key("", "folder that keeps the offsets of scanned archives")
 
-    def __post_init__(self) -> None:
-        at_least("data.batch", self.batch, 1)
-        at_least("data.size", self.size, 16)
-        at_least("data.min_images", self.min_images, 1)
+    def check(self) -> None:
         if self.per_identity and (self.per_identity < 2 or self.batch % self.per_identity):
-            refuse("data.per_identity", f"must be at least 2 and divide the batch of {self.batch}")
-        for name in ("identities", "max_images", "holdout_identities", "workers", "split_seed"):
-            at_least(f"data.{name}", getattr(self, name), 0)
-        at_least("data.prefetch", self.prefetch, 1)
-        for name in ("holdout", "class_balance", "max_corrupt"):
-            share(f"data.{name}", getattr(self, name))
+            refuse("per_identity", f"must be at least 2 and divide the batch of {self.batch}")
         if self.identities == 1:
-            refuse("data.identities", "one identity cannot be told from others; use at least 2")
+            refuse("identities", "one identity cannot be told from others; use at least 2")
         if self.cache == "memory" and self.worker_kind == "process":
-            refuse("data.cache", "memory is shared by threads only; set worker_kind to thread")
+            refuse("cache", "memory is shared by threads only; set worker_kind to thread")
 
 
-@dataclass(frozen=True, slots=True)
-class AugmentConfig:
+class AugmentConfig(Section):
     """Augmentation: ``NAME`` is how often (0–1), ``NAME_*`` how much, drawn evenly between.
 
     Pixels are those of the 112-pixel template and scale with ``data.size``.
     """
 
-    flip: float = 0.5
-    jitter: float = 0.0  # the cut moves within the rim
-    jitter_px: float = 8.0
-    warp: float = 0.0  # slight misalignment
-    warp_deg: float = 6.0
-    warp_scale: float = 0.06
-    colour: float = 0.0
-    colour_brightness: float = 0.2  # each a factor within 1 ± this
-    colour_contrast: float = 0.2
-    colour_saturation: float = 0.3
-    colour_hue_deg: float = 8.0
-    gamma: float = 0.0
-    gamma_range: float = 0.4  # exponent within exp(± this)
-    dark: float = 0.0  # little light: darkened, with the grain of a camera at high gain
-    dark_gain: float = 0.25  # darkest factor; the lightest is 0.7
-    dark_noise: float = 12.0  # strongest grain, grey levels (standard deviation)
-    blur: float = 0.0
-    blur_sigma_px: float = 1.8
-    motion: float = 0.0
-    motion_px: float = 9.0
-    lowres: float = 0.0
-    lowres_px: float = 28.0  # smallest width the face is shrunk to; the largest is 84
-    jpeg: float = 0.0
-    jpeg_quality: int = 25  # lowest quality; the highest is 90
-    grey: float = 0.0
-    occlusion: float = 0.0
-    occlusion_share: float = 0.25  # largest covered share of the crop
-    mask: float = 0.0  # a drawn face mask over nose and mouth
-    pose: float = 0.0  # the head turned, by a generic one's depth; ``distil.clean`` undoes it
-    pose_yaw_deg: float = 60.0
-    pose_pitch_deg: float = 15.0
-
-    def __post_init__(self) -> None:
-        for name in AUGMENTATIONS:
-            share(f"augment.{name}", getattr(self, name))
-        for limit in dataclasses.fields(self):
-            at_least(f"augment.{limit.name}", getattr(self, limit.name), 0)
-        for name in ("colour_brightness", "colour_contrast", "warp_scale", "occlusion_share"):
-            share(f"augment.{name}", getattr(self, name))
-        if self.jitter_px > 8:
-            refuse("augment.jitter_px", f"the rim is 8 px wide, got {self.jitter_px:g}")
-        if self.pose_yaw_deg > 75 or self.pose_pitch_deg > 30:
-            refuse("augment.pose", "pose_yaw_deg reaches to 75 and pose_pitch_deg to 30")
-        if not 1 <= self.jpeg_quality <= 90:
-            refuse("augment.jpeg_quality", f"must lie in 1–90, got {self.jpeg_quality}")
-        if not 8 <= self.lowres_px <= 84:
-            refuse("augment.lowres_px", f"must lie in 8–84, got {self.lowres_px:g}")
-        if not 0 < self.dark_gain <= 0.7:
-            refuse("augment.dark_gain", f"must lie in 0–0.7, got {self.dark_gain:g}")
+    flip: Share = key(0.5, "mirrored")
+    jitter: Share = key(0.0, "the cut moves within the rim")
+    jitter_px: float = key(8.0, "how far; the rim is 8 px wide", ge=0, le=8)
+    warp: Share = key(0.0, "slight misalignment")
+    warp_deg: float = key(6.0, "turned within ± this", ge=0)
+    warp_scale: Share = key(0.06, "scaled by a factor within 1 ± this")
+    colour: Share = key(0.0, "other brightness, contrast, saturation and hue")
+    colour_brightness: Share = key(0.2, "a factor within 1 ± this")
+    colour_contrast: Share = key(0.2, "a factor within 1 ± this")
+    colour_saturation: float = key(0.3, "a factor within 1 ± this", ge=0)
+    colour_hue_deg: float = key(8.0, "turned within ± this", ge=0)
+    gamma: Share = key(0.0, "another tone curve")
+    gamma_range: float = key(0.4, "exponent within exp(± this)", ge=0)
+    dark: Share = key(0.0, "little light: darkened, with the grain of a camera at high gain")
+    dark_gain: float = key(0.25, "darkest factor; the lightest is 0.7", gt=0, le=0.7)
+    dark_noise: float = key(12.0, "strongest grain, grey levels (standard deviation)", ge=0)
+    blur: Share = key(0.0, "out of focus")
+    blur_sigma_px: float = key(1.8, "strongest blur (standard deviation)", ge=0)
+    motion: Share = key(0.0, "blurred in one direction")
+    motion_px: float = key(9.0, "longest way", ge=0)
+    lowres: Share = key(0.0, "shrunk and enlarged again")
+    lowres_px: float = key(28.0, "smallest width it is shrunk to; the largest is 84", ge=8, le=84)
+    jpeg: Share = key(0.0, "compressed")
+    jpeg_quality: int = key(25, "lowest quality; the highest is 90", ge=1, le=90)
+    grey: Share = key(0.0, "without colour")
+    occlusion: Share = key(0.0, "something before the face")
+    occlusion_share: Share = key(0.25, "largest covered share of the crop")
+    mask: Share = key(0.0, "a drawn face mask over nose and mouth")
+    pose: Share = key(0.0, "turned, by a generic head's depth; distil.clean undoes it")
+    pose_yaw_deg: float = key(60.0, "farthest to the side", ge=0, le=75)
+    pose_pitch_deg: float = key(15.0, "farthest up and down", ge=0, le=30)
 
 
 AUGMENTATIONS = (
@@ -156,115 +119,77 @@ AUGMENTATIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
+class ModelConfig(Section):
     """The network from aligned crop to embedding."""
 
-    backbone: str = "iresnet50"
-    dim: int = 512
-    dropout: float = 0.0  # in the head BN–Dropout–FC–BN
-    freeze_norm: bool = False  # batch norms keep the statistics they start with (fine-tuning)
-    options: Options = field(default_factory=dict)  # of the backbone, such as width
-
-    def __post_init__(self) -> None:
-        at_least("model.dim", self.dim, 2)
-        share("model.dropout", self.dropout)
+    backbone: str = key("iresnet50", "one of arcid backbones")
+    dim: int = key(512, "numbers of an embedding", ge=2)
+    dropout: Share = key(0.0, "in the head BN–Dropout–FC–BN")
+    freeze_norm: bool = key(False, "batch norms keep their statistics (fine-tuning)")
+    options: Options = key({}, "of the backbone, such as width")
 
 
-@dataclass(frozen=True, slots=True)
-class LossConfig:
-    """The margin loss; ``options`` are its own, such as s and m."""
+class LossConfig(Section):
+    """The margin loss."""
 
-    name: str = "arcface"
-    options: Options = field(default_factory=dict)
+    name: str = key("arcface", "one of docs/concepts/losses.md")
+    options: Options = key({}, "its own, such as s and m2")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierConfig:
+class ClassifierConfig(Section):
     """The class centres, one or more an identity."""
 
-    kind: Literal["full", "partial"] = "full"
-    rate: float = 1.0  # share of the negative centres in a step (partial)
-    centres: int = 0  # sub-centres an identity, K; 0: as the loss was published
-    chunk: int = 0  # centres a block of logits; 0 chooses
-    filter_cosine: float = 1.0  # partial: negatives closer than this are left out; 1 keeps all
-    start: Literal["random", "imprint"] = "random"  # imprint: means of init_from's features
+    kind: Literal["full", "partial"] = key("full", "all centres in a step, or some negative ones")
+    rate: float = key(1.0, "share of the negative centres in a step (partial)", gt=0, le=1)
+    centres: int = key(0, "sub-centres an identity, K; 0: as the loss was published", ge=0)
+    chunk: int = key(0, "centres a block of logits; 0 chooses", ge=0)
+    filter_cosine: float = key(1.0, "partial: closer negatives are left out; 1: none", ge=-1, le=1)
+    start: Literal["random", "imprint"] = key("random", "imprint: means of init_from's features")
 
-    def __post_init__(self) -> None:
-        if not 0 < self.rate <= 1:
-            refuse("classifier.rate", f"must lie in 0–1 and above 0, got {self.rate:g}")
+    def check(self) -> None:
         if self.kind == "full" and self.rate != 1:
-            refuse("classifier.rate", f"{self.rate:g} needs classifier.kind=partial")
-        at_least("classifier.centres", self.centres, 0)
-        at_least("classifier.chunk", self.chunk, 0)
-        if not -1 <= self.filter_cosine <= 1:
-            refuse(
-                "classifier.filter_cosine",
-                f"is a cosine and must lie in -1–1, got {self.filter_cosine:g}",
-            )
+            refuse("rate", f"{self.rate:g} needs classifier.kind=partial")
 
 
-@dataclass(frozen=True, slots=True)
-class OptimConfig:
+class OptimConfig(Section):
     """How the weights move."""
 
-    name: Literal["sgd", "adamw", "muon"] = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9  # sgd
-    betas: tuple[float, float] = (0.9, 0.999)  # adamw
-    weight_decay: float = 5e-4
-    clip: float = 5.0  # largest gradient norm; 0 leaves it alone
-    accumulate: int = 1  # data.batch is split into so many forward passes
-    ema: float = 0.0  # decay of the averaged weights; 0 keeps none
-
-    def __post_init__(self) -> None:
-        for name in ("lr", "momentum", "weight_decay", "clip"):
-            at_least(f"optim.{name}", getattr(self, name), 0)
-        at_least("optim.accumulate", self.accumulate, 1)
-        for name in ("momentum", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                refuse(f"optim.{name}", f"must lie in 0–1, below 1, got {getattr(self, name):g}")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            refuse("optim.betas", f"must lie in 0–1, below 1, got {list(self.betas)}")
+    name: Literal["sgd", "adamw", "muon"] = key("sgd", "the optimiser")
+    lr: float = key(0.1, "learning rate at the schedule's height", ge=0)
+    momentum: Decay = key(0.9, "of sgd")
+    betas: tuple[Decay, Decay] = key((0.9, 0.999), "of adamw and muon")
+    weight_decay: float = key(5e-4, "of weights; biases and norms have none", ge=0)
+    clip: float = key(5.0, "largest gradient norm; 0 leaves it alone", ge=0)
+    accumulate: int = key(1, "data.batch is split into so many forward passes", ge=1)
+    ema: Decay = key(0.0, "decay of the averaged weights; 0 keeps none")
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleConfig:
+class ScheduleConfig(Section):
     """The run's length (exactly one of epochs, steps, minutes) and its learning rate over it."""
 
-    name: Literal["cosine", "poly", "step"] = "cosine"
-    epochs: float = 0.0
-    steps: int = 0
-    minutes: float = 0.0  # wall clock: such a run is not repeatable step by step
-    warmup: float = 0.0  # linear rise, in the unit of the length
-    final: float = 0.0  # cosine and poly end at this share of optim.lr
-    power: float = 2.0  # poly
-    milestones: tuple[float, ...] = ()  # step: in the unit of the length
-    gamma: float = 0.1  # step: factor at each milestone
+    name: Literal["cosine", "poly", "step"] = key("cosine", "how the rate falls")
+    epochs: float = key(0.0, "length in passes over the photos", ge=0)
+    steps: int = key(0, "length in updates", ge=0)
+    minutes: float = key(0.0, "length by the clock: not repeatable step by step", ge=0)
+    warmup: float = key(0.0, "linear rise, in the unit of the length", ge=0)
+    final: Share = key(0.0, "cosine and poly end at this share of optim.lr")
+    power: float = key(2.0, "of poly", ge=0)
+    milestones: tuple[float, ...] = key((), "of step, in the unit of the length")
+    gamma: float = key(0.1, "of step: factor at each milestone", ge=0)
 
-    def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "minutes", "warmup", "final", "power", "gamma"):
-            at_least(f"schedule.{name}", getattr(self, name), 0)
+    def check(self) -> None:
         given = [name for name in ("epochs", "steps", "minutes") if getattr(self, name)]
         if len(given) > 1:
-            refuse("schedule", f"{' and '.join(given)} are both set; give one length")
-        share("schedule.final", self.final)
-        length = self.length
+            refuse("", f"{' and '.join(given)} are both set; give one length")
+        length, milestones = self.length, list(self.milestones)
         if length and self.warmup >= length:
-            refuse("schedule.warmup", f"{self.warmup:g} does not end before {length:g}")
-        if self.name == "step" and list(self.milestones) != sorted(set(self.milestones)):
-            refuse("schedule.milestones", f"must rise, got {list(self.milestones)}")
-        if self.name != "step" and self.milestones:
-            refuse("schedule.milestones", "are for schedule.name=step")
-        if (
-            length
-            and self.milestones
-            and not 0 < self.milestones[0] <= self.milestones[-1] < length
-        ):
-            refuse(
-                "schedule.milestones",
-                f"must lie between 0 and {length:g}, got {list(self.milestones)}",
-            )
+            refuse("warmup", f"{self.warmup:g} does not end before {length:g}")
+        if milestones and self.name != "step":
+            refuse("milestones", "are for schedule.name=step")
+        if milestones != sorted(set(milestones)):
+            refuse("milestones", f"must rise, got {milestones}")
+        if length and milestones and not 0 < milestones[0] <= milestones[-1] < length:
+            refuse("milestones", f"must lie between 0 and {length:g}, got {milestones}")
 
     @property
     def unit(self) -> Literal["epochs", "steps", "minutes"]:
@@ -277,147 +202,94 @@ class ScheduleConfig:
         return self.epochs or float(self.steps) or self.minutes
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionConfig:
+class PrecisionConfig(Section):
     """Number formats and memory layout; the margin itself is always computed in float32."""
 
-    autocast: Literal["fp32", "bf16", "fp16"] = "fp32"
-    compile: bool = False  # torch.compile
-    channels_last: bool = True
-    gradient_checkpointing: bool = False  # less memory, about a third more time
+    autocast: Literal["fp32", "bf16", "fp16"] = key("fp32", "format of the network's arithmetic")
+    compile: bool = key(False, "torch.compile")
+    channels_last: bool = key(True, "NHWC order")
+    gradient_checkpointing: bool = key(False, "less memory, about a third more time")
 
 
-@dataclass(frozen=True, slots=True)
-class ValidationConfig:
+class ValidationConfig(Section):
     """What is measured while training, by ``arcid.evaluate``."""
 
-    pairs: tuple[str, ...] = ()  # LFW-style folders, .bin files or pair lists
-    every: float = 1.0  # epochs; 0 only at the end
-    holdout: bool = True  # closed-set accuracy on data.holdout, where there is one
-    photos: int = 4000  # at most so many of each held-out set; 0 all
-
-    def __post_init__(self) -> None:
-        at_least("validation.every", self.every, 0)
+    pairs: tuple[str, ...] = key((), "LFW-style folders, .bin files or pair lists")
+    every: float = key(1.0, "epochs; 0 only at the end", ge=0)
+    holdout: bool = key(True, "closed-set accuracy on data.holdout, where there is one")
+    photos: int = key(4000, "at most so many of each held-out set; 0 all")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointConfig:
+class CheckpointConfig(Section):
     """When the run's state is stored."""
 
-    every: int = 0  # steps; 0 at the end of every epoch
-    keep: int = 3
-
-    def __post_init__(self) -> None:
-        at_least("checkpoint.every", self.every, 0)
-        at_least("checkpoint.keep", self.keep, 1)
+    every: int = key(0, "steps; 0 at the end of every epoch", ge=0)
+    keep: int = key(3, "so many newest ones", ge=1)
 
 
-@dataclass(frozen=True, slots=True)
-class DistilConfig:
+class DistilConfig(Section):
     """Learning from the embeddings of ready models."""
 
-    teachers: tuple[str, ...] = ()  # names or folders of bundles
-    cosine: float = 1.0  # weight of 1 - cosine to the teacher
-    relational: float = 0.0  # weight of the difference between pairwise cosines in the batch
-    margin: float = 0.0  # weight of the margin loss on labelled photos
-    features: float = 0.0  # weight of the difference between feature maps
-    maps: tuple[str, ...] = ()  # STAGE=TENSOR: what of the student is compared with what of teacher
-    forced: bool = False  # every stage is fed the teacher's map, not the student's own
-    positions: int = 0  # photos compared after a stage: about so many map positions; 0 all
-    clean: float = 0.0  # share of photos that the teacher sees without blur, masks, turned heads …
-    mix: float = 0.0  # share of batches whose photos are blended in pairs, for both to look at
-    flip: bool = False  # test-time flip: teachers' vectors are sums over photo and mirror image
-    stored: str = ""  # folder: teachers look once, at the unchanged photo and its mirror image
-    joined: bool = False  # one target: stored vectors side by side, on model.dim principal axes
+    teachers: tuple[str, ...] = key((), "names or folders of bundles")
+    cosine: float = key(1.0, "weight of 1 - cosine to the teacher", ge=0)
+    relational: float = key(0.0, "weight of the difference of pairwise cosines in the batch", ge=0)
+    margin: float = key(0.0, "weight of the margin loss on labelled photos", ge=0)
+    features: float = key(0.0, "weight of the difference between feature maps", ge=0)
+    maps: tuple[str, ...] = key((), "STAGE=TENSOR: which of the student's and the teacher's maps")
+    forced: bool = key(False, "every stage is fed the teacher's map, not the student's own")
+    positions: int = key(0, "about so many map positions are compared after a stage; 0 all", ge=0)
+    clean: Share = key(0.0, "share of photos the teacher sees without blur, masks, turned heads …")
+    mix: Share = key(0.0, "share of batches whose photos are blended in pairs, for both to see")
+    flip: bool = key(False, "teachers' vectors are sums over photo and mirror image")
+    stored: str = key("", "folder: teachers look once, at the unchanged photo and its mirror image")
+    joined: bool = key(False, "one target: stored vectors side by side, on model.dim main axes")
 
-    def __post_init__(self) -> None:
-        for name in ("cosine", "relational", "margin", "features", "positions"):
-            at_least(f"distil.{name}", getattr(self, name), 0)
-        for name in ("clean", "mix"):
-            share(f"distil.{name}", getattr(self, name))
+    def check(self) -> None:
         if self.teachers and self.cosine + self.relational + self.margin + self.features == 0:
             refuse(
-                "distil",
+                "",
                 "cosine, relational, margin and features are all 0; nothing would be learned",
             )
         if bool(self.maps) != bool(self.features):
-            refuse("distil.maps", "and distil.features go together: set both or neither")
+            refuse("maps", "and distil.features go together: set both or neither")
         if self.maps and len(self.teachers) > 1 and not self.stored:
-            refuse("distil.maps", f"need one teacher or distil.stored, got {len(self.teachers)}")
+            refuse("maps", f"need one teacher or distil.stored, got {len(self.teachers)}")
         if self.stored and self.mix:
-            refuse("distil.mix", "needs teachers that look at every step, distil.stored has none")
+            refuse("mix", "needs teachers that look at every step, distil.stored has none")
         if self.joined and not self.stored:
-            refuse("distil.joined", "needs distil.stored, the folder of the teachers' vectors")
+            refuse("joined", "needs distil.stored, the folder of the teachers' vectors")
         if self.forced and not self.maps:
-            refuse("distil.forced", "needs distil.maps, which say what a stage is fed")
+            refuse("forced", "needs distil.maps, which say what a stage is fed")
         for pair in self.maps:
             if not all(part.strip() for part in pair.partition("=")):
-                refuse("distil.maps", f"must read STAGE=TENSOR, got {pair!r}")
+                refuse("maps", f"must read STAGE=TENSOR, got {pair!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
+class TrainConfig(Recipe):
     """Everything that decides a run. Two runs of one config on one machine are the same run."""
 
-    out: str = "runs/train"
-    seed: int = 1
-    init_from: str = ""  # bundle or checkpoint whose weights the run starts from
-    parity: Literal["", "arcface_torch"] = ""  # compute each step as that trainer does
-    data: DataConfig = field(default_factory=DataConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    distil: DistilConfig = field(default_factory=DistilConfig)
+    out: str = key("runs/train", "folder of the run", min_length=1)
+    seed: int = key(1, "of weights, order and augmentation", ge=0)
+    init_from: str = key("", "bundle or checkpoint whose weights the run starts from")
+    parity: Literal["", "arcface_torch"] = key("", "compute each step as that trainer does")
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    precision: PrecisionConfig = PrecisionConfig()
+    validation: ValidationConfig = ValidationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    distil: DistilConfig = DistilConfig()
 
-    def __post_init__(self) -> None:
-        at_least("seed", self.seed, 0)
-        if not self.out:
-            refuse("out", "is empty; name the folder of the run")
+    def check(self) -> None:
         if self.classifier.start == "imprint" and not self.init_from:
             refuse("classifier.start", "imprint needs init_from, a network that knows faces")
 
 
-def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> TrainConfig:
-    """Read a YAML file and apply ``key.sub=value`` overrides, whose values are YAML too.
-
-    Raises ``ConfigError`` for a file that is missing or no YAML, an unknown key, a value of the
-    wrong type or out of range; ``MissingExtra`` without PyYAML.
-    """
-    return load(TrainConfig, path, overrides)
-
-
-def parse_config(
-    text: str, overrides: Iterable[str] = (), *, name: str = "the config"
-) -> TrainConfig:
-    """``load_config`` on YAML text; ``name`` stands in the messages."""
-    return parse(TrainConfig, text, overrides, name)
-
-
-def config_from_dict(tree: Mapping[str, Any]) -> TrainConfig:
-    """Build the config from plain mappings and lists. Raises ``ConfigError``."""
-    return build(TrainConfig, tree)
-
-
-def expand_path(text: str) -> Path:
-    """``${NAME}`` and ``~`` replaced.
-
-    Raises ``ConfigError`` for a variable that is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        variable = match[1] or match[2]
-        if variable not in os.environ:
-            raise ConfigError(f"{text!r} names the environment variable {variable}, not set here")
-        return os.environ[variable]
-
-    return Path(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, text)).expanduser()
-
+load_config, parse_config = TrainConfig.load, TrainConfig.parse
 
 __all__ = [
     "AUGMENTATIONS",
@@ -429,12 +301,12 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "OptimConfig",
+    "Options",
     "PrecisionConfig",
     "ScheduleConfig",
     "SourceConfig",
     "TrainConfig",
     "ValidationConfig",
-    "config_from_dict",
     "expand_path",
     "load_config",
     "parse_config",

@@ -17,7 +17,7 @@ from arcid.detect.arcid_detect import ArcidDetect
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
 from arcid.train.backbones import to_channels_last
-from arcid.train.config.file import build
+from arcid.train.config.section import build
 from arcid.train.detector.config import FREE, DetectConfig, NetworkConfig
 from arcid.train.detector.evaluate import DetectionMetrics, measure
 from arcid.train.detector.initial import load_weights
@@ -88,7 +88,7 @@ def restore_network(folder: Path) -> tuple[DetectorNetwork, RunState]:
     Raises ``CheckpointInvalid``.
     """
     state = stored_state(folder)
-    network = DetectorNetwork(build(NetworkConfig, state.config["network"], "network"))
+    network = DetectorNetwork(build(NetworkConfig, state.config["network"]))
     network.load_state_dict(state.averaged)
     return network.eval(), state
 
@@ -107,7 +107,7 @@ def step_loss(
     raw = network(images)
     loss, asked = detection_loss(raw, targets, _size(images), config.loss)
     if seen:
-        without_points = replace(config.loss, points=0.0)  # those are the labels' alone
+        without_points = config.loss.but(points=0.0)  # those are the labels' alone
         imitated = imitation_loss(raw, seen, _size(images), without_points, asked)
         loss = replace(loss, total=loss.total + config.teacher.weight * imitated.total)
     return loss

@@ -91,7 +91,7 @@ def pictures(config: ScenesConfig) -> tuple[int, Iterator[tuple[str, Image]]]:
 
 def open_scenes(path: str) -> ImageSource:
     """An archive of pictures."""
-    return open_source(SourceConfig(str(expand_path(path)), labelled=False))
+    return open_source(SourceConfig(path=str(expand_path(path)), labelled=False))
 
 
 def split(config: ScenesConfig) -> tuple[Scenes, Scenes]:

@@ -5,7 +5,6 @@ All return a factor of the base rate. ``at`` and ``total`` share a unit (steps, 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -96,7 +95,7 @@ class Length:
                 "the run has no length; set schedule.epochs, steps or minutes", key="schedule"
             )
         if parity:
-            config = dataclasses.replace(config, power=1.0)
+            config = config.but(power=1.0)
         self._config, self._batch, self._photos = config, batch, photos
         self._minutes = config.unit == "minutes"
         self._steps = 0 if self._minutes else total_steps(config, batch, photos)

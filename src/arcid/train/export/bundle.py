@@ -19,7 +19,6 @@ from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
 from arcid.train.backbones.inputs import MEAN, STD
-from arcid.train.config.file import to_dict
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.export import luxonis
 from arcid.train.export.card import NOT_STATED, model_card
@@ -264,7 +263,7 @@ def _manifest(initial: Initial, request: ExportRequest, sha256: str) -> Manifest
         **initial.notes,
     }
     if initial.config is not None:
-        content = canonical_json(to_dict(initial.config))
+        content = canonical_json(initial.config.to_dict())
         provenance |= {
             "config_sha256": hashlib.sha256(content).hexdigest(),
             "step": initial.step,

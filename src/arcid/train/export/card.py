@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from arcid.models.manifest import Manifest
-from arcid.train.config.file import to_dict
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.export.measure import Accuracy
 from arcid.train.export.tolerance import Agreement
@@ -65,7 +64,7 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
     yield manifest.training_data or f"The training data is {NOT_STATED}."
     yield ""
     if config is not None:
-        tree = to_dict(config)
+        tree = config.to_dict()
         sources = ", ".join(s.name or s.path.rsplit("/", 1)[-1] for s in config.data.sources)
         yield f"- sources: {sources or NOT_STATED}"
         if not config.distil.teachers or config.distil.margin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
@@ -60,7 +60,7 @@ def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCro
     """Photos of the identities a run never saw (data.holdout_identities); None without any."""
     if not config.holdout_identities:
         return None
-    data = open_data(replace(config, cache="none"), need_identities=False)
+    data = open_data(config.but(cache="none"), need_identities=False)
     return _people(
         f"{config.holdout_identities} identities held out of training", data.held, count, seed
     )
@@ -68,7 +68,7 @@ def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCro
 
 def labelled_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
     """Up to ``count`` photos of whole identities of a folder or archive, two or more of each."""
-    data = open_data(replace(_config(path, size), min_images=2), need_identities=False)
+    data = open_data(_config(path, size).but(min_images=2), need_identities=False)
     crops = _people(_named(path), data.train, count, seed)
     if len(set(crops.labels.tolist())) < 2:
         raise DatasetInvalid(
@@ -98,11 +98,11 @@ def refuse_reserved(path: str) -> None:
 
 
 def _config(path: str, size: int) -> DataConfig:
-    return DataConfig(sources=(SourceConfig(path),), size=size, min_images=1)
+    return DataConfig(sources=(SourceConfig(path=path),), size=size, min_images=1)
 
 
 def _all_photos(config: DataConfig) -> SampleSet:
-    data = open_data(replace(config, cache="none"), need_identities=False)
+    data = open_data(config.but(cache="none"), need_identities=False)
     return data.train.joined(data.unlabelled)
 
 

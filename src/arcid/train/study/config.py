@@ -12,42 +12,43 @@ seeds: [1, 2, 3]
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, Self
 
 from arcid.errors import ConfigError
-from arcid.train.config.file import named, parse, read_yaml, refuse
-from arcid.train.config.recipe import Options, TrainConfig, expand_path, load_config
+from arcid.train.config.base import Recipe
+from arcid.train.config.file import named
+from arcid.train.config.recipe import TrainConfig, expand_path, load_config
+from arcid.train.config.section import Options, Section, key, needed, refuse, shorthand
 from arcid.train.objectives.losses import loss_spec
 
 #: What a loss may set for itself; everything else is the same for all, or they do not compare.
 OWN_KEYS = ("data.per_identity", "classifier.", "optim.lr", "optim.weight_decay", "optim.clip")
+_OWN = ", ".join(name.rstrip(".") for name in OWN_KEYS)
 #: What the study itself decides.
 STUDY_KEYS = ("out", "seed", "loss", "data.identities")
 
 
-@dataclass(frozen=True, slots=True)
-class StudyLoss:
+class StudyLoss(Section):
     """One contestant: a loss, and the few settings it needs for itself (``OWN_KEYS``)."""
 
-    SHORTHAND: ClassVar[str] = "name"
+    name: str = needed("one of docs/concepts/losses.md")
+    label: str = key("", "in tables; default: the name")
+    options: Options = key({}, "its own, such as s and m2; default: as published")
+    set: tuple[str, ...] = key((), f"what it may set for itself: {_OWN}")
 
-    name: str
-    label: str = ""  # in tables; default: the name
-    options: Options = field(default_factory=dict)
-    set: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        loss_spec(self.name, **self.options)
+    def check(self) -> None:
+        try:
+            loss_spec(self.name, **self.options)
+        except ConfigError as error:
+            refuse("", error.message)
         for override in self.set:
             if not override.startswith(OWN_KEYS):
                 refuse(
-                    "losses.set",
+                    "set",
                     f"{override!r} would give {self.name} another run than the others have; a loss "
-                    f"may set {', '.join(key.rstrip('.') for key in OWN_KEYS)}",
+                    f"may set {_OWN}",
                 )
 
     @property
@@ -61,22 +62,23 @@ class StudyLoss:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
-@dataclass(frozen=True, slots=True)
-class StudyConfig:
-    """The whole study."""
+class StudyConfig(Recipe):
+    """The whole study. ``base`` is meant from the folder the command is started in."""
 
-    base: str  # config of a run
-    losses: tuple[StudyLoss, ...]
-    out: str = "runs/study"
-    set: tuple[str, ...] = ()
-    identities: tuple[int, ...] = (0,)  # data.identities of each round; 0: all there are
-    seeds: tuple[int, ...] = (1, 2, 3)
-    fmr: float = 1e-2  # verification is judged by TAR at this false match rate
-    photos_each: int = 10  # of every held-out identity, for verification; 0 all
-    closed_photos: int = 2000  # of each kind, for closed-set accuracy; 0 all
-    replicates: int = 1000  # of the bootstrap
+    base: str = needed("config of the run that all share, from the folder arcid is started in")
+    losses: Annotated[tuple[StudyLoss, ...], shorthand(StudyLoss, "name")] = needed(
+        "the losses to compare"
+    )
+    out: str = key("runs/study", "folder of runs and report", min_length=1)
+    set: tuple[str, ...] = key((), "settings that replace the base's, in every run: key.sub=value")
+    identities: tuple[int, ...] = key((0,), "data.identities of each round; 0: all there are")
+    seeds: tuple[int, ...] = key((1, 2, 3), "of the runs of each loss")
+    fmr: float = key(1e-2, "verification is judged by TAR at this false match rate", gt=0, lt=1)
+    photos_each: int = key(10, "of every held-out identity, for verification; 0 all", ge=0)
+    closed_photos: int = key(2000, "of each kind, for closed-set accuracy; 0 all", ge=0)
+    replicates: int = key(1000, "of the bootstrap", ge=100)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if len(self.losses) < 2:
             refuse("losses", f"a comparison needs two or more, got {len(self.losses)}")
         slugs = [loss.slug for loss in self.losses]
@@ -90,17 +92,22 @@ class StudyConfig:
             refuse("identities", f"must grow, 0 (all) last, got {list(self.identities)}")
         if any(n == 1 or n < 0 for n in self.identities):
             refuse("identities", "each round needs at least 2")
-        if not 0 < self.fmr < 1:
-            refuse("fmr", f"is a false match rate between 0 and 1, got {self.fmr:g}")
-        for name, low in (("replicates", 100), ("photos_each", 0), ("closed_photos", 0)):
-            if getattr(self, name) < low:
-                refuse(name, f"must be at least {low}, got {getattr(self, name)}")
         if self.photos_each == 1:
             refuse("photos_each", "one photo of a person makes no genuine pair; use 2 or more")
         for override in self.set:
-            key = override.partition("=")[0]
-            if any(key == own or key.startswith(f"{own}.") for own in STUDY_KEYS):
-                refuse("set", f"{key} is decided by the study (out, losses, identities, seeds)")
+            name = override.partition("=")[0]
+            if any(name == own or name.startswith(f"{own}.") for own in STUDY_KEYS):
+                refuse("set", f"{name} is decided by the study (out, losses, identities, seeds)")
+
+    @classmethod
+    def parse(cls, text: str, overrides: Iterable[str] = (), **about: Any) -> Self:
+        """Every run's config is made once, so that its mistakes show now, too."""
+        about = {"name": "the study", **about}
+        study = super().parse(text, overrides, **about)
+        with named(about["name"]):
+            for run in study.runs():
+                study.run_config(*run)
+        return study
 
     def runs(self) -> list[tuple[StudyLoss, int, int]]:
         """(loss, identities, seed) of every run, seeds outermost: an interrupted study has them
@@ -145,24 +152,6 @@ def _check(config: TrainConfig) -> None:
         raise ConfigError("a study compares losses; the base names teachers (distil.teachers)")
 
 
-def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> StudyConfig:
-    """Read a study and apply ``key.sub=value`` overrides. Raises ``ConfigError``.
-
-    ``base`` is meant from the folder the command is started in.
-    """
-    text, name = read_yaml(path, "study")
-    return parse_study(text, overrides, name=name)
-
-
-def parse_study(
-    text: str, overrides: Iterable[str] = (), *, name: str = "the study"
-) -> StudyConfig:
-    """``load_study`` on YAML text; every run's config is made once, so that mistakes show now."""
-    study = parse(StudyConfig, text, overrides, name)
-    with named(name):
-        for run in study.runs():
-            study.run_config(*run)
-    return study
-
+load_study, parse_study = StudyConfig.load, StudyConfig.parse
 
 __all__ = ["OWN_KEYS", "StudyConfig", "StudyLoss", "load_study", "parse_study"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,7 +65,7 @@ def prepare(
     ``strangers`` read before are taken as they are. Raises what ``open_data`` raises and
     ``ConfigError`` where the held-out identities have too many photos for all their pairs.
     """
-    data = open_data(dataclasses.replace(config, cache="none"))
+    data = open_data(config.but(cache="none"))
     if strangers is None:
         strangers = read_photos(some_of_each(data.held, photos_each), config.size)
         check_strangers(strangers)

@@ -11,7 +11,7 @@ from arcid.evaluate.metrics import Array
 from arcid.evaluate.report import Document, write
 from arcid.evaluate.report.document import Card, Figure, Table, interval, number, share
 from arcid.evaluate.report.svg import Plot, Role, count_tick, forest, linear, logarithmic, signed
-from arcid.train.config.file import flat, to_dict
+from arcid.train.config.file import flat
 from arcid.train.objectives.losses import loss_spec
 from arcid.train.study.result import Round, Run, StudyResult
 
@@ -61,7 +61,7 @@ def record(result: StudyResult) -> dict[str, Any]:
             }
             for found in result.rounds
         ],
-        "config": to_dict(result.config),
+        "config": result.config.to_dict(),
     }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _warnings(result: StudyResult) -> list[str]:
 
 def _facts(result: StudyResult) -> dict[str, str]:
     study = result.study
-    config = flat(to_dict(result.config))
+    config = flat(result.config.to_dict())
     sources = ", ".join(source.path for source in result.config.data.sources)
     own = [
         " ".join([f"{loss.title}: {loss_spec(loss.name, **loss.options)}", *loss.set])

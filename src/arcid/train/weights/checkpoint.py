@@ -38,11 +38,9 @@ from arcid.errors import (
     StorageFull,
     UsageError,
 )
-from arcid.train.config.file import differences, to_dict
-from arcid.train.config.recipe import (
-    TrainConfig,
-    config_from_dict,
-)
+from arcid.train.config.file import differences
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.section import build
 
 _LOG = logging.getLogger(__name__)
 FORMAT = 1
@@ -93,7 +91,7 @@ class Checkpoint:
         ``world``, where given, must be the number of ranks that wrote it. Raises
         ``CheckpointMismatch``, which names every key that differs.
         """
-        old, new = to_dict(self.config), to_dict(config)
+        old, new = self.config.to_dict(), config.to_dict()
         model = differences(old, new, ignore=_all_but("model"))
         if model:
             raise CheckpointMismatch(
@@ -206,7 +204,7 @@ class CheckpointStore:
                     "step": step,
                     "position": position,
                     "world": world,
-                    "config": to_dict(config),
+                    "config": config.to_dict(),
                     "extra": dict(extra or {}),
                     "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
                 }
@@ -270,7 +268,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             int(state["step"]),
             int(state["position"]),
             int(state["world"]),
-            config_from_dict(state["config"]),
+            build(TrainConfig, state["config"]),
             state["extra"],
             state["files"],
         )
@@ -339,7 +337,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 
 
 def _all_but(section: str) -> list[str]:
-    return [name for name in to_dict(TrainConfig()) if name != section]
+    return [name for name in TrainConfig.model_fields if name != section]
 
 
 def _rank_file(rank: int) -> str:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from arcid.errors import DatasetInvalid
 from arcid.geometry import warp
 from arcid.train.backbones import to_channels_last
-from arcid.train.config.file import build
+from arcid.train.config.section import build
 from arcid.train.detector.evaluate import point_error
 from arcid.train.detector.initial import load_weights
 from arcid.train.detector.landmarks.config import FREE, SIZE, PointNetworkConfig, PointsConfig
@@ -147,7 +147,7 @@ def restore_points(folder: Path) -> tuple[PointNetwork, RunState]:
     Raises ``CheckpointInvalid``, ``ConfigError`` for the run of another network.
     """
     state = stored_state(folder)
-    network = PointNetwork(build(PointNetworkConfig, state.config["network"], "network"))
+    network = PointNetwork(build(PointNetworkConfig, state.config["network"]))
     network.load_state_dict(state.averaged)
     return network.eval(), state
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.files import append, write_text
-from arcid.train.config.file import dump, to_dict
+from arcid.train.config.file import dump
 from arcid.train.config.recipe import expand_path
 from arcid.train.detector.solo.config import FREE, AdamConfig, SoloConfig
 from arcid.train.detector.solo.state import Average, RunState, load_state, save_state
@@ -152,7 +152,7 @@ def train(job: Job[View, Batch, Metrics]) -> Result[Metrics]:
         save_state(
             run,
             RunState(
-                step, pictures, seconds(), to_dict(config), network.state_dict(),
+                step, pictures, seconds(), config.to_dict(), network.state_dict(),
                 average.values, optimizer.state_dict(), earlier,
             ),
         )  # fmt: skip

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch
 from arcid.files import replacing
-from arcid.train.config.file import build, differences, to_dict
+from arcid.train.config.file import differences
+from arcid.train.config.section import build
 from arcid.train.detector.solo.config import SoloConfig
 
 FORMAT = 1
@@ -44,8 +45,8 @@ class RunState:
 
         Raises ``CheckpointMismatch``.
         """
-        own = to_dict(build(type(config), self.config))
-        if other := differences(own, to_dict(config), ignore=free):
+        own = build(type(config), self.config).to_dict()
+        if other := differences(own, config.to_dict(), ignore=free):
             raise CheckpointMismatch(
                 f"the run in {config.out} has other settings: {'; '.join(other)}; resume with its "
                 "config, or start a new run with init_from and another out"
