@@ -4,6 +4,7 @@
     docs/rest-routes.md   every route: what it takes, what it answers, who may ask
     docs/settings.md      every ARCID_ variable: default and meaning
     docs/catalogue.md     every model arcid knows: licence, commercial use, what was measured
+    docs/schemas/*.json   what a recipe may say, for editors
 
 ``--check`` writes nothing and ends with 1 where a page is not what the code says.
 """
@@ -14,11 +15,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.json_schema import GenerateJsonSchema
 
 from arcid import files
 from arcid.cli import app
@@ -27,6 +30,11 @@ from arcid.models.catalogue import Entry
 from arcid.models.manifest import Licence
 from arcid.server.app import create_app
 from arcid.server.settings import Settings
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.section import Section
+from arcid.train.detector.config import DetectConfig
+from arcid.train.detector.landmarks.config import PointsConfig
+from arcid.train.study.config import StudyConfig
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTICE = "<!-- Made from the code by scripts/make_docs.py: change it there, then run that. -->"
@@ -316,11 +324,42 @@ def _measured_words() -> str:
     )
 
 
-PAGES = {
+# schemas
+
+
+class Plain(GenerateJsonSchema):
+    """JSON Schema without what an editor would only repeat: titles, defaults of whole sections."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        if isinstance(schema.get("default"), Section):
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def schema(kind: type[Section]) -> str:
+    """JSON Schema of a recipe's file, which need not say everything itself."""
+    made = kind.model_json_schema(schema_generator=Plain)
+    base = {"description": "recipe this one is laid on, from this file's folder", "type": "string"}
+    made["properties"] = {"base": base, **made["properties"]}
+    about = {"$schema": Plain.schema_dialect, "$comment": NOTICE.strip("<!-> ")}
+    return json.dumps({**about, **made}, indent=1, ensure_ascii=False)
+
+
+SCHEMAS: Mapping[str, type[Section]] = {
+    "train": TrainConfig,
+    "detector": DetectConfig,
+    "points": PointsConfig,
+    "study": StudyConfig,
+}
+PAGES: Mapping[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "rest-routes.md": routes_page,
     "settings.md": settings_page,
     "catalogue.md": catalogue_page,
+    **{f"schemas/{name}.json": partial(schema, kind) for name, kind in SCHEMAS.items()},
 }
 
 
@@ -328,7 +367,8 @@ def page(name: str) -> str:
     """What a page of ``PAGES`` should hold, whatever this machine's own settings are."""
     kept = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("ARCID_")}
     try:
-        return f"{NOTICE}\n\n{PAGES[name]()}\n"
+        text = f"{PAGES[name]()}\n"
+        return text if name.endswith(".json") else f"{NOTICE}\n\n{text}"
     finally:
         os.environ.update(kept)
 
@@ -341,6 +381,7 @@ def main(argv: Sequence[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in argv:
+            path.parent.mkdir(exist_ok=True)
             files.write_text(path, text)
     if "--check" in argv and stale:
         print(f"not what the code says: {', '.join(stale)}; run: python scripts/make_docs.py")
