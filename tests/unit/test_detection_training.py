@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +195,12 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
             for mine, theirs in zip(other(x), wanted, strict=True):
                 torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-3)
     wider = DetectorNetwork(config.but(inner=16))
-    for source in (bundle, run):
-        with pytest.raises(CheckpointMismatch, match="another network"):
-            load_weights(wider, source, restore_network)
+    with pytest.raises(CheckpointMismatch, match="another network"):
+        load_weights(wider, bundle, restore_network)
+    with pytest.raises(CheckpointMismatch, match="another network") as caught:
+        load_weights(wider, run, restore_network)
+    (setting,) = shlex.split(caught.value.message.partition("set ")[2])
+    assert parse_detect_config("{}", [setting]).network == config
 
 
 def test_a_manifest_of_other_strides_is_refused(bundle: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from arcid.models.weights import resolve
 from arcid.pipeline import Pipeline, load_embedder
 from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.backbones.inputs import to_input
-from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.config.section import build
 from arcid.train.data.crops import centre, decode_crop
 from arcid.train.data.tar import TarSource
@@ -32,7 +33,7 @@ from arcid.train.export.onnx import store_half, to_bytes, to_onnx
 from arcid.train.export.tolerance import torch_vectors
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.initial import Initial, load_initial, onnx_state, open_initial
-from arcid.train.weights.restore import restore_backbone
+from arcid.train.weights.restore import backbone_of, restore_backbone
 from arcid.train.weights.states import load_state
 from arcid.types import Crops
 
@@ -253,8 +254,10 @@ def test_training_goes_on_from_a_bundle(
         assert torch.equal(run(fresh.eval(), images), run(network, images))
     with pytest.raises(CheckpointMismatch, match=r"gdconv|of another shape"):
         load_initial(create_backbone(NAME, 64, size=96), exported.path)
-    with pytest.raises(CheckpointMismatch, match="does not fit the network: missing"):
+    with pytest.raises(CheckpointMismatch, match="does not fit the network: missing") as caught:
         load_initial(create_backbone("mobilefacenet_prelu_x0.5", 64), exported.path)
+    fitting = parse_config("", shlex.split(caught.value.message.partition("set ")[2]))
+    load_initial(backbone_of(fitting), exported.path)
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     with pytest.raises(CheckpointMismatch, match="does not say which backbone"):
         load_initial(create_backbone(NAME, 64), "mobilefacenet_128")

@@ -377,6 +377,9 @@ def test_photos_without_identity_are_left_to_distillation(folder: Path, data_dir
     assert "5200 photos without identity" in told
     assert any(line.startswith("training on 96 photos of 8") for line in told)
     assert any("parameters" in line and "MACs at 32 px" in line for line in told)
+    assert not any(line.startswith("advice") for line in told)
+    train(run.but(data=run.data.but(batch=128), out=str(folder / "large")), tell=told.append)
+    assert any(line.startswith("advice: data.batch=128 is more than the 96") for line in told)
     assert CheckpointStore(folder / "utk/checkpoints").latest().extra["photos"] == 96  # type: ignore[union-attr]
 
 

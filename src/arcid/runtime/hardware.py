@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _RELEVANT = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8",
-             "amx_bf16", "avx512_bf16", "asimd", "asimddp", "i8mm", "sve")  # fmt: skip
+             "amx_bf16", "avx512_bf16", "bf16", "asimd", "asimddp", "i8mm", "sve")  # fmt: skip
 
 
 @cache

@@ -74,7 +74,12 @@ def unfold(network: nn.Module, file: Path, source: str) -> None:
                 module.bias.copy_(stored[f"{name}.bias"])
 
 
-def check_fits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str) -> None:
+def check_fits(
+    wanted: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    source: str,
+    remedy: str = "use its network section",
+) -> None:
     """Raise ``CheckpointMismatch`` where names or shapes differ."""
     wrong = [
         name
@@ -84,7 +89,7 @@ def check_fits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], source
     if wrong:
         raise CheckpointMismatch(
             f"init_from: {source} holds another network ({len(wrong)} tensors differ, such as "
-            f"{wrong[0]}); use its network section",
+            f"{wrong[0]}); {remedy}",
             path=source,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ def load_weights(
     training. Raises ``CheckpointInvalid``, ``CheckpointMismatch``."""
     if (source / FILE).exists() or not (source / "manifest.json").is_file():
         other, state = restore(source)
-        check_fits(dict(network.state_dict()), dict(other.state_dict()), source.name)
+        setting = shlex.quote(f"network={json.dumps(state.config['network'])}")
+        given = dict(other.state_dict())
+        check_fits(dict(network.state_dict()), given, source.name, f"to fit it, set {setting}")
         network.load_state_dict(other.state_dict())
         return state.total
     manifest = Manifest.load(source / "manifest.json")

@@ -27,6 +27,7 @@ from arcid.train.data.augment import Augment
 from arcid.train.data.dataset import SampleSet, TrainData, open_data
 from arcid.train.data.draws import Draws
 from arcid.train.data.loader import BatchLoader
+from arcid.train.engine.advice import Watch, advice
 from arcid.train.engine.interrupt import Interrupt
 from arcid.train.engine.model import Model
 from arcid.train.engine.record import Record
@@ -69,7 +70,8 @@ def train(
     """Run ``config`` to its end, or from its newest checkpoint on.
 
     ``align`` turns whole photos of ``validation.pairs`` into aligned faces, ``progress`` draws a
-    bar on standard error, ``tell`` is given lines about network, data and start.
+    bar on standard error, ``tell`` is given lines about network, data and start, and advice: at the
+    start, and where the loss rises for good.
 
     Everything that can be wrong with config, data, teachers and checkpoints raises before the first
     step: ``ConfigError``, ``DatasetInvalid``, ``ModelNotFound``, ``CheckpointInvalid``,
@@ -102,13 +104,15 @@ def train(
                     raise ConfigError("classifier.start=imprint: this run has no class centres")
                 imprint(objective.centres, model.backbone, objective.samples, config.data.size)
         draws.position = position
+        photos = len(objective.samples)
         if ranks.first:
             write_text(run / "config.yaml", dump(config))
             write_text(run / "report.txt", "\n".join(data.report.lines()) + "\n")
             if tell is not None:
-                for line in _summary(config, data, ranks, step):
+                for line in _summary(config, data, ranks, step, photos):
                     tell(line)
-        facts_of_run = {"classes": list(data.classes), "photos": len(objective.samples)}
+        watch = Watch(len(data.classes), tell if ranks.first and tell else lambda line: None)
+        facts_of_run = {"classes": list(data.classes), "photos": photos}
 
         with (
             Interrupt() as interrupt,
@@ -150,6 +154,7 @@ def train(
                 facts = model.step(batch, step, run)
                 before, position, step = position, batch.position, step + 1
                 record.step(len(batch.labels) * ranks.world, facts)
+                watch.step(step, facts, length.share(step, seconds))
 
                 if step % LOG_EVERY == 0:
                     log()
@@ -215,7 +220,9 @@ def _check_resumable(
         )
 
 
-def _summary(config: TrainConfig, data: TrainData, ranks: Ranks, step: int) -> list[str]:
+def _summary(
+    config: TrainConfig, data: TrainData, ranks: Ranks, step: int, photos: int
+) -> list[str]:
     with torch.device("meta"):
         network = backbone_of(config)
     macs = count_macs(network, config.data.size)
@@ -225,6 +232,7 @@ def _summary(config: TrainConfig, data: TrainData, ranks: Ranks, step: int) -> l
         f"MACs at {config.data.size} px, {config.model.dim} dimensions",
         *data.report.lines(),
         f"{start} in {config.out} on {ranks.world} × {ranks.device.type}",
+        *advice(config, photos, ranks.device.type),
     ]
 
 

@@ -6,7 +6,9 @@ initial = open_initial("runs/small")             # the network itself, and what 
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,7 @@ from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.states import load_state
 
 Kind = Literal["checkpoint", "bundle", "import"]
+_ELSEWHERE = ("size", "dropout", "gradient_checkpointing")  # of the options; no shape is theirs
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
 
 
@@ -53,6 +56,18 @@ class Initial:
     manifest: Manifest | None = None  # of a bundle
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def settings(self) -> str:
+        """What makes a config's network this one, as overrides for a command line."""
+        options = {k: v for k, v in self.options.items() if k not in _ELSEWHERE}
+        given = {
+            "model.backbone": self.name,
+            "model.dim": self.backbone.dim,
+            "model.options": json.dumps(options),
+            "data.size": self.backbone.size,
+        }
+        return " ".join(shlex.quote(f"{key}={value}") for key, value in given.items())
+
 
 def load_initial(backbone: Backbone, source: str | os.PathLike[str]) -> Initial:
     """Copy the weights of ``source`` into ``backbone``; all of them, or none.
@@ -68,7 +83,7 @@ def load_initial(backbone: Backbone, source: str | os.PathLike[str]) -> Initial:
     state: Mapping[str, Tensor] = found.backbone.state_dict()
     if isinstance(backbone, MobileFaceNet) and isinstance(found.backbone, MobileFaceNet):
         state = backbone.widened(state)
-    load_state(backbone, state, f"{found.label} ({found.name})")
+    load_state(backbone, state, f"{found.label} ({found.name})", f"to fit it, set {found.settings}")
     return found
 
 

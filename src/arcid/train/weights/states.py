@@ -13,7 +13,12 @@ _COUNTER = "num_batches_tracked"  # read by no BN with a fixed momentum; old and
 _SHOWN = 5
 
 
-def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def load_state(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    remedy: str = "name the backbone, dim and size it was trained with",
+) -> None:
     """Copy ``state`` into ``module`` in its own types; nothing is copied unless all fits.
 
     Only the step counters of batch norms may be missing; they start at 0. Raises
@@ -35,8 +40,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str) -> N
     ]
     if faults:
         raise CheckpointMismatch(
-            f"{source} does not fit the network: {'; '.join(faults)}; name the backbone, dim and "
-            "size it was trained with",
+            f"{source} does not fit the network: {'; '.join(faults)}; {remedy}",
             missing=missing,
             unexpected=unexpected,
             shapes=shapes,
