@@ -22,7 +22,7 @@ from arcid.train.backbones.counting import count_macs, count_parameters
 from arcid.train.backbones.iresnet import DEPTHS, IResNet
 from arcid.train.backbones.mobilefacenet import MobileFaceNet
 from arcid.train.backbones.resnet import ResNet
-from arcid.train.backbones.vit import SIZES, FaceViT
+from arcid.train.backbones.vit import ARCFACE_SIZES, SIZES, ArcFaceViT, FaceViT
 
 #: Widths MobileFaceNet is listed in; others through ``width=``.
 MOBILE_WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -39,6 +39,12 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = MappingProxyType(
         for width in MOBILE_WIDTHS
     }
     | {f"vit_{variant}": partial(FaceViT, variant=variant) for variant in SIZES}
+    | {f"vit_{variant}": partial(ArcFaceViT, variant=variant) for variant in ARCFACE_SIZES}
+    | {
+        "mbf": partial(
+            MobileFaceNet, activation="prelu", width=2.0, expansion=0.5, stem="grouped", last=512
+        )
+    }
 )
 
 
@@ -46,9 +52,9 @@ def create_backbone(name: str, dim: int = 512, **options: Any) -> Backbone:
     """A fresh backbone. Raises ``ConfigError`` for an unknown name or option, listing the known.
 
     ``size`` (pixels, 112), ``dropout`` (0) and ``gradient_checkpointing`` (False) work everywhere;
-    IResNet also takes ``bn_eps``, ResNet ``stem`` and ``pool``, MobileFaceNet ``width``,
-    ``activation``, ``stem``, ``expansion`` and ``end``, ViT ``patch``, ``token_dim`` and
-    ``drop_path``.
+    IResNet also takes ``bn_eps``, ResNet ``stem`` and ``pool``, MobileFaceNet (``mbf`` too)
+    ``width``, ``activation``, ``stem``, ``expansion``, ``last`` and ``end``, ViT ``patch``,
+    ``drop_path`` and ``token_dim`` or, with a size of one letter, ``mask``.
     """
     if name not in BACKBONES:
         raise ConfigError(f"no backbone is called {name!r}; known: {', '.join(BACKBONES)}")

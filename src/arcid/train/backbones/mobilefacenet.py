@@ -18,10 +18,11 @@ from arcid.train.backbones.common import Backbone, Head, embedding_norm, initial
 
 #: (expansion, channels at width 1, blocks, stride of the first).
 STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
-LAST = 512  # channels before the head; grows with the width but never shrinks
+LAST = 512
+STEM_GROUPS = 64  # channels before the head; grows with the width but never shrinks
 
 Activation = Literal["prelu", "relu", "relu6"]
-Stem = Literal["depthwise", "separable"]
+Stem = Literal["depthwise", "separable", "grouped"]
 End = Literal["gdconv", "flat"]
 SQUEEZED = 64  # channels that a flat end reads cell by cell
 
@@ -103,9 +104,11 @@ class MobileFaceNet(Backbone):
     """See ``Backbone``. ``width`` multiplies channels, rounded to eights.
 
     ``activation`` "prelu" as published, or "relu" and "relu6", which some runtimes run up to four
-    times as fast. ``stem`` "depthwise" as published, or "separable": a 1×1 convolution follows the
-    first depthwise one. ``expansion`` multiplies the channels inside the blocks alone; width 2 with
-    expansion 0.5 are the shapes of arcface_torch's ``mbf``. ``end`` "gdconv" as published, one
+    times as fast. ``stem`` "depthwise" as published, "separable": a 1×1 convolution follows the
+    first depthwise one, or "grouped": the depthwise one has 64 groups whatever the width.
+    ``expansion`` multiplies the channels inside the blocks alone, ``last`` sets those before the
+    end (0: 512, more where the width is above 1 and the end "gdconv"). arcface_torch's ``mbf`` is
+    width 2, expansion 0.5, stem "grouped" and last 512. ``end`` "gdconv" as published, one
     weight for each cell and channel; or "flat", where the linear layer reads 64 channels of every
     cell: more weights, hardly more time.
     """
@@ -119,6 +122,7 @@ class MobileFaceNet(Backbone):
         stem: Stem = "depthwise",
         expansion: float = 1.0,
         end: End = "gdconv",
+        last: int = 0,
         size: int = 112,
         dropout: float = 0.0,
         gradient_checkpointing: bool = False,
@@ -128,15 +132,20 @@ class MobileFaceNet(Backbone):
         )
         if not 0.1 <= width <= 8:
             raise ConfigError(f"width must lie in 0.1–8, got {width}")
-        if stem not in ("depthwise", "separable"):
-            raise ConfigError(f"stem must be depthwise or separable, got {stem!r}")
+        if stem not in ("depthwise", "separable", "grouped"):
+            raise ConfigError(f"stem must be depthwise, separable or grouped, got {stem!r}")
+        if last < 0:
+            raise ConfigError(f"last must be a number of channels, or 0, got {last}")
         if not 0.25 <= expansion <= 4:
             raise ConfigError(f"expansion must lie in 0.25–4, got {expansion}")
         if end not in ("gdconv", "flat"):
             raise ConfigError(f"end must be gdconv or flat, got {end!r}")
         channels = _eights(64 * width)
+        if stem == "grouped" and channels % STEM_GROUPS:
+            raise ConfigError(f"stem grouped needs a multiple of 64 channels, got {channels}")
         self.stem = ConvNorm(3, channels, 3, 2, activation=activation)
-        self.depthwise = ConvNorm(channels, channels, 3, groups=channels, activation=activation)
+        groups = STEM_GROUPS if stem == "grouped" else channels
+        self.depthwise = ConvNorm(channels, channels, 3, groups=groups, activation=activation)
         self.pointwise: nn.Module = nn.Sequential()
         if stem == "separable":
             self.pointwise = ConvNorm(channels, channels, 1, activation=activation)
@@ -150,7 +159,7 @@ class MobileFaceNet(Backbone):
                 channels = wide
         self.blocks = nn.Sequential(*blocks)
         # a GDConv weighs every cell of the map; a flat end narrows it first and flattens it
-        last = LAST if end == "flat" else max(LAST, _eights(LAST * width))
+        last = last or (LAST if end == "flat" else max(LAST, _eights(LAST * width)))
         self.last = ConvNorm(channels, last, 1, activation=activation)
         cells = size // 16
         self.squeeze: nn.Module = nn.Identity()

@@ -1,10 +1,12 @@
-"""Vision transformers for faces: patches of 8 pixels, no class token, a head that sees every patch.
+"""Vision transformers for faces: no class token, a head that sees every patch.
 
 Dosovitskiy et al., *An Image is Worth 16x16 Words* (ICLR 2021), pre-norm, in the sizes of DeiT
 (Touvron et al., ICML 2021). Two changes for aligned 112×112 crops: 8-pixel patches divide the crop
 into 14×14 tokens with nothing left over, and since a face always lies the same way, each token is
 narrowed to ``token_dim`` numbers and all are laid side by side for BN–Dropout–FC–BN, instead of
 averaging them or asking a class token.
+
+``ArcFaceViT`` is the transformer of arcface_torch, its names included, so that its files load.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arcid.errors import ConfigError
-from arcid.train.backbones.common import Backbone, Head
+from arcid.train.backbones.common import Backbone, Head, embedding_norm, project
 
 #: name → (width, depth, heads)
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -22,15 +24,22 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "small": (384, 12, 6),
     "base": (768, 12, 12),
 }
+#: The same of arcface_torch's.
+ARCFACE_SIZES: dict[str, tuple[int, int, int]] = {
+    "t": (256, 12, 8),
+    "s": (512, 12, 8),
+    "b": (512, 24, 8),
+    "l": (768, 24, 8),
+}
 
 
 class Attention(nn.Module):
     """Multi-head self-attention, (B,N,C) to (B,N,C)."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, qkv_bias: bool = True) -> None:
         super().__init__()
         self.width, self.heads = width, heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,10 +114,7 @@ class FaceViT(Backbone):
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.narrow = nn.Linear(width, token_dim)
         self.head = Head(token_dim, self.side**2, dim, dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        _initialise(self)
         nn.init.trunc_normal_(self.position, std=0.02)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -118,4 +124,108 @@ class FaceViT(Backbone):
         return out
 
 
-__all__ = ["SIZES", "FaceViT"]
+class ArcFaceMlp(nn.Module):
+    """Two linear layers with ReLU6 between."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1, self.act = nn.Linear(width, 4 * width), nn.ReLU6()
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        return out
+
+
+class ArcFaceLayer(nn.Module):
+    """x + attention(LN x), then x + MLP(LN x), in arcface_torch's names."""
+
+    def __init__(self, width: int, heads: int, drop_path: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = Attention(width, heads, qkv_bias=False)
+        self.mlp = ArcFaceMlp(width)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
+
+
+class ArcFaceViT(Backbone):
+    """See ``Backbone``. ``variant`` t, s, b or l; patches of 9 pixels, 144 tokens at 112 pixels.
+
+    ``mask`` leaves out that share of a face's tokens while training; a learnt token stands in for
+    them behind the layers. ``drop_path`` of the last layer, rising linearly from 0. Every token
+    goes into the head: FC–BN–FC–BN. Source: arcface_torch, InsightFace.
+    """
+
+    def __init__(
+        self,
+        dim: int = 512,
+        *,
+        variant: str,
+        size: int = 112,
+        patch: int = 9,
+        dropout: float = 0.0,
+        drop_path: float = 0.1,
+        mask: float = 0.1,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__(
+            dim=dim, size=size, stride=1, gradient_checkpointing=gradient_checkpointing
+        )
+        if not (0 <= drop_path < 1 and 0 <= mask < 1):
+            raise ConfigError(f"drop_path and mask must lie in [0, 1), got {drop_path}, {mask}")
+        if size < patch:
+            raise ConfigError(f"size must be at least one patch of {patch} pixels, got {size}")
+        width, depth, heads = ARCFACE_SIZES[variant]
+        self.mask, tokens = mask, (size // patch) ** 2
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        rates = [drop_path * i / (depth - 1) for i in range(depth)]
+        self.blocks = nn.Sequential(*(ArcFaceLayer(width, heads, rate) for rate in rates))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.feature = nn.Sequential(
+            nn.Linear(tokens * width, width, bias=False),
+            nn.BatchNorm1d(width, eps=2e-5),
+            nn.Linear(width, dim, bias=False),
+            embedding_norm(dim, eps=2e-5),
+        )
+        _initialise(self)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.patch_embed["proj"](images).flatten(2).transpose(1, 2) + self.pos_embed
+        if self.training and self.mask:
+            x = self._masked(x)
+        else:
+            x = self.norm(self.run_blocks(self.blocks, x))
+        first, norm, fc, features = self.feature
+        x = self.dropout(torch.flatten(x, 1))
+        out: Tensor = project(fc, features, project(first, norm, x))  # type: ignore[arg-type]
+        return out
+
+    def _masked(self, x: Tensor) -> Tensor:
+        """Through the layers without some tokens, each photo its own."""
+        batch, tokens, width = x.shape
+        kept = int(tokens * (1 - self.mask))
+        order = torch.rand(batch, tokens, device=x.device).argsort(dim=1)[:, :kept, None]
+        index = order.expand(-1, -1, width)
+        x = self.norm(self.run_blocks(self.blocks, x.gather(1, index)))
+        return self.mask_token.to(x.dtype).expand(batch, tokens, width).scatter(1, index, x)
+
+
+def _initialise(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+__all__ = ["ARCFACE_SIZES", "SIZES", "ArcFaceViT", "FaceViT"]

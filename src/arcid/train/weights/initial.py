@@ -31,7 +31,8 @@ from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.backbones.inputs import MEAN, STD
 from arcid.train.backbones.mobilefacenet import MobileFaceNet
 from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.weights.imports import KERAS_SUFFIXES, import_weights
+from arcid.train.weights.imports import import_weights
+from arcid.train.weights.keras import KERAS_SUFFIXES
 from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.states import load_state
 
