@@ -31,6 +31,7 @@ SHIPPED = sorted(p for p in CONFIGS.glob("*.yaml") if not p.name.startswith(OTHE
 def test_every_recipe_of_the_issue_is_shipped() -> None:
     assert {path.stem for path in SHIPPED} >= {
         "industrial_r50", "casia_r50", "ms1mv3_r50", "ms1mv3_r100", "subcentre_r50",
+        "glint360k_r100", "webface12m_r100", "webface42m_vit_b", "ibug500k_r100",
         "mobilefacenet", "small", "smoke",
     }  # fmt: skip
 
@@ -63,6 +64,20 @@ def test_recipes_hold_the_published_numbers() -> None:
     industrial = load_config(CONFIGS / "industrial_r50.yaml")
     assert (industrial.data.identities, industrial.schedule.epochs) == (3000, 100)
     assert industrial.loss.options == {"m2": 0.5, "s": 64}
+    assert casia.validation.pairs == ms1m.validation.pairs == ("lfw", "cfp_fp", "agedb_30")
+    assert industrial.validation.pairs == ()
+    webface = load_config(CONFIGS / "webface42m_vit_b.yaml")
+    assert (webface.optim.name, webface.optim.lr, webface.optim.weight_decay) == (
+        "adamw",
+        1e-3,
+        0.1,
+    )
+    assert (webface.schedule.epochs, webface.schedule.warmup, webface.data.batch) == (40, 4, 24576)
+    assert (webface.loss.name, webface.classifier.rate, webface.parity) == (
+        "cosface", 0.3, "arcface_torch",
+    )  # fmt: skip
+    ibug = load_config(CONFIGS / "ibug500k_r100.yaml")
+    assert (ibug.loss.name, ibug.classifier.rate, ibug.parity) == ("arcface", 0.1, "")
 
 
 def test_overrides_win_and_may_reach_into_lists() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import signal
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -27,11 +29,15 @@ from arcid.errors import (
     TrainingDiverged,
     UsageError,
 )
+from arcid.train.config.recipe import TrainConfig
+from arcid.train.data.dataset import open_data
 from arcid.train.data.draws import Draws
+from arcid.train.data.features import read_crops
 from arcid.train.engine.loop import train
 from arcid.train.engine.model import Model
 from arcid.train.ranks import Ranks
 from arcid.train.weights.checkpoint import CheckpointStore
+from arcid.train.weights.initial import open_initial
 from arcid.train.weights.restore import restore_backbone
 
 pytestmark = [pytest.mark.data, pytest.mark.training, pytest.mark.usefixtures("one_thread")]
@@ -162,16 +168,40 @@ def test_a_resumed_run_is_the_uninterrupted_one(variant: str, folder: Path) -> N
     assert runs.unlike(found, runs.state(whole, last // 2)), "nothing was learned in between"
 
 
+def aligned_pairs(path: Path, config: TrainConfig) -> Path:
+    """A .bin of 15 pairs of aligned faces, an odd number of photos for two ranks."""
+    samples = open_data(config.data).train
+    crops, people = read_crops(samples, 112)
+    rows = [np.flatnonzero(people == who) for who in range(5)]
+    sides = [(r[i], r[i + 1]) for r in rows for i in range(2)]
+    sides += [(rows[i][0], rows[i + 1][2]) for i in range(4)] + [(rows[4][1], rows[0][5])]
+    photos = [
+        cv2.imencode(".png", crops[i][..., ::-1])[1].tobytes() for pair in sides for i in pair
+    ]
+    path.write_bytes(pickle.dumps((photos, [True] * 10 + [False] * 5), protocol=4))
+    return path
+
+
 @pytest.fixture(scope="module")
 def two(folder: Path, whole: Path) -> Path:
     """Runs of two ranks from the weights and norms of ``whole``."""
     place = folder / "two_ranks"
     place.mkdir()
     frozen = [*FROZEN, f"init_from={whole}", "data.holdout=0.2"]
+    listed = aligned_pairs(place / "few.bin", runs.config(place / "none"))
+    packaged = open_initial("arcid-face-s")
+    options = {k: v for k, v in packaged.options.items() if k != "size"}
+    model = {"backbone": packaged.name, "dim": packaged.backbone.dim, "options": options}
+    good = [
+        "init_from=arcid-face-s", "data.size=112", f"model={json.dumps(model)}",
+        "optim.lr=0", "schedule.steps=1", "data.holdout=0.2", "data.holdout_identities=4",
+        f"validation={{pairs: [{listed}], flip: true}}", "model.freeze_norm=true",
+    ]  # fmt: skip
     jobs = [
         {"name": "two", "overrides": frozen},
         {"name": "again", "copy": "two", "step": 5, "overrides": frozen},
         {"name": "passes", "overrides": [*frozen, "optim.accumulate=2"]},
+        {"name": "good", "overrides": good},
         {"name": "dropout", "overrides": ["model.dropout=0.5", "schedule.steps=1"]},
     ]
     (place / "jobs.json").write_text(json.dumps(jobs))
@@ -182,6 +212,7 @@ def two(folder: Path, whole: Path) -> Path:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr.decode()[-3000:]
     train(runs.config(place / "one", *frozen))
+    train(runs.config(place / "good_one", *good))
     return place
 
 
@@ -205,6 +236,15 @@ def test_two_ranks_are_one(name: str, two: Path) -> None:
     assert far(joined(two / "one", 5), expected) > 1e-3, "nothing was learned"
     found, wanted = rows(two / name, "validation.csv"), rows(two / "one", "validation.csv")
     assert found[-1]["holdout_accuracy"] == wanted[-1]["holdout_accuracy"] > 0
+
+
+def test_ranks_share_what_is_measured(two: Path) -> None:
+    (found,), (wanted,) = (rows(two / name, "validation.csv") for name in ("good", "good_one"))
+    assert set(found) == set(wanted) > {"holdout_loss", "held_tar_1e-3_low", "few_auc"}
+    for name in wanted.keys() - {"train_accuracy", "cosine"}:  # of each rank's own photos
+        assert found[name] == pytest.approx(wanted[name], abs=1e-4), name
+    assert 0.7 < wanted["few_accuracy"] <= 1
+    assert 0.9 < wanted["held_auc"] <= 1
 
 
 def test_two_ranks_resume_to_the_bit(two: Path) -> None:

@@ -15,7 +15,7 @@ from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.embeddings import Failure
 from arcid.evaluate.metrics import threshold_at_fmr
 from arcid.train.backbones import Backbone, create_backbone
-from arcid.train.config.recipe import TrainConfig, parse_config
+from arcid.train.config.recipe import TrainConfig, expand_path, parse_config
 from arcid.train.data.dataset import TrainData, open_data
 from arcid.train.data.features import embed, read_crops
 from arcid.train.engine.loop import train
@@ -111,6 +111,12 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     centres = stored / np.linalg.norm(stored, axis=1, keepdims=True)
     hits = (unit(backbone, crops) @ centres.T).argmax(axis=1) == labels
     assert metrics["holdout_accuracy"] == pytest.approx(hits.mean(), abs=1e-5)
+    cosines = unit(backbone, crops) @ centres.T
+    own = np.arange(len(labels)), labels
+    logits = 16 * cosines
+    logits[own] = 16 * np.cos(np.arccos(cosines[own]) + 0.2)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[own]
+    assert metrics["holdout_loss"] == pytest.approx(losses.mean(), rel=1e-4)
 
     pixels, people = read_crops(data.held, 32)
     vectors = unit(backbone, pixels)
@@ -162,16 +168,16 @@ def test_measuring_leaves_the_network_as_it_was(folder: Path, data: TrainData) -
     random = torch.get_rng_state()
     for training in (True, False):
         backbone.train(training)
-        found = Validator(wanted, data, None, ALONE)(backbone, centres, ALONE)
+        found = Validator(wanted, data, None, ALONE)(backbone, centres)
         assert backbone.training is training
         assert centres.training
     assert all(before[k].equal(v) for k, v in backbone.state_dict().items())
     assert torch.get_rng_state().equal(random)
     held = {"held_auc", "held_tar_1e-3", "held_tar_1e-3_low", "held_tar_1e-3_high"}
-    assert set(found) == {"holdout_accuracy", *held}
-    assert set(Validator(wanted, data, None, ALONE)(backbone, None, ALONE)) == held
+    assert set(found) == {"holdout_accuracy", "holdout_loss", *held}
+    assert set(Validator(wanted, data, None, ALONE)(backbone, None)) == held
     silent = config(folder, "validation.holdout=false")
-    assert "holdout_accuracy" not in Validator(silent, data, None, ALONE)(backbone, centres, ALONE)
+    assert "holdout_accuracy" not in Validator(silent, data, None, ALONE)(backbone, centres)
 
 
 def test_embedding_does_not_depend_on_the_batch(data: TrainData) -> None:
@@ -202,19 +208,39 @@ def test_pairs_of_aligned_faces_need_no_detector(folder: Path, data: TrainData, 
     torch.manual_seed(0)
     backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25)
     wanted = config(folder, f"validation.pairs=[{path}]", "data.holdout_identities=0")
-    found = Validator(wanted, open_data(wanted.data), None, ALONE)(backbone, None, ALONE)
+    found = Validator(wanted, open_data(wanted.data), None, ALONE)(backbone, None)
     assert set(found) == {
         "six_accuracy", "six_accuracy_low", "six_accuracy_high", "six_auc",
     }  # fmt: skip
     assert 0.4 < found["six_auc"] < 1
 
 
-def test_only_the_first_rank_measures_pairs(folder: Path, data: TrainData, lfw: Path) -> None:
-    def never(photos: Sequence[Any]) -> list[Any]:
-        pytest.fail("aligned")
+def test_mirror_images_are_summed(folder: Path, data: TrainData) -> None:
+    torch.manual_seed(0)
+    backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25).eval()
+    pixels, _ = read_crops(data.holdout, 32)
+    with torch.no_grad():
+        both = embed(backbone, pixels, ALONE.device)
+        both += embed(backbone, np.ascontiguousarray(pixels[:, :, ::-1]), ALONE.device)
+    torch.testing.assert_close(embed(backbone, pixels, ALONE.device, flip=True), both)
+    plain, summed = (
+        Validator(config(folder, f"validation.flip={flip}"), data, None, ALONE)(backbone, None)
+        for flip in ("false", "true")
+    )
+    assert plain["held_auc"] != summed["held_auc"]
 
-    wanted = config(folder, f"validation.pairs=[{lfw}]")
-    Validator(wanted, data, never, Ranks(1, 2, ALONE.device))
+
+def test_a_plain_name_is_a_bin_beside_the_data(folder: Path, data: TrainData, lfw: Path) -> None:
+    import pickle
+
+    photos = [path.read_bytes() for path in sorted((lfw / "images").rglob("*.png"))[:8]]
+    (folder / "lfw.bin").write_bytes(pickle.dumps((photos * 2, [True, False] * 4), protocol=4))
+    (folder / "crops.tar").symlink_to(expand_path("${ARCID_DATA}/data/train/vgg.tar"))
+    wanted = config(folder, f"data.sources=[{folder}/crops.tar]", "validation.pairs=[lfw]")
+    found = Validator(wanted, data, None, ALONE)
+    assert [pairs.listed.name for pairs in found._pairs] == ["lfw"]
+    with pytest.raises(ConfigError, match=r"agedb_30, which is not there nor agedb_30\.bin"):
+        Validator(config(folder, "validation.pairs=[agedb_30]"), data, None, ALONE)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -38,6 +39,20 @@ class Ranks:
         held = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(held, dist.ReduceOp.MAX)
         return tuple(held.tolist())
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over ranks, the same on all of them; ``values`` is changed."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def everywhere(self, value: Any) -> list[Any]:
+        """Each rank's value, in rank order; small ones only."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
 
 
 @contextmanager

@@ -214,10 +214,13 @@ class PrecisionConfig(Section):
 class ValidationConfig(Section):
     """What is measured while training, by ``arcid.evaluate``."""
 
-    pairs: tuple[str, ...] = key((), "LFW-style folders, .bin files or pair lists")
+    pairs: tuple[str, ...] = key(
+        (), "LFW-style folders, .bin files or pair lists; a plain name is a .bin beside a .rec"
+    )
     every: float = key(1.0, "epochs; 0 only at the end", ge=0)
     holdout: bool = key(True, "closed-set accuracy on data.holdout, where there is one")
     photos: int = key(4000, "at most so many of each held-out set; 0 all")
+    flip: bool = key(False, "vectors are sums over photo and mirror image, but in the closed set")
 
 
 class CheckpointConfig(Section):

@@ -19,12 +19,19 @@ _READ = 512  # photos held in memory at once
 
 
 @torch.no_grad()
-def embed(backbone: nn.Module, pixels: Image, device: torch.device) -> Tensor:
-    """(N,S,S,3) uint8 RGB in; (N,D) float32 features, not unit-norm, out."""
+def embed(
+    backbone: nn.Module, pixels: Image, device: torch.device, *, flip: bool = False
+) -> Tensor:
+    """(N,S,S,3) uint8 RGB in; (N,D) float32 features, not unit-norm, out.
+
+    ``flip``: the sum over each photo and its mirror image.
+    """
     found = []
     for start in range(0, len(pixels), _BATCH):
         images = torch.from_numpy(pixels[start : start + _BATCH]).permute(0, 3, 1, 2)
-        found.append(backbone(to_input(images.to(device))).float())
+        inputs = to_input(images.to(device))
+        features = backbone(inputs).float()
+        found.append(features + backbone(inputs.flip(3)).float() if flip else features)
     return torch.cat(found) if found else torch.zeros(0, 1, device=device)
 
 

@@ -136,7 +136,7 @@ def train(
 
             def validate() -> None:
                 with record.paused():
-                    found = validator(model.best(), objective.centres, ranks)
+                    found = validator(model.best(), objective.centres)
                     record.validated(step, position / draws.epoch_photos, found)
 
             def log() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from arcid.evaluate.protocols import all_pairs, verify
 from arcid.evaluate.protocols.all_pairs import enough
 from arcid.evaluate.readers import PairList, read_bin, read_lfw, read_pairs_csv
 from arcid.image import load_image
-from arcid.train.config.recipe import TrainConfig, expand_path
+from arcid.train.config.recipe import DataConfig, TrainConfig, expand_path
 from arcid.train.data.dataset import SampleSet, TrainData
 from arcid.train.data.features import embed, read_crops
 from arcid.train.heads.classifier import Classifier
@@ -44,21 +44,24 @@ class Align(Protocol):
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     listed: PairList
-    crops: Image = field(repr=False)  # (N,S,S,3)
-    failures: dict[int, Failure]
+    crops: Image = field(repr=False)  # (N,S,S,3), this rank's share of the photos
+    failures: dict[int, Failure]  # of all
 
 
 class Validator:
     """Prepared once (pairs read and aligned), then called with the network as it stands.
 
-    Raises ``ConfigError`` and ``DatasetInvalid`` for what could not be measured later.
+    Ranks share the photos. Raises ``ConfigError`` and ``DatasetInvalid`` for what could not be
+    measured later.
     """
 
     def __init__(
         self, config: TrainConfig, data: TrainData, align: Align | None, ranks: Ranks
     ) -> None:
         limit = config.validation.photos
-        self._size = config.data.size
+        self._size, self._flip, self._ranks = config.data.size, config.validation.flip, ranks
+        self._compiled = config.precision.compile
+        self._run: tuple[nn.Module, nn.Module] | None = None  # a network and it compiled
         self._holdout = _sample(data.holdout, limit) if config.validation.holdout else None
         self._held = _sample(data.held, limit, whole=True)
         if len(self._held):
@@ -69,8 +72,10 @@ class Validator:
                     "to measure; at least two identities are needed, one of them with two photos",
                     key="data.holdout_identities",
                 )
-        pairs = config.validation.pairs if ranks.first else ()
-        self._pairs = [_pairs(text, self._size, align) for text in pairs]
+        beside = _folders(config.data)
+        self._pairs = [
+            _pairs(text, beside, self._size, align, ranks) for text in config.validation.pairs
+        ]
         names = [pairs.listed.name for pairs in self._pairs]
         if len(set(names)) < len(names):
             raise ConfigError(
@@ -79,52 +84,88 @@ class Validator:
                 key="validation.pairs",
             )
 
-    def __call__(
-        self, backbone: nn.Module, centres: Classifier | None, ranks: Ranks
-    ) -> dict[str, float]:
-        """Numbers by name; every rank calls it, since the centres are shared."""
+    def __call__(self, backbone: nn.Module, centres: Classifier | None) -> dict[str, float]:
+        """Numbers by name; every rank calls it, and has them all."""
         was_training = backbone.training
-        backbone.eval()
+        network = self._as_run(backbone.eval())
         found: dict[str, float] = {}
         if self._holdout is not None and len(self._holdout) and centres is not None:
-            found["holdout_accuracy"] = self._closed_set(backbone, centres, ranks)
-        if ranks.first:
-            if len(self._held):
-                found |= self._open_set(backbone, ranks)
-            for pairs in self._pairs:
-                found |= self._verification(pairs, backbone, ranks)
-        ranks.barrier()
+            found |= self._closed_set(network, centres)
+        if len(self._held):
+            found |= self._open_set(network)
+        for pairs in self._pairs:
+            found |= self._verification(pairs, network)
         backbone.train(was_training)
         return found
 
-    def _closed_set(self, backbone: nn.Module, centres: Classifier, ranks: Ranks) -> float:
+    def _as_run(self, backbone: nn.Module) -> nn.Module:
+        if not self._compiled:
+            return backbone
+        if self._run is None or self._run[0] is not backbone:
+            self._run = backbone, cast(nn.Module, torch.compile(backbone))
+        return self._run[1]
+
+    def _closed_set(self, backbone: nn.Module, centres: Classifier) -> dict[str, float]:
+        """The loss, margin and all, and the share of photos nearest to their own centre."""
         assert self._holdout is not None
-        pixels, labels = read_crops(self._holdout, self._size)
-        features = embed(backbone, pixels, ranks.device)
+        pixels, labels = read_crops(_share(self._holdout, self._ranks), self._size)
+        device = self._ranks.device
+        features = embed(backbone, pixels, device)
+        count = int(self._ranks.largest(len(labels))[0])  # ranks bring as many photos each
+        width = int(self._ranks.largest(features.shape[1])[0])
+        own = torch.zeros(count, width, device=device)
+        own[: len(labels)] = features
+        wanted = torch.full((count,), -1, dtype=torch.int64, device=device)
+        wanted[: len(labels)] = torch.from_numpy(labels)
+        sums = torch.zeros(3, device=device)  # losses, hits, photos
         was_training = centres.training
         centres.eval()
-        hits = torch.tensor(0, device=ranks.device)
-        for start in range(0, len(labels), 1024):
-            wanted = torch.from_numpy(labels[start : start + 1024]).to(ranks.device)
-            hits += (centres.predict(features[start : start + 1024]) == wanted).sum()
+        with torch.no_grad():
+            for start in range(0, count, 1024):
+                some, names = own[start : start + 1024], wanted[start : start + 1024]
+                hits = centres.predict(some) == names
+                losses = centres(some, names).losses
+                sums += torch.stack([losses.sum(), hits.sum(), (names >= 0).sum()])
         centres.train(was_training)
-        return float(hits) / max(len(labels), 1)
+        loss, hit, photos = self._ranks.total(sums).tolist()
+        photos = max(photos, 1)
+        return {"holdout_accuracy": hit / photos, "holdout_loss": loss / photos}
 
-    def _open_set(self, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
-        pixels, labels = read_crops(self._held, self._size)
-        vectors = _unit(embed(backbone, pixels, ranks.device))
+    def _open_set(self, backbone: nn.Module) -> dict[str, float]:
+        mine = _share(self._held, self._ranks)
+        pixels, labels = read_crops(mine, self._size)
+        vectors = _unit(embed(backbone, pixels, self._ranks.device, flip=self._flip))
+        parts = self._ranks.everywhere((vectors, labels))
+        vectors = np.concatenate([v for v, _ in parts if len(v)])
+        labels = np.concatenate([who for _, who in parts])
         stats = all_pairs(vectors, labels, top=enough(len(labels), HELD_FMR))
         (point,) = operating_points(stats.replicates(), [HELD_FMR], allow_unsupported=True)
         name = f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-")
         return {"held_auc": stats.auc, **_between(name, point.tar)}
 
-    def _verification(self, pairs: _Pairs, backbone: nn.Module, ranks: Ranks) -> dict[str, float]:
-        vectors = _unit(embed(backbone, pairs.crops, ranks.device))
+    def _verification(self, pairs: _Pairs, backbone: nn.Module) -> dict[str, float]:
+        own = _unit(embed(backbone, pairs.crops, self._ranks.device, flip=self._flip))
+        parts = [part for part in self._ranks.everywhere(own) if len(part)]
+        vectors = np.zeros((len(pairs.listed.photos), parts[0].shape[1]), np.float32)
+        for rank, part in enumerate(parts):
+            vectors[rank :: self._ranks.world] = part
         names = tuple(photo.name for photo in pairs.listed.photos)
         embedded = EmbeddingSet(names, vectors, _CONTRACT, pairs.failures)
         result = verify(pairs.listed, embedded, rates=())
         name = pairs.listed.name
         return {**_between(f"{name}_accuracy", result.accuracy), f"{name}_auc": result.auc}
+
+
+def _share(samples: SampleSet, ranks: Ranks) -> SampleSet:
+    """This rank's of the photos."""
+    mine = slice(ranks.rank, None, ranks.world)
+    return SampleSet(samples.store, samples.rows[mine], samples.labels[mine])
+
+
+def _folders(config: DataConfig) -> list[Path]:
+    """Where .bin files lie beside a .rec."""
+    paths = [expand_path(source.path) for source in config.sources]
+    return [path if path.is_dir() else path.parent for path in paths]
 
 
 def _between(name: str, rate: Rate) -> dict[str, float]:
@@ -152,9 +193,10 @@ def _sample(samples: SampleSet, limit: int, *, whole: bool = False) -> SampleSet
     return SampleSet(samples.store, samples.rows[chosen], samples.labels[chosen])
 
 
-def _pairs(text: str, size: int, align: Align | None) -> _Pairs:
-    path = expand_path(text)
-    listed, aligned = _listed(path)
+def _pairs(
+    text: str, beside: Sequence[Path], size: int, align: Align | None, ranks: Ranks
+) -> _Pairs:
+    listed, aligned = _listed(text, beside)
     if not aligned and align is None:
         raise ConfigError(
             f"validation.pairs names {text}, whole photos that need a detector; start the run "
@@ -162,26 +204,33 @@ def _pairs(text: str, size: int, align: Align | None) -> _Pairs:
             key="validation.pairs",
         )
     listed.require_both_kinds()
-    found: Sequence[Path | bytes | Image | Failure] = [photo.source for photo in listed.photos]
+    numbers = range(ranks.rank, len(listed.photos), ranks.world)
+    found: Sequence[Path | bytes | Image | Failure] = [listed.photos[i].source for i in numbers]
     if not aligned and align is not None:
-        found = align([photo.source for photo in listed.photos])
+        found = align([listed.photos[i].source for i in numbers])
     failures: dict[int, Failure] = {}
     crops = np.zeros((len(found), size, size, 3), np.uint8)
-    for number, source in enumerate(found):
+    for row, (number, source) in enumerate(zip(numbers, found, strict=True)):
         if isinstance(source, Failure):
             failures[number] = source
             continue
         try:
-            crops[number] = _resized(source, size)
+            crops[row] = _resized(source, size)
         except InputError as error:
             failures[number] = Failure(error.code, error.message)
+    for others in ranks.everywhere(failures):
+        failures = {**failures, **others}
     return _Pairs(listed, crops, failures)
 
 
-def _listed(path: Path) -> tuple[PairList, bool]:
+def _listed(text: str, beside: Sequence[Path]) -> tuple[PairList, bool]:
     """The pairs, and whether their photos are aligned faces already."""
+    path = expand_path(text)
+    if text.isidentifier() and not path.exists():
+        path = next((p for f in beside if (p := f / f"{text}.bin").is_file()), path)
     if not path.exists():
-        raise ConfigError(f"validation.pairs names {path.name}, which is not there")
+        more = f" nor {path.name}.bin beside the data" if text.isidentifier() else ""
+        raise ConfigError(f"validation.pairs names {path.name}, which is not there{more}")
     if path.suffix == ".bin":
         return read_bin(path), True
     if path.suffix == ".csv":
