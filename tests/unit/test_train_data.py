@@ -10,6 +10,7 @@ import pickle
 import struct
 import sys
 import tarfile
+import threading
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -607,6 +608,23 @@ def test_workers_change_nothing_but_the_speed(photos: list[Photo], tmp_path: Pat
     same(expected, batches(cached, memory))
     cached.train.store._decode = refuse  # type: ignore[method-assign]
     same(expected[:7], batches(cached, memory, count=7))  # from memory alone
+
+
+def test_all_workers_work_however_few_batches_are_made_ahead(
+    photos: list[Photo], tmp_path: Path
+) -> None:
+    together = threading.Barrier(6, timeout=20)
+
+    class Meeting(Marker):
+        def __call__(self, canvas: Any, **place: int) -> Any:
+            together.wait()
+            return super().__call__(canvas, **place)
+
+    config = settings(write_tar(tmp_path / "a.tar", photos), workers=6, prefetch=2, batch=1)
+    data = open_data(config)
+    draws = SampleStream(data.train.labels, batch=1, seed=2)
+    with BatchLoader(data.train, islice(draws, 6), Meeting(), config) as loader:
+        assert len(list(loader)) == 6
 
 
 def refuse(row: int) -> Any:

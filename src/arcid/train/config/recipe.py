@@ -61,7 +61,7 @@ class DataConfig(Section):
     cache: Literal["none", "memory"] = key("none", "memory: decoded once, 49 kB a photo")
     workers: int = key(2, "0 reads in the training thread", ge=0)
     worker_kind: Literal["thread", "process"] = key("thread", "what a worker is")
-    prefetch: int = key(4, "batches made ahead", ge=1)
+    prefetch: int = key(4, "batches made ahead, at least one a worker", ge=1)
     max_corrupt: Share = key(0.01, "share of unreadable photos that ends the run")
     index_cache: str = key("", "folder that keeps the offsets of scanned archives")
 

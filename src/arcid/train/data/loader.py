@@ -179,7 +179,7 @@ class BatchLoader:
         pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="crops")
         try:
             draws = iter(self._draws)
-            for draw in islice(draws, self._config.prefetch):
+            for draw in islice(draws, max(self._config.prefetch, self._config.workers)):
                 ahead.append(pool.submit(self._maker.__getitem__, draw))
             while ahead:
                 made = ahead.popleft().result()
