@@ -168,7 +168,7 @@ def test_the_summary_is_in_plain_words(cli: Cli, messy: Path, tmp_path: Path) ->
     assert ran.code == 0
     first, *others = ran.out.splitlines()
     assert first == f"5 crops of 2 people from 14 photos, in {tmp_path / 'crops'}"
-    assert "9 were left out: 2 conflict, 2 duplicate, 1" in others[0]
+    assert "9 left out: 2 conflict, 2 duplicate, 1" in others[0]
     assert others[1] == "in 1 photos several faces may be meant; the most prominent was taken"
     assert "Ada/both.jpg: the same picture is Grace/x.jpg" in ran.err
     again = cli("align", messy, tmp_path / "crops", "--several", "take")

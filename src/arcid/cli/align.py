@@ -103,7 +103,7 @@ def _print_report(report: Report) -> None:
     if report.known:
         say(f"{report.known:,} photos were finished before")
     if reasons := report.left_out():
-        say(f"{sum(reasons.values()):,} were left out: {in_words(reasons)}")
+        say(f"{sum(reasons.values()):,} left out: {in_words(reasons)}")
     if report.chosen:
         say(f"in {report.chosen:,} photos several faces may be meant; the most prominent was taken")
     say(f"every photo with its crop or its reason: {report.output.report}")
