@@ -38,6 +38,7 @@ from arcid.train.heads.partial import PartialClassifier
 from arcid.train.objectives.losses import create_loss
 
 METHODS = ("full_matrix", "chunked", "partial_0.1")
+GPU_METHODS = (*METHODS, "fused", "fused_0.1")
 FIELDS = (
     "device", "classes", "dim", "batch", "method", "step_ms", "extra_mib", "centres_mib",
     "time_ratio", "memory_ratio", "torch",
@@ -65,9 +66,13 @@ def build(method: str, classes: int, dim: int) -> nn.Module:
     loss = create_loss("arcface")
     if not isinstance(loss, ClassificationLoss):
         raise TypeError("arcface is a classification loss")
-    if method == "chunked":
-        return Classifier(classes, dim, loss)
-    return PartialClassifier(classes, dim, loss, sample_rate=0.1)
+    found = (
+        PartialClassifier(classes, dim, loss, sample_rate=0.1)
+        if method.endswith("0.1")
+        else Classifier(classes, dim, loss)
+    )
+    found.fused = method.startswith("fused")
+    return found
 
 
 def measure(method: str, classes: int, dim: int, batch: int, steps: int, device: str) -> Any:
@@ -115,7 +120,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     for dim in options.dims:
         for classes in options.classes:
             peer: dict[str, Any] | None = None
-            for method in METHODS:
+            for method in GPU_METHODS if options.device == "cuda" else METHODS:
                 too_large = needed_gib(classes, dim, options.batch) > options.limit_gib
                 if method == "full_matrix" and too_large:
                     continue

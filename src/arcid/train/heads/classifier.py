@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ from arcid.train.heads.margin import ClassificationLoss, widen
 #: Standard deviation of fresh centres, as arcface_torch has it: lengths near 0.01·√D.
 INITIAL_STD = 0.01
 _INITIAL_BLOCK = 1024
+_TRITON = find_spec("triton") is not None
 
 
 def class_range(num_classes: int, rank: int, world_size: int) -> range:
@@ -135,6 +137,7 @@ class Classifier(nn.Module):
     ``average_gradients`` True under ``DistributedDataParallel``, which averages over ranks: the
                       features' gradient is scaled so that the backbone still sees the gradient of
                       the global mean
+    ``fused``         an attribute: take Triton's kernel where it can do it; None: on a GPU
     ``group``         process group; without an initialised one this is rank 0 of 1
     ``seed``          of fresh centres, equal on all ranks
 
@@ -187,8 +190,9 @@ class Classifier(nn.Module):
             centres = F.pad(centres, (0, 1))
         self.weight = nn.Parameter(centres.to(device=device, dtype=dtype))
         self.steps = 0
-        self._batch_checked = False
+        self._batch_checked = self._labels_checked = False
         self.to(device=device)
+        self.fused: bool | None = None
 
     def forward(self, features: Tensor, labels: Tensor) -> ClassifierOutput:
         """See the class. Raises ``InvalidArray`` for wrong shapes or labels out of range."""
@@ -205,11 +209,12 @@ class Classifier(nn.Module):
 
         named = everyone >= 0
         targets = self._rows(everyone)
+        if self._may_fuse(x):
+            return self._fused(x, norms, named, targets)
 
         def settle(own: Tensor) -> tuple[Tensor, Tensor | None]:
             own = all_sum(own, self.group)
-            if self.training and bool(named.any()):
-                self.loss.observe(own[named], norms.detach()[named])
+            self._observe(own, norms, named)
             return own, self.loss.target(own, norms.detach()).pivot
 
         cosine, lse, best = class_sums(
@@ -231,6 +236,48 @@ class Classifier(nn.Module):
             losses.sum() / named.sum().clamp_min(1),
             losses.detach()[mine], cosine.detach()[mine], correct[mine],
         )  # fmt: skip
+
+    def _may_fuse(self, x: Tensor) -> bool:
+        """Whether Triton's kernel can stand in for the walk over chunks."""
+        wanted = x.is_cuda and _TRITON if self.fused is None else self.fused
+        plain = type(self.loss).negatives is ClassificationLoss.negatives
+        return (
+            wanted and plain and self.loss.normalised and self.k == 1
+            and self.world_size == 1 and torch.is_grad_enabled() and x.dtype == torch.float32
+        )  # fmt: skip
+
+    def _fused(self, x: Tensor, norms: Tensor, named: Tensor, targets: Tensor) -> ClassifierOutput:
+        from arcid.train.heads.fused import fused_loss
+
+        rows, own = self._choose(targets), targets
+        if rows is not None:
+            own = torch.where(named, torch.searchsorted(rows, targets), -1)
+        with torch.no_grad():
+            centres = unit_rows(self.weight[targets.clamp_min(0), 0])[0]
+            cosine = torch.where(named, (centres * x).sum(dim=1), 0.0)
+        self._observe(cosine, norms, named)
+        leaf = cosine.clone().requires_grad_()
+        target = self.loss.target(leaf, norms)
+        slope = torch.autograd.grad(target.logit.sum(), leaf, retain_graph=True)[0]
+        if self.training:
+            self.steps += 1
+        share = named / named.sum().clamp_min(1)
+        loss, losses, best = fused_loss(
+            x, self.weight, target.logit, slope, own, share, scale=self.loss.scale, rows=rows,
+            filter_cosine=self.filter_cosine, filter_to=self.filter_to, dtype=self.matmul_dtype,
+        )  # fmt: skip
+        if target.penalty is not None:
+            loss = loss + (target.penalty * share).sum()
+            losses = losses + target.penalty.detach()
+        return ClassifierOutput(
+            loss, torch.where(named, losses, 0.0), cosine, named & (cosine > best)
+        )
+
+    def _observe(self, cosine: Tensor, norms: Tensor, named: Tensor) -> None:
+        """Running statistics, for losses that keep some; others wait for nothing on a GPU."""
+        keeps = type(self.loss).observe is not ClassificationLoss.observe
+        if self.training and keeps and bool(named.any()):
+            self.loss.observe(cosine[named], norms.detach()[named])
 
     def _prepare(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features as the centres want them, and their (B,) lengths."""
@@ -256,12 +303,14 @@ class Classifier(nn.Module):
             raise InvalidArray(
                 f"labels must be ({len(features)},) int64, got {tuple(labels.shape)} {labels.dtype}"
             )
-        low, high = int(labels.min()), int(labels.max())
-        if low < -1 or high >= self.num_classes:
-            raise InvalidArray(
-                f"labels must lie in -1..{self.num_classes - 1}, got {low}..{high}; "
-                "was the classifier made for another data set?"
-            )
+        if not (labels.is_cuda and self._labels_checked):  # each look would wait for the GPU
+            low, high = int(labels.min()), int(labels.max())
+            if low < -1 or high >= self.num_classes:
+                raise InvalidArray(
+                    f"labels must lie in -1..{self.num_classes - 1}, got {low}..{high}; "
+                    "was the classifier made for another data set?"
+                )
+            self._labels_checked = True
         if self.world_size > 1 and not self._batch_checked:
             sizes = all_gather(torch.tensor([len(labels)], device=labels.device), self.group)
             if bool((sizes != sizes[0]).any()):
