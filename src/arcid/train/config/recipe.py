@@ -221,6 +221,9 @@ class ValidationConfig(Section):
     holdout: bool = key(True, "closed-set accuracy on data.holdout, where there is one")
     photos: int = key(4000, "at most so many of each held-out set; 0 all")
     flip: bool = key(False, "vectors are sums over photo and mirror image, but in the closed set")
+    patience: int = key(
+        0, "the run ends after so many in a row that are no better on the identities held out", ge=0
+    )
 
 
 class CheckpointConfig(Section):
@@ -290,6 +293,8 @@ class TrainConfig(Recipe):
     def check(self) -> None:
         if self.classifier.start == "imprint" and not self.init_from:
             refuse("classifier.start", "imprint needs init_from, a network that knows faces")
+        if self.validation.patience and not self.data.holdout_identities:
+            refuse("validation.patience", "needs data.holdout_identities, people to stop by")
 
 
 load_config, parse_config = TrainConfig.load, TrainConfig.parse

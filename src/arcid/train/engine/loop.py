@@ -32,6 +32,7 @@ from arcid.train.engine.interrupt import Interrupt
 from arcid.train.engine.model import Model
 from arcid.train.engine.record import Record
 from arcid.train.engine.schedule import Length
+from arcid.train.engine.stopping import EarlyStop
 from arcid.train.engine.validate import Align, Validator
 from arcid.train.heads.imprint import imprint
 from arcid.train.objectives.create import create_objective, needs_identities
@@ -40,6 +41,7 @@ from arcid.train.weights.checkpoint import Checkpoint, CheckpointStore, seed_gen
 from arcid.train.weights.restore import backbone_of
 
 LOG_EVERY = 10  # steps a row of metrics.csv stands for
+BEST = "best"  # folder of a run with validation.patience: its best state
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def train(
         model = Model(config, backbone_of(config), objective, ranks)
         validator = Validator(config, data, align, ranks)
         store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)
+        best = CheckpointStore(run / BEST, keep=1)
 
         step, position, spent, stored_at = 0, 0, 0.0, -1
         if (checkpoint := store.latest()) is not None:
@@ -120,8 +123,10 @@ def train(
             BatchLoader(objective.samples, draws, view_of(config), config.data) as batches,
         ):
             began = time.monotonic() - spent
+            early = EarlyStop(config.validation.patience, record.history())
+            (ended,) = ranks.largest(early.over)
 
-            def save() -> None:
+            def save(store: CheckpointStore = store) -> None:
                 store.save(
                     step=step,
                     position=position,
@@ -135,8 +140,13 @@ def train(
                 )
 
             def validate() -> None:
+                nonlocal ended
                 with record.paused():
                     found = validator(model.best(), objective.centres)
+                    first_says = ranks.first and early.is_best(found)
+                    better, ended = ranks.largest(first_says, early.over)
+                    if better:
+                        save(best)
                     record.validated(step, position / draws.epoch_photos, found)
 
             def log() -> None:
@@ -148,7 +158,7 @@ def train(
 
             for batch in batches:
                 seconds, stopped = ranks.largest(time.monotonic() - began, interrupt.asked)
-                if length.over(step, seconds) or stopped:
+                if length.over(step, seconds) or stopped or ended:
                     break
                 model.set_rate(length.rate(step, seconds))
                 facts = model.step(batch, step, run)
@@ -181,7 +191,7 @@ def train(
             images_per_s=record.images_per_s,
             metrics=record.history()[-1] if record.history() else {},
             history=record.history(),
-            stopped=bool(stopped) and not length.over(step, seconds),
+            stopped=bool(stopped) and not (length.over(step, seconds) or ended),
         )
 
 

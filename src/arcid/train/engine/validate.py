@@ -33,6 +33,7 @@ from arcid.types import FloatArray, Image
 
 _CONTRACT = "the network in training"
 HELD_FMR = 1e-3
+HELD_TAR = f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-")
 
 
 class Align(Protocol):
@@ -140,8 +141,7 @@ class Validator:
         labels = np.concatenate([who for _, who in parts])
         stats = all_pairs(vectors, labels, top=enough(len(labels), HELD_FMR))
         (point,) = operating_points(stats.replicates(), [HELD_FMR], allow_unsupported=True)
-        name = f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-")
-        return {"held_auc": stats.auc, **_between(name, point.tar)}
+        return {"held_auc": stats.auc, **_between(HELD_TAR, point.tar)}
 
     def _verification(self, pairs: _Pairs, backbone: nn.Module) -> dict[str, float]:
         own = _unit(embed(backbone, pairs.crops, self._ranks.device, flip=self._flip))
