@@ -42,7 +42,8 @@ PHOTOS = {
     "stranger.jpg": "deepface-pairs/img17.jpg",
     "group.jpg": "photos/group/couple.jpg",
 }
-PEOPLE, PHOTOS_EACH = 12, 4
+PEOPLE = {TRAINS: 50}  # 12 on other pages
+PHOTOS_EACH = 4
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -53,8 +54,8 @@ def blocks(page: str) -> list[tuple[str, str]]:
     ]
 
 
-def lay_out(folder: Path, data: Path) -> None:
-    """The photographs that the pages speak of."""
+def lay_out(folder: Path, data: Path, people: int) -> None:
+    """The photographs that a page speaks of."""
     for name, source in PHOTOS.items():
         shutil.copy(data / source, folder / name)
     several = [
@@ -62,7 +63,7 @@ def lay_out(folder: Path, data: Path) -> None:
         for person in sorted((data / "lfw-dev/images").iterdir())
         if len(photos := sorted(person.iterdir())) >= PHOTOS_EACH
     ]
-    for number, photos in enumerate(several[:PEOPLE], 1):
+    for number, photos in enumerate(several[:people], 1):
         own = folder / "people" / f"Person {number:02}"
         own.mkdir(parents=True)
         for index, photo in enumerate(photos[:PHOTOS_EACH], 1):
@@ -87,7 +88,7 @@ def test_page(page: str, data_dir: Path, tmp_path: Path) -> None:
     folder, home = tmp_path / "work", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
-    lay_out(folder, data_dir / "data")
+    lay_out(folder, data_dir / "data", PEOPLE.get(page, 12))
     kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
     environment = {
         **kept,

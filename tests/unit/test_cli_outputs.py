@@ -50,6 +50,7 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     ],
     "export": [("BAD", "--out", "OUT", "--name", "keep")],
     "clean": [("BAD", "-o", "OUT")],
+    "finetune": [("BAD", "-o", "OUT"), ("PEOPLE", "-o", "OUT"), ("NONE", "-o", "OUT")],
     "detector label": [
         ("--scenes", "BAD", "-o", "OUT/keep.jsonl", "--first", "yunet", "--second", "yunet")
     ],

@@ -30,6 +30,7 @@ from arcid.cli import (
     events,
     export,
     faces,
+    finetune,
     gallery,
     liveness,
     models,
@@ -86,6 +87,7 @@ train.register(app)
 study.register(app)
 clean.register(app)
 distil.register(app)
+finetune.register(app)
 export.register(app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")

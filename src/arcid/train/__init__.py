@@ -4,6 +4,7 @@ The room meets the product only at a model bundle. Its rooms, in the order
 a step uses them, each knowing only those before it:
 
     config → backbones → data → heads → weights → objectives → engine → clean, study · export
+    → finetune
 
 ``config``      the recipe, read from YAML
 ``backbones``   networks by name, (B,3,S,S) images in, (B,D) features out
@@ -12,6 +13,7 @@ a step uses them, each knowing only those before it:
 ``weights``     checkpoints, and weights from elsewhere
 ``objectives``  what a step makes smaller: a margin loss, triplets, distillation
 ``engine``      the run
+``finetune``    a ready network, fitted to somebody's own people
 ``detector``    the trainer of arcid's own face detector
 
 Everything here needs PyTorch: ``pip install 'arcid[train]'``. Importing this package alone does

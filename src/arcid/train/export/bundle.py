@@ -64,7 +64,8 @@ class ExportRequest:
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     target: Literal["onnx", "luxonis"] = "onnx"
     calibration: str = ""  # int8: folder or .tar of crops; "": photos the run was trained on
-    evaluate: str = ""  # folder or .tar of labelled crops; "": identities the run held out
+    #: Labelled crops to measure on, or their folder or .tar; "": identities the run held out.
+    evaluate: str | LabelledCrops = ""
     own_contract: bool = False  # int8: a model of its own, whatever the tolerances say
     flip: bool = False  # test-time flip: the vector is the sum over the face and its mirror image
     licence: str = ""
@@ -327,6 +328,8 @@ def _card(
 def _evaluation(initial: Initial, request: ExportRequest, notes: list[str]) -> LabelledCrops | None:
     """The labelled photos to measure on: those named, else the people the run held out."""
     size = initial.backbone.size
+    if isinstance(request.evaluate, LabelledCrops):
+        return request.evaluate
     if request.evaluate:
         return labelled_crops(request.evaluate, size, EVALUATION_PHOTOS)
     if initial.config is None:

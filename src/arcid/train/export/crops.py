@@ -61,7 +61,7 @@ def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCro
     if not config.holdout_identities:
         return None
     data = open_data(config.but(cache="none"), need_identities=False)
-    return _people(
+    return people_crops(
         f"{config.holdout_identities} identities held out of training", data.held, count, seed
     )
 
@@ -69,7 +69,7 @@ def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCro
 def labelled_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
     """Up to ``count`` photos of whole identities of a folder or archive, two or more of each."""
     data = open_data(_config(path, size).but(min_images=2), need_identities=False)
-    crops = _people(_named(path), data.train, count, seed)
+    crops = people_crops(_named(path), data.train, count, seed)
     if len(set(crops.labels.tolist())) < 2:
         raise DatasetInvalid(
             f"{_named(path)} has fewer than two people with at least two photos each; accuracy "
@@ -111,8 +111,8 @@ def _drawn(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops
     return _read(name, photos, order, count)
 
 
-def _people(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
-    """Whole people in shuffled order, at most ``PER_PERSON`` photos of each."""
+def people_crops(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
+    """Up to ``count`` photos: whole people in shuffled order, ``PER_PERSON`` of each at most."""
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
     for person in rng.permutation(np.unique(photos.labels)):
@@ -153,6 +153,7 @@ __all__ = [
     "calibration_crops",
     "held_out_crops",
     "labelled_crops",
+    "people_crops",
     "refuse_reserved",
     "require_disjoint",
     "training_crops",

@@ -72,16 +72,18 @@ def accuracy(vectors: FloatArray, crops: LabelledCrops) -> Accuracy:
 
 
 def compare(before: Accuracy, after: Accuracy) -> Difference:
-    """TAR of the exported file minus that of the float one, on the same pairs.
-
-    At FMR 1e-4, or at the smallest of 1e-3 and 1e-2 that the pairs support.
-    """
-    trials = len(before.pairs.impostor)
-    rates = [rate for rate in sorted(RATES) if support(rate, trials).supported]
-    rate = next(iter(rates), RATES[0])
+    """TAR of the second minus that of the first, on the same pairs, at ``rate_for`` them."""
     return compare_tar(
-        before.pairs, after.pairs, max(rate, TAR_FMR), replicates=REPLICATES, allow_unsupported=True
-    )
+        before.pairs, after.pairs, rate_for(before.pairs), replicates=REPLICATES,
+        allow_unsupported=True,
+    )  # fmt: skip
+
+
+def rate_for(pairs: PairScores) -> float:
+    """FMR 1e-4, or the smallest of 1e-3 and 1e-2 that the pairs support."""
+    trials = len(pairs.impostor)
+    rates = [rate for rate in sorted(RATES) if support(rate, trials).supported]
+    return max(next(iter(rates), RATES[0]), TAR_FMR)
 
 
 def require_close(difference: Difference) -> None:
@@ -96,4 +98,4 @@ def require_close(difference: Difference) -> None:
         )
 
 
-__all__ = ["Accuracy", "accuracy", "compare", "require_close"]
+__all__ = ["Accuracy", "accuracy", "compare", "rate_for", "require_close"]

@@ -54,12 +54,17 @@ class Initial:
     step: int = 0
     averaged: bool = False
     folder: Path | None = None  # of the run
-    manifest: Manifest | None = None  # of a bundle
+    bundle: weights.Bundle | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def settings(self) -> str:
-        """What makes a config's network this one, as overrides for a command line."""
+    def manifest(self) -> Manifest | None:
+        """Of a bundle."""
+        return self.bundle.manifest if self.bundle else None
+
+    @property
+    def overrides(self) -> list[str]:
+        """What makes a config's network this one."""
         options = {k: v for k, v in self.options.items() if k not in _ELSEWHERE}
         given = {
             "model.backbone": self.name,
@@ -67,7 +72,12 @@ class Initial:
             "model.options": json.dumps(options),
             "data.size": self.backbone.size,
         }
-        return " ".join(shlex.quote(f"{key}={value}") for key, value in given.items())
+        return [f"{key}={value}" for key, value in given.items()]
+
+    @property
+    def settings(self) -> str:
+        """``overrides`` for a command line."""
+        return shlex.join(self.overrides)
 
 
 def load_initial(backbone: Backbone, source: str | os.PathLike[str]) -> Initial:
@@ -171,7 +181,7 @@ def _from_bundle(bundle: weights.Bundle) -> Initial:
         options,
         "bundle",
         bundle.name,
-        manifest=manifest,
+        bundle=bundle,
         notes={"contract_id": manifest.contract_id},
     )
 
