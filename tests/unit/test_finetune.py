@@ -6,8 +6,10 @@ import csv
 import hashlib
 import itertools
 import os
+import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from PIL import Image as Pil
 from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate.differences import Difference
 from arcid.models import weights
-from arcid.train.config.recipe import parse_config
+from arcid.train.config.recipe import ScheduleConfig, parse_config
 from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.tar import TarSource
 from arcid.train.engine.loop import BEST, train
@@ -128,6 +130,7 @@ def test_nobody_is_in_two_groups(crops: Path, bundle: Path, tmp_path: Path) -> N
     assert again.config == plan.config and again.groups == plan.groups
     other = make_plan(crops, str(bundle), out=str(tmp_path / "other"), seed=2)
     assert other.groups.judges != judges
+    train(plan.config.but(schedule=ScheduleConfig(steps=1)))
     with pytest.raises(UsageError, match="other people or another seed"):
         make_plan(crops, str(bundle), out=str(tmp_path / "run"), seed=2)
 
@@ -283,6 +286,38 @@ def test_finetune_makes_a_calibrated_bundle_and_replaces_nothing(
 
 
 @pytest.mark.training
+def test_only_a_better_model_is_offered_and_the_offer_works(
+    cli: Callable[..., Any], crops: Path, bundle: Path, environment: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = ("finetune", crops, *QUICK, "--from", bundle, "--out", tmp_path / "run", "--epochs=1")
+    assert cli(*words, "--json").json["use"] == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Verdict, "outcome", "better")
+        better = cli(*words, "--json").json
+    assert not (environment / "models").exists()
+    assert better["steps"] == 4, "nothing was trained again"
+    make, copy, name, embed = better["use"]
+    for command in (make, copy):
+        subprocess.run(shlex.split(command), check=True)
+    variable, _, value = name.removeprefix("export ").partition("=")
+    monkeypatch.setenv(variable, value)
+    ready = weights.resolve_default("recognition")
+    assert (ready.manifest.contract_id, ready.trust) == (better["contract_id"], "accepted")
+    assert cli("gallery", "create", "default").code == 0
+    assert cli(*shlex.split(embed, comments=True)[1:]).code == 0
+
+
+@pytest.mark.training
+def test_what_was_spoilt_is_told(cli: Callable[..., Any], crops: Path, tmp_path: Path) -> None:
+    spoil = ("optim.lr=0.01", "optim.ema=0", "model.freeze_norm=false", "--epochs=2")
+    ran = cli("finetune", crops, "--out", tmp_path / "run", *QUICK, *spoil)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("arcid-face-s-own is worse than arcid-face-s: at a false match rate")
+    assert "to use it" not in ran.out
+
+
+@pytest.mark.training
 def test_finetune_refuses_with_an_exit_code(
     cli: Callable[..., Any], crops: Path, bundle: Path, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -308,10 +343,10 @@ def test_from_photos_to_a_calibrated_model(
     for name, chosen in {"people": people[:50], "others": people[50:62]}.items():
         for who in chosen:
             shutil.copytree(who, tmp_path / name / who.name)
-    crops, run = tmp_path / "crops", tmp_path / "run"
+    crops, run = tmp_path / "crops.tar", tmp_path / "run"
     ran = cli("finetune", tmp_path / "people", "--out", run)
     assert ran.code == 3 and f"arcid align {tmp_path}/people" in ran.err
-    assert cli("align", tmp_path / "people", crops).code == 0
+    assert cli("align", tmp_path / "people", crops, "--size", 144, "--margin", 16).code == 0
     ran = cli("finetune", crops, "--out", run, "--name", "ours", "--epochs", 2, "--json")
     assert ran.code == 0, ran.out
     found = ran.json

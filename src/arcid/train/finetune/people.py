@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from arcid.errors import DatasetInvalid, UsageError
-from arcid.files import guarded, unguarded, write_text
+from arcid.files import guarded, write_text
 from arcid.train.config.recipe import DataConfig
 from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.export.crops import LabelledCrops, people_crops
+from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.types import Crops
 
 #: 2 · (1/2)^n, the chance that n people all agree by luck, is below 5 % from six people on.
@@ -20,6 +21,7 @@ JUDGES = 6
 STOPPERS = 4
 LEAST = 2 * (JUDGES + STOPPERS)  # half of them at least are learnt from
 MOST_JUDGES, MOST_STOPPERS = 400, 200
+JUDGES_LIST = "judges.txt"
 PHOTOS = 1500  # of a group, at most
 
 
@@ -85,17 +87,18 @@ def group(data: DataConfig, seed: int) -> Groups:
     )
 
 
-def keep_judges(path: Path, groups: Groups) -> None:
-    """Write the list that ``data.leave_out`` names. Raises ``UsageError`` where the run was begun
-    with others: somebody of theirs may have been learnt from."""
-    text = "".join(f"{guarded(name)}\n" for name in groups.judges)
-    if path.is_file():
-        if [unguarded(line) for line in path.read_text("utf-8").splitlines()] != [*groups.judges]:
-            raise UsageError(
-                f"{path.parent} was begun with other people or another seed; bring them back, or "
-                "name another place with --out"
-            )
-        return
+def keep_judges(run: Path, groups: Groups) -> None:
+    """Write the list ``JUDGES_LIST`` of a run, which ``data.leave_out`` names.
+
+    Raises ``UsageError`` where the run learns already, with others left out.
+    """
+    path, text = run / JUDGES_LIST, "".join(f"{guarded(name)}\n" for name in groups.judges)
+    begun = path.is_file() and CheckpointStore(run / "checkpoints").paths()
+    if begun and path.read_text("utf-8", "surrogateescape") != text:
+        raise UsageError(
+            f"{run} was begun with other people or another seed; bring them back, or name another "
+            "place with --out"
+        )
     write_text(path, text)
 
 

@@ -12,7 +12,7 @@ from arcid.models import weights
 from arcid.models.install import check_name
 from arcid.train.config.recipe import TrainConfig, expand_path, parse_config
 from arcid.train.finetune.crops import crops_in
-from arcid.train.finetune.people import Groups, group, keep_judges
+from arcid.train.finetune.people import JUDGES_LIST, Groups, group, keep_judges
 from arcid.train.weights.initial import Initial, open_initial
 
 EPOCHS = 20.0
@@ -115,8 +115,8 @@ def make_plan(
         ours += [f"schedule.{unit}={length}", f"schedule.warmup={WARM_UP * length}"]
     config = parse_config(RECIPE, [*ours, *given], name="the recipe of fine-tuning")
     groups = group(config.data, seed)
-    path = f"{config.out}/judges.txt"
-    keep_judges(expand_path(path), groups)
+    path = f"{config.out}/{JUDGES_LIST}"
+    keep_judges(expand_path(config.out), groups)
     data = config.data.but(
         leave_out=(*config.data.leave_out, path), holdout_identities=groups.stoppers
     )
