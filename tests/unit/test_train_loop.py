@@ -197,8 +197,13 @@ def two(folder: Path, whole: Path) -> Path:
         "optim.lr=0", "schedule.steps=1", "data.holdout=0.2", "data.holdout_identities=4",
         f"validation={{pairs: [{listed}], flip: true}}", "model.freeze_norm=true",
     ]  # fmt: skip
+    still = [
+        "optim.lr=0", "model.freeze_norm=true", "data.holdout_identities=4", "schedule.steps=40",
+        "validation={every: 0.5, patience: 1}",
+    ]  # fmt: skip
     jobs = [
         {"name": "two", "overrides": frozen},
+        {"name": "still", "overrides": still},
         {"name": "again", "copy": "two", "step": 5, "overrides": frozen},
         {"name": "passes", "overrides": [*frozen, "optim.accumulate=2"]},
         {"name": "good", "overrides": good},
@@ -245,6 +250,12 @@ def test_ranks_share_what_is_measured(two: Path) -> None:
         assert found[name] == pytest.approx(wanted[name], abs=1e-4), name
     assert 0.7 < wanted["few_accuracy"] <= 1
     assert 0.9 < wanted["held_auc"] <= 1
+
+
+def test_ranks_end_together_where_nothing_gets_better(two: Path) -> None:
+    assert [row["step"] for row in rows(two / "still", "validation.csv")] == [3, 6]
+    (best,) = (two / "still" / "best").iterdir()
+    assert best.name == "step-00000003" and len(list(best.glob("rank-*"))) == 2
 
 
 def test_two_ranks_resume_to_the_bit(two: Path) -> None:
