@@ -39,10 +39,10 @@ from arcid.train.config.recipe import DataConfig, LossConfig, SourceConfig, Trai
 from arcid.train.data.crops import centre
 from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.noise import Listed, add_outliers, flip_identities, listed, write_list
-from arcid.train.engine.loop import train as run_training
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.objectives.losses import create_loss
+from arcid.train.recogniser.job import train as run_training
 from arcid.train.study.measure import (
     Verification,
     read_photos,

@@ -116,7 +116,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> lis
     labels = torch.randint(options.classes, (options.batch,), generator=rng)
     batch = Batch(
         images.contiguous(memory_format=torch.channels_last), labels,
-        np.arange(options.batch), options.batch,
+        np.arange(options.batch),
     )  # fmt: skip
     here, whose = images.to(device), labels.to(device)
     common = {

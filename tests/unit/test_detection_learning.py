@@ -13,8 +13,8 @@ from arcid.errors import InvalidArray
 from arcid.train.detector.assign import assign, candidates, ignored_cells, pair_iou
 from arcid.train.detector.config import DetectLossConfig, NetworkConfig
 from arcid.train.detector.evaluate import compare, main_faces, measure, point_error, summarise
+from arcid.train.detector.job import INPUT
 from arcid.train.detector.labels import PictureLabels
-from arcid.train.detector.loop import INPUT
 from arcid.train.detector.losses import (
     Targets,
     detection_loss,

@@ -14,7 +14,7 @@ from arcid.geometry import letterbox
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.train.detector.config import DetectLossConfig, NetworkConfig, parse_detect_config
-from arcid.train.detector.loop import step_loss
+from arcid.train.detector.job import step_loss
 from arcid.train.detector.losses import Asked, forced_loss, imitation_loss
 from arcid.train.detector.network import DetectorNetwork, cell_grid, decode
 from arcid.train.detector.teacher import DetectorTeacher

@@ -24,13 +24,14 @@ from arcid.models import weights
 from arcid.train.config.recipe import ScheduleConfig, parse_config
 from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.tar import TarSource
-from arcid.train.engine.loop import BEST, train
+from arcid.train.engine.loop import BEST
 from arcid.train.engine.model import Model
 from arcid.train.export import ExportRequest, export
 from arcid.train.finetune import make_plan
 from arcid.train.finetune.crops import crops_in
 from arcid.train.finetune.people import JUDGES, LEAST, STOPPERS, judging_crops
 from arcid.train.finetune.verdict import Verdict
+from arcid.train.recogniser.job import train
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.initial import open_initial
 

@@ -37,7 +37,7 @@ from arcid.train.data.noise import (  # noqa: E402
     listed,
     write_list,
 )
-from arcid.train.engine.loop import train  # noqa: E402
+from arcid.train.recogniser.job import train  # noqa: E402
 from arcid.train.weights.checkpoint import open_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.training

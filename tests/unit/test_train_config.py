@@ -144,11 +144,11 @@ def test_a_wrong_config_says_what_is_wrong(text: str, says: str) -> None:
 def test_every_mistake_of_a_file_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config("zz: 1\noptim: {lr: fast}\ndata: {batch: 0}", name="run.yaml")
-    assert caught.value.details == {"key": "data.batch"}
+    assert caught.value.details == {"key": "optim.lr"}
     assert caught.value.message.splitlines()[:3] == [
         "run.yaml: 3 settings are wrong:",
-        "  data.batch: must be at least 1, got 0",
         "  optim.lr: must be a number, got 'fast' (text)",
+        "  data.batch: must be at least 1, got 0",
     ]
     assert caught.value.message.splitlines()[3].startswith("  zz: unknown key")
     with pytest.raises(ConfigError, match="and 10 more"):

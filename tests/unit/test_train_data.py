@@ -581,7 +581,7 @@ def same(a: list[Batch], b: list[Batch]) -> None:
     for x, y in zip(a, b, strict=True):
         assert torch.equal(x.images, y.images)
         assert torch.equal(x.labels, y.labels)
-        assert x.position == y.position
+        assert np.array_equal(x.index, y.index)
 
 
 def test_workers_change_nothing_but_the_speed(photos: list[Photo], tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, parse_config
 from arcid.train.data.dataset import open_data
 from arcid.train.data.features import read_crops
-from arcid.train.engine.loop import train
-from arcid.train.engine.parts import mixed
 from arcid.train.objectives.distil import (
     DistilObjective,
     Student,
@@ -29,8 +27,9 @@ from arcid.train.objectives.distil import (
     relational,
     stage_error,
 )
-from arcid.train.objectives.objective import Seen
+from arcid.train.objectives.parts import Seen, mixed
 from arcid.train.ranks import Ranks
+from arcid.train.recogniser.job import train
 from arcid.train.study.student import measure_student
 from arcid.train.weights.restore import restore_backbone
 from arcid.train.weights.teachers import Teacher
@@ -201,7 +200,7 @@ def test_the_loss_is_the_sum_of_its_terms(folder: Path, photos: torch.Tensor) ->
             create_backbone("mobilefacenet_relu6_x1.0", 128, stem="separable")
         )
         batch = seen(photos, [0, 1, -1, 2, -1, 3])
-        return objective.step(network, batch, to_input(batch.images)).loss.item()
+        return objective.step(network, batch).loss.item()
 
     parts = ["distil.cosine=1", "distil.relational=2", "distil.margin=0.1"]
     values = [loss(part) for part in parts]
@@ -331,11 +330,11 @@ def test_the_teacher_sees_the_clean_share(folder: Path, monkeypatch: pytest.Monk
             asked.append(images)
             return ready(images)
 
-    def watched(self: DistilObjective, network: Any, seen: Seen, inputs: Any) -> Any:
+    def watched(self: DistilObjective, network: Any, seen: Seen) -> Any:
         assert seen.clean is not None
         shown.append((seen.images, seen.clean))
         self.teachers[0] = Watched()  # type: ignore[call-overload]
-        step = original(self, network, seen, inputs)
+        step = original(self, network, seen)
         self.teachers[0] = ready
         assert asked.pop() is seen.clean
         return step

@@ -14,8 +14,8 @@ from arcid.train.clean.purify import restore_centres
 from arcid.train.config.recipe import parse_config
 from arcid.train.data.dataset import open_data
 from arcid.train.data.features import embed, read_crops
-from arcid.train.engine.loop import train
 from arcid.train.heads.imprint import means
+from arcid.train.recogniser.job import train
 from arcid.train.weights.checkpoint import open_checkpoint
 from arcid.train.weights.restore import restore_backbone
 

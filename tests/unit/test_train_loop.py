@@ -33,9 +33,9 @@ from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import open_data
 from arcid.train.data.draws import Draws
 from arcid.train.data.features import read_crops
-from arcid.train.engine.loop import train
 from arcid.train.engine.model import Model
 from arcid.train.ranks import Ranks
+from arcid.train.recogniser.job import train
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.initial import open_initial
 from arcid.train.weights.restore import restore_backbone
@@ -542,7 +542,9 @@ def test_a_run_is_not_gone_on_with_on_other_photos(folder: Path) -> None:
     keep(range(6))
     train(runs.config(run, *chosen, "schedule.steps=2"))
     keep(range(1, 7))
-    with pytest.raises(CheckpointMismatch, match=r"24 photos of 6 .* bring the data back"):
+    with pytest.raises(
+        CheckpointMismatch, match=r"6 classes and 24 photos, .* bring the data back"
+    ):
         train(runs.config(run, *chosen, "schedule.steps=4"))
 
 

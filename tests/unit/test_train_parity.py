@@ -91,7 +91,7 @@ def test_twenty_steps_are_those_of_arcface_torch(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In float64, so that what differs is not rounding."""
-    monkeypatch.setattr(f"{Model.__module__}.to_input", exact)
+    monkeypatch.setattr("arcid.train.objectives.parts.to_input", exact)
     wanted = config(f"loss.name={name}")
     torch.manual_seed(3)
     backbone = backbone_of(wanted).double()
@@ -111,9 +111,9 @@ def test_twenty_steps_are_those_of_arcface_torch(
         rows = centres._choose(labels)
         assert rows is not None
         untouched += CLASSES - len(rows)
-        model.set_rate(length.rate(step, 0.0))
+        model.set_rate(length.rate(step, 0.0, step * BATCH))
         assert model.rate == pytest.approx(rate, rel=1e-9)
-        batch = Batch(images, labels, np.arange(BATCH), 0)
+        batch = Batch(images, labels, np.arange(BATCH))
         facts = model.step(batch, step, tmp_path)
         with torch.no_grad():
             near = F.normalize(twin(exact(images))) @ F.normalize(reference.centres[rows]).T

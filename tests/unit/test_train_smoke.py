@@ -19,8 +19,8 @@ from arcid.models.weights import resolve
 from arcid.runtime import open_session
 from arcid.train.config.recipe import load_config
 from arcid.train.data.features import embed
-from arcid.train.engine.loop import train
 from arcid.train.export import ExportRequest, export
+from arcid.train.recogniser.job import train
 from arcid.train.weights.restore import backbone_of
 from arcid.types import Crops, FloatArray
 

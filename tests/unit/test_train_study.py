@@ -18,23 +18,17 @@ from arcid.errors import ConfigError, DatasetInvalid, InvalidArray  # noqa: E402
 from arcid.evaluate.bootstrap import identity_weights  # noqa: E402
 from arcid.evaluate.metrics import threshold_at_fmr  # noqa: E402
 from arcid.evaluate.pairs import PairScores  # noqa: E402
-from arcid.train.study import (  # noqa: E402
-    StudyConfig,
-    StudyResult,
-    load_study,
-    parse_study,
-    rank,
-    run_study,
-    seed_bootstrap,
-)
+from arcid.train.study.config import StudyConfig, load_study, parse_study  # noqa: E402
 from arcid.train.study.measure import (  # noqa: E402
     Photos,
     check_strangers,
     closed_set,
     verification,
 )
-from arcid.train.study.ranking import student_factor  # noqa: E402
+from arcid.train.study.ranking import rank, seed_bootstrap, student_factor  # noqa: E402
 from arcid.train.study.report import document, record  # noqa: E402
+from arcid.train.study.result import StudyResult  # noqa: E402
+from arcid.train.study.run import run_study  # noqa: E402
 
 pytestmark = pytest.mark.training
 

@@ -14,7 +14,7 @@ from arcid.errors import ConfigError, DatasetInvalid
 from arcid.train.config.recipe import DataConfig, SourceConfig, TrainConfig, parse_config
 from arcid.train.data.crops import centre
 from arcid.train.data.dataset import SampleSet, open_data
-from arcid.train.engine.loop import train
+from arcid.train.recogniser.job import train
 from arcid.train.weights import taught as module
 from arcid.train.weights.checkpoint import open_checkpoint
 from arcid.train.weights.taught import Taught, digests_of, principal_axes, turned_towards

@@ -18,10 +18,10 @@ from arcid.train.backbones import Backbone, create_backbone
 from arcid.train.config.recipe import TrainConfig, expand_path, parse_config
 from arcid.train.data.dataset import TrainData, open_data
 from arcid.train.data.features import embed, read_crops
-from arcid.train.engine.loop import train
-from arcid.train.engine.validate import Validator
 from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
+from arcid.train.recogniser.job import train
+from arcid.train.recogniser.validate import Validator
 from arcid.train.weights.restore import restore_backbone
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("one_thread")]

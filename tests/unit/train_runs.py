@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from arcid.train.config.recipe import TrainConfig, parse_config
-from arcid.train.engine.loop import train
 from arcid.train.engine.model import Model
+from arcid.train.recogniser.job import train
 from arcid.train.weights.checkpoint import CheckpointStore
 
 BASE = """

@@ -10,10 +10,10 @@ import typer
 
 from arcid import extras
 from arcid.cli.output import Json, note, print_json, print_table, say, tracked
+from arcid.cli.training import Overrides, prepare, report, told
 from arcid.types import Detections, Image
 
 if TYPE_CHECKING:
-    from arcid.train.detector.config import DetectConfig
     from arcid.train.detector.evaluate import DetectionMetrics
 
 app = typer.Typer(
@@ -25,10 +25,6 @@ app = typer.Typer(
 
 Config = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_s_2.yaml.")]
 PointsRecipe = Annotated[Path, typer.Argument(help="Recipe, such as configs/detect_points.yaml.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Settings that replace the recipe's: key.sub=value.", metavar="OVERRIDE"),
-]
 LOW = (
     0.05  # threshold at which detectors are measured, so that the curve reaches its false positives
 )
@@ -120,72 +116,36 @@ def faces(
 
 
 @app.command()
-def train(config: Config, override: Overrides = None, json: Json = False) -> None:
+def train(config: Config, overrides: Overrides = None, json: Json = False) -> None:
     """Train by a recipe; the same command goes on with a run that was stopped.
+
+    Data and start are told first, then a bar with speed and the running numbers. After Ctrl-C a
+    checkpoint is stored and the exit code is 130.
 
     Example: arcid detector train configs/detect_s_2.yaml schedule.minutes=30
     """
-    extras.require("training a detector", "train", "torch", "pydantic", "yaml")
-    from arcid.train.engine.memory import prepare_process
-
-    prepare_process()
+    prepare()
     from arcid.train.detector.config import load_detect_config
-    from arcid.train.detector.loop import train_detector
+    from arcid.train.detector.job import train_detector
 
-    result = train_detector(load_detect_config(config, override or []))
-    if json:
-        print_json(
-            {
-                "run": str(result.run),
-                "steps": result.steps,
-                "pictures": result.pictures,
-                "seconds": round(result.seconds, 1),
-                "reserved": _rounded(result.metrics),
-            }
-        )
-        return
-    say(f"{result.run}: {result.steps} steps, {result.pictures} canvases, {result.seconds:.0f} s")
-    _show([("averaged weights", result.metrics)])
+    wanted = load_detect_config(config, overrides or ())
+    report(train_detector(wanted, **told(json)), {}, json=json)
 
 
 @app.command()
-def points(config: PointsRecipe, override: Overrides = None, json: Json = False) -> None:
+def points(config: PointsRecipe, overrides: Overrides = None, json: Json = False) -> None:
     """Train the landmark refiner by a recipe; a stopped run goes on.
 
-    It is a small network that is fed a crop of each face.
+    It is a small network that is fed a crop of each face. Tells and stops as arcid detector train.
 
     Example: arcid detector points configs/detect_points.yaml schedule.minutes=30
     """
-    extras.require("training a detector", "train", "torch", "pydantic", "yaml")
-    from arcid.train.engine.memory import prepare_process
-
-    prepare_process()
+    prepare()
     from arcid.train.detector.landmarks.config import load_points_config
     from arcid.train.detector.landmarks.job import train_points
 
-    result = train_points(load_points_config(config, override or []))
-    found = result.metrics
-    if json:
-        print_json(
-            {
-                "run": str(result.run),
-                "steps": result.steps,
-                "faces": result.pictures,
-                "seconds": round(result.seconds, 1),
-                "reserved": {name: round(value, 4) for name, value in found.flat().items()},
-            }
-        )
-        return
-    say(f"{result.run}: {result.steps} steps, {result.pictures} faces, {result.seconds:.0f} s")
-    print_table(
-        ("reserved faces", "median point error %", "mean %", "95 % below"),
-        [
-            (
-                found.faces,
-                *(f"{100 * value:.2f}" for value in (found.median, found.mean, found.below_95)),
-            )
-        ],
-    )
+    wanted = load_points_config(config, overrides or ())
+    report(train_points(wanted, **told(json)), {}, json=json)
 
 
 @app.command()
@@ -221,13 +181,13 @@ def export(
     extras.require("exporting a detector", "convert")
     from arcid.models.manifest import Licence
     from arcid.train.detector.export import DATA, LICENCE, export_detector
+    from arcid.train.detector.job import measure_network, restore_network
     from arcid.train.detector.landmarks.job import PointsSession, restore_points
-    from arcid.train.detector.loop import measure_network, restore_network
     from arcid.train.detector.scenes import split
 
-    config = _config_of(run)
+    network, checkpoint = restore_network(run)
+    config = checkpoint.config
     config = config.but(validation=config.validation.but(pictures=0))
-    network, _ = restore_network(run)
     _, validation = split(config.scenes)
     refiner = PointsSession(restore_points(points)[0]) if points else None
     metrics = measure_network(network, validation, config, refiner)
@@ -383,13 +343,6 @@ def _watched(
         for teacher in told:
             teacher.folder = name.partition("/")[0]
         yield name, image
-
-
-def _config_of(run: Path) -> DetectConfig:
-    """The resolved recipe a run was made by."""
-    from arcid.train.detector.config import load_detect_config
-
-    return load_detect_config(run / "config.yaml")
 
 
 def _located(name: str) -> str:

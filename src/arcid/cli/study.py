@@ -38,8 +38,9 @@ def study(
     prepare_process()
     from arcid.apps.aligned import Aligner
     from arcid.evaluate.report import plain
-    from arcid.train.study import load_study, run_study
+    from arcid.train.study.config import load_study
     from arcid.train.study.report import record
+    from arcid.train.study.run import run_study
 
     wanted = load_study(config, overrides or ())
     size = wanted.run_config(*wanted.runs()[0]).data.size

@@ -29,27 +29,32 @@ Overrides = Annotated[
 
 def read_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The resolved config. Raises ``ConfigError`` and ``MissingExtra``."""
-    require_torch()
-    from arcid.train.engine.memory import prepare_process
-
-    prepare_process()
+    prepare()
     from arcid.train.config.recipe import load_config
 
     return load_config(path, overrides or ())
 
 
+def prepare() -> None:
+    """Make this process one that trains, before torch is loaded. Raises ``MissingExtra``."""
+    require_torch()
+    from arcid.train.engine.memory import prepare_process
+
+    prepare_process()
+
+
 def run_training(wanted: TrainConfig, detector: str | None, *, quiet: bool) -> TrainResult:
     """Train; what is going on is told on standard error, by the first rank."""
     from arcid.apps.aligned import Aligner
-    from arcid.train.engine.loop import train as run
+    from arcid.train.recogniser.job import train as run
 
+    return run(wanted, align=Aligner(wanted.data.size, detector), **told(quiet))
+
+
+def told(quiet: bool) -> dict[str, Any]:
+    """How a run tells what is going on: on standard error, unless ``quiet``, by the first rank."""
     quiet = quiet or not is_first_rank()
-    return run(
-        wanted,
-        align=Aligner(wanted.data.size, detector),
-        progress=not quiet,
-        tell=(lambda line: None) if quiet else note,
-    )
+    return {"progress": not quiet, "tell": None if quiet else note}
 
 
 def report(result: TrainResult, more: dict[str, Any], *, json: bool) -> None:

@@ -3,8 +3,8 @@
 The room meets the product only at a model bundle. Its rooms, in the order
 a step uses them, each knowing only those before it:
 
-    config → backbones → data → heads → weights → objectives → engine → clean, study · export
-    → finetune
+    config → backbones → data → heads → weights → objectives → engine → recogniser
+    → clean, study · export → finetune
 
 ``config``      the recipe, read from YAML
 ``backbones``   networks by name, (B,3,S,S) images in, (B,D) features out
@@ -12,9 +12,10 @@ a step uses them, each knowing only those before it:
 ``heads``       class centres and the margin losses on them
 ``weights``     checkpoints, and weights from elsewhere
 ``objectives``  what a step makes smaller: a margin loss, triplets, distillation
-``engine``      the run
+``engine``      the run, of whatever job it is given
+``recogniser``  the job of a face embedder
 ``finetune``    a ready network, fitted to somebody's own people
-``detector``    the trainer of arcid's own face detector
+``detector``    the jobs of arcid's own face detector and landmark refiner
 
 Everything here needs PyTorch: ``pip install 'arcid[train]'``. Importing this package alone does
 not load it.

@@ -55,6 +55,13 @@ class Ranks:
         return found
 
 
+def one_rank(what: str) -> Ranks:
+    """The only rank of ``what`` cannot be divided, on the CPU. Raises ``ConfigError``."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"{what} runs in one process; start it without torchrun")
+    return Ranks(0, 1, torch.device("cpu"))
+
+
 @contextmanager
 def start_ranks() -> Iterator[Ranks]:
     """Join the process group ``torchrun`` describes (gloo on CPU, nccl on CUDA), or stay alone.
@@ -85,4 +92,4 @@ def start_ranks() -> Iterator[Ranks]:
             dist.destroy_process_group()
 
 
-__all__ = ["Ranks", "start_ranks"]
+__all__ = ["Ranks", "one_rank", "start_ranks"]

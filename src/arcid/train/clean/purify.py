@@ -29,11 +29,11 @@ from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import SampleSet, TrainData, open_data
 from arcid.train.data.features import embed_samples
 from arcid.train.data.noise import Listed, write_list
-from arcid.train.engine.loop import train
 from arcid.train.heads.classifier import Classifier, reshard_state
 from arcid.train.objectives.losses import loss_spec
 from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
+from arcid.train.recogniser.job import train
 from arcid.train.weights.checkpoint import Checkpoint, open_checkpoint
 from arcid.train.weights.restore import restore_backbone
 
@@ -53,7 +53,7 @@ def clean(
 
     ``source``: a config, which is trained first (or gone on with, where its run exists), or the
     folder of a checkpoint or run. ``run`` trains a config and returns its checkpoint; by default
-    ``arcid.train.engine.loop.train``. ``out`` defaults to ``clean`` inside the run. At most
+    ``arcid.train.recogniser.job.train``. ``out`` defaults to ``clean`` inside the run. At most
     ``sheet_photos`` dropped photos are drawn, those farthest away.
 
     Raises ``ConfigError`` where the config or checkpoint has one centre an identity or none, what
@@ -126,7 +126,7 @@ def require_sub_centres(config: TrainConfig) -> None:
 
 
 def sub_centre_cosines(
-    checkpoint: Checkpoint, samples: SampleSet
+    checkpoint: Checkpoint[TrainConfig], samples: SampleSet
 ) -> tuple[IndexArray, IndexArray, tuple[tuple[str, str], ...]]:
     """(M,K) cosines to the own identity's sub-centres, (M,) rows of the set, and who failed.
 
@@ -146,7 +146,7 @@ def sub_centre_cosines(
     return np.concatenate(found), np.array(rows, np.int64), tuple(failed)
 
 
-def restore_centres(checkpoint: Checkpoint) -> Classifier:
+def restore_centres(checkpoint: Checkpoint[TrainConfig]) -> Classifier:
     """All class centres of a checkpoint on one rank, whoever wrote it."""
     ranks = Ranks(0, 1, torch.device("cpu"))
     classes = len(checkpoint.extra["classes"])

@@ -10,7 +10,7 @@ file's.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from arcid.train.config.base import Recipe, expand_path
 from arcid.train.config.section import (
@@ -211,25 +211,30 @@ class PrecisionConfig(Section):
     gradient_checkpointing: bool = key(False, "less memory, about a third more time")
 
 
-class ValidationConfig(Section):
+class MeasuringConfig(Section):
+    """When the network is measured; at the end it always is."""
+
+    every: float = key(1.0, "epochs; 0: not by epochs", ge=0)
+    minutes: float = key(0.0, "of training; 0: not by the clock", ge=0)
+    patience: int = key(0, "the run ends after so many in a row that are no better", ge=0)
+
+
+class ValidationConfig(MeasuringConfig):
     """What is measured while training, by ``arcid.evaluate``."""
 
     pairs: tuple[str, ...] = key(
         (), "LFW-style folders, .bin files or pair lists; a plain name is a .bin beside a .rec"
     )
-    every: float = key(1.0, "epochs; 0 only at the end", ge=0)
     holdout: bool = key(True, "closed-set accuracy on data.holdout, where there is one")
     photos: int = key(4000, "at most so many of each held-out set; 0 all")
     flip: bool = key(False, "vectors are sums over photo and mirror image, but in the closed set")
-    patience: int = key(
-        0, "the run ends after so many in a row that are no better on the identities held out", ge=0
-    )
 
 
 class CheckpointConfig(Section):
     """When the run's state is stored."""
 
-    every: int = key(0, "steps; 0 at the end of every epoch", ge=0)
+    every: int = key(0, "steps; 0 without minutes: at the end of every epoch", ge=0)
+    minutes: float = key(0.0, "of training; 0: not by the clock", ge=0)
     keep: int = key(3, "so many newest ones", ge=1)
 
 
@@ -271,23 +276,42 @@ class DistilConfig(Section):
                 refuse("maps", f"must read STAGE=TENSOR, got {pair!r}")
 
 
-class TrainConfig(Recipe):
-    """Everything that decides a run. Two runs of one config on one machine are the same run."""
+class RunConfig(Recipe):
+    """What every run can be told, whatever it trains.
 
+    ``free`` names the settings that may change when a run goes on: they decide neither a weight's
+    shape nor its past.
+    """
+
+    free: ClassVar[tuple[str, ...]] = (
+        "out", "init_from", "threads", "schedule", "validation", "checkpoint", "optim.accumulate",
+        "precision",
+    )  # fmt: skip
     out: str = key("runs/train", "folder of the run", min_length=1)
     seed: int = key(1, "of weights, order and augmentation", ge=0)
     init_from: str = key("", "bundle or checkpoint whose weights the run starts from")
+    threads: int = key(0, "of the arithmetic; 0 leaves torch's own choice", ge=0)
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    precision: PrecisionConfig = PrecisionConfig()
+    validation: MeasuringConfig = MeasuringConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+
+class TrainConfig(RunConfig):
+    """Everything that decides a run. Two runs of one config on one machine are the same run."""
+
+    free: ClassVar[tuple[str, ...]] = (
+        *RunConfig.free, "data.cache", "data.workers", "data.worker_kind", "data.prefetch",
+        "data.index_cache", "data.max_corrupt", "classifier.chunk",
+    )  # fmt: skip
     parity: Literal["", "arcface_torch"] = key("", "compute each step as that trainer does")
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     classifier: ClassifierConfig = ClassifierConfig()
-    optim: OptimConfig = OptimConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    precision: PrecisionConfig = PrecisionConfig()
     validation: ValidationConfig = ValidationConfig()
-    checkpoint: CheckpointConfig = CheckpointConfig()
     distil: DistilConfig = DistilConfig()
 
     def check(self) -> None:
@@ -307,10 +331,12 @@ __all__ = [
     "DataConfig",
     "DistilConfig",
     "LossConfig",
+    "MeasuringConfig",
     "ModelConfig",
     "OptimConfig",
     "Options",
     "PrecisionConfig",
+    "RunConfig",
     "ScheduleConfig",
     "SourceConfig",
     "TrainConfig",

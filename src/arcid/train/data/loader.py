@@ -50,8 +50,10 @@ class Batch:
     images: torch.Tensor  # (B,3,S,S) uint8 RGB in channels_last memory
     labels: torch.Tensor  # (B,) int64, -1 without identity
     index: npt.NDArray[np.int64]  # (B,) photo of the set
-    position: int  # of the stream once this batch is trained on
     clean: torch.Tensor | None = None  # like images
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -59,7 +61,6 @@ class _Made:
     pixels: Image  # (B,S,S,3)
     labels: npt.NDArray[np.int64]
     index: npt.NDArray[np.int64]
-    position: int
     faults: list[tuple[int, str]]  # photo, reason
     clean: Image | None = None
 
@@ -96,7 +97,7 @@ class _Maker:
                 pixels[i] = self.view(canvas, **place)
                 if clean is not None:
                     clean[i] = self.view.plain(canvas, pixels[i], **place)
-        return _Made(pixels, self.samples.labels[used], used, draw.position, faults, clean)
+        return _Made(pixels, self.samples.labels[used], used, faults, clean)
 
     def _readable(self, index: int, faults: list[tuple[int, str]]) -> tuple[int, Image]:
         """The photo asked for, or the next readable one, of its own identity first."""
@@ -159,7 +160,6 @@ class BatchLoader:
                 _channels_first(made.pixels),
                 torch.from_numpy(made.labels),
                 made.index,
-                made.position,
                 None if made.clean is None else _channels_first(made.clean),
             )
 

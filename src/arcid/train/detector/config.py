@@ -6,14 +6,19 @@ config = load_detect_config("configs/detect_s_2.yaml", ["schedule.minutes=10"])
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, NonNegativeFloat
 
-from arcid.train.config.recipe import AugmentConfig
-from arcid.train.config.section import Section, Share, key, needed, refuse
-from arcid.train.detector.solo import config as solo
-from arcid.train.detector.solo.config import SoloConfig
+from arcid.train.config.recipe import (
+    AugmentConfig,
+    CheckpointConfig,
+    MeasuringConfig,
+    OptimConfig,
+    PrecisionConfig,
+    RunConfig,
+)
+from arcid.train.config.section import Decay, Section, Share, key, needed, refuse
 
 STRIDES = (8, 16, 32)
 CANVAS_STEP = 32  # sides of a training canvas are multiples of the coarsest stride
@@ -117,21 +122,60 @@ class DetectLossConfig(Section):
     points_beta: float = key(0.02, "where it turns from square to straight", gt=0)
 
 
-class DetectValidationConfig(Section):
+class AdamConfig(OptimConfig):
+    """How the weights move: by AdamW, unless told otherwise, and averaged."""
+
+    name: Literal["sgd", "adamw", "muon"] = key("adamw", "the optimiser")
+    lr: float = key(2e-3, "learning rate at the schedule's height", ge=0)
+    weight_decay: float = key(0.02, "of weights; biases and norms have none", ge=0)
+    clip: float = key(10.0, "largest gradient norm; 0 leaves it alone", ge=0)
+    ema: Decay = key(0.999, "decay of the averaged weights, lower in the first steps")
+
+
+class OftenConfig(CheckpointConfig):
+    """When the run's state is stored."""
+
+    minutes: float = key(3.0, "of training; 0: not by the clock", ge=0)
+
+
+class ReservedConfig(MeasuringConfig):
+    """When the network is measured on reserved pictures; at the end it always is."""
+
+    every: float = key(0.0, "epochs; 0: not by epochs", ge=0)
+    minutes: float = key(10.0, "of training; 0: not by the clock", ge=0)
+
+
+class ScenesRun(RunConfig):
+    """What the runs of detector and landmark refiner share."""
+
+    free: ClassVar[tuple[str, ...]] = (
+        *RunConfig.free,
+        *(f"scenes.{name}" for name in ("workers", "prefetch", "path", "labels", "further")),
+    )
+    optim: AdamConfig = AdamConfig()
+    checkpoint: OftenConfig = OftenConfig()
+    scenes: ScenesConfig = ScenesConfig()
+
+    def check(self) -> None:
+        if self.optim.accumulate > 1:
+            refuse("optim.accumulate", "must be 1: a batch of views is not divided")
+        if self.precision.but(channels_last=True) != PrecisionConfig():
+            refuse("precision", "has channels_last alone here; these networks learn in fp32")
+
+
+class DetectValidationConfig(ReservedConfig):
     """What is measured on reserved pictures while training."""
 
-    minutes: float = key(10.0, "how often; 0 only at the end", ge=0)
     pictures: int = key(200, "0 all reserved ones", ge=0)
     size: int = key(640, "longer side of the network's input", ge=CANVAS_STEP)
     fppi: float = key(0.1, "false positives per image at which recall is read", gt=0,
                       validation_alias=AliasChoices("fppi", "alarms"))  # fmt: skip
 
 
-class DetectConfig(SoloConfig):
+class DetectConfig(ScenesRun):
     """Everything that decides a run."""
 
     out: str = key("runs/detect", "folder of the run", min_length=1)
-    scenes: ScenesConfig = ScenesConfig()
     views: ViewsConfig = ViewsConfig()
     network: NetworkConfig = NetworkConfig()
     teacher: DetectTeacherConfig = DetectTeacherConfig()
@@ -141,17 +185,9 @@ class DetectConfig(SoloConfig):
     )
 
 
-#: Settings that may change when a run goes on.
-FREE = (
-    *solo.FREE,
-    *(f"scenes.{name}" for name in ("workers", "prefetch", "path", "labels", "further")),
-)
-
-
 load_detect_config, parse_detect_config = DetectConfig.load, DetectConfig.parse
 
 __all__ = [
-    "FREE",
     "PLACED",
     "STRIDES",
     "DetectConfig",
@@ -160,7 +196,9 @@ __all__ = [
     "DetectValidationConfig",
     "FurtherConfig",
     "NetworkConfig",
+    "ReservedConfig",
     "ScenesConfig",
+    "ScenesRun",
     "ViewsConfig",
     "load_detect_config",
     "parse_detect_config",

@@ -31,10 +31,11 @@ from arcid.runtime import Session, open_session
 from arcid.train.detector.config import STRIDES
 from arcid.train.detector.evaluate import DetectionMetrics
 from arcid.train.detector.folded import fold
+from arcid.train.detector.initial import total
+from arcid.train.detector.job import INPUT, TorchSession, restore_network
 from arcid.train.detector.landmarks.config import SIZE
 from arcid.train.detector.landmarks.job import PART, PointsSession, restore_points
-from arcid.train.detector.loop import INPUT, TorchSession, restore_network
-from arcid.train.detector.solo.state import RunState
+from arcid.train.weights.checkpoint import Checkpoint
 from arcid.types import FloatArray, Image
 
 OPSET = 17
@@ -87,7 +88,7 @@ def export_detector(
     check_name(name)
     if not importlib.util.find_spec("onnx"):
         raise MissingExtra("exporting a detector", "convert")
-    network, state = restore_network(run)
+    network, checkpoint = restore_network(run)
     folded = fold(network)
     target.mkdir(parents=True, exist_ok=True)
     with staging(target) as staged:
@@ -96,7 +97,7 @@ def export_detector(
         tensors = [_fitted(photo, shape) for shape in SHAPES for photo in photos]
         difference = _checked(path, TorchSession(network), tensors)
         options: dict[str, Any] = {"threshold": round(threshold, 3), "strides": list(STRIDES)}
-        provenance = _provenance(state, network, difference)
+        provenance = _provenance(checkpoint, network, difference)
         if refiner:
             options[PART], provenance[PART] = _refined(refiner, staged / f"{PART}.onnx", photos)
         manifest = Manifest(
@@ -129,13 +130,13 @@ def _refined(
     run: Path, path: Path, photos: Sequence[Image]
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write the landmark refiner's file; what the manifest says of it, and its provenance."""
-    network, state = restore_points(run)
+    network, checkpoint = restore_points(run)
     _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, SIZE, SIZE), _CROP_AXES)
     tensors = [_fitted(photo, (SIZE, SIZE)) for photo in photos]
     difference = _checked(path, PointsSession(network), tensors)
     return (
         {"file": path.name, "sha256": sha256_file(path)},
-        _provenance(state, network, difference),
+        _provenance(checkpoint, network, difference),
     )
 
 
@@ -191,14 +192,16 @@ def _accuracy(metrics: DetectionMetrics | None) -> dict[str, Any]:
     }
 
 
-def _provenance(state: RunState, network: nn.Module, difference: float) -> dict[str, Any]:
-    total = state.total
+def _provenance(
+    checkpoint: Checkpoint[Any], network: nn.Module, difference: float
+) -> dict[str, Any]:
+    whole = total(checkpoint)
     return {
-        "steps": int(total["steps"]),
-        "pictures": int(total["pictures"]),
-        "minutes": round(total["seconds"] / 60, 1),
+        "steps": int(whole["steps"]),
+        "pictures": int(whole["pictures"]),
+        "minutes": round(whole["seconds"] / 60, 1),
         "parameters": sum(p.numel() for p in network.parameters()),
-        "seed": state.config["seed"],
+        "seed": checkpoint.config.seed,
         "torch": torch.__version__,
         "largest_difference_to_torch": float(f"{difference:.2g}"),
         "exported": datetime.now(UTC).strftime("%Y-%m-%d"),

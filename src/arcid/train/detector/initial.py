@@ -1,4 +1,5 @@
-"""Where the run of a detector or landmark refiner begins: the weights of a run or a bundle."""
+"""Where the run of a detector or landmark refiner begins: the weights of a run or a bundle, and how
+long it was trained in all."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from torch import nn
 from arcid.errors import CheckpointMismatch
 from arcid.models.manifest import Manifest
 from arcid.train.detector.folded import check_fits, unfold
-from arcid.train.detector.solo.state import FILE, RunState
+from arcid.train.weights.checkpoint import Checkpoint
 
-Restore = Callable[[Path], tuple[nn.Module, RunState]]
+Restore = Callable[[Path], tuple[nn.Module, Checkpoint[Any]]]
 
 
 def load_weights(
@@ -23,13 +24,13 @@ def load_weights(
 ) -> dict[str, float]:
     """Start from a run folder, or a bundle's model file or further ``part``; ``total`` of its
     training. Raises ``CheckpointInvalid``, ``CheckpointMismatch``."""
-    if (source / FILE).exists() or not (source / "manifest.json").is_file():
-        other, state = restore(source)
-        setting = shlex.quote(f"network={json.dumps(state.config['network'])}")
+    if not (source / "manifest.json").is_file():
+        other, checkpoint = restore(source)
+        setting = shlex.quote(f"network={json.dumps(checkpoint.config.network.to_dict())}")
         given = dict(other.state_dict())
         check_fits(dict(network.state_dict()), given, source.name, f"to fit it, set {setting}")
         network.load_state_dict(other.state_dict())
-        return state.total
+        return total(checkpoint)
     manifest = Manifest.load(source / "manifest.json")
     if part and part not in manifest.options:
         raise CheckpointMismatch(
@@ -43,4 +44,11 @@ def load_weights(
     return {"steps": steps, "pictures": pictures, "seconds": 60 * minutes}
 
 
-__all__ = ["load_weights"]
+def total(checkpoint: Checkpoint[Any]) -> dict[str, float]:
+    """Steps, pictures and seconds of a run and of those it was started from."""
+    step, position, extra = checkpoint.step, checkpoint.position, checkpoint.extra
+    own = {"steps": step, "pictures": position, "seconds": extra["seconds"]}
+    return {name: value + extra["earlier"].get(name, 0) for name, value in own.items()}
+
+
+__all__ = ["load_weights", "total"]

@@ -40,10 +40,10 @@ class DetectLoss:
     maps: Tensor  # mean error of the parts' maps where a teacher feeds them
 
     @property
-    def parts(self) -> dict[str, float]:
-        """Everything but the sum, as numbers."""
+    def parts(self) -> dict[str, Tensor]:
+        """Everything but the sum."""
         names = ("score", "box", "points", "cells", "maps")
-        return {name: float(getattr(self, name)) for name in names}
+        return {name: torch.as_tensor(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

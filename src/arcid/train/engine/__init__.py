@@ -1,4 +1,4 @@
-"""The run: steps, schedule, optimisers, measuring while training, and its record.
+"""The run: steps, schedule, optimisers, and its record.
 
-``loop.train`` reads from top to bottom; ``model`` is everything that learns.
+``loop.train`` reads from top to bottom; ``job`` is what it is given, ``model`` what learns.
 """

@@ -1,11 +1,11 @@
 """The training loop. Read ``train`` from top to bottom: that is a run.
 
 One process is one rank; ``torchrun --nproc-per-node N -m arcid train CONFIG`` starts several. The
-backbone is alike on all ranks (DistributedDataParallel), the class centres are divided among them.
+network is alike on all ranks (DistributedDataParallel), the class centres are divided among them.
 A run that is started again with the same ``out`` goes on from its newest checkpoint.
 
-``objective`` says what a step makes smaller, ``model`` what learns and how a step changes it,
-``schedule`` how long and how fast, ``validate`` what is measured on the way.
+A ``Job`` says what is trained on what, its objective what a step makes smaller; ``model`` is what
+learns and how a step changes it, ``schedule`` how long and how fast.
 """
 
 from __future__ import annotations
@@ -15,30 +15,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from arcid.errors import CheckpointMismatch, ConfigError
+from arcid.errors import CheckpointMismatch
 from arcid.files import write_text
-from arcid.train.backbones import count_macs, count_parameters
 from arcid.train.config.file import dump
-from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.data.augment import Augment
-from arcid.train.data.dataset import SampleSet, TrainData, open_data
-from arcid.train.data.draws import Draws
-from arcid.train.data.loader import BatchLoader
-from arcid.train.engine.advice import Watch, advice
+from arcid.train.config.recipe import CheckpointConfig, expand_path
+from arcid.train.engine.advice import Watch
 from arcid.train.engine.interrupt import Interrupt
+from arcid.train.engine.job import Job
 from arcid.train.engine.model import Model
 from arcid.train.engine.record import Record
 from arcid.train.engine.schedule import Length
 from arcid.train.engine.stopping import EarlyStop
-from arcid.train.engine.validate import Align, Validator
-from arcid.train.heads.imprint import imprint
-from arcid.train.objectives.create import create_objective, needs_identities
-from arcid.train.ranks import Ranks, start_ranks
-from arcid.train.weights.checkpoint import Checkpoint, CheckpointStore, seed_generators
-from arcid.train.weights.restore import backbone_of
+from arcid.train.weights.checkpoint import CheckpointStore, seed_generators
 
 LOG_EVERY = 10  # steps a row of metrics.csv stands for
 BEST = "best"  # folder of a run with validation.patience: its best state
@@ -63,187 +55,161 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig,
-    *,
-    align: Align | None = None,
-    progress: bool = False,
-    tell: Callable[[str], None] | None = None,
+    job: Job[Any], *, progress: bool = False, tell: Callable[[str], None] | None = None
 ) -> TrainResult:
-    """Run ``config`` to its end, or from its newest checkpoint on.
+    """Run ``job`` to its end, or from its newest checkpoint on.
 
-    ``align`` turns whole photos of ``validation.pairs`` into aligned faces, ``progress`` draws a
-    bar on standard error, ``tell`` is given lines about network, data and start, and advice: at the
-    start, and where the loss rises for good.
+    ``progress`` draws a bar on standard error, ``tell`` is given lines about network, data and
+    start, and advice: at the start, and where the loss rises for good.
 
-    Everything that can be wrong with config, data, teachers and checkpoints raises before the first
-    step: ``ConfigError``, ``DatasetInvalid``, ``ModelNotFound``, ``CheckpointInvalid``,
-    ``CheckpointMismatch``. Later ``TrainingDiverged`` stops a run whose loss is no number any more,
-    with its batch stored, and ``StorageFull`` one that cannot be stored.
+    Everything that can be wrong with schedule and checkpoints raises before the first step:
+    ``ConfigError``, ``ModelNotFound``, ``CheckpointInvalid``, ``CheckpointMismatch``. Later
+    ``TrainingDiverged`` stops a run whose loss is no number any more, with its batch stored, and
+    ``StorageFull`` one that cannot be stored.
     """
+    config, ranks, photos = job.config, job.ranks, job.photos
     run = expand_path(config.out)
-    with start_ranks() as ranks:
-        seed_generators(config.seed)
-        data = open_data(config.data, need_identities=needs_identities(config))
-        objective = create_objective(config, data, ranks)
-        draws = Draws(config, objective.samples.labels, ranks)
-        length = Length(
-            config.schedule, config.data.batch, draws.epoch_photos, parity=bool(config.parity)
-        )
-        model = Model(config, backbone_of(config), objective, ranks)
-        validator = Validator(config, data, align, ranks)
-        store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)
-        best = CheckpointStore(run / BEST, keep=1)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    seed_generators(config.seed)
+    length = Length(config.schedule, job.batch, photos, parity=job.objective.parity)
+    model = Model(config, job.network(), job.objective, ranks)
+    store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)
+    best = CheckpointStore(run / BEST, keep=1)
 
-        step, position, spent, stored_at = 0, 0, 0.0, -1
-        if (checkpoint := store.latest()) is not None:
-            _check_resumable(checkpoint, config, data, objective.samples)
-            model.load(checkpoint)
-            step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
-            spent = float(checkpoint.extra["seconds"])
-        else:
-            model.start_from(config.init_from)
-            if config.classifier.start == "imprint":
-                if objective.centres is None:
-                    raise ConfigError("classifier.start=imprint: this run has no class centres")
-                imprint(objective.centres, model.backbone, objective.samples, config.data.size)
-        draws.position = position
-        photos = len(objective.samples)
-        if ranks.first:
-            write_text(run / "config.yaml", dump(config))
-            write_text(run / "report.txt", "\n".join(data.report.lines()) + "\n")
-            if tell is not None:
-                for line in _summary(config, data, ranks, step, photos):
-                    tell(line)
-        watch = Watch(len(data.classes), tell if ranks.first and tell else lambda line: None)
-        facts_of_run = {"classes": list(data.classes), "photos": photos}
+    step, position, spent, stored_at = 0, 0, 0.0, -1
+    earlier: Mapping[str, float] = {}
+    if (checkpoint := store.latest(type(config))) is not None:
+        checkpoint.check(config)
+        _check_data(checkpoint.path.name, checkpoint.extra, job.facts)
+        model.load(checkpoint)
+        step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
+        spent = float(checkpoint.extra["seconds"])
+        earlier = checkpoint.extra.get("earlier", {})
+    else:
+        if config.init_from:
+            earlier = job.start(model.backbone, str(expand_path(config.init_from)))
+        model.begin()
+    if ranks.first:
+        write_text(run / "config.yaml", dump(config))
+        write_text(run / "report.txt", "\n".join(job.report) + "\n")
+        if tell is not None:
+            start = f"going on from step {step}" if step else "starting"
+            place = f"{start} in {config.out} on {ranks.world} × {ranks.device.type}"
+            for line in (*job.remarks(), *job.report, place):
+                tell(line)
+    classes = len(job.facts.get("classes", ()))
+    watch = Watch(classes, tell if ranks.first and tell else lambda line: None)
 
-        with (
-            Interrupt() as interrupt,
-            Record(run if ranks.first else None, step, progress=progress) as record,
-            BatchLoader(objective.samples, draws, view_of(config), config.data) as batches,
-        ):
-            began = time.monotonic() - spent
-            early = EarlyStop(config.validation.patience, record.history())
-            (ended,) = ranks.largest(early.over)
+    with (
+        Interrupt() as interrupt,
+        Record(run if ranks.first else None, step, progress=progress) as record,
+        job.batches(step, position) as batches,
+    ):
+        began = time.monotonic() - spent
+        seconds = spent
+        early = EarlyStop(config.validation.patience, job.score, record.history())
+        (ended,) = ranks.largest(early.over)
 
-            def save(store: CheckpointStore = store) -> None:
-                store.save(
-                    step=step,
-                    position=position,
-                    config=config,
-                    shared=model.shared_state(),
-                    own=model.own_state(),
-                    extra={"seconds": time.monotonic() - began, **facts_of_run},
-                    rank=ranks.rank,
-                    world=ranks.world,
-                    barrier=ranks.barrier,
-                )
+        def save(store: CheckpointStore = store) -> None:
+            store.save(
+                step=step,
+                position=position,
+                config=config,
+                shared=model.shared_state(),
+                own=model.own_state(),
+                extra={"seconds": time.monotonic() - began, "earlier": earlier, **job.facts},
+                rank=ranks.rank,
+                world=ranks.world,
+                barrier=ranks.barrier,
+            )
 
-            def validate() -> None:
-                nonlocal ended
-                with record.paused():
-                    found = validator(model.best(), objective.centres)
-                    first_says = ranks.first and early.is_best(found)
-                    better, ended = ranks.largest(first_says, early.over)
-                    if better:
-                        save(best)
-                    record.validated(step, position / draws.epoch_photos, found)
+        def validate() -> None:
+            nonlocal ended
+            with record.paused():
+                found = job.measure(model.best())
+                first_says = ranks.first and early.is_best(found)
+                better, ended = ranks.largest(first_says, early.over)
+                if better:
+                    save(best)
+                record.validated(step, position / photos, found)
 
-            def log() -> None:
-                spent = time.monotonic() - began
-                numbers = {"seconds": spent, "lr": model.rate}
-                record.flush(
-                    step, position / draws.epoch_photos, numbers, length.share(step, spent)
-                )
+        def log() -> None:
+            spent = time.monotonic() - began
+            numbers = {"seconds": spent, "lr": model.rate}
+            done = length.share(step, spent, position)
+            record.flush(step, position / photos, numbers, done)
 
-            for batch in batches:
-                seconds, stopped = ranks.largest(time.monotonic() - began, interrupt.asked)
-                if length.over(step, seconds) or stopped or ended:
-                    break
-                model.set_rate(length.rate(step, seconds))
-                facts = model.step(batch, step, run)
-                before, position, step = position, batch.position, step + 1
-                record.step(len(batch.labels) * ranks.world, facts)
-                watch.step(step, facts, length.share(step, seconds))
+        for batch in batches:
+            before, since = position, seconds
+            seconds, stopped = ranks.largest(time.monotonic() - began, interrupt.asked)
+            if length.over(step, seconds, position) or stopped or ended:
+                break
+            model.set_rate(length.rate(step, seconds, position))
+            facts = model.step(batch, step, run)
+            seen = len(batch) * ranks.world
+            step, position = step + 1, position + seen
+            record.step(seen, facts)
+            watch.step(step, facts, length.share(step, seconds, position))
 
-                if step % LOG_EVERY == 0:
-                    log()
-                if _passes(config.validation.every * draws.epoch_photos, before, position):
-                    validate()
-                if _is_stored(config, step, before, position, draws.epoch_photos):
-                    save()
-                    stored_at = step
-
-            log()
-            if step != stored_at:
-                save()
-            (validated_at,) = ranks.largest(record.validated_at)
-            if not stopped and step != validated_at:
+            if step % LOG_EVERY == 0:
+                log()
+            every = config.validation
+            if _passes(every.every * photos, before, position) or _passes(
+                every.minutes * 60, since, seconds
+            ):
                 validate()
-            if ranks.first and batches.faults:
-                write_text(run / "faults.txt", "\n".join(batches.faults.lines()) + "\n")
-        return TrainResult(
-            run=run,
-            checkpoint=store.paths()[-1],
-            steps=step,
-            epochs=position / draws.epoch_photos,
-            seconds=time.monotonic() - began,
-            images_per_s=record.images_per_s,
-            metrics=record.history()[-1] if record.history() else {},
-            history=record.history(),
-            stopped=bool(stopped) and not (length.over(step, seconds) or ended),
-        )
+            if _passes(config.checkpoint.minutes * 60, since, seconds) or _is_stored(
+                config.checkpoint, step, _passes(photos, before, position)
+            ):
+                save()
+                stored_at = step
+
+        log()
+        if step != stored_at:
+            save()
+        (validated_at,) = ranks.largest(record.validated_at)
+        if not stopped and step != validated_at:
+            validate()
+    return TrainResult(
+        run=run,
+        checkpoint=store.paths()[-1],
+        steps=step,
+        epochs=position / photos,
+        seconds=time.monotonic() - began,
+        images_per_s=record.images_per_s,
+        metrics=record.history()[-1] if record.history() else {},
+        history=record.history(),
+        stopped=bool(stopped) and not (length.over(step, seconds, position) or ended),
+    )
 
 
-def view_of(config: TrainConfig) -> Augment:
-    """How photos are changed before the network sees them."""
-    clean = config.distil.clean if config.distil.teachers else 0.0
-    return Augment(config.augment, config.seed, config.data.size, clean=clean)
-
-
-def _passes(every: float, before: int, now: int) -> bool:
+def _passes(every: float, before: float, now: float) -> bool:
     """Whether a multiple of ``every`` lies in (before, now]; never for 0."""
     if not every:
         return False
     return math.floor(now / every + 1e-9) > math.floor(before / every + 1e-9)
 
 
-def _is_stored(config: TrainConfig, step: int, before: int, now: int, epoch: int) -> bool:
-    if config.checkpoint.every:
-        return step % config.checkpoint.every == 0
-    return _passes(epoch, before, now)
+def _is_stored(config: CheckpointConfig, step: int, epoch_ended: bool) -> bool:
+    if config.every:
+        return step % config.every == 0
+    return epoch_ended and not config.minutes
 
 
-def _check_resumable(
-    checkpoint: Checkpoint, config: TrainConfig, data: TrainData, samples: SampleSet
-) -> None:
-    checkpoint.check(config)
-    classes, photos = (
-        list(checkpoint.extra["classes"]),
-        checkpoint.extra.get("photos", len(samples)),
-    )
-    if classes != list(data.classes) or photos != len(samples):
+def _check_data(name: str, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Raise ``CheckpointMismatch`` where a run's data is another now."""
+
+    def told(found: Mapping[str, Any]) -> str:
+        counts = ((what, len(v) if isinstance(v, list) else v) for what, v in found.items())
+        return " and ".join(f"{count} {what}" for what, count in counts)
+
+    before = {what: stored.get(what, value) for what, value in facts.items()}
+    if before != facts:
         raise CheckpointMismatch(
-            f"{checkpoint.path.name} was trained on {photos} photos of {len(classes)} identities, "
-            f"the data now gives {len(samples)} of {len(data.classes)}, or others; bring the data "
-            "back, or start a new run with init_from and another out"
+            f"{name} was trained on {told(before)}, the data now gives {told(facts)}, or others; "
+            "bring the data back, or start a new run with init_from and another out"
         )
 
 
-def _summary(
-    config: TrainConfig, data: TrainData, ranks: Ranks, step: int, photos: int
-) -> list[str]:
-    with torch.device("meta"):
-        network = backbone_of(config)
-    macs = count_macs(network, config.data.size)
-    start = f"going on from step {step}" if step else "starting"
-    return [
-        f"{config.model.backbone}: {count_parameters(network):,} parameters, {macs / 1e6:,.1f} M "
-        f"MACs at {config.data.size} px, {config.model.dim} dimensions",
-        *data.report.lines(),
-        f"{start} in {config.out} on {ranks.world} × {ranks.device.type}",
-        *advice(config, photos, ranks.device.type),
-    ]
-
-
-__all__ = ["LOG_EVERY", "TrainResult", "train", "view_of"]
+__all__ = ["BEST", "LOG_EVERY", "TrainResult", "train"]

@@ -16,10 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from arcid.errors import TrainingDiverged
 from arcid.files import replacing
-from arcid.train.backbones import Backbone, to_channels_last
-from arcid.train.backbones.inputs import to_input
-from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.data.loader import Batch
+from arcid.train.backbones import to_channels_last
+from arcid.train.config.recipe import RunConfig
 from arcid.train.engine.optimise import (
     centre_optimizer,
     clip_rows,
@@ -27,7 +25,6 @@ from arcid.train.engine.optimise import (
     network_optimizer,
     reshard_moments,
 )
-from arcid.train.engine.parts import parts_of
 from arcid.train.heads.classifier import reshard_state
 from arcid.train.objectives.objective import Objective
 from arcid.train.ranks import Ranks
@@ -37,7 +34,6 @@ from arcid.train.weights.checkpoint import (
     restore_random_state,
     seed_generators,
 )
-from arcid.train.weights.initial import load_initial
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,13 +42,17 @@ class Model:
     """The network all ranks share, this rank's class centres, and their optimisers.
 
     ``backbone``  what is exported in the end
-    ``network``   the backbone with what the objective needs around it
+    ``network``   that with what the objective needs around it
     ``averaged``  a copy that follows slowly, ``optim.ema``; None without
     ``rate``      the learning rate as it stands
     """
 
     def __init__(
-        self, config: TrainConfig, backbone: Backbone, objective: Objective, ranks: Ranks
+        self,
+        config: RunConfig,
+        backbone: nn.Module,
+        objective: Objective[Any, Any],
+        ranks: Ranks,
     ) -> None:
         self.config, self.ranks, self.objective = config, ranks, objective
         self.backbone = backbone
@@ -72,11 +72,11 @@ class Model:
         if config.precision.compile:
             self._trained = cast(nn.Module, torch.compile(self._wrapped))
         self._optimizers: list[torch.optim.Optimizer] = [
-            network_optimizer(config.optim, self.network, parity=bool(config.parity))
+            network_optimizer(config.optim, self.network, parity=objective.parity)
         ]
         if objective.centres is not None:
             self._optimizers.append(
-                centre_optimizer(config.optim, objective.centres, parity=bool(config.parity))
+                centre_optimizer(config.optim, objective.centres, parity=objective.parity)
             )
         fp16 = config.precision.autocast == "fp16"
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=fp16)
@@ -91,24 +91,21 @@ class Model:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate
 
-    def step(self, batch: Batch, step: int, run: Path) -> dict[str, float]:
+    def step(self, batch: Any, step: int, run: Path) -> dict[str, float]:
         """One update; numbers to show. Raises ``TrainingDiverged`` before a weight has changed."""
         parts = self.config.optim.accumulate
         self._training_mode()
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
-        for number, seen in enumerate(parts_of(batch, self.config, self.ranks.device), 1):
-            inputs = to_input(seen.images)
-            if not self.config.precision.channels_last:
-                inputs = inputs.contiguous()
+        for number, part in enumerate(self.objective.parts(batch), 1):
             with self._synchronised(number == parts):
                 with self._autocast():
-                    result = self.objective.step(self._trained, seen, inputs)
+                    result = self.objective.step(self._trained, part)
                 backward(self._scaler.scale(result.loss / parts))
             for name, value in {"loss": result.loss, **result.facts}.items():
-                part = value.detach().float() / parts
-                sums[name] = sums[name] + part if name in sums else part
+                share = value.detach().float() / parts
+                sums[name] = sums[name] + share if name in sums else share
         sums |= self._clip()
         # the one place where a GPU is waited for
         facts = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
@@ -120,18 +117,13 @@ class Model:
             self.averaged.update_parameters(self.network)
         return facts
 
-    def best(self) -> Backbone:
+    def best(self) -> nn.Module:
         """The network to measure: the averaged weights where there are any."""
         network = self.network if self.averaged is None else self.averaged.module
-        return cast(Backbone, network if isinstance(network, Backbone) else network.backbone)
+        return network if self.network is self.backbone else cast(nn.Module, network.backbone)
 
-    def start_from(self, source: str) -> None:
-        """Warm-start from a bundle or checkpoint; from fresh weights for an empty name.
-
-        Raises ``ModelNotFound``, ``CheckpointInvalid`` and ``CheckpointMismatch``.
-        """
-        if source:
-            load_initial(self.backbone, str(expand_path(source)))
+    def begin(self) -> None:
+        """Called once, before the first step of a new run, with the weights it starts from."""
         self.objective.begin(self.network)
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.network.state_dict())
@@ -158,7 +150,7 @@ class Model:
             state["classifier_optimizer"] = self._optimizers[1].state_dict()
         return state
 
-    def load(self, checkpoint: Checkpoint) -> None:
+    def load(self, checkpoint: Checkpoint[RunConfig]) -> None:
         """Go on from ``checkpoint``, which another number of ranks may have written."""
         device = str(self.ranks.device)
         shared = checkpoint.shared(device)
@@ -189,7 +181,7 @@ class Model:
 
     def _training_mode(self) -> None:
         self._trained.train()
-        if self.config.model.freeze_norm:
+        if self.objective.freeze_norm:
             for module in self.network.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
@@ -215,11 +207,11 @@ class Model:
             self._scaler.unscale_(optimizer)
         learnt = [p for p in self.network.parameters() if p.grad is not None]
         norms = {"gradient": torch.nn.utils.clip_grad_norm_(learnt, limit or math.inf)}
-        if limit and self.objective.centres is not None and not self.config.parity:
+        if limit and self.objective.centres is not None and not self.objective.parity:
             norms["centre_gradient"] = clip_rows(self.objective.centres.weight, limit, self.ranks)
         return norms
 
-    def _refuse_nan(self, facts: Mapping[str, float], batch: Batch, step: int, run: Path) -> None:
+    def _refuse_nan(self, facts: Mapping[str, float], batch: Any, step: int, run: Path) -> None:
         # under fp16 an infinite gradient is ordinary: the scaler skips the step and scales less
         watched = ["loss"] if self._scaler.is_enabled() else ["loss", "gradient", "centre_gradient"]
         broken = [name for name in watched if not math.isfinite(facts.get(name, 0.0))]
@@ -228,11 +220,8 @@ class Model:
         folder = run / "diverged"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"step-{step:08d}-rank-{self.ranks.rank}.pt"
-        keys = [self.objective.samples.key(i) for i in batch.index.tolist()]
         with replacing(path, private=True) as file:
-            torch.save(
-                {"images": batch.images, "labels": batch.labels, "keys": keys, "step": step}, file
-            )
+            torch.save({**self.objective.kept(batch), "step": step}, file)
         raise TrainingDiverged(
             f"step {step}: the {broken[0].replace('_', ' ')} is not a number any more. Checkpoints "
             f"stored before are whole; the batch is kept in {folder.name}/{path.name} (photographs "

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from arcid.errors import ConfigError, UsageError
 from arcid.train.config.recipe import ScheduleConfig
 
+LEAST = 1e-3  # factor of a run by the clock
+
 
 def warmup_factor(at: float, warmup: float) -> float:
     """Linear from 0 to 1 over ``warmup``; 1 afterwards."""
@@ -55,7 +57,7 @@ def rate_factor(config: ScheduleConfig, at: float, total: float | None = None) -
     return cosine_factor(at, length, config.warmup, config.final)
 
 
-def rate_at_step(config: ScheduleConfig, step: int, batch: int, photos: int) -> float:
+def rate_at_step(config: ScheduleConfig, step: float, batch: int, photos: int) -> float:
     """The factor for update number ``step`` (0 is the first), run lengths in epochs or steps.
 
     ``photos`` is the size of an epoch. With a warm-up of w steps the first update already moves,
@@ -83,8 +85,9 @@ def total_steps(config: ScheduleConfig, batch: int, photos: int) -> int:
 class Length:
     """How far a run has come, and how fast it learns there, whatever its length is counted in.
 
-    ``photos`` is the size of an epoch. ``parity``: poly is a straight line. Raises ``ConfigError``
-    for a run without any length.
+    ``photos`` is the size of an epoch, ``batch`` of an ordinary step. ``parity``: poly is a
+    straight line. A run's place is its number of updates, its ``seconds`` and its ``position``, the
+    photos trained on. Raises ``ConfigError`` for a run without any length.
     """
 
     def __init__(
@@ -100,21 +103,28 @@ class Length:
         self._minutes = config.unit == "minutes"
         self._steps = 0 if self._minutes else total_steps(config, batch, photos)
 
-    def share(self, step: int, seconds: float) -> float:
-        """0 at the start, 1 at the end, after ``step`` updates and ``seconds``."""
+    def share(self, step: int, seconds: float, position: int) -> float:
+        """0 at the start, 1 at the end."""
         if self._minutes:
             return min(seconds / 60 / self._config.minutes, 1.0)
-        return min(step / self._steps, 1.0)
+        return min(self._updates(step, position) / self._steps, 1.0)
 
-    def over(self, step: int, seconds: float) -> bool:
+    def over(self, step: int, seconds: float, position: int) -> bool:
         """Whether there is nothing left to do."""
-        return self.share(step, seconds) >= 1
+        return self.share(step, seconds, position) >= 1
 
-    def rate(self, step: int, seconds: float) -> float:
-        """The factor of ``optim.lr`` for update number ``step`` (0 is the first)."""
+    def rate(self, step: int, seconds: float, position: int) -> float:
+        """The factor of ``optim.lr`` for update number ``step`` (0 is the first).
+
+        By the clock it is never quite 0: the first update of a warm-up moves, too.
+        """
         if self._minutes:
-            return rate_factor(self._config, seconds / 60)
-        return rate_at_step(self._config, step, self._batch, self._photos)
+            return max(rate_factor(self._config, seconds / 60), LEAST)
+        return rate_at_step(self._config, self._updates(step, position), self._batch, self._photos)
+
+    def _updates(self, step: int, position: int) -> float:
+        """Those of ordinary size in an epoch's count; batches may be larger and smaller."""
+        return position / self._batch if self._config.unit == "epochs" else step
 
 
 def _share(at: float, total: float, warmup: float) -> float:
@@ -122,6 +132,7 @@ def _share(at: float, total: float, warmup: float) -> float:
 
 
 __all__ = [
+    "LEAST",
     "Length",
     "cosine_factor",
     "poly_factor",

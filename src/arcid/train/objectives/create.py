@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from arcid.errors import ConfigError
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import TrainData
 from arcid.train.objectives.distil import DistilObjective
 from arcid.train.objectives.losses import loss_spec
-from arcid.train.objectives.objective import Objective, Seen, Step, create_classifier
+from arcid.train.objectives.objective import FaceObjective, Step, create_classifier
+from arcid.train.objectives.parts import Seen
 from arcid.train.objectives.triplet import TripletLoss
 from arcid.train.ranks import Ranks
 
 
-class MarginObjective(Objective):
+class MarginObjective(FaceObjective):
     """Features against class centres, by any loss of ``arcid.train.objectives.losses``."""
 
     def __init__(self, config: TrainConfig, data: TrainData, ranks: Ranks) -> None:
-        self.samples = data.train
+        super().__init__(config, data.train, ranks.device)
         self.centres = create_classifier(config, len(data.classes), ranks)
 
-    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+    def step(self, network: nn.Module, seen: Seen) -> Step:
         assert self.centres is not None
-        out = self.centres(network(inputs), seen.labels)
+        out = self.centres(network(seen.inputs), seen.labels)
         return Step(
             out.loss, {"cosine": out.cosine.mean(), "train_accuracy": out.correct.float().mean()}
         )
 
 
-class TripletObjective(Objective):
+class TripletObjective(FaceObjective):
     """Triplets mined in batches of P identities × K photos."""
 
-    def __init__(self, config: TrainConfig, data: TrainData, loss: TripletLoss) -> None:
+    def __init__(
+        self, config: TrainConfig, data: TrainData, loss: TripletLoss, device: torch.device
+    ) -> None:
         if not config.data.per_identity:
             raise ConfigError(
                 f"{config.loss.name} needs several photos of an identity in a batch; "
@@ -41,20 +45,20 @@ class TripletObjective(Objective):
             )
         if config.classifier.kind == "partial" or config.classifier.centres:
             raise ConfigError("triplets have no class centres; remove the classifier section")
-        self.samples = data.train
+        super().__init__(config, data.train, device)
         self.loss = loss
 
-    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
-        return Step(self.loss(network(inputs), seen.labels))
+    def step(self, network: nn.Module, seen: Seen) -> Step:
+        return Step(self.loss(network(seen.inputs), seen.labels))
 
 
-def create_objective(config: TrainConfig, data: TrainData, ranks: Ranks) -> Objective:
+def create_objective(config: TrainConfig, data: TrainData, ranks: Ranks) -> FaceObjective:
     """The objective of a config: distillation where it names teachers. Raises ``ConfigError``."""
     if config.distil.teachers:
         return DistilObjective(config, data, ranks)
     loss = loss_spec(config.loss.name, **config.loss.options).build()
     if isinstance(loss, TripletLoss):
-        return TripletObjective(config, data, loss)
+        return TripletObjective(config, data, loss, ranks.device)
     return MarginObjective(config, data, ranks)
 
 

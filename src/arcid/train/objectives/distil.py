@@ -37,7 +37,8 @@ from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.dataset import TrainData
 from arcid.train.data.features import embed_samples
-from arcid.train.objectives.objective import Objective, Seen, Step, create_classifier
+from arcid.train.objectives.objective import FaceObjective, Step, create_classifier
+from arcid.train.objectives.parts import Seen
 from arcid.train.ranks import Ranks
 from arcid.train.weights.taught import Taught, digests_of, principal_axes, turned_towards
 from arcid.train.weights.teachers import Teacher
@@ -151,10 +152,11 @@ def _joined(chain: list[Stage]) -> Stage:
     return run
 
 
-class DistilObjective(Objective):
+class DistilObjective(FaceObjective):
     """See the module. Photos without identity take part in all terms but the margin."""
 
     def __init__(self, config: TrainConfig, data: TrainData, ranks: Ranks) -> None:
+        super().__init__(config, data.train.joined(data.unlabelled), ranks.device)
         self.config = config.distil
         pairs = [pair.partition("=") for pair in config.distil.maps]
         self.compared = [stage.strip() for stage, _, _ in pairs]
@@ -168,8 +170,6 @@ class DistilObjective(Objective):
             )
             for number, name in enumerate(config.distil.teachers)
         ]
-        self.samples = data.train.joined(data.unlabelled)
-        self.device = ranks.device
         if len(self.samples) == 0:
             raise ConfigError("no photo is left to distil with; see data.min_images and keep")
         self.taught: list[Taught] = []
@@ -184,8 +184,9 @@ class DistilObjective(Objective):
                 key="distil.cosine",
             )
 
-    def network(self, backbone: Backbone) -> nn.Module:
+    def network(self, backbone: nn.Module) -> nn.Module:
         """The student; tried on two grey pictures, so that unlike maps are refused here."""
+        assert isinstance(backbone, Backbone)
         c = self.config
         dims = [teacher.dim for teacher in self.teachers]
         joined = sum(dims) if c.joined else 0
@@ -248,10 +249,10 @@ class DistilObjective(Objective):
             said.append(F.normalize(embeddings, dim=1))
         return said, maps
 
-    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
+    def step(self, network: nn.Module, seen: Seen) -> Step:
         c = self.config
         taught, maps = self._said(network, seen)
-        features, projected, errors = network(inputs, maps)
+        features, projected, errors = network(seen.inputs, maps)
         loss, facts = features.new_zeros((), dtype=torch.float32), {}
         if c.cosine:
             near = torch.stack(

@@ -1,30 +1,32 @@
 """What a step makes smaller. An objective owns what ranks do not share (the class centres) and says
-how the shared network is built around the backbone.
+how the shared network is built around the one that is exported.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from arcid.errors import ConfigError
-from arcid.train.backbones import Backbone
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import SampleSet
+from arcid.train.data.loader import Batch
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier
 from arcid.train.heads.softmax import MarginSpec
 from arcid.train.objectives.losses import loss_spec
+from arcid.train.objectives.parts import Seen, parts_of
 from arcid.train.ranks import Ranks
 
+Given = TypeVar("Given")
+Part = TypeVar("Part")
 _MATMUL = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -36,24 +38,21 @@ class Step:
     facts: dict[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Seen:
-    """One forward pass's photos as the network sees them."""
+class Objective(ABC, Generic[Given, Part]):
+    """Base, for batches ``Given`` that go through the network in one ``Part`` or several.
 
-    images: Tensor  # (B,3,S,S) uint8 RGB
-    labels: Tensor  # (B,) int64, -1 without identity
-    index: npt.NDArray[np.int64]  # (B,) photo of the set
-    clean: Tensor | None = None  # the same before blur, darkness and masks
+    ``centres``      of this rank; None: there are none
+    ``parity``       everything decays, and only the network's gradient is clipped
+    ``freeze_norm``  batch norms keep their statistics
+    """
 
-
-class Objective(ABC):
-    """Base: ``samples`` to draw from, ``centres`` of this rank (None: there are none)."""
-
-    samples: SampleSet
     centres: Classifier | None = None
+    parity = False
+    freeze_norm = False
 
-    def network(self, backbone: Backbone) -> nn.Module:
-        """What is trained and shared by all ranks; by default the backbone itself."""
+    def network(self, backbone: nn.Module) -> nn.Module:
+        """What is trained and shared by all ranks, with the exported network as its ``backbone``;
+        by default that network itself."""
         return backbone
 
     def begin(self, network: nn.Module) -> None:
@@ -61,8 +60,31 @@ class Objective(ABC):
         return
 
     @abstractmethod
-    def step(self, network: nn.Module, seen: Seen, inputs: Tensor) -> Step:
-        """One forward pass; ``inputs`` are ``seen.images`` as the network eats them."""
+    def parts(self, batch: Given) -> Iterable[Part]:
+        """The batch as ``optim.accumulate`` parts of one size."""
+
+    @abstractmethod
+    def step(self, network: nn.Module, part: Part) -> Step:
+        """One forward pass."""
+
+    @abstractmethod
+    def kept(self, batch: Given) -> dict[str, Any]:
+        """What is stored of a batch whose loss was no number."""
+
+
+class FaceObjective(Objective[Batch, Seen]):
+    """Base of what recognisers learn by; ``samples`` to draw from."""
+
+    def __init__(self, recipe: TrainConfig, samples: SampleSet, device: torch.device) -> None:
+        self.recipe, self.samples, self.device = recipe, samples, device
+        self.parity, self.freeze_norm = bool(recipe.parity), recipe.model.freeze_norm
+
+    def parts(self, batch: Batch) -> Iterable[Seen]:
+        return parts_of(batch, self.recipe, self.device)
+
+    def kept(self, batch: Batch) -> dict[str, Any]:
+        keys = [self.samples.key(i) for i in batch.index.tolist()]
+        return {"images": batch.images, "labels": batch.labels, "keys": keys}
 
 
 def create_classifier(config: TrainConfig, classes: int, ranks: Ranks) -> Classifier:
@@ -96,4 +118,4 @@ def create_classifier(config: TrainConfig, classes: int, ranks: Ranks) -> Classi
     return Classifier(classes, config.model.dim, loss, **options)
 
 
-__all__ = ["Objective", "Seen", "Step", "create_classifier"]
+__all__ = ["FaceObjective", "Objective", "Step", "create_classifier"]

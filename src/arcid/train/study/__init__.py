@@ -5,25 +5,3 @@
 ``config`` says what is compared, ``run`` trains and measures, ``ranking`` says who may be called
 better than whom, ``report`` writes it down.
 """
-
-from __future__ import annotations
-
-from arcid.train.study.config import StudyConfig, StudyLoss, load_study, parse_study
-from arcid.train.study.ranking import Interval, Ranking, rank, seed_bootstrap
-from arcid.train.study.result import Round, Run, StudyResult
-from arcid.train.study.run import run_study
-
-__all__ = [
-    "Interval",
-    "Ranking",
-    "Round",
-    "Run",
-    "StudyConfig",
-    "StudyLoss",
-    "StudyResult",
-    "load_study",
-    "parse_study",
-    "rank",
-    "run_study",
-    "seed_bootstrap",
-]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from arcid.errors import ConfigError
 from arcid.train.config.recipe import TrainConfig, expand_path
-from arcid.train.engine.loop import train
-from arcid.train.engine.validate import Align
+from arcid.train.ranks import one_rank
+from arcid.train.recogniser.job import train
+from arcid.train.recogniser.validate import Align
 from arcid.train.study.config import StudyConfig, StudyLoss
 from arcid.train.study.measure import (
     Measured,
@@ -44,8 +44,7 @@ def run_study(
     ``KeyboardInterrupt`` where a run was interrupted (the study can be gone on with),
     ``ConfigError`` under torchrun with several ranks, and what ``train`` raises.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("a study measures on one rank; start it without torchrun")
+    one_rank("a study")
     folder = expand_path(study.out)
     wanted = study.runs()
     configs = [study.run_config(*run) for run in wanted]

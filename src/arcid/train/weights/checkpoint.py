@@ -25,7 +25,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -39,30 +39,26 @@ from arcid.errors import (
     UsageError,
 )
 from arcid.train.config.file import differences
-from arcid.train.config.recipe import TrainConfig
+from arcid.train.config.recipe import RunConfig, TrainConfig
 from arcid.train.config.section import build
 
 _LOG = logging.getLogger(__name__)
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")
-#: Settings that may change when a run goes on: they decide neither a weight's shape nor its past.
-FREE = (
-    "out", "init_from", "schedule", "validation", "checkpoint", "data.cache", "data.workers",
-    "data.worker_kind", "data.prefetch", "data.index_cache", "data.max_corrupt", "optim.accumulate",
-    "precision", "classifier.chunk",
-)  # fmt: skip
+_FORMER = "checkpoint.pt"  # of detectors trained before they had checkpoints as these
+Config = TypeVar("Config", bound=RunConfig, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Generic[Config]):
     """One stored state, opened; tensors are read when asked for."""
 
     path: Path
     step: int
     position: int  # of the stream: photos trained on, over all ranks
     world: int  # ranks that wrote it
-    config: TrainConfig
-    extra: Mapping[str, Any]  # small values of the loop: class names, best result
+    config: Config
+    extra: Mapping[str, Any]  # small values of the loop: time, facts of the data
     files: Mapping[str, Mapping[str, Any]]  # name → bytes, sha256
 
     def shared(self, device: str = "cpu") -> dict[str, Any]:
@@ -85,21 +81,20 @@ class Checkpoint:
         """The parts of all ranks, one at a time, to divide them among another number of ranks."""
         return (self.rank(rank, device) for rank in range(self.world))
 
-    def check(self, config: TrainConfig, world: int | None = None) -> list[str]:
+    def check(self, config: RunConfig, world: int | None = None) -> list[str]:
         """Refuse to go on under a config that means another run; list what differs but may.
 
         ``world``, where given, must be the number of ranks that wrote it. Raises
         ``CheckpointMismatch``, which names every key that differs.
         """
         old, new = self.config.to_dict(), config.to_dict()
-        model = differences(old, new, ignore=_all_but("model"))
-        if model:
+        other = differences(old, new, ignore=config.free)
+        if model := [line for line in other if line.startswith(("model.", "network."))]:
             raise CheckpointMismatch(
                 f"{self.path.name} holds another network ({'; '.join(model)}); resume with the "
                 "config of its run, or start a new run with init_from",
                 path=str(self.path),
             )
-        other = differences(old, new, ignore=FREE)
         if other:
             raise CheckpointMismatch(
                 f"{self.path.name} belongs to a run with other settings: {'; '.join(other)}; "
@@ -157,16 +152,30 @@ class CheckpointStore:
                     found.append((int(match[1]), int(match[2] or 0), path))
         return [path for _, _, path in sorted(found)]
 
-    def latest(self) -> Checkpoint | None:
+    @overload
+    def latest(self) -> Checkpoint[TrainConfig] | None: ...
+
+    @overload
+    def latest(self, kind: type[Config]) -> Checkpoint[Config] | None: ...
+
+    def latest(self, kind: type[RunConfig] = TrainConfig) -> Checkpoint[RunConfig] | None:
         """The newest checkpoint whose files are all there; None without any.
 
-        One that others damaged is passed over with a warning.
+        One that others damaged is passed over with a warning. Raises ``CheckpointInvalid`` for a
+        detector's run of an older arcid.
         """
         for path in reversed(self.paths()):
             try:
-                return open_checkpoint(path)
+                return open_checkpoint(path, kind)
             except CheckpointInvalid as error:
                 _LOG.warning("checkpoint passed over", extra={"reason": error.message})
+        if (former := self.folder.parent / _FORMER).is_file():
+            raise CheckpointInvalid(
+                f"{former.parent.name} holds a {_FORMER} of an older arcid, which this one does "
+                "not read; export it with that one and start a run with another out "
+                "and init_from=BUNDLE",
+                path=str(former),
+            )
         return None
 
     def save(
@@ -174,7 +183,7 @@ class CheckpointStore:
         *,
         step: int,
         position: int,
-        config: TrainConfig,
+        config: RunConfig,
         shared: Mapping[str, Any],
         own: Mapping[str, Any],
         extra: Mapping[str, Any] | None = None,
@@ -240,16 +249,27 @@ class CheckpointStore:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+@overload
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint[TrainConfig]: ...
+
+
+@overload
+def open_checkpoint(path: str | os.PathLike[str], kind: type[Config]) -> Checkpoint[Config]: ...
+
+
+def open_checkpoint(
+    path: str | os.PathLike[str], kind: type[RunConfig] = TrainConfig
+) -> Checkpoint[RunConfig]:
     """Open a folder ``step-N`` (or a run's ``checkpoints`` folder: its newest).
 
-    Raises ``CheckpointInvalid`` when it is not there, not complete or of a newer format.
+    ``kind`` is the run's recipe. Raises ``CheckpointInvalid`` when it is not there, not complete,
+    of a newer format or of a detector's run of an older arcid.
     """
     folder = Path(path)
     if not (folder / "state.json").is_file():
-        inside = (
-            CheckpointStore(folder).latest() or CheckpointStore(folder / "checkpoints").latest()
-        )
+        inside = CheckpointStore(folder).latest(kind) or CheckpointStore(
+            folder / "checkpoints"
+        ).latest(kind)
         if inside is None:
             raise CheckpointInvalid(
                 f"{folder.name} holds no checkpoint; expected a folder step-N with a state.json",
@@ -268,7 +288,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             int(state["step"]),
             int(state["position"]),
             int(state["world"]),
-            build(TrainConfig, state["config"]),
+            build(kind, state["config"]),
             state["extra"],
             state["files"],
         )
@@ -334,10 +354,6 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())
-
-
-def _all_but(section: str) -> list[str]:
-    return [name for name in TrainConfig.model_fields if name != section]
 
 
 def _rank_file(rank: int) -> str:

@@ -23,7 +23,7 @@ class Restored:
     backbone: Backbone
     config: TrainConfig
     step: int
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint[TrainConfig]
     averaged: bool  # the weights are the averaged ones (optim.ema)
 
 

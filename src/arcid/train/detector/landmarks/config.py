@@ -9,8 +9,7 @@ from pydantic import AliasChoices, Field
 
 from arcid.train.config.recipe import AugmentConfig
 from arcid.train.config.section import Section, Share, key
-from arcid.train.detector.config import FREE, PLACED, ScenesConfig, refuse_placed
-from arcid.train.detector.solo.config import SoloConfig
+from arcid.train.detector.config import PLACED, ReservedConfig, ScenesRun, refuse_placed
 
 SIZE = 64  # sides of a crop
 
@@ -45,18 +44,16 @@ class PointLossConfig(Section):
     beta: float = key(0.01, "where it turns from square to straight", gt=0)
 
 
-class PointValidationConfig(Section):
+class PointValidationConfig(ReservedConfig):
     """What is measured on faces of reserved pictures while training."""
 
-    minutes: float = key(10.0, "how often; 0 only at the end", ge=0)
     faces: int = key(0, "at most so many; 0 all", ge=0)
 
 
-class PointsConfig(SoloConfig):
+class PointsConfig(ScenesRun):
     """Everything that decides a run; ``scenes.batch`` counts faces."""
 
     out: str = key("runs/points", "folder of the run", min_length=1)
-    scenes: ScenesConfig = ScenesConfig()
     views: PointViewsConfig = PointViewsConfig()
     network: PointNetworkConfig = PointNetworkConfig()
     loss: PointLossConfig = PointLossConfig()
@@ -68,7 +65,6 @@ class PointsConfig(SoloConfig):
 load_points_config, parse_points_config = PointsConfig.load, PointsConfig.parse
 
 __all__ = [
-    "FREE",
     "SIZE",
     "PointLossConfig",
     "PointNetworkConfig",

@@ -1,26 +1,24 @@
-"""A run of the landmark refiner: crops, loss, validation; ``detector.solo.loop`` does the rest."""
+"""A run of the landmark refiner: crops, loss, validation; ``engine.loop`` does the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from arcid.errors import DatasetInvalid
 from arcid.geometry import warp
-from arcid.train.backbones import to_channels_last
-from arcid.train.config.section import build
+from arcid.train.detector.drawn import DrawnJob, DrawnObjective, restored
 from arcid.train.detector.evaluate import point_error
-from arcid.train.detector.initial import load_weights
-from arcid.train.detector.landmarks.config import FREE, SIZE, PointNetworkConfig, PointsConfig
+from arcid.train.detector.job import INPUT, images_tensor
+from arcid.train.detector.landmarks.config import SIZE, PointsConfig
 from arcid.train.detector.landmarks.network import PointNetwork
 from arcid.train.detector.landmarks.views import (
     FaceBatch,
@@ -29,65 +27,43 @@ from arcid.train.detector.landmarks.views import (
     crop_matrix,
     learnable,
 )
-from arcid.train.detector.loop import INPUT, images_tensor
 from arcid.train.detector.scenes import split
-from arcid.train.detector.solo import loop
-from arcid.train.detector.solo.state import RunState, stored_state
+from arcid.train.engine import loop
+from arcid.train.objectives.objective import Step
+from arcid.train.weights.checkpoint import Checkpoint
 
 PART = "points"  # its name in a bundle
 _CHUNK = 64
 
 
-@dataclass(frozen=True, slots=True)
-class PointLoss:
-    """Mean over all coordinates, in hundredths of the crop's side."""
+class PointsObjective(DrawnObjective[FaceBatch]):
+    """Smooth L1, the mean over all coordinates, in hundredths of the crop's side."""
 
-    total: Tensor
+    def __init__(self, beta: float) -> None:
+        self._beta = beta
 
-    @property
-    def parts(self) -> dict[str, float]:
-        return {}
-
-
-@dataclass(frozen=True, slots=True)
-class LandmarkMetrics:
-    """Point errors on labelled faces, shares of the distance of the eyes."""
-
-    faces: int
-    median: float
-    mean: float
-    below_95: float  # 95 % are below
-
-    def flat(self) -> dict[str, float]:
-        """The numbers as one row."""
-        return {
-            "faces": self.faces,
-            "median": self.median,
-            "mean": self.mean,
-            "below_95": self.below_95,
-        }
+    def step(self, network: nn.Module, part: FaceBatch) -> Step:
+        answers = network(images_tensor(part.images)).reshape(-1, 5, 2)
+        wanted = torch.from_numpy(part.points)
+        return Step(100 * F.smooth_l1_loss(answers, wanted, beta=self._beta))
 
 
-class PointsJob(loop.Job[FaceView, FaceBatch, LandmarkMetrics]):
-    """The landmark refiner, trained on labelled faces."""
+class PointsJob(DrawnJob[FaceView, FaceBatch]):
+    """The landmark refiner, which learns from labelled faces."""
 
-    free: ClassVar[tuple[str, ...]] = FREE
+    part = PART
 
     def __init__(self, config: PointsConfig) -> None:
-        self.config: PointsConfig = config
         training, self._validation = split(config.scenes)
-        self.photos = len(training)
-        self.measure_minutes = config.validation.minutes
-        self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
+        super().__init__(config, PointsObjective(config.loss.beta), training, self._validation)
+        self.config: PointsConfig = config
         self._views = FaceViews(training, config.views, config.scenes, config.seed)
 
     def network(self) -> PointNetwork:
-        made = PointNetwork(self.config.network)
-        to_channels_last(made)
-        return made
+        return PointNetwork(self.config.network)
 
-    def start(self, network: nn.Module, source: Path) -> dict[str, float]:
-        return load_weights(network, source, restore_points, PART)
+    def restored(self, folder: Path) -> tuple[PointNetwork, Checkpoint[PointsConfig]]:
+        return restore_points(folder)
 
     def draws(self, step: int) -> list[Callable[[], FaceView]]:
         return [partial(self._views, step, row) for row in range(self.config.scenes.batch)]
@@ -97,12 +73,7 @@ class PointsJob(loop.Job[FaceView, FaceBatch, LandmarkMetrics]):
             np.stack([view.image for view in views]), np.stack([view.points for view in views])
         )
 
-    def loss(self, network: nn.Module, batch: FaceBatch) -> PointLoss:
-        answers = network(images_tensor(batch.images)).reshape(-1, 5, 2)
-        wanted, beta = torch.from_numpy(batch.points), self.config.loss.beta
-        return PointLoss(100 * F.smooth_l1_loss(answers, wanted, beta=beta))
-
-    def measure(self, network: nn.Module) -> LandmarkMetrics:
+    def measure(self, network: nn.Module) -> dict[str, float]:
         """On reserved faces cut by their own boxes and points: what is left is the network's."""
         crops, wanted = self._judged
         session = PointsSession(network)
@@ -111,12 +82,15 @@ class PointsJob(loop.Job[FaceView, FaceBatch, LandmarkMetrics]):
             for i in range(0, len(crops), _CHUNK)
         ])  # fmt: skip
         error = point_error(given.reshape(-1, 5, 2), wanted)
-        return LandmarkMetrics(
-            len(error),
-            float(np.median(error)),
-            float(error.mean()),
-            float(np.percentile(error, 95)),
-        )
+        return {
+            "faces": len(error),
+            "median": float(np.median(error)),
+            "mean": float(error.mean()),
+            "below_95": float(np.percentile(error, 95)),
+        }
+
+    def score(self, found: Mapping[str, float]) -> tuple[float]:
+        return (-found["median"],)
 
     @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -136,20 +110,19 @@ class PointsJob(loop.Job[FaceView, FaceBatch, LandmarkMetrics]):
         return np.stack(crops)[::every], np.stack(wanted).astype(np.float32)[::every]
 
 
-def train_points(config: PointsConfig) -> loop.Result[LandmarkMetrics]:
-    """Train until the schedule's length; raises as ``solo.loop.train``."""
-    return loop.train(PointsJob(config))
+def train_points(
+    config: PointsConfig, *, progress: bool = False, tell: Callable[[str], None] | None = None
+) -> loop.TrainResult:
+    """Train until the schedule's length; as ``engine.loop.train``, and ``DatasetInvalid``."""
+    return loop.train(PointsJob(config), progress=progress, tell=tell)
 
 
-def restore_points(folder: Path) -> tuple[PointNetwork, RunState]:
+def restore_points(folder: Path) -> tuple[PointNetwork, Checkpoint[PointsConfig]]:
     """The network of a run in eval mode, with its averaged weights.
 
-    Raises ``CheckpointInvalid``, ``ConfigError`` for the run of another network.
+    Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
-    state = stored_state(folder)
-    network = PointNetwork(build(PointNetworkConfig, state.config["network"]))
-    network.load_state_dict(state.averaged)
-    return network.eval(), state
+    return restored(folder, PointsConfig, lambda config: PointNetwork(config.network))
 
 
 class PointsSession:
@@ -171,8 +144,8 @@ class PointsSession:
 
 __all__ = [
     "PART",
-    "LandmarkMetrics",
     "PointsJob",
+    "PointsObjective",
     "PointsSession",
     "restore_points",
     "train_points",

@@ -6,7 +6,7 @@ Three kinds, each only where the config asks for it: photos held out of the trai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
@@ -34,6 +34,11 @@ from arcid.types import FloatArray, Image
 _CONTRACT = "the network in training"
 HELD_FMR = 1e-3
 HELD_TAR = f"held_tar_{HELD_FMR:.0e}".replace("e-0", "e-")
+
+
+def held_score(found: Mapping[str, float]) -> tuple[float, float] | None:
+    """TAR of the people held out and, where that is the same, the area under their curve."""
+    return (found[HELD_TAR], found["held_auc"]) if HELD_TAR in found else None
 
 
 class Align(Protocol):
@@ -257,4 +262,4 @@ def _resized(source: Path | bytes | Image, size: int) -> Image:
     return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
 
 
-__all__ = ["Align", "Validator"]
+__all__ = ["Align", "Validator", "held_score"]

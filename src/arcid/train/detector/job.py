@@ -1,12 +1,12 @@
-"""What a detector's run is: canvases, loss and validation; ``detector.solo.loop`` does the rest."""
+"""What a detector's run is: canvases, loss and validation; ``engine.loop`` does the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
-from arcid.train.backbones import to_channels_last
-from arcid.train.config.section import build
-from arcid.train.detector.config import FREE, DetectConfig, NetworkConfig
+from arcid.train.detector.config import DetectConfig
+from arcid.train.detector.drawn import DrawnJob, DrawnObjective, restored
 from arcid.train.detector.evaluate import DetectionMetrics, measure
-from arcid.train.detector.initial import load_weights
 from arcid.train.detector.losses import (
     DetectLoss,
     Targets,
@@ -30,36 +28,42 @@ from arcid.train.detector.losses import (
 )
 from arcid.train.detector.network import MEAN, STD, DetectorNetwork
 from arcid.train.detector.scenes import Scenes, split
-from arcid.train.detector.solo import loop
-from arcid.train.detector.solo.state import RunState, stored_state
 from arcid.train.detector.teacher import DetectorTeacher
 from arcid.train.detector.views import View, ViewBatch, Views, collate
+from arcid.train.engine import loop
+from arcid.train.objectives.objective import Step
+from arcid.train.weights.checkpoint import Checkpoint
 
 MEASURE_THRESHOLD = 0.05  # low, so that the curve reaches its false positives
 INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
 
 
-class DetectJob(loop.Job[View, ViewBatch, DetectionMetrics]):
-    """A detector trained on labelled pictures, on a teacher's answers, or both."""
-
-    free: ClassVar[tuple[str, ...]] = FREE
+class DetectObjective(DrawnObjective[ViewBatch]):
+    """What labels, a teacher's answers, or both ask of a detector."""
 
     def __init__(self, config: DetectConfig) -> None:
-        self.config: DetectConfig = config
-        training, self.validation = split(config.scenes)
-        self.photos = len(training)
-        self.measure_minutes = config.validation.minutes
-        self.workers, self.prefetch = config.scenes.workers, config.scenes.prefetch
+        self._config = config
         self._teacher = DetectorTeacher(config.teacher.model) if config.teacher.model else None
+
+    def step(self, network: nn.Module, part: ViewBatch) -> Step:
+        loss = step_loss(cast(DetectorNetwork, network), part, self._teacher, self._config)
+        return Step(loss.total, loss.parts)
+
+
+class DetectJob(DrawnJob[View, ViewBatch]):
+    """A detector that learns from labelled pictures."""
+
+    def __init__(self, config: DetectConfig) -> None:
+        training, self.validation = split(config.scenes)
+        super().__init__(config, DetectObjective(config), training, self.validation)
+        self.config: DetectConfig = config
         self._views = Views(training, config.views, config.scenes, config.seed)
 
     def network(self) -> DetectorNetwork:
-        made = DetectorNetwork(self.config.network)
-        to_channels_last(made)
-        return made
+        return DetectorNetwork(self.config.network)
 
-    def start(self, network: nn.Module, source: Path) -> dict[str, float]:
-        return load_weights(network, source, restore_network)
+    def restored(self, folder: Path) -> tuple[DetectorNetwork, Checkpoint[DetectConfig]]:
+        return restore_network(folder)
 
     def draws(self, step: int) -> list[Callable[[], View]]:
         sizes, batch = self.config.views.sizes, self.config.scenes.batch
@@ -70,27 +74,26 @@ class DetectJob(loop.Job[View, ViewBatch, DetectionMetrics]):
     def collate(self, views: Sequence[View]) -> ViewBatch:
         return collate(views)
 
-    def loss(self, network: nn.Module, batch: ViewBatch) -> DetectLoss:
-        return step_loss(cast(DetectorNetwork, network), batch, self._teacher, self.config)
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        return measure_network(network, self.validation, self.config).flat()
 
-    def measure(self, network: nn.Module) -> DetectionMetrics:
-        return measure_network(network, self.validation, self.config)
-
-
-def train_detector(config: DetectConfig) -> loop.Result[DetectionMetrics]:
-    """Train until the schedule's length; raises as ``solo.loop.train``."""
-    return loop.train(DetectJob(config))
+    def score(self, found: Mapping[str, float]) -> tuple[float]:
+        return (found["recall"],)
 
 
-def restore_network(folder: Path) -> tuple[DetectorNetwork, RunState]:
+def train_detector(
+    config: DetectConfig, *, progress: bool = False, tell: Callable[[str], None] | None = None
+) -> loop.TrainResult:
+    """Train until the schedule's length; as ``engine.loop.train``, and ``DatasetInvalid``."""
+    return loop.train(DetectJob(config), progress=progress, tell=tell)
+
+
+def restore_network(folder: Path) -> tuple[DetectorNetwork, Checkpoint[DetectConfig]]:
     """The network of a run in eval mode, with its averaged weights.
 
-    Raises ``CheckpointInvalid``.
+    Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
-    state = stored_state(folder)
-    network = DetectorNetwork(build(NetworkConfig, state.config["network"]))
-    network.load_state_dict(state.averaged)
-    return network.eval(), state
+    return restored(folder, DetectConfig, lambda config: DetectorNetwork(config.network))
 
 
 def step_loss(
@@ -172,6 +175,7 @@ def measure_network(
 __all__ = [
     "INPUT",
     "DetectJob",
+    "DetectObjective",
     "TorchSession",
     "images_tensor",
     "measure_network",

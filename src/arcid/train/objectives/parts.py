@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.loader import Batch
-from arcid.train.objectives.objective import Seen
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Seen:
+    """One forward pass's photos as the network sees them."""
+
+    images: Tensor  # (B,3,S,S) uint8 RGB
+    labels: Tensor  # (B,) int64, -1 without identity
+    index: npt.NDArray[np.int64]  # (B,) photo of the set
+    clean: Tensor | None = None  # the same before blur, darkness and masks
+
+    @property
+    def inputs(self) -> Tensor:
+        """``images`` as the network eats them."""
+        return to_input(self.images)
 
 
 def parts_of(batch: Batch, config: TrainConfig, device: torch.device) -> Iterator[Seen]:
@@ -25,6 +43,8 @@ def parts_of(batch: Batch, config: TrainConfig, device: torch.device) -> Iterato
         seen = Seen(here(batch.images, start), here(batch.labels, start), index, clean)
         if config.distil.teachers and config.distil.mix:
             seen = mixed(seen, config.distil.mix)
+        if not config.precision.channels_last:
+            seen = replace(seen, images=seen.images.contiguous())
         yield seen
 
 
@@ -47,4 +67,4 @@ def mixed(seen: Seen, share: float) -> Seen:
     return Seen(blend(seen.images), torch.full_like(seen.labels, -1), seen.index, clean)
 
 
-__all__ = ["mixed", "parts_of"]
+__all__ = ["Seen", "mixed", "parts_of"]
