@@ -207,6 +207,7 @@ def two(folder: Path, whole: Path) -> Path:
         {"name": "again", "copy": "two", "step": 5, "overrides": frozen},
         {"name": "passes", "overrides": [*frozen, "optim.accumulate=2"]},
         {"name": "good", "overrides": good},
+        {"name": "halved", "overrides": [*frozen, "precision.exchange=fp16"]},
         {"name": "dropout", "overrides": ["model.dropout=0.5", "schedule.steps=1"]},
     ]
     (place / "jobs.json").write_text(json.dumps(jobs))
@@ -256,6 +257,11 @@ def test_ranks_end_together_where_nothing_gets_better(two: Path) -> None:
     assert [row["step"] for row in rows(two / "still", "validation.csv")] == [3, 6]
     (best,) = (two / "still" / "best").iterdir()
     assert best.name == "step-00000003" and len(list(best.glob("rank-*"))) == 2
+
+
+def test_gradients_may_travel_in_half_precision(two: Path) -> None:
+    expected = joined(two / "one", 10)
+    assert 1e-6 < far(joined(two / "halved", 10), expected) < 1e-2
 
 
 def test_two_ranks_resume_to_the_bit(two: Path) -> None:

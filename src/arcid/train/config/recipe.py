@@ -209,6 +209,8 @@ class PrecisionConfig(Section):
     compile: bool = key(False, "torch.compile")
     channels_last: bool = key(True, "NHWC order")
     gradient_checkpointing: bool = key(False, "less memory, about a third more time")
+    exchange: Literal["fp32", "fp16", "bf16"] = key("fp32", "gradients on their way between ranks")
+    tf32: bool = key(True, "GPUs: float32 products by tensor cores, with 10 bits of mantissa")
 
 
 class MeasuringConfig(Section):

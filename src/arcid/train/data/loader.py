@@ -133,13 +133,21 @@ class BatchLoader:
     A photo that cannot be used is counted in ``faults`` and another of the same person takes its
     place, the same one in every run. Iterating raises ``DatasetInvalid`` when more than
     ``config.max_corrupt`` of the set's photos (and at least ten) are unusable. Close it, or use it
-    in a ``with`` statement, to end its workers.
+    in a ``with`` statement, to end its workers. ``pinned``: in memory that a GPU copies from while
+    it computes.
     """
 
     def __init__(
-        self, samples: SampleSet, draws: Iterable[Draw], view: View | None, config: DataConfig
+        self,
+        samples: SampleSet,
+        draws: Iterable[Draw],
+        view: View | None,
+        config: DataConfig,
+        *,
+        pinned: bool = False,
     ) -> None:
         self.faults = Faults()
+        self._pinned = pinned
         self._maker = _Maker(samples, view)
         self._draws = draws
         self._config = config
@@ -157,11 +165,14 @@ class BatchLoader:
         for made in self._running:
             self._note(made)
             yield Batch(
-                _channels_first(made.pixels),
-                torch.from_numpy(made.labels),
+                self._handed(_channels_first(made.pixels)),
+                self._handed(torch.from_numpy(made.labels)),
                 made.index,
-                None if made.clean is None else _channels_first(made.clean),
+                None if made.clean is None else self._handed(_channels_first(made.clean)),
             )
+
+    def _handed(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.pin_memory() if self._pinned else tensor
 
     def close(self) -> None:
         """End the workers and drop batches made ahead."""

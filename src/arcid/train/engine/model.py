@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -35,6 +36,10 @@ from arcid.train.weights.checkpoint import (
     seed_generators,
 )
 
+_EXCHANGE = {
+    "fp16": default_hooks.fp16_compress_hook,
+    "bf16": default_hooks.bf16_compress_hook,
+}
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -55,6 +60,10 @@ class Model:
         ranks: Ranks,
     ) -> None:
         self.config, self.ranks, self.objective = config, ranks, objective
+        on_gpu = ranks.device.type == "cuda"
+        if on_gpu:
+            torch.backends.cudnn.benchmark = True  # all batches have one shape
+            torch.set_float32_matmul_precision("high" if config.precision.tf32 else "highest")
         self.backbone = backbone
         self.network = objective.network(backbone.to(ranks.device)).to(ranks.device)
         if config.precision.channels_last:
@@ -67,12 +76,15 @@ class Model:
         self._wrapped: nn.Module = self.network
         if ranks.world > 1:
             devices = [ranks.device] if ranks.device.type == "cuda" else None
-            self._wrapped = DistributedDataParallel(self.network, device_ids=devices)
+            wrapped = DistributedDataParallel(self.network, device_ids=devices)
+            if (hook := _EXCHANGE.get(config.precision.exchange)) is not None:
+                wrapped.register_comm_hook(None, hook)
+            self._wrapped = wrapped
         self._trained = self._wrapped
         if config.precision.compile:
             self._trained = cast(nn.Module, torch.compile(self._wrapped))
         self._optimizers: list[torch.optim.Optimizer] = [
-            network_optimizer(config.optim, self.network, parity=objective.parity)
+            network_optimizer(config.optim, self.network, parity=objective.parity, fused=on_gpu)
         ]
         if objective.centres is not None:
             self._optimizers.append(

@@ -18,9 +18,12 @@ Update = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
 
 
 def network_optimizer(
-    config: OptimConfig, network: nn.Module, *, parity: bool = False
+    config: OptimConfig, network: nn.Module, *, parity: bool = False, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """For what all ranks share. Weights decay; biases, norms and slopes do in ``parity`` alone."""
+    """For what all ranks share. Weights decay; biases, norms and slopes do in ``parity`` alone.
+
+    ``fused``: one kernel updates all parameters, where the optimiser has one.
+    """
     learnt = [p for p in network.parameters() if p.requires_grad]
     flat = config.weight_decay if parity else 0.0
     groups: list[dict[str, Any]] = [
@@ -28,10 +31,10 @@ def network_optimizer(
         {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": flat},
     ]
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
     if config.name == "muon":
         return Muon(groups, config.lr, betas=config.betas)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
 
 
 def centre_optimizer(

@@ -77,9 +77,16 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        whole = all_sum(grad.contiguous(), ctx.group) if ctx.summed else grad
         rank, _ = place(ctx.group)
-        return whole[rank * ctx.rows : (rank + 1) * ctx.rows] * ctx.factor, None, None, None
+        mine = slice(rank * ctx.rows, (rank + 1) * ctx.rows)
+        if not ctx.summed:
+            own = grad[mine]
+        elif dist.get_backend(ctx.group) == "nccl":  # half of what all_reduce sends
+            own = grad.new_empty(ctx.rows, *grad.shape[1:])
+            dist.reduce_scatter_tensor(own, grad.contiguous(), group=ctx.group)
+        else:
+            own = all_sum(grad.contiguous(), ctx.group)[mine]
+        return own * ctx.factor, None, None, None
 
 
 def gather_features(x: Tensor, group: dist.ProcessGroup | None, factor: float = 1.0) -> Tensor:

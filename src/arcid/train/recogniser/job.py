@@ -81,7 +81,10 @@ class Recogniser(Job[Batch]):
         config = self.config
         clean = config.distil.clean if config.distil.teachers else 0.0
         view = Augment(config.augment, config.seed, config.data.size, clean=clean)
-        with BatchLoader(self.objective.samples, self._draws, view, config.data) as loader:
+        with BatchLoader(
+            self.objective.samples, self._draws, view, config.data,
+            pinned=self.ranks.device.type == "cuda",
+        ) as loader:  # fmt: skip
             yield iter(loader)
             if self.ranks.first and loader.faults:
                 lines = "\n".join(loader.faults.lines()) + "\n"
