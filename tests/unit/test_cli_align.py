@@ -278,9 +278,14 @@ def test_nothing_to_train_on_is_exit_code_1(cli: Cli, data_dir: Path, tmp_path: 
 def started(people: Path, out: Path, *words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "arcid", "align", people, out, *words]
     environment = {**os.environ, "ARCID_THREADS": "1"}
-    return subprocess.Popen(
-        [str(word) for word in command], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    # background jobs of a shell, and their children, may be told to ignore it
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            [str(word) for word in command], env=environment, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for_lines(process: subprocess.Popen[str], journal: Path, count: int) -> None:
