@@ -63,11 +63,8 @@ def test_other_parameters_move_as_under_adamw() -> None:
     torch.manual_seed(0)
     one = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.PReLU(6), nn.BatchNorm2d(6)).double()
     two = copy.deepcopy(one)
-    options = {"lr": 0.01, "betas": (0.8, 0.99), "weight_decay": 0.1}
-    first, second = (
-        Muon(one.parameters(), **options),
-        torch.optim.AdamW(two.parameters(), **options),
-    )  # type: ignore[arg-type]
+    first = Muon(one.parameters(), 0.01, betas=(0.8, 0.99), weight_decay=0.1)
+    second = torch.optim.AdamW(two.parameters(), 0.01, betas=(0.8, 0.99), weight_decay=0.1)
     for _ in range(5):
         inputs = torch.randn(4, 6, 8, 8, dtype=torch.float64)
         for network, optimizer in ((one, first), (two, second)):

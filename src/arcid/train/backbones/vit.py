@@ -11,6 +11,8 @@ averaging them or asking a class token.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +26,7 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "small": (384, 12, 6),
     "base": (768, 12, 12),
 }
+_Ends = tuple[nn.Linear, nn.BatchNorm1d, nn.Linear, nn.BatchNorm1d]
 #: The same of arcface_torch's.
 ARCFACE_SIZES: dict[str, tuple[int, int, int]] = {
     "t": (256, 12, 8),
@@ -205,10 +208,8 @@ class ArcFaceViT(Backbone):
             x = self._masked(x)
         else:
             x = self.norm(self.run_blocks(self.blocks, x))
-        first, norm, fc, features = self.feature
-        x = self.dropout(torch.flatten(x, 1))
-        out: Tensor = project(fc, features, project(first, norm, x))  # type: ignore[arg-type]
-        return out
+        first, norm, fc, features = cast(_Ends, tuple(self.feature))
+        return project(fc, features, project(first, norm, self.dropout(torch.flatten(x, 1))))
 
     def _masked(self, x: Tensor) -> Tensor:
         """Through the layers without some tokens, each photo its own."""

@@ -101,6 +101,7 @@ def shorthand(kind: type[Section], key: str) -> BeforeValidator:
             return items
         return tuple({key: item} if isinstance(item, str) else item for item in items)
 
+    # a type that is known when it runs, which the schema may name and mypy may not
     return BeforeValidator(whole, json_schema_input_type=list[str | kind])  # type: ignore[valid-type]
 
 
