@@ -37,7 +37,9 @@ def list_(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            "--kind", help="arrival, departure, unknown, review or spoof; may be repeated."
+            "--kind",
+            help="arrival, departure, unknown, review or spoof; of other applications alert, "
+            "access, onboarding or duplicate; may be repeated. Default: the first five.",
         ),
     ] = None,
     person: Who = None,

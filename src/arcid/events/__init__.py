@@ -2,6 +2,7 @@
 
     Sightings(gallery).person(...)      what a source reports; answers the events written
     Events(gallery).find("staff")       newest first, corrections applied
+    Events(gallery).write("staff", "alert", ...)    what an application decided
     Reviews(gallery).find("staff")      doubtful cases that wait for a human
     Outbox(gallery).due("hr", now)      events still to be told
     Leases(gallery).held("staff")       who watches which camera
@@ -16,13 +17,29 @@ from arcid.events.blocks import Blocks
 from arcid.events.events import Events
 from arcid.events.leases import Lease, Leases
 from arcid.events.outbox import Outbox
-from arcid.events.records import Action, Cause, Event, EventKind, Place, Stay, Trace
+from arcid.events.records import (
+    APPS,
+    ATTENDANCE,
+    Action,
+    AppKind,
+    AttendanceKind,
+    Cause,
+    Event,
+    EventKind,
+    Place,
+    Stay,
+    Trace,
+)
 from arcid.events.review_records import Candidate, Question, Review, ReviewState, Verdict
 from arcid.events.reviews import Reviews
 from arcid.events.sightings import Sightings
 
 __all__ = [
+    "APPS",
+    "ATTENDANCE",
     "Action",
+    "AppKind",
+    "AttendanceKind",
     "Blocks",
     "Candidate",
     "Cause",

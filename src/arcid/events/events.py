@@ -15,8 +15,9 @@ from typing import Literal
 import sqlalchemy as sa
 
 from arcid.errors import InputError
-from arcid.events.records import ACTIONS, Action, Event, Stay, Trace
+from arcid.events.records import ACTIONS, Action, AppKind, Event, Place, Stay, Trace
 from arcid.events.store import correcting as _correcting
+from arcid.events.store import decided as _decided
 from arcid.events.store import events as _rows
 from arcid.events.store import stays as _stays
 from arcid.events.store import traces as _traces
@@ -33,7 +34,7 @@ from arcid.gallery.schema import Row
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import people as _people
 from arcid.gallery.store.journal import from_us, to_us
-from arcid.types import Embeddings, FloatArray
+from arcid.types import Embeddings, FloatArray, Image
 
 
 class Events:
@@ -145,6 +146,39 @@ class Events:
                 _correcting.correct(log, row, "reassign", who, why, person_uid=person["uid"])
             return _people.record(connection, own, _people.find(connection, own, person["uid"]))
 
+    # what applications decide
+
+    def write(
+        self,
+        collection: str,
+        kind: AppKind,
+        key: Sequence[object],
+        place: Place,
+        at: datetime,
+        *,
+        grounds: Mapping[str, object],
+        person_id: str | None = None,
+        vector: Embeddings | None = None,
+        crop: Image | None = None,
+        actor: str | None = None,
+        note: str = "",
+        targets: Sequence[str] = (),
+    ) -> Event | None:
+        """What an application decided; None where this ``key`` was written before.
+
+        ``key`` is what makes two reports of one happening the same: a restart or a replay writes
+        nothing twice. ``grounds`` hold ids and numbers, never names; receivers are told what
+        stands under ``details`` and the scores and rates (``records.TOLD``). To write in the
+        transaction of an application's own rows: ``store.decided.write``. Raises
+        ``PersonNotFound``, ``InputError``.
+        """
+        with writing(self._database, collection, targets) as log:
+            row = _decided.write(
+                log, kind, key, place, at, grounds=grounds, person_id=person_id, vector=vector,
+                crop=crop, actor=actor, note=note,
+            )  # fmt: skip
+            return None if row is None else written(log, [row])[0]
+
     # reading
 
     def find(
@@ -171,7 +205,7 @@ class Events:
             mark = None if after is None else EVENTS.place(log.collection["uid"], after)
             wanted = (
                 (place, event)
-                for place, event in newest_first(log, low, high, mark)
+                for place, event in newest_first(log, low, high, mark, kinds)
                 if (kinds is None or event.kind in kinds)
                 and (person_id is None or event.person_id == person_id)
                 and (camera is None or event.camera == camera)

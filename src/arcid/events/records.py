@@ -1,23 +1,28 @@
-"""What attendance events are handed out as: plain frozen values without database ties."""
+"""What events are handed out as: plain frozen values without database ties."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from arcid.types import Embeddings, Image, instant
 
-EventKind = Literal["arrival", "departure", "unknown", "review", "spoof", "correction"]
+AttendanceKind = Literal["arrival", "departure", "unknown", "review", "spoof"]
+#: What other applications decided; each row is written by one of them (``Events.write``).
+AppKind = Literal["alert", "access", "onboarding", "duplicate"]
+EventKind = Literal[AttendanceKind, AppKind, "correction"]
 Action = Literal["void", "reassign", "retime", "not_person"]
 Cause = Literal["not_seen", "came_again", "source_ended", "camera_closed", "camera_deleted"]
 FIRST_YEAR, LAST_YEAR = 1970, 9998  # of events; a day before and after can still be written
 ACTIONS: tuple[Action, ...] = ("void", "reassign", "retime", "not_person")
+ATTENDANCE: tuple[AttendanceKind, ...] = get_args(AttendanceKind)
+APPS: tuple[AppKind, ...] = get_args(AppKind)
 
-#: What receivers of events are told of the grounds.
+#: What receivers of events are told of the grounds; ``details`` is an application's own.
 TOLD = ("cosine", "cosine_threshold", "target_fmr", "target_fpir", "probability", "gallery_size",
-        "contract_id", "calibration_id", "reason", "liveness")  # fmt: skip
+        "contract_id", "calibration_id", "reason", "liveness", "details")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

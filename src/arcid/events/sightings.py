@@ -13,11 +13,10 @@ from arcid.events.store import corrections as _corrections
 from arcid.events.store import events as _rows
 from arcid.events.store import sightings as _sightings
 from arcid.events.store import stays as _stays
-from arcid.events.store.events import Evidence, happened
+from arcid.events.store.events import evidence, happened
 from arcid.events.store.log import reading, writing
 from arcid.events.store.readings import written
-from arcid.gallery import Gallery, rules
-from arcid.gallery.imaging import encode_crop
+from arcid.gallery import Gallery
 from arcid.gallery.store.journal import to_us
 from arcid.types import Embeddings, Image
 
@@ -55,7 +54,7 @@ class Sightings:
                 return []
             rows = _sightings.person(
                 log, place, person_id, happened(at), _seconds(cooldown_s),
-                _evidence(grounds, vector, crop),
+                evidence(grounds, vector, crop),
             )  # fmt: skip
             return written(log, rows)
 
@@ -83,7 +82,7 @@ class Sightings:
         with writing(self._database, collection, targets) as log:
             rows = _sightings.visitor(
                 log, place, happened(at), happened(until), mark, _seconds(cooldown_s), alike,
-                _evidence(grounds, vector, crop), question,
+                evidence(grounds, vector, crop), question,
             )  # fmt: skip
             return written(log, rows)
 
@@ -105,7 +104,7 @@ class Sightings:
         with writing(self._database, collection, targets) as log:
             rows = _sightings.spoof(
                 log, place, happened(at), mark, person_id, _seconds(cooldown_s),
-                _evidence(grounds, vector, crop),
+                evidence(grounds, vector, crop),
             )  # fmt: skip
             return written(log, rows)
 
@@ -156,13 +155,6 @@ class Sightings:
             row = _corrections.correct(log, about, "void", "system", note, event_key=key)
             _correcting.follow(log, about, "system")
             return written(log, [] if row is None else [row])
-
-
-def _evidence(
-    grounds: Mapping[str, Any], vector: Embeddings | None, crop: Image | None
-) -> Evidence:
-    picture = None if crop is None or vector is None else encode_crop(crop)
-    return Evidence(rules.json_text(grounds, "grounds"), vector, picture)
 
 
 def _seconds(value: float) -> int:

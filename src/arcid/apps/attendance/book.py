@@ -14,7 +14,7 @@ from arcid.apps.attendance import sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.events import Action, Event, Events, Stay
+from arcid.events import ATTENDANCE, Action, Event, Events, Stay
 from arcid.gallery import Decide, Gallery, NewFace, Page
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
@@ -68,12 +68,15 @@ class Attendance:
         limit: int | None = 100,
         after: str | None = None,
     ) -> Page[Event]:
-        """Newest first, corrections applied; ``after`` is ``next`` of the page before."""
+        """Newest first, corrections applied; ``after`` is ``next`` of the page before.
+
+        ``kinds`` None: those of attendance, not what other applications decided.
+        """
         return self._events.find(
             self.collection,
             since=since,
             until=until,
-            kinds=kinds,
+            kinds=ATTENDANCE if kinds is None else kinds,
             person_id=person_id,
             camera=camera,
             voided=voided,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,13 @@ from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.events.store import traces
 from arcid.events.store.log import Log
 from arcid.events.tables import events, outbox
+from arcid.gallery import rules
+from arcid.gallery.imaging import encode_crop
 from arcid.gallery.schema import Row
 from arcid.gallery.seals import check_row, row_seal
 from arcid.gallery.store.journal import from_us, now_us, to_us
 from arcid.gallery.store.keys import Key, chunks
-from arcid.types import Embeddings
+from arcid.types import Embeddings, Image
 
 PAGE = 500
 
@@ -33,6 +35,12 @@ class Evidence:
     grounds: str  # JSON
     vector: Embeddings | None = None  # one row
     crop: bytes | None = field(default=None, repr=False)  # PNG
+
+
+def evidence(grounds: Mapping[str, Any], vector: Embeddings | None, crop: Image | None) -> Evidence:
+    """The face is kept where its vector is; ``crop`` with it. Raises ``InputError``."""
+    picture = None if crop is None or vector is None else encode_crop(crop)
+    return Evidence(rules.json_text(grounds, "grounds"), vector, picture)
 
 
 def happened(at: datetime) -> int:
@@ -104,11 +112,16 @@ def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) ->
 
 
 def page(
-    log: Log, since: int | None, until: int | None, after: tuple[int, int] | None, limit: int = PAGE
+    log: Log,
+    since: int | None,
+    until: int | None,
+    after: tuple[int, int] | None,
+    kinds: Collection[str] | None = None,
+    limit: int = PAGE,
 ) -> list[Row]:
     """Base events (no corrections) that were never moved, in a span of time, newest first.
 
-    ``after``: (time, row key) of the last one of the page before.
+    ``after``: (time, row key) of the last one of the page before; ``kinds``: as written.
     """
     moves = events.alias()
     moved = sa.exists().where(moves.c.about_uid == events.c.uid, moves.c.action == "retime")
@@ -118,6 +131,8 @@ def page(
         *_inside(events.c.at, since, until),
         ~moved,
     )
+    if kinds is not None:
+        query = query.where(events.c.kind.in_(kinds))
     if after is not None:
         query = query.where(sa.tuple_(events.c.at, events.c.id) < sa.tuple_(*after))
     query = query.order_by(events.c.at.desc(), events.c.id.desc()).limit(limit)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from arcid.events.records import Event, EventKind
+from arcid.events.records import APPS, ATTENDANCE, Event, EventKind
 from arcid.events.review_records import ReviewState
 from arcid.events.store import corrections
 from arcid.events.store import events as _events
@@ -86,11 +86,15 @@ def _reviewed(
 
 
 def newest_first(
-    log: Log, since: int | None, until: int | None, mark: Place | None
+    log: Log,
+    since: int | None,
+    until: int | None,
+    mark: Place | None,
+    kinds: Collection[str] | None = None,
 ) -> Iterator[Placed]:
     """Events of a span of time with their place, (time as corrected, row key), newest first.
 
-    ``mark`` is the place to go on after.
+    ``mark`` is the place to go on after; ``kinds`` leaves out what cannot read as one of these.
     """
     moved = _placed(log, _events.moved(log, since, until))
     placed = [
@@ -101,7 +105,7 @@ def newest_first(
         and (mark is None or key < mark)
     ]
     placed.sort(key=_key, reverse=True)
-    rest = _unmoved(log, since, until, mark)
+    rest = _unmoved(log, since, until, mark, _as_written(kinds))
     yield from heapq.merge(placed, rest, key=_key, reverse=True)
 
 
@@ -117,10 +121,22 @@ def names_of(log: Log, uids: Sequence[str | None]) -> dict[str, str]:
     return found
 
 
+def _as_written(kinds: Collection[str] | None) -> list[str] | None:
+    """Kinds of rows that may read as one of these: corrections change those of attendance only."""
+    if kinds is None:
+        return None
+    own: list[str] = [kind for kind in APPS if kind in kinds]
+    return own if len(own) == len(set(kinds)) else [*own, *ATTENDANCE]
+
+
 def _unmoved(
-    log: Log, since: int | None, until: int | None, mark: Place | None
+    log: Log,
+    since: int | None,
+    until: int | None,
+    mark: Place | None,
+    kinds: Collection[str] | None,
 ) -> Iterator[Placed]:
-    while rows := _events.page(log, since, until, mark):
+    while rows := _events.page(log, since, until, mark, kinds):
         mark = (rows[-1]["at"], rows[-1]["id"])
         yield from _placed(log, rows)
 

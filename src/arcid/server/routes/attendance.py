@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from arcid.apps.attendance import Attendance, Day, Event, Month, export
 from arcid.errors import InputError
-from arcid.events import Action
+from arcid.events import Action, AppKind, AttendanceKind
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
@@ -22,7 +22,7 @@ router = APIRouter(
 )
 
 EventPath = Annotated[Id, Path(description="Id of an event.")]
-Kind = Literal["arrival", "departure", "unknown", "review", "spoof"]
+Kind = Literal[AttendanceKind, AppKind]
 Format = Literal["csv", "xlsx", "json"]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone.")]
 Zone = Annotated[
@@ -153,7 +153,10 @@ def list_events(
     collection: CollectionPath,
     since: Moment = None,
     until: Moment = None,
-    kind: Annotated[list[Kind] | None, Query(description="May be repeated.")] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        Query(description="May be repeated; default: those of attendance."),
+    ] = None,
     person_id: Annotated[Id | None, Query()] = None,
     camera: Annotated[str | None, Query(max_length=200)] = None,
     voided: Annotated[bool, Query(description="Also what was taken back.")] = False,

@@ -7,6 +7,10 @@ EVENT_KINDS = {
     "unknown": "Unknown visitor",
     "review": "Not certain who",
     "spoof": "Suspected picture of a face",
+    "alert": "Alert of a watchlist",
+    "access": "At a door",
+    "onboarding": "Identity check",
+    "duplicate": "Enrolled twice",
     "correction": "Correction",
 }
 EVENT_AT = "{time} · {camera}"
@@ -48,6 +52,10 @@ TOLD = {
     "unknown": "{camera} saw somebody nobody knows on {when}.",
     "review": "{camera} saw a face on {when} and is not certain whose it is.",
     "spoof": "{camera} saw on {when} what may be a picture of a face.",
+    "alert": "{camera} saw on {when} somebody who is on a watchlist.",
+    "access": "{camera} decided on {when} whether a door may be opened.",
+    "onboarding": "An identity was checked on {when}.",
+    "duplicate": "People were found on {when} who may be one.",
 }
 TOLD_BY_HAND = {
     "arrival": "{actor} entered that {name} arrived on {when}.",
