@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from arcid import paths
-from arcid.apps.attendance import Attendance, Policy, Watcher, redetection
-from arcid.apps.attendance.policy import WATCH_GATE
+from arcid.apps.attendance import Attendance, Policy, Watcher
+from arcid.apps.watching import WATCH_GATE, redetection
 from arcid.gallery import Gallery
 from arcid.image import load_image
 from arcid.pipeline import Pipeline

@@ -36,8 +36,8 @@ import numpy as np
 
 from arcid import paths
 from arcid.apps.attendance import FaceView, Policy, View, Watcher
-from arcid.apps.attendance.views import Counts
 from arcid.apps.enrol import enrol_photos, new_face
+from arcid.apps.watching import Counts
 from arcid.bench import common
 from arcid.gallery import Gallery
 from arcid.image import load_image

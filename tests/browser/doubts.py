@@ -6,7 +6,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from arcid.apps.attendance.grounds import decided_on
+from arcid.apps.watching.grounds import decided_on
 from arcid.events import Place, Question, Sightings
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
@@ -22,7 +22,7 @@ def write(home: Path, photo: Path, collection: str = "people", *, ago_s: float =
             collection, Place("Door", "Door"), at, at, photo.name, cooldown_s=300, alike=0.9,
             grounds=decided_on(
                 pipeline, dataclasses.replace(found.decision, outcome="review"), found.candidates,
-                source="Door", cooldown_s=300,
+                source="Door",
             ),
             vector=found.face.embedding, crop=found.face.crop,
             question=Question(found.candidates, None, 1e-9),

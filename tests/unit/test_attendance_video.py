@@ -27,8 +27,8 @@ import pytest
 
 from arcid.apps.attendance import Attendance, Deliverer, Policy, View, Watcher, Webhook
 from arcid.apps.attendance.outbox import check_signature
-from arcid.apps.attendance.redetection import SAME_POINTS, Cutout, cut_out, distance
 from arcid.apps.enrol import new_face
+from arcid.apps.watching.redetection import SAME_POINTS, Cutout, cut_out, distance
 from arcid.detect import once
 from arcid.errors import CollectionNotFound, UsageError
 from arcid.events import Outbox, Reviews

@@ -23,7 +23,7 @@ import numpy as np
 
 from arcid.apps.attendance import Policy
 from arcid.apps.attendance.closing import end_stays
-from arcid.apps.attendance.grounds import decided_on, question
+from arcid.apps.watching.grounds import decided_on, question
 from arcid.errors import ArcidError, SeveralFacesFound
 from arcid.events import Blocks, Events, Place, Sightings
 from arcid.gallery import Collection, Gallery
@@ -327,8 +327,9 @@ class Kiosk:
         return {
             **decided_on(
                 self._pipeline, self._try.found.decision, self._try.found.candidates,
-                source=self._place.camera, cooldown_s=self._cooldown_s, liveness=live,
+                source=self._place.camera, liveness=live,
             ),
+            "cooldown_s": self._cooldown_s,
             "looks": len(self._try.vectors),
             "decided_at": time.time(),
         }  # fmt: skip

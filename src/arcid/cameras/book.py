@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.addresses import refuse_literal
 from arcid.apps.attendance import Policy
-from arcid.apps.attendance.policy import LivenessMode
+from arcid.apps.watching import LivenessMode
 from arcid.cameras.schema import cameras, migrate
 from arcid.cameras.sealing import SEALED, SealBroken, find_keys, seal, sealing_key, unseal
 from arcid.errors import AlreadyExists, CameraNotFound, UsageError

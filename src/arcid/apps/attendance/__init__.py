@@ -28,12 +28,11 @@ from __future__ import annotations
 
 from arcid.apps.attendance import export
 from arcid.apps.attendance.book import Attendance, Visitor
-from arcid.apps.attendance.lease import CameraLease
 from arcid.apps.attendance.outbox import Deliverer, Mqtt, Webhook
-from arcid.apps.attendance.policy import Liveness, Policy
+from arcid.apps.attendance.policy import Policy
 from arcid.apps.attendance.sheets import Day, Month, MonthRow, Presence
-from arcid.apps.attendance.views import FaceView, View
 from arcid.apps.attendance.watcher import Watcher
+from arcid.apps.watching import CameraLease, FaceView, Liveness, View
 from arcid.events import Event, EventKind
 
 __all__ = [

@@ -1,33 +1,29 @@
-"""What can be said of a track so far."""
+"""What attendance can say of a face so far, and how it is shown."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
 
-from arcid.apps.attendance.liveness import LivenessRule
 from arcid.apps.attendance.policy import Policy
-from arcid.apps.attendance.redetection import Cutout, distance
 from arcid.apps.attendance.tracked import TrackState
-from arcid.detect import Detector
-from arcid.track import Track
+from arcid.apps.watching import FaceOutcome, FaceView, LivenessRule
 
-FaceOutcome = Literal["looking", "recognised", "unknown", "review", "low_quality", "spoof"]
+PICTURE = "this may be a picture of a face"
 
 
 class Outcomes:
-    """Reads a track's state under one camera's policy."""
+    """Reads a face's state under one camera's policy."""
 
-    def __init__(self, policy: Policy, liveness: LivenessRule, detector: Detector) -> None:
-        self._detector = detector
+    def __init__(self, policy: Policy, liveness: LivenessRule) -> None:
         self._policy = policy
         self._liveness = liveness
 
-    def of(self, track: Track, state: TrackState) -> FaceOutcome:
-        if not track.pool.looks:
-            return "low_quality" if state.poor is not None else "looking"
-        if not self.ready(track):
+    def of(self, state: TrackState) -> FaceOutcome:
+        """``looking`` for one without a usable look, too."""
+        track = state.face.track
+        if not state.face.ready:
             return "looking"
-        judged = self._liveness.judge(state)
+        judged = self._liveness.judge(state.face)
         if not judged.accepted:
             return "spoof" if judged.spoof else "looking"
         if state.match is not None:
@@ -38,30 +34,31 @@ class Outcomes:
             return "looking"
         if state.decision.outcome == "review":
             return "review"
-        return "unknown" if self.evident(track, state) else "looking"
+        return "unknown" if state.face.evident() else "looking"
 
-    def ready(self, track: Track) -> bool:
-        """Whether it was looked at often enough, and is one face without doubt."""
-        return not track.doubted and track.pool.looks >= self._policy.tracking.first_looks
+    def show(self, shown: FaceView, state: TrackState) -> FaceView:
+        """The face with its name, or why it has none."""
+        if not state.face.looks:
+            return shown
+        outcome = self.of(state)
+        named = state.match if outcome == "recognised" else None
+        decision = state.decision if outcome in ("recognised", "unknown", "review") else None
+        flagged = outcome == "recognised" and self._liveness.judge(state.face).spoof
+        return replace(
+            shown,
+            outcome=outcome,
+            person_id=None if named is None else named.person_id,
+            name=None if named is None else named.name,
+            cosine=None if decision is None else decision.cosine,
+            probability=None if decision is None else decision.probability,
+            why=PICTURE if flagged else _why(outcome, state),
+            flagged=flagged,
+        )
 
-    def evident(self, track: Track, state: TrackState) -> bool:
-        """Whether it is a face for certain, so that it can be somebody unknown.
 
-        Asked of nobody with a name. Two looks were found again as faces, or one of a track of
-        ``min_frames``; that is tried here, and once for each look.
-        """
-        several = track.frames >= self._policy.min_frames
-        needed = 1 if several else self._policy.tracking.first_looks
-        while state.faces < needed and state.cutouts:
-            face = state.cutouts.popleft()
-            state.faces += self._found_again(face)
-        return state.faces >= needed
-
-    def _found_again(self, face: Cutout) -> bool:
-        limit = self._policy.same_points
-        return limit == float("inf") or distance(self._detector, face) <= limit
-
-    def seen_enough(self, track: Track) -> bool:
-        """Whether a track that is gone was there for long enough to be spoken of."""
-        looked = track.pool.looks >= self._policy.tracking.first_looks
-        return looked or track.frames >= self._policy.min_frames
+def _why(outcome: FaceOutcome, state: TrackState) -> str:
+    if outcome == "spoof":
+        return PICTURE
+    if outcome == "looking":
+        return "somebody else here is more like them" if state.contested else "looking"
+    return "" if state.decision is None else state.decision.reason

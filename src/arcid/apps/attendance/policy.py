@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from arcid import decide
-from arcid.apps.attendance.redetection import SAME_POINTS
-from arcid.errors import UsageError
-from arcid.quality import QualityGate
+from arcid.apps.watching import LivenessMode, Looking
+from arcid.calibration import Calibration
+from arcid.errors import RateUnsupported, UsageError
 from arcid.track import TrackSettings
-from arcid.types import Detections, FloatArray, Image
 
-LivenessMode = Literal["off", "flag", "require"]
 Keep = Literal["nothing", "vector", "crop"]
-#: Looser than for enrolment: a look that says little is outweighed by the others of its track.
-WATCH_GATE = QualityGate(
-    min_inter_eye_px=20.0, min_sharpness=0.42, min_brightness=0.14, min_contrast=0.14,
-    max_yaw_deg=45.0,
-)  # fmt: skip
 RATES = (1e-3, 3e-3, decide.DEFAULT_FPIR)  # strictest first: a false name is worse than none
 _TARGET = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Liveness(Protocol):
-    """Scores faces; higher is live. ``arcid.liveness.PassiveLiveness`` is one."""
-
-    name: str
-    threshold: float
-
-    def scores(self, image: Image, detections: Detections) -> FloatArray:
-        """(N,) float32 0–1, one a face; the whole picture is handed in."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(Looking):
     """Settings of one camera; times in seconds. Raises ``UsageError`` for values without meaning.
 
     ``fpir``: how often a stranger's track may be given a name; None takes the strictest of
@@ -54,18 +36,15 @@ class Policy:
     place: str | None = None
     cooldown_s: float = 300.0
     unknown_after_s: float = 1.5  # a face is an unknown visitor when followed for so long
-    min_frames: int = 5  # or, where it was gone sooner, seen in so many
-    same_points: float = SAME_POINTS  # so near a face of somebody unknown must be found again
     visitor_fmr: float = 1e-3  # at which two sightings count as one unknown visitor
     switch_ratio: float = 100.0  # so many times likelier must another name be to replace one
     touch_s: float = 5.0  # how often "last seen" is written
     keep: Keep = "vector"
     liveness: LivenessMode = "off"
     targets: tuple[str, ...] = ()  # outboxes that every event is put in
-    gate: QualityGate = WATCH_GATE
-    tracking: TrackSettings = field(default_factory=TrackSettings)
 
     def __post_init__(self) -> None:
+        Looking.__post_init__(self)
         if not 0 < (self.fpir or 0.5) < 1 or not 0 < self.visitor_fmr < 1:
             raise UsageError("fpir and visitor_fmr must lie between 0 and 1")
         for name in ("cooldown_s", "unknown_after_s", "touch_s"):
@@ -76,10 +55,8 @@ class Policy:
                 f"touch_s ({self.touch_s:g}) must be below cooldown_s ({self.cooldown_s:g}), or "
                 "people who stay would seem to leave"
             )
-        if not self.same_points > 0:
-            raise UsageError("same_points must be above 0; infinite switches the check off")
-        if not self.switch_ratio >= 1 or self.min_frames < 1:
-            raise UsageError("switch_ratio and min_frames must be at least 1")
+        if not self.switch_ratio >= 1:
+            raise UsageError("switch_ratio must be at least 1")
         if self.keep not in ("nothing", "vector", "crop"):
             raise UsageError(f"keep {self.keep!r} is unknown; use nothing, vector or crop")
         if self.liveness not in ("off", "flag", "require"):
@@ -89,6 +66,18 @@ class Policy:
                 raise UsageError(
                     f"an outbox's name has up to 64 letters, digits, dots or dashes, not {target!r}"
                 )
+
+    def rate(self, calibration: Calibration, size: int) -> float:
+        """The false positive identification rate decided at in a gallery of so many templates."""
+        if self.fpir is not None:
+            return self.fpir
+        for rate in RATES:
+            try:
+                calibration.threshold_at_fpir(rate, max(size, 1))
+            except RateUnsupported:
+                continue
+            break
+        return rate
 
     def for_photos_apart(self) -> Policy:
         """The same for photos that show different moments: a single look decides."""

@@ -1,113 +1,86 @@
-"""What is reported of tracks: arrivals, visitors, attacks, and the grounds of each."""
+"""What is reported of faces: arrivals, visitors, attacks, and the grounds of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from arcid.apps.attendance.grounds import decided_on, question
-from arcid.apps.attendance.liveness import LivenessRule
 from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Policy
-from arcid.apps.attendance.recorder import Recorder, Write
 from arcid.apps.attendance.tracked import TrackState
-from arcid.apps.attendance.views import Counts
+from arcid.apps.watching import LivenessRule, Post
+from arcid.apps.watching.grounds import decided_on, question
 from arcid.errors import InputError
 from arcid.events import Event, Place, Sightings
 from arcid.gallery import Gallery
-from arcid.pipeline import Pipeline
-from arcid.track import Track
 from arcid.types import Embeddings, Image
 
 
 class Reports:
-    """One camera's reports, written by a ``Recorder`` between ``open`` and ``close``."""
+    """One camera's reports."""
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        post: Post,
         gallery: Gallery,
         collection: str,
-        camera: str,
         policy: Policy,
         outcomes: Outcomes,
         liveness: LivenessRule,
-        counts: Counts,
-        trouble: Callable[[bool, str], None],
     ) -> None:
-        self.source = ""  # named in the grounds
-        self._pipeline = pipeline
+        self._post = post
         self._sightings = Sightings(gallery)
         self._collection = collection
-        self._place = Place(policy.place or camera, camera)
+        self._place = Place(policy.place or post.camera, post.camera)
         self._policy = policy
         self._outcomes = outcomes
         self._liveness = liveness
-        self._counts = counts
-        self._trouble = trouble
-        calibration = pipeline.calibration
+        calibration = post.pipeline.calibration
         self._alike = calibration.threshold_at_fmr(
             max(policy.visitor_fmr, calibration.smallest_supported_fmr)
         ).cosine
-        self._recorder: Recorder | None = None
 
-    def open(self, *, wait: bool) -> Recorder:
-        """The recorder; made, writing at once where ``wait``, unless there is one."""
-        if self._recorder is None:
-            self._recorder = Recorder(wait=wait, trouble=self._trouble)
-        return self._recorder
-
-    def close(self) -> list[Event]:
-        """Finish the writes; the events since the last ``drain``."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return []
-        recorder.close()
-        return recorder.drain()
-
-    def seen(self, track: Track, state: TrackState, at: float, ticks: float) -> None:
+    def seen(self, state: TrackState, at: float, ticks: float) -> None:
         """A face of the frame of then: what is new about it."""
-        outcome = self._outcomes.of(track, state)
-        ready = self._outcomes.ready(track)
-        if ready and not state.spoof and self._liveness.judge(state).spoof:
-            self._report_spoof(track, state)
+        outcome = self._outcomes.of(state)
+        if state.face.ready and not state.spoof and self._liveness.judge(state.face).spoof:
+            self._report_spoof(state)
         if outcome == "recognised" and state.match is not None:
             if state.arrived != state.match.person_id:
                 state.arrived, state.touched = state.match.person_id, ticks
-                self._report_person(track, state, state.match.person_id, track.first_at)
+                self._report_person(state, state.match.person_id, state.face.track.first_at)
                 if state.visitor:
                     self._take_back(state, "recognised later in the same track")
             if ticks - state.touched >= self._policy.touch_s:
                 state.touched = ticks
-                self._report_person(track, state, state.match.person_id, at)
+                self._report_person(state, state.match.person_id, at)
         elif outcome in ("unknown", "review") and state.visitor not in (outcome, "review"):
-            self._report_visitor(track, state)
+            self._report_visitor(state)
 
-    def gone(self, track: Track, state: TrackState) -> None:
+    def gone(self, state: TrackState) -> None:
         """A face is gone: its last word."""
         nobody = state.match is None and state.decision is not None and not state.contested
-        judged = self._liveness.judge(state)
-        if judged.spoof and not state.spoof and self._outcomes.seen_enough(track):
-            self._report_spoof(track, state)
+        judged = self._liveness.judge(state.face)
+        if judged.spoof and not state.spoof and state.face.seen_enough:
+            self._report_spoof(state)
         if state.arrived is not None and state.match is not None and judged.accepted:
-            self._report_person(track, state, state.match.person_id, track.last_at)
-        elif state.visitor or (nobody and not state.spoof and self._is_visitor(track, state)):
-            self._report_visitor(track, state)
-        elif not track.pool.looks:
-            self._counts.low_quality += 1
+            self._report_person(state, state.match.person_id, state.face.track.last_at)
+        elif state.visitor or (nobody and not state.spoof and self._is_visitor(state)):
+            self._report_visitor(state)
+        elif not state.face.looks:
+            self._post.counts.low_quality += 1
         else:
-            self._counts.unconfirmed += 1
+            self._post.counts.unconfirmed += 1
 
-    def _is_visitor(self, track: Track, state: TrackState) -> bool:
+    def _is_visitor(self, state: TrackState) -> bool:
         doubtful = state.decision is not None and state.decision.outcome == "review"
-        enough = self._outcomes.seen_enough(track)
-        return enough and (doubtful or self._outcomes.evident(track, state))
+        enough = state.face.seen_enough
+        return enough and (doubtful or state.face.evident())
 
     def depart(self, at: float) -> None:
         """Whoever was not seen for as long as the cooldown has left."""
         before = _time(at) - timedelta(seconds=self._policy.cooldown_s)
-        self._put(
+        self._post.put(
             lambda: self._sightings.depart(
                 self._collection, self._place.name, before,
                 f"not seen for {self._policy.cooldown_s:g} s", targets=self._policy.targets,
@@ -118,7 +91,7 @@ class Reports:
     def ended(self, first_at: float, last_at: float) -> None:
         """The source has come to its end: whoever is there was last seen when last seen."""
         began, ended = _time(first_at), _time(last_at)
-        self._put(
+        self._post.put(
             lambda: self._sightings.depart(
                 self._collection, self._place.name, ended, "the source ended",
                 cause="source_ended", since=began, targets=self._policy.targets,
@@ -132,33 +105,33 @@ class Reports:
             self._sightings.shift(self._collection, self._place.camera, by_s)
             return []
 
-        self._put(moved)
+        self._post.put(moved)
 
-    def _report_person(self, track: Track, state: TrackState, person: str, at: float) -> None:
-        grounds = self._grounds(track, state)
-        vector, crop = self._kept(track, state)
-        self._put(
+    def _report_person(self, state: TrackState, person: str, at: float) -> None:
+        grounds = self._grounds(state)
+        vector, crop = self._kept(state)
+        self._post.put(
             lambda: self._sightings.person(
                 self._collection, self._place, person, _time(at),
                 cooldown_s=self._policy.cooldown_s, grounds=grounds, vector=vector, crop=crop,
                 targets=self._policy.targets,
             ),
-            once=None if at == track.first_at else ("touch", person),
+            once=None if at == state.face.track.first_at else ("touch", person),
         )  # fmt: skip
 
-    def _report_visitor(self, track: Track, state: TrackState) -> None:
+    def _report_visitor(self, state: TrackState) -> None:
         """Somebody unknown, or somebody a human is to decide on."""
         asked = question(state.decision, state.candidates) or state.question
         if asked is not None and state.visitor == "unknown":
             self._take_back(state, "left to a human later in the same track")
         state.visitor, state.question = "unknown" if asked is None else "review", asked
-        grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
-        until = track.last_at
+        grounds, (vector, crop) = self._grounds(state), self._kept(state)
+        track, until = state.face.track, state.face.track.last_at
 
         def written(events: list[Event]) -> None:
             state.visitor_id = events[0].id if events else state.visitor_id
 
-        self._put(
+        self._post.put(
             lambda: self._sightings.visitor(
                 self._collection, self._place, _time(track.first_at), _time(until), track.mark,
                 cooldown_s=self._policy.cooldown_s, alike=self._alike, grounds=grounds,
@@ -167,11 +140,11 @@ class Reports:
             written,
         )  # fmt: skip
 
-    def _report_spoof(self, track: Track, state: TrackState) -> None:
-        state.spoof = True
+    def _report_spoof(self, state: TrackState) -> None:
+        state.spoof, track = True, state.face.track
         person = None if state.match is None else state.match.person_id
-        grounds, (vector, crop) = self._grounds(track, state), self._kept(track, state)
-        self._put(
+        grounds, (vector, crop) = self._grounds(state), self._kept(state)
+        self._post.put(
             lambda: self._sightings.spoof(
                 self._collection, self._place, _time(track.first_at), track.mark,
                 person_id=person, cooldown_s=self._policy.cooldown_s, grounds=grounds,
@@ -181,7 +154,7 @@ class Reports:
 
     def _take_back(self, state: TrackState, why: str) -> None:
         """What was reported of a visitor is known better now."""
-        self._put(
+        self._post.put(
             lambda: (
                 []
                 if state.visitor_id is None
@@ -191,37 +164,21 @@ class Reports:
             )
         )
 
-    def _kept(self, track: Track, state: TrackState) -> tuple[Embeddings | None, Image | None]:
+    def _kept(self, state: TrackState) -> tuple[Embeddings | None, Image | None]:
         if self._policy.keep == "nothing":
             return None, None
-        return track.pool.embedding, state.crop
+        return state.face.embedding, state.face.crop if self._policy.keep == "crop" else None
 
-    def _grounds(self, track: Track, state: TrackState) -> dict[str, Any]:
+    def _grounds(self, state: TrackState) -> dict[str, Any]:
         """Why it was decided so, for whoever asks later."""
         return {
             **decided_on(
-                self._pipeline, state.decision, state.candidates, source=self.source,
-                cooldown_s=self._policy.cooldown_s, liveness=self._liveness.grounds(state),
+                self._post.pipeline, state.decision, state.candidates, source=self._post.source,
+                liveness=self._liveness.grounds(state.face),
             ),
-            "track": {
-                "frames": track.frames,
-                "looks": track.pool.looks,
-                "usefulness": round(track.best, 4),
-                "seconds": round(track.last_ticks - track.first_ticks, 3),
-                "faces": state.faces,
-                "quality": None if state.best is None else state.best.measured(),
-            },
+            "cooldown_s": self._policy.cooldown_s,
+            "track": state.face.grounds(),
         }  # fmt: skip
-
-    def _put(
-        self,
-        write: Write,
-        done: Callable[[list[Event]], None] | None = None,
-        *,
-        once: Hashable | None = None,
-    ) -> None:
-        if self._recorder is not None:
-            self._recorder.put(write, done, once=once)
 
 
 def _time(at: float) -> datetime:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
-from arcid.apps.attendance.policy import LivenessMode
+from arcid.apps.watching import LivenessMode
 from arcid.cameras.book import MAX_NAME, MAX_SOURCE, Camera
 from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import State, Status

@@ -80,7 +80,7 @@ class Recorder:
             self._jobs.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._work, name="arcid-attendance", daemon=True
+                    target=self._work, name="arcid-recorder", daemon=True
                 )
                 self._thread.start()
             self._changed.notify_all()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from arcid.apps.attendance.liveness import LivenessRule, pooled
-from arcid.apps.attendance.outcomes import FaceOutcome
-from arcid.apps.attendance.tracked import TrackState
+from arcid.apps.watching.followed import Followed
 from arcid.events import Event
 from arcid.quality import Quality
 from arcid.track import Track
 from arcid.types import FloatArray
 from arcid.video import Frame, Health
 
-PICTURE = "this may be a picture of a face"
+FaceOutcome = Literal["looking", "recognised", "unknown", "review", "low_quality", "spoof"]
+Tone = Literal["plain", "good", "warn", "bad"]
 WORDS = {
     "too_small": "too far away",
     "too_dark": "too dark",
@@ -28,6 +28,14 @@ WORDS = {
     "cut_off": "partly outside the picture",
     "low_detection_score": "partly covered",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What an observer adds to a face: "on the list banned", "door: granted"."""
+
+    text: str
+    tone: Tone = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class FaceView:
     why: str  # in a few words: "too far away", or the reason of the decision
     liveness: float | None
     flagged: bool = False  # recognised, but the face may be a picture
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,41 +94,17 @@ def uncertain(track: Track, points: FloatArray | None) -> FaceView:
     return FaceView(0, track.box, points, "looking", None, None, None, None, "uncertain", None)
 
 
-def shown(
-    track: Track,
-    state: TrackState,
-    points: FloatArray | None,
-    outcome: FaceOutcome,
-    liveness: LivenessRule,
-) -> FaceView:
-    """A tracked face."""
-    named = state.match if outcome == "recognised" else None
-    decision = state.decision if outcome in ("recognised", "unknown", "review") else None
-    score = pooled(state)
-    flagged = outcome == "recognised" and liveness.judge(state).spoof
+def unnamed(face: Followed, points: FloatArray | None) -> FaceView:
+    """A face before any observer says something of it."""
+    outcome: FaceOutcome = "looking"
+    why = "looking"
+    if not face.looks and face.poor is not None:
+        outcome, why = "low_quality", _poor_words(face.poor)
+    score = face.liveness
     return FaceView(
-        track.number,
-        track.box,
-        points,
-        outcome,
-        None if named is None else named.person_id,
-        None if named is None else named.name,
-        None if decision is None else decision.cosine,
-        None if decision is None else decision.probability,
-        PICTURE if flagged else _why(outcome, state),
-        score if score is None else round(score, 4),
-        flagged,
-    )
-
-
-def _why(outcome: FaceOutcome, state: TrackState) -> str:
-    if outcome == "low_quality" and state.poor is not None:
-        return _poor_words(state.poor)
-    if outcome == "spoof":
-        return PICTURE
-    if outcome == "looking":
-        return "somebody else here is more like them" if state.contested else "looking"
-    return "" if state.decision is None else state.decision.reason
+        face.number, face.track.box, points, outcome, None, None, None, None, why,
+        None if score is None else round(score, 4),
+    )  # fmt: skip
 
 
 def _poor_words(quality: Quality) -> str:

@@ -29,7 +29,6 @@ def decided_on(
     candidates: Sequence[Match],
     *,
     source: str,
-    cooldown_s: float,
     liveness: object = None,
 ) -> dict[str, Any]:
     """The decision, the models it was made with and the people nearest to the face."""
@@ -44,5 +43,4 @@ def decided_on(
         ],
         "liveness": liveness,
         "source": source,
-        "cooldown_s": cooldown_s,
     }
