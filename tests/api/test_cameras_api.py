@@ -129,6 +129,16 @@ def test_cameras_come_in_pages_by_name(client: httpx.Client, staff: str) -> None
     assert refused(client.get(URL, params={"after": "nonsense"})) == (422, "cursor_invalid")
 
 
+def test_a_camera_need_not_keep_attendance(client: httpx.Client, staff: str) -> None:
+    made = add(client, name="Door", source="0", collection=staff, enabled=False)
+    assert made["attendance"]
+    changed = client.patch(f"{URL}/{made['id']}", json={"attendance": False}).json()
+    assert not changed["attendance"]
+    assert client.patch(f"{URL}/{made['id']}", json={"name": "Gate"}).json()["attendance"] is False
+    other = add(client, name="Hall", source="0", collection=staff, enabled=False, attendance=False)
+    assert not client.get(f"{URL}/{other['id']}").json()["attendance"]
+
+
 def test_what_makes_no_camera_is_refused_and_says_so(client: httpx.Client, staff: str) -> None:
     good = {"name": "Door", "source": "0", "collection": staff, "enabled": False}
     made = add(client, **good)

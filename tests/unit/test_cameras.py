@@ -76,9 +76,9 @@ def test_cameras_are_added_changed_and_deleted(book: CameraBook) -> None:
     changed = book.change(made.id, name="Door", source="0", liveness="require", place="hall")
     assert [c.id for c in book.all()] == [made.id] and book.get(made.id) == changed
     assert (changed.name, changed.collection) == ("Door", "staff")
-    policy = changed.policy(keep_crops=True)
-    assert (policy.liveness, policy.place, policy.keep) == ("require", "hall", "crop")
-    assert changed.policy(keep_crops=False).keep == "vector"
+    assert (changed.liveness, changed.place, changed.attendance) == ("require", "hall", True)
+    assert not book.change(made.id, attendance=False).attendance
+    assert book.change(made.id, attendance=True) == changed
     assert book.change(made.id) == changed, "what is not given stays"
     book.delete(made.id)
     assert book.all() == []

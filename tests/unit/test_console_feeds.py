@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from arcid.apps.attendance import View
+from arcid.apps.watching import FaceView, Note, View
 from arcid.cameras.runner import Viewer
 from arcid.errors import ArcidError, GalleryBusy, UsageError
 from arcid.server.console import app, photos
+from arcid.server.console import strings as S
 from arcid.server.console.auth.errors import SignedOut
 from arcid.server.console.live.feeds import (
     LATER,
@@ -30,6 +31,7 @@ from arcid.server.console.live.feeds import (
     Message,
     PushFeed,
     WatchFeed,
+    face_message,
 )
 from arcid.server.console.photos import Photos
 from arcid.server.logging import _says_something
@@ -70,6 +72,30 @@ async def allow(permission: str) -> None:
 
 
 SESSION: Any = SimpleNamespace(allow=allow)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "name", "notes", "label", "tone"),
+    [
+        ("recognised", "Ada", (), "Ada", "good"),
+        ("recognised", "Ada", (Note("door: refused", "bad"),), "Ada · door: refused", "bad"),
+        ("unknown", None, (Note("seen"),), f"{S.LIVE_UNKNOWN} · seen", "warn"),
+        (
+            "looking",
+            None,
+            (Note("on the list", "bad"), Note("x", "good")),
+            "on the list · x",
+            "bad",
+        ),
+    ],
+)
+def test_what_observers_say_of_a_face_stands_behind_its_name(
+    outcome: Any, name: str | None, notes: tuple[Note, ...], label: str, tone: str
+) -> None:
+    box = (1.0, 2.0, 3.0, 4.0)
+    face = FaceView(7, box, None, outcome, "p", name, 0.5, 0.9, "", None, notes=notes)
+    message = face_message(face)
+    assert (message["label"], message["tone"]) == (label, tone)
 
 
 def test_many_open_cameras_leave_threads_for_everything_else() -> None:

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.addresses import refuse_literal
-from arcid.apps.attendance import Policy
 from arcid.apps.watching import LivenessMode
 from arcid.cameras.schema import cameras, migrate
 from arcid.cameras.sealing import SEALED, SealBroken, find_keys, seal, sealing_key, unseal
@@ -53,6 +52,7 @@ class Camera:
     enabled: bool
     sealed: bool = False  # with a key that is not there: nobody can watch it
     collection_id: str | None = None  # None: its collection was deleted before it had one
+    attendance: bool = True  # whether who comes is written in the book
 
     @property
     def at(self) -> Place:
@@ -63,14 +63,6 @@ class Camera:
     def shown(self) -> str:
         """The source without what may be secret in it."""
         return shown(self.source) if "://" in self.source else self.source
-
-    def policy(self, *, keep_crops: bool) -> Policy:
-        """Faces behind events are kept as the collection keeps its own."""
-        return Policy(
-            place=self.place or None,
-            keep="crop" if keep_crops else "vector",
-            liveness=self.liveness,
-        )
 
 
 class CameraBook:
@@ -124,11 +116,12 @@ class CameraBook:
         place: str = "",
         liveness: str = "off",
         enabled: bool = True,
+        attendance: bool = True,
     ) -> Camera:
         """Raises ``UsageError`` saying what is wrong, ``AlreadyExists`` (the name),
         ``CollectionNotFound``, ``AddressRefused``."""
         uid = uuid.uuid4().hex
-        values = _checked(name, place, liveness, enabled)
+        values = _checked(name, place, liveness, enabled, attendance)
         values |= {"uid": uid, "created_at": now_us()}
         values["source"] = self._sealed(uid, checked_source(source))
         with self._database.write(erases=True) as connection:
@@ -146,9 +139,10 @@ class CameraBook:
         place: str | None = None,
         liveness: str | None = None,
         enabled: bool | None = None,
+        attendance: bool | None = None,
     ) -> Camera:
         """What is None stays. Raises as ``add``, and ``CameraNotFound``."""
-        values = _checked(name, place, liveness, enabled)
+        values = _checked(name, place, liveness, enabled, attendance)
         if source is not None:
             values["source"] = self._sealed(camera_id, checked_source(source))
         with self._database.write(erases=True) as connection:
@@ -216,6 +210,7 @@ class CameraBook:
             bool(row["enabled"]),
             locked,
             row["collection_uid"],
+            bool(row["attendance"]),
         )
 
 
@@ -238,7 +233,11 @@ def checked_source(source: str) -> str:
 
 
 def _checked(
-    name: str | None, place: str | None, liveness: str | None, enabled: bool | None
+    name: str | None,
+    place: str | None,
+    liveness: str | None,
+    enabled: bool | None,
+    attendance: bool | None,
 ) -> dict[str, Any]:
     """The columns of what is given."""
     values: dict[str, Any] = {}
@@ -255,6 +254,8 @@ def _checked(
         values["liveness"] = liveness
     if enabled is not None:
         values["enabled"] = int(enabled)
+    if attendance is not None:
+        values["attendance"] = int(attendance)
     return values
 
 

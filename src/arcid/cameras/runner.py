@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from arcid.apps.attendance import CameraLease, Liveness, View, Watcher
+from arcid.apps.watching import CameraLease, Duty, Liveness, View, Watcher
+from arcid.cameras import observers
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera
 from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError
 from arcid.gallery import Gallery
@@ -88,6 +89,7 @@ class Runner:
         self._frames_per_s = 0.0
         self._size: tuple[int, int] | None = None
         self._pipeline, self._gallery, self._liveness = pipeline, gallery, liveness
+        self._duties: Sequence[Duty] = ()
         self._viewers: set[Viewer] = set()
         self._latest: View | None = None
         self._source: Source | None = None
@@ -104,6 +106,10 @@ class Runner:
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
+
+    def assign(self, duties: Sequence[Duty]) -> None:
+        """Who observes from the next frame on; the camera goes on meanwhile. From any thread."""
+        self._duties = duties
 
     def watch(self, viewer: Viewer) -> Callable[[], None]:
         """Begin to hand views over, the last one at once; the answer ends it."""
@@ -163,25 +169,22 @@ class Runner:
         if camera.sealed:
             raise ConfigError(SEALED_ELSEWHERE)
         collection = self._gallery.collection(camera.collection)
-        watcher = Watcher(
-            self._pipeline,
-            self._gallery,
-            camera.collection,
-            camera.policy(keep_crops=collection.keep_crops),
-            camera=camera.name,
-            liveness=None if camera.liveness == "off" else self._liveness(),
-        )
+        assigned = self._duties = observers.duties(self._gallery, camera)
+        watcher = Watcher(self._pipeline, assigned, camera=camera.name, liveness=self._liveness)
         source = open_source(camera.source)
         with ExitStack() as stack:
             lease = None
             if source.live:
-                lease = CameraLease(self._gallery, watcher.collection, camera.name)
+                lease = CameraLease(self._gallery, collection.name, camera.name)
                 stack.enter_context(lease)
             self._source = source
             if self._stop.is_set():
                 source.close()
             for view in watcher.watch(source, lease=lease):
                 self._seen(view)
+                if self._duties is not assigned:
+                    assigned = self._duties
+                    watcher.assign(assigned)
 
     def _seen(self, view: View) -> None:
         self._health.extend(view.health)

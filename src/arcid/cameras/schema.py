@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
 
-KNOWN = ("0001",)  # every migration this version can start from; the last is the newest
+KNOWN = ("0001", "0002")  # every migration this version can start from; the last is the newest
 VERSION_TABLE = "cameras_version"
 
 metadata = sa.MetaData(
@@ -33,6 +33,7 @@ cameras = sa.Table(
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("liveness", sa.String(16), nullable=False),
     sa.Column("enabled", sa.SmallInteger, nullable=False),
+    sa.Column("attendance", sa.SmallInteger, nullable=False, server_default="1"),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )

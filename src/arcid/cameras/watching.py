@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from arcid.apps.attendance import Liveness
 from arcid.apps.attendance.closing import end_stays
+from arcid.apps.watching import Liveness
+from arcid.cameras import observers
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera, CameraBook
 from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import Runner, Status
@@ -142,6 +143,8 @@ class Cameras:
                     self._runners[key] = Runner(
                         camera, self._pipeline, self._gallery, self._passive, self.book.get
                     )
+                else:
+                    self._assign(self._runners[key], camera)
 
     def _follow(self) -> None:
         while not self._stop.wait(REFRESH_S):
@@ -155,6 +158,15 @@ class Cameras:
         except Exception:  # whatever it was, they are read again
             log.exception("reading the cameras failed")
 
+    def _assign(self, runner: Runner, camera: Camera) -> None:
+        try:
+            runner.assign(observers.duties(self._gallery, camera))
+        except ArcidError as error:  # who observes stays
+            log.warning(
+                "a camera's observers were not read",
+                extra={"camera": camera.id, "code": error.code},
+            )
+
     def _passive(self) -> Liveness:
         with self._loading:  # cameras ask from their threads
             if self._liveness is None:
@@ -164,7 +176,7 @@ class Cameras:
     def _left(self, camera: Camera, cause: Cause) -> None:
         """End what it began, unless its place is watched still."""
         where = (camera.collection_id, camera.at.name)
-        on = [other for other in self.book.all() if other.enabled]
+        on = [other for other in self.book.all() if other.enabled and other.attendance]
         if not any((other.collection_id, other.at.name) == where for other in on):
             end_stays(self._gallery, camera.collection, camera.at, cause)
 

@@ -15,7 +15,7 @@ from arcid.apps.attendance.outcomes import Outcomes
 from arcid.apps.attendance.policy import Policy
 from arcid.apps.attendance.reports import Reports
 from arcid.apps.attendance.tracked import TrackState
-from arcid.apps.watching import Duty, FaceView, Followed, LivenessRule, Post
+from arcid.apps.watching import Camera, Duty, FaceView, Followed, LivenessRule, Post
 from arcid.gallery import Gallery
 from arcid.video import Frame
 
@@ -76,10 +76,27 @@ class AttendanceObserver:
         return self._states[face.number]
 
 
+def duties(gallery: Gallery, camera: Camera) -> list[Duty]:
+    """Of a stored camera. Faces behind events are kept as the collection keeps its own."""
+    if not camera.attendance:
+        return []
+
+    def begin(post: Post) -> AttendanceObserver:
+        collection = gallery.collection(camera.collection)
+        policy = Policy(
+            place=camera.place or None,
+            keep="crop" if collection.keep_crops else "vector",
+            liveness=camera.liveness,
+        )
+        return AttendanceObserver(post, gallery, collection.name, policy)
+
+    return [Duty("attendance", begin, camera.liveness != "off")]
+
+
 def duty(gallery: Gallery, collection: str, policy: Policy) -> Duty:
     """Attendance at a camera."""
     return Duty(
         "attendance",
         lambda post: AttendanceObserver(post, gallery, collection, policy),
-        liveness=policy.liveness != "off",
+        policy.liveness != "off",
     )

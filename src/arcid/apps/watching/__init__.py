@@ -16,12 +16,13 @@ from arcid.apps.watching.followed import Followed
 from arcid.apps.watching.lease import CameraLease
 from arcid.apps.watching.liveness import Liveness, LivenessMode, LivenessRule
 from arcid.apps.watching.looking import WATCH_GATE, Looking
-from arcid.apps.watching.observer import Duty, Observer, Post
+from arcid.apps.watching.observer import Camera, Duty, Observer, Post
 from arcid.apps.watching.views import Counts, FaceOutcome, FaceView, Note, View
 from arcid.apps.watching.watcher import Watcher
 
 __all__ = [
     "WATCH_GATE",
+    "Camera",
     "CameraLease",
     "Counts",
     "Duty",

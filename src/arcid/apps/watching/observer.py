@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from arcid.apps.watching.followed import Followed
-from arcid.apps.watching.liveness import Liveness
+from arcid.apps.watching.liveness import Liveness, LivenessMode
 from arcid.apps.watching.recorder import Recorder, Write
 from arcid.apps.watching.views import Counts, FaceView
 from arcid.errors import ArcidError
@@ -103,3 +103,7 @@ class Camera(Protocol):
     def collection(self) -> str: ...
     @property
     def place(self) -> str: ...
+    @property
+    def liveness(self) -> LivenessMode: ...
+    @property
+    def attendance(self) -> bool: ...

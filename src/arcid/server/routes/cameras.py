@@ -46,6 +46,14 @@ Liveness = Annotated[
     ),
 ]
 
+Attending = Annotated[
+    bool,
+    Field(
+        description="Whether arrivals and visitors are written in the attendance book. Without, "
+        "it serves whatever else observes it, and looks at nobody where nothing does."
+    ),
+]
+
 
 class CameraIn(In):
     name: Name
@@ -54,6 +62,7 @@ class CameraIn(In):
     place: Place = ""
     liveness: Liveness = "off"
     enabled: bool = True
+    attendance: Attending = True
 
 
 class CameraPatch(In):
@@ -65,6 +74,7 @@ class CameraPatch(In):
     place: Place | None = None
     liveness: Liveness | None = None
     enabled: bool | None = None
+    attendance: Attending | None = None
 
 
 class SourceIn(In):
@@ -88,6 +98,7 @@ class CameraOut(Out):
     place: str
     liveness: LivenessMode
     enabled: bool
+    attendance: Attending
     sealed: bool = Field(description="Its address was sealed with a key that is not there.")
     state: State = Field(
         description="`starting`, `live`, `trouble` (unreachable, or watched by another process), "
@@ -167,6 +178,7 @@ def _out(running: Running, camera: Camera) -> CameraOut:
         place=camera.place,
         liveness=camera.liveness,
         enabled=camera.enabled,
+        attendance=camera.attendance,
         sealed=camera.sealed,
         state=status.state,
         since=status.since,

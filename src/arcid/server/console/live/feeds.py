@@ -55,6 +55,7 @@ TONES = {
     "looking": "plain",
     "spoof": "bad",
 }
+LOUDNESS = ["plain", "good", "warn", "bad"]  # of what is said of one face, the loudest is its tone
 
 
 class FeedOutdated(ArcidError):
@@ -290,12 +291,14 @@ def face_message(face: FaceView) -> Message:
     likely = None if face.probability is None else S.percent(face.probability)
     if face.flagged:
         label, likely = f"{label} · {S.LIVE_SPOOF}", None
+    label = " · ".join(filter(None, (label, *(note.text for note in face.notes))))
+    tones = ["warn" if face.flagged else TONES[face.outcome], *(note.tone for note in face.notes)]
     return {
         "track": face.track,
         "box": [round(value, 1) for value in face.box],
         "label": label,
         "more": likely if face.outcome == "recognised" else None,
-        "tone": "warn" if face.flagged else TONES[face.outcome],
+        "tone": max(tones, key=LOUDNESS.index),
     }
 
 

@@ -73,6 +73,7 @@ def _camera(context: ConsoleContext, camera: Camera, names: list[str], show: Sho
             (S.CAMERA_SOURCE, S.CAMERA_SEALED_SHORT if camera.sealed else camera.shown),
             (S.COLLECTION, _collection(camera, names)),
             (S.CAMERA_LIVENESS, S.CAMERA_LIVENESS_NAMES[camera.liveness]),
+            (S.ATTENDANCE, S.YES if camera.attendance else S.NO),
         ]
         facts(rows)
 
@@ -144,6 +145,8 @@ async def _form(
             label=S.CAMERA_LIVENESS,
         )
         text(S.CAMERA_LIVENESS_TEXT, "soft small", tag="p")
+        attendance = ui.checkbox(S.CAMERA_ATTENDANCE, value=camera.attendance if camera else True)
+        text(S.CAMERA_ATTENDANCE_TEXT, "soft small", tag="p")
         enabled = ui.checkbox(S.CAMERA_ENABLED, value=camera.enabled if camera else True)
         for field in (name, source, collection, place, liveness):
             field.props("outlined dense options-dense").classes("wide")
@@ -160,6 +163,7 @@ async def _form(
                 "place": place.value or "",
                 "liveness": liveness.value or "off",
                 "enabled": bool(enabled.value),
+                "attendance": bool(attendance.value),
             }
             if camera is None:
                 saved = await context.run(context.cameras.add, **values)

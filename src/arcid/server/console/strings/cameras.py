@@ -17,6 +17,11 @@ CAMERA_LIVENESS_NAMES = {"off": "Off", "flag": "Flag", "require": "Require"}
 CAMERA_LIVENESS_TEXT = (
     "Flag records suspected pictures of faces beside arrivals, Require in their place."
 )
+CAMERA_ATTENDANCE = "Keeps attendance"
+CAMERA_ATTENDANCE_TEXT = (
+    "Writes who comes in the attendance book. Without, the camera serves only what else is set up "
+    "for it."
+)
 CAMERA_ENABLED = "Switched on"
 CAMERA_SOURCE_KEPT = (
     "User name, password and what follows a ? are kept and not shown. To change anything, type the "
