@@ -102,12 +102,9 @@ def test_collections_are_created_listed_renamed_and_deleted(gallery: Gallery) ->
     gallery.delete_collection("guests")
     with pytest.raises(CollectionNotFound):
         gallery.search("guests", vectors(1))
-    assert gallery.stats()["rows"] | {"changes": 0} == {
-        "gallery": 1, "collections": 1, "people": 0, "faces": 0, "contracts": 1, "embeddings": 0,
-        "crops": 0, "changes": 0, "events": 0, "visits": 0, "traces": 0, "blocks": 0, "outbox": 0,
-        "reviews": 0, "candidates": 0,
-        "leases": 0, "losses": 0, "receipts": 0,
-    }  # fmt: skip
+    left = {table: rows for table, rows in gallery.stats()["rows"].items() if rows}
+    del left["changes"]
+    assert left == {"gallery": 1, "collections": 1, "contracts": 1, "audit": 1}
 
 
 def test_a_taken_collection_name_changes_nothing(gallery: Gallery) -> None:

@@ -5,6 +5,7 @@
     Events(gallery).write("staff", "alert", ...)    what an application decided
     Reviews(gallery).find("staff")      doubtful cases that wait for a human
     Outbox(gallery).due("hr", now)      events still to be told
+    Audit(gallery).find(verb="person")  who looked at or decided about people
     Leases(gallery).held("staff")       who watches which camera
 
 All of it lies in the gallery's database. The gallery knows nothing of it but that it is there: a
@@ -13,6 +14,7 @@ person deleted or merged is deleted or merged here too (``belongings``), whoever
 
 from __future__ import annotations
 
+from arcid.events.audit import Audit, acting
 from arcid.events.blocks import Blocks
 from arcid.events.events import Events
 from arcid.events.leases import Lease, Leases
@@ -40,6 +42,7 @@ __all__ = [
     "Action",
     "AppKind",
     "AttendanceKind",
+    "Audit",
     "Blocks",
     "Candidate",
     "Cause",
@@ -58,4 +61,5 @@ __all__ = [
     "Stay",
     "Trace",
     "Verdict",
+    "acting",
 ]

@@ -25,6 +25,7 @@ from arcid.gallery.index import Aggregate
 from arcid.gallery.paging import Page, pages
 from arcid.gallery.records import Collection, Enrolment, NewFace, Once, Person, StoredFace
 from arcid.gallery.rooms import rooms
+from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
@@ -196,6 +197,7 @@ class Gallery(Upkeep):
                     room.hand_over(log.connection, own, other, keep)
                 _receipts.hand_over(log.connection, other, keep)
                 _people.delete(log, own, other, merged=True)
+                _audit.note(log, own, "person.merge", keep, other=other["uid"])
             return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 
     def split_person(
@@ -213,6 +215,7 @@ class Gallery(Upkeep):
             chosen = _faces.chosen(_faces.of_person(log.connection, own, old), face_ids)
             new = _people.add(log, own, new_name, metadata)
             _faces.move(log, own, chosen, new)
+            _audit.note(log, own, "person.split", old, new=new["uid"], faces=len(chosen))
             return _people.record(log.connection, own, new)
 
     # faces
@@ -320,12 +323,15 @@ class Gallery(Upkeep):
             to = _people.find(log.connection, own, to_person_id)
             if face["person_id"] != to["id"]:
                 _faces.move(log, own, [face], to)
+                _audit.note(log, own, "face.move", face, to=to["uid"])
             return _faces.stored(log.connection, own, [face["id"]])[0]
 
     def delete_face(self, collection: str, face_id: str) -> None:
         """Erase a face with its vectors and crop."""
         with _collections.writing(self.database, collection, erases=True) as (log, own):
-            _faces.delete(log, own, [_faces.find(log.connection, own, face_id)])
+            face = _faces.find(log.connection, own, face_id)
+            _faces.delete(log, own, [face])
+            _audit.note(log, own, "face.delete", face, person=face["person_uid"])
 
     def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
         """Faces enrolled from that photo."""

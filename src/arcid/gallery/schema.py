@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0006"  # the newest migration
+HEAD = "0007"  # the newest migration
 #: Every migration this version can start from.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -57,6 +57,38 @@ gallery = sa.Table(
     sa.Column("writes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("write_stamp", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("erased", sa.BigInteger, nullable=False, server_default="0"),
+    # the newest row of ``audit``, so that one taken off its end is missed
+    sa.Column("audit_last", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("audit_digest", sa.String(64), nullable=False, server_default="0" * 64),
+)
+
+# Who looked at or decided about people. Rows are only ever added, each chained to the one before;
+# they outlive what they speak of, hold uids and no names, and refer to nothing (``store.audit``).
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", BigInt, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("verb", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("collection_uid", sa.String(32), nullable=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),  # canonical JSON
+    sa.Column("previous", sa.String(64), nullable=False),  # digest of the row before
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Index(None, "subject"),
+)
+
+# What one process at a time does for the whole gallery, and until when it is theirs.
+duties = table(
+    "duties",
+    key(),
+    sa.Column("name", sa.String(128), nullable=False, unique=True),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),  # for people: which process
+    sa.Column("taken_at", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
 )
 
 # Acknowledged commits that were not in the database any more when it was next written.

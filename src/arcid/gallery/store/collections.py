@@ -18,6 +18,7 @@ from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store import audit
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store.journal import Journal, from_us
 
@@ -137,6 +138,7 @@ def delete(journal: Journal, name: str) -> None:
     row = find(journal.connection, name)
     journal.connection.execute(collections.delete().where(collections.c.id == row["id"]))
     journal.record("collection_removed", row)
+    audit.note(journal, row, "collection.delete", row)
 
 
 def _erase_crops(connection: Connection, collection_key: int) -> None:

@@ -17,7 +17,7 @@ from arcid.gallery.records import Person
 from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import receipts
+from arcid.gallery.store import audit, receipts
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -131,9 +131,12 @@ def touch(journal: Journal, *keys: int) -> None:
 
 def delete(journal: Journal, collection: Row, person: Row, *, merged: bool = False) -> None:
     """``merged``: all that was theirs was handed over to another person."""
-    own = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
-    for face in journal.connection.execute(own).mappings().all():
+    query = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
+    own = journal.connection.execute(query).mappings().all()
+    for face in own:
         journal.record("face_removed", collection, person=person, face=face)
+    if not merged:
+        audit.note(journal, collection, "person.delete", person, faces=len(own))
     for room in rooms():
         room.erase(journal.connection, collection, person, merged=merged)
     receipts.forget(journal.connection, person["uid"])

@@ -1,0 +1,118 @@
+"""Rows of the audit, inside the caller's transaction: added, numbered and chained, never edited.
+
+Writers queue (see ``database``), so there is one chain over all collections. A row's digest is the
+sha256 of this JSON list, written without spaces and in ASCII (anything else as ``\\uXXXX``):
+
+    [previous, seq, at, actor, verb, subject, collection_uid, reason, details]
+
+``previous`` is the digest of the row before, 64 zeros for the first; ``at`` microseconds since
+1970; ``details`` the text of a JSON object with sorted keys, written in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.errors import InputError
+from arcid.gallery import rules
+from arcid.gallery.schema import Row, audit, gallery
+from arcid.gallery.store.journal import Journal, now_us
+
+FIRST = "0" * 64  # what the first row follows
+MAX_WHO, MAX_SUBJECT, MAX_REASON = 200, 200, 1000  # characters
+_VERB = re.compile(r"[a-z][a-z0-9_.]{0,63}")
+_COVERED = (
+    "previous", "seq", "at", "actor", "verb", "subject", "collection_uid", "reason", "details",
+)  # fmt: skip
+_acting: ContextVar[str] = ContextVar("arcid_acting", default="library")
+
+
+@contextmanager
+def acting(actor: str) -> Iterator[None]:
+    """Who is behind what is done in the block, in this task or thread: KIND:ID, no name."""
+    token = _acting.set(_text("actor", actor, 1, MAX_WHO))
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def actor_now() -> str:
+    """Whom ``acting`` named last; ``library`` where nobody was."""
+    return _acting.get()
+
+
+def append(
+    connection: Connection,
+    *,
+    verb: str,
+    subject: str,
+    actor: str | None = None,
+    collection: str | None = None,
+    reason: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Row:
+    """The new row. ``connection`` is that of ``Database.write``.
+
+    ``verb``: what was done, as ``person.delete``. ``subject``: to what, KIND:ID. ``actor``: who,
+    KIND:ID; by default ``actor_now``. ``collection``: its id. ``reason``: why, in the words of
+    whoever acts. Names and vectors belong nowhere in it: it outlives the deletion of people.
+    Raises ``InputError``.
+    """
+    if not _VERB.fullmatch(verb):
+        raise InputError("a verb has 1 to 64 characters of a-z, 0-9, dot and underscore")
+    last = connection.execute(sa.select(gallery.c.audit_last, gallery.c.audit_digest)).one()
+    row: dict[str, Any] = {
+        "seq": last.audit_last + 1,
+        "at": now_us(),
+        "actor": _text("actor", actor_now() if actor is None else actor, 1, MAX_WHO),
+        "verb": verb,
+        "subject": _text("subject", subject, 1, MAX_SUBJECT),
+        "collection_uid": collection,
+        "reason": _text("reason", reason, 0, MAX_REASON),
+        "details": _canonical(json.loads(rules.json_text(details, "details"))),
+        "previous": last.audit_digest,
+    }
+    row["digest"] = digest(row)
+    connection.execute(audit.insert().values(row))
+    connection.execute(gallery.update().values(audit_last=row["seq"], audit_digest=row["digest"]))
+    return row
+
+
+def note(journal: Journal, collection: Row, verb: str, subject: Row, **details: Any) -> None:
+    """A row about something of the gallery, whose kind is the first part of the verb."""
+    append(
+        journal.connection,
+        verb=verb,
+        subject=f"{verb.partition('.')[0]}:{subject['uid']}",
+        collection=collection["uid"],
+        details=details,
+    )
+
+
+def digest(row: Row) -> str:
+    """What a row's ``digest`` has to be: hexadecimal, see the module."""
+    return hashlib.sha256(_canonical([row[column] for column in _COVERED]).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _text(what: str, value: str, least: int, most: int) -> str:
+    try:
+        good = least <= len(value) <= most and b"\0" not in value.encode()
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        good = False
+    if not good:
+        raise InputError(f"{what} must be text of {least} to {most} characters")
+    return value
