@@ -18,8 +18,16 @@ from arcid.cameras.book import CameraBook
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
+from arcid.server.console import strings as S
 from arcid.server.console.auth import accounts, attempts, schema
-from arcid.server.console.auth.accounts import HOUR, SECOND, Accounts, KioskRules, session_id
+from arcid.server.console.auth.accounts import (
+    HOUR,
+    LIFETIME,
+    SECOND,
+    Accounts,
+    KioskRules,
+    session_id,
+)
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.roles import MAY, ROLES, may, role_of
 from arcid.server.console.auth.secret import load_secret, sign, unsign
@@ -362,4 +370,10 @@ def test_roles_hold_what_they_are_for() -> None:
     assert not may("viewer", "enrol") and not may("viewer", "search")
     assert MAY["kiosk"] == {"kiosk"}
     assert MAY["viewer"] < MAY["operator"] < MAY["admin"]
+    assert may("guard", "open_door") and not may("guard", "lists") and not may("guard", "people")
+    assert may("reviewer", "cases") and not may("reviewer", "alerts")
+    assert may("officer", "audit") and not may("officer", "open_door")
+    assert not any(may("operator", what) for what in ("lists", "open_door", "cases", "audit"))
+    assert all(own < MAY["admin"] for role, own in MAY.items() if role != "admin")
+    assert set(LIFETIME) == set(S.ROLE_NAMES) == set(S.ROLE_TEXTS) == set(ROLES)
     assert [role_of(role) for role in ROLES] == list(ROLES)

@@ -94,7 +94,11 @@ def list_(database: Database = None, json: Json = False) -> None:
 def add(
     name: Name,
     role: Annotated[
-        str, typer.Option("--role", help="admin, operator, viewer or kiosk; default: admin.")
+        str,
+        typer.Option(
+            "--role",
+            help="admin, officer, operator, reviewer, guard, viewer or kiosk; default: admin.",
+        ),
     ] = "admin",
     generate: Generate = False,
     database: Database = None,

@@ -42,7 +42,10 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
     "admin": (12 * HOUR, 7 * 24 * HOUR),
+    "officer": (12 * HOUR, 7 * 24 * HOUR),
     "operator": (12 * HOUR, 7 * 24 * HOUR),
+    "reviewer": (12 * HOUR, 7 * 24 * HOUR),
+    "guard": (12 * HOUR, 7 * 24 * HOUR),
     "viewer": (7 * 24 * HOUR, 30 * 24 * HOUR),
     "kiosk": (365 * 24 * HOUR, 365 * 24 * HOUR),
 }

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from arcid.errors import UsageError
 
-Role = Literal["admin", "operator", "viewer", "kiosk"]
+Role = Literal["admin", "officer", "operator", "reviewer", "guard", "viewer", "kiosk"]
 Permission = Literal[
     "home",
     "live",
@@ -20,6 +20,13 @@ Permission = Literal[
     "search",
     "unknowns",
     "review",
+    "duplicates",  # say who is enrolled twice
+    "cases",  # decide on people who identify themselves
+    "alerts",  # see and answer alerts of watchlists
+    "lists",  # make watchlists and say who is on them
+    "doors",  # see who is at which door
+    "open_door",  # once, by hand
+    "audit",
     "cameras",
     "models",
     "system",
@@ -36,12 +43,16 @@ _OPERATOR: frozenset[Permission] = _VIEWER | {
     "search",
     "unknowns",
     "review",
+    "duplicates",
     "capture",
     "kiosk",
 }
 MAY: dict[Role, frozenset[Permission]] = {
     "viewer": _VIEWER,
     "operator": _OPERATOR,
+    "guard": frozenset({"home", "live", "alerts", "doors", "open_door"}),
+    "reviewer": frozenset({"home", "people", "review", "duplicates", "cases"}),
+    "officer": frozenset({"home", "people", "lists", "alerts", "audit"}),
     "admin": frozenset(get_args(Permission)),
     "kiosk": frozenset({"kiosk"}),
 }

@@ -11,13 +11,14 @@ from arcid.server.console.registry import PAGES
 
 async def home_of(context: ConsoleContext) -> str:
     """A path inside the console."""
-    entries = (page for page in PAGES if page.group and context.may(page.permission))
-    first = next((page.path for page in entries), "/nothing")
-    if first != "/live" or context.may("capture"):
-        return first
+    own = [page.path for page in PAGES if page.group and context.may(page.permission)]
+    if own[:1] != ["/live"] or context.may("capture"):
+        return own[0] if own else "/nothing"
     cameras = [one for one in await context.run(context.cameras.book.all) if one.enabled]
     if cameras:
         return f"/live?collection={quote(cameras[0].collection)}"
+    if not context.may("attendance"):
+        return own[1] if len(own) > 1 else own[0]
     known = sorted(await context.run(context.gallery.collections), key=lambda one: -one.people)
     for one in known:
         if await context.run(Attendance(context.gallery, one.name).events, limit=1):

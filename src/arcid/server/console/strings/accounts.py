@@ -44,10 +44,21 @@ NOT_ALLOWED = "Your role does not allow this."
 NOT_ALLOWED_TITLE = "Not for this role"
 NOT_ALLOWED_TEXT = "{name} is signed in as {role}, who may not open this page."
 BACK = "Back"
-ROLE_NAMES = {"admin": "Admin", "operator": "Operator", "viewer": "Viewer", "kiosk": "Kiosk"}
+ROLE_NAMES = {
+    "admin": "Admin",
+    "officer": "Officer",
+    "operator": "Operator",
+    "reviewer": "Reviewer",
+    "guard": "Guard",
+    "viewer": "Viewer",
+    "kiosk": "Kiosk",
+}
 ROLE_TEXTS = {
     "admin": "Everything: cameras, accounts, deleting people.",
+    "officer": "Keeps watchlists, answers alerts, reads who did what.",
     "operator": "Enrols and corrects, searches, exports.",
+    "reviewer": "Decides on doubtful faces, people enrolled twice and identity checks.",
+    "guard": "Sees cameras, alerts and doors, opens a door by hand.",
     "viewer": "Looks at attendance and people, changes nothing.",
     "kiosk": "Shows the greeting screen, nothing else.",
 }
