@@ -18,6 +18,8 @@
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
     │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
+    │   ├── MrzInvalid           a machine-readable zone of other length, characters or check digits
+    │   ├── EvidenceInvalid      an evidence file is not what was signed
     │   ├── DatasetInvalid       a list, folder or archive to measure on breaks its layout
     │   └── InvalidArray         shape, type or values (NaN, zero vector) are wrong
     ├── ModelError
@@ -39,13 +41,16 @@
     │   └── RateUnsupported      the data behind the calibration cannot support the asked error rate
     ├── GalleryError
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
-    │   │   └── CameraNotFound   no camera of the service has this id
+    │   │   ├── CameraNotFound   no camera of the service has this id
+    │   │   └── OnboardingNotFound  no session with this id or token
     │   ├── AlreadyExists
     │   │   └── PossibleDuplicate  the face is enrolled as somebody else; may be accepted
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
     │   ├── CameraWatched        another process watches this camera
     │   ├── ReviewAnswered       somebody answered otherwise; carries who and what
+    │   ├── OnboardingClosed     a session that has expired, ended or lacks the step before
+    │   ├── LockedOut            too many failed tries to authenticate as this person
     │   ├── StorageFull          the disk is full; the last write was rolled back
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
@@ -197,6 +202,12 @@ class SourceUnreadable(InputError):
     """A video file, folder or stream that frames were wanted from cannot be read."""
 
     code = "source_unreadable"
+
+
+class MrzInvalid(InputError):
+    """A machine-readable zone has another length, other characters or other check digits."""
+
+    code = "mrz_invalid"
 
 
 class DatasetInvalid(InputError):
@@ -355,6 +366,27 @@ class CameraNotFound(NotFound):
     code = "camera_not_found"
 
 
+class OnboardingNotFound(NotFound):
+    """No onboarding session with this id or token; it may have been forgotten."""
+
+    code = "onboarding_not_found"
+
+
+class OnboardingClosed(GalleryError):
+    """An onboarding session takes no such step: it has expired or ended, or another comes first.
+
+    ``details['state']`` says where it stands.
+    """
+
+    code = "onboarding_closed"
+
+
+class EvidenceInvalid(InputError):
+    """An evidence file is not what was signed, or was signed by another key."""
+
+    code = "evidence_invalid"
+
+
 class AlreadyExists(GalleryError):
     """A collection or person of that name is there already."""
 
@@ -408,6 +440,12 @@ class GalleryDamaged(GalleryError):
     code = "gallery_damaged"
 
 
+class LockedOut(GalleryError):
+    """Too many failed tries to authenticate as a person; wait ``details['retry_after_s']``."""
+
+    code = "locked_out"
+
+
 class Overloaded(ArcidError):
     """The bounded queue is full; try again after ``details['retry_after_s']`` seconds."""
 
@@ -435,6 +473,7 @@ __all__ = [
     "DatasetInvalid",
     "DownloadFailed",
     "EventNotFound",
+    "EvidenceInvalid",
     "ExportRefused",
     "FaceNotFound",
     "GalleryBusy",
@@ -449,6 +488,7 @@ __all__ = [
     "InvalidArray",
     "LandmarksRequired",
     "LicenceNotAccepted",
+    "LockedOut",
     "ManifestInvalid",
     "MissingExtra",
     "ModelError",
@@ -456,9 +496,12 @@ __all__ = [
     "ModelNotFound",
     "ModelUnsupported",
     "ModelUnverified",
+    "MrzInvalid",
     "NoFaceFound",
     "NotFound",
     "NothingEnrolled",
+    "OnboardingClosed",
+    "OnboardingNotFound",
     "Overloaded",
     "PersonNotFound",
     "PossibleDuplicate",

@@ -112,7 +112,7 @@ def calibrate(
             found.genuine, found.first, found.second, found.labels, cosine,
             measures or {}, reasons, replicates=bootstraps,
         )  # fmt: skip
-    return Calibration(_rounded(data))
+    return Calibration(rounded(data))
 
 
 def dataset_sha256(root: Path, files: Iterable[Path]) -> str:
@@ -124,12 +124,12 @@ def dataset_sha256(root: Path, files: Iterable[Path]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """The same with every float brought to six digits."""
     if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(inner) for inner in value]
+        return [rounded(inner) for inner in value]
     if isinstance(value, (float, np.floating)):
         return float(f"{value:.6g}")
     return int(value) if isinstance(value, np.integer) else value

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.gallery.schema import Row
 
-ROOMS = ("arcid.events.belongings",)
+ROOMS = ("arcid.events.belongings", "arcid.apps.onboarding.belongings")
 
 
 class Room(Protocol):

@@ -1,0 +1,352 @@
+"""A session as the applicant goes through it, known by its token alone: consent, document, face.
+
+    applicant = Applicant(gallery, pipeline, liveness=passive.load())
+    applicant.consent(token, Agreed("2026-01", text), name="Ada Example")
+    attempt = applicant.document(token, photo)     attempt.problem says what to do again
+    attempt = applicant.selfie(token, photo)       or a ``Live`` run, handed to ``finish``
+
+Nothing handed in is looked at, or kept, before consent is recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from arcid.apps.onboarding import calibrating, judging, mrz, store
+from arcid.apps.onboarding.cases import conclude, empty, read
+from arcid.apps.onboarding.documents import Reader, cut_out
+from arcid.apps.onboarding.prints import distance, picture_print
+from arcid.apps.onboarding.records import (
+    MACHINE,
+    WAITING,
+    Attempt,
+    Check,
+    Consent,
+    Role,
+    Rules,
+    Session,
+)
+from arcid.apps.onboarding.store import Taken
+from arcid.apps.watching.liveness import Liveness
+from arcid.calibration import Calibration
+from arcid.errors import (
+    AlreadyExists,
+    ArcidError,
+    CalibrationMissing,
+    ContractMismatch,
+    InputError,
+    MrzInvalid,
+    OnboardingClosed,
+    PossibleDuplicate,
+)
+from arcid.gallery import Gallery, NewFace
+from arcid.gallery.imaging import encode_crop
+from arcid.gallery.rules import clean_name
+from arcid.gallery.schema import Row
+from arcid.gallery.store.journal import now_us
+from arcid.image import ImageSource, load_image
+from arcid.pipeline import Pipeline
+from arcid.quality import QualityGate
+from arcid.results import Face
+from arcid.types import Detections, Embeddings, Image
+
+SELFIE_GATE = QualityGate(min_inter_eye_px=40, max_yaw_deg=30, max_pitch_deg=30)
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The text an applicant consented to."""
+
+    version: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Capture:
+    """The look that stands for the living face."""
+
+    image: Image  # (H,W,3) uint8 RGB the whole frame
+    detections: Detections  # of that face alone
+    face: Face
+    actions: tuple[str, ...] = ()  # of the challenge it was taken during
+
+
+class Applicant:
+    """Thread-safe. Every step raises ``OnboardingNotFound`` and ``OnboardingClosed``."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        pipeline: Pipeline,
+        *,
+        liveness: Liveness | None = None,
+        calibration: Calibration | None = None,
+        targets: Sequence[str] = (),
+    ) -> None:
+        """``liveness``: the passive check, None where its models are not installed.
+        ``calibration``: of documents against selfies; None takes the one in force."""
+        self._gallery, self._pipeline, self._liveness = gallery, pipeline, liveness
+        self._targets = targets
+        self._reader = Reader(pipeline)
+        with suppress(CalibrationMissing):
+            calibration = calibration or calibrating.find(pipeline.contract_id)
+        self._calibration = calibration
+
+    def session(self, token: str) -> Session:
+        """Where it stands: the way back into a session that was left."""
+        with self._gallery.database.read() as connection:
+            return read(connection, store.by_token(connection, token))
+
+    def consent(
+        self, token: str, agreed: Agreed, *, name: str, birth_date: date | None = None
+    ) -> Session:
+        """Record what was agreed to, when, and who says so. Again: what was said is replaced."""
+        who = clean_name(name)
+        if birth_date is not None and not date(1900, 1, 1) <= birth_date <= date.today():
+            raise InputError("the birth date lies before 1900 or in the future")
+        digest = hashlib.sha256(agreed.text.encode()).hexdigest()
+        consent = Consent(agreed.version, digest, datetime.now(UTC))
+        with self._gallery.database.write() as connection:
+            row = _open(store.by_token(connection, token), WAITING)
+            state = "consented" if row["state"] == "started" else row["state"]
+            row = store.update(
+                connection, row, state=state, consent=json.dumps(consent.to_dict()), name=who,
+                birth_date=None if birth_date is None else birth_date.isoformat(),
+            )  # fmt: skip
+            store.note(connection, row, "consent", _by(row), version=agreed.version)
+            return read(connection, row)
+
+    def withdraw(self, token: str) -> Session:
+        """Consent taken back before a decision: everything of the applicant is erased at once."""
+        with self._gallery.database.write(erases=True) as connection:
+            row = _open(store.by_token(connection, token), WAITING)
+            store.note(connection, row, "withdraw", _by(row))
+            return read(connection, empty(connection, row, "withdrawn", now_us()))
+
+    def document(self, token: str, photo: ImageSource, *, zone: str = "") -> Attempt:
+        """A photo of the document, and the text of its machine-readable zone where it has one.
+
+        Again: the one before is replaced.
+        """
+        row = self._look(token, ("consented", "documented"))
+        try:
+            read_zone = mrz.read(zone) if zone.strip() else None
+        except MrzInvalid as error:
+            return Attempt(self.session(token), (error.code,), error.message)
+        try:
+            found = self._reader.read(load_image(photo))
+        except InputError as error:
+            return self._failed(row, error)
+        details: dict[str, object] = {
+            "quality": {} if found.face.quality is None else found.face.quality.measured(),
+            "outline": found.outline,
+            "quarter_turns": found.quarter_turns,
+            "ghosts": found.ghosts,
+        }
+        taken = _taken("document", found.face, found.picture, details)
+        with self._gallery.database.write(erases=True) as connection:
+            row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
+            store.keep(connection, row, taken)
+            row = store.update(
+                connection, row, state="documented", tries=row["tries"] + 1,
+                zone=None if read_zone is None else json.dumps(read_zone.to_dict()),
+            )  # fmt: skip
+            session = read(connection, row)
+        if session.tries_left == 0:
+            return self._used_up(row, "")
+        return Attempt(session)
+
+    def selfie(self, token: str, photo: ImageSource) -> Attempt:
+        """A picture of the applicant's face; where the session asks for a camera, a human decides
+        in the end."""
+        row = self._look(token, ("documented",))
+        try:
+            return self.finish(token, self.capture(load_image(photo)))
+        except InputError as error:
+            return self._failed(row, error)
+
+    def capture(self, image: Image, actions: Sequence[str] = ()) -> Capture:
+        """The one face of a picture. Raises ``NoFaceFound``, ``SeveralFacesFound``,
+        ``QualityRejected``."""
+        prepared = self._pipeline.prepare(image, select="one", keep_photo=False)
+        faces = self._pipeline.embed([prepared])[0]
+        face, found = self._pipeline.checked(faces), prepared.detections
+        assert found is not None
+        (quality,) = SELFIE_GATE.assess(image, found, faces.crops)
+        face = replace(face, quality=quality)
+        face.check_quality()
+        return Capture(image, found, face, tuple(actions))
+
+    def failed(self, token: str, code: str, message: str) -> Attempt:
+        """A live run that did not succeed; it counts as a try."""
+        return self._count(self._look(token, ("documented",)), code, message)
+
+    def finish(self, token: str, capture: Capture) -> Attempt:
+        """Everything is there: look at all of it and decide."""
+        row = self._look(token, ("documented",))
+        with self._gallery.database.read() as connection:
+            document = store.picture(connection, row, "document")
+        if document is None or document["contract"] != self._pipeline.contract_id:
+            return self._again(row)
+        face = capture.face
+        made = picture_print(face.crop)
+        checks = self._checks(row, document, capture, made)
+        details: dict[str, object] = {
+            "quality": {} if face.quality is None else face.quality.measured()
+        }
+        picture = cut_out(capture.image, face.box)
+        taken = _taken("selfie", face, picture, details)
+        try:
+            return self._conclude(row, taken, checks)
+        except (AlreadyExists, PossibleDuplicate):  # somebody was enrolled meanwhile
+            message = "this face was enrolled while it was being decided"
+            return self._conclude(
+                row, taken, [*checks, Check("possible_duplicate", "review", message)]
+            )
+
+    # what is looked at
+
+    def _checks(self, row: Row, document: Row, capture: Capture, made: bytes) -> list[Check]:
+        rules = Rules.of(json.loads(row["rules"]))
+        vector = np.frombuffer(document["vector"], "<f4")[None].astype(np.float32)
+        portrait = Embeddings(vector, document["contract"])
+        cosine = float(portrait.cosine(capture.face.embedding)[0, 0])
+        zone = None if row["zone"] is None else mrz.Zone.of(json.loads(row["zone"]))
+        born = None if row["birth_date"] is None else date.fromisoformat(row["birth_date"])
+        with self._gallery.database.read() as connection:
+            collection = store.collection_of(connection, row)
+            nearest = store.nearest_print(connection, row, made)
+        return [
+            judging.match(cosine, self._calibration, rules),
+            judging.identical(distance(bytes(document["print"]), made)),
+            judging.replay(nearest),
+            *judging.liveness(self._shown(capture), rules),
+            self._duplicate(collection["name"], capture.face.embedding),
+            *judging.papers(zone, row["name"], born, date.today()),
+        ]
+
+    def _shown(self, capture: Capture) -> judging.Shown:
+        check = self._liveness
+        if check is None:
+            return judging.Shown(capture.actions)
+        score = float(check.scores(capture.image, capture.detections)[0])
+        return judging.Shown(capture.actions, score, check.threshold, check.name)
+
+    def _duplicate(self, collection: str, face: Embeddings) -> Check:
+        try:
+            (found,) = self._pipeline.identify_embeddings(
+                face, self._gallery, collection, k=1, unsupported="extrapolate"
+            )
+        except (CalibrationMissing, ContractMismatch) as error:
+            return Check("duplicate_unknown", "review", error.message)
+        return judging.duplicate(found)
+
+    # writing
+
+    def _look(self, token: str, states: Sequence[str]) -> Row:
+        with self._gallery.database.read() as connection:
+            return _open(store.by_token(connection, token), states)
+
+    def _conclude(self, row: Row, taken: Taken, checks: Sequence[Check]) -> Attempt:
+        outcome = judging.outcome(checks)
+        new = [NewFace(taken.vector, photo_id=taken.sha256)]
+        with self._gallery.database.read() as connection:
+            name = store.collection_of(connection, row)["name"]
+        rules = Rules.of(json.loads(row["rules"]))
+        decide = self._pipeline.duplicate if outcome == "accepted" and rules.enrol else None
+        with self._gallery.duplicates.enrolling(name, new, decide, erases=True) as (journal, own):
+            for doubt in self._gallery.duplicates.find(journal, own, None, new, decide):
+                if doubt is not None:
+                    raise doubt
+            connection = journal.connection
+            row = _open(store.find(connection, row["uid"]), ("documented",))
+            store.keep(connection, row, taken)
+            row = store.update(
+                connection, row, tries=row["tries"] + 1,
+                checks=json.dumps([check.to_dict() for check in checks]),
+            )  # fmt: skip
+            row = conclude(journal, own, row, outcome, MACHINE, "", self._targets)
+            return Attempt(read(connection, row))
+
+    def _failed(self, row: Row, error: ArcidError) -> Attempt:
+        codes = error.details.get("reasons") or [error.code]
+        return self._count(row, ",".join(codes), error.message)
+
+    def _count(self, row: Row, codes: str, message: str) -> Attempt:
+        """One try less; the last one ends the session."""
+        with self._gallery.database.write() as connection:
+            row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
+            row = store.update(connection, row, tries=row["tries"] + 1)
+            session = read(connection, row)
+        if session.tries_left == 0:
+            return self._used_up(row, codes)
+        return Attempt(session, tuple(codes.split(",")), message)
+
+    def _used_up(self, row: Row, codes: str) -> Attempt:
+        """No try is left: rejected, and a human may see it otherwise."""
+        message = "no try was left" + (f"; the last one failed: {codes}" if codes else "")
+        check = Check("too_many_tries", "reject", message, {"last": codes})
+        with self._gallery.database.read() as connection:
+            name = store.collection_of(connection, row)["name"]
+        with self._gallery.duplicates.enrolling(name, [], None) as (journal, own):
+            row = _open(store.find(journal.connection, row["uid"]), ("consented", "documented"))
+            row = store.update(journal.connection, row, checks=json.dumps([check.to_dict()]))
+            row = conclude(journal, own, row, "rejected", MACHINE, "", self._targets)
+            return Attempt(read(journal.connection, row), (check.code,), message)
+
+    def _again(self, row: Row) -> Attempt:
+        """The service's recogniser was changed in between: the document has to be read anew."""
+        with self._gallery.database.write() as connection:
+            row = _open(store.find(connection, row["uid"]), ("documented",))
+            session = read(connection, store.update(connection, row, state="consented"))
+        return Attempt(session, ("contract_changed",), "please take the document once more")
+
+
+def _open(row: Row, states: Sequence[str]) -> Row:
+    """Raise ``OnboardingClosed`` where this is not the time for a step."""
+    state = row["state"]
+    if state in WAITING and row["expires_at"] <= now_us():
+        state = "expired"
+    if state not in states:
+        why = {
+            "started": "consent comes first",
+            "consented": "the document comes first",
+            "expired": "the session has expired",
+            "withdrawn": "consent was withdrawn",
+        }.get(state, "the session has ended")
+        raise OnboardingClosed(f"this step cannot be taken: {why}", state=state)
+    return row
+
+
+def _by(row: Row) -> str:
+    return f"applicant:{row['uid']}"
+
+
+def _taken(role: Role, face: Face, picture: Image, details: dict[str, object]) -> Taken:
+    return Taken(
+        role,
+        hashlib.sha256(np.ascontiguousarray(face.crop).tobytes()).hexdigest(),
+        picture_print(face.crop),
+        face.embedding,
+        encode_crop(face.crop),
+        _jpeg(picture),
+        details,
+    )
+
+
+def _jpeg(image: Image) -> bytes:
+    import cv2
+
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
+
+
+__all__ = ["Agreed", "Applicant", "Capture"]

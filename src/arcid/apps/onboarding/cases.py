@@ -1,0 +1,334 @@
+"""Sessions as whoever runs the service sees them: begun, listed, decided, taken back, forgotten.
+
+cases = Cases(gallery)
+session, token = cases.start("members")        the token is told once; its hash is kept
+cases.answer(session.id, "accepted", actor="Rita")
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy.engine import Connection
+
+from arcid.apps.onboarding import store
+from arcid.apps.onboarding.evidence import Signer
+from arcid.apps.onboarding.records import (
+    DECIDED,
+    MACHINE,
+    NOT_CHECKED,
+    ROLES,
+    WAITING,
+    Outcome,
+    Role,
+    Rules,
+    Session,
+)
+from arcid.apps.onboarding.tables import sessions
+from arcid.errors import FaceNotFound, InputError, OnboardingClosed, ReviewAnswered
+from arcid.events import Place
+from arcid.events.store import decided
+from arcid.events.store.correcting import remark
+from arcid.events.store.log import Log
+from arcid.gallery import Decide, Gallery, NewFace
+from arcid.gallery.imaging import decode_crop
+from arcid.gallery.paging import Page
+from arcid.gallery.schema import Row
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import faces as _faces
+from arcid.gallery.store import people as _people
+from arcid.gallery.store.journal import Journal, now_us
+from arcid.types import Embeddings, instant
+
+TOKEN_BYTES = 32
+PLACE = Place("", "Onboarding")
+Verdict = Literal["accepted", "rejected"]
+
+
+class Cases:
+    """Thread-safe; every method that writes is one transaction."""
+
+    def __init__(self, gallery: Gallery, *, targets: Sequence[str] = ()) -> None:
+        """``targets``: who is told of what was decided (``events.Outbox``)."""
+        self._gallery, self._targets = gallery, targets
+
+    def start(
+        self, collection: str, *, reference: str = "", rules: Rules | None = None
+    ) -> tuple[Session, str]:
+        """A new session and the token of its link. ``reference``: the caller's own, no name.
+
+        Raises ``CollectionNotFound``, ``InputError``.
+        """
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        with self._gallery.database.write() as connection:
+            own = _collections.find(connection, collection)
+            row = store.add(
+                connection, own, token, remark("reference", reference), rules or Rules(), now_us()
+            )
+            store.note(connection, row, "start")
+            return store.records(connection, own, [row])[0], token
+
+    def get(self, session_id: str) -> Session:
+        """Raises ``OnboardingNotFound``."""
+        with self._gallery.database.read() as connection:
+            return read(connection, store.find(connection, session_id))
+
+    def find(
+        self,
+        collection: str,
+        *,
+        states: Sequence[str] = (),
+        limit: int | None = 100,
+        after: str | None = None,
+    ) -> Page[Session]:
+        """Newest first; all states unless some are named. Raises ``CollectionNotFound``."""
+        with _collections.reading(self._gallery.database, collection) as (connection, own):
+            return store.page(connection, own, states, limit, after)
+
+    def waiting(self, collection: str) -> int:
+        """How many wait for a human. Raises ``CollectionNotFound``."""
+        with _collections.reading(self._gallery.database, collection) as (connection, own):
+            return store.waiting(connection, own)
+
+    def picture(self, session_id: str, role: Role) -> bytes:
+        """JPEG of the portrait or the selfie; the look is audited.
+
+        Raises ``FaceNotFound`` where none is kept.
+        """
+        with self._gallery.database.write() as connection:
+            row = store.find(connection, session_id)
+            found = store.picture(connection, row, role)
+            if found is None or found["picture"] is None:
+                raise FaceNotFound(f"no picture of the {role} is kept of this session")
+            store.note(connection, row, "look", role=role)
+            return bytes(found["picture"])
+
+    # decisions
+
+    def answer(
+        self,
+        session_id: str,
+        verdict: Verdict,
+        *,
+        actor: str,
+        note: str = "",
+        decide: Decide | None = None,
+    ) -> Session:
+        """A person's word, also over what arcid decided by itself. The same again changes nothing.
+
+        Where the session's rules say so, whoever is accepted is enrolled, though somebody like
+        them is there: that was looked at. Raises ``OnboardingClosed`` before there is anything to
+        decide, ``ReviewAnswered`` where another person said otherwise.
+        """
+        if verdict not in ("accepted", "rejected"):
+            raise InputError(f"a case is accepted or rejected, not {verdict!r}")
+        who, why = remark("actor", actor), remark("note", note)
+        with self._deciding(session_id) as (journal, own, row):
+            said = store.standing(journal.connection, row)
+            last = said[-1] if said else None
+            if last is not None and last["actor"] != MACHINE:
+                if last["outcome"] == verdict:
+                    return read(journal.connection, row)
+                raise ReviewAnswered(
+                    f"{last['actor']} said {last['outcome']}; take that back first",
+                    actor=last["actor"],
+                    answer=last["outcome"],
+                )
+            done = conclude(journal, own, row, verdict, who, why, self._targets)
+            return read(journal.connection, done)
+
+    def undo(self, session_id: str, *, actor: str) -> Session:
+        """Take the newest word of a person back: as before it, who was enrolled by it is not.
+
+        Raises ``OnboardingClosed`` where nobody said anything.
+        """
+        who = remark("actor", actor)
+        with self._deciding(session_id, erases=True) as (journal, own, row):
+            said = store.standing(journal.connection, row)
+            if not said or said[-1]["actor"] == MACHINE:
+                raise OnboardingClosed("nobody decided this case, so nothing can be taken back")
+            left = _leave(journal, own, row)
+            store.undo(journal.connection, said[-1], who, journal.now)
+            before: Outcome = said[-2]["outcome"] if len(said) > 1 else "review"
+            done = store.update(journal.connection, left, state=before)
+            store.note(journal.connection, done, "undo", outcome=before)
+            tell(journal, own, done, f"undo {said[-1]['uid']}", who, self._targets)
+            return read(journal.connection, done)
+
+    @contextmanager
+    def _deciding(
+        self, session_id: str, *, erases: bool = False
+    ) -> Iterator[tuple[Journal, Row, Row]]:
+        name = self.get(session_id).collection
+        with _collections.writing(self._gallery.database, name, erases=erases) as (journal, own):
+            row = store.find(journal.connection, session_id)
+            if row["state"] not in DECIDED:
+                raise OnboardingClosed(
+                    "there is nothing to decide yet: the applicant is not done", state=row["state"]
+                )
+            yield journal, own, row
+
+    # erasing
+
+    def forget(self, session_id: str) -> None:
+        """Erase a session with everything of it; who was enrolled stays."""
+        with self._gallery.database.write(erases=True) as connection:
+            row = store.find(connection, session_id)
+            store.note(connection, row, "forget")
+            store.delete(connection, sessions.c.id == row["id"])
+
+    def sweep(self) -> int:
+        """Erase what has been kept long enough, and what applicants left unfinished; how many
+        sessions were touched."""
+        now = now_us()
+        late = sessions.c.state.in_(WAITING) & (sessions.c.expires_at <= now)
+        over = sessions.c.keep_until <= now
+        with self._gallery.database.read() as connection:
+            if not connection.execute(sessions.select().where(over | late).limit(1)).first():
+                return 0
+        with self._gallery.database.write(erases=True) as connection:
+            count = store.delete(connection, over)
+            for row in connection.execute(sessions.select().where(late)).mappings().all():
+                empty(connection, row, "expired", now)
+                count += 1
+        return count
+
+    # evidence
+
+    def evidence(self, session_id: str, signer: Signer) -> bytes:
+        """The signed file of a decided case. Raises ``OnboardingClosed``."""
+        with self._gallery.database.write() as connection:
+            row = store.find(connection, session_id)
+            session = read(connection, row)
+            if not session.decided:
+                raise OnboardingClosed("evidence is of decided cases", state=session.state)
+            store.note(connection, row, "evidence")
+            found = {role: store.picture(connection, row, role) for role in ROLES}
+        kept: dict[str, Any] = {
+            role: {
+                "sha256": hashlib.sha256(one["picture"]).hexdigest(),
+                "crop_sha256": one["sha256"],
+                "contract_id": one["contract"],
+                "jpeg": base64.b64encode(one["picture"]).decode(),
+            }
+            for role, one in found.items()
+            if one is not None and one["picture"] is not None
+        }
+        told = session.to_dict()
+        return signer.sign(
+            {
+                "session": {k: v for k, v in told.items() if k not in ("pictures", "not_checked")},
+                "pictures": kept,
+                "not_checked": list(NOT_CHECKED),
+                "written_at": instant(datetime.now(UTC)),
+            }
+        )
+
+
+def read(connection: Connection, row: Row) -> Session:
+    """A row as it is handed out."""
+    return store.records(connection, store.collection_of(connection, row), [row])[0]
+
+
+def conclude(
+    journal: Journal,
+    own: Row,
+    row: Row,
+    outcome: Outcome,
+    actor: str,
+    note: str,
+    targets: Sequence[str],
+) -> Row:
+    """Write a decision: state, enrolment, what is kept, and the event."""
+    connection = journal.connection
+    rules = Rules.of(json.loads(row["rules"]))
+    answer = store.answer(connection, row, outcome, actor, note, journal.now)
+    if outcome == "accepted" and rules.enrol:
+        row = _enrol(journal, own, row)
+    elif outcome != "accepted":
+        row = _leave(journal, own, row)
+    if outcome != "review" and not rules.keep_pictures:
+        store.drop_pictures(connection, row)
+    row = store.update(connection, row, state=outcome, ended_at=row["ended_at"] or journal.now)
+    by = f"service:{MACHINE}" if actor == MACHINE else None
+    store.note(connection, row, "decide", by, outcome=outcome)
+    tell(journal, own, row, answer, actor, targets)
+    return row
+
+
+def tell(
+    journal: Journal, own: Row, row: Row, what: str, actor: str, targets: Sequence[str]
+) -> None:
+    """The event of a decision: ids and codes, no names."""
+    checks = json.loads(row["checks"])
+    reasons = [check["code"] for check in checks if check["effect"] in ("review", "reject")]
+    decided.write(
+        Log(journal.connection, own, targets),
+        "onboarding",
+        (row["uid"], what),
+        PLACE,
+        datetime.now(UTC),
+        grounds={
+            "reason": ", ".join(reasons) or row["state"],
+            "details": {
+                "session": row["uid"],
+                "reference": row["reference"],
+                "outcome": row["state"],
+                "reasons": reasons,
+            },
+        },
+        person_id=row["person_uid"],
+        actor=None if actor == MACHINE else actor,
+    )
+
+
+def empty(connection: Connection, row: Row, state: str, now: int) -> Row:
+    """Erase what is personal of a session; that it was is left, until its days are over."""
+    store.delete_pictures(connection, row)
+    return store.update(connection, row, state=state, ended_at=now, **store.ERASED)
+
+
+def _enrol(journal: Journal, own: Row, row: Row) -> Row:
+    """The selfie under the applicant's name, or under one that tells two of that name apart."""
+    found = store.picture(journal.connection, row, "selfie")
+    if row["person_uid"] is not None or found is None or found["vector"] is None:
+        return row
+    vector = np.frombuffer(found["vector"], "<f4")[None].astype(np.float32)
+    name = row["name"]
+    if _people.by_name(journal.connection, own, name) is not None:
+        name = f"{name} ({row['uid'][:6]})"
+    person = _people.add(journal, own, name, {"onboarding": row["uid"]})
+    face = NewFace(
+        Embeddings(vector, found["contract"]),
+        photo_id=found["sha256"],
+        crop=decode_crop(bytes(found["crop"])) if own["keep_crops"] else None,
+        source="onboarding",
+    )
+    (key,) = _faces.add(journal, own, person, [face])
+    (stored,) = _faces.stored(journal.connection, own, [key])
+    return store.update(journal.connection, row, person_uid=person["uid"], face_uid=stored.id)
+
+
+def _leave(journal: Journal, own: Row, row: Row) -> Row:
+    """Who was enrolled by this session is not any more; a person who has other faces stays."""
+    if row["person_uid"] is None:
+        return row
+    person = _people.find(journal.connection, own, row["person_uid"])
+    mine = [
+        face
+        for face in _faces.of_person(journal.connection, own, person)
+        if face["uid"] == row["face_uid"]
+    ]
+    row = store.update(journal.connection, row, person_uid=None, face_uid=None)
+    _faces.delete(journal, own, mine)
+    if not _faces.of_person(journal.connection, own, person):
+        _people.delete(journal, own, person)
+    return row
