@@ -14,7 +14,7 @@ import pytest
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
-from arcid.apps.attendance.outbox import DeliveryFailed, Mqtt, Webhook
+from arcid.apps.telling import DeliveryFailed, Mqtt, Webhook
 from arcid.video import open_source
 from arcid.video.captures import CaptureLost, open_stream
 

@@ -18,8 +18,8 @@ import openpyxl
 import pytest
 import sqlalchemy as sa
 
-from arcid.apps.attendance import Attendance, Deliverer, Event, export
-from arcid.apps.attendance.outbox import DeliveryFailed
+from arcid.apps.attendance import Attendance, Event, export
+from arcid.apps.telling import Deliverer, DeliveryFailed
 from arcid.calibration import Calibration
 from arcid.decide import identify
 from arcid.errors import (

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from arcid.apps.attendance import Deliverer
-from arcid.apps.attendance.outbox import DeliveryFailed, Mqtt
+from arcid.apps.telling import Deliverer, DeliveryFailed, Mqtt
 from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery
 

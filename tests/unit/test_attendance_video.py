@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 import pytest
 
-from arcid.apps.attendance import Attendance, Deliverer, Policy, View, Watcher, Webhook
-from arcid.apps.attendance.outbox import check_signature
+from arcid.apps.attendance import Attendance, Policy, View, Watcher
 from arcid.apps.enrol import new_face
+from arcid.apps.telling import Deliverer, Webhook, check_signature
 from arcid.apps.watching.redetection import SAME_POINTS, Cutout, cut_out, distance
 from arcid.detect import once
 from arcid.errors import CollectionNotFound, UsageError

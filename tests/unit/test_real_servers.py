@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from tests.streams import Start, end, free_port, rtsp_server
 
-from arcid.apps.attendance import Attendance, Deliverer, Mqtt
-from arcid.apps.attendance.outbox import DeliveryFailed
+from arcid.apps.attendance import Attendance
+from arcid.apps.telling import Deliverer, DeliveryFailed, Mqtt
 from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings, Image

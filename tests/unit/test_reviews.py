@@ -16,7 +16,8 @@ from alembic import command
 from alembic.config import Config
 
 import arcid.gallery
-from arcid.apps.attendance import Attendance, Deliverer, Event
+from arcid.apps.attendance import Attendance, Event
+from arcid.apps.telling import Deliverer
 from arcid.errors import ArcidError, EventNotFound, InputError, ReviewAnswered
 from arcid.events import Events, Place, Question, Reviews, Sightings, Verdict, tables
 from arcid.gallery import Gallery, NewFace, schema

@@ -114,8 +114,8 @@ def attend(
     Example: arcid attend --source rtsp://camera.example/door --collection staff --camera door
     --json
     """
-    from arcid.apps.attendance import CameraLease, Deliverer, Policy, Watcher
-    from arcid.apps.attendance.targets import targets_from
+    from arcid.apps.attendance import CameraLease, Policy, Watcher
+    from arcid.apps.telling import Deliverer, targets_from
     from arcid.errors import SourceUnreadable
     from arcid.gallery.opening import require_place
     from arcid.liveness import passive
@@ -183,9 +183,9 @@ def attend(
         finally:
             for event in watcher.unseen:
                 _print_event(event, json)
+            deliverer.stop()
             if not opened.live:
                 deliverer.run_once()
-            deliverer.stop()
             if lease is not None:
                 lease.release()
     counts = watcher.counts

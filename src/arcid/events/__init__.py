@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from arcid.events.audit import Audit, acting
 from arcid.events.blocks import Blocks
+from arcid.events.duties import Duty
 from arcid.events.events import Events
 from arcid.events.leases import Lease, Leases
 from arcid.events.outbox import Outbox
@@ -46,6 +47,7 @@ __all__ = [
     "Blocks",
     "Candidate",
     "Cause",
+    "Duty",
     "Event",
     "EventKind",
     "Events",

@@ -131,7 +131,7 @@ class Events:
         new = list(faces.values())
         with self._duplicates.enrolling(collection, new, decide, erases=True) as (journal, own):
             connection = journal.connection
-            log = Log(connection, own, targets)
+            log = Log(connection, own, targets, self._database.outboxes)
             rows = [_rows.find(log, event_id) for event_id in faces]
             if any(event.kind != "unknown" for event in corrected(log, rows)):
                 raise InputError("one of these visitors is not unknown any more; look again")

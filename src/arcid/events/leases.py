@@ -13,11 +13,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from arcid.errors import CameraWatched
-from arcid.events.store.log import Log, reading, writing
+from arcid.events.store.log import Log, clock_us, reading, writing
 from arcid.events.tables import leases
 from arcid.gallery import Gallery
 from arcid.gallery.schema import Row
-from arcid.gallery.store.journal import from_us, now_us
+from arcid.gallery.store.journal import from_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Leases:
         Raises ``CameraWatched`` while somebody else has it, and ``CollectionNotFound``.
         """
         with writing(self._database, collection) as log:
-            now, length = _now(log), int(lasts_s * 1e6)
+            now, length = clock_us(log.connection), int(lasts_s * 1e6)
             row = _find(log, camera)
             if row is not None and row["owner"] != owner and now < row["until"] <= now + length:
                 raise CameraWatched(  # an end further off was written before the clock was set back
@@ -82,7 +82,8 @@ class Leases:
         """Leases that have not run out, by camera."""
         with reading(self._database, collection) as log:
             query = sa.select(leases).where(
-                leases.c.collection_id == log.collection["id"], leases.c.until > _now(log)
+                leases.c.collection_id == log.collection["id"],
+                leases.c.until > clock_us(log.connection),
             )
             rows = log.execute(query.order_by(leases.c.camera)).mappings()
             return [_record(row) for row in rows]
@@ -99,10 +100,3 @@ def _record(row: Row) -> Lease:
     return Lease(
         row["camera"], row["owner"], row["holder"], from_us(row["taken_at"]), from_us(row["until"])
     )
-
-
-def _now(log: Log) -> int:
-    if log.connection.dialect.name != "postgresql":
-        return now_us()
-    clock = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
-    return int(log.execute(clock).scalar_one())

@@ -5,6 +5,7 @@ An event is put in an outbox by the transaction that writes it, so that neither 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,11 @@ class Outbox:
 
     def __init__(self, gallery: Gallery) -> None:
         self._database = gallery.database
+
+    def subscribe(self, outboxes: Mapping[str, Collection[str] | None]) -> None:
+        """From now on every event written through this gallery, of these kinds (None: of all), is
+        put in these outboxes, beside those that whoever writes it names."""
+        self._database.outboxes = dict(outboxes)
 
     def due(self, target: str, now: datetime, *, limit: int = 50) -> list[tuple[int, int, Event]]:
         """(delivery, attempts so far, event as written) to be told now, oldest first.

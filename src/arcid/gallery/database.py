@@ -11,7 +11,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Database:
         self._spare = None if self.path is None else Spare(self.path)
         self._busy_s = busy_s
         self._writer = threading.Lock()
+        #: Who is told of what rooms write through this one, and of which kinds (None: all).
+        self.outboxes: Mapping[str, Collection[str] | None] = {}
         self._scrub_due = False
         self._seen_erased = -1
         if self.path is not None and self._mark is not None:

@@ -15,7 +15,6 @@
     book.unknowns(calibration), .picture(event_id), .enrol_unknown(event_ids, name, actor=...)
     book.day(date), book.month(year, month)                     sheets: first in, last out, hours
     export.csv_text(export.day_table(sheet)), xlsx_bytes, json_text; events_table, month_table
-    Deliverer(gallery, [Webhook(...)]).start()                  outbox → webhooks, MQTT
 
 A person *arrives* when recognised at a place where nobody of that name was seen for ``cooldown_s``
 and *departs* when unseen for as long; the departure is dated when they were last seen. A place is
@@ -28,7 +27,6 @@ from __future__ import annotations
 
 from arcid.apps.attendance import export
 from arcid.apps.attendance.book import Attendance, Visitor
-from arcid.apps.attendance.outbox import Deliverer, Mqtt, Webhook
 from arcid.apps.attendance.policy import Policy
 from arcid.apps.attendance.sheets import Day, Month, MonthRow, Presence
 from arcid.apps.attendance.watcher import Watcher
@@ -39,19 +37,16 @@ __all__ = [
     "Attendance",
     "CameraLease",
     "Day",
-    "Deliverer",
     "Event",
     "EventKind",
     "FaceView",
     "Liveness",
     "Month",
     "MonthRow",
-    "Mqtt",
     "Policy",
     "Presence",
     "View",
     "Visitor",
     "Watcher",
-    "Webhook",
     "export",
 ]

@@ -105,9 +105,13 @@ def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) ->
     row["id"] = None if made is None else made[0]
     if evidence.vector is not None:
         traces.leave(log, row["id"], evidence.vector, evidence.crop)
-    if log.targets:
+    told = set(log.targets)
+    told |= {
+        name for name, kinds in log.subscribed.items() if kinds is None or row["kind"] in kinds
+    }
+    if told:
         due = {"event_id": row["id"], "attempts": 0, "next_at": row["recorded_at"]}
-        log.execute(outbox.insert(), [due | {"target": name} for name in log.targets])
+        log.execute(outbox.insert(), [due | {"target": name} for name in sorted(told)])
     return row
 
 

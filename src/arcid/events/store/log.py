@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from arcid.gallery.database import Database
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections
+from arcid.gallery.store.journal import now_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Log:
     connection: Connection
     collection: Row
     targets: Sequence[str] = ()  # outboxes
+    #: Outboxes of all that this process writes, with the kinds they take (None: every kind).
+    subscribed: Mapping[str, Collection[str] | None] = field(default_factory=dict)
 
     def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
         return self.connection.execute(statement, rows)
@@ -40,4 +43,13 @@ def writing(
 ) -> Iterator[Log]:
     """``erases``: as ``Database.write``. Raises ``CollectionNotFound``."""
     with database.write(erases=erases) as connection:
-        yield Log(connection, collections.find(connection, collection), targets)
+        own = collections.find(connection, collection)
+        yield Log(connection, own, targets, database.outboxes)
+
+
+def clock_us(connection: Connection) -> int:
+    """Now, in microseconds since 1970: the server's on PostgreSQL, this machine's on SQLite."""
+    if connection.dialect.name != "postgresql":
+        return now_us()
+    clock = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+    return int(connection.execute(clock).scalar_one())

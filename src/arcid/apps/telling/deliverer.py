@@ -1,0 +1,103 @@
+"""Emptying outboxes: what waits for each target, oldest first, by one process at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from arcid.apps.telling.target import DeliveryFailed, Target, payload
+from arcid.errors import ArcidError, UsageError
+from arcid.events import Duty, Outbox
+from arcid.gallery import Gallery
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(hours=1)
+GIVE_UP = timedelta(days=3)
+POLL_S = 1.0
+STOP_S = 15.0
+
+
+class Deliverer:
+    """Empties the outboxes of ``targets``; ``start`` does so in threads, one a target.
+
+    Delivery is at least once and in order. A target that fails is tried again after 2 s, 4 s, … up
+    to an hour for three days. Of several processes that deliver to a target one does; the others
+    take over when it stops, or within ``Duty.LASTS_S`` where it dies.
+    """
+
+    def __init__(self, gallery: Gallery, targets: Sequence[Target]) -> None:
+        if len({target.name for target in targets}) != len(targets):
+            raise UsageError("two targets have the same name")
+        self._outbox = Outbox(gallery)
+        self._duties = {target: Duty(gallery, f"telling:{target.name}") for target in targets}
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def run_once(self, now: datetime | None = None) -> int:
+        """Deliver what is due, where no other process does; returns how many went out."""
+        try:
+            return sum(self._turn(target, threading.Event(), now) for target in self._duties)
+        finally:
+            self._release()
+
+    def start(self) -> None:
+        if self._threads:
+            return
+        self._threads = [
+            threading.Thread(target=self._run, args=(target,), name="arcid-telling", daemon=True)
+            for target in self._duties
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End after the deliveries in progress, and let other processes go on."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_S)
+        self._threads = []
+        self._release()
+
+    def _release(self) -> None:
+        for duty in self._duties.values():
+            duty.release()
+
+    def _run(self, target: Target) -> None:
+        while not self._stop.is_set():
+            if not self._turn(target, self._stop):
+                self._stop.wait(POLL_S)
+
+    def _turn(self, target: Target, stop: threading.Event, now: datetime | None = None) -> int:
+        """A busy gallery is left for later."""
+        try:
+            return self._deliver(target, stop, now) if self._duties[target].mine() else 0
+        except ArcidError as error:
+            log.warning("outbox", extra={"target": target.name, "code": error.code})
+        except Exception:  # whatever it was, it is tried again
+            log.exception("delivering failed", extra={"target": target.name})
+        return 0
+
+    def _deliver(self, target: Target, stop: threading.Event, now: datetime | None) -> int:
+        delivered = 0
+        for delivery, attempts, event in self._outbox.due(target.name, now or datetime.now(UTC)):
+            if stop.is_set() or not self._duties[target].mine():
+                break
+            moment = now or datetime.now(UTC)
+            try:
+                target.send(payload(event), event, moment)
+            except DeliveryFailed as error:
+                again = moment + min(FIRST_PAUSE * 2 ** min(attempts, 20), LONGEST_PAUSE)
+                over = moment - event.recorded_at > GIVE_UP
+                log.warning(
+                    "delivery failed",
+                    extra={"target": target.name, "attempt": attempts + 1, "why": str(error)},
+                )
+                self._outbox.not_delivered(delivery, str(error), None if over else again)
+                break
+            self._outbox.delivered(delivery)
+            delivered += 1
+        return delivered
