@@ -242,6 +242,12 @@ def test_a_camera_of_the_service_is_watched_and_its_trouble_is_told(
     }"""
     page.wait_for_function(f"(c) => ({colours})(c) > 20", arg=shown.element_handle())
     page.goto("/console/cameras")
+    lobby = page.locator(".visitor", has_text="Lobby")
+    expect(lobby).to_contain_text("Keeps attendanceyes")
+    lobby.get_by_role("button", name="Change").click()
+    page.get_by_role("dialog").get_by_role("checkbox", name="Keeps attendance").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(lobby).to_contain_text("Keeps attendanceno")
     for name in ("Gate", "Lobby"):
         page.locator(".visitor", has_text=name).get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()

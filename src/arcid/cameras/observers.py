@@ -35,5 +35,8 @@ def applications() -> tuple[Application, ...]:
 
 
 def duties(gallery: Gallery, camera: Camera) -> tuple[Duty, ...]:
-    """Of all applications, in their order. Raises what reading the gallery raises."""
+    """Of all applications, in the order in which they are told of a frame.
+
+    Raises what reading the gallery raises.
+    """
     return tuple(duty for app in applications() for duty in app.duties(gallery, camera))

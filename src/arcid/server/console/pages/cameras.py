@@ -73,7 +73,7 @@ def _camera(context: ConsoleContext, camera: Camera, names: list[str], show: Sho
             (S.CAMERA_SOURCE, S.CAMERA_SEALED_SHORT if camera.sealed else camera.shown),
             (S.COLLECTION, _collection(camera, names)),
             (S.CAMERA_LIVENESS, S.CAMERA_LIVENESS_NAMES[camera.liveness]),
-            (S.ATTENDANCE, S.YES if camera.attendance else S.NO),
+            (S.CAMERA_ATTENDANCE, S.YES if camera.attendance else S.NO),
         ]
         facts(rows)
 
