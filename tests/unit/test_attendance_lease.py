@@ -68,11 +68,11 @@ class Clock:
                 return True
 
         monkeypatch.setattr(
-            "arcid.apps.attendance.lease.threading",
+            "arcid.apps.watching.lease.threading",
             SimpleNamespace(Event=Stop, Thread=threading.Thread),
         )
         monkeypatch.setattr(
-            "arcid.apps.attendance.lease.time",
+            "arcid.apps.watching.lease.time",
             SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.sleep),
         )
         monkeypatch.setattr("arcid.events.leases._now", lambda _: int(self.now_s * 1e6))
