@@ -5,6 +5,7 @@ No threshold stands in this file: a target error rate and a calibration make it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -169,6 +170,49 @@ def identify(
         return decision
     reason = f"{decision.reason}; another face of this photo was given that person"
     return replace(decision, outcome="no_match", reason=reason)
+
+
+def among_pairs(
+    calibration: Calibration,
+    comparisons: int,
+    false_pairs: float,
+    *,
+    allow_extrapolation: bool = False,
+) -> Threshold:
+    """The threshold at which ``comparisons`` of two different people's templates are expected to
+    give at most ``false_pairs`` false ones.
+
+    The expected number is comparisons · FMR, however the comparisons depend on one another; people
+    who are taken for one another have at least one such pair. Never below the threshold at which
+    two photos are compared. Raises ``RateUnsupported`` where the data cannot support the FMR.
+    """
+    if not 0 < false_pairs < math.inf:
+        raise UsageError(f"false_pairs must be more than 0, got {false_pairs:g}")
+    loosest = max(DEFAULT_FMR, calibration.smallest_supported_fmr)
+    fmr = min(false_pairs / max(comparisons, 1), loosest)
+    try:
+        return calibration.threshold_at_fmr(fmr, allow_extrapolation=allow_extrapolation)
+    except RateUnsupported:
+        least = calibration.smallest_supported_fmr
+        advice = ", allow extrapolation"
+        if allow_extrapolation:
+            least, advice = float(calibration.data["fmr_table"][-1]["fmr"]), ""
+        raise RateUnsupported(
+            f"at most {counted_pairs(false_pairs)} expected in {comparisons:,} comparisons of "
+            f"different people's templates need an FMR of {fmr:.1e}, and the calibration "
+            f"{'ends at' if allow_extrapolation else 'supports no less than'} {least:.1e}: ask for "
+            f"{math.ceil(least * comparisons):,} false pairs or more{advice}, or calibrate on more "
+            "people",
+            comparisons=comparisons,
+            fmr=fmr,
+            smallest_supported_fmr=calibration.smallest_supported_fmr,
+            smallest_false_pairs=math.ceil(least * comparisons),
+        ) from None
+
+
+def counted_pairs(false_pairs: float) -> str:
+    """1 false pair, 2.5 false pairs."""
+    return f"{false_pairs:,g} false pair{'' if false_pairs == 1 else 's'}"
 
 
 def _identify(

@@ -430,6 +430,38 @@ def test_an_event_goes_through_one_merge_after_another(gallery: Gallery) -> None
     assert Events(gallery).get("staff", event.id).name == "Ann"
 
 
+def test_an_undone_merge_gives_events_questions_and_stays_back(gallery: Gallery) -> None:
+    ann, ben = who(gallery, "Ann"), who(gallery, "Ben")
+    (seen_ben,) = Sightings(gallery).person(
+        "staff", DOOR, ben, NOON, cooldown_s=60, grounds=GROUNDS, vector=vector(1)
+    )
+    doubt(gallery, 5, ("Ben",), seed=60)
+    (yes,) = doubt(gallery, 10, ("Ben", "Cleo"), seed=70)
+    (refused,) = doubt(gallery, 15, ("Ben", "Cleo"), seed=80)
+    answer(gallery, yes, "yes", "Ben")
+    answer(gallery, refused, "not_person", "Ben")
+
+    def state() -> list[object]:
+        reviews = Reviews(gallery).find("staff", states=None)
+        return [
+            [(r.id, r.state, r.name, r.candidates) for r in reviews],
+            [(e.id, e.kind, e.name) for e in Events(gallery).find("staff")],
+            [(stay.person_id, stay.arrived_at) for stay in Events(gallery).unfinished("staff")],
+            [(person, row.tolist()) for person, row in Events(gallery).blocked("staff", CONTRACT)],
+        ]
+
+    before = state()
+    gallery.merge_people("staff", ann, ben, reversible=True)
+    assert Events(gallery).get("staff", seen_ben.id).name == "Ann" and state() != before
+    (since,) = Sightings(gallery).person(
+        "staff", DOOR, ann, NOON, cooldown_s=60, grounds=GROUNDS, vector=vector(1)
+    ) or [None]
+    assert since is None  # they are there already
+    gallery.unmerge("staff", gallery.merges("staff")[0].id)
+    assert state() == before
+    assert gallery.check() == []
+
+
 class Receiver:
     name = "hr"
 

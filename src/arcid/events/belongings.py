@@ -11,22 +11,28 @@ from arcid.events.store import events as _events
 from arcid.events.store import stays as _stays
 from arcid.events.store.log import Log
 from arcid.events.store.readings import corrected
-from arcid.events.tables import blocks, events, stays
+from arcid.events.tables import blocks, candidates, events, stays
+from arcid.gallery.rooms import Handed
 from arcid.gallery.schema import Row
+from arcid.gallery.store.keys import chunks
 
 
-def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
     """Before two people are merged: events, questions and stays become the kept one's."""
     log = Log(connection, collection)
     doubtful = reviews.of_person(log, other)
     said = corrections.standing(log, [row["uid"] for row in doubtful])
+    asked = _ids(log, candidates, candidates.c.person_id == other["id"])
     reviews.hand_over(log, other, keep)
     theirs = _theirs(log, other["uid"])
+    written = []
     for row, event in theirs:
         if event.person_id != other["uid"]:
             continue  # said meanwhile to be somebody else's, or nobody's
-        corrections.correct(
-            log, row, "reassign", "merge", "two people were merged", person_uid=keep["uid"]
+        written.append(
+            corrections.correct(
+                log, row, "reassign", "merge", "two people were merged", person_uid=keep["uid"]
+            )
         )
     one = {other["uid"], keep["uid"]}
     for row in doubtful:
@@ -36,18 +42,54 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
             both_keys = blocks.c.person_id.in_([other["id"], keep["id"]])
             log.execute(blocks.delete().where(theirs_now, both_keys))
         elif other["uid"] in answer.refused:
-            corrections.correct(
-                log, row, "not_person", "merge", "two people were merged", person_uid=keep["uid"]
-            )
+            written.append(
+                corrections.correct(
+                    log, row, "not_person", "merge", "two people were merged",
+                    person_uid=keep["uid"],
+                )
+            )  # fmt: skip
     given_to_them = [row for row, _ in theirs if row["kind"] == "review"]
     _settle(log, [*doubtful, *given_to_them])
+    stayed = _ids(log, stays, stays.c.person_uid == other["uid"])
     log.execute(
         stays.update().where(stays.c.person_uid == other["uid"]).values(person_uid=keep["uid"])
     )
     both = sa.select(blocks.c.event_uid).where(blocks.c.person_id == keep["id"])
     of_other = blocks.c.person_id == other["id"]
     log.execute(blocks.delete().where(of_other, blocks.c.event_uid.in_(both)))
+    kept_from = _ids(log, blocks, of_other)
     log.execute(blocks.update().where(of_other).values(person_id=keep["id"]))
+    return {
+        "corrections": [row["uid"] for row in written if row is not None],
+        "candidates": asked,
+        "stays": stayed,
+        "blocks": kept_from,
+    }
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
+) -> None:
+    """After a merge was undone: events, questions and stays that are still the kept one's are the
+    other's again. Where both were asked about, or kept from one face, only ``keep`` still is."""
+    log = Log(connection, collection)
+    for name, table, column, by in (
+        ("candidates", candidates, candidates.c.person_id, "id"),
+        ("stays", stays, stays.c.person_uid, "uid"),
+        ("blocks", blocks, blocks.c.person_id, "id"),
+    ):
+        for part in chunks(handed[name]):
+            still = sa.and_(table.c.id.in_(part), column == keep[by])
+            log.execute(table.update().where(still).values({column.name: other[by]}))
+    made = _events.every(log, events.c.uid, handed["corrections"])
+    about = _events.every(log, events.c.uid, [row["about_uid"] for row in made])
+    standing = corrections.standing(log, [row["uid"] for row in about])
+    stand = {row["uid"] for given in standing.values() for row in given}
+    for row in made:
+        if row["uid"] in stand:
+            corrections.correct(log, row, "void", "unmerge", "the merge was undone")
+    asked = [row for row in about if reviews.about(log, row) is not None]
+    _settle(log, [*asked, *reviews.of_person(log, other)])
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
@@ -84,6 +126,10 @@ def _theirs(log: Log, person_uid: str) -> list[tuple[Row, Event]]:
     rows: list[Row] = list(log.execute(query).mappings())
     read = _read(log, rows)
     return [(row, e) for row, e in read if person_uid in (row["person_uid"], e.person_id)]
+
+
+def _ids(log: Log, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[int]:
+    return list(log.execute(sa.select(table.c.id).where(condition)).scalars())
 
 
 def _read(log: Log, rows: list[Row]) -> list[tuple[Row, Event]]:

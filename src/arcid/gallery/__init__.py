@@ -13,12 +13,14 @@ from arcid.gallery.records import (
     Collection,
     ContractUsage,
     Enrolment,
+    Merge,
     NewFace,
     Once,
     Person,
     ReembedReport,
     Refused,
     StoredFace,
+    Unmerged,
 )
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Enrolment",
     "Gallery",
     "IndexFactory",
+    "Merge",
     "NewFace",
     "Once",
     "Page",
@@ -40,6 +43,7 @@ __all__ = [
     "ReembedReport",
     "Refused",
     "StoredFace",
+    "Unmerged",
     "VectorIndex",
     "pages",
 ]

@@ -22,20 +22,18 @@ from arcid.gallery import enrolment as _enrolment
 from arcid.gallery import searching
 from arcid.gallery.duplicates import Decide
 from arcid.gallery.index import Aggregate
+from arcid.gallery.merging import Merging
 from arcid.gallery.paging import Page, pages
 from arcid.gallery.records import Collection, Enrolment, NewFace, Once, Person, StoredFace
-from arcid.gallery.rooms import rooms
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
-from arcid.gallery.store import receipts as _receipts
-from arcid.gallery.upkeep import Upkeep
 from arcid.types import Embeddings, Hits, Image, Templates
 
 
-class Gallery(Upkeep):
+class Gallery(Merging):
     """People and their face templates. Thread-safe; several processes may open one gallery."""
 
     # collections
@@ -182,23 +180,6 @@ class Gallery(Upkeep):
     def _delete_person(self, collection: str, person_id: str) -> None:
         with _collections.writing(self.database, collection, erases=True) as (log, own):
             _people.delete(log, own, _people.find(log.connection, own, person_id))
-
-    def merge_people(self, collection: str, keep_id: str, other_id: str) -> Person:
-        """Give all faces of ``other_id`` to ``keep_id`` and remove the emptied person.
-
-        Name and metadata of ``keep_id`` stay. Raises ``SamePhotoConflict`` if one photo shows both.
-        """
-        with _collections.writing(self.database, collection, erases=True) as (log, own):
-            keep = _people.find(log.connection, own, keep_id)
-            other = _people.find(log.connection, own, other_id)
-            if keep["id"] != other["id"]:
-                _faces.move(log, own, _faces.of_person(log.connection, own, other), keep)
-                for room in rooms():
-                    room.hand_over(log.connection, own, other, keep)
-                _receipts.hand_over(log.connection, other, keep)
-                _people.delete(log, own, other, merged=True)
-                _audit.note(log, own, "person.merge", keep, other=other["uid"])
-            return _people.record(log.connection, own, _people.find(log.connection, own, keep_id))
 
     def split_person(
         self,

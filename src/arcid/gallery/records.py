@@ -107,6 +107,40 @@ class NewFace:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """Somebody became part of another person, which can be undone."""
+
+    id: str
+    person_id: str  # who has the faces now
+    person_name: str
+    other_id: str  # who they were
+    other_name: str
+    faces: int  # faces that were handed over
+    at: datetime  # UTC
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        return asdict(self) | {"at": instant(self.at)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unmerged:
+    """Two people who were one."""
+
+    person: Person  # who had the faces
+    other: Person  # who is there again
+    missing: int  # of the other's faces: deleted, or given to somebody else, since
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "person": self.person.to_dict(),
+            "other": self.other.to_dict(),
+            "missing": self.missing,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Why an image was not enrolled, as an ``ArcidError`` says it."""
 

@@ -8,22 +8,33 @@ person goes with it (``schema.reference``); a room is asked about what it knows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.schema import Row
 
-ROOMS = ("arcid.events.belongings", "arcid.apps.onboarding.belongings")
+ROOMS = (
+    "arcid.events.belongings",
+    "arcid.apps.onboarding.belongings",
+    "arcid.apps.duplicates.belongings",
+)
+Handed = Mapping[str, Any]  # plain values for JSON: what ``take_back`` needs
 
 
 class Room(Protocol):
     """What happens in a room, inside the gallery's transaction."""
 
-    def hand_over(self, connection: Connection, collection: Row, other: Row, keep: Row) -> None:
-        """Before two people are merged: what is ``other``'s becomes ``keep``'s."""
+    def hand_over(
+        self, connection: Connection, collection: Row, other: Row, keep: Row
+    ) -> Handed | None:
+        """Before two people are merged: what is ``other``'s becomes ``keep``'s.
+
+        A room that can give it back answers with what it needs for that, and has a ``take_back``.
+        """
 
     def erase(self, connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
         """Before a person is deleted: nothing of them stays. ``merged``: after ``hand_over``."""
@@ -33,3 +44,26 @@ class Room(Protocol):
 def rooms() -> tuple[Room, ...]:
     """Every room, loaded."""
     return tuple(cast("Room", import_module(name)) for name in ROOMS)
+
+
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> dict[str, Handed]:
+    """In every room; what those handed over that can take it back."""
+    handed = {room: room.hand_over(connection, collection, other, keep) for room in rooms()}
+    return {_name(room): given for room, given in handed.items() if given is not None}
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Mapping[str, Handed]
+) -> None:
+    """After a merge was undone: what was handed over and is still ``keep``'s is ``other``'s again.
+
+    Rooms without ``take_back`` leave it with ``keep``.
+    """
+    for room in rooms():
+        back = getattr(room, "take_back", None)
+        if back is not None and _name(room) in handed:
+            back(connection, collection, other, keep, handed[_name(room)])
+
+
+def _name(room: Room) -> str:
+    return str(cast("Any", room).__name__)

@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0008"  # the newest migration
+HEAD = "0009"  # the newest migration
 #: Every migration this version can start from.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
@@ -213,3 +213,27 @@ receipts = table(
     sa.Index(None, "person_id"),
     sa.Index(None, "created_at"),
 )
+
+# Merges that can be undone: who somebody was before they became part of another. Gone with the
+# person they became part of, and after a while.
+merges = table(
+    "merges",
+    key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    reference("collection_id", "collections.id"),
+    reference("person_id", "people.id"),  # who has the faces now
+    sa.Column("other_uid", sa.String(32), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),  # when the other was added
+    sa.Column("merged_at", sa.BigInteger, nullable=False),
+    sa.Column("face_uids", sa.Text, nullable=False),  # JSON: the other's faces
+    sa.Column("handed", sa.Text, nullable=False),  # JSON: what each room handed over
+    sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Index(None, "person_id"),
+    sa.Index(None, "merged_at"),
+    sealed=(
+        "uid", "collection_id", "other_uid", "name", "metadata", "created_at", "merged_at",
+        "face_uids", "handed",
+    ),
+)  # fmt: skip

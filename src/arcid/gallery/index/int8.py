@@ -210,8 +210,12 @@ class PackedRows:
         return self.piece * (self._dim + 4)  # packing adds an int32 sum per row
 
     def dots(self, planes: Planes, start: int, stop: int) -> Dots:
-        dots: Dots = self._session.run(None, {"a": planes.biased})[0]
-        return dots[:, start:stop]
+        return self.products(planes.biased)[:, start:stop]
+
+    def products(self, biased: npt.NDArray[np.uint8]) -> Dots:
+        """(Q,D) codes plus 128 in; (Q,N) products out."""
+        products: Dots = self._session.run(None, {"a": biased})[0]
+        return products
 
     def unpack(self, size: int) -> Codes:
         """The codes back again: the product with one unit vector per dimension."""

@@ -82,16 +82,25 @@ def record(connection: Connection, collection: Row, row: Row) -> Person:
     )
 
 
-def add(journal: Journal, collection: Row, name: str, metadata: Mapping[str, Any] | None) -> Row:
+def add(
+    journal: Journal,
+    collection: Row,
+    name: str,
+    metadata: Mapping[str, Any] | None,
+    *,
+    uid: str | None = None,
+    created_at: int | None = None,
+) -> Row:
+    """``uid`` and ``created_at``: of somebody who was there before."""
     cleaned = rules.clean_name(name)
     _refuse_taken(journal.connection, collection, cleaned, None)
     values = {
-        "uid": uuid.uuid4().hex,
+        "uid": uid or uuid.uuid4().hex,
         "collection_id": collection["id"],
         "name": cleaned,
         "name_key": rules.name_key(cleaned),
         "metadata": rules.json_text(metadata),
-        "created_at": journal.now,
+        "created_at": journal.now if created_at is None else created_at,
         "updated_at": journal.now,
     }
     values["seal"] = row_seal("people", values)

@@ -102,6 +102,26 @@ def blocks(
         yield _block(list(part), made_by)
 
 
+def between(
+    connection: Connection, collection_key: int, made_by: Row, after: int, until: int
+) -> tuple[Keys, Keys, FloatArray]:
+    """(face keys, person keys, vectors) of the faces with ``after`` < key <= ``until``, by key."""
+    query = _joined(collection_key, made_by).where(faces.c.id > after, faces.c.id <= until)
+    return _block(list(connection.execute(query.order_by(faces.c.id))), made_by)
+
+
+def owners(connection: Connection, collection_key: int, made_by: Row) -> tuple[Keys, Keys]:
+    """(face keys, person keys) of every face that has a vector of the contract, by key."""
+    query = (
+        sa.select(faces.c.id, faces.c.person_id)
+        .join(embeddings, embeddings.c.face_id == faces.c.id)
+        .where(faces.c.collection_id == collection_key, _of(made_by))
+        .order_by(faces.c.id)
+    )
+    found = np.array(connection.execute(query).all(), np.int64).reshape(-1, 2)
+    return found[:, 0].copy(), found[:, 1].copy()
+
+
 def named_block(
     connection: Connection, collection_key: int, made_by: Row, after: int
 ) -> tuple[int, list[str], list[str], FloatArray]:

@@ -1,0 +1,149 @@
+"""What becomes of pairs and answers when people are merged or deleted: a ``Room`` of the gallery.
+
+A pair goes with either of its people. Answers name people by id, so that one who became part of
+another is still known to be somebody else than a third.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.apps.duplicates import apart
+from arcid.apps.duplicates.tables import answers, pairs, runs
+from arcid.gallery.rooms import Handed
+from arcid.gallery.schema import Row, people
+from arcid.gallery.store.keys import chunks
+
+_MEASURED = ("cosine", "probability", "fmr", "templates", "found_at", "state")
+
+
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
+    """Before two people are merged: who was near to ``other`` is near to ``keep``, and who is said
+    not to be ``other`` is not ``keep``."""
+    near = [_seen_by(row, other) for row in _of(connection, other)]
+    third = [one for one in near if one["them"] != keep["id"]]
+    theirs = {one["them"] for one in third}
+    own = [_seen_by(row, keep) for row in _of(connection, keep)]
+    replaced = [one for one in own if one["them"] in theirs]
+    told = [_told(connection, some) for some in (third, replaced)]
+    said = [row for row in _said(connection, other["uid"]) if keep["uid"] not in _both(row)]
+    for row in said:
+        _rename(connection, row, other["uid"], keep["uid"])
+    made = [_write(connection, collection, keep, one) for one in third]
+    apart.settle(connection, made)
+    return {"pairs": told[0], "kept": told[1], "answers": [row["uid"] for row in said]}
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
+) -> None:
+    """After a merge was undone: pairs and answers that were handed over are ``other``'s again."""
+    for uid in handed["answers"]:
+        query = sa.select(answers).where(answers.c.uid == uid)
+        row = connection.execute(query).mappings().first()
+        if row is not None and keep["uid"] in _both(row):
+            _rename(connection, row, keep["uid"], other["uid"])
+    made = []
+    for one in _heard(connection, handed["pairs"]):
+        _withdraw(connection, keep, one)
+        made.append(_write(connection, collection, other, one))
+    for one in _heard(connection, handed["kept"]):
+        made.append(_write(connection, collection, keep, one))
+    apart.settle(connection, made)
+
+
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+    """Before a person is deleted: nothing that was said about them stays."""
+    if merged:
+        return
+    about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
+    connection.execute(answers.delete().where(about))
+
+
+def _of(connection: Connection, person: Row) -> list[Row]:
+    query = sa.select(pairs).where(
+        sa.or_(pairs.c.a_id == person["id"], pairs.c.b_id == person["id"])
+    )
+    return list(connection.execute(query).mappings())
+
+
+def _seen_by(row: Row, person: Row) -> dict[str, Any]:
+    """A pair as one of its two sees it."""
+    mine, them = ("a", "b") if row["a_id"] == person["id"] else ("b", "a")
+    return {
+        "them": row[f"{them}_id"],
+        "my_face": row[f"{mine}_face_uid"],
+        "their_face": row[f"{them}_face_uid"],
+        "run": row["run_id"],
+    } | {name: row[name] for name in _MEASURED}
+
+
+def _told(connection: Connection, near: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With ids that outlive the rows."""
+    uids = apart.uids(connection, [one["them"] for one in near])
+    names = dict(connection.execute(sa.select(runs.c.id, runs.c.uid)).all()) if near else {}
+    return [one | {"them": uids[one["them"]], "run": names[one["run"]]} for one in near]
+
+
+def _heard(connection: Connection, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the keys of the rows, where both the other and the run are still there."""
+    keys: dict[str, int] = {}
+    for part in chunks([one["them"] for one in told]):
+        query = sa.select(people.c.uid, people.c.id).where(people.c.uid.in_(part))
+        keys |= dict(connection.execute(query).all())
+    known = dict(connection.execute(sa.select(runs.c.uid, runs.c.id)).all()) if told else {}
+    return [
+        one | {"them": keys[one["them"]], "run": known[one["run"]]}
+        for one in told
+        if one["them"] in keys and one["run"] in known
+    ]
+
+
+def _write(
+    connection: Connection, collection: Row, me: Row, one: dict[str, Any]
+) -> tuple[int, int]:
+    """A pair of ``me``, unless one that is as near is there; the keys of the two."""
+    swapped = me["id"] > one["them"]
+    couple = (one["them"], me["id"]) if swapped else (me["id"], one["them"])
+    faces = (one["my_face"], one["their_face"])
+    a_face, b_face = faces[::-1] if swapped else faces
+    query = sa.select(pairs).where(pairs.c.a_id == couple[0], pairs.c.b_id == couple[1])
+    known = connection.execute(query).mappings().first()
+    if known is not None and known["cosine"] >= one["cosine"]:
+        return couple
+    values = {name: one[name] for name in _MEASURED} | {
+        "run_id": one["run"], "collection_id": collection["id"],
+        "a_face_uid": a_face, "b_face_uid": b_face,
+    }  # fmt: skip
+    if known is not None:
+        connection.execute(pairs.update().where(pairs.c.id == known["id"]).values(values))
+    else:
+        ids = {"uid": uuid.uuid4().hex, "a_id": couple[0], "b_id": couple[1]}
+        connection.execute(pairs.insert().values(values | ids))
+    return couple
+
+
+def _withdraw(connection: Connection, keep: Row, one: dict[str, Any]) -> None:
+    """The pair that ``keep`` has because it was handed over: by a face that is not theirs now."""
+    a, b = sorted((keep["id"], one["them"]))
+    faces = sa.or_(pairs.c.a_face_uid == one["my_face"], pairs.c.b_face_uid == one["my_face"])
+    connection.execute(pairs.delete().where(pairs.c.a_id == a, pairs.c.b_id == b, faces))
+
+
+def _said(connection: Connection, uid: str) -> list[Row]:
+    query = sa.select(answers).where(sa.or_(answers.c.a_uid == uid, answers.c.b_uid == uid))
+    return list(connection.execute(query).mappings())
+
+
+def _both(row: Row) -> tuple[str, str]:
+    return row["a_uid"], row["b_uid"]
+
+
+def _rename(connection: Connection, row: Row, old: str, new: str) -> None:
+    a, b = sorted(new if uid == old else uid for uid in _both(row))
+    connection.execute(answers.update().where(answers.c.id == row["id"]).values(a_uid=a, b_uid=b))
