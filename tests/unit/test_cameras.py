@@ -380,6 +380,21 @@ def _console_before(connection: sa.Connection, staff: str) -> None:
         connection.execute(table.insert().values(row))
 
 
+def test_cameras_of_an_earlier_version_keep_attendance(gallery: Gallery, home: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    columns = ("uid", "name", "name_key", "source", "collection", "place", "liveness", "enabled",
+               "created_at")  # fmt: skip
+    with gallery.database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        table = sa.table("cameras", *map(sa.column, columns))
+        row = ("abc", "Door", "door", "0", "staff", "", "off", 1, 7)
+        connection.execute(table.insert().values(row))
+    (door,) = CameraBook(gallery.database, home).all()
+    assert door == Camera("abc", "Door", "0", "staff", "", "off", True, attendance=True)
+
+
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Runners that do nothing until they are stopped; the names they began with."""

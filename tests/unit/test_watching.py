@@ -75,7 +75,7 @@ def witness(key: str, into: list[Witness]) -> Duty:
         into.append(Witness(post))
         return into[-1]
 
-    return Duty(key, begin)
+    return Duty(key, begin, vital=True)
 
 
 def picked(path: Path, numbers: Sequence[int]) -> list[Image]:
@@ -228,6 +228,59 @@ def test_how_late_a_decision_is_is_told_by_the_clock_on_the_wall(
         source.push(film[number % len(film)])
     passed = time.monotonic() - began
     assert 0.15 < seen[0].late_s[0] < passed
+
+
+class Broken(Witness):
+    """Fails at what it is told to fail at."""
+
+    at = "see"
+
+    def see(self, frame: Frame, faces: Sequence[Followed]) -> None:
+        if self.at == "see":
+            raise UsageError("the list is gone")
+
+    def show(self, shown: FaceView, face: Followed) -> FaceView:
+        if self.at == "show":
+            raise ZeroDivisionError
+        return shown
+
+    def close(self) -> None:
+        super().close()
+        raise OSError("the relay is gone")
+
+
+def test_where_one_observer_fails_the_others_go_on_and_it_is_opened_anew(
+    pipeline: Pipeline, film: list[Image]
+) -> None:
+    broken: list[Broken] = []
+    seen: list[Witness] = []
+
+    def begin(post: Post) -> Broken:
+        broken.append(Broken(post))
+        if len(broken) == 2:
+            raise UsageError("the door is not there")
+        broken[-1].at = "show" if len(broken) == 3 else "see"
+        return broken[-1]
+
+    duties = [Duty("list", begin), witness("attendance", seen)]
+    watcher = Watcher(pipeline, duties, camera="door")
+    shots = list(frames(film[:8]))
+    said = [entry.detail for shot in shots[:2] for entry in watcher.see(shot).health]
+    assert said == ["list: the list is gone", "list: OSError"] and broken[0].told == ["close"]
+    watcher.assign(duties)
+    said = [entry.detail for entry in watcher.see(shots[2]).health]
+    assert said == ["list: the door is not there"]
+    watcher.assign(duties)
+    views = [watcher.see(shot) for shot in shots[3:]]
+    assert [h.detail for v in views for h in v.health][:2] == [
+        "list: ZeroDivisionError",
+        "list: OSError",
+    ]
+    assert seen[0].told == ["see"] * 8 and len(seen) == 1 and all(view.faces for view in views)
+    watcher.close()
+    with pytest.raises(UsageError, match="the list is gone"):
+        watcher = Watcher(pipeline, [Duty("list", Broken, vital=True)], camera="door")
+        watcher.see(shots[0])
 
 
 # cameras of the service

@@ -28,6 +28,7 @@ HealthKind = Literal[
     "ended",
     "store_busy",  # the gallery takes no writes; they are kept and tried again
     "store_back",
+    "observer_failed",  # one of those that observe the camera; the others go on
 ]
 MIN_SIDE = 16
 

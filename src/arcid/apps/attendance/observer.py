@@ -90,7 +90,7 @@ def duties(gallery: Gallery, camera: Camera) -> list[Duty]:
         )
         return AttendanceObserver(post, gallery, collection.name, policy)
 
-    return [Duty("attendance", begin, camera.liveness != "off")]
+    return [Duty("attendance", begin, camera.liveness != "off", vital=True)]
 
 
 def duty(gallery: Gallery, collection: str, policy: Policy) -> Duty:
@@ -99,4 +99,5 @@ def duty(gallery: Gallery, collection: str, policy: Policy) -> Duty:
         "attendance",
         lambda post: AttendanceObserver(post, gallery, collection, policy),
         policy.liveness != "off",
+        vital=True,
     )

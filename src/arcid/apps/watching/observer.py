@@ -52,7 +52,7 @@ class Post:
 
 
 class Observer(Protocol):
-    """Told of one camera's faces, by its thread. What it raises ends the watching.
+    """Told of one camera's faces, by its thread, which it must not hold up.
 
     Within a frame: ``look`` for every face that was embedded, ``see`` once, ``gone`` for every face
     that was not seen for a while, ``show`` for every face in view.
@@ -90,6 +90,7 @@ class Duty:
     key: str
     open: Callable[[Post], Observer] = field(compare=False, repr=False)
     liveness: bool = False  # whether it needs the faces' scores
+    vital: bool = False  # whether what it raises ends the watching; else it alone is closed
 
 
 class Camera(Protocol):

@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Literal
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from arcid.apps.watching.followed import Followed
 from arcid.apps.watching.lease import CameraLease
 from arcid.apps.watching.liveness import Liveness
 from arcid.apps.watching.looking import Looking
-from arcid.apps.watching.observer import Duty, Observer, Post
+from arcid.apps.watching.observer import Duty, Post
+from arcid.apps.watching.observers import Observers
 from arcid.apps.watching.recorder import Recorder, passing
 from arcid.apps.watching.redetection import cut_out
 from arcid.apps.watching.views import Counts, FaceView, View
@@ -29,7 +30,7 @@ from arcid.events import Event
 from arcid.pipeline import Pipeline
 from arcid.track import FaceTracks, Track, usefulness
 from arcid.types import Detections, FloatArray
-from arcid.video import Frame, Health, Source
+from arcid.video import Frame, Health, HealthKind, Source
 
 
 class Watcher:
@@ -57,9 +58,9 @@ class Watcher:
         self._pipeline = pipeline
         self._load_liveness = liveness
         self._post = Post(camera, pipeline, self.counts, self._store_trouble)
+        self._observers = Observers(self._post, partial(self._note, "observer_failed"))
         self._tracks = FaceTracks(self._post.odds, self._looking.tracking)
         self._followed: dict[int, Followed] = {}
-        self._observers: dict[str, Observer] = {}
         self._health: deque[Health] = deque(maxlen=1000)
         self._live = False  # ticks are ``time.monotonic()``
         self._lag = 0.0  # from ticks to it
@@ -69,20 +70,18 @@ class Watcher:
 
     def assign(self, duties: Sequence[Duty]) -> None:
         """Who observes from now on. Those who stay go on undisturbed; one who is new is told of
-        the faces in view. Raises what opening one raises."""
-        wanted = {duty.key: duty for duty in duties}
-        for key in [key for key in self._observers if key not in wanted]:
-            self._observers.pop(key).close()
-        if not any(duty.liveness for duty in duties):
+        the faces in view. Raises what opening a vital one raises, and loading the check."""
+        asking = [duty for duty in duties if duty.liveness]
+        if not asking:
             self._post.liveness = None
         elif self._post.liveness is None and self._load_liveness is not None:
-            self._post.liveness = self._load_liveness()
-        for key, duty in wanted.items():
-            if key not in self._observers:
-                observer = self._observers[key] = duty.open(self._post)
-                for face in self._followed.values():
-                    if face.looks:
-                        observer.look(face)
+            try:
+                self._post.liveness = self._load_liveness()
+            except ArcidError as error:
+                if any(duty.vital for duty in asking):
+                    raise
+                self._note("observer_failed", error.message)
+        self._observers.assign(duties, self._followed.values())
 
     def watch(
         self, source: Source, *, idle_s: float = 1.0, lease: CameraLease | None = None
@@ -120,8 +119,7 @@ class Watcher:
         self.counts.detections += len(found)
         self._look(frame, found, tracks)
         faces = [self._follow(track) for track in tracks if track.number]
-        for observer in self._observers.values():
-            observer.see(frame, faces)
+        self._observers.see(frame, faces)
         self._end(self._tracks.ended(frame.ticks))
         shown = tuple(self._view(track, found, i) for i, track in enumerate(tracks))
         return View(frame, shown, tuple(recorder.drain()), self._new_health())
@@ -129,8 +127,7 @@ class Watcher:
     def idle(self, at: float) -> View:
         """Nothing came for a while; ``at``: seconds since 1970."""
         recorder = self._open(wait=False)
-        for observer in self._observers.values():
-            observer.idle(at)
+        self._observers.idle(at)
         return View(None, (), tuple(recorder.drain()), self._new_health())
 
     def finish(self) -> View:
@@ -138,8 +135,7 @@ class Watcher:
         recorder = self._open(wait=True)
         self._end(self._tracks.end())
         if self._first is not None and self._last is not None:
-            for observer in self._observers.values():
-                observer.ended(self._first.at, self._last.at)
+            self._observers.ended(self._first.at, self._last.at)
         recorder.flush()
         return View(None, (), tuple(recorder.drain()), self._new_health())
 
@@ -148,7 +144,7 @@ class Watcher:
 
         Events written since the last view are left in ``unseen``.
         """
-        self.assign(())
+        self._observers.close()
         recorder, self._post.recorder = self._post.recorder, None
         if recorder is not None:
             recorder.close()
@@ -194,8 +190,7 @@ class Watcher:
                 if cutout is not None:
                     face.cutouts.append(cutout)
             tracks[wanted[j]] = track
-            for observer in self._observers.values():
-                observer.look(face)
+            self._observers.look(face)
 
     def _follow(self, track: Track) -> Followed:
         if track.number not in self._followed:
@@ -210,18 +205,14 @@ class Watcher:
         for track in tracks:
             face = self._followed.pop(track.number, None)
             if face is not None:
-                for observer in self._observers.values():
-                    observer.gone(face)
+                self._observers.gone(face)
 
     def _view(self, track: Track, found: Detections, index: int) -> FaceView:
         points: FloatArray | None = None if found.points is None else found.points[index]
         if not track.number:
             return views.uncertain(track, points)
         face = self._followed[track.number]
-        shown = views.unnamed(face, points)
-        for observer in self._observers.values():
-            shown = observer.show(shown, face)
-        return shown
+        return self._observers.show(views.unnamed(face, points), face)
 
     def _open(self, *, wait: bool) -> Recorder:
         """The recorder; made, writing at once where ``wait``, unless there is one."""
@@ -235,8 +226,7 @@ class Watcher:
             return
         moved = (frame.at - self._last.at) - (frame.ticks - self._last.ticks)
         if moved < -1.0:
-            for observer in self._observers.values():
-                observer.moved(moved)
+            self._observers.moved(moved)
 
     def _store_trouble(self, error: ArcidError) -> None:
         if not passing(error):
@@ -244,8 +234,12 @@ class Watcher:
         self._note_store(True, error.message)
 
     def _note_store(self, failing: bool, why: str) -> None:
-        kind: Literal["store_busy", "store_back"] = "store_busy" if failing else "store_back"
-        detail = why if failing else "the gallery takes writes again"
+        if failing:
+            self._note("store_busy", why)
+        else:
+            self._note("store_back", "the gallery takes writes again")
+
+    def _note(self, kind: HealthKind, detail: str) -> None:
         self._health.append(Health(kind, self.camera, time.time(), detail))
 
     def _new_health(self) -> tuple[Health, ...]:
