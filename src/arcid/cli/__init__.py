@@ -25,6 +25,7 @@ from arcid.cli import (
     detector,
     distil,
     doctor,
+    duplicates,
     enrol,
     evaluate,
     events,
@@ -93,6 +94,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
+app.add_typer(duplicates.app, name="duplicates")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")

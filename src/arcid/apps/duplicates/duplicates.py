@@ -12,6 +12,7 @@ from arcid.apps.duplicates.records import Answer, Group, Pair, Undone, Verdict
 from arcid.apps.duplicates.runs import Runs
 from arcid.events.store.correcting import remark
 from arcid.gallery import Gallery, Page, pages
+from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 
 MERGES_KEPT = timedelta(days=30)  # a merge can be undone for so long
@@ -114,6 +115,14 @@ class Duplicates:
         with _collections.reading(self._database, collection) as (connection, own):
             apart = _answers.cannot_be_one(connection, own)
         return groups(found, apart)
+
+    def looked(self, collection: str, at: str) -> None:
+        """Write into the audit that somebody looked: at the list, the groups, an export."""
+        with _collections.writing(self._database, collection) as (log, own):
+            _audit.append(
+                log.connection, verb="duplicates.view", subject=f"collection:{own['uid']}",
+                collection=own["uid"], details={"what": at},
+            )  # fmt: skip
 
     def tidy(
         self, *, runs_kept: timedelta = RUNS_KEPT, merges_kept: timedelta = MERGES_KEPT

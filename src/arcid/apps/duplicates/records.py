@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -169,4 +168,11 @@ class Undone:
     answer: Answer
     pair_id: str | None  # the pair as it stands again; None: one of the two is not there any more
     missing_faces: int = 0  # of an undone merge: deleted or given away since
-    details: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        return {
+            "answer": self.answer.to_dict(),
+            "pair_id": self.pair_id,
+            "missing_faces": self.missing_faces,
+        }

@@ -11,7 +11,8 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import sqlalchemy as sa
@@ -24,6 +25,9 @@ from arcid.apps.duplicates.records import Run
 from arcid.apps.duplicates.tables import runs
 from arcid.calibration import Calibration
 from arcid.errors import ArcidError, UsageError
+from arcid.events.records import Place
+from arcid.events.store import decided
+from arcid.events.store.log import Log
 from arcid.gallery import Gallery
 from arcid.gallery.index import Keys
 from arcid.gallery.index.pairs import Panel, reaching
@@ -33,6 +37,7 @@ from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import now_us
 from arcid.runtime import default_threads
 
+_TOLD = ("kind", "comparisons", "templates", "false_pairs", "extrapolated", "pairs", "open")
 Progress = Callable[[int, int], None]  # blocks done, of how many
 
 
@@ -45,9 +50,11 @@ def work(
     threads: int | None = None,
     progress: Progress = lambda done, blocks: None,
     stopped: Callable[[], bool] = lambda: False,
+    targets: Sequence[str] = (),
 ) -> Run:
     """Work on a run until it is done, stopped or taken over; the run as it is then.
 
+    A run that is done is an event of kind ``duplicate``, told to the outboxes ``targets``.
     ``stopped`` is asked several times a block; the block under way is then given up. Raises what
     the gallery raises, and ``UsageError`` where the run is done, or was begun with another
     calibration; the run can be worked on again.
@@ -60,7 +67,7 @@ def work(
                 break
             progress(number + 1, run["blocks"])
         else:
-            worker.end("done")
+            worker.end("done", targets=targets)
         if stopped():
             worker.end("stopped")
     except Exception as error:
@@ -133,7 +140,7 @@ class _Worker:
             return False
         return self._commit(number, best, int((time.monotonic() - began) * 1e6))
 
-    def end(self, state: str, problem: str | None = None) -> None:
+    def end(self, state: str, problem: str | None = None, targets: Sequence[str] = ()) -> None:
         """Say how it ended, unless somebody else took the run meanwhile."""
         with self._database.write() as connection:
             mine = self._mine(connection)
@@ -144,6 +151,23 @@ class _Worker:
             )
             if state == "done":
                 finding.forget_outdated(connection, mine)
+                self._tell(connection, targets)
+
+    def _tell(self, connection: Connection, targets: Sequence[str]) -> None:
+        row = _runs.row_of(connection, self._own, self._run_id)
+        (run,) = _runs.records(connection, [row])
+        details = {"run_id": run.id, "other": self._other["uid"] if run.other else None}
+        details |= {name: getattr(run, name) for name in _TOLD}
+        decided.write(
+            Log(connection, self._own, targets), "duplicate", ("run", run.id), Place("", ""),
+            datetime.now(UTC),
+            grounds={
+                "details": details, "target_fmr": run.target_fmr, "reason": run.promise,
+                "cosine_threshold": run.cosine_threshold, "contract_id": run.contract_id,
+                "calibration_id": run.calibration_id,
+            },
+            actor=run.actor,
+        )  # fmt: skip
 
     def _panels(self, connection: Connection, near: int, far: int) -> tuple[Panel, Panel]:
         if self._columns is None or self._columns[0] != far:
