@@ -103,6 +103,11 @@ class Calibration:
         return float(self.data.get("smallest_measured_fmr", self.smallest_supported_fmr))
 
     @property
+    def smallest_fmr(self) -> float:
+        """Where the table ends: the smallest rate that extrapolation reaches."""
+        return float(self._fmrs[-1])
+
+    @property
     def combined(self) -> bool:
         """Whether the packaged calibration stands behind part of it."""
         return "combined_with" in self.data
@@ -128,6 +133,17 @@ class Calibration:
     def stated_fmr(self, cosine: float) -> float:
         """As ``fmr``, but never below the smallest rate that the data supports."""
         return max(self.fmr(cosine), self.smallest_supported_fmr)
+
+    def fmr_interval(self, cosine: float) -> tuple[float, float]:
+        """95 % interval of ``fmr``, over people."""
+        table = self.data["fmr_table"]
+        low, high = (
+            np.array([row[end] for row in table], np.float64) for end in ("fmr_low", "fmr_high")
+        )
+        return (
+            _log_interp(cosine, self._cosines, np.maximum(low, 1e-12)),
+            _log_interp(cosine, self._cosines, high),
+        )
 
     def fnmr(self, cosine: float) -> float:
         """False non-match rate when a comparison is accepted at ``cosine`` or above."""

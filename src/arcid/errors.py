@@ -42,7 +42,9 @@
     ├── GalleryError
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
     │   │   ├── CameraNotFound   no camera of the service has this id
-    │   │   └── OnboardingNotFound  no session with this id or token
+    │   │   ├── OnboardingNotFound  no session with this id or token
+    │   │   ├── WatchlistNotFound
+    │   │   └── AlertNotFound
     │   ├── AlreadyExists
     │   │   └── PossibleDuplicate  the face is enrolled as somebody else; may be accepted
     │   ├── SchemaTooNew         the database was written by a newer arcid
@@ -51,6 +53,8 @@
     │   ├── ReviewAnswered       somebody answered otherwise; carries who and what
     │   ├── OnboardingClosed     a session that has expired, ended or lacks the step before
     │   ├── LockedOut            too many failed tries to authenticate as this person
+    │   ├── AlertAnswered        somebody answered an alert otherwise; carries who and what
+    │   ├── SecondPersonNeeded   an alert of a list that wants four eyes was confirmed by one
     │   ├── StorageFull          the disk is full; the last write was rolled back
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
@@ -387,6 +391,18 @@ class EvidenceInvalid(InputError):
     code = "evidence_invalid"
 
 
+class WatchlistNotFound(NotFound):
+    """No watchlist with that id or name."""
+
+    code = "watchlist_not_found"
+
+
+class AlertNotFound(NotFound):
+    """No alert with that id."""
+
+    code = "alert_not_found"
+
+
 class AlreadyExists(GalleryError):
     """A collection or person of that name is there already."""
 
@@ -428,6 +444,18 @@ class ReviewAnswered(GalleryError):
     code = "review_answered"
 
 
+class AlertAnswered(GalleryError):
+    """Somebody answered this alert otherwise; ``details`` say who and what."""
+
+    code = "alert_answered"
+
+
+class SecondPersonNeeded(GalleryError):
+    """Whoever confirmed an alert of a list that wants four eyes cannot be the second, too."""
+
+    code = "second_person_needed"
+
+
 class StorageFull(GalleryError):
     """The disk is full; the last write was rolled back."""
 
@@ -457,6 +485,8 @@ class Overloaded(ArcidError):
 
 
 __all__ = [
+    "AlertAnswered",
+    "AlertNotFound",
     "AlreadyExists",
     "ArcidError",
     "CalibrationError",
@@ -510,9 +540,11 @@ __all__ = [
     "ReviewAnswered",
     "SamePhotoConflict",
     "SchemaTooNew",
+    "SecondPersonNeeded",
     "SeveralFacesFound",
     "SourceUnreadable",
     "StorageFull",
     "TrainingDiverged",
     "UsageError",
+    "WatchlistNotFound",
 ]

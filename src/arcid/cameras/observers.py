@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from arcid.apps.watching import Camera, Duty
 from arcid.gallery import Gallery
 
-OBSERVERS = ("arcid.apps.attendance.observer",)
+OBSERVERS = ("arcid.apps.attendance.observer", "arcid.apps.watchlists.observer")
 
 
 class Application(Protocol):

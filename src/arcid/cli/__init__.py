@@ -40,6 +40,8 @@ from arcid.cli import (
     serve,
     study,
     train,
+    watchlist,
+    watchlist_alerts,
 )
 from arcid.cli.output import OK, Exit, run_command, say
 
@@ -95,6 +97,8 @@ app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
 app.add_typer(duplicates.app, name="duplicates")
+watchlist_alerts.register(watchlist.app)
+app.add_typer(watchlist.app, name="watchlist")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")

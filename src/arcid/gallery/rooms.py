@@ -21,6 +21,7 @@ ROOMS = (
     "arcid.events.belongings",
     "arcid.apps.onboarding.belongings",
     "arcid.apps.duplicates.belongings",
+    "arcid.apps.watchlists.belongings",
 )
 Handed = Mapping[str, Any]  # plain values for JSON: what ``take_back`` needs
 

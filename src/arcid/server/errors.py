@@ -41,6 +41,8 @@ STATUS: dict[type[ArcidError], int] = {
     errors.NotFound: 404,
     errors.AlreadyExists: 409,
     errors.ReviewAnswered: 409,
+    errors.AlertAnswered: 409,
+    errors.SecondPersonNeeded: 409,
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
     errors.StorageFull: 507,

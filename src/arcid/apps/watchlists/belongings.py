@@ -1,0 +1,70 @@
+"""What becomes of lists and alerts when people are merged or deleted: a ``Room`` of the gallery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.apps.watchlists import store
+from arcid.apps.watchlists.tables import alerts, members, watchlists
+from arcid.gallery.rooms import Handed
+from arcid.gallery.schema import Row
+from arcid.gallery.store.keys import chunks
+
+
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
+    """Before two people are merged: places on lists and alerts become the kept one's."""
+    kept = set(_places(connection, keep))
+    places = _places(connection, other)
+    theirs = sa.select(alerts.c.uid).where(alerts.c.person_id == other["id"])
+    told = list(connection.execute(theirs).scalars())
+    connection.execute(members.delete().where(members.c.person_id == other["id"]))
+    for key, one in places.items():
+        if key not in kept:
+            connection.execute(members.insert().values(list_id=key, person_id=keep["id"], **one))
+    store.touch(connection, list(places))
+    own = alerts.update().where(alerts.c.person_id == other["id"])
+    connection.execute(own.values(person_id=keep["id"]))
+    uids = sa.select(watchlists.c.id, watchlists.c.uid).where(watchlists.c.id.in_(list(places)))
+    named = dict(connection.execute(uids).all())
+    return {
+        "places": {named[key]: one for key, one in places.items()},
+        "both": [named[key] for key in places if key in kept],
+        "alerts": told,
+    }
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
+) -> None:
+    """After a merge was undone: places and alerts that were handed over are ``other``'s again."""
+    query = sa.select(watchlists.c.uid, watchlists.c.id)
+    keys = dict(connection.execute(query).all())
+    now = _places(connection, keep)
+    for uid, one in handed["places"].items():
+        key = keys.get(uid)
+        if key is None or key not in now:
+            continue  # the list is gone, or they were taken off it meanwhile
+        if uid not in handed["both"]:
+            own = sa.and_(members.c.list_id == key, members.c.person_id == keep["id"])
+            connection.execute(members.delete().where(own))
+        connection.execute(members.insert().values(list_id=key, person_id=other["id"], **one))
+        store.touch(connection, [key])
+    for part in chunks(handed["alerts"]):
+        theirs = sa.and_(alerts.c.uid.in_(part), alerts.c.person_id == keep["id"])
+        connection.execute(alerts.update().where(theirs).values(person_id=other["id"]))
+
+
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+    """Their places on lists and their alerts go with the row they refer to."""
+    store.touch(connection, list(_places(connection, person)))
+
+
+def _places(connection: Connection, person: Row) -> dict[int, dict[str, Any]]:
+    """What stands of a person on each list, by its key."""
+    query = sa.select(members).where(members.c.person_id == person["id"])
+    names = ("reason", "added_by", "added_at")
+    rows = connection.execute(query).mappings()
+    return {row["list_id"]: {name: row[name] for name in names} for row in rows}

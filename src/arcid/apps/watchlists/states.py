@@ -1,0 +1,66 @@
+"""What the steps people took make of an alert. Pure: steps in, state out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arcid.apps.watchlists.records import AlertState, Step, Verb
+from arcid.errors import AlertAnswered, SecondPersonNeeded
+
+NEEDED = 2  # different people, where a list wants four eyes
+FROM: dict[Verb, tuple[AlertState, ...]] = {
+    "acknowledge": ("new",),
+    "confirm": ("new", "acknowledged", "escalated"),
+    "dismiss": ("new", "acknowledged", "escalated"),
+    "escalate": ("new", "acknowledged", "confirmed"),
+}
+TO: dict[Verb, AlertState] = {
+    "acknowledge": "acknowledged",
+    "confirm": "confirmed",
+    "dismiss": "dismissed",
+    "escalate": "escalated",
+}
+
+
+def state_of(steps: Sequence[Step], four_eyes: bool) -> tuple[AlertState, tuple[str, ...]]:
+    """The state after the steps that stand, and who confirmed it."""
+    state: AlertState = "new"
+    confirmed: list[str] = []
+    for step in steps:
+        if step.undone_by is not None:
+            continue
+        if step.verb == "confirm":
+            confirmed.append(step.actor)
+            if four_eyes and len(confirmed) < NEEDED:
+                state = "acknowledged" if state == "new" else state
+                continue
+        state = TO[step.verb]
+    return state, tuple(confirmed)
+
+
+def check(verb: Verb, steps: Sequence[Step], four_eyes: bool, actor: str) -> bool:
+    """Whether a step is new; False where it was taken already.
+
+    Raises ``AlertAnswered`` where somebody answered otherwise, ``SecondPersonNeeded`` where whoever
+    confirmed an alert that needs two confirms it again.
+    """
+    state, confirmed = state_of(steps, four_eyes)
+    if state == TO[verb]:
+        return False
+    if state not in FROM[verb]:
+        last = next(step for step in reversed(steps) if step.undone_by is None)
+        raise AlertAnswered(
+            f"this alert is {state} already, by {last.actor}; take that back first",
+            state=state,
+            actor=last.actor,
+        )
+    if verb == "confirm" and any(_same(actor, other) for other in confirmed):
+        raise SecondPersonNeeded(
+            "this list wants two people to confirm an alert; you are the first, somebody else has "
+            "to be the second"
+        )
+    return True
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
