@@ -49,9 +49,11 @@ VARIABLES = {
     "ARCID_ALLOW_LINK_LOCAL": (
         "off", "1: cameras and receivers may be at link-local addresses.",
     ),
-    "ARCID_WEBHOOK_SECRET": ("none", "Signs what arcid attend --webhook posts."),
-    "ARCID_MQTT_USERNAME": ("none", "Signs in where arcid attend --mqtt publishes."),
+    "ARCID_WEBHOOK_SECRET": ("none", "Signs what webhooks are sent."),
+    "ARCID_MQTT_USERNAME": ("none", "Signs in at the MQTT broker."),
     "ARCID_MQTT_PASSWORD": ("none", "The password beside it."),
+    "ARCID_SMTP_USERNAME": ("none", "Signs in at the mail server."),
+    "ARCID_SMTP_PASSWORD": ("none", "The password beside it; sent encrypted only."),
 }  # fmt: skip
 
 
@@ -203,8 +205,10 @@ def _codes(names: Iterable[str]) -> str:
 def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
-        empty = field.default in (None, ())
-        default = "" if empty else f"`{field.default}`"
+        plain = field.default
+        if isinstance(plain, tuple):
+            plain = ",".join(plain)
+        default = "" if plain in (None, "") else f"`{plain}`"
         rows.append((f"`ARCID_{name.upper()}`", default, _linked(field.description or "")))
     everywhere = [
         (f"`{name}`", _linked(default), _linked(meaning))

@@ -19,7 +19,7 @@ import arcid.gallery
 from arcid.apps.attendance import Attendance, Event
 from arcid.apps.telling import Deliverer
 from arcid.errors import ArcidError, EventNotFound, InputError, ReviewAnswered
-from arcid.events import Events, Place, Question, Reviews, Sightings, Verdict, tables
+from arcid.events import Audit, Events, Place, Question, Reviews, Sightings, Verdict, tables
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.types import Embeddings, Match
 
@@ -514,3 +514,16 @@ def test_a_gallery_of_schema_0003_gets_a_queue(bare_database_url: str) -> None:
         assert answer(gallery, event, "no").state == "no"
         assert len(Events(gallery).blocked("staff", CONTRACT)) == 2
         assert gallery.stats()["schema_version"] == schema.HEAD
+
+
+def test_answers_and_taking_them_back_are_in_the_audit_once(gallery: Gallery) -> None:
+    (event,) = doubt(gallery)
+    for verdict, name in (("not_person", "Ann"), ("yes", "Ben"), ("yes", "Ben")):
+        answer(gallery, event, verdict, name)  # type: ignore[arg-type]
+    Reviews(gallery).undo("staff", event.id, actor="op")
+    found = Audit(gallery).find(subject=f"event:{event.id}")
+    assert [(entry.verb, entry.details.get("person")) for entry in reversed(found)] == [
+        ("review.not_person", who(gallery, "Ann")),
+        ("review.yes", who(gallery, "Ben")),
+        ("review.undo", None),
+    ]

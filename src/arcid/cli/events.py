@@ -238,7 +238,8 @@ def export(
         else:
             found = book.events(since=when(since), until=when(until), limit=None)
             table = tables.events_table(found)
-    files.write_bytes(output, tables.written(table, kind), private=True)
+        data = book.exported(table, kind)
+    files.write_bytes(output, data, private=True)
     if json:
         print_json({"file": str(output), "rows": len(table.rows), "columns": table.columns})
     else:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from typing import TYPE_CHECKING
+
+import click
 
 from arcid.cli.output import note
 
@@ -23,13 +27,23 @@ def open_gallery(
     """
     from arcid import paths
     from arcid.gallery import opening
+    from arcid.gallery.store.audit import acting
     from arcid.server.console.auth.secret import is_set_up
 
     named = database or paths.named_database()
     fresh = named is None and not is_set_up(paths.home_dir())
+    command = click.get_current_context(silent=True)
+    if command is not None:
+        command.with_resource(acting(_who()))
     gallery = opening.open_gallery(database, create=create or fresh)
     for loss in gallery.losses():
         note(f"WARNING: {loss}")
     if collection == DEFAULT and not gallery.collections(limit=1):
         gallery.ensure_collection(collection)
     return gallery
+
+
+def _who() -> str:
+    """Whose shell this is, by number where the system has numbers: the audit holds no names."""
+    number = getattr(os, "getuid", None)
+    return f"os:{getpass.getuser() if number is None else number()}"

@@ -23,7 +23,7 @@ from arcid.events.store import stays as _stays
 from arcid.events.store import traces as _traces
 from arcid.events.store.correcting import remark
 from arcid.events.store.events import Evidence
-from arcid.events.store.log import Log, reading, writing
+from arcid.events.store.log import Log, noted, reading, writing
 from arcid.events.store.readings import EVENTS, corrected, names_of, newest_first, written
 from arcid.events.tables import events
 from arcid.gallery import Decide, Gallery
@@ -72,6 +72,7 @@ class Events:
             )  # fmt: skip
             if row is None:
                 raise InputError("this was entered before: same person, time and actor")
+            noted(log, "event.enter", row["uid"], person=person_id)
             return written(log, [row])[0]
 
     def correct(
@@ -109,6 +110,7 @@ class Events:
                 log, about, action, remark("actor", actor), remark("note", note),
                 person_uid=person_id, at=None if at is None else _rows.happened(at), block=block,
             )  # fmt: skip
+            noted(log, f"event.{action}", event_id, person=person_id)
             return written(log, [row])[0], blocked
 
     def enrol(
@@ -144,6 +146,7 @@ class Events:
             _faces.add(journal, own, person, new)
             for row in rows:
                 _correcting.correct(log, row, "reassign", who, why, person_uid=person["uid"])
+                noted(log, "event.enrol", row["uid"], person=person["uid"])
             return _people.record(connection, own, _people.find(connection, own, person["uid"]))
 
     # what applications decide

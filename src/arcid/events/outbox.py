@@ -70,13 +70,14 @@ class Outbox:
             _settle(connection, delivery, last_error=why[:200], **when)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Deliveries by target: ``waiting``, ``done``, ``failed``."""
+        """Deliveries by target: ``waiting``, ``done``, ``failed``; of those subscribed too."""
         o = outbox.c
+        none = {name: {"waiting": 0, "done": 0, "failed": 0} for name in self._database.outboxes}
         query = sa.select(
             o.target, sa.func.count(), sa.func.count(o.done_at), sa.func.count(o.failed_at)
         ).group_by(o.target)
         with self._database.read() as connection:
-            return {
+            return none | {
                 target: {"waiting": total - done - failed, "done": done, "failed": failed}
                 for target, total, done, failed in connection.execute(query)
             }

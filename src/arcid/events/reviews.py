@@ -17,7 +17,7 @@ from arcid.events.store import events as _events
 from arcid.events.store import reviews as _reviews
 from arcid.events.store import traces as _traces
 from arcid.events.store.correcting import remark
-from arcid.events.store.log import Log, reading, writing
+from arcid.events.store.log import Log, noted, reading, writing
 from arcid.events.store.readings import corrected, names_of
 from arcid.events.tables import events
 from arcid.gallery import Gallery
@@ -113,6 +113,7 @@ class Reviews:
                 log, event, "reassign" if verdict == "yes" else "not_person", who, why,
                 person_uid=person_id, block=block,
             )  # fmt: skip
+            noted(log, f"review.{verdict}", review_id, person=person_id)
             return _records(log, [_find(log, review_id)[1]])[0]
 
     def undo(
@@ -147,6 +148,7 @@ class Reviews:
                 raise InputError("nothing was answered, so there is nothing to take back")
             about = _events.find(log, now.answer_id)
             _correcting.correct(log, about, "void", who, why)
+            noted(log, "review.undo", review_id, answer=now.answer_id)
             return _records(log, [_find(log, event["uid"])[1]])[0]
 
 

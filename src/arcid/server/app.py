@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -14,8 +13,8 @@ from fastapi.staticfiles import StaticFiles
 
 import arcid
 from arcid import paths
+from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
-from arcid.errors import ArcidError
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.server import errors
@@ -24,6 +23,8 @@ from arcid.server.batching import Batcher
 from arcid.server.console import ROOT as CONSOLE
 from arcid.server.console.app import Console
 from arcid.server.deps import Services
+from arcid.server.housekeeping import TASKS, Housekeeping, Task
+from arcid.server.looks import EVERY_S, Looks
 from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge
 from arcid.server.opening import open_gallery, open_pipeline
@@ -32,9 +33,9 @@ from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
+from arcid.server.telling import subscribe, told_by
 from arcid.server.throttle import Throttle
 
-log = logging.getLogger(__name__)
 SETTLE_S = 5.0
 READERS = 8  # threads that read; more of them in Python only hold up the event loop
 DESCRIPTION = """\
@@ -57,6 +58,7 @@ def create_app(
     ``ConfigError`` where others could reach the service without an API key.
     """
     settings.check_exposed()
+    targets = told_by(settings)
     metrics = Metrics()
     app = FastAPI(
         title="arcid",
@@ -64,7 +66,7 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(settings, metrics, pipeline, gallery),
+        lifespan=_lifespan(settings, targets, metrics, pipeline, gallery),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
@@ -84,6 +86,7 @@ def create_app(
 
 def _lifespan(
     settings: Settings,
+    targets: Sequence[Target],
     metrics: Metrics,
     pipeline: Pipeline | None,
     gallery: Gallery | None,
@@ -98,15 +101,23 @@ def _lifespan(
         metrics.watch(pulse)
         batcher = Batcher(models, settings, metrics)
         cameras = Cameras(models, store, paths.home_dir())
-        app.state.services = Services(settings, models, store, batcher, metrics, pulse, cameras)
+        looks = Looks()
+        housekeeping = Housekeeping(store, (*_own_tasks(looks), *TASKS))
+        app.state.services = Services(
+            settings, models, store, batcher, metrics, pulse, cameras, housekeeping, looks
+        )
+        subscribe(store, settings, targets)
+        deliverer = Deliverer(store, targets)
+        deliverer.start()
         await asyncio.to_thread(cameras.start)
-        settling = asyncio.create_task(_settle(store))
+        housekeeping.start()
         try:
             yield
         finally:
-            settling.cancel()
             await app.state.console.close()
             await asyncio.to_thread(cameras.close)
+            await asyncio.to_thread(housekeeping.close)
+            await asyncio.to_thread(deliverer.stop)
             await asyncio.to_thread(batcher.close)
             await asyncio.to_thread(pulse.stop)
             try:
@@ -118,16 +129,11 @@ def _lifespan(
     return lifespan
 
 
-async def _settle(store: Gallery) -> None:
-    """What was deleted while something held its bytes is erased when that ends."""
-    while True:
-        await asyncio.sleep(SETTLE_S)
-        try:
-            await asyncio.to_thread(store.settle)
-        except ArcidError as error:
-            log.warning("the gallery could not be settled", extra={"code": error.code})
-        except Exception:  # whatever it was, erasing is tried again
-            log.exception("settling the gallery failed")
+def _own_tasks(looks: Looks) -> tuple[Task, ...]:
+    return (
+        Task("settle", SETTLE_S, Gallery.settle, shared=False),
+        Task("looks", EVERY_S, looks.write, shared=False),
+    )
 
 
 def _describe_keys(app: FastAPI) -> None:

@@ -21,6 +21,7 @@ from arcid.server.throttle import Throttle
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/console"})
 OPEN_PREFIXES = ("/docs/", "/console/")  # the console asks for a sign-in of its own
+KEY_SHOWN = 8  # digits of a key's sha256 that name it
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
 
 
@@ -31,15 +32,16 @@ class Access:
         self._keys = settings.api_keys
         self._guesses = guesses
 
-    def check(self, request: HTTPConnection) -> None:
-        """Raise ``HttpError`` 401, 403 or 429 unless the request may go on."""
+    def check(self, request: HTTPConnection) -> str:
+        """Who asks, as the audit names them. Raises ``HttpError`` 401, 403 or 429 unless the
+        request may go on."""
         path = request.scope["path"]
         if not self._keys:
             _check_direct(request)
             _check_local(request.headers)
-            return
+            return "local"
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
-            return
+            return "anybody"
         key = presented_key(request.headers)
         if key is None:
             raise HttpError(
@@ -48,10 +50,11 @@ class Access:
                 "an API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        self.check_key(key, address_of(request))
+        return f"key:{self.check_key(key, address_of(request))[:KEY_SHOWN]}"
 
-    def check_key(self, key: str, address: str) -> None:
-        """Raise ``HttpError`` 401, or 429 before a client that guessed often is told anything."""
+    def check_key(self, key: str, address: str) -> str:
+        """The key's sha256. Raises ``HttpError`` 401, or 429 before a client that guessed often is
+        told anything."""
         digest = hashlib.sha256(key.encode()).hexdigest()
         known = is_known(digest, self._keys)
         wait_s = self._guesses.wait_s(address)
@@ -66,6 +69,7 @@ class Access:
                 headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
             )
         self._guesses.right(address, digest)
+        return digest
 
 
 def too_many_attempts(what: str, wait_s: float) -> HttpError:

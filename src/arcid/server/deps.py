@@ -19,7 +19,9 @@ from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
 from arcid.server import schemas
 from arcid.server.batching import Batcher
+from arcid.server.housekeeping import Housekeeping
 from arcid.server.lanes import Lane
+from arcid.server.looks import Looks
 from arcid.server.metrics import Metrics
 from arcid.server.pulse import Pulse
 from arcid.server.settings import Settings
@@ -38,6 +40,8 @@ class Services:
     metrics: Metrics
     pulse: Pulse
     cameras: Cameras
+    housekeeping: Housekeeping
+    looks: Looks
     writes: Lane = field(default_factory=Lane)
     started: float = field(default_factory=time.monotonic)
 

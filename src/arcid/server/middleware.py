@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from arcid.errors import Overloaded
+from arcid.events import acting
 from arcid.server.auth import Access
 from arcid.server.errors import HttpError, envelope, http_error_response
 from arcid.server.headers import DEFAULTS
@@ -105,8 +106,8 @@ class Edge:
         started = time.perf_counter()
         sender = self._sender(exchange, send)
         try:
-            self._access.check(HTTPConnection(scope))
-            await self._app(scope, self._limited(exchange, headers, receive), sender)
+            with acting(self._access.check(HTTPConnection(scope))):
+                await self._app(scope, self._limited(exchange, headers, receive), sender)
         except HttpError as error:
             state["error_code"] = error.code
             if not exchange.status:

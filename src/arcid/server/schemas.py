@@ -105,6 +105,27 @@ class ModelRun(Out):
     precision: str = Field(examples=["f32"])
 
 
+class OutboxOut(Out):
+    """Events for somebody who is told of them."""
+
+    target: str = Field(examples=["webhook-3f2a9c01d4b7"])
+    waiting: int
+    done: int
+    failed: int = Field(description="Given up after three days.")
+    holder: str | None = Field(description="The process that delivers; null: none does.")
+
+
+class TaskOut(Out):
+    """Something the service does every so often by itself."""
+
+    name: str
+    every_s: float
+    last: datetime | None = Field(description="When it last began here; null: not yet.")
+    took_s: float
+    problem: str | None = Field(description="What went wrong the last time.")
+    elsewhere: bool = Field(description="Another process does it.")
+
+
 class System(Out):
     version: str
     python: str
@@ -124,6 +145,8 @@ class System(Out):
         description="Schema version, journal mode, size and rows; what was lost (`losses`), and "
         "where bytes of what was deleted are left (`erasure`)."
     )
+    outbox: list[OutboxOut]
+    tasks: list[TaskOut]
 
 
 class LicenceOut(Out):

@@ -69,6 +69,15 @@ def networks(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Text separated by commas, or a list; the parts that are not empty out."""
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(filter(None, map(str.strip, parts)))
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
+
+
 class Settings(BaseSettings):
     """What ``create_app`` and ``serve`` need to know; immutable. Build it with ``load``."""
 
@@ -142,6 +151,26 @@ class Settings(BaseSettings):
     )
     workers: int | None = Field(
         None, ge=1, le=256, description="Threads that decode and detect; by default one per core."
+    )
+    webhooks: Listed = Field(
+        (),
+        repr=False,
+        description="Addresses that every event is posted to, separated by commas; signed with "
+        "ARCID_WEBHOOK_SECRET.",
+    )
+    mqtt: str | None = Field(
+        None, repr=False, description="Broker that every event is published at: HOST:PORT or a URL."
+    )
+    smtp: str | None = Field(
+        None,
+        repr=False,
+        description="Mail server: smtp://HOST (STARTTLS), smtps://HOST (TLS) or smtp+plain://HOST "
+        "(not encrypted).",
+    )
+    smtp_from: str | None = Field(None, description="Sender of the mails.")
+    smtp_to: Listed = Field((), repr=False, description="Who gets the mails, separated by commas.")
+    smtp_events: Listed = Field(
+        ("alert",), description="Kinds of events that are mailed, separated by commas."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log lines that are written."

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arcid.apps.attendance import sheets
+from arcid.apps.attendance import export, sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.events import ATTENDANCE, Action, Event, Events, Stay
+from arcid.events import ATTENDANCE, Action, Audit, Event, Events, Stay
 from arcid.gallery import Decide, Gallery, NewFace, Page
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
@@ -51,7 +51,7 @@ class Attendance:
     def __init__(self, gallery: Gallery, collection: str, *, targets: Sequence[str] = ()) -> None:
         self.collection = gallery.collection(collection).name
         self._gallery = gallery
-        self._events = Events(gallery)
+        self._events, self._audit = Events(gallery), Audit(gallery)
         self._targets = tuple(targets)
 
     # reading
@@ -117,6 +117,17 @@ class Attendance:
     ) -> Month:
         """The days of a month for everybody."""
         return sheets.month_sheet(self._gallery, self.collection, year, month, zone=zone, now=now)
+
+    def exported(self, table: export.Table, kind: str) -> bytes:
+        """A table of this collection as a file: csv, xlsx or json; the audit says who took it."""
+        written = export.written(table, kind)
+        self._audit.record(
+            verb="attendance.export",
+            subject=f"collection:{self._gallery.collection(self.collection).id}",
+            collection=self.collection,
+            details={"kind": kind, "rows": len(table.rows)},
+        )
+        return written
 
     # changing
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.gallery.database import Database
 from arcid.gallery.schema import Row
-from arcid.gallery.store import collections
+from arcid.gallery.store import audit, collections
 from arcid.gallery.store.journal import now_us
 
 
@@ -45,6 +45,14 @@ def writing(
     with database.write(erases=erases) as connection:
         own = collections.find(connection, collection)
         yield Log(connection, own, targets, database.outboxes)
+
+
+def noted(log: Log, verb: str, event_id: str, **details: Any) -> None:
+    """Write to the audit what was decided about an event."""
+    audit.append(
+        log.connection, verb=verb, subject=f"event:{event_id}", collection=log.collection["uid"],
+        details=details,
+    )  # fmt: skip
 
 
 def clock_us(connection: Connection) -> int:

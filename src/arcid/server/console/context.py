@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from arcid.cameras.watching import Cameras
 from arcid.errors import SeveralFacesFound
+from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.results import Face, Faces
 from arcid.server.console import strings as S
@@ -63,7 +64,13 @@ class ConsoleContext:
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call in a thread of those that may wait for the gallery, which session checks
         do not need. Raises ``Overloaded``."""
-        return await self.services.writes.run(call, *args, **kwargs)
+        with acting(f"account:{self.account.id}"):
+            return await self.services.writes.run(call, *args, **kwargs)
+
+    def looked(self, verb: str, subject: str, collection: str) -> None:
+        """Note for the audit what this account is shown. Raises ``Overloaded``."""
+        with acting(f"account:{self.account.id}"):
+            self.services.looks.note(verb, subject, collection)
 
     def photo(self, key: str) -> bytes:
         """An uploaded photo, once; raises ``UsageError`` for a key not of this session."""

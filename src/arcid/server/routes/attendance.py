@@ -279,16 +279,16 @@ def export_attendance(
         raise InputError("a sheet is of a day or of a month")
     if (day or month) and (since or until):
         raise InputError("since and until go with events; a sheet is of its whole day or month")
+    book = Attendance(running.gallery, collection)
     if day is not None:
         table = export.day_table(_sheet(running, collection, day, zone))
     elif month is not None:
         table = export.month_table(_month(running, collection, month, zone))
     else:
-        book = Attendance(running.gallery, collection)
         found = book.events(since=since, until=until, limit=None)
         table = export.events_table(found, zone=_zone(zone))
     headers = {"Content-Disposition": f'attachment; filename="attendance.{format}"'}
-    return Response(export.written(table, format), media_type=export.MEDIA[format], headers=headers)
+    return Response(book.exported(table, format), media_type=export.MEDIA[format], headers=headers)
 
 
 def _event(event: Event) -> EventOut:

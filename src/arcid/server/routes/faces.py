@@ -139,6 +139,7 @@ def get_crop(running: Running, collection: CollectionPath, face_id: FacePath) ->
     crop = running.gallery.face_crop(collection, face_id)
     if crop is None:
         raise FaceNotFound("no crop of this face was kept; the collection's keep_crops decides")
+    running.looks.note("face.view", f"face:{face_id}", collection)
     buffer = io.BytesIO()
     Pil.fromarray(crop).save(buffer, "PNG")
     return Response(buffer.getvalue(), media_type="image/png")

@@ -117,6 +117,7 @@ def review_face(running: Running, collection: CollectionPath, review_id: ReviewP
     trace = Events(running.gallery).trace(collection, review.id)
     if trace is None or trace.crop is None:
         raise FaceNotFound("no picture of this face is kept")
+    running.looks.note("event.view", f"event:{review.id}", collection)
     return Response(encode_crop(trace.crop), media_type="image/png")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 import arcid
+from arcid.events import Outbox
+from arcid.events.duties import holders
 from arcid.models.manifest import Manifest
 from arcid.runtime import default_threads, hardware
 from arcid.server import schemas
@@ -20,7 +22,9 @@ from arcid.server.schemas import (
     LicenceOut,
     ModelOut,
     Models,
+    OutboxOut,
     System,
+    TaskOut,
     UnansweredOut,
 )
 
@@ -54,6 +58,18 @@ def system(running: Running) -> System:
         queue_size=running.settings.queue_size,
         database=running.gallery.url,
         gallery=running.gallery.stats(),
+        outbox=_outbox(running),
+        tasks=[
+            TaskOut(
+                name=state.task.name,
+                every_s=state.task.every_s,
+                last=state.last,
+                took_s=round(state.took_s, 3),
+                problem=state.problem,
+                elsewhere=state.elsewhere,
+            )
+            for state in running.housekeeping.states
+        ],
     )
 
 
@@ -80,6 +96,14 @@ def models(running: Running) -> Models:
 async def metrics(running: Running) -> Response:
     """Prometheus text format. Answers at once, as health does."""
     return Response(running.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _outbox(running: Running) -> list[OutboxOut]:
+    by = holders(running.gallery)
+    return [
+        OutboxOut(target=name, holder=by.get(f"telling:{name}", (None, None))[0], **counts)
+        for name, counts in sorted(Outbox(running.gallery).counts().items())
+    ]
 
 
 def _detector(running: Running) -> ModelOut:

@@ -97,6 +97,7 @@ async def _dialog(
     people = await context.run(context.gallery.people, book.collection, limit=1000)
     with dialog(event.name or S.EVENT_KINDS[event.kind]) as made:
         if picture is not None:
+            context.looked("event.view", f"event:{event.id}", book.collection)
             face(data_url(picture), S.EVENT_FACE)
         for sentence in in_words(event, told):
             text(sentence, tag="p")

@@ -51,7 +51,7 @@ async def exported(request: Request, context: ConsoleContext) -> Response:
     try:
         book = await context.run(Attendance, context.gallery, asked.get("collection", ""))
         table, name = await context.run(_table, book, asked.get("day"), asked.get("month"), what)
-        body = await context.run(export.written, table, kind)
+        body = await context.run(book.exported, table, kind)
     except ArcidError as error:
         raise HttpError.of(error) from None
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}

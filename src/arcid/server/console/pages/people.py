@@ -143,6 +143,7 @@ async def crop(request: Request, context: ConsoleContext) -> Response:
         pixels = None
     if pixels is None:
         return Response(status_code=404)
+    context.looked("face.view", f"face:{face_id}", collection)
     buffer = io.BytesIO()
     Pil.fromarray(pixels).save(buffer, "PNG")
     headers = {"Cache-Control": "private, max-age=300"}

@@ -164,6 +164,7 @@ class Desk:
         probe, enrolled = await self._context.run(
             _pictures, self._context.gallery, self._current, one, asked
         )
+        self._context.looked("review.view", f"event:{one.id}", self._current.name)
         with self._case:
             with element("div", "review-faces"):
                 _figure(probe, "?", S.REVIEW_SEEN)

@@ -7,6 +7,8 @@ import time
 
 import arcid
 from arcid.errors import ArcidError
+from arcid.events import Outbox
+from arcid.events.duties import holders
 from arcid.runtime import default_threads, hardware
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -54,6 +56,11 @@ async def system(context: ConsoleContext) -> None:
                 await _storage(context)
             with card(S.COLLECTIONS):
                 await _collections(context)
+        with element("div", "columns even"):
+            with card(S.TOLD_OTHERS):
+                await _told(context)
+            with card(S.TASKS):
+                _tasks(running)
 
 
 async def _health(context: ConsoleContext) -> None:
@@ -139,6 +146,37 @@ async def _storage(context: ConsoleContext) -> None:
             say(S.CHECK_OK)
 
     button(S.CHECK, check, icon="check")
+
+
+async def _told(context: ConsoleContext) -> None:
+    found = await context.run(Outbox(context.gallery).counts)
+    if not found:
+        text(S.TOLD_NOBODY, "soft", tag="p")
+        return
+    by = await context.run(holders, context.gallery)
+    with element("div", "table-box"), element("table"):
+        table_head(S.TOLD_HEAD)
+        with element("tbody"):
+            for name, counts in sorted(found.items()):
+                with element("tr"):
+                    text(name, tag="td")
+                    for what in ("waiting", "done", "failed"):
+                        text(f"{counts[what]:,}", "number", tag="td")
+                    holder = by.get(f"telling:{name}")
+                    text(S.NO if holder is None else holder[0], tag="td")
+
+
+def _tasks(running: Services) -> None:
+    with element("div", "table-box"), element("table"):
+        table_head(S.TASKS_HEAD)
+        with element("tbody"):
+            for state in running.housekeeping.states:
+                with element("tr"):
+                    text(S.TASK_NAMES.get(state.task.name, state.task.name), tag="td")
+                    text(S.duration(state.task.every_s), "number", tag="td")
+                    last = S.TASK_ELSEWHERE if state.elsewhere else S.TASK_WAITS
+                    text(S.moment(state.last) if state.last else last, tag="td")
+                    text(state.problem or S.TASK_WELL, "bad" if state.problem else "", tag="td")
 
 
 async def _collections(context: ConsoleContext) -> None:

@@ -69,6 +69,7 @@ async def _visitor(
             if picture is None:
                 avatar("?")
             else:
+                context.looked("event.view", f"event:{visitor.id}", book.collection)
                 face(data_url(picture), S.UNKNOWN_FACE)
             with element("div", "person-lines"):
                 times = S.count(len(visitor.events), S.ONE_TIME, S.MANY_TIMES)

@@ -90,6 +90,18 @@ STAGES = {
 }
 MILLISECONDS = "{ms:.1f} ms"
 STAGE_COUNT = "{n:,}×"
+TOLD_OTHERS = "Told to others"
+TOLD_NOBODY = "Nobody is told of events: ARCID_WEBHOOKS, ARCID_MQTT or ARCID_SMTP says whom."
+TOLD_HEAD = ("To", "Waiting", "Told", "Given up", "By")
+TASKS = "Done by itself"
+TASKS_HEAD = ("What", "Every", "Last", "")
+TASK_NAMES = {
+    "settle": "Erase what a reader held up",
+    "looks": "Write who looked at faces to the audit",
+}
+TASK_ELSEWHERE = "another process does it"
+TASK_WAITS = "not yet"
+TASK_WELL = "well"
 STORAGE = "Storage"
 DATABASE = "Database"
 DATABASE_SIZE = "Size"

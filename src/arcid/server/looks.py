@@ -1,0 +1,84 @@
+"""Looks at people, gathered for the audit: noting one waits for nobody, and all are written soon.
+
+A page shows dozens of faces, and a transaction for each would hold up whoever writes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from arcid.errors import CollectionNotFound, Overloaded
+from arcid.events import audit
+from arcid.gallery import Gallery
+from arcid.gallery.store import collections
+
+EVERY_S = 1.0
+AGAIN_S = 300.0  # a browser shows what it has for as long, and does not ask
+MOST = 10_000  # that wait while the gallery takes no writes
+
+
+class _Look(NamedTuple):
+    actor: str
+    verb: str
+    subject: str
+    collection: str  # its name
+
+
+class Looks:
+    """Of one service. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[_Look, None] = {}
+        self._written: dict[_Look, float] = {}  # oldest first
+
+    def note(self, verb: str, subject: str, collection: str) -> None:
+        """Who acts now looked at something; the same within five minutes is one look.
+
+        Raises ``Overloaded`` where looks cannot be written for long: nobody looks unseen.
+        """
+        look = _Look(audit.actor_now(), verb, subject, collection)
+        with self._lock:
+            if (
+                look in self._waiting
+                or time.monotonic() - self._written.get(look, -AGAIN_S) < AGAIN_S
+            ):
+                return
+            if len(self._waiting) >= MOST:
+                raise Overloaded(
+                    f"{MOST} looks at people wait for the audit, and the gallery takes no writes: "
+                    "look at its disk and its database",
+                    retry_after_s=10,
+                )
+            self._waiting[look] = None
+
+    def write(self, gallery: Gallery) -> None:
+        """What was noted, in one transaction. Raises as ``Database.write``; it is kept then."""
+        with self._lock:
+            looks = list(self._waiting)
+        if looks:
+            with gallery.database.write() as connection:
+                for look in looks:
+                    audit.append(
+                        connection, actor=look.actor, verb=look.verb, subject=look.subject,
+                        collection=_uid(connection, look.collection),
+                    )  # fmt: skip
+        now = time.monotonic()
+        with self._lock:
+            for look in looks:
+                del self._waiting[look]
+                self._written.pop(look, None)
+                self._written[look] = now
+            while self._written and now - next(iter(self._written.values())) > AGAIN_S:
+                del self._written[next(iter(self._written))]
+
+
+def _uid(connection: Connection, collection: str) -> str | None:
+    try:
+        return str(collections.find(connection, collection)["uid"])
+    except CollectionNotFound:  # deleted since
+        return None
