@@ -110,6 +110,7 @@ PAGES: dict[str, tuple[str, Prepare]] = {
     "review": ("/review", _nothing),
     "unknowns": ("/unknowns", _nothing),
     "cameras": ("/cameras", _nothing),
+    "audit": ("/audit", _nothing),
     "cameras-form": ("/cameras", _camera_form),
     "kiosk": ("/kiosk", _kiosk),
     "people-camera": ("/people/new", _by_camera),

@@ -68,7 +68,7 @@ def fill(page: Page, photos: Path) -> None:
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_label("Role").last.click()
-        page.get_by_role("option", name=role).click()
+        page.get_by_role("option", name=role, exact=True).click()
         page.get_by_role("button", name="Add account").click()
         page.get_by_text(f"{name} can sign in now.").wait_for()
 

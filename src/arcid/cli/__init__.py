@@ -18,6 +18,7 @@ from arcid.cli import (
     accounts,
     align,
     attend,
+    audit,
     bench,
     calibrate,
     clean,
@@ -99,6 +100,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(duplicates.app, name="duplicates")
 watchlist_alerts.register(watchlist.app)
 app.add_typer(watchlist.app, name="watchlist")
+app.add_typer(audit.app, name="audit")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")

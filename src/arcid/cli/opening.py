@@ -6,8 +6,6 @@ import getpass
 import os
 from typing import TYPE_CHECKING
 
-import click
-
 from arcid.cli.output import note
 
 if TYPE_CHECKING:
@@ -27,14 +25,12 @@ def open_gallery(
     """
     from arcid import paths
     from arcid.gallery import opening
-    from arcid.gallery.store.audit import acting
+    from arcid.gallery.store.audit import act_as
     from arcid.server.console.auth.secret import is_set_up
 
     named = database or paths.named_database()
     fresh = named is None and not is_set_up(paths.home_dir())
-    command = click.get_current_context(silent=True)
-    if command is not None:
-        command.with_resource(acting(_who()))
+    act_as(_who())
     gallery = opening.open_gallery(database, create=create or fresh)
     for loss in gallery.losses():
         note(f"WARNING: {loss}")

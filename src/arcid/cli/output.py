@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -56,7 +57,7 @@ def exit_code(error: ArcidError) -> int:
 def run_command(app: typer.Typer, argv: Sequence[str]) -> int:
     """Run the app; every ``ArcidError`` becomes one message and an exit code."""
     with _terminated():
-        return _run_command(app, argv)
+        return copy_context().run(_run_command, app, argv)
 
 
 def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:

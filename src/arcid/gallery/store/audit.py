@@ -46,6 +46,11 @@ def acting(actor: str) -> Iterator[None]:
         _acting.reset(token)
 
 
+def act_as(actor: str) -> None:
+    """As ``acting``, for the rest of this task or thread."""
+    _acting.set(_text("actor", actor, 1, MAX_WHO))
+
+
 def actor_now() -> str:
     """Whom ``acting`` named last; ``library`` where nobody was."""
     return _acting.get()

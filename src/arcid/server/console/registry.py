@@ -52,6 +52,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/compare", "search", "compare:compare", S.NAV_FACES, S.NAV_COMPARE),
     Page("/cameras", "cameras", "cameras:cameras", S.NAV_SERVICE, S.NAV_CAMERAS),
     Page("/models", "models", "models:models", S.NAV_SERVICE, S.NAV_MODELS),
+    Page("/audit", "audit", "audit:audit", S.NAV_SERVICE, S.AUDIT),
     Page("/system", "system", "system:system", S.NAV_SERVICE, S.NAV_SYSTEM),
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
     Page("/sessions", "home", "sessions:sessions"),
@@ -62,6 +63,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/people/{person_id}", "people", "person:person_page"),
 )
 ROUTES = {  # by the first part of the path
+    "audit.csv": Route("audit", "audit:as_csv"),
     "crop": Route("people", "people:crop"),
     "export": Route("export", "downloads:exported"),
 }

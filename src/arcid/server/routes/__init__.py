@@ -5,6 +5,7 @@ from __future__ import annotations
 from arcid.server.routes import (
     analyse,
     attendance,
+    audit,
     cameras,
     collections,
     faces,
@@ -26,5 +27,6 @@ ROUTERS = (
     attendance.router,
     reviews.router,
     cameras.router,
+    audit.router,
     pages.router,
 )

@@ -5,6 +5,7 @@ Pages say ``S.NAME``, wherever the name is written down.
 
 from arcid.server.console.strings.accounts import *  # noqa: F403
 from arcid.server.console.strings.attendance import *  # noqa: F403
+from arcid.server.console.strings.audit import *  # noqa: F403
 from arcid.server.console.strings.cameras import *  # noqa: F403
 from arcid.server.console.strings.common import *  # noqa: F403
 from arcid.server.console.strings.formats import *  # noqa: F403
