@@ -20,6 +20,7 @@ import uvicorn
 
 from arcid.gallery import Gallery
 from arcid.server.app import create_app
+from arcid.server.deps import Services
 from arcid.server.settings import Settings
 
 StartService = Callable[..., Any]
@@ -64,6 +65,7 @@ class Client(httpx.Client):
     """Speaks to one running service."""
 
     gallery: Gallery  # the one that the service runs on
+    services: Services
 
 
 @contextmanager
@@ -84,7 +86,8 @@ def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Itera
                 )
                 time.sleep(0.01)
             with Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                client.gallery = app.state.services.gallery
+                client.services = app.state.services
+                client.gallery = client.services.gallery
                 yield client
         finally:
             server.should_exit = True

@@ -169,7 +169,7 @@ ACTOR = """
   let asked = "straight", step = 0;
   const answers = [["your left", "left"], ["your right", "right"], ["a little closer", "closer"]];
   setInterval(() => {
-    const prompt = document.querySelector(".camera-prompt strong")?.innerText || "";
+    const prompt = document.querySelector(".camera-prompt strong, #prompt")?.innerText || "";
     const found = answers.find(([words]) => prompt.includes(words));
     const next = found && !prompt.startsWith("Come closer") ? found[1] : "straight";
     if (next !== asked) { asked = next; step = 0; }

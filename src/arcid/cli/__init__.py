@@ -36,6 +36,7 @@ from arcid.cli import (
     gallery,
     liveness,
     models,
+    onboarding,
     review,
     search,
     serve,
@@ -101,6 +102,7 @@ app.add_typer(duplicates.app, name="duplicates")
 watchlist_alerts.register(watchlist.app)
 app.add_typer(watchlist.app, name="watchlist")
 app.add_typer(audit.app, name="audit")
+app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")

@@ -9,6 +9,8 @@ go on by the fitted tail and say so.
 from __future__ import annotations
 
 import datetime
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,7 +140,8 @@ class Cross:
         """Measured rows in tenths of a decade, then those of the tail."""
         tenths = np.arange(10, round(-10 * np.log10(self.supported)) + 1)
         cosines = np.unique([self.threshold(10.0 ** (-t / 10)) for t in tenths])
-        rows = [_row(-1.0, (1.0, 1.0, 1.0))] + [_row(float(c), self.fmr(float(c))) for c in cosines]
+        rows = [_row(float(c), self.fmr(float(c))) for c in cosines]
+        rows = [*self._common(rows[0]), *rows]
         tail = self.tail()
         for quarter in range(4, round(-4 * np.log10(EXTRAPOLATE_TO)) + 1):
             rate = 10.0 ** (-quarter / 4)
@@ -149,6 +152,16 @@ class Cross:
                 low, high = tail.fmr_interval(found)
                 ends = (rate, min(low, rate), max(high, rate))
                 rows.append(_row(found, ends, extrapolated=True))
+        return rows
+
+    def _common(self, first: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows of rates above the first, whose intervals are as wide as that one's."""
+        others = np.concatenate([self.top, self._below])
+        narrow, wide = (first[key] / first["fmr"] for key in ("fmr_low", "fmr_high"))
+        rates = 10.0 ** (-np.arange(1, 10) / 10)
+        rows = [_row(-1.0, (1.0, 1.0, 1.0))]
+        for rate, cosine in zip(rates, np.quantile(others, 1 - rates), strict=True):
+            rows.append(_row(float(cosine), (rate, rate * narrow, min(1.0, rate * wide))))
         return rows
 
     def tail(self) -> TailBootstrap | None:
@@ -170,27 +183,18 @@ class Cross:
         return probability.fit_logistic(probability.Scores.of(self.genuine, others)).to_dict()
 
 
-def calibrate_cross(found: Cross, contract_id: str, provenance: Provenance) -> Calibration:
-    """The calibration of one kind against the other. Raises ``RateUnsupported``."""
-    fmr_table = found.fmr_table()
-    cosines = np.array([row["cosine"] for row in fmr_table])
-    fnmr_table = found.fnmr_table(cosines)
-    rates = -np.log([row["fmr"] for row in fmr_table])
-    grid = [row["cosine"] for row in fnmr_table]
-    supported = found.supported
-    thresholds = []
-    for rate in RATES:
-        if rate < fmr_table[-1]["fmr"]:
-            continue
-        cosine = float(np.interp(-np.log(rate), rates, cosines))
-        row = {"fmr": rate, "cosine": cosine, "extrapolated": rate < supported * (1 - 1e-9)}
-        thresholds.append(
-            row
-            | {
-                key: float(np.interp(cosine, grid, [r[key] for r in fnmr_table]))
-                for key in ("fnmr", "fnmr_low", "fnmr_high")
-            }
-        )
+def calibrate_cross(
+    found: Cross, contract_id: str, provenance: Provenance, *, floor: Calibration | None = None
+) -> Calibration:
+    """The calibration of one kind against the other.
+
+    ``floor``: of the recogniser's photos. A document is no better than a photo: no cosine means a
+    smaller FMR than there, whoever happened to be measured here. Raises ``RateUnsupported``.
+    """
+    fmr_table, supported = found.fmr_table(), found.supported
+    if floor is not None:
+        fmr_table, supported = _raised(fmr_table, supported, floor)
+    fnmr_table = found.fnmr_table([row["cosine"] for row in fmr_table])
     return Calibration(
         rounded(
             {
@@ -208,7 +212,7 @@ def calibrate_cross(found: Cross, contract_id: str, provenance: Provenance) -> C
                 "impostor_pairs": found.impostors,
                 "smallest_supported_fmr": supported,
                 "smallest_measured_fmr": supported,
-                "thresholds": thresholds,
+                "thresholds": _thresholds(fmr_table, fnmr_table, supported),
                 "fmr_table": fmr_table,
                 "fnmr_table": fnmr_table,
                 "gallery_table": [],
@@ -219,6 +223,44 @@ def calibrate_cross(found: Cross, contract_id: str, provenance: Provenance) -> C
             }
         )
     )
+
+
+def _raised(
+    rows: Sequence[Mapping[str, Any]], supported: float, floor: Calibration
+) -> tuple[list[dict[str, Any]], float]:
+    """Rows whose FMR is nowhere below the floor's, and what both support."""
+    supported = float(max(supported, floor.smallest_supported_fmr))
+    raised = []
+    for row in rows:
+        fmr = max(row["fmr"], floor.fmr(row["cosine"]))
+        beyond = bool(fmr < supported * (1 - 1e-9))
+        raised.append(
+            dict(row)
+            | {"fmr": fmr, "fmr_high": max(row["fmr_high"], fmr), "extrapolated": beyond}
+            | {"source": "extrapolated" if beyond else "measured"}
+        )
+    return raised, supported
+
+
+def _thresholds(
+    fmr_table: Sequence[Mapping[str, Any]], fnmr_table: Sequence[Mapping[str, Any]], least: float
+) -> list[dict[str, Any]]:
+    """The rows that people read."""
+    rates = [-math.log(row["fmr"]) for row in fmr_table]
+    grid = [row["cosine"] for row in fnmr_table]
+    rows = []
+    for rate in RATES:
+        if rate < fmr_table[-1]["fmr"]:
+            continue
+        cosine = float(np.interp(-math.log(rate), rates, [row["cosine"] for row in fmr_table]))
+        rows.append(
+            {"fmr": rate, "cosine": cosine, "extrapolated": rate < least * (1 - 1e-9)}
+            | {
+                key: float(np.interp(cosine, grid, [r[key] for r in fnmr_table]))
+                for key in ("fnmr", "fnmr_low", "fnmr_high")
+            }
+        )
+    return rows
 
 
 def _row(

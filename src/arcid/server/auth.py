@@ -19,9 +19,10 @@ from arcid.server.errors import HttpError
 from arcid.server.settings import Settings, is_loopback
 from arcid.server.throttle import Throttle
 
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/console"})
-OPEN_PREFIXES = ("/docs/", "/console/")  # the console asks for a sign-in of its own
 KEY_SHOWN = 8  # digits of a key's sha256 that name it
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/console", "/onboarding"})
+#: The console asks for a sign-in of its own, onboarding for the token of a link.
+OPEN_PREFIXES = ("/docs/", "/console/", "/onboarding/")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
 
 

@@ -18,11 +18,13 @@ from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
 from arcid.server import schemas
+from arcid.server.applicants import Applicants
 from arcid.server.batching import Batcher
 from arcid.server.housekeeping import Housekeeping
 from arcid.server.lanes import Lane
 from arcid.server.looks import Looks
 from arcid.server.metrics import Metrics
+from arcid.server.passive import Passive
 from arcid.server.pulse import Pulse
 from arcid.server.settings import Settings
 from arcid.server.uploads import read_images
@@ -43,6 +45,8 @@ class Services:
     housekeeping: Housekeeping
     looks: Looks
     writes: Lane = field(default_factory=Lane)
+    passive: Passive = field(default_factory=Passive)
+    applicants: Applicants = field(default_factory=Applicants)
     started: float = field(default_factory=time.monotonic)
 
     @property

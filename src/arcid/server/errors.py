@@ -43,6 +43,8 @@ STATUS: dict[type[ArcidError], int] = {
     errors.ReviewAnswered: 409,
     errors.AlertAnswered: 409,
     errors.SecondPersonNeeded: 409,
+    errors.OnboardingClosed: 409,
+    errors.LockedOut: 429,
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
     errors.StorageFull: 507,
@@ -91,8 +93,8 @@ def status_of(error: ArcidError) -> int:
 
 def retry_headers(error: ArcidError) -> dict[str, str] | None:
     """``Retry-After`` where waiting helps."""
-    if isinstance(error, errors.Overloaded):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, (errors.Overloaded, errors.LockedOut)):
+        return {"Retry-After": str(max(1, math.ceil(error.details["retry_after_s"])))}
     if isinstance(error, errors.GalleryBusy):
         return {"Retry-After": str(BUSY_RETRY_S)}
     return None

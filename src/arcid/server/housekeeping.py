@@ -45,7 +45,7 @@ class State:
 
 
 #: Those of applications: one line each.
-TASKS: tuple[Task, ...] = ()
+TASKS: tuple[Task, ...] = (Task("onboarding", 300.0, "arcid.apps.onboarding.cases:sweep"),)
 
 
 class Housekeeping:

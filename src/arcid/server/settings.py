@@ -172,6 +172,11 @@ class Settings(BaseSettings):
     smtp_events: Listed = Field(
         ("alert",), description="Kinds of events that are mailed, separated by commas."
     )
+    onboarding_consent: str | None = Field(
+        None,
+        description="Text file that applicants consent to; its name is the version. By default "
+        "one that says what arcid does.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log lines that are written."
     )

@@ -43,6 +43,7 @@ from arcid.errors import (
     ContractMismatch,
     InputError,
     MrzInvalid,
+    NoFaceFound,
     OnboardingClosed,
     PossibleDuplicate,
 )
@@ -51,7 +52,7 @@ from arcid.gallery.imaging import encode_crop
 from arcid.gallery.rules import clean_name
 from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
-from arcid.image import ImageSource, load_image
+from arcid.image import DEFAULT_LIMITS, ImageLimits, ImageSource, load_image
 from arcid.pipeline import Pipeline
 from arcid.quality import QualityGate
 from arcid.results import Face
@@ -89,12 +90,10 @@ class Applicant:
         *,
         liveness: Liveness | None = None,
         calibration: Calibration | None = None,
-        targets: Sequence[str] = (),
     ) -> None:
         """``liveness``: the passive check, None where its models are not installed.
         ``calibration``: of documents against selfies; None takes the one in force."""
         self._gallery, self._pipeline, self._liveness = gallery, pipeline, liveness
-        self._targets = targets
         self._reader = Reader(pipeline)
         with suppress(CalibrationMissing):
             calibration = calibration or calibrating.find(pipeline.contract_id)
@@ -131,7 +130,14 @@ class Applicant:
             store.note(connection, row, "withdraw", _by(row))
             return read(connection, empty(connection, row, "withdrawn", now_us()))
 
-    def document(self, token: str, photo: ImageSource, *, zone: str = "") -> Attempt:
+    def document(
+        self,
+        token: str,
+        photo: ImageSource,
+        *,
+        zone: str = "",
+        limits: ImageLimits = DEFAULT_LIMITS,
+    ) -> Attempt:
         """A photo of the document, and the text of its machine-readable zone where it has one.
 
         Again: the one before is replaced.
@@ -142,7 +148,7 @@ class Applicant:
         except MrzInvalid as error:
             return Attempt(self.session(token), (error.code,), error.message)
         try:
-            found = self._reader.read(load_image(photo))
+            found = self._reader.read(load_image(photo, limits=limits))
         except InputError as error:
             return self._failed(row, error)
         details: dict[str, object] = {
@@ -164,26 +170,20 @@ class Applicant:
             return self._used_up(row, "")
         return Attempt(session)
 
-    def selfie(self, token: str, photo: ImageSource) -> Attempt:
+    def selfie(
+        self, token: str, photo: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS
+    ) -> Attempt:
         """A picture of the applicant's face; where the session asks for a camera, a human decides
         in the end."""
         row = self._look(token, ("documented",))
         try:
-            return self.finish(token, self.capture(load_image(photo)))
+            return self.finish(token, self.capture(load_image(photo, limits=limits)))
         except InputError as error:
             return self._failed(row, error)
 
     def capture(self, image: Image, actions: Sequence[str] = ()) -> Capture:
-        """The one face of a picture. Raises ``NoFaceFound``, ``SeveralFacesFound``,
-        ``QualityRejected``."""
-        prepared = self._pipeline.prepare(image, select="one", keep_photo=False)
-        faces = self._pipeline.embed([prepared])[0]
-        face, found = self._pipeline.checked(faces), prepared.detections
-        assert found is not None
-        (quality,) = SELFIE_GATE.assess(image, found, faces.crops)
-        face = replace(face, quality=quality)
-        face.check_quality()
-        return Capture(image, found, face, tuple(actions))
+        """As ``capture_of``."""
+        return capture_of(self._pipeline, image, actions)
 
     def failed(self, token: str, code: str, message: str) -> Attempt:
         """A live run that did not succeed; it counts as a try."""
@@ -273,7 +273,7 @@ class Applicant:
                 connection, row, tries=row["tries"] + 1,
                 checks=json.dumps([check.to_dict() for check in checks]),
             )  # fmt: skip
-            row = conclude(journal, own, row, outcome, MACHINE, "", self._targets)
+            row = conclude(journal, own, row, outcome, MACHINE, "")
             return Attempt(read(connection, row))
 
     def _failed(self, row: Row, error: ArcidError) -> Attempt:
@@ -299,7 +299,7 @@ class Applicant:
         with self._gallery.duplicates.enrolling(name, [], None) as (journal, own):
             row = _open(store.find(journal.connection, row["uid"]), ("consented", "documented"))
             row = store.update(journal.connection, row, checks=json.dumps([check.to_dict()]))
-            row = conclude(journal, own, row, "rejected", MACHINE, "", self._targets)
+            row = conclude(journal, own, row, "rejected", MACHINE, "")
             return Attempt(read(journal.connection, row), (check.code,), message)
 
     def _again(self, row: Row) -> Attempt:
@@ -308,6 +308,22 @@ class Applicant:
             row = _open(store.find(connection, row["uid"]), ("documented",))
             session = read(connection, store.update(connection, row, state="consented"))
         return Attempt(session, ("contract_changed",), "please take the document once more")
+
+
+def capture_of(pipeline: Pipeline, image: Image, actions: Sequence[str] = ()) -> Capture:
+    """The one face of a picture, good enough to stand for a living one.
+
+    Raises ``NoFaceFound``, ``SeveralFacesFound``, ``QualityRejected``.
+    """
+    prepared = pipeline.prepare(image, select="one", keep_photo=False)
+    faces = pipeline.embed([prepared])[0]
+    face, found = pipeline.checked(faces), prepared.detections
+    if found is None:
+        raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
+    (quality,) = SELFIE_GATE.assess(image, found, faces.crops)
+    face = replace(face, quality=quality)
+    face.check_quality()
+    return Capture(image, found, face, tuple(actions))
 
 
 def _open(row: Row, states: Sequence[str]) -> Row:
@@ -349,4 +365,4 @@ def _jpeg(image: Image) -> bytes:
     return data.tobytes()
 
 
-__all__ = ["Agreed", "Applicant", "Capture"]
+__all__ = ["Agreed", "Applicant", "Capture", "capture_of"]

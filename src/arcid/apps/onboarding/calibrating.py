@@ -13,7 +13,7 @@ import numpy as np
 
 from arcid.apps.onboarding.degrading import KINDS, Kind, degraded
 from arcid.calibration import Calibration
-from arcid.errors import CalibrationMissing, InputError
+from arcid.errors import CalibrationError, CalibrationMissing, InputError
 from arcid.evaluate.calibrate import Provenance, dataset_sha256
 from arcid.evaluate.cross import Cross, calibrate_cross
 from arcid.evaluate.readers import PeopleFolder
@@ -117,7 +117,15 @@ def calibrate(
             command=command,
             notes=notes or f"document against selfie; {kinds}, seed {seed}",
         ),
+        floor=_of_photos(pipeline),
     )
+
+
+def _of_photos(pipeline: Pipeline) -> Calibration | None:
+    try:
+        return pipeline.calibration
+    except CalibrationError:
+        return None
 
 
 def _faces(pipeline: Pipeline, image: Image, aligned: bool) -> Faces | None:

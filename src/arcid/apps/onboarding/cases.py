@@ -56,9 +56,8 @@ Verdict = Literal["accepted", "rejected"]
 class Cases:
     """Thread-safe; every method that writes is one transaction."""
 
-    def __init__(self, gallery: Gallery, *, targets: Sequence[str] = ()) -> None:
-        """``targets``: who is told of what was decided (``events.Outbox``)."""
-        self._gallery, self._targets = gallery, targets
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
 
     def start(
         self, collection: str, *, reference: str = "", rules: Rules | None = None
@@ -142,7 +141,7 @@ class Cases:
                     actor=last["actor"],
                     answer=last["outcome"],
                 )
-            done = conclude(journal, own, row, verdict, who, why, self._targets)
+            done = conclude(journal, own, row, verdict, who, why)
             return read(journal.connection, done)
 
     def undo(self, session_id: str, *, actor: str) -> Session:
@@ -160,7 +159,7 @@ class Cases:
             before: Outcome = said[-2]["outcome"] if len(said) > 1 else "review"
             done = store.update(journal.connection, left, state=before)
             store.note(journal.connection, done, "undo", outcome=before)
-            tell(journal, own, done, f"undo {said[-1]['uid']}", who, self._targets)
+            tell(journal, own, done, f"undo {said[-1]['uid']}", who)
             return read(journal.connection, done)
 
     @contextmanager
@@ -233,6 +232,11 @@ class Cases:
         )
 
 
+def sweep(gallery: Gallery) -> int:
+    """The task of the service: see ``Cases.sweep``."""
+    return Cases(gallery).sweep()
+
+
 def read(connection: Connection, row: Row) -> Session:
     """A row as it is handed out."""
     return store.records(connection, store.collection_of(connection, row), [row])[0]
@@ -245,7 +249,6 @@ def conclude(
     outcome: Outcome,
     actor: str,
     note: str,
-    targets: Sequence[str],
 ) -> Row:
     """Write a decision: state, enrolment, what is kept, and the event."""
     connection = journal.connection
@@ -260,18 +263,16 @@ def conclude(
     row = store.update(connection, row, state=outcome, ended_at=row["ended_at"] or journal.now)
     by = f"service:{MACHINE}" if actor == MACHINE else None
     store.note(connection, row, "decide", by, outcome=outcome)
-    tell(journal, own, row, answer, actor, targets)
+    tell(journal, own, row, answer, actor)
     return row
 
 
-def tell(
-    journal: Journal, own: Row, row: Row, what: str, actor: str, targets: Sequence[str]
-) -> None:
+def tell(journal: Journal, own: Row, row: Row, what: str, actor: str) -> None:
     """The event of a decision: ids and codes, no names."""
     checks = json.loads(row["checks"])
     reasons = [check["code"] for check in checks if check["effect"] in ("review", "reject")]
     decided.write(
-        Log(journal.connection, own, targets),
+        Log(journal.connection, own),
         "onboarding",
         (row["uid"], what),
         PLACE,

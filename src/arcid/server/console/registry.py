@@ -44,6 +44,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
         "/attendance", "attendance", "attendance:attendance", S.NAV_DAY, S.NAV_ATTENDANCE, tab=True
     ),
     Page("/review", "review", "review:review", S.NAV_DAY, S.NAV_REVIEW),
+    Page("/onboarding", "cases", "onboarding:onboarding", S.NAV_DAY, S.NAV_ONBOARDING),
     Page("/unknowns", "unknowns", "unknowns:unknowns", S.NAV_DAY, S.NAV_UNKNOWNS),
     Page("/kiosk", "kiosk", "kiosk:kiosk", S.NAV_DAY, S.NAV_KIOSK),
     Page("/people", "people", "people:people", S.NAV_FACES, S.NAV_PEOPLE, tab=True),
@@ -65,6 +66,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
 ROUTES = {  # by the first part of the path
     "audit.csv": Route("audit", "audit:as_csv"),
     "crop": Route("people", "people:crop"),
+    "evidence": Route("cases", "onboarding:evidence"),
     "export": Route("export", "downloads:exported"),
 }
 _PERMISSIONS = [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from arcid.server.routes import (
     analyse,
+    applicant,
     attendance,
     audit,
     cameras,
     collections,
     faces,
+    onboarding,
     pages,
     people,
     reviews,
@@ -28,5 +30,8 @@ ROUTERS = (
     reviews.router,
     cameras.router,
     audit.router,
+    onboarding.router,
+    onboarding.people,
+    applicant.router,
     pages.router,
 )

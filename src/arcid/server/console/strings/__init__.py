@@ -10,6 +10,7 @@ from arcid.server.console.strings.cameras import *  # noqa: F403
 from arcid.server.console.strings.common import *  # noqa: F403
 from arcid.server.console.strings.formats import *  # noqa: F403
 from arcid.server.console.strings.kiosk import *  # noqa: F403
+from arcid.server.console.strings.onboarding import *  # noqa: F403
 from arcid.server.console.strings.people import *  # noqa: F403
 from arcid.server.console.strings.search import *  # noqa: F403
 from arcid.server.console.strings.service import *  # noqa: F403

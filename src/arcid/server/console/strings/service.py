@@ -96,6 +96,7 @@ TOLD_HEAD = ("To", "Waiting", "Told", "Given up", "By")
 TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
 TASK_NAMES = {
+    "onboarding": "Erasing onboarding sessions whose time is over",
     "settle": "Erase what a reader held up",
     "looks": "Write who looked at faces to the audit",
 }
