@@ -50,6 +50,8 @@ VARIABLES = {
         "off", "1: cameras and receivers may be at link-local addresses.",
     ),
     "ARCID_WEBHOOK_SECRET": ("none", "Signs what webhooks are sent."),
+    "ARCID_DOOR_SECRET": ("none", "Signs what relays of doors are sent."),
+    "ARCID_OSDP_KEY": ("none", "Encrypts the lines of doors: 32 hexadecimal digits."),
     "ARCID_MQTT_USERNAME": ("none", "Signs in at the MQTT broker."),
     "ARCID_MQTT_PASSWORD": ("none", "The password beside it."),
     "ARCID_SMTP_USERNAME": ("none", "Signs in at the mail server."),

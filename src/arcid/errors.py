@@ -42,6 +42,7 @@
     ├── GalleryError
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
     │   │   ├── CameraNotFound   no camera of the service has this id
+    │   │   ├── DoorNotFound     no door has this id or name
     │   │   ├── OnboardingNotFound  no session with this id or token
     │   │   ├── WatchlistNotFound
     │   │   └── AlertNotFound
@@ -403,6 +404,12 @@ class AlertNotFound(NotFound):
     code = "alert_not_found"
 
 
+class DoorNotFound(NotFound):
+    """No door with this id or name."""
+
+    code = "door_not_found"
+
+
 class AlreadyExists(GalleryError):
     """A collection or person of that name is there already."""
 
@@ -501,6 +508,7 @@ __all__ = [
     "ContractMismatch",
     "CursorInvalid",
     "DatasetInvalid",
+    "DoorNotFound",
     "DownloadFailed",
     "EventNotFound",
     "EvidenceInvalid",

@@ -22,6 +22,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),
     "mqtt": ("paho",),
+    "osdp": ("osdp",),
+    "gpio": ("gpiozero",),
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
     "convert": ("torch", "onnx"),

@@ -14,7 +14,11 @@ from typing import Protocol, cast
 from arcid.apps.watching import Camera, Duty
 from arcid.gallery import Gallery
 
-OBSERVERS = ("arcid.apps.attendance.observer", "arcid.apps.watchlists.observer")
+OBSERVERS = (
+    "arcid.apps.attendance.observer",
+    "arcid.apps.watchlists.observer",
+    "arcid.apps.access.observer",
+)
 
 
 class Application(Protocol):

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from arcid.cli import (
+    access,
     accounts,
     align,
     attend,
@@ -103,6 +104,7 @@ watchlist_alerts.register(watchlist.app)
 app.add_typer(watchlist.app, name="watchlist")
 app.add_typer(audit.app, name="audit")
 app.add_typer(onboarding.app, name="onboarding")
+app.add_typer(access.app, name="access")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")

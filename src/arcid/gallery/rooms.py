@@ -22,6 +22,7 @@ ROOMS = (
     "arcid.apps.onboarding.belongings",
     "arcid.apps.duplicates.belongings",
     "arcid.apps.watchlists.belongings",
+    "arcid.apps.access.belongings",
 )
 Handed = Mapping[str, Any]  # plain values for JSON: what ``take_back`` needs
 

@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 import arcid
 from arcid import paths
+from arcid.apps.access import Doorman
 from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
 from arcid.gallery import Gallery
@@ -101,14 +102,16 @@ def _lifespan(
         metrics.watch(pulse)
         batcher = Batcher(models, settings, metrics)
         cameras = Cameras(models, store, paths.home_dir())
+        doorman = Doorman(store, models.contract_id, paths.home_dir())
         looks = Looks()
         housekeeping = Housekeeping(store, (*_own_tasks(looks), *TASKS))
         app.state.services = Services(
-            settings, models, store, batcher, metrics, pulse, cameras, housekeeping, looks
+            settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks
         )
         subscribe(store, settings, targets)
         deliverer = Deliverer(store, targets)
         deliverer.start()
+        await asyncio.to_thread(doorman.start)
         await asyncio.to_thread(cameras.start)
         housekeeping.start()
         try:
@@ -116,6 +119,7 @@ def _lifespan(
         finally:
             await app.state.console.close()
             await asyncio.to_thread(cameras.close)
+            await asyncio.to_thread(doorman.close)
             await asyncio.to_thread(housekeeping.close)
             await asyncio.to_thread(deliverer.stop)
             await asyncio.to_thread(batcher.close)

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
+from arcid.apps.access import Doorman
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
 from arcid.decide import Unanswered, unanswered
@@ -42,6 +43,7 @@ class Services:
     metrics: Metrics
     pulse: Pulse
     cameras: Cameras
+    doorman: Doorman
     housekeeping: Housekeeping
     looks: Looks
     writes: Lane = field(default_factory=Lane)

@@ -45,7 +45,10 @@ class State:
 
 
 #: Those of applications: one line each.
-TASKS: tuple[Task, ...] = (Task("onboarding", 300.0, "arcid.apps.onboarding.cases:sweep"),)
+TASKS: tuple[Task, ...] = (
+    Task("onboarding", 300.0, "arcid.apps.onboarding.cases:sweep"),
+    Task("doors", 3600.0, "arcid.apps.access.passages:forget_old"),
+)
 
 
 class Housekeeping:

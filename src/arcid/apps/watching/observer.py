@@ -28,6 +28,7 @@ class Post:
     trouble: Callable[[ArcidError], None]  # what the gallery refuses; raises what no retry mends
     source: str = ""  # named in the grounds
     liveness: Liveness | None = None  # what scores its faces; None where no observer asked for it
+    untracked: tuple[tuple[float, ...], ...] = ()  # boxes of this frame that may be faces too, xyxy
     recorder: Recorder | None = None
 
     def put(

@@ -99,7 +99,7 @@ def unnamed(face: Followed, points: FloatArray | None) -> FaceView:
     outcome: FaceOutcome = "looking"
     why = "looking"
     if not face.looks and face.poor is not None:
-        outcome, why = "low_quality", _poor_words(face.poor)
+        outcome, why = "low_quality", poor_words(face.poor)
     score = face.liveness
     return FaceView(
         face.number, face.track.box, points, outcome, None, None, None, None, why,
@@ -107,7 +107,7 @@ def unnamed(face: Followed, points: FloatArray | None) -> FaceView:
     )  # fmt: skip
 
 
-def _poor_words(quality: Quality) -> str:
+def poor_words(quality: Quality) -> str:
     """What is wrong with a face, in a few words: "too dark, turned away"."""
     words: Sequence[str] = [WORDS.get(reason.code, reason.code) for reason in quality.reasons]
     return ", ".join(dict.fromkeys(words))

@@ -119,6 +119,7 @@ class Watcher:
         self.counts.detections += len(found)
         self._look(frame, found, tracks)
         faces = [self._follow(track) for track in tracks if track.number]
+        self._post.untracked = tuple(track.box for track in tracks if not track.number)
         self._observers.see(frame, faces)
         self._end(self._tracks.ended(frame.ticks))
         shown = tuple(self._view(track, found, i) for i, track in enumerate(tracks))

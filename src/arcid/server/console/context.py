@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from arcid.apps.access import Doorman
 from arcid.cameras.watching import Cameras
 from arcid.errors import SeveralFacesFound
 from arcid.events import acting
@@ -48,6 +49,10 @@ class ConsoleContext:
     @property
     def cameras(self) -> Cameras:
         return self.services.cameras
+
+    @property
+    def doorman(self) -> Doorman:
+        return self.services.doorman
 
     @property
     def gallery(self) -> Gallery:

@@ -43,6 +43,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page(
         "/attendance", "attendance", "attendance:attendance", S.NAV_DAY, S.NAV_ATTENDANCE, tab=True
     ),
+    Page("/doors", "doors", "doors:doors", S.NAV_DAY, S.NAV_DOORS, tab=True),
     Page("/review", "review", "review:review", S.NAV_DAY, S.NAV_REVIEW),
     Page("/onboarding", "cases", "onboarding:onboarding", S.NAV_DAY, S.NAV_ONBOARDING),
     Page("/unknowns", "unknowns", "unknowns:unknowns", S.NAV_DAY, S.NAV_UNKNOWNS),

@@ -9,6 +9,8 @@ from arcid.server.routes import (
     audit,
     cameras,
     collections,
+    door_rules,
+    doors,
     faces,
     onboarding,
     pages,
@@ -33,5 +35,7 @@ ROUTERS = (
     onboarding.router,
     onboarding.people,
     applicant.router,
+    doors.router,
+    door_rules.router,
     pages.router,
 )

@@ -1,0 +1,48 @@
+"""What becomes of a person at doors when people are merged or deleted: a ``Room`` of the gallery.
+
+Memberships and positions go with the person; ids in openings are handed over or taken out.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.apps.access.tables import members, openings, positions
+from arcid.gallery.rooms import Handed
+from arcid.gallery.schema import Row
+
+
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
+    """Groups that only ``other`` is in become the kept one's; where both are, theirs stays. Of the
+    two places they were last at, the later one."""
+    mine = sa.select(members.c.group_id).where(members.c.person_id == keep["id"])
+    theirs = sa.select(members.c.id).where(
+        members.c.person_id == other["id"], members.c.group_id.not_in(mine)
+    )
+    moved = list(connection.execute(theirs).scalars())
+    connection.execute(members.update().where(members.c.id.in_(moved)).values(person_id=keep["id"]))
+    both = sa.select(positions).where(positions.c.person_id.in_([other["id"], keep["id"]]))
+    rows = sorted(connection.execute(both).mappings(), key=lambda row: row["at"])
+    for row in rows[:-1]:
+        connection.execute(positions.delete().where(positions.c.id == row["id"]))
+    if rows:
+        last = positions.update().where(positions.c.id == rows[-1]["id"])
+        connection.execute(last.values(person_id=keep["id"]))
+    of_other = openings.update().where(openings.c.person_uid == other["uid"])
+    connection.execute(of_other.values(person_uid=keep["uid"]))
+    return {"members": moved}
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
+) -> None:
+    """After a merge was undone: nobody keeps the other's groups."""
+    theirs = sa.and_(members.c.id.in_(handed["members"]), members.c.person_id == keep["id"])
+    connection.execute(members.update().where(theirs).values(person_id=other["id"]))
+
+
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+    """Openings say no more who it was."""
+    theirs = openings.update().where(openings.c.person_uid == person["uid"])
+    connection.execute(theirs.values(person_uid=None))

@@ -1,0 +1,188 @@
+"""A door as an observer of the camera that looks at whoever wants to enter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from arcid.apps.access.doorman import Doorman, running
+from arcid.apps.access.machine import Answer, Face, Now, Seen
+from arcid.apps.access.rules import Door
+from arcid.apps.watching import Camera, Duty, FaceView, Followed, Note, Post
+from arcid.apps.watching.recorder import passing
+from arcid.apps.watching.views import poor_words
+from arcid.errors import ArcidError
+from arcid.events import Blocks, Events
+from arcid.gallery import Gallery
+from arcid.results import Identified
+from arcid.types import Embeddings
+from arcid.video import Frame
+
+REFRESH_S = 2.0
+Told = Callable[[Answer], None]
+
+
+class DoorObserver:
+    """Identifies the faces at one door and asks ``doorman``; ``told`` hears every answer.
+
+    Raises ``CalibrationMissing``, and ``DoorNotFound`` once the door is gone.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        gallery: Gallery,
+        doorman: Doorman,
+        door: Door,
+        told: Told | None = None,
+        *,
+        rehearse: bool = False,
+    ) -> None:
+        self._post, self._gallery, self._doorman = post, gallery, doorman
+        self._door = door
+        self._told, self._rehearse = told, rehearse
+        self._found: dict[int, Identified] = {}
+        self._stale: set[int] = set()
+        self._blocks = Blocks()
+        self._refreshed = float("-inf")
+        self._change = -1
+        self._answer: Answer | None = None
+
+    def look(self, face: Followed) -> None:
+        self._stale.add(face.number)
+
+    def see(self, frame: Frame, faces: Sequence[Followed]) -> None:
+        door = self._door = self._doorman.door(self._door.id)
+        if not door.enabled:
+            return
+        height = frame.image.shape[0]
+        near = [f for f in faces if _share(f.track.box, height) >= door.near]
+        self._refresh(frame.ticks, near)
+        for face in near:
+            if face.number in self._stale and face.embedding is not None:
+                self._identify(face, face.embedding)
+        shown = [self._face(face, height) for face in near]
+        shown += [
+            Face(0, share, "looking")
+            for box in self._post.untracked
+            if (share := _share(box, height)) >= door.near
+        ]
+        taken = Now(datetime.fromtimestamp(frame.at, UTC), frame.ticks)
+        if self._rehearse:
+            answer = self._doorman.rehearse(door.id, shown, taken)
+        else:
+            answer = self._doorman.see(door.id, shown, taken)
+        if answer is not None and self._told is not None:
+            self._told(answer)
+        self._answer = answer or (self._answer if near else None)
+
+    def gone(self, face: Followed) -> None:
+        self._found.pop(face.number, None)
+        self._stale.discard(face.number)
+
+    def idle(self, at: float) -> None:
+        """A door does nothing by itself."""
+
+    def moved(self, by_s: float) -> None:
+        """Doors go by the clock that only grows."""
+
+    def ended(self, first_at: float, last_at: float) -> None:
+        """A recording opens no door."""
+
+    def show(self, shown: FaceView, face: Followed) -> FaceView:
+        answer = self._answer
+        if answer is None or answer.track != face.number:
+            return shown
+        word = "granted" if answer.granted else "refused"
+        note = Note(f"{self._door.name}: {word}", "good" if answer.granted else "warn")
+        return replace(shown, notes=(*shown.notes, note))
+
+    def close(self) -> None:
+        """The door stays locked."""
+
+    def _refresh(self, ticks: float, near: Sequence[Followed]) -> None:
+        """People enrolled, deleted or blocked meanwhile: decide on everybody again."""
+        if ticks - self._refreshed < REFRESH_S:
+            return
+        self._refreshed = ticks
+        try:
+            change = self._gallery.last_change()
+            pairs = Events(self._gallery).blocked(
+                self._door.collection, self._post.pipeline.contract_id
+            )
+        except ArcidError as error:
+            if not passing(error):
+                raise
+            return
+        if change != self._change or len(pairs) != len(self._blocks):
+            self._change, self._blocks = change, Blocks(pairs)
+            self._stale |= {face.number for face in near}
+
+    def _identify(self, face: Followed, probe: Embeddings) -> None:
+        pipeline = self._post.pipeline
+        try:
+            (found,) = pipeline.identify_embeddings(
+                probe, self._gallery, self._door.collection, fpir=self._door.fpir,
+                unsupported="extrapolate", refuse=self._blocks.refuse,
+            )  # fmt: skip
+        except ArcidError as error:
+            if not passing(error):
+                raise
+            candidates, size = self._doorman.copy_search(self._door.collection, probe)
+            decision = pipeline.decide(
+                candidates, size, fpir=self._door.fpir, unsupported="extrapolate"
+            )
+            found = Identified(candidates, decision)
+        self._found[face.number] = found
+        self._stale.discard(face.number)
+
+    def _face(self, face: Followed, height: int) -> Face:
+        found = self._found.get(face.number)
+        share, live = _share(face.track.box, height), self._live(face)
+        if found is None or not face.ready:
+            poor = face.poor is not None and face.looks == 0
+            why = poor_words(face.poor) if poor and face.poor is not None else ""
+            return Face(face.number, share, "unusable" if poor else "looking", why=why)
+        seen: Seen = {"match": "known", "review": "unsure", "no_match": "unknown"}[
+            found.decision.outcome
+        ]  # type: ignore[assignment]
+        best = found.candidates[0] if seen == "known" else None
+        return Face(
+            face.number, share, seen, None if best is None else best.person_id,
+            None if best is None else best.name, live, found.decision,
+        )  # fmt: skip
+
+    def _live(self, face: Followed) -> bool | None:
+        check = self._post.liveness
+        score = face.liveness
+        return None if check is None or score is None else score >= check.threshold
+
+
+def duties(gallery: Gallery, camera: Camera) -> list[Duty]:
+    """Of a stored camera: the doors it looks at, where this process has a doorman."""
+    doorman = running(gallery)
+    if doorman is None:
+        return []
+    called = (camera.id, camera.name.casefold())
+    return [
+        duty(gallery, doorman, door)
+        for door in doorman.site.doors.values()
+        if door.enabled and (door.camera == called[0] or door.camera.casefold() == called[1])
+    ]
+
+
+def duty(
+    gallery: Gallery, doorman: Doorman, door: Door, told: Told | None = None, *,
+    rehearse: bool = False,
+) -> Duty:  # fmt: skip
+    """A door at its camera."""
+    return Duty(
+        f"door {door.id} {door.collection} {door.liveness}",
+        lambda post: DoorObserver(post, gallery, doorman, door, told, rehearse=rehearse),
+        liveness=door.liveness,
+    )
+
+
+def _share(box: Sequence[float], height: int) -> float:
+    return (box[3] - box[1]) / height

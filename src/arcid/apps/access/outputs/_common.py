@@ -1,0 +1,50 @@
+"""What every output is given, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from arcid.types import instant
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One opening, to be carried out now or never."""
+
+    opening: str  # id, never used twice
+    door_id: str
+    door: str
+    seconds: float  # how long the door is to be unlocked
+    at: datetime  # UTC
+    lasts_s: float = 5.0  # whoever gets it later than that ignores it
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "opening": self.opening,
+            "door_id": self.door_id,
+            "door": self.door,
+            "seconds": self.seconds,
+            "issued_at": instant(self.at),
+            "expires_at": instant(self.at + timedelta(seconds=self.lasts_s)),
+        }
+
+
+class OutputFailed(Exception):
+    """The impulse did not arrive for ``certain``, or may have. The text holds no secret."""
+
+    def __init__(self, why: str, *, certain: bool) -> None:
+        super().__init__(why)
+        self.certain = certain
+
+
+class Opener(Protocol):
+    """Opens one door; called by one thread."""
+
+    def open(self, pulse: Pulse) -> None:
+        """Returns once the impulse was taken. Raises ``OutputFailed``."""
+
+    def close(self) -> None:
+        """Let go of what is held; called once."""

@@ -1,0 +1,450 @@
+"""Doors in a real database: set up, claimed once, opened once, whatever happens in between."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from arcid.apps.access import (
+    Answer,
+    Door,
+    Doorman,
+    Doors,
+    Face,
+    Groups,
+    Hours,
+    Now,
+    Openings,
+    Order,
+    OutputFailed,
+    Passages,
+    Pulse,
+    State,
+)
+from arcid.apps.access import machine as _machine
+from arcid.apps.access.doorman import clock
+from arcid.errors import AlreadyExists, DoorNotFound, GalleryBusy, NotFound, UsageError
+from arcid.events import Events
+from arcid.events.audit import Audit
+from arcid.gallery import Gallery, NewFace
+from arcid.types import Embeddings
+
+CONTRACT = "c" * 64
+
+
+class Relay:
+    """Counts impulses; ``fail`` is raised instead."""
+
+    def __init__(self) -> None:
+        self.pulses: list[Pulse] = []
+        self.fail: Exception | None = None
+
+    def open(self, pulse: Pulse) -> None:
+        self.pulses.append(pulse)
+        if self.fail is not None:
+            raise self.fail
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def face(seed: int) -> Embeddings:
+    return Embeddings.normalised(np.random.default_rng(seed).standard_normal((1, 32)), CONTRACT)
+
+
+@pytest.fixture
+def gallery(database_url: str) -> Iterator[Gallery]:
+    with Gallery.open(database_url) as gallery:
+        gallery.create_collection("staff")
+        for seed, name in enumerate(("Ada", "Ben")):
+            gallery.enrol("staff", name, [NewFace(face(seed), photo_id=name)])
+        yield gallery
+
+
+def who(gallery: Gallery, name: str) -> str:
+    return gallery.person_called("staff", name).id
+
+
+@pytest.fixture
+def door(gallery: Gallery) -> Door:
+    doors = Doors(gallery)
+    made = doors.add("Front", "staff", liveness=False)
+    Groups(gallery).add("staff", "Staff")
+    Groups(gallery).add_member("staff", "Staff", who(gallery, "Ada"))
+    doors.allow("Front", "Staff")
+    return made
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return Relay()
+
+
+Start = Callable[..., Doorman]
+
+
+@pytest.fixture
+def start(gallery: Gallery, relay: Relay, tmp_path: Path) -> Iterator[Start]:
+    made: list[Doorman] = []
+
+    def run(**options: Any) -> Doorman:
+        doorman = Doorman(
+            gallery, CONTRACT, tmp_path, make_opener=lambda *_: relay, **options
+        )  # fmt: skip
+        made.append(doorman)
+        doorman.start()
+        return doorman
+
+    yield run
+    for doorman in made:
+        doorman.close()
+
+
+def ada(gallery: Gallery, track: int = 1) -> Face:
+    return Face(track, 0.4, "known", who(gallery, "Ada"), "Ada", True)
+
+
+def soon(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def granted(gallery: Gallery, door: Door, id: str, state: State) -> Answer:
+    site = Doors(gallery).site()[0]
+    now = clock()
+    sight = _machine.Sight(id, door.id, now, (ada(gallery),))
+    answer = _machine.judge(site, state, sight, now)[1]
+    assert answer is not None and answer.granted
+    return answer
+
+
+# set up
+
+
+def test_doors_are_set_up_changed_and_taken_away(gallery: Gallery, door: Door) -> None:
+    doors = Doors(gallery)
+    back = doors.add("Back", "staff", interlock=["front"], passback="timed", fpir=1e-3)
+    assert back.interlock == (door.id,) and doors.get("BACK") == back == doors.get(back.id)
+    assert [d.name for d in doors.all()] == ["Back", "Front"]
+    with pytest.raises(AlreadyExists):
+        doors.add("front", "staff")
+    with pytest.raises(AlreadyExists):
+        doors.change("Back", name="Front")
+    for wrong in ({"colour": "red"}, {"output": "fax:1"}, {"output": "https://a:b@relay.example/"},
+                  {"release_s": -1.0}):  # fmt: skip
+        with pytest.raises(UsageError):
+            doors.change("Back", **wrong)
+    with pytest.raises(UsageError, match="Back waits for"):
+        doors.delete("Front")
+    assert doors.change("Back", name="Yard", interlock=[]).name == "Yard"
+    doors.delete("Yard")
+    with pytest.raises(DoorNotFound):
+        doors.get("Yard")
+
+
+def test_groups_schedules_holidays_and_rules(gallery: Gallery, door: Door) -> None:
+    doors, groups, hours = Doors(gallery), Groups(gallery), Hours(gallery)
+    until = datetime(2026, 3, 1, tzinfo=UTC)
+    groups.add_member("staff", "staff", who(gallery, "Ben"), valid_until=until)
+    (group,) = groups.all("staff")
+    assert [(m.name, m.valid_until) for m in group.members] == [("Ada", None), ("Ben", until)]
+    hours.add("staff", "Day", "mon-fri 07:00-19:00", "Europe/Berlin")
+    doors.allow("Front", "Staff", "day")
+    doors.allow("Front", "Staff", "day")
+    assert [(r.group, r.schedule) for r in doors.rules("Front")] == [
+        ("Staff", None), ("Staff", "Day"),
+    ]  # fmt: skip
+    hours.add_holiday(datetime(2026, 12, 25).date(), "Christmas")
+    site, _, _ = doors.site()
+    assert len(site.passes[(door.id, who(gallery, "Ada"))]) == 2
+    assert site.holidays == {datetime(2026, 12, 25).date()}
+    hours.delete("staff", "Day")
+    groups.remove_member("staff", "Staff", who(gallery, "Ben"))
+    hours.delete_holiday(datetime(2026, 12, 25).date())
+    doors.disallow("Front", "Staff")
+    assert doors.rules() == [] and doors.site()[0].passes == {}
+    for gone in (
+        lambda: groups.delete("staff", "Guests"),
+        lambda: groups.remove_member("staff", "Staff", who(gallery, "Ben")),
+        lambda: doors.disallow("Front", "Staff"),
+        lambda: hours.delete("staff", "Day"),
+    ):
+        with pytest.raises(NotFound):
+            gone()
+
+
+# claims
+
+
+def test_one_decision_is_claimed_once_by_whatever_process(gallery: Gallery, door: Door) -> None:
+    state, openings = State("boot"), Openings(gallery)
+    answer = granted(gallery, door, "s1", state)
+    won: list[bool] = []
+
+    def claim() -> None:
+        won.append(openings.claim(state, answer, clock()).opening is not None)
+
+    threads = [threading.Thread(target=claim) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 5 + [True]
+    assert [p.granted for p in Passages(gallery).find("staff")].count(True) == 1
+
+
+def test_a_claim_asks_the_database_again(gallery: Gallery, door: Door) -> None:
+    state, openings, doors = State("boot"), Openings(gallery), Doors(gallery)
+    answer = granted(gallery, door, "s1", state)
+    doors.lock_down("Front", "alarm")
+    assert openings.claim(state, answer, clock()).answer.words == "the door is locked down: alarm"
+    doors.lock_down(None, None)
+    Groups(gallery).remove_member("staff", "Staff", who(gallery, "Ada"))
+    refused = openings.claim(state, granted_again(answer), clock())
+    assert refused.opening is None and "in no group" in refused.answer.words
+    Groups(gallery).add_member("staff", "Staff", who(gallery, "Ada"))
+    doors.add("Back", "staff")
+    doors.change("Front", interlock=["Back"])
+    doors.allow("Back", "Staff")
+    back = granted(gallery, doors.get("Back"), "s7", state)
+    assert openings.claim(State("another process"), replace(back, boot="another process"), clock()
+                          ).opening  # fmt: skip
+    blocked = openings.claim(state, replace(answer, id="s8", now=clock()), clock())
+    assert blocked.answer.words == "Back is not shut"
+
+
+def granted_again(answer: Answer) -> Answer:
+    return replace(answer, id=answer.id + "'", now=clock())
+
+
+def test_anti_passback_holds_across_processes_until_it_is_forgiven(
+    gallery: Gallery, door: Door
+) -> None:
+    doors, openings = Doors(gallery), Openings(gallery)
+    doors.change("Front", passback="hard", from_area="street", to_area="inside")
+    answer = granted(gallery, door, "s1", State("boot"))
+    assert openings.claim(State("boot"), answer, clock()).opening
+    again = openings.claim(State("boot"), granted_again(answer), clock())
+    assert again.opening is None and again.answer.reasons[0].code == "passback"
+    doors.forgive(who(gallery, "Ada"))
+    assert openings.claim(State("boot"), granted_again(granted_again(answer)), clock()).opening
+
+
+def test_what_a_crash_left_is_unknown_and_not_repeated(gallery: Gallery, door: Door) -> None:
+    openings = Openings(gallery)
+    answer = granted(gallery, door, "s1", State("boot"))
+    claimed = openings.claim(State("boot"), answer, clock())
+    assert claimed.opening is not None
+    assert openings.abandon(datetime.now(UTC)) == 0, "it may be under way"
+    assert openings.abandon(datetime.now(UTC) + timedelta(minutes=2)) == 1
+    found = openings.get(claimed.opening)
+    assert found is not None and found.state == "unknown" and "not tried again" in found.detail
+    openings.settle(claimed.opening, "opened", "", datetime.now(UTC))
+    assert openings.get(claimed.opening).state == "unknown", "what is settled stays"
+    assert openings.claim(State("boot"), answer, clock()).opening is None
+
+
+# the doorman
+
+
+def test_a_face_opens_once_and_the_book_says_so(
+    gallery: Gallery, door: Door, start: Start, relay: Relay
+) -> None:
+    doorman = start()
+    for _ in range(5):
+        doorman.see(door.id, [ada(gallery)], clock())
+        time.sleep(0.02)
+    soon(lambda: Passages(gallery).find("staff")[0].opening == "opened")
+    assert [(p.door, p.seconds) for p in relay.pulses] == [("Front", 5.0)]
+    (passage,) = Passages(gallery).find("staff", door="Front")
+    assert passage.granted and passage.name == "Ada" and passage.words == "Ada may pass: Staff"
+    assert Events(gallery).find("staff", kinds=["access"])[0].place == "Front"
+    doorman.see(door.id, [Face(2, 0.4, "unknown")], clock())
+    soon(lambda: len(Passages(gallery).find("staff")) == 2)
+    refused = Passages(gallery).find("staff")[0]
+    assert not refused.granted and refused.words == "nobody who is enrolled"
+    assert len(relay.pulses) == 1
+    assert [a.granted for a in doorman.status("Front").lately] == [False, True]
+
+
+def test_an_opening_by_hand_is_logged_with_its_reason_and_done_once(
+    gallery: Gallery, door: Door, start: Start, relay: Relay
+) -> None:
+    doorman = start()
+    first = doorman.open_by_hand("Front", "Gus", "courier at the gate", once="click 1")
+    again = doorman.open_by_hand("Front", "Gus", "courier at the gate", once="click 1")
+    assert first.id == again.id and first.state == again.state == "opened"
+    assert len(relay.pulses) == 1
+    (passage,) = Passages(gallery).find("staff")
+    assert (passage.actor, passage.note) == ("Gus", "courier at the gate")
+    assert passage.words == "opened by hand by Gus: courier at the gate"
+    (opened,) = Audit(gallery).find(verb="door.open")
+    assert (opened.subject, opened.reason) == (f"door:{door.id}", "courier at the gate")
+    empty = doorman.open_by_hand("Front", "Gus", "  ")
+    assert empty.state == "refused" and "needs a reason" in empty.detail
+    doorman.lock_down("Front", "alarm")
+    locked = doorman.open_by_hand("Front", "Gus", "let me in")
+    assert locked.state == "refused" and "locked down: alarm" in locked.detail
+    assert len(relay.pulses) == 1
+
+
+def test_an_order_that_nobody_carried_out_expires(gallery: Gallery, door: Door) -> None:
+    openings, at = Openings(gallery), datetime.now(UTC) - timedelta(seconds=30)
+    opening = openings.ask(Order("o", door.id, "Gus", "late", at))
+    assert openings.asked([door.id], datetime.now(UTC)) == []
+    found = openings.get(opening)
+    assert found is not None and found.state == "expired"
+
+
+def test_outputs_that_fail_are_told_apart_and_nothing_is_sent_again(
+    gallery: Gallery, door: Door, start: Start, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.apps.access.doorman.WAIT_S", 1.5)
+    doorman = start()
+    for fail, state in (
+        (OutputFailed("no answer", certain=True), "failed"),
+        (OutputFailed("no answer", certain=False), "unknown"),
+    ):
+        relay.fail = fail
+        assert doorman.open_by_hand("Front", "Gus", "courier").state == state
+    assert len(relay.pulses) == 2
+    relay.fail = RuntimeError("broken")
+    done: list[str] = []
+    asked = threading.Thread(
+        target=lambda: done.append(doorman.open_by_hand("Front", "Gus", "courier").state)
+    )
+    asked.start()
+    asked.join(15)
+    relay.fail = None
+    assert done == ["claimed"], "it ends as unknown"
+    assert doorman.open_by_hand("Front", "Gus", "courier").state == "opened"
+
+
+def test_a_restart_opens_nothing(gallery: Gallery, door: Door, start: Start, relay: Relay) -> None:
+    openings = Openings(gallery)
+    answer = granted(gallery, door, "s1", State("before the crash"))
+    assert openings.claim(State("before the crash"), answer, clock()).opening
+    openings.ask(Order("o", door.id, "Gus", "old", datetime.now(UTC) - timedelta(minutes=1)))
+    start()
+    time.sleep(1.0)
+    assert relay.pulses == []
+
+
+def test_a_lock_down_by_another_process_is_followed(
+    gallery: Gallery, door: Door, start: Start, relay: Relay
+) -> None:
+    doorman = start()
+    Doors(gallery).lock_down(None, "alarm")
+    doorman.see(door.id, [ada(gallery)], clock())
+    soon(lambda: len(Passages(gallery).find("staff")) == 1)
+    assert relay.pulses == []
+    soon(lambda: doorman.status("Front").lockdown == "alarm")
+
+
+# without the database
+
+
+@pytest.fixture
+def away(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Every transaction fails as a database that is away makes it fail."""
+    read, write = gallery.database.read, gallery.database.write
+    gone = [False]
+
+    def refused(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            if gone[0]:
+                raise GalleryBusy("the database does not answer")
+            return real(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(gallery.database, "read", refused(read))
+    monkeypatch.setattr(gallery.database, "write", refused(write))
+    return lambda is_gone: gone.__setitem__(0, is_gone)
+
+
+def test_doors_go_on_from_a_local_copy_say_so_and_tell_it_later(
+    gallery: Gallery, door: Door, start: Start, relay: Relay, away: Callable[[bool], None]
+) -> None:
+    doorman = start()
+    here = ada(gallery)
+    away(True)
+    soon(lambda: doorman.offline_s is not None)
+    (match,), size = doorman.copy_search("staff", face(0))
+    assert (match.name, size) == ("Ada", 1), "Ben may pass nowhere: no template of his is kept"
+    answer = doorman.see(door.id, [here], clock())
+    assert answer is not None and "from a local copy" in answer.words
+    soon(lambda: len(relay.pulses) == 1)
+    assert doorman.open_by_hand("Front", "Gus", "courier", once="o1").state == "opened"
+    assert doorman.open_by_hand("Front", "Gus", "courier", once="o1").state == "refused"
+    with pytest.raises(GalleryBusy):
+        doorman.lock_down("Front", "alarm")
+    assert doorman.open_by_hand("Front", "Gus", "courier").state == "refused", "locked down here"
+    assert len(relay.pulses) == 2
+    away(False)
+    soon(lambda: len(Passages(gallery).find("staff")) == 2, 20)
+    told = {p.actor: p for p in Passages(gallery).find("staff")}
+    assert told[None].name == "Ada" and "local copy" in told[None].words
+    assert told["Gus"].opening == told[None].opening == "opened"
+    soon(lambda: Doors(gallery).site()[1][door.id].lockdown == "alarm")
+    assert Openings(gallery).ask(Order("o1", door.id, "Gus", "courier", datetime.now(UTC)))
+    time.sleep(0.6)
+    assert len(relay.pulses) == 2, "the same order is the same opening"
+
+
+def test_a_copy_that_is_too_old_opens_nothing(
+    gallery: Gallery, door: Door, start: Start, relay: Relay, away: Callable[[bool], None]
+) -> None:
+    Doors(gallery).change("Front", offline_s=60)
+    ahead = [0.0]
+
+    def now() -> Now:
+        real = clock()
+        return Now(real.at + timedelta(seconds=ahead[0]), real.ticks + ahead[0])
+
+    doorman, here = start(now=now), ada(gallery)
+    away(True)
+    ahead[0] = 61
+    soon(lambda: doorman.offline_s is not None)
+    answer = doorman.see(door.id, [here], now())
+    assert answer is not None and not answer.granted and "local copy" in answer.words
+    assert doorman.open_by_hand("Front", "Gus", "courier").state == "refused"
+    assert relay.pulses == []
+
+
+# whose data it is
+
+
+def test_people_who_are_merged_or_deleted(gallery: Gallery, door: Door) -> None:
+    doors, openings = Doors(gallery), Openings(gallery)
+    doors.change("Front", passback="timed")
+    answer = granted(gallery, door, "s1", State("boot"))
+    assert openings.claim(State("boot"), answer, clock()).opening
+    gallery.merge_people("staff", who(gallery, "Ben"), who(gallery, "Ada"))
+    ((_, person),) = doors.site()[0].passes
+    assert person == who(gallery, "Ben") and person in doors.site()[2]
+    (passage,) = Passages(gallery).find("staff")
+    assert passage.words == "Ben may pass: Staff"
+    gallery.delete_person("staff", person)
+    assert doors.site()[0].passes == {} and doors.site()[2] == {}
+    (passage,) = Passages(gallery).find("staff")
+    assert passage.words == "somebody since deleted may pass: Staff"
+
+
+def test_passages_are_forgotten_when_the_door_says(gallery: Gallery, door: Door) -> None:
+    answer = granted(gallery, door, "s1", State("boot"))
+    Openings(gallery).claim(State("boot"), answer, clock())
+    passages = Passages(gallery)
+    assert passages.forget(datetime.now(UTC) + timedelta(days=89)) == 0
+    assert passages.forget(datetime.now(UTC) + timedelta(days=91)) == 1
+    assert passages.find("staff") == []
