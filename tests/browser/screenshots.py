@@ -61,6 +61,12 @@ def _adding(page: Page, photos: Path) -> None:
     page.locator(".note").wait_for()
 
 
+def _duplicates(page: Page, photos: Path) -> None:
+    page.get_by_role("button", name="Compare everybody").click()
+    page.locator(".review-case img").first.wait_for(timeout=30_000)
+    page.get_by_text("The search is under way.").wait_for(state="hidden")
+
+
 def _confirm(page: Page, photos: Path) -> None:
     page.get_by_role("button", name="Delete for good").click()
     page.get_by_text("cannot be undone").wait_for()
@@ -117,7 +123,7 @@ PAGES: dict[str, tuple[str, Prepare]] = {
     "people": ("/people", _nothing),
     "people-menu": ("/people", _menu),
     "people-new": ("/people/new", _adding),
-    "people-duplicates": ("/people/duplicates", _nothing),
+    "duplicates": ("/duplicates", _duplicates),
     "person": ("PERSON", _nothing),
     "person-delete": ("PERSON", _confirm),
     "search": ("/search", _search),

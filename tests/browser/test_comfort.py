@@ -10,7 +10,7 @@ from tests.browser import service
 
 pytestmark = pytest.mark.data
 PAGES = ("live", "attendance", "attendance/month", "review", "unknowns", "people", "people/new",
-         "people/duplicates", "collections", "search", "compare", "cameras", "models", "system",
+         "duplicates", "collections", "search", "compare", "cameras", "models", "system",
          "accounts", "kiosk")  # fmt: skip
 SHIFTS = """
 window.shifted = 0;

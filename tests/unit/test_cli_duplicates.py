@@ -85,5 +85,5 @@ def test_from_a_run_to_one_person_and_back(
     with Gallery.open(database) as gallery:
         (*_, first) = Events(gallery).find("staff", kinds=["duplicate"])
         assert first.grounds["details"]["pairs"] == 1 and first.grounds["target_fmr"] > 0
-        looks = {row.details["what"] for row in Audit(gallery).find(verb="duplicates.view")}
-        assert looks == {"list", "groups", "export"}
+        looks = {row.subject for row in Audit(gallery).find(verb="duplicates.view")}
+        assert looks == {"duplicates:list", "duplicates:groups", "duplicates:export"}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.test_decide import ruler
 
-from arcid.apps.duplicates import Duplicates, Pair, Run, Side, work
+from arcid.apps.duplicates import Duplicates, Pair, Run, Side, tidy, work
 from arcid.apps.duplicates.groups import groups
 from arcid.apps.duplicates.tables import answers, pairs, runs
+from arcid.apps.duplicates.worker import Worker
 from arcid.errors import (
     AlreadyExists,
     ContractMismatch,
@@ -31,6 +33,7 @@ from arcid.errors import (
     SamePhotoConflict,
     UsageError,
 )
+from arcid.events import Events, Outbox
 from arcid.events.audit import Audit, acting
 from arcid.gallery import Gallery, NewFace
 from arcid.gallery.index import int8
@@ -519,7 +522,7 @@ def test_nothing_stays_of_somebody_deleted(gallery: Gallery) -> None:
     gallery.delete_person("staff", pair.b.person_id)
     assert rows_in(gallery, answers) == rows_in(gallery, pairs) == rows_in(gallery, merges) == 0
     assert rows_in(gallery, runs) == 1
-    assert found.tidy(runs_kept=timedelta(0)) == (1, 0)
+    assert tidy(gallery, runs_kept=timedelta(0)) == (1, 0)
 
 
 def test_the_audit_says_who_decided(gallery: Gallery) -> None:
@@ -581,3 +584,38 @@ def made(a: int, b: int, cosine: float) -> Pair:
     first, second = (Side(str(i), f"p{i}", "staff", "", 1) for i in (a, b))
     now = datetime.now(UTC)
     return Pair(f"{a}-{b}", "r", first, second, cosine, 0.9, 1e-5, 1, "open", False, now, None)
+
+
+def test_whoever_is_subscribed_is_told_of_a_run_that_is_done(gallery: Gallery) -> None:
+    Outbox(gallery).subscribe({"hook": None})
+    double(gallery)
+    (event,) = Events(gallery).find("staff", kinds=["duplicate"])
+    assert event.grounds["details"]["pairs"] == 1 and event.actor == "op"
+    assert Outbox(gallery).counts()["hook"]["waiting"] == 1
+    work_on = Worker(gallery, lambda: CALIBRATION)
+    run = Duplicates(gallery).runs.begin("staff", CALIBRATION, actor="op")
+    work_on.start()
+    for _ in range(400):
+        if Duplicates(gallery).runs.get("staff", run.id).state == "done":
+            break
+        time.sleep(0.02)
+    work_on.close()
+    assert len(Events(gallery).find("staff", kinds=["duplicate"])) == 2
+
+
+def test_a_service_takes_up_what_it_left(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    double(gallery)
+    found = Duplicates(gallery).runs
+    run = found.begin("staff", CALIBRATION, actor="op")
+    left = work(gallery, "staff", run.id, CALIBRATION, holder="service", left="waiting",
+                stopped=lambda: True)  # fmt: skip
+    assert left.state == "waiting" and found.waiting() == [("staff", run.id)]
+    with gallery.database.write() as connection:  # as a process that was killed leaves it
+        old = {"state": "running", "owner": "x" * 32, "beat_at": 0, "holder": "service process 1"}
+        connection.execute(runs.update().where(runs.c.uid == run.id).values(old))
+    assert found.get("staff", run.id).silent
+    found.take_up()
+    assert found.waiting() == [("staff", run.id)]
+    found.fail("staff", run.id, "no calibration")
+    assert found.get("staff", run.id).problem == "no calibration"
+    assert found.go_on("staff", run.id).state == "waiting"

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 import arcid
 from arcid import paths
 from arcid.apps.access import Doorman
+from arcid.apps.duplicates.worker import Worker
 from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
 from arcid.gallery import Gallery
@@ -105,19 +106,23 @@ def _lifespan(
         doorman = Doorman(store, models.contract_id, paths.home_dir())
         looks = Looks()
         housekeeping = Housekeeping(store, (*_own_tasks(looks), *TASKS))
+        searching = Worker(store, lambda: models.calibration)
         app.state.services = Services(
-            settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks
-        )
+            settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks,
+            searching,
+        )  # fmt: skip
         subscribe(store, settings, targets)
         deliverer = Deliverer(store, targets)
         deliverer.start()
         await asyncio.to_thread(doorman.start)
         await asyncio.to_thread(cameras.start)
         housekeeping.start()
+        searching.start()
         try:
             yield
         finally:
             await app.state.console.close()
+            await asyncio.to_thread(searching.close)
             await asyncio.to_thread(cameras.close)
             await asyncio.to_thread(doorman.close)
             await asyncio.to_thread(housekeeping.close)

@@ -48,6 +48,7 @@ class State:
 TASKS: tuple[Task, ...] = (
     Task("onboarding", 300.0, "arcid.apps.onboarding.cases:sweep"),
     Task("doors", 3600.0, "arcid.apps.access.passages:forget_old"),
+    Task("duplicates", 3600.0, "arcid.apps.duplicates.duplicates:tidy"),
 )
 
 

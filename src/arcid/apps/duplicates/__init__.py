@@ -6,7 +6,7 @@ where it ended; ``find``, ``answer``, ``undo`` and ``groups`` are for whoever lo
 
 from __future__ import annotations
 
-from arcid.apps.duplicates.duplicates import Duplicates
+from arcid.apps.duplicates.duplicates import VIEW, Duplicates, tidy
 from arcid.apps.duplicates.records import (
     VERDICTS,
     Answer,
@@ -24,6 +24,7 @@ from arcid.apps.duplicates.searching import work
 __all__ = [
     "FALSE_PAIRS",
     "VERDICTS",
+    "VIEW",
     "Answer",
     "Duplicates",
     "Group",
@@ -34,5 +35,6 @@ __all__ = [
     "Side",
     "Undone",
     "Verdict",
+    "tidy",
     "work",
 ]

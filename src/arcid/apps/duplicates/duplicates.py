@@ -17,6 +17,7 @@ from arcid.gallery.store import collections as _collections
 
 MERGES_KEPT = timedelta(days=30)  # a merge can be undone for so long
 RUNS_KEPT = timedelta(days=180)
+VIEW = "duplicates.view"  # in the audit
 
 
 class Duplicates:
@@ -120,12 +121,12 @@ class Duplicates:
         """Write into the audit that somebody looked: at the list, the groups, an export."""
         with _collections.writing(self._database, collection) as (log, own):
             _audit.append(
-                log.connection, verb="duplicates.view", subject=f"collection:{own['uid']}",
-                collection=own["uid"], details={"what": at},
-            )  # fmt: skip
+                log.connection, verb=VIEW, subject=f"duplicates:{at}", collection=own["uid"]
+            )
 
-    def tidy(
-        self, *, runs_kept: timedelta = RUNS_KEPT, merges_kept: timedelta = MERGES_KEPT
-    ) -> tuple[int, int]:
-        """Forget old runs with their pairs, and make old merges final; how many of each."""
-        return self.runs.forget(runs_kept), self._gallery.forget_merges(merges_kept)
+
+def tidy(
+    gallery: Gallery, *, runs_kept: timedelta = RUNS_KEPT, merges_kept: timedelta = MERGES_KEPT
+) -> tuple[int, int]:
+    """Forget old runs with their pairs, and make old merges final; how many of each."""
+    return Runs(gallery).forget(runs_kept), gallery.forget_merges(merges_kept)

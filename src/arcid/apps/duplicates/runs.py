@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from arcid import decide
 from arcid.apps.duplicates import plan as _plan
-from arcid.apps.duplicates.records import Run
+from arcid.apps.duplicates.records import SILENT_AFTER, Run
 from arcid.apps.duplicates.tables import pairs, runs
 from arcid.calibration import Calibration
 from arcid.errors import ContractMismatch, InputError, NotFound, UsageError
@@ -161,6 +161,25 @@ class Runs:
         before = now_us() - int(older_than.total_seconds() * 1e6)
         with self._database.write(erases=True) as connection:
             return connection.execute(runs.delete().where(runs.c.beat_at < before)).rowcount
+
+    def fail(self, collection: str, run_id: str, problem: str) -> None:
+        """A run that cannot be worked on at all; ``problem`` in words."""
+        with _collections.writing(self._database, collection) as (log, own):
+            row = row_of(log.connection, own, run_id)
+            if row["state"] == "waiting":
+                change(log.connection, row, state="failed", problem=problem)
+
+    def take_up(self) -> None:
+        """Let runs wait again that a service worked on and nothing was heard of since."""
+        silent = now_us() - int(SILENT_AFTER.total_seconds() * 1e6)
+        cut_off = sa.and_(
+            runs.c.state == "running", runs.c.beat_at < silent, runs.c.holder.startswith("service")
+        )
+        with self._database.read() as connection:
+            if connection.execute(sa.select(runs.c.id).where(cut_off).limit(1)).first() is None:
+                return
+        with self._database.write() as connection:
+            connection.execute(runs.update().where(cut_off).values(state="waiting", owner=None))
 
     def waiting(self) -> list[tuple[str, str]]:
         """(collection, run id) of those that wait for somebody to work on them, oldest first."""

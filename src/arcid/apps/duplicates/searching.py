@@ -11,7 +11,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from arcid.apps.duplicates import finding
 from arcid.apps.duplicates import plan as _plan
 from arcid.apps.duplicates import runs as _runs
-from arcid.apps.duplicates.records import Run
+from arcid.apps.duplicates.records import Run, State
 from arcid.apps.duplicates.tables import runs
 from arcid.calibration import Calibration
 from arcid.errors import ArcidError, UsageError
@@ -50,26 +50,28 @@ def work(
     threads: int | None = None,
     progress: Progress = lambda done, blocks: None,
     stopped: Callable[[], bool] = lambda: False,
-    targets: Sequence[str] = (),
+    holder: str = "",
+    left: State = "stopped",
 ) -> Run:
     """Work on a run until it is done, stopped or taken over; the run as it is then.
 
-    A run that is done is an event of kind ``duplicate``, told to the outboxes ``targets``.
+    ``holder``: what kind of process this is, for people. ``left``: what the run is where
+    ``stopped``. A run that is done is an event of kind ``duplicate``.
     ``stopped`` is asked several times a block; the block under way is then given up. Raises what
     the gallery raises, and ``UsageError`` where the run is done, or was begun with another
     calibration; the run can be worked on again.
     """
     worker = _Worker(gallery, collection, run_id, calibration, threads or default_threads())
-    run = worker.take()
+    run = worker.take(f"{holder} process {os.getpid()} on {platform.node()}".lstrip())
     try:
         for number in range(run["done"], run["blocks"]):
             if not worker.block(number, stopped):
                 break
             progress(number + 1, run["blocks"])
         else:
-            worker.end("done", targets=targets)
+            worker.end("done")
         if stopped():
-            worker.end("stopped")
+            worker.end(left)
     except Exception as error:
         worker.end("failed", error.message if isinstance(error, ArcidError) else str(type(error)))
         raise
@@ -90,7 +92,7 @@ class _Worker:
         self._owner = uuid.uuid4().hex
         self._columns: tuple[int, Panel] | None = None  # the last panel, packed
 
-    def take(self) -> Row:
+    def take(self, holder: str) -> Row:
         """Make the run this worker's."""
         with _collections.writing(self._database, self._collection) as (log, own):
             row = _runs.row_of(log.connection, own, self._run_id)
@@ -101,7 +103,6 @@ class _Worker:
                     "this run's threshold comes from another calibration than the one in force "
                     "now; begin another run"
                 )
-            holder = f"process {os.getpid()} on {platform.node()}"
             _runs.change(
                 log.connection, row, state="running", owner=self._owner, holder=holder,
                 beat_at=log.now, ended_at=None, problem=None,
@@ -140,7 +141,7 @@ class _Worker:
             return False
         return self._commit(number, best, int((time.monotonic() - began) * 1e6))
 
-    def end(self, state: str, problem: str | None = None, targets: Sequence[str] = ()) -> None:
+    def end(self, state: str, problem: str | None = None) -> None:
         """Say how it ended, unless somebody else took the run meanwhile."""
         with self._database.write() as connection:
             mine = self._mine(connection)
@@ -151,16 +152,16 @@ class _Worker:
             )
             if state == "done":
                 finding.forget_outdated(connection, mine)
-                self._tell(connection, targets)
+                self._tell(connection)
 
-    def _tell(self, connection: Connection, targets: Sequence[str]) -> None:
+    def _tell(self, connection: Connection) -> None:
         row = _runs.row_of(connection, self._own, self._run_id)
         (run,) = _runs.records(connection, [row])
         details = {"run_id": run.id, "other": self._other["uid"] if run.other else None}
         details |= {name: getattr(run, name) for name in _TOLD}
+        log = Log(connection, self._own, subscribed=self._database.outboxes)
         decided.write(
-            Log(connection, self._own, targets), "duplicate", ("run", run.id), Place("", ""),
-            datetime.now(UTC),
+            log, "duplicate", ("run", run.id), Place("", ""), datetime.now(UTC),
             grounds={
                 "details": details, "target_fmr": run.target_fmr, "reason": run.promise,
                 "cosine_threshold": run.cosine_threshold, "contract_id": run.contract_id,

@@ -49,6 +49,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/unknowns", "unknowns", "unknowns:unknowns", S.NAV_DAY, S.NAV_UNKNOWNS),
     Page("/kiosk", "kiosk", "kiosk:kiosk", S.NAV_DAY, S.NAV_KIOSK),
     Page("/people", "people", "people:people", S.NAV_FACES, S.NAV_PEOPLE, tab=True),
+    Page("/duplicates", "duplicates", "duplicates:duplicates", S.NAV_FACES, S.NAV_DUPLICATES),
     Page("/collections", "enrol", "collections:collections", S.NAV_FACES, S.NAV_COLLECTIONS),
     Page("/search", "search", "search:search", S.NAV_FACES, S.NAV_SEARCH, tab=True),
     Page("/compare", "search", "compare:compare", S.NAV_FACES, S.NAV_COMPARE),
@@ -59,7 +60,6 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
     Page("/sessions", "home", "sessions:sessions"),
     Page("/people/new", "enrol", "enrolling:new_person"),
-    Page("/people/duplicates", "enrol", "people:duplicates"),
     Page("/attendance/month", "attendance", "attendance_month:month"),
     Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),
     Page("/people/{person_id}", "people", "person:person_page"),
@@ -69,6 +69,7 @@ ROUTES = {  # by the first part of the path
     "crop": Route("people", "people:crop"),
     "evidence": Route("cases", "onboarding:evidence"),
     "export": Route("export", "downloads:exported"),
+    "pairs": Route("duplicates", "duplicates:exported"),
 }
 _PERMISSIONS = [
     (re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", page.path) + "/?"), page.permission)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -12,32 +11,26 @@ from starlette.responses import Response
 
 from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
-from arcid.errors import ArcidError, SamePhotoConflict
+from arcid.errors import ArcidError
 from arcid.gallery import Collection, Gallery, Page, Person
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     avatar,
     button,
     card,
-    chip,
     element,
     empty,
     face,
     link_button,
-    note,
-    say,
     text,
 )
-from arcid.types import Match
 
 PAGE = 60
-MOST_COMPARED = 5000
 
 
 class Shown(NamedTuple):
@@ -45,13 +38,6 @@ class Shown(NamedTuple):
 
     person: Person
     face_id: str | None
-
-
-class Alike(NamedTuple):
-    """Two people who may be one."""
-
-    person: Person
-    match: Match
 
 
 async def people(context: ConsoleContext, collection: str | None = None) -> None:
@@ -65,9 +51,10 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
             search = ui.input(S.PEOPLE_SEARCH).props("outlined dense clearable debounce=250")
             search.classes("grow")
             selector("/people", current, known)
+            where = f"?collection={quote(current.name)}"
+            if context.may("duplicates"):
+                link_button(S.PEOPLE_DUPLICATES, f"{ROOT}/duplicates{where}", icon="duplicates")
             if context.may("enrol"):
-                where = f"?collection={quote(current.name)}"
-                link_button(S.PEOPLE_DUPLICATES, f"{ROOT}/people/duplicates{where}", icon="merge")
                 link_button(S.PEOPLE_ADD, f"{ROOT}/people/new{where}", icon="add", kind="primary")
         total = S.PEOPLE_COUNT.format(
             people=S.count(current.people, S.ONE_PERSON, S.MANY_PEOPLE),
@@ -150,91 +137,11 @@ async def crop(request: Request, context: ConsoleContext) -> Response:
     return Response(buffer.getvalue(), media_type="image/png", headers=headers)
 
 
-async def duplicates(context: ConsoleContext, collection: str | None = None) -> None:
-    """Pairs who may be one person."""
-    current, known = await chosen(context, collection)
-    with frame(context, S.DUPLICATES, "/people", lead=S.DUPLICATES_LEAD):
-        if current is None:
-            first_collection(context)
-            return
-        with element("div", "toolbar"):
-            link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
-            selector("/people/duplicates", current, known)
-        calibration = context.services.calibration()
-        if calibration is None:
-            note(S.NO_CALIBRATION, "warn")
-            return
-        pairs = await context.run(find_duplicates, context.gallery, current, calibration)
-        if current.people > MOST_COMPARED:
-            note(S.DUPLICATES_LIMIT.format(n=MOST_COMPARED), "warn")
-        if not pairs:
-            with card(cls="narrow centre"):
-                message = S.DUPLICATES_NONE_TEXT.format(collection=current.name)
-                empty("check", S.DUPLICATES_NONE, message)
-        for pair in pairs:
-            await _pair(context, current, pair)
-
-
-async def _pair(context: ConsoleContext, current: Collection, pair: Alike) -> None:
-    person, match = pair
-    calibration = context.services.calibration()
-    other = await context.run(context.gallery.person, current.name, match.person_id)
-    shown_a = await context.run(thumbnail, context.gallery, current, person)
-    shown_b = match.face_id if current.keep_crops else None
-    with card(cls="pair") as made:
-        with element("div", "pair-faces"):
-            portrait(current, person.name, shown_a, S.FACE_OF.format(name=person.name))
-            portrait(current, other.name, shown_b, S.FACE_OF.format(name=other.name))
-        with element("div", "pair-lines grow"):
-            text(f"{person.name} · {other.name}", "person-name")
-            if calibration is not None:
-                likely = S.percent(calibration.probability(match.cosine))
-                chip(S.LIKELY.format(probability=likely), "warn")
-
-        def merging(keep: Person, gone: Person) -> None:
-            @action(context, "enrol")
-            async def merge() -> None:
-                title = S.MERGE_TITLE.format(other=gone.name, keep=keep.name)
-                words = S.MERGE_TEXT.format(other=gone.name, keep=keep.name)
-                if not await confirm(title, words, S.MERGE):
-                    return
-                await context.allow("enrol")
-                try:
-                    await context.run(context.gallery.merge_people, current.name, keep.id, gone.id)
-                except SamePhotoConflict:
-                    say(S.DUPLICATES_CONFLICT, "warn")
-                    return
-                say(S.MERGED.format(name=keep.name))
-                made.delete()
-
-            button(S.MERGE_INTO.format(name=keep.name), merge, icon="merge")
-
-        with element("div", "row"):
-            merging(person, other)
-            merging(other, person)
-
-
 def alike_from(calibration: Calibration) -> float:
     """The cosine from which two people are shown to a human as possibly one: that of the default
     false match rate, or of the smallest that the calibration supports."""
     rate = max(DEFAULT_FMR, calibration.smallest_supported_fmr)
     return calibration.threshold_at_fmr(rate).cosine
-
-
-def find_duplicates(
-    gallery: Gallery, collection: Collection, calibration: Calibration
-) -> list[Alike]:
-    """Pairs who may be one, most alike first; see ``alike_from``."""
-    lowest, contract = alike_from(calibration), calibration.contract_id
-    found: dict[frozenset[str], Alike] = {}
-    for person in islice(gallery.everybody(collection.name), MOST_COMPARED):
-        if person.faces == 0:
-            continue
-        (alike,) = gallery.search_person(collection.name, person.id, contract, k=3)
-        for match in alike:
-            if match.cosine >= lowest:
-                found.setdefault(frozenset({person.id, match.person_id}), Alike(person, match))
-    return sorted(found.values(), key=lambda pair: -pair.match.cosine)
 
 
 def _page(

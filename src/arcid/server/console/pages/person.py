@@ -167,5 +167,6 @@ async def _alike(
                 text(match.name, "person-name")
                 likely = S.percent(calibration.probability(match.cosine))
                 text(S.LIKELY.format(probability=likely), "soft small")
-    where = f"{ROOT}/people/duplicates?collection={quote(current.name)}"
-    link_button(S.PEOPLE_DUPLICATES, where, icon="merge")
+    if context.may("duplicates"):
+        where = f"{ROOT}/duplicates?collection={quote(current.name)}"
+        link_button(S.PEOPLE_DUPLICATES, where, icon="duplicates")

@@ -95,18 +95,7 @@ FACE_ADDED = "Added to {name}."
 FACE_EYES = "Eyes apart"
 FACE_PIXELS = "{n:.0f} px"
 
-# duplicates
-DUPLICATES = "Duplicates"
-DUPLICATES_LEAD = "Pairs of people whose faces are so alike that they may be one."
-DUPLICATES_NONE = "No duplicates"
-DUPLICATES_NONE_TEXT = "Nobody in {collection} looks like somebody else there."
-DUPLICATES_LIMIT = "Only the first {n} people were compared."
-DUPLICATES_CONFLICT = "One photo shows both, so they are two people."
-MERGE = "Merge"
-MERGE_INTO = "Merge into {name}"
-MERGE_TITLE = "Merge {other} into {keep}?"
-MERGE_TEXT = "All faces of {other} become faces of {keep}. The name {other} is gone."
-MERGED = "Merged into {name}."
+# who looks alike
 LIKELY = "{probability} likely one person"
 
 # enrolling by camera

@@ -1,0 +1,345 @@
+"""Who is enrolled twice: two faces at a time, by click or key, and every answer taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import KeyEventArguments
+from starlette.requests import Request
+from starlette.responses import Response
+
+from arcid.apps.duplicates import VIEW, Answer, Duplicates, Pair, Side, Verdict, export
+from arcid.errors import AlreadyExists, ArcidError, NotFound, ReviewAnswered, SamePhotoConflict
+from arcid.gallery import Collection, Gallery
+from arcid.server.console import ROOT
+from arcid.server.console import strings as S
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._duplicate_runs import runs_card
+from arcid.server.console.ui.dialogs import ask
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    data_url,
+    element,
+    empty,
+    face,
+    facts,
+    link_button,
+    note,
+    quietly,
+    say,
+    text,
+)
+from arcid.server.errors import HttpError
+
+REFRESH_S = 5.0
+SHOWN = 50  # of those waiting
+ANSWERED = 10  # newest, to be taken back
+GROUPS = 20
+MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
+    ("same", S.DUPLICATES_SAME, "S", "merge", S.DUPLICATES_SAME_NAME),
+    ("different", S.DUPLICATES_DIFFERENT, "D", "cross", S.DUPLICATES_DIFFERENT_NAME),
+    ("lookalike", S.DUPLICATES_LOOKALIKE, "L", "people", S.DUPLICATES_LOOKALIKE_NAME),
+    ("unsure", S.DUPLICATES_UNSURE, "U", "unknowns", S.DUPLICATES_UNSURE_NAME),
+)
+
+
+async def duplicates(context: ConsoleContext, collection: str | None = None) -> None:
+    """The most probable pair, the others that wait, what was answered, and searching anew."""
+    current, known = await chosen(context, collection)
+    with frame(context, S.DUPLICATES, "/duplicates", lead=S.DUPLICATES_LEAD):
+        if current is None:
+            first_collection(context)
+            return
+        context.services.looks.note(VIEW, "duplicates:list", current.name)
+        with element("div", "toolbar"):
+            selector("/duplicates", current, known)
+        with element("div", "columns"):
+            case = element("section", "card review-case", aria_live="polite")
+            with element("div", "column"):
+                await runs_card(context, current, known)
+                with card(S.DUPLICATES_WAITING):
+                    waiting = element("div", "event-list")
+                with card(S.DUPLICATES_ANSWERED):
+                    answered = element("div", "event-list")
+                with card(S.DUPLICATES_GROUPS):
+                    groups = element("div", "event-list")
+                _exports(current)
+        await Desk(context, current, case, waiting, answered, groups).open()
+
+
+class Desk:
+    """One page's state: which pair is looked at, and what stands beside it."""
+
+    def __init__(
+        self,
+        context: ConsoleContext,
+        current: Collection,
+        case: Element,
+        waiting: Element,
+        answered: Element,
+        groups: Element,
+    ) -> None:
+        self._context, self._current = context, current
+        self._case, self._waiting, self._answered = case, waiting, answered
+        self._groups = groups
+        self._shown: Pair | None = None
+        self._keep: ui.radio | None = None
+        self._open: list[Pair] = []
+        self._listed: list[Any] = []
+
+    async def open(self) -> None:
+        """Show it, keep it fresh, and listen for keys."""
+        await self._refresh()
+        ui.timer(REFRESH_S, quietly(self._context, "duplicates")(self._refresh))
+        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
+
+    async def _refresh(self) -> None:
+        queue, name, run = Duplicates(self._context.gallery), self._current.name, self._context.run
+        self._open = list(await run(queue.find, name, limit=SHOWN))
+        done = list(await run(queue.answers, name, limit=ANSWERED))
+        count = await run(queue.waiting, name)
+        now = [self._open, done, count]
+        if now == self._listed:
+            return
+        self._listed = now
+        ids = {one.id: one for one in self._open}
+        kept = ids.get(self._shown.id) if self._shown is not None else None
+        await self._show(kept or next(iter(self._open), None))
+        self._list(done, count)
+        made = await run(queue.groups, name)
+        self._groups.clear()
+        with self._groups:
+            text(S.DUPLICATES_GROUPS_TEXT, "soft small", tag="p")
+            for group in made[:GROUPS]:
+                names = ", ".join(side.name for side in group.people)
+                with element("div", "event-row"), element("span", "event-lines"):
+                    text(names, "person-name")
+                    people = S.count(len(group.people), S.ONE_PERSON, S.MANY_PEOPLE)
+                    text(people, "soft small")
+
+    def _list(self, done: list[Answer], count: int) -> None:
+        self._waiting.clear()
+        with self._waiting:
+            if not self._open:
+                text(S.DUPLICATES_NONE_SHORT, "soft", tag="p")
+            elif count > len(self._open):
+                text(S.DUPLICATES_MORE.format(n=count), "soft small", tag="p")
+            for one in self._open:
+                self._line(one)
+        self._answered.clear()
+        with self._answered:
+            if not done:
+                text(S.DUPLICATES_NOT_ANSWERED, "soft", tag="p")
+            for answer in done:
+                self._done_line(answer)
+
+    def _line(self, one: Pair) -> None:
+        @action(self._context, "duplicates")
+        async def choose() -> None:
+            await self._show(one)
+            self._list(*self._listed[1:])
+
+        row = element("button", "event-row", type="button")
+        if self._shown is not None and one.id == self._shown.id:
+            row.props('aria-current="true"')
+        row.on("click", choose, args=[])
+        with row:
+            element("span", "event-dot info", aria_hidden="true")
+            with element("span", "event-lines"):
+                text(_both(one.a.name, one.b.name), "person-name")
+                text(_likely(one), "soft small")
+
+    def _done_line(self, one: Answer) -> None:
+        names = _both(one.a_name, one.b_name)
+        with element("div", "event-row"):
+            with element("span", "event-lines"):
+                text(names, "person-name")
+                by = S.REVIEW_BY.format(name=one.actor)
+                text(f"{S.DUPLICATES_STATES[one.verdict]} · {by}", "soft small")
+            name = S.UNDO_NAME.format(what=f"{names}, {S.DUPLICATES_STATES[one.verdict]}")
+            button(S.UNDO, self._undo(one), kind="quiet", name=name)
+
+    async def _show(self, one: Pair | None) -> None:
+        self._shown = one
+        self._case.clear()
+        self._keep = None
+        if one is None:
+            with self._case:
+                empty("duplicates", S.DUPLICATES_NONE, S.DUPLICATES_NONE_TEXT)
+            return
+        sides = (one.a, one.b)
+        pictures = [await self._context.run(_picture, self._context.gallery, s) for s in sides]
+        with self._case:
+            with element("div", "review-faces"):
+                for side, picture in zip(sides, pictures, strict=True):
+                    _figure(self._current, side, picture)
+            text(S.DUPLICATES_QUESTION, "answer-words", tag="h2")
+            text(_likely(one), "soft", tag="p")
+            self._choose_name(one)
+            self._buttons(one)
+            with element("details", "candidates"):
+                text(S.DUPLICATES_DETAILS, tag="summary")
+                facts(
+                    [
+                        (S.DUPLICATES_COSINE, f"{one.cosine:.3f}"),
+                        (S.DUPLICATES_FMR, S.DUPLICATES_FMR_TEXT.format(fmr=one.fmr)),
+                        (S.DUPLICATES_TEMPLATES, str(one.templates)),
+                    ]
+                )
+
+    def _choose_name(self, one: Pair) -> None:
+        if one.a.collection != one.b.collection:
+            note(S.DUPLICATES_ELSEWHERE)
+        elif one.same_photo:
+            note(S.DUPLICATES_SAME_PHOTO, "warn")
+        else:
+            text(S.DUPLICATES_KEEP, "soft small", tag="p")
+            fuller = max((one.a, one.b), key=lambda side: side.faces)
+            names = {side.person_id: side.name for side in (one.a, one.b)}
+            self._keep = ui.radio(names, value=fuller.person_id).props("inline")
+
+    def _buttons(self, one: Pair) -> None:
+        with element("div", "review-buttons"):
+            for verdict, label, key, icon, told in CHOICES:
+                made = button(
+                    label,
+                    partial(self._answer, one, verdict),
+                    icon=icon,
+                    kind="primary" if verdict == "same" else "plain",
+                    name=told.format(a=one.a.name, b=one.b.name),
+                )
+                with made:
+                    text(key, "key", tag="kbd", aria_hidden="true")
+
+    async def _answer(self, one: Pair, verdict: Verdict) -> None:
+        @action(self._context, "duplicates")
+        async def give() -> None:
+            keep = self._keep.value if self._keep is not None and verdict == "same" else None
+            try:
+                done = await self._context.run(
+                    Duplicates(self._context.gallery).answer,
+                    self._current.name,
+                    one.id,
+                    verdict,
+                    actor=self._context.account.name,
+                    keep_id=keep,
+                )
+                if verdict == "same" and done.merge_id is None:
+                    say(S.DUPLICATES_KEPT)
+                else:
+                    say(S.DUPLICATES_DONE[verdict].format(a=one.a.name, b=one.b.name))
+            except (ReviewAnswered, NotFound, SamePhotoConflict) as error:
+                say(error.message, "warn")
+            await self._refresh()
+
+        await give()
+
+    def _undo(self, one: Answer) -> Callable[[], Awaitable[None]]:
+        @action(self._context, "duplicates")
+        async def undo() -> None:
+            call = partial(
+                Duplicates(self._context.gallery).undo,
+                self._current.name,
+                one.id,
+                actor=self._context.account.name,
+            )
+            try:
+                try:
+                    done = await self._context.run(call)
+                except AlreadyExists:
+                    name = await ask(S.DUPLICATES_TAKEN, S.DUPLICATES_OTHER_NAME)
+                    if not name:
+                        return
+                    await self._context.allow("duplicates")
+                    done = await self._context.run(call, name=name)
+                missing = done.missing_faces
+                say(S.DUPLICATES_UNDONE_LESS.format(n=missing) if missing else S.DUPLICATES_UNDONE)
+            except (ReviewAnswered, NotFound, SamePhotoConflict) as error:
+                say(error.message, "warn")
+            await self._refresh()
+
+        return undo
+
+    async def _pressed(self, event: KeyEventArguments) -> None:
+        held = event.modifiers
+        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
+            return
+        for verdict, _, key, _, _ in CHOICES:
+            if str(event.key).casefold() == key.casefold():
+                await self._answer(self._shown, verdict)
+                return
+
+
+async def exported(request: Request, context: ConsoleContext) -> Response:
+    """Every pair with its state, as a file."""
+    kind, name = request.query_params.get("kind", "csv"), request.query_params.get("collection", "")
+    if kind not in MEDIA:
+        raise HttpError(422, "usage_error", f"export as {', '.join(MEDIA)}")
+
+    def written() -> str:
+        pairs = Duplicates(context.gallery).every(name)
+        return export.csv_text(pairs) if kind == "csv" else export.json_text(pairs)
+
+    context.services.looks.note(VIEW, "duplicates:export", name)
+    try:
+        body = await context.run(written)
+    except ArcidError as error:
+        raise HttpError.of(error) from None
+    headers = {"Content-Disposition": f'attachment; filename="duplicates.{kind}"'}
+    return Response(body, media_type=MEDIA[kind], headers=headers)
+
+
+def _exports(current: Collection) -> None:
+    with card(S.DUPLICATES_EXPORT), element("div", "row"):
+        for kind in MEDIA:
+            where = f"{ROOT}/pairs?collection={quote(current.name)}&kind={kind}"
+            link = link_button(kind.upper(), where, icon="download")
+            link.props["download"] = ""
+            link.props["aria-label"] = S.EXPORT_NAME.format(kind=kind.upper())
+
+
+def _figure(current: Collection, side: Side, picture: str | None) -> None:
+    name = side.name
+    if side.collection != current.name:
+        name = S.DUPLICATES_IN.format(name=side.name, collection=side.collection)
+    with element("figure", "review-face"):
+        if picture is None:
+            avatar(side.name)
+        else:
+            face(picture, S.FACE_OF.format(name=side.name))
+        with element("figcaption"):
+            href = f"{ROOT}/people/{side.person_id}?collection={quote(side.collection)}"
+            text(name, "person-name", tag="a", href=href)
+            text(S.count(side.faces, S.ONE_FACE, S.MANY_FACES), "soft small", tag="p")
+
+
+def _picture(gallery: Gallery, side: Side) -> str | None:
+    """The nearest template, else any kept face of theirs."""
+    try:
+        known = [f.id for f in gallery.faces(side.collection, side.person_id) if f.has_crop]
+        for face_id in sorted(known, key=lambda one: one != side.face_id):
+            crop = gallery.face_crop(side.collection, face_id)
+            if crop is not None:
+                return data_url(crop)
+    except NotFound:
+        return None
+    return None
+
+
+def _both(a: str | None, b: str | None) -> str:
+    return S.DUPLICATES_BOTH.format(a=a or S.DUPLICATES_GONE, b=b or S.DUPLICATES_GONE)
+
+
+def _likely(one: Pair) -> str:
+    return S.LIKELY.format(probability=S.percent(one.probability))
