@@ -24,6 +24,7 @@ from arcid.cli import (
     calibrate,
     clean,
     compare,
+    demo,
     detector,
     distil,
     doctor,
@@ -84,6 +85,7 @@ enrol.register(app)
 calibrate.register(app)
 compare.register(app)
 serve.register(app)
+demo.register(app)
 attend.register(app)
 doctor.register(app)
 bench.register(app)

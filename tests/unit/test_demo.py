@@ -1,0 +1,172 @@
+"""What the demo fills in, page by page, read back as the pages read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from arcid.apps.demo import CAMERA, COLLECTION, Broadcast, Cast, fill, photographs, walk
+from arcid.apps.demo.cast import BARRED, IN_DATA, PHOTOS, STAFF, TWICE
+from arcid.apps.demo.places import APPLICANTS, LISTED
+from arcid.apps.duplicates import Duplicates
+from arcid.apps.onboarding.cases import Cases
+from arcid.apps.watchlists import Alerts
+from arcid.errors import InputError
+from arcid.events import Audit, Events, Reviews
+from arcid.gallery import Gallery
+from arcid.pipeline import Pipeline
+from arcid.server.console.auth.roles import MAY
+from arcid.server.console.registry import PAGES
+from arcid.video import open_source
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As few people as the demo takes, and one stranger."""
+    few = tmp_path_factory.mktemp("people")
+    people = [person for person in sorted((data_dir / IN_DATA).iterdir()) if person.is_dir()]
+    many = (person for person in people if len(list(person.iterdir())) >= PHOTOS)
+    lone = (person for person in people if len(list(person.iterdir())) == 1)
+    for person in (*islice(many, STAFF + 2), *islice(lone, 1)):
+        (few / person.name).symlink_to(person)
+    return few
+
+
+@pytest.fixture(scope="module")
+def cast(folder: Path) -> Cast:
+    return Cast.of(Pipeline.from_models(), folder)
+
+
+@pytest.fixture(scope="module")
+def gallery(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    now = datetime.now().astimezone().replace(hour=12)
+    with Gallery.open(tmp_path_factory.mktemp("demo") / "gallery.db") as gallery:
+        fill(gallery, Pipeline.from_models(), cast, now=now)
+        yield gallery
+
+
+def test_people_come_and_go_on_several_days(gallery: Gallery, cast: Cast) -> None:
+    found = Events(gallery).find(COLLECTION, limit=None)
+    kinds = Counter(event.kind for event in found)
+    assert kinds["arrival"] == kinds["departure"] >= 2 * len(cast.staff)
+    assert kinds["unknown"] and {event.camera for event in found} >= {CAMERA, "Side door"}
+    assert {event.name for event in found if event.kind == "arrival"} >= {
+        player.name for player in cast.staff[1:]
+    }
+    arrived = {event.at.astimezone().hour for event in found if event.kind == "arrival"}
+    assert arrived == {8}
+    evening = [event for event in found if event.kind == "departure" and event.at.hour > 12]
+    assert all(event.at - timedelta(hours=6) > event.at.replace(hour=0) for event in evening)
+    assert all(event.at < event.recorded_at for event in found if event.kind == "arrival")
+
+
+def test_doubtful_faces_wait_for_a_human(gallery: Gallery) -> None:
+    review, *_ = Reviews(gallery).find(COLLECTION)
+    assert review.state == "open" and review.candidates and review.picture_kept
+
+
+def test_somebody_is_enrolled_twice_and_found(gallery: Gallery, cast: Cast) -> None:
+    (pair,) = Duplicates(gallery).find(COLLECTION)
+    assert {pair.a.name, pair.b.name} == {cast.staff[0].name, TWICE}
+
+
+def test_somebody_on_a_list_raised_an_alert(gallery: Gallery) -> None:
+    alert, *_ = Alerts(gallery).find()
+    assert (alert.name, alert.camera, alert.level, alert.state) == (BARRED, CAMERA, "alert", "new")
+    assert alert.collection == LISTED and 0 <= alert.latency_ms < 60_000
+
+
+def test_applicants_are_accepted_rejected_and_under_way(gallery: Gallery) -> None:
+    assert [case.state for case in Cases(gallery).find(APPLICANTS)] == [
+        "started", "rejected", "accepted",
+    ]  # fmt: skip
+
+
+def test_the_audit_holds_together(gallery: Gallery) -> None:
+    assert Audit(gallery).find() and Audit(gallery).verify()
+
+
+def test_its_camera_can_be_watched(cast: Cast) -> None:
+    with Broadcast({"door": lambda: walk(cast)}) as streams:
+        source = open_source(streams.address("door"))
+        frame = next(frame for frame in source.frames() if frame is not None)
+        source.close()
+    assert frame.image.shape == (360, 640, 3)
+    assert abs(int(frame.image[0, 0, 0]) - 150) < 5 and frame.image[60:300].std() > 10
+
+
+def test_without_photographs_it_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("ARCID_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="--photos names a folder with one folder a person"):
+        photographs(None)
+    ran = cli("demo", "--json")
+    assert ran.code == 3 and ran.json["error"]["code"] == "bad_input"
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "face.jpg").write_bytes(b"")
+    ran = cli("demo", "--photos", tmp_path, "--home", tmp_path / "new", "--json")
+    assert ran.code == 3 and "needs 5 people" in ran.json["error"]["message"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_in_use_is_not_touched(
+    folder: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    (tmp_path / "gallery.db").write_bytes(b"mine")
+    ran = cli("demo", "--photos", folder, "--home", tmp_path, "--json")
+    assert ran.code == 2 and "not an empty folder" in ran.json["error"]["message"]
+    assert (tmp_path / "gallery.db").read_bytes() == b"mine"
+
+
+@pytest.mark.slow
+def test_every_page_answers_to_the_roles_that_may_see_it(folder: Path, tmp_path: Path) -> None:
+    home, told = tmp_path / "demo", tmp_path / "told"
+    environment = os.environ | {"ARCID_WEBHOOKS": "http://127.0.0.1:9/never", "ARCID_DATA": ""}
+    command = ["demo", "--photos", str(folder), "--home", str(home), "--json"]
+    with told.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arcid", *command], env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, told.read_text()
+            ready = json.loads(line)
+            assert ready["home"] == str(home) and (home / "gallery.db").is_file()
+            assert ready["url"].startswith("http://127.0.0.1:")
+            for account in ready["accounts"]:
+                _look_at_pages(ready["url"], account)
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(60)
+            process.stdout.close()
+    assert code == 0 and not home.exists()
+    assert f"removed {home}" in told.read_text()
+
+
+def _look_at_pages(url: str, account: dict[str, str]) -> None:
+    with httpx.Client(base_url=url, headers={"Origin": url.rstrip("/")}, timeout=60) as client:
+        form = {"name": account["name"], "password": account["password"]}
+        assert client.post("/console/sign-in", data=form).status_code == 303
+        for page in PAGES:
+            if not page.group:
+                continue
+            answer = client.get(f"/console{page.path}")
+            may = page.permission in MAY[account["role"]]
+            assert answer.status_code == (200 if may else 403), (account["role"], page.path)
