@@ -165,7 +165,7 @@ def answer(
         typer.Option("--keep", help="Of same: who keeps name and details, by id or name."),
     ] = None,
     merge: Annotated[
-        bool, typer.Option("--merge/--no-merge", help="Of same: make them one person.")
+        bool, typer.Option("--merge/--no-merge", help="Of same: they become one person.")
     ] = True,
     note: Note = "",
     actor: Actor = None,
