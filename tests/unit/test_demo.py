@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,14 @@ from typing import Any
 import httpx
 import pytest
 
+from arcid.apps.access import Doorman, Doors, Passages
+from arcid.apps.access.observer import duty
 from arcid.apps.demo import CAMERA, COLLECTION, Broadcast, Cast, fill, photographs, walk
 from arcid.apps.demo.cast import BARRED, IN_DATA, PHOTOS, STAFF, TWICE
 from arcid.apps.demo.places import APPLICANTS, LISTED
 from arcid.apps.duplicates import Duplicates
 from arcid.apps.onboarding.cases import Cases
+from arcid.apps.watching import Watcher
 from arcid.apps.watchlists import Alerts
 from arcid.errors import InputError
 from arcid.events import Audit, Events, Reviews
@@ -54,8 +60,9 @@ def cast(folder: Path) -> Cast:
 @pytest.fixture(scope="module")
 def gallery(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Any:
     now = datetime.now().astimezone().replace(hour=12)
-    with Gallery.open(tmp_path_factory.mktemp("demo") / "gallery.db") as gallery:
-        fill(gallery, Pipeline.from_models(), cast, now=now)
+    home = tmp_path_factory.mktemp("demo")
+    with Gallery.open(home / "gallery.db") as gallery:
+        fill(gallery, Pipeline.from_models(), cast, home, now=now)
         yield gallery
 
 
@@ -100,13 +107,25 @@ def test_the_audit_holds_together(gallery: Gallery) -> None:
     assert Audit(gallery).find() and Audit(gallery).verify()
 
 
-def test_its_camera_can_be_watched(cast: Cast) -> None:
-    with Broadcast({"door": lambda: walk(cast)}) as streams:
-        source = open_source(streams.address("door"))
-        frame = next(frame for frame in source.frames() if frame is not None)
-        source.close()
-    assert frame.image.shape == (360, 640, 3)
-    assert abs(int(frame.image[0, 0, 0]) - 150) < 5 and frame.image[60:300].std() > 10
+def test_its_camera_opens_the_door_for_whoever_may_pass(
+    gallery: Gallery, cast: Cast, tmp_path: Path
+) -> None:
+    pipeline, door = Pipeline.from_models(), Doors(gallery).get(CAMERA)
+    short = dataclasses.replace(cast, staff=(cast.staff[0], cast.staff[-1]), strangers=())
+    with (
+        Broadcast({"door": partial(walk, short)}) as streams,
+        Doorman(gallery, pipeline.contract_id, tmp_path) as doorman,
+    ):
+        watcher = Watcher(pipeline, [duty(gallery, doorman, door)], camera=CAMERA)
+        source, began = open_source(streams.address("door")), time.monotonic()
+        for view in watcher.watch(source):
+            if view.frame is not None:
+                assert view.frame.image.shape == (360, 640, 3)
+            if time.monotonic() - began > 12:
+                break
+    found = Passages(gallery).find(COLLECTION)
+    reasons = {(one.granted, one.reasons[0].code) for one in found}
+    assert reasons >= {(True, "by_hand"), (True, "pass"), (False, "no_pass"), (False, "unknown")}
 
 
 def test_without_photographs_it_says_what_is_missing(

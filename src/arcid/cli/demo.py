@@ -74,7 +74,7 @@ def demo(
     with _home(home, keep) as own, suppress(KeyboardInterrupt):  # the ordinary way to stop it
         database = str(own / "gallery.db")
         with Gallery.open(database) as gallery:
-            fill(gallery, pipeline, cast, tell=note)
+            fill(gallery, pipeline, cast, own, tell=note)
         passwords = _accounts(database)
         shows = {"door": partial(walk, cast)}
         if (video := film()) is not None:

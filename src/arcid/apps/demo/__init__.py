@@ -1,7 +1,7 @@
 """A throw-away gallery to look at: made-up names over photographs that are on this machine.
 
     cast = Cast.of(pipeline, folder)            who plays whom
-    fill(gallery, pipeline, cast)               every application has something to show
+    fill(gallery, pipeline, cast, home)             every application has something to show
     with Broadcast({"door": partial(walk, cast)}) as streams: ...   its camera goes on
 
 All of it goes the way a camera, an operator or an applicant goes; no row is written past them.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
-from arcid.apps.demo import cases, days, lists, people
+from arcid.apps.demo import cases, days, doors, lists, people
 from arcid.apps.demo.cast import Cast
 from arcid.apps.demo.places import ACTOR
 from arcid.events import acting
@@ -17,11 +18,13 @@ def fill(
     gallery: Gallery,
     pipeline: Pipeline,
     cast: Cast,
+    home: Path,
     *,
     now: datetime | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> None:
-    """Fill an empty gallery. ``now``: with a zone, default: now; ``tell`` hears what comes next."""
+    """Fill an empty gallery; ``home`` is the folder of its service. ``now``: with a zone, default:
+    now; ``tell`` hears what comes next."""
     moment = now or datetime.now().astimezone()
     with acting(ACTOR):
         tell(f"enrolling {len(cast.staff)} people under made-up names, one of them twice")
@@ -30,5 +33,6 @@ def fill(
         lists.watch_for(gallery, moment)
         tell(f"letting them pass a camera on {days.DAYS} days")
         days.attend(gallery, pipeline, cast, moment)
+        doors.let_in(gallery, pipeline, cast, home)
         tell("letting somebody identify themselves")
         cases.identify(gallery, pipeline, cast)
