@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import io
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -245,3 +249,40 @@ def test_a_login_is_never_looser_nor_without_a_liveness_check(
         path = f"/v1/collections/m/people/{answer['person']['id']}/authenticate"
         refused = bare.post(path, files={"image": face(1)})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_not_found")
+
+
+def test_the_example_of_a_login_form_lets_in_by_password_and_face(
+    client: Client,
+    check: Known,
+    member: str,
+    face: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(__file__).parents[2] / "examples/login_form.py"
+    spec = importlib.util.spec_from_file_location("login_form", path)
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "login_form", example)  # its annotations are looked up there
+    spec.loader.exec_module(example)
+    collection, _, person = member.removeprefix("/v1/collections/").split("/")
+    monkeypatch.setattr(example, "ARCID", str(client.base_url).rstrip("/"))
+    monkeypatch.setattr(example, "COLLECTION", collection)
+    monkeypatch.setitem(
+        example.USERS, "ada", {"password": example.HASHER.hash("right"), "person_id": person}
+    )
+
+    async def tried() -> list[int]:
+        transport = httpx.ASGITransport(example.app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://login") as form:
+
+            async def login(password: str, number: int) -> int:
+                data = {"user": "ada", "password": password}
+                return (
+                    await form.post("/login", data=data, files={"image": face(number)})
+                ).status_code
+
+            codes = [(await form.get("/")).status_code, await login("wrong", 11)]
+            codes += [await login("right", 13), (await form.get("/inside")).status_code]
+            return [*codes, await login("right", 11), (await form.get("/inside")).status_code]
+
+    assert asyncio.run(tried()) == [200, 401, 401, 401, 200, 200]

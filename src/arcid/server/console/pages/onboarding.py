@@ -309,7 +309,7 @@ def _figure(picture: str | None, name: str, caption: str) -> None:
 
 
 def _check(check: Check) -> None:
-    with element("div", "row"):
+    with element("div", "check-row"):
         chip(check.code.replace("_", " "), EFFECTS[check.effect])
         text(check.message, "small")
     decided = {k: check.measured.get(k) for k in ("target_fmr", "fmr", "probability")}
