@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 
 def test_what_was_done_is_shown_filtered_checked_and_saved(page: Page, url: str) -> None:
-    people = f"{url}/v1/collections/default/people"
+    (collection,) = page.request.get(f"{url}/v1/collections").json()["collections"]
+    people = f"{url}/v1/collections/{collection['name']}/people"
     made = page.request.post(people, data={"name": "Zed Zwilling"}).json()["id"]
     page.request.delete(f"{people}/{made}")
     page.goto("/console/audit")

@@ -157,7 +157,7 @@ def test_a_role_taken_away_stops_a_page_that_is_open(
     expect(other.get_by_role("button", name="Enrol")).to_be_enabled()
 
     row.get_by_label("Role").click()
-    page.get_by_role("option", name="Viewer").click()
+    page.get_by_role("option", name="Viewer", exact=True).click()
     page.get_by_text("has to sign in again").wait_for()
     other.get_by_role("button", name="Enrol").click()
     other.wait_for_url(re.compile("/console/sign-in"))
