@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 from cryptography import x509
@@ -27,6 +28,7 @@ from arcid.apps.telling import Deliverer, DeliveryFailed, Mail, targets_from
 from arcid.errors import ConfigError
 from arcid.events import Duty, Event, Events, Outbox, Place, Sightings
 from arcid.events.duties import holders
+from arcid.events.outbox import waiting
 from arcid.gallery import Gallery
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -123,6 +125,17 @@ def fail_after(receiver: Receiver, count: int) -> Any:
         send(body, event, now)
 
     return sending
+
+
+def test_those_that_wait_are_found_without_reading_what_was_told(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "gallery.db") as gallery, gallery.database.read() as connection:
+        asked: list[str] = []
+        sa.event.listen(
+            connection, "before_cursor_execute", lambda *call: asked.append(str(call[2]))
+        )
+        connection.execute(waiting("hr", 50))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", ("hr", 50, 0))
+        assert "ix_outbox_waiting" in str(plan.all())
 
 
 def test_a_target_that_hangs_keeps_no_other_waiting(gallery: Gallery) -> None:

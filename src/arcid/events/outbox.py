@@ -37,17 +37,9 @@ class Outbox:
 
         One that waits for its next attempt holds back those behind it: order is kept.
         """
-        o, e = outbox.c, events
-        query = (
-            sa.select(o.id.label("delivery"), o.attempts, o.next_at, e)
-            .join(e, e.c.id == o.event_id)
-            .where(o.target == target, o.done_at.is_(None), o.failed_at.is_(None))
-            .order_by(o.id)
-            .limit(limit)
-        )
         found: list[tuple[int, int, Event]] = []
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(waiting(target, limit)).mappings().all()
             for row in rows:
                 if row["next_at"] > to_us(now):
                     break
@@ -81,6 +73,18 @@ class Outbox:
                 target: {"waiting": total - done - failed, "done": done, "failed": failed}
                 for target, total, done, failed in connection.execute(query)
             }
+
+
+def waiting(target: str, limit: int) -> sa.Select[Any]:
+    """Deliveries to a target that were neither made nor given up, with their events."""
+    o, e = outbox.c, events
+    return (
+        sa.select(o.id.label("delivery"), o.attempts, o.next_at, e)
+        .join(e, e.c.id == o.event_id)
+        .where(o.target == target, o.done_at.is_(None), o.failed_at.is_(None))
+        .order_by(o.id)
+        .limit(limit)
+    )
 
 
 def _settle(connection: Connection, delivery: int, **values: Any) -> None:

@@ -127,6 +127,8 @@ candidates = table(
     sa.Index(None, "person_id"),
 )
 
+WAITING = "done_at IS NULL AND failed_at IS NULL"
+
 # Events still to be told to a webhook or broker; written with the event, in one transaction.
 outbox = table(
     "outbox",
@@ -140,4 +142,12 @@ outbox = table(
     sa.Column("last_error", sa.Text, nullable=True),
     sa.UniqueConstraint("event_id", "target"),
     sa.Index(None, "target", "next_at"),
+    # what was told stays, for corrections to be told alike: those that wait are few among them
+    sa.Index(
+        "ix_outbox_waiting",
+        "target",
+        "id",
+        sqlite_where=sa.text(WAITING),
+        postgresql_where=sa.text(WAITING),
+    ),
 )

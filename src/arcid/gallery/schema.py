@@ -13,9 +13,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0011"  # the newest migration
+HEAD = "0012"  # the newest migration
 #: Every migration this version can start from.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+KNOWN = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+)
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
 
