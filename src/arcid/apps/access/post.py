@@ -59,7 +59,7 @@ class Post:
                 return True
         said = (answer.granted, answer.person_id, [r.code for r in answer.reasons])
         for old in reversed(self.lately):
-            if answer.now.ticks - old.now.ticks > AGAIN_S:
+            if answer.actor or answer.now.ticks - old.now.ticks > AGAIN_S:
                 break
             if (old.granted, old.person_id, [r.code for r in old.reasons]) == said:
                 return False

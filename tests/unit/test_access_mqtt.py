@@ -1,0 +1,178 @@
+"""Doors at a real MQTT broker (mosquitto), as Home Assistant sees them.
+
+Debian: apt-get install mosquitto
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.streams import end, free_port
+
+from arcid.apps.access import Doorman, Doors, OutputFailed, Passages, Pulse
+from arcid.apps.access.outputs import opener_for
+from arcid.apps.access.outputs.mqtt import Lock
+from arcid.gallery import Gallery
+
+pytestmark = pytest.mark.server
+paho = pytest.importorskip("paho.mqtt.client")
+
+
+class Broker:
+    """Mosquitto; ``start`` and ``stop`` as often as wanted, what is retained stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+        (folder / "m.conf").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {folder}/\n"
+        )
+
+    def start(self) -> None:
+        program = shutil.which("mosquitto")
+        if program is None:
+            pytest.skip("no MQTT broker: apt-get install mosquitto")
+        self._process = subprocess.Popen(
+            [program, "-c", str(self._folder / "m.conf")], stderr=subprocess.DEVNULL, text=True
+        )
+
+    def stop(self) -> None:
+        if self._process is not None:
+            end(self._process)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+class Listener:
+    """Somebody else at the broker."""
+
+    def __init__(self, port: int) -> None:
+        self.got: list[tuple[str, str, bool]] = []
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self._client.on_message = lambda _c, _d, m: self.got.append(
+            (m.topic, m.payload.decode(), bool(m.retain))
+        )
+        self._client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
+        until(lambda: self._connects(port))
+        self._client.loop_start()
+
+    def _connects(self, port: int) -> bool:
+        try:
+            self._client.connect("127.0.0.1", port)
+        except OSError:
+            return False
+        return True
+
+    def of(self, topic: str) -> list[str]:
+        return [payload for name, payload, _ in self.got if name == topic]
+
+    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(5)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    made = Listener(broker.port)
+    yield made
+    made.close()
+
+
+def pulse(opening: str) -> Pulse:
+    return Pulse(opening, "d1", "Front", 0.5, datetime.now(UTC))
+
+
+def test_an_order_is_told_once_and_home_assistant_finds_a_lock(
+    broker: Broker, listener: Listener
+) -> None:
+    opener = opener_for(f"mqtt://127.0.0.1:{broker.port}/doors", "d1", "Front")
+    assert isinstance(opener, Lock)
+    until(lambda: opener.ready)
+    opener.open(pulse("o1"))
+    until(lambda: listener.of("doors/d1/state")[-2:] == ["UNLOCKED", "LOCKED"])
+    ((_, body, retained),) = [m for m in listener.got if m[0] == "doors/d1/open"]
+    told = json.loads(body)
+    assert (told["opening"], told["seconds"], retained) == ("o1", 0.5, False)
+    assert told["expires_at"] > told["issued_at"]
+    (config,) = listener.of("homeassistant/lock/arcid_d1/config")
+    found = json.loads(config)
+    assert found["command_topic"] == "doors/d1/command" and found["device"]["name"] == "Front"
+    assert listener.of("doors/d1/available") == ["online"]
+    opener.close()
+    until(lambda: listener.of("doors/d1/available")[-1] == "offline")
+
+
+def test_an_order_is_not_sent_later_by_a_broker_that_was_away(
+    broker: Broker, listener: Listener
+) -> None:
+    opener = opener_for(f"mqtt://127.0.0.1:{broker.port}/doors", "d1", "Front")
+    assert isinstance(opener, Lock)
+    until(lambda: opener.ready)
+    broker.stop()
+    with pytest.raises(OutputFailed):
+        opener.open(pulse("o1"))
+    until(lambda: not opener.ready)
+    with pytest.raises(OutputFailed) as caught:
+        opener.open(pulse("o2"))
+    assert caught.value.certain
+    broker.start()
+    until(lambda: opener.ready, 60)
+    opener.open(pulse("o3"))
+    second = Listener(broker.port)
+    time.sleep(1.0)
+    second.close()
+    assert [json.loads(b)["opening"] for b in listener.of("doors/d1/open")] in ([], ["o3"])
+    assert second.of("doors/d1/open") == [], "nothing is kept for who comes later"
+    opener.close()
+
+
+def test_commands_are_an_opening_by_hand_and_a_lock_down_once_each(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        address = f"mqtt://127.0.0.1:{broker.port}/doors?commands=1"
+        door = Doors(gallery).add("Front", "staff", output=address, release_s=0.5)
+        command = f"doors/{door.id}/command"
+        at = time.time()
+        listener.say(command, json.dumps({"do": "UNLOCK", "at": at}), retain=True)
+        with Doorman(gallery, "c" * 64, tmp_path) as doorman:
+            until(lambda: listener.of(f"doors/{door.id}/available"))
+            time.sleep(1.0)
+            assert Passages(gallery).find("staff") == [], "what was retained does nothing"
+            order = json.dumps({"do": "UNLOCK", "at": time.time()})
+            for payload in (order, order, json.dumps({"do": "UNLOCK", "at": at - 60}), "UNLOCK"):
+                listener.say(command, payload)
+            until(lambda: listener.of(f"doors/{door.id}/open"))
+            time.sleep(1.5)
+            assert len(listener.of(f"doors/{door.id}/open")) == 1
+            (passage,) = Passages(gallery).find("staff")
+            assert (passage.actor, passage.opening) == ("Home Assistant", "opened")
+            listener.say(command, json.dumps({"do": "LOCK", "at": time.time()}))
+            until(lambda: doorman.status("Front").lockdown == "Home Assistant")
