@@ -136,11 +136,6 @@ class Alerts:
         with self._database.read() as connection:
             return alert_store.records(connection, [alert_store.find(connection, alert_id)])[0]
 
-    def viewed(self, alert_id: str) -> None:
-        """Somebody looked at the faces of an alert: the audit says so."""
-        with self._database.write() as connection:
-            _note(connection, alert_store.find(connection, alert_id), "alert.view")
-
     def face(self, alert_id: str) -> Trace | None:
         """The face behind an alert; None once it is erased. Raises ``AlertNotFound``."""
         with self._database.read() as connection:
@@ -294,6 +289,11 @@ class Alerts:
             actor=actor,
             note=note,
         )
+
+
+def forget(gallery: Gallery) -> int:
+    """``Alerts.forget``, for whoever keeps house."""
+    return Alerts(gallery).forget()
 
 
 def _note(connection: Connection, row: Row, verb: str, **details: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arcid.server.routes import (
+    alerts,
     analyse,
     applicant,
     attendance,
@@ -19,6 +20,7 @@ from arcid.server.routes import (
     reviews,
     search,
     system,
+    watchlists,
 )
 
 ROUTERS = (
@@ -39,5 +41,7 @@ ROUTERS = (
     applicant.router,
     doors.router,
     door_rules.router,
+    watchlists.router,
+    alerts.router,
     pages.router,
 )

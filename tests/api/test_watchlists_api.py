@@ -1,0 +1,128 @@
+"""Watchlists and alerts over HTTP."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from arcid.apps.watchlists import Alerts, Seen
+from arcid.events import Place
+from arcid.events.audit import Audit
+from arcid.gallery import Gallery
+from arcid.types import Embeddings
+
+pytestmark = pytest.mark.data
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ann(client: httpx.Client, collection: str) -> str:
+    return str(client.post(f"{collection}/people", json={"name": "Ann"}).json()["id"])
+
+
+@pytest.fixture
+def made(client: httpx.Client, collection: str) -> dict[str, Any]:
+    name = collection.rsplit("/", 1)[1]
+    body = {
+        "name": f"list of {name}", "collection": name, "actor": "Ada", "purpose": "bans",
+        "legal_basis": "house right", "owner": "Ada", "four_eyes": True,
+        "expires_at": (datetime.now(UTC) + timedelta(days=9)).isoformat(),
+    }  # fmt: skip
+    answer = client.post("/v1/watchlists", json=body)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def raised(gallery: Gallery, list_id: str, person_id: str) -> str:
+    """As a camera does it, straight into the gallery that the service runs on."""
+    vector = Embeddings.normalised(np.ones((1, 32)), "c" * 64)
+    seen = Seen(
+        list_id, person_id, "alert", Place("door", "door"), NOON, NOON, "1", {"cosine": 0.7},
+        vector, np.full((112, 112, 3), 90, np.uint8),
+    )  # fmt: skip
+    alert = Alerts(gallery).raise_(seen)
+    assert alert is not None
+    return alert.id
+
+
+def test_a_list_is_made_changed_filled_expired_and_deleted(
+    client: httpx.Client, made: dict[str, Any], ann: str
+) -> None:
+    url = f"/v1/watchlists/{made['id']}"
+    assert made["people"] == 0 and not made["expired"] and made["strangers"] == "nothing"
+    for _ in range(2):
+        put = client.put(f"{url}/people/{ann}", json={"actor": "Ada", "reason": "ban"})
+        assert put.status_code == 204
+    (one,) = client.get(f"{url}/people").json()["people"]
+    assert (one["name"], one["reason"], one["added_by"]) == ("Ann", "ban", "Ada")
+    patch = {"actor": "Ada", "false_alerts_per_hour": 0.2, "cameras": ["door"]}
+    assert client.patch(url, json=patch).json()["cameras"] == ["door"]
+    assert client.patch(url, json={"actor": "Ada", "unknown": 1}).status_code == 422
+    assert made["id"] in [w["id"] for w in client.get("/v1/watchlists").json()["watchlists"]]
+    gone = client.delete(f"{url}/people/{ann}", params={"actor": "Ada"})
+    assert gone.status_code == 204 and client.get(url).json()["people"] == 0
+    assert client.post(f"{url}/expire", params={"actor": "Ada"}).json()["expired"]
+    assert client.delete(url, params={"actor": "Ada"}).status_code in (202, 204)
+    missing = client.get(url)
+    assert missing.status_code == 404
+    assert missing.json()["error"]["code"] == "watchlist_not_found"
+
+
+def test_a_list_without_a_purpose_or_already_over_is_refused(
+    client: httpx.Client, made: dict[str, Any]
+) -> None:
+    body = {key: made[key] for key in ("collection", "purpose", "legal_basis", "owner")}
+    body |= {"name": "another", "actor": "Ada", "expires_at": made["expires_at"]}
+    for key in ("purpose", "legal_basis", "owner", "expires_at", "actor"):
+        short = {name: value for name, value in body.items() if name != key}
+        assert client.post("/v1/watchlists", json=short).status_code == 422
+    over = client.post("/v1/watchlists", json=body | {"expires_at": "2020-01-01T00:00:00Z"})
+    assert over.status_code == 422 and over.json()["error"]["code"] == "bad_input"
+    again = client.post("/v1/watchlists", json=body | {"name": made["name"]})
+    assert again.status_code == 409
+
+
+def test_the_budget_is_a_rate_and_two_thresholds(
+    client: httpx.Client, made: dict[str, Any]
+) -> None:
+    now = client.get(f"/v1/watchlists/{made['id']}/budget", params={"camera": "none"}).json()
+    assert now["flow"]["faces_per_hour"] == now["flow"]["prior_faces_per_hour"] == 60
+    assert now["alert"]["target_fpir"] == pytest.approx(made["false_alerts_per_hour"] / 60)
+    assert now["review"]["cosine_threshold"] < now["alert"]["cosine_threshold"] < 1
+    assert 0 <= now["alert"]["missed"] <= 1 and now["alert"]["support"] == "measured"
+
+
+def test_an_alert_is_shown_answered_by_two_and_taken_back(
+    client: httpx.Client, made: dict[str, Any], ann: str, gallery: Gallery
+) -> None:
+    client.put(f"/v1/watchlists/{made['id']}/people/{ann}", json={"actor": "Ada"})
+    key = raised(gallery, made["id"], ann)
+    url = f"/v1/alerts/{key}"
+    page = client.get("/v1/alerts", params={"watchlist": made["id"], "state": "new"}).json()
+    (alert,) = page["alerts"]
+    assert (alert["id"], alert["name"], alert["level"]) == (key, "Ann", "alert")
+    face = client.get(f"{url}/face")
+    assert face.headers["content-type"] == "image/png" and face.content[1:4] == b"PNG"
+    until = time.monotonic() + 30  # looks are written every second
+    while not Audit(gallery).find(subject=f"alert:{key}", verb="alert.view"):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    once = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Gil"}).json()
+    assert once["waits_for_second"] and once["state"] == "acknowledged"
+    again = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Gil"})
+    assert again.status_code == 409 and again.json()["error"]["code"] == "second_person_needed"
+    both = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Ada"}).json()
+    assert both["state"] == "confirmed" and both["confirmed_by"] == ["Gil", "Ada"]
+    other = client.post(f"{url}/answer", json={"answer": "dismiss", "actor": "Gil"})
+    assert other.status_code == 409 and other.json()["error"]["code"] == "alert_answered"
+    for _ in range(2):
+        undone = client.post(f"{url}/undo", json={"actor": "Ada"}).json()
+    assert undone["state"] == "new" and len(undone["steps"]) == 2
+    assert client.post(f"{url}/undo", json={"actor": "Ada"}).status_code == 422
+    assert client.get("/v1/alerts/none").json()["error"]["code"] == "alert_not_found"
