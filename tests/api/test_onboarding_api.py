@@ -102,7 +102,7 @@ def test_a_whole_way_from_link_to_evidence(
     key = client.get(f"{collection}/onboarding/key").json()["fingerprint"]
     assert verify(data, fingerprint=key).payload["session"]["id"] == session["id"]
     verbs = [e.verb for e in Audit(client.gallery).find(subject=f"onboarding:{session['id']}")]
-    assert verbs.count("onboarding.look") == 2 and "onboarding.evidence" in verbs
+    assert verbs.count("onboarding.look") == 3 and "onboarding.evidence" in verbs
     rejected = client.post(f"{path}/answer", json={"outcome": "rejected", "actor": "Rita"}).json()
     assert (rejected["state"], rejected["person_id"]) == ("rejected", None)
     back = client.post(f"{path}/undo", json={"actor": "Rita"}).json()

@@ -17,11 +17,13 @@ from tests.unit.test_onboarding_mrz import TD3
 from arcid.apps.onboarding import store
 from arcid.apps.onboarding.applicant import Agreed, Applicant, Capture
 from arcid.apps.onboarding.cases import Cases
+from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.onboarding.degrading import degraded
 from arcid.apps.onboarding.documents import Reader
 from arcid.apps.onboarding.evidence import Signer, verify
 from arcid.apps.onboarding.records import Attempt, Rules, Session
 from arcid.errors import (
+    ConfigError,
     InputError,
     NoFaceFound,
     OnboardingClosed,
@@ -560,6 +562,38 @@ def test_evidence_says_what_was_decided_and_is_whole(
     assert found.picture("selfie") == cases.picture(session.id, "selfie")
     assert load_image(cases.picture(session.id, "document")).shape[2] == 3
     assert b"vector" not in data
+
+
+def test_sessions_are_kept_by_either_database(
+    database_url: str, pipeline: Pipeline, document: Image, people: dict[str, Image]
+) -> None:
+    with Gallery.open(database_url) as gallery:
+        gallery.create_collection("members")
+        cases, one = Cases(gallery), applicant(gallery, pipeline)
+        session = decided(gallery, one, document, people["a2"], zone=valid(), enrol=True)
+        assert session.state == "accepted" and session.person_id is not None
+        again = decided(gallery, one, document, people["a2"])
+        assert set(codes(again)) == {"replayed", "possible_duplicate"}
+        assert cases.answer(again.id, "accepted", actor="Rita").state == "accepted"
+        assert cases.undo(again.id, actor="Rita").state == "rejected"
+        assert [s.id for s in cases.find("members", states=["rejected"])] == [again.id]
+        first = cases.find("members", limit=1)
+        assert cases.find("members", after=first.next)[0].id == session.id
+        gallery.delete_collection("members")
+        with pytest.raises(OnboardingNotFound):
+            cases.get(session.id)
+
+
+def test_a_text_of_consent_is_a_file_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "consent-2026-11.txt"
+    for content in (None, b"", b"\xff\xfe"):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(ConfigError):
+            consent_text(str(file))
+    file.write_text(" I agree. \n", "utf-8")
+    assert consent_text(str(file)) == Agreed("consent-2026-11", "I agree.")
+    assert "erases" in consent_text(None).text
 
 
 def test_rules_without_sense_are_refused() -> None:

@@ -127,7 +127,7 @@ def show(session: SessionId, database: Database = None, json: Json = False) -> N
     from arcid.apps.onboarding.cases import Cases
 
     with open_gallery(database) as gallery:
-        found = Cases(gallery).get(session)
+        found = Cases(gallery).look(session)
     _print(found, json)
 
 

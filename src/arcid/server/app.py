@@ -15,6 +15,7 @@ import arcid
 from arcid import paths
 from arcid.apps.access import Doorman
 from arcid.apps.duplicates.worker import Worker
+from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
 from arcid.gallery import Gallery
@@ -57,9 +58,11 @@ def create_app(
     """Build the application; models and gallery are opened, and closed, by its lifespan.
 
     What is handed in stays the caller's: to warm (``opening.warm``) and to close. Raises
-    ``ConfigError`` where others could reach the service without an API key.
+    ``ConfigError`` where others could reach the service without an API key, and for a text of
+    consent that cannot be read.
     """
     settings.check_exposed()
+    consent_text(settings.onboarding_consent)
     targets = told_by(settings)
     metrics = Metrics()
     app = FastAPI(

@@ -80,6 +80,13 @@ class Cases:
         with self._gallery.database.read() as connection:
             return read(connection, store.find(connection, session_id))
 
+    def look(self, session_id: str) -> Session:
+        """As ``get``, for somebody who looks at it: that is audited."""
+        with self._gallery.database.write() as connection:
+            row = store.find(connection, session_id)
+            store.note(connection, row, "look")
+            return read(connection, row)
+
     def find(
         self,
         collection: str,

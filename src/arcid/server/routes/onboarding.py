@@ -183,12 +183,13 @@ def onboarding_key(collection: CollectionPath) -> KeyOut:
     return KeyOut(fingerprint=Signer(paths.home_dir()).fingerprint)
 
 
-@router.get("/{session_id}", responses=errors(404, 503))
+@router.get("/{session_id}", responses=errors(404, 503, 507))
 def get_onboarding(
     running: Running, collection: CollectionPath, session_id: SessionPath
 ) -> SessionOut:
-    """One session with what was looked at."""
-    return SessionOut.model_validate(_of(running, collection, session_id))
+    """One session with what was looked at; looking is audited."""
+    _of(running, collection, session_id)
+    return SessionOut.model_validate(Cases(running.gallery).look(session_id))
 
 
 @router.get(
