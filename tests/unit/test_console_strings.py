@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import arcid
 from arcid.server import console
 from arcid.server.console import strings
 from arcid.server.console.ui.icons import svg
+from arcid.server.housekeeping import TASKS
 
 FOLDER = Path(console.__file__).parent
 SOURCES = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.py")}
@@ -92,3 +94,16 @@ def test_every_icon_named_in_a_page_is_drawn() -> None:
     for source in SOURCES.values():
         for name in re.findall(r'icon="([a-z]+)"|svg\("([a-z]+)"\)', source):
             assert "<path" in svg("".join(name))
+
+
+def test_every_verb_of_the_audit_and_every_task_has_words() -> None:
+    """Verbs are written down whole, or as a kind and a word of a fixed set."""
+    source = "\n".join(
+        path.read_text("utf-8") for path in Path(arcid.__file__).parent.rglob("*.py")
+    )
+    kinds = "|".join(strings.AUDIT_KINDS)
+    files = ("csv", "html", "js", "key")
+    written = set(re.findall(rf'"((?:{kinds})\.[a-z_]+)"', source))
+    verbs = {verb for verb in written if not verb.endswith(files)}
+    assert verbs - set(strings.AUDIT_VERBS) == set()
+    assert {task.name for task in TASKS} <= set(strings.TASK_NAMES)

@@ -147,7 +147,7 @@ def _filters(asked: Mapping[str, str], accounts: Mapping[str, str]) -> None:
         _choice(
             "actor", S.AUDIT_WHO, S.AUDIT_ANYBODY, {**accounts, **S.AUDIT_ACTORS}, asked["actor"]
         )
-        _choice("verb", S.AUDIT_WHAT, S.AUDIT_ANYTHING, S.AUDIT_VERBS, asked["verb"])
+        _choice("verb", S.AUDIT_WHAT, S.AUDIT_ANYTHING, S.AUDIT_KINDS, asked["verb"])
         _field(
             "subject",
             S.AUDIT_ABOUT,

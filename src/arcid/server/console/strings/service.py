@@ -96,7 +96,9 @@ TOLD_HEAD = ("To", "Waiting", "Told", "Given up", "By")
 TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
 TASK_NAMES = {
-    "onboarding": "Erasing onboarding sessions whose time is over",
+    "onboarding": "Erase identity checks whose time is over",
+    "doors": "Erase old passages of doors",
+    "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
     "looks": "Write who looked at faces to the audit",
 }
