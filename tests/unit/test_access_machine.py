@@ -66,6 +66,7 @@ def test_a_member_within_the_hours_may_pass_and_the_words_say_why() -> None:
         (replace(ADA, seen="unusable", why="too dark"), "unusable"),
         (replace(ADA, live=False), "picture"),
         (replace(ADA, live=None), "liveness_open"),
+        (replace(ADA, live=None, unchecked=True), "liveness_missing"),
         (Face(4, 0.4, "known", "eve", "Eve", True), "no_pass"),
     ],
 )

@@ -178,3 +178,15 @@ def test_a_stored_camera_looks_at_the_doors_that_name_it(
     assert duties(gallery, camera("Yard")) == []
     doorman.close()
     assert duties(gallery, camera("entrance")) == []
+
+
+def test_where_nothing_tells_whether_a_face_is_alive_the_door_stays_shut_and_says_so(
+    pipeline: Pipeline, gallery: Gallery, doorman: Doorman, film: list[Image], relay: Relay
+) -> None:
+    member(gallery)
+    Doors(gallery).change("Front", liveness=True)
+    doorman.refresh()
+    told = shown(pipeline, gallery, doorman, doorman.door("Front"), film)
+    assert told[-1].words == "whether the face is alive cannot be checked here"
+    until(lambda: len(Passages(gallery).find("staff")) == 1)
+    assert relay.pulses == []

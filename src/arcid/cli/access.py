@@ -69,7 +69,9 @@ def watch(
         lease = None
         try:
             doorman.start()
-            watcher = Watcher(pipeline, [job], camera=own.name, liveness=passive.load)
+            check = passive.load() if own.liveness else None
+            liveness = None if check is None else lambda: check
+            watcher = Watcher(pipeline, [job], camera=own.name, liveness=liveness)
             if opened.live:
                 lease = CameraLease(gallery, own.collection, f"door {own.name}")
                 lease.take(lambda error: note(f"{error.message}; looking whether it is"))

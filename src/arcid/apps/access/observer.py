@@ -16,10 +16,11 @@ from arcid.errors import ArcidError
 from arcid.events import Blocks, Events
 from arcid.gallery import Gallery
 from arcid.results import Identified
-from arcid.types import Embeddings
+from arcid.types import Embeddings, Outcome
 from arcid.video import Frame
 
 REFRESH_S = 2.0
+SEEN: dict[Outcome, Seen] = {"match": "known", "review": "unsure", "no_match": "unknown"}
 Told = Callable[[Answer], None]
 
 
@@ -144,13 +145,12 @@ class DoorObserver:
             poor = face.poor is not None and face.looks == 0
             why = poor_words(face.poor) if poor and face.poor is not None else ""
             return Face(face.number, share, "unusable" if poor else "looking", why=why)
-        seen: Seen = {"match": "known", "review": "unsure", "no_match": "unknown"}[
-            found.decision.outcome
-        ]  # type: ignore[assignment]
+        seen = SEEN[found.decision.outcome]
         best = found.candidates[0] if seen == "known" else None
         return Face(
             face.number, share, seen, None if best is None else best.person_id,
             None if best is None else best.name, live, found.decision,
+            unchecked=self._post.liveness is None,
         )  # fmt: skip
 
     def _live(self, face: Followed) -> bool | None:
