@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,20 @@ ACTS: dict[str, tuple[Act, list[bytes]]] = {
     "merge": (
         lambda g: g.merge_people("staff", id_of(g, "Bea Needle"), id_of(g, ANN)),
         [b"Ann Needle", b"ann needle", b"needle-badge"],
+    ),
+    "a merge made final": (
+        lambda g: (
+            g.merge_people("staff", id_of(g, "Bea Needle"), id_of(g, ANN), reversible=True),
+            g.forget_merges(timedelta(0)),
+        ),
+        [b"Ann Needle", b"ann needle", b"needle-badge"],
+    ),
+    "delete whom they were merged into": (
+        lambda g: (
+            g.merge_people("staff", id_of(g, "Bea Needle"), id_of(g, ANN), reversible=True),
+            g.delete_person("staff", id_of(g, "Bea Needle")),
+        ),
+        [b"Ann Needle", b"needle-badge", b"Bea Needle", part(1), part(2), part(3)],
     ),
     "collection metadata": (
         lambda g: g.update_collection("staff", metadata={}), [b"Needle House"],
