@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from arcid.types import FloatArray
 AGAIN = 100  # every so-manieth person has a second name
 COSINE = 0.6  # of the threshold: half a million random pairs of 128 numbers reach 0.43
 BLOCK = 4096
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -69,14 +70,14 @@ def main() -> None:
 def measure(size: int, dim: int, threads: int, peer_rows: int) -> list[dict[str, Any]]:
     """A row for arcid and one for each peer."""
     calibration = _calibration()
-    common = {"faces": size, "dim": dim, "threads": threads}
+    common: dict[str, Any] = {"faces": size, "dim": dim, "threads": threads}
     with tempfile.TemporaryDirectory() as folder, Gallery.open(Path(folder) / "g.db") as gallery:
         write(gallery, size, dim, calibration.contract_id)
         before = _peak()
         found = Duplicates(gallery)
         run = found.runs.begin("all", calibration, false_pairs=1, allow_extrapolation=True,
                                actor="benchmark")  # fmt: skip
-        took, cpu = timed(lambda: work(gallery, "all", run.id, calibration, threads=threads))
+        _, took, cpu = timed(lambda: work(gallery, "all", run.id, calibration, threads=threads))
         peak = _peak() - before
         pairs = {
             frozenset((pair.a.name, pair.b.name)): pair.cosine
@@ -93,8 +94,7 @@ def measure(size: int, dim: int, threads: int, peer_rows: int) -> list[dict[str,
     some = own[: int(size * share)]
     truth: dict[frozenset[str], float] = {}
     for name, search in peers(own, some, least, threads).items():
-        got: list[tuple[int, int]] = []
-        took, cpu = timed(lambda search=search, got=got: got.extend(search()))
+        got, took, cpu = timed(search)
         near = {frozenset((str(i), str(j))) for i, j in got if i < j}
         rows.append(
             common | {"engine": name, "wall_s": took / share / 2, "cpu_s": cpu / share / 2,
@@ -182,11 +182,11 @@ def write(gallery: Gallery, size: int, dim: int, contract_id: str) -> None:
             connection.execute(embeddings.insert(), rows)
 
 
-def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the wall clock and of processor time, all threads together."""
+def timed(call: Callable[[], T]) -> tuple[T, float, float]:
+    """What it gives; seconds by the wall clock and of processor time, all threads together."""
     wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    given = call()
+    return given, time.perf_counter() - wall, time.process_time() - cpu
 
 
 def beyond(row: dict[str, Any], size: int) -> dict[str, Any]:

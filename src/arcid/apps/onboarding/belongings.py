@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.apps.onboarding import store
 from arcid.apps.onboarding.tables import sessions
+from arcid.gallery.rooms import Handed
 from arcid.gallery.schema import Row
+from arcid.gallery.store.keys import chunks
 
 
-def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
+def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
     """Before two people are merged: who was enrolled by a session is the kept one."""
-    connection.execute(
-        sessions.update()
-        .where(sessions.c.person_uid == other["uid"])
-        .values(person_uid=keep["uid"])
-    )
+    theirs = sessions.c.person_uid == other["uid"]
+    handed = list(connection.execute(sa.select(sessions.c.id).where(theirs)).scalars())
+    connection.execute(sessions.update().where(theirs).values(person_uid=keep["uid"]))
+    return {"sessions": handed}
+
+
+def take_back(
+    connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
+) -> None:
+    """After a merge was undone: the sessions that enrolled the other are theirs again."""
+    for part in chunks(handed["sessions"]):
+        still = sa.and_(sessions.c.id.in_(part), sessions.c.person_uid == keep["uid"])
+        connection.execute(sessions.update().where(still).values(person_uid=other["uid"]))
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:

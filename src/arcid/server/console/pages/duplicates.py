@@ -44,7 +44,7 @@ from arcid.server.errors import HttpError
 REFRESH_S = 5.0
 SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
-GROUPS = 20
+GROUPS, GROUPED = 20, 1000  # groups shown, of so many pairs at most
 MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
     ("same", S.DUPLICATES_SAME, "S", "merge", S.DUPLICATES_SAME_NAME),
@@ -117,10 +117,11 @@ class Desk:
         kept = ids.get(self._shown.id) if self._shown is not None else None
         await self._show(kept or next(iter(self._open), None))
         self._list(done, count)
-        made = await run(queue.groups, name)
+        made = await run(queue.groups, name) if count <= GROUPED else []
         self._groups.clear()
         with self._groups:
-            text(S.DUPLICATES_GROUPS_TEXT, "soft small", tag="p")
+            words = S.DUPLICATES_GROUPS_TEXT if count <= GROUPED else S.DUPLICATES_GROUPS_MANY
+            text(words, "soft small", tag="p")
             for group in made[:GROUPS]:
                 names = ", ".join(side.name for side in group.people)
                 with element("div", "event-row"), element("span", "event-lines"):
