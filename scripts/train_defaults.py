@@ -5,13 +5,9 @@
 Steps, each skipped where its result is there, each going on where it was stopped:
 
     label    faces SCRFD and YuNet agree on in the scenes, and in the crops
-    faces    those faces, cut out for the recogniser
-    stages   configs/face_s_1.yaml: every stage of the student fed the teacher's maps
-    head     configs/face_s_2.yaml: the same in larger batches
-    whole    configs/face_s_3.yaml: the stages joined, trained end to end
-    turned   configs/face_s_4.yaml: heads turned away as well
-    settled  configs/face_s_5.yaml: the same with fewer changed views, at a lower rate
-    twice    configs/face_s_6.yaml: the teacher looks at the mirror image too
+    stages   configs/face_s_1.yaml: every stage of the student fed a teacher's maps
+    whole    configs/face_s_2.yaml: the stages joined, trained end to end towards four teachers
+    longer   configs/face_s_3.yaml: the same again
     face     export, measured on LFW DevTest; the same in 8 bits
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
@@ -31,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,18 +40,20 @@ FACE, QUANTISED, DETECTOR = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s
 THRESHOLD = 0.6  # of the detector; at 0.5 it finds three things that are no faces in 517 photos
 LICENCE = "Research only: the training photographs are research sets"
 TRAINING_DATA = (
-    "Aligned crops of VGGFace2, CelebA, UTKFace and UK parliament portraits, faces of the scenes:"
-    " research sets, some of them non-commercial. Teacher: a 128-d MobileFaceNet trained on refined"
-    " MS-Celeb-1M (Apache-2.0)"
+    "Aligned crops of VGGFace2, CelebA, Families in the Wild, UTKFace, All-Age-Faces, SCUT-FBP5500,"
+    " UK parliament portraits, South Asian faces and Bollywood celebrities: research sets, some of"
+    " them non-commercial. Teachers: EdgeFace XS and XXS, face-reidentification-retail-0095, a"
+    " MobileFaceNet of esp-dl"
 )
-SMOKE_FACE = ["data.sources=[{path: runs/some.tar, labelled: false}]", "schedule.minutes=0"]
+HELD_OUT = ("held_out_select.txt", "held_out_calibrate.txt")
+SMOKE_FACE = [
+    "data.sources=[{path: runs/some.tar, labelled: false}]", "data.leave_out=[]",
+    "schedule.minutes=0",
+]  # fmt: skip
 SMOKE_STEPS = {
     "face_s_1": ["schedule.steps=90", "schedule.warmup=3"],
-    "face_s_2": ["schedule.steps=30", "schedule.warmup=3"],
-    "face_s_3": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
-    "face_s_4": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
-    "face_s_5": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
-    "face_s_6": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
+    "face_s_2": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
+    "face_s_3": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
 }
 CROPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
@@ -127,9 +126,9 @@ def recogniser(data: Path, smoke: bool) -> None:
     described = (
         "--description",
         (
-            "128-d MobileFaceNet (ReLU6, separable stem), distilled stage by stage "
-            "(configs/face_s_1.yaml and face_s_2.yaml), then end to end (configs/face_s_3.yaml to "
-            "face_s_6.yaml, with heads turned away)."
+            "256-d MobileFaceNet (ReLU6, flat end), distilled stage by stage "
+            "(configs/face_s_1.yaml), then end to end towards four teachers "
+            "(configs/face_s_2.yaml and face_s_3.yaml)."
         ),
     )
     measured: tuple[object, ...] = ()
@@ -195,6 +194,8 @@ def main() -> None:
     if not (root / "data").is_dir():
         raise SystemExit(f"ARCID_DATA ({root}) has no folder data; it holds what is trained on")
     os.environ["ARCID_DATA"] = str(root)
+    if "ARCID_FACES" not in os.environ and not options.smoke and options.only != "detector":
+        raise SystemExit("set ARCID_FACES to the folder of further faces; see training-data.md")
     data = root / "data"
     options.out.mkdir(parents=True, exist_ok=True)
     os.chdir(options.out)
@@ -207,8 +208,8 @@ def main() -> None:
     labels = Path("runs/detect_labels.jsonl")
     step(labels, "detector", "label", "--out", labels, "--scenes", scenes)
     if options.only != "detector":
-        faces = Path("runs/scene_faces.tar")
-        step(faces, "detector", "faces", "--labels", labels, "--out", faces, "--scenes", scenes)
+        for name in HELD_OUT:
+            shutil.copyfile(CONFIGS / name, name)
         recogniser(data, options.smoke)
     if options.only != "recogniser":
         detector(data, options.smoke)

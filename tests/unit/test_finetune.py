@@ -174,7 +174,7 @@ def test_the_packaged_recogniser_can_be_trained_on(crops: Path, tmp_path: Path) 
     pytest.importorskip("onnx")
     plan = make_plan(crops, out=str(tmp_path / "run"))
     assert plan.original.label == "arcid-face-s"
-    assert (plan.config.model.dim, plan.config.data.size) == (128, 112)
+    assert (plan.config.model.dim, plan.config.data.size) == (256, 112)
 
 
 def validations(run: Path) -> list[dict[str, float]]:

@@ -24,7 +24,8 @@ from arcid.pipeline import Pipeline
 from arcid.runtime import RUNTIMES, open_session
 
 FACE, INT8, DETECT = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s"
-CONTRACT = "f9e2572744e7ae7f8106f568d51e7cc3a21d8dbb13c030668b4b962b25fecd28"
+CONTRACT = "52826d5bc15e44fcd6fee5cefe2471ce173ec52e768bbb4121e59330cadd3886"
+FORMER = "f9e2572744e7ae7f8106f568d51e7cc3a21d8dbb13c030668b4b962b25fecd28"  # of arcid-face-s-1
 SHIPPED = paths.packaged_models_dir()
 
 
@@ -67,6 +68,7 @@ def test_the_pins_are_those_of_what_ships() -> None:
 def test_stored_vectors_keep_their_contract() -> None:
     assert weights.resolve(FACE).manifest.contract_id == CONTRACT
     assert weights.resolve(INT8).manifest.contract_id == CONTRACT
+    assert weights.resolve("arcid-face-s-1").manifest.contract_id == FORMER
 
 
 # what ships

@@ -142,7 +142,7 @@ def config(folder: Path, *overrides: str) -> TrainConfig:
 def test_a_student_nears_joined_teachers_and_goes_on_where_it_was(tmp_path: Path) -> None:
     half = train(config(tmp_path, "schedule.steps=12"))
     axes = open_checkpoint(half.run).shared()["network"]["axes"]
-    assert axes.shape == (256, 64)
+    assert axes.shape == (384, 64)
     torch.testing.assert_close(axes.T @ axes, torch.eye(64), atol=1e-4, rtol=0)
     whole = config(tmp_path)
     ended = train(whole.but(out=str(half.run)))

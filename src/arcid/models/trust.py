@@ -34,8 +34,9 @@ DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
     "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
-    "arcid-face-s": "4e134f6daaa4816a2235db7530a4ac898c9f5b4dacc4af71dee2d9564ca2880d",
-    "arcid-face-s-int8": "3d891b2cbfc8007af22d30c58880284a29386a9f9134fa1aad4065a719e95690",
+    "arcid-face-s": "47b015a4b6847dc61ca01ca323fda8dcc0368cd3f37e97e3c8202fc5a5554d5c",
+    "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
+    "arcid-face-s-int8": "ae5beeff98a1536a85768946830eee38949ce93a39d1fd38f033208a03ae62b1",
 }
 
 

@@ -26,6 +26,7 @@ from arcid.types import FloatArray
 
 BINS_PER_UNIT = 4096  # a power of two, so that scaling is exact
 TOP_PAIRS = 10_000
+KEPT_WHOLE = 1_000_000  # pairs that are no trouble to keep
 GENUINE_PAIRS = 1_000_000  # kept exactly: all of most sets
 _OFFSET = 4200  # bin of cosine 0; leaves room for rounding beyond ±1
 _BINS = 2 * _OFFSET
@@ -205,8 +206,10 @@ class AllPairs:
 
 
 def enough(photos: int, rate: float) -> int:
-    """Impostor pairs to keep, so that replicates find their thresholds at an FMR of ``rate``."""
-    return max(TOP_PAIRS, math.ceil(min(8 * rate, 1.0) * photos * photos / 2))
+    """Impostor pairs to keep, so that replicates find their thresholds at an FMR of ``rate``: all
+    where they are few, for few people can weigh very differently from one replicate to another."""
+    pairs = photos * photos / 2
+    return math.ceil(max(TOP_PAIRS, min(pairs, KEPT_WHOLE), min(8 * rate, 1.0) * pairs))
 
 
 def _pairs(photos: npt.NDArray[Any]) -> IndexArray:

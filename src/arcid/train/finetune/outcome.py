@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arcid.calibration import Calibration
-from arcid.errors import CalibrationError, InvalidArray, RateUnsupported
+from arcid.errors import CalibrationError, ExportRefused, InvalidArray, RateUnsupported
 from arcid.evaluate import calibrate as measured
 from arcid.models import trust, weights
 from arcid.models.manifest import Manifest
@@ -68,7 +68,11 @@ def finish(plan: Plan) -> Outcome:
     given = original.manifest
     flip = given is not None and given.flip
     best = open_initial(plan.run / BEST if config.validation.patience else plan.run)
-    written = export(best, plan.run / "models", _request(plan, judging, flip))
+    request = _request(plan, judging, flip)
+    try:
+        written = export(best, plan.run / "models", request)
+    except ExportRefused:  # half precision can be coarser than what a few steps changed
+        written = export(best, plan.run / "models", replace(request, precision="fp32"))
     assert written.before is not None
     before = accuracy(torch_vectors(original.backbone.eval(), judging.crops, flip=flip), judging)
     verdict = Verdict.of(original.label, before, plan.name, written.before)
