@@ -107,7 +107,7 @@ class Doorman:
     def start(self) -> None:
         """Read what is set up and begin to hear orders. A database that is away is waited for."""
         _running[self._gallery] = self
-        self._look()
+        self._guarded(self._look)
         self._thread = threading.Thread(target=self._run, name="arcid-doors", daemon=True)
         self._thread.start()
 
