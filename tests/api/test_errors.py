@@ -66,8 +66,8 @@ def test_every_error_class_has_its_status(start: Any) -> None:
     with start(gallery=gallery) as client:
         for kind in family(ArcidError):
             made: ArcidError
-            if kind is errors.Overloaded:
-                made = errors.Overloaded("full", retry_after_s=2.5)
+            if kind in (errors.Overloaded, errors.LockedOut):
+                made = kind("full", retry_after_s=2.5)
             elif kind is errors.MissingExtra:
                 made = errors.MissingExtra("this", "that")
             else:
@@ -75,7 +75,8 @@ def test_every_error_class_has_its_status(start: Any) -> None:
             gallery.error = made
             answer = client.get("/v1/collections")
             refused(answer, status_of(made), kind.code)
-            retry = {errors.Overloaded: "3", errors.GalleryBusy: "1"}.get(kind)
+            known = {errors.Overloaded: "3", errors.LockedOut: "3", errors.GalleryBusy: "1"}
+            retry = known.get(kind)
             assert answer.headers.get("Retry-After") == retry
             assert "Infinity" not in answer.text and "NaN" not in answer.text
     assert set(STATUS) <= set(family(ArcidError))

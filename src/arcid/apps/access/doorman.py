@@ -365,7 +365,7 @@ class Doorman:
                 return
             if time.monotonic() - refreshed >= REFRESH_S or self._away:
                 refreshed = time.monotonic()
-                self._look()
+                self._guarded(self._look)
             self._guarded(self._orders)
             if time.monotonic() - settled >= SETTLE_S:
                 settled = time.monotonic()
