@@ -37,7 +37,7 @@ INTRODUCTION = """\
 # Who is taken for somebody else: non-mated FMR by group
 
 Written by `python benchmarks/fairness_utk.py`. Recogniser {recogniser} at the threshold
-{threshold:.3f}, which its packaged calibration (press photographs of adults) gives for an FMR of
+{threshold:.3f}, which its packaged calibration gives for an FMR of
 {fmr:g}. Photographs: {photos:,} aligned crops of UTKFace, labelled with age, gender and ancestry by
 its authors; {held:,} of them were held out of the training of arcid's recognisers, which saw the
 others without names. FMR of a group compares people who are both of it. UTKFace names no
