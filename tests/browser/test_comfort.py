@@ -67,6 +67,11 @@ def test_a_laptop_shows_all_of_the_navigation(url: str, browser: Browser) -> Non
     context.close()
 
 
+def test_the_bar_of_a_phone_has_five_entries(phone: Page) -> None:
+    phone.goto("/console/people")
+    assert phone.locator(".tab-bar .rail-link").count() == 5
+
+
 def test_the_month_of_a_phone_begins_with_today_in_view(phone: Page) -> None:
     phone.goto("/console/attendance/month")
     phone.wait_for_function(

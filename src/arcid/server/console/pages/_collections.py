@@ -16,11 +16,12 @@ from arcid.server.console.ui.widgets import action, button, card, element, empty
 async def chosen(
     context: ConsoleContext, name: str | None
 ) -> tuple[Collection | None, list[Collection]]:
-    """The collection to show and all there are; None where there is none."""
+    """The collection to show and all there are; None where there is none. Somebody who has looked
+    at none yet is shown the one with most people."""
     known = await context.run(context.gallery.collections)
     remembered = context.last_collection.get(context.account.id)
     wanted = (c for c in known if (c.name == name if name else c.id == remembered))
-    found = next(wanted, known[0] if known else None)
+    found = next(wanted, None) or max(known, key=lambda c: c.people, default=None)
     if found is not None:
         context.last_collection[context.account.id] = found.id
     return found, known

@@ -50,7 +50,7 @@ async def doors(context: ConsoleContext) -> None:
             element("span", "grow")
             bar = element("div", "row")
         note(S.DOORS_FIRE, "info")
-        grid = element("div", "visitor-grid doors", aria_live="polite")
+        grid = element("div", "visitor-grid wide-cards", aria_live="polite")
         shown: list[list[Board]] = []
 
         async def refresh() -> None:
@@ -116,7 +116,7 @@ def _all_doors(
 
 def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable[None]]) -> None:
     door, status = board.door, board.status
-    with card(cls="visitor door"):
+    with card(cls="visitor"):
         text(door.name, tag="h2")
         with element("div", "row tight"):
             for label, tone in _chips(door, status):

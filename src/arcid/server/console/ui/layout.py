@@ -23,6 +23,7 @@ HEAD = (
 )
 
 
+TABS = 4  # at the bottom of a phone, beside More
 COUNT_S = 10.0  # how often what waits is counted
 
 
@@ -91,9 +92,8 @@ def _link(entry: Page, current: str) -> Element:
 
 def _tab_bar(entries: list[Page], current: str) -> None:
     with element("nav", "tab-bar", aria_label=S.NAV_SHORT_LABEL):
-        for entry in entries:
-            if entry.tab:
-                _link(entry, current)
+        for entry in [entry for entry in entries if entry.tab][:TABS]:
+            _link(entry, current)
         more = element(
             "button",
             "rail-link",
@@ -109,16 +109,19 @@ def _tab_bar(entries: list[Page], current: str) -> None:
 
 def _account(context: ConsoleContext) -> None:
     with element("div", "rail-foot"):
-        with element("button", "rail-link", type="button").on(
-            "click", js_handler="() => arcid.turn()"
-        ):
-            html(svg("moon"), tag="span", cls="rail-icon")
-            text(S.THEME)
-        form = element("form", method="post", action=f"{ROOT}/sign-out")
-        with form, element("button", "rail-link", type="submit"):
-            html(svg("out"), tag="span", cls="rail-icon")
-            text(S.SIGN_OUT)
         who = {"href": f"{ROOT}/sessions", "title": S.SESSIONS_OWN} if context.may("home") else {}
         with element("a" if who else "p", "rail-who", **who):
             text(context.account.name, "rail-name")
             text(S.ROLE_NAMES[context.account.role], "soft")
+        with element("button", "rail-tool", type="button", title=S.THEME).on(
+            "click", js_handler="() => arcid.turn()"
+        ):
+            _icon("moon", S.THEME)
+        form = element("form", method="post", action=f"{ROOT}/sign-out")
+        with form, element("button", "rail-tool", type="submit", title=S.SIGN_OUT):
+            _icon("out", S.SIGN_OUT)
+
+
+def _icon(name: str, words: str) -> None:
+    html(svg(name), tag="span", cls="rail-icon")
+    text(words, "visually-hidden")
