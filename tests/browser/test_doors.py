@@ -26,7 +26,7 @@ def door(url: str, page: Page) -> Iterator[dict[str, Any]]:
 
 def test_a_guard_opens_once_with_a_reason_and_locks_down(page: Page, door: dict[str, Any]) -> None:
     page.goto("/console/doors")
-    own = page.locator(".door", has_text="Front door")
+    own = page.locator(".at-door", has_text="Front door")
     expect(own.get_by_text("Ready")).to_be_visible()
     expect(own.get_by_text("Nobody is at the door.")).to_be_visible()
     page.get_by_role("button", name="Open Front door once").click()

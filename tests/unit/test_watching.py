@@ -19,10 +19,13 @@ from arcid.apps.attendance import Attendance, Policy
 from arcid.apps.attendance.observer import duty
 from arcid.apps.enrol import new_face
 from arcid.apps.watching import Camera, Duty, FaceView, Followed, Note, Post, Watcher
+from arcid.apps.watching.recorder import Recorder
 from arcid.cameras import observers
 from arcid.cameras.watching import Cameras
 from arcid.errors import UsageError
+from arcid.events import acting
 from arcid.gallery import Gallery
+from arcid.gallery.store.audit import actor_now
 from arcid.pipeline import Pipeline
 from arcid.types import Crops, Embeddings, Image
 from arcid.video import Frame, PushedFrames, VideoFile
@@ -370,3 +373,17 @@ def test_an_application_that_cannot_be_asked_leaves_who_observes(
         assert running.status(gate.id).problem == "this place is not known"
     finally:
         running.close()
+
+
+def test_what_is_written_behind_the_frames_is_audited_as_whoever_watches() -> None:
+    actors: list[str] = []
+
+    def write() -> list[Any]:
+        actors.append(actor_now())
+        return []
+
+    with acting("camera:door"):
+        recorder = Recorder(wait=False, trouble=lambda failing, why: None)
+        recorder.put(write)
+    recorder.close()
+    assert actors == ["camera:door"]

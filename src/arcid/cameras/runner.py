@@ -17,6 +17,7 @@ from arcid.apps.watching import CameraLease, Duty, Liveness, View, Watcher
 from arcid.cameras import observers
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera
 from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError
+from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.video import Health, Source, open_source
@@ -136,7 +137,8 @@ class Runner:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                self._watch()
+                with acting(f"camera:{self.camera.id}"):
+                    self._watch()
             except CameraWatched as error:
                 self._trouble(error.message, error.code)
                 self._stop.wait(WATCHED_PAUSE_S)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from arcid.errors import CollectionNotFound, GalleryBusy, GalleryError, StorageFull
@@ -80,7 +81,10 @@ class Recorder:
             self._jobs.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._work, name="arcid-recorder", daemon=True
+                    target=copy_context().run,
+                    args=(self._work,),
+                    name="arcid-recorder",
+                    daemon=True,
                 )
                 self._thread.start()
             self._changed.notify_all()

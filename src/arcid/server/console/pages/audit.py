@@ -51,6 +51,8 @@ async def audit(
     """A page of rows, newest first."""
     asked = {"actor": actor, "verb": verb, "subject": subject, "since": since, "until": until}
     accounts = {f"account:{one.id}": one.name for one in await context.run(context.accounts.all)}
+    cameras = await context.run(context.cameras.book.all)
+    accounts |= {f"camera:{one.id}": S.AUDIT_CAMERA.format(name=one.name) for one in cameras}
     with frame(context, S.AUDIT, "/audit", lead=S.AUDIT_LEAD):
         _filters(asked, accounts)
         book = Audit(context.gallery)

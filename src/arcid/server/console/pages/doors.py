@@ -116,7 +116,7 @@ def _all_doors(
 
 def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable[None]]) -> None:
     door, status = board.door, board.status
-    with card(cls="visitor"):
+    with card(cls="visitor at-door"):
         text(door.name, tag="h2")
         with element("div", "row tight"):
             for label, tone in _chips(door, status):

@@ -61,7 +61,7 @@ async def duplicates(context: ConsoleContext, collection: str | None = None) -> 
         if current is None:
             first_collection(context)
             return
-        context.services.looks.note(VIEW, "duplicates:list", current.name)
+        context.looked(VIEW, "duplicates:list", current.name)
         with element("div", "toolbar"):
             selector("/duplicates", current, known)
         with element("div", "columns"):
@@ -292,7 +292,7 @@ async def exported(request: Request, context: ConsoleContext) -> Response:
         pairs = Duplicates(context.gallery).every(name)
         return export.csv_text(pairs) if kind == "csv" else export.json_text(pairs)
 
-    context.services.looks.note(VIEW, "duplicates:export", name)
+    context.looked(VIEW, "duplicates:export", name)
     try:
         body = await context.run(written)
     except ArcidError as error:

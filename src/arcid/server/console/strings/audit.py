@@ -19,6 +19,7 @@ AUDIT_CHECK = "Check every row"
 AUDIT_SOUND = "{n:,} rows, each as it was written. The newest is {digest}…"
 AUDIT_BROKEN = "{problem}. The {n:,} rows before it are as they were written."
 AUDIT_GONE = "since deleted"
+AUDIT_CAMERA = "Camera {name}"
 AUDIT_ACTORS = {
     "local": "A program on this machine",
     "library": "A program, through the library",
@@ -29,6 +30,10 @@ AUDIT_ACTOR_KINDS = {
     "key": "API key",
     "os": "Command line, user",
     "task": "The service itself,",
+    "service": "Decided by",
+    "camera": "Camera",
+    "applicant": "Applicant",
+    "demo": "The demo",
 }
 AUDIT_SUBJECTS = {
     "person": "Person",
