@@ -24,7 +24,7 @@ from arcid.apps.access import Doorman, Doors, Passages
 from arcid.apps.access.observer import duty
 from arcid.apps.demo import CAMERA, COLLECTION, Broadcast, Cast, fill, photographs, walk
 from arcid.apps.demo.cast import BARRED, IN_DATA, PHOTOS, STAFF, TWICE
-from arcid.apps.demo.places import APPLICANTS, LISTED
+from arcid.apps.demo.places import LISTED
 from arcid.apps.duplicates import Duplicates
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.watching import Watcher
@@ -97,9 +97,9 @@ def test_somebody_on_a_list_raised_an_alert(gallery: Gallery) -> None:
     assert alert.collection == LISTED and 0 <= alert.latency_ms < 60_000
 
 
-def test_applicants_are_accepted_rejected_and_under_way(gallery: Gallery) -> None:
-    assert [case.state for case in Cases(gallery).find(APPLICANTS)] == [
-        "started", "rejected", "accepted",
+def test_applicants_are_accepted_rejected_left_to_a_human_and_under_way(gallery: Gallery) -> None:
+    assert [case.state for case in Cases(gallery).find(COLLECTION)] == [
+        "started", "review", "rejected", "accepted",
     ]  # fmt: skip
 
 

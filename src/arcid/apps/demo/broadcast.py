@@ -92,13 +92,13 @@ def loop(video: Path) -> Iterator[tuple[Image, float]]:
         capture = cv2.VideoCapture(str(video))
         every = max(1, round(float(capture.get(cv2.CAP_PROP_FPS) or 25.0) / VIDEO_FPS))
         try:
-            while capture.grab():
-                for _ in range(every - 1):
-                    capture.grab()
-                good, picture = capture.retrieve()
+            while True:
+                good, picture = capture.read()
                 if not good:
                     break
                 yield _smaller(np.asarray(picture, np.uint8)), 1 / VIDEO_FPS
+                for _ in range(every - 1):
+                    capture.grab()
         finally:
             capture.release()
         time.sleep(1 / VIDEO_FPS)

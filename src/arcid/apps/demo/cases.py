@@ -1,4 +1,4 @@
-"""People who identify themselves: one decided, one under way."""
+"""People who identify themselves by a document and their face."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from arcid.apps.demo.cast import Cast
-from arcid.apps.demo.places import APPLICANTS
+from arcid.apps.demo.places import COLLECTION
 from arcid.apps.onboarding.applicant import Agreed, Applicant
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.onboarding.records import Rules
@@ -16,20 +16,21 @@ from arcid.pipeline import Pipeline
 from arcid.types import Image
 
 CARD = (540, 856)  # height, width: an identity card at ten pixels a millimetre
-RULES = Rules(live=False, passive="off")  # a picture is enough, and nothing checks that it lives
+PICTURE = Rules(live=False, passive="off")  # a picture is enough, and nothing checks that it lives
 CONSENT = Agreed("demo", "I agree that my document and my face are compared.")
 
 
 def identify(gallery: Gallery, pipeline: Pipeline, cast: Cast) -> None:
-    """One with a drawn card and a selfie, one with somebody else's card, one who only began."""
-    cases, applicant = Cases(gallery), Applicant(gallery, pipeline)
-    page = card(load_image(cast.applicant.enrolled[0]))
-    for reference, selfie in (("A-1001", cast.applicant), ("A-1002", cast.staff[-1])):
-        _, token = cases.start(APPLICANTS, reference=reference, rules=RULES)
-        applicant.consent(token, CONSENT, name=cast.applicant.name)
-        applicant.document(token, page)
-        applicant.selfie(token, _near(selfie.heads[0]))
-    cases.start(APPLICANTS, reference="A-1003")
+    """With a drawn card and a selfie: one accepted, one who is somebody else, one left to a human
+    since the face is enrolled already; and one who only began."""
+    cases, applicant, known = Cases(gallery), Applicant(gallery, pipeline), cast.staff[1]
+    tries = [(cast.applicant, cast.applicant), (cast.applicant, cast.barred), (known, known)]
+    for number, (claimed, shown) in enumerate(tries, 1001):
+        _, token = cases.start(COLLECTION, reference=f"A-{number}", rules=PICTURE)
+        applicant.consent(token, CONSENT, name=claimed.name)
+        applicant.document(token, card(load_image(claimed.enrolled[0])))
+        any(applicant.selfie(token, _near(head)).taken for head in shown.heads)
+    cases.start(COLLECTION, reference="A-1004")
 
 
 def _near(head: Image) -> Image:

@@ -119,7 +119,7 @@ def _head(image: Image, box: FloatArray) -> Image:
     side = max(right - left, bottom - top)
     y, x = (top + bottom) / 2, (left + right) / 2
     rows = slice(max(0, int(y - side)), int(y + side))
-    columns = slice(max(0, int(x - side)), int(x + side))
+    columns = slice(max(0, int(x - 0.75 * side)), int(x + 0.75 * side))  # nobody beside them
     head = image[rows, columns]
     size = (max(1, round(HEAD_PX * head.shape[1] / head.shape[0])), HEAD_PX)
     return np.asarray(cv2.resize(head, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
 from arcid.apps import watching
@@ -18,6 +19,7 @@ from arcid.pipeline import Pipeline
 
 DAYS = 3
 PAUSE = timedelta(minutes=10)  # the live cameras go on from now
+BETWEEN = timedelta(seconds=25)
 SHIFT = Policy(keep="crop", cooldown_s=11 * 3600.0)  # people pass the door twice a day
 DOUBT = Policy(keep="crop", fpir=1e-9)  # stricter than the calibration knows: a human decides
 
@@ -25,17 +27,25 @@ DOUBT = Policy(keep="crop", fpir=1e-9)  # stricter than the calibration knows: a
 def attend(gallery: Gallery, pipeline: Pipeline, cast: Cast, now: datetime) -> None:
     """Have the front door's camera see the last days, and the side door's the night before."""
     past = [passing for day in _workdays(now) for passing in _day(cast, day)]
+    past = [one for one in past if one.at < now - PAUSE]
+    past += _lately(past, now)
     duties = [
         duty(gallery, COLLECTION, SHIFT),
         watchlists.duty(gallery, Place(CAMERA, CAMERA)),
     ]
-    _see(pipeline, duties, SHIFT, CAMERA, [one for one in past if one.at < now - PAUSE])
+    _see(pipeline, duties, SHIFT, CAMERA, past)
     night = datetime.combine(now.date() - timedelta(days=1), time(), now.tzinfo)
     doubtful = [
         Passing(night + timedelta(hours=22, minutes=9 * n), player.heads[-1])
         for n, player in enumerate(cast.staff[1:3])
     ]
     _see(pipeline, [duty(gallery, COLLECTION, DOUBT)], DOUBT, SIDE, doubtful)
+
+
+def _lately(past: Sequence[Passing], now: datetime) -> list[Passing]:
+    """Whoever came today was seen again just now."""
+    today = [one for one in past if one.at.date() == now.date() and one.at < now - 3 * PAUSE]
+    return [replace(one, at=now - PAUSE + n * BETWEEN) for n, one in enumerate(today)]
 
 
 def _see(

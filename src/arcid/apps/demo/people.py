@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcid.apps.demo.cast import TWICE, Cast, Player
-from arcid.apps.demo.places import ACTOR, APPLICANTS, COLLECTION, LISTED
+from arcid.apps.demo.places import ACTOR, COLLECTION, LISTED
 from arcid.apps.duplicates import Duplicates, work
 from arcid.apps.enrol import Photo, enrol_photos
 from arcid.errors import InputError
@@ -12,8 +12,8 @@ from arcid.pipeline import Pipeline
 
 
 def enrol(gallery: Gallery, pipeline: Pipeline, cast: Cast) -> None:
-    """Three collections. Raises ``InputError`` where a photograph that is needed shows no face."""
-    for name in (COLLECTION, LISTED, APPLICANTS):
+    """Two collections. Raises ``InputError`` where a photograph that is needed shows no face."""
+    for name in (COLLECTION, LISTED):
         gallery.create_collection(name, keep_crops=True)
     _enrol(gallery, pipeline, COLLECTION, [item for one in cast.staff for item in _photos(one)])
     _enrol(gallery, pipeline, COLLECTION, [(TWICE, cast.twice, cast.twice.name)], twice=True)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-COLLECTION, APPLICANTS, LISTED = "staff", "tenants", "visitors"
+COLLECTION, LISTED = "staff", "visitors"
 CAMERA, SIDE = "Front door", "Side door"
 ACTOR = "demo"
