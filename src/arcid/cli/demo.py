@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arcid.server.run import Ready
 
 ACCOUNTS = {"Ines": "admin", "Otto": "officer", "Olga": "operator", "Rita": "reviewer",
-            "Gus": "guard", "Vera": "viewer"}  # fmt: skip
+            "Gus": "guard", "Vera": "viewer", "Kim": "kiosk"}  # fmt: skip
 KEPT = ("ARCID_DATA", "ARCID_DETECTOR", "ARCID_RECOGNISER", "ARCID_THREADS")
 
 
@@ -62,7 +62,7 @@ def demo(
     from arcid import extras
 
     extras.require("the demo", "server")
-    from arcid.apps.demo import Broadcast, Cast, fill, film, loop, photographs, walk
+    from arcid.apps.demo import COLLECTION, Broadcast, Cast, fill, film, loop, photographs, walk
     from arcid.gallery import Gallery
     from arcid.pipeline import Pipeline
     from arcid.server.run import serve
@@ -75,7 +75,8 @@ def demo(
         database = str(own / "gallery.db")
         with Gallery.open(database) as gallery:
             fill(gallery, pipeline, cast, own, tell=note)
-        passwords = _accounts(database)
+            greeted = gallery.collection(COLLECTION).id
+        passwords = _accounts(database, greeted)
         shows = {"door": partial(walk, cast)}
         if (video := film()) is not None:
             shows["video"] = partial(loop, video)
@@ -121,15 +122,17 @@ def _home(wanted: Path | None, keep: bool) -> Iterator[Path]:
             note(f"removed {own}")
 
 
-def _accounts(database: str) -> dict[str, str]:
-    """One for each role; name → password."""
-    from arcid.server.console.auth.accounts import Accounts
+def _accounts(database: str, greeted: str) -> dict[str, str]:
+    """One for each role; name → password. ``greeted``: the collection that kiosks look for."""
+    from arcid.server.console.auth.accounts import Accounts, KioskRules
 
     store = Accounts.open(database)
     try:
         passwords = {name: secrets.token_urlsafe(9) for name in ACCOUNTS}
         for name, role in ACCOUNTS.items():
-            store.add(name, passwords[name], role)
+            made = store.add(name, passwords[name], role)
+            if made.may("kiosk"):
+                store.set_kiosk(made.id, KioskRules(greeted, challenge=False))
     finally:
         store.close()
     return passwords

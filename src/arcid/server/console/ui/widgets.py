@@ -111,7 +111,7 @@ def note(message: str, tone: Tone = "info", *, role: str = "status") -> Element:
     names: dict[Tone, str] = {"good": "check", "bad": "warn", "warn": "warn"}
     made = element("div", f"note {tone}", role=role)
     with made:
-        html(svg(names.get(tone, "models")), cls="note-icon")
+        html(svg(names.get(tone, "info")), cls="note-icon")
         text(message)
     return made
 
