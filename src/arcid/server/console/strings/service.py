@@ -97,6 +97,7 @@ TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
 TASK_NAMES = {
     "onboarding": "Erase identity checks whose time is over",
+    "alerts": "Erase alerts whose time is over",
     "doors": "Erase old passages of doors",
     "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
