@@ -88,6 +88,23 @@ def document(people: dict[str, Image]) -> Image:
     return photographed(printed, turns=1, slant=0.05)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _read_once() -> Iterator[None]:
+    """The same picture of a document is read once for all tests."""
+    known: dict[bytes, Any] = {}
+    read = Reader.read
+
+    def remembered(reader: Reader, image: Image) -> Any:
+        key = image.tobytes()
+        if key not in known:
+            known[key] = read(reader, image)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reader, "read", remembered)
+        yield
+
+
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery.open(tmp_path / "gallery.db") as gallery:

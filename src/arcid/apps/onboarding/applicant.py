@@ -14,26 +14,26 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
 
-from arcid.apps.onboarding import calibrating, judging, mrz, store
-from arcid.apps.onboarding.cases import conclude, empty, read
+from arcid.apps.onboarding import calibrating, judging, kept, mrz, store
+from arcid.apps.onboarding.captures import Capture, capture_of, taken_of
+from arcid.apps.onboarding.deciding import conclude, empty, read
 from arcid.apps.onboarding.documents import Reader, cut_out
+from arcid.apps.onboarding.kept import Taken
 from arcid.apps.onboarding.prints import distance, picture_print
 from arcid.apps.onboarding.records import (
     MACHINE,
     WAITING,
+    Agreed,
     Attempt,
     Check,
     Consent,
-    Role,
     Rules,
     Session,
 )
-from arcid.apps.onboarding.store import Taken
 from arcid.apps.watching.liveness import Liveness
 from arcid.calibration import Calibration
 from arcid.errors import (
@@ -43,41 +43,16 @@ from arcid.errors import (
     ContractMismatch,
     InputError,
     MrzInvalid,
-    NoFaceFound,
     OnboardingClosed,
     PossibleDuplicate,
 )
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.imaging import encode_crop
 from arcid.gallery.rules import clean_name
 from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
 from arcid.image import DEFAULT_LIMITS, ImageLimits, ImageSource, load_image
 from arcid.pipeline import Pipeline
-from arcid.quality import QualityGate
-from arcid.results import Face
-from arcid.types import Detections, Embeddings, Image
-
-SELFIE_GATE = QualityGate(min_inter_eye_px=40, max_yaw_deg=30, max_pitch_deg=30)
-JPEG_QUALITY = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """The text an applicant consented to."""
-
-    version: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Capture:
-    """The look that stands for the living face."""
-
-    image: Image  # (H,W,3) uint8 RGB the whole frame
-    detections: Detections  # of that face alone
-    face: Face
-    actions: tuple[str, ...] = ()  # of the challenge it was taken during
+from arcid.types import Embeddings, Image
 
 
 class Applicant:
@@ -157,10 +132,10 @@ class Applicant:
             "quarter_turns": found.quarter_turns,
             "ghosts": found.ghosts,
         }
-        taken = _taken("document", found.face, found.picture, details)
+        taken = taken_of("document", found.face, found.picture, details)
         with self._gallery.database.write(erases=True) as connection:
             row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
-            store.keep(connection, row, taken)
+            kept.keep(connection, row, taken)
             row = store.update(
                 connection, row, state="documented", tries=row["tries"] + 1,
                 zone=None if read_zone is None else json.dumps(read_zone.to_dict()),
@@ -193,7 +168,7 @@ class Applicant:
         """Everything is there: look at all of it and decide."""
         row = self._look(token, ("documented",))
         with self._gallery.database.read() as connection:
-            document = store.picture(connection, row, "document")
+            document = kept.picture(connection, row, "document")
         if document is None or document["contract"] != self._pipeline.contract_id:
             return self._again(row)
         face = capture.face
@@ -203,7 +178,7 @@ class Applicant:
             "quality": {} if face.quality is None else face.quality.measured()
         }
         picture = cut_out(capture.image, face.box)
-        taken = _taken("selfie", face, picture, details)
+        taken = taken_of("selfie", face, picture, details)
         try:
             return self._conclude(row, taken, checks)
         except (AlreadyExists, PossibleDuplicate):  # somebody was enrolled meanwhile
@@ -223,7 +198,7 @@ class Applicant:
         born = None if row["birth_date"] is None else date.fromisoformat(row["birth_date"])
         with self._gallery.database.read() as connection:
             collection = store.collection_of(connection, row)
-            nearest = store.nearest_print(connection, row, made)
+            nearest = kept.nearest_print(connection, row, made)
         return [
             judging.match(cosine, self._calibration, rules),
             judging.identical(distance(bytes(document["print"]), made)),
@@ -268,7 +243,7 @@ class Applicant:
                     raise doubt
             connection = journal.connection
             row = _open(store.find(connection, row["uid"]), ("documented",))
-            store.keep(connection, row, taken)
+            kept.keep(connection, row, taken)
             row = store.update(
                 connection, row, tries=row["tries"] + 1,
                 checks=json.dumps([check.to_dict() for check in checks]),
@@ -310,22 +285,6 @@ class Applicant:
         return Attempt(session, ("contract_changed",), "please take the document once more")
 
 
-def capture_of(pipeline: Pipeline, image: Image, actions: Sequence[str] = ()) -> Capture:
-    """The one face of a picture, good enough to stand for a living one.
-
-    Raises ``NoFaceFound``, ``SeveralFacesFound``, ``QualityRejected``.
-    """
-    prepared = pipeline.prepare(image, select="one", keep_photo=False)
-    faces = pipeline.embed([prepared])[0]
-    face, found = pipeline.checked(faces), prepared.detections
-    if found is None:
-        raise NoFaceFound("no face was found in the photo; use one that shows a face clearly")
-    (quality,) = SELFIE_GATE.assess(image, found, faces.crops)
-    face = replace(face, quality=quality)
-    face.check_quality()
-    return Capture(image, found, face, tuple(actions))
-
-
 def _open(row: Row, states: Sequence[str]) -> Row:
     """Raise ``OnboardingClosed`` where this is not the time for a step."""
     state = row["state"]
@@ -344,25 +303,6 @@ def _open(row: Row, states: Sequence[str]) -> Row:
 
 def _by(row: Row) -> str:
     return f"applicant:{row['uid']}"
-
-
-def _taken(role: Role, face: Face, picture: Image, details: dict[str, object]) -> Taken:
-    return Taken(
-        role,
-        hashlib.sha256(np.ascontiguousarray(face.crop).tobytes()).hexdigest(),
-        picture_print(face.crop),
-        face.embedding,
-        encode_crop(face.crop),
-        _jpeg(picture),
-        details,
-    )
-
-
-def _jpeg(image: Image) -> bytes:
-    import cv2
-
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
 
 
 __all__ = ["Agreed", "Applicant", "Capture", "capture_of"]

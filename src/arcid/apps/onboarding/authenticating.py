@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from arcid.apps.onboarding.applicant import capture_of
+from arcid.apps.onboarding.captures import capture_of
 from arcid.apps.onboarding.tables import attempts
 from arcid.apps.watching.liveness import Liveness
 from arcid.errors import LockedOut, ModelNotFound, UsageError

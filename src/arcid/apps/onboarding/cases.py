@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
-from sqlalchemy.engine import Connection
-
-from arcid.apps.onboarding import store
+from arcid.apps.onboarding import kept, store
+from arcid.apps.onboarding.deciding import conclude, empty, leave, read, tell
 from arcid.apps.onboarding.evidence import Signer
 from arcid.apps.onboarding.records import (
     DECIDED,
@@ -34,22 +31,15 @@ from arcid.apps.onboarding.records import (
 )
 from arcid.apps.onboarding.tables import sessions
 from arcid.errors import FaceNotFound, InputError, OnboardingClosed, ReviewAnswered
-from arcid.events import Place
-from arcid.events.store import decided
 from arcid.events.store.correcting import remark
-from arcid.events.store.log import Log
-from arcid.gallery import Decide, Gallery, NewFace
-from arcid.gallery.imaging import decode_crop
+from arcid.gallery import Gallery
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
-from arcid.gallery.store import faces as _faces
-from arcid.gallery.store import people as _people
 from arcid.gallery.store.journal import Journal, now_us
-from arcid.types import Embeddings, instant
+from arcid.types import instant
 
 TOKEN_BYTES = 32
-PLACE = Place("", "Onboarding")
 Verdict = Literal["accepted", "rejected"]
 
 
@@ -111,7 +101,7 @@ class Cases:
         """
         with self._gallery.database.write() as connection:
             row = store.find(connection, session_id)
-            found = store.picture(connection, row, role)
+            found = kept.picture(connection, row, role)
             if found is None or found["picture"] is None:
                 raise FaceNotFound(f"no picture of the {role} is kept of this session")
             store.note(connection, row, "look", role=role)
@@ -126,7 +116,6 @@ class Cases:
         *,
         actor: str,
         note: str = "",
-        decide: Decide | None = None,
     ) -> Session:
         """A person's word, also over what arcid decided by itself. The same again changes nothing.
 
@@ -161,7 +150,7 @@ class Cases:
             said = store.standing(journal.connection, row)
             if not said or said[-1]["actor"] == MACHINE:
                 raise OnboardingClosed("nobody decided this case, so nothing can be taken back")
-            left = _leave(journal, own, row)
+            left = leave(journal, own, row)
             store.undo(journal.connection, said[-1], who, journal.now)
             before: Outcome = said[-2]["outcome"] if len(said) > 1 else "review"
             done = store.update(journal.connection, left, state=before)
@@ -217,8 +206,8 @@ class Cases:
             if not session.decided:
                 raise OnboardingClosed("evidence is of decided cases", state=session.state)
             store.note(connection, row, "evidence")
-            found = {role: store.picture(connection, row, role) for role in ROLES}
-        kept: dict[str, Any] = {
+            found = {role: kept.picture(connection, row, role) for role in ROLES}
+        shown: dict[str, Any] = {
             role: {
                 "sha256": hashlib.sha256(one["picture"]).hexdigest(),
                 "crop_sha256": one["sha256"],
@@ -232,7 +221,7 @@ class Cases:
         return signer.sign(
             {
                 "session": {k: v for k, v in told.items() if k not in ("pictures", "not_checked")},
-                "pictures": kept,
+                "pictures": shown,
                 "not_checked": list(NOT_CHECKED),
                 "written_at": instant(datetime.now(UTC)),
             }
@@ -242,101 +231,3 @@ class Cases:
 def sweep(gallery: Gallery) -> int:
     """The task of the service: see ``Cases.sweep``."""
     return Cases(gallery).sweep()
-
-
-def read(connection: Connection, row: Row) -> Session:
-    """A row as it is handed out."""
-    return store.records(connection, store.collection_of(connection, row), [row])[0]
-
-
-def conclude(
-    journal: Journal,
-    own: Row,
-    row: Row,
-    outcome: Outcome,
-    actor: str,
-    note: str,
-) -> Row:
-    """Write a decision: state, enrolment, what is kept, and the event."""
-    connection = journal.connection
-    rules = Rules.of(json.loads(row["rules"]))
-    answer = store.answer(connection, row, outcome, actor, note, journal.now)
-    if outcome == "accepted" and rules.enrol:
-        row = _enrol(journal, own, row)
-    elif outcome != "accepted":
-        row = _leave(journal, own, row)
-    if outcome != "review" and not rules.keep_pictures:
-        store.drop_pictures(connection, row)
-    row = store.update(connection, row, state=outcome, ended_at=row["ended_at"] or journal.now)
-    by = f"service:{MACHINE}" if actor == MACHINE else None
-    store.note(connection, row, "decide", by, outcome=outcome)
-    tell(journal, own, row, answer, actor)
-    return row
-
-
-def tell(journal: Journal, own: Row, row: Row, what: str, actor: str) -> None:
-    """The event of a decision: ids and codes, no names."""
-    checks = json.loads(row["checks"])
-    reasons = [check["code"] for check in checks if check["effect"] in ("review", "reject")]
-    decided.write(
-        Log(journal.connection, own),
-        "onboarding",
-        (row["uid"], what),
-        PLACE,
-        datetime.now(UTC),
-        grounds={
-            "reason": ", ".join(reasons) or row["state"],
-            "details": {
-                "session": row["uid"],
-                "reference": row["reference"],
-                "outcome": row["state"],
-                "reasons": reasons,
-            },
-        },
-        person_id=row["person_uid"],
-        actor=None if actor == MACHINE else actor,
-    )
-
-
-def empty(connection: Connection, row: Row, state: str, now: int) -> Row:
-    """Erase what is personal of a session; that it was is left, until its days are over."""
-    store.delete_pictures(connection, row)
-    return store.update(connection, row, state=state, ended_at=now, **store.ERASED)
-
-
-def _enrol(journal: Journal, own: Row, row: Row) -> Row:
-    """The selfie under the applicant's name, or under one that tells two of that name apart."""
-    found = store.picture(journal.connection, row, "selfie")
-    if row["person_uid"] is not None or found is None or found["vector"] is None:
-        return row
-    vector = np.frombuffer(found["vector"], "<f4")[None].astype(np.float32)
-    name = row["name"]
-    if _people.by_name(journal.connection, own, name) is not None:
-        name = f"{name} ({row['uid'][:6]})"
-    person = _people.add(journal, own, name, {"onboarding": row["uid"]})
-    face = NewFace(
-        Embeddings(vector, found["contract"]),
-        photo_id=found["sha256"],
-        crop=decode_crop(bytes(found["crop"])) if own["keep_crops"] else None,
-        source="onboarding",
-    )
-    (key,) = _faces.add(journal, own, person, [face])
-    (stored,) = _faces.stored(journal.connection, own, [key])
-    return store.update(journal.connection, row, person_uid=person["uid"], face_uid=stored.id)
-
-
-def _leave(journal: Journal, own: Row, row: Row) -> Row:
-    """Who was enrolled by this session is not any more; a person who has other faces stays."""
-    if row["person_uid"] is None:
-        return row
-    person = _people.find(journal.connection, own, row["person_uid"])
-    mine = [
-        face
-        for face in _faces.of_person(journal.connection, own, person)
-        if face["uid"] == row["face_uid"]
-    ]
-    row = store.update(journal.connection, row, person_uid=None, face_uid=None)
-    _faces.delete(journal, own, mine)
-    if not _faces.of_person(journal.connection, own, person):
-        _people.delete(journal, own, person)
-    return row

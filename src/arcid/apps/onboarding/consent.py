@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arcid.apps.onboarding.applicant import Agreed
+from arcid.apps.onboarding.records import Agreed
 from arcid.errors import ConfigError
 
 DEFAULT = Agreed(

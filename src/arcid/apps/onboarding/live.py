@@ -19,7 +19,7 @@ from arcid.apps.kiosk import (
     alike,
     meant,
 )
-from arcid.apps.onboarding.applicant import SELFIE_GATE, Capture
+from arcid.apps.onboarding.captures import SELFIE_GATE, Capture
 from arcid.liveness import Challenge
 from arcid.liveness.challenge import Status
 from arcid.pipeline import Pipeline

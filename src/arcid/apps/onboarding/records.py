@@ -72,6 +72,14 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreed:
+    """The text an applicant consented to."""
+
+    version: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """What was agreed to, and when."""
 

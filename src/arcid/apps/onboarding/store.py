@@ -6,21 +6,18 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.onboarding.prints import distance
 from arcid.apps.onboarding.records import (
     ROLES,
     WAITING,
     Answer,
     Check,
     Consent,
-    Role,
     Rules,
     Session,
 )
@@ -28,27 +25,12 @@ from arcid.apps.onboarding.tables import answers, pictures, sessions
 from arcid.errors import OnboardingNotFound
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections
-from arcid.gallery.seals import pack
 from arcid.gallery.store import audit
 from arcid.gallery.store.journal import from_us, now_us
-from arcid.types import Embeddings
 
 CASES = Order("onboarding cases", (int,))
 #: What is personal in a session's row, and what it is when it is erased.
 ERASED = {"name": "", "birth_date": None, "zone": None, "checks": "[]", "consent": None}
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Taken:
-    """A picture of one role as it is kept."""
-
-    role: Role
-    sha256: str
-    print: bytes
-    vector: Embeddings
-    crop: bytes  # PNG
-    picture: bytes  # JPEG
-    details: dict[str, Any]
 
 
 def token_hash(token: str) -> str:
@@ -193,60 +175,6 @@ def undo(connection: Connection, answer_row: Row, actor: str, now: int) -> None:
         answers.update()
         .where(answers.c.id == answer_row["id"])
         .values(undone_at=now, undone_by=actor)
-    )
-
-
-# pictures
-
-
-def keep(connection: Connection, row: Row, taken: Taken) -> None:
-    """In the place of the one of that role before."""
-    own = (pictures.c.onboarding_id == row["id"]) & (pictures.c.role == taken.role)
-    connection.execute(pictures.delete().where(own))
-    connection.execute(
-        pictures.insert().values(
-            onboarding_id=row["id"],
-            role=taken.role,
-            sha256=taken.sha256,
-            print=taken.print,
-            contract=taken.vector.contract_id,
-            vector=pack(taken.vector.vectors[0]),
-            crop=taken.crop,
-            picture=taken.picture,
-            details=json.dumps(taken.details),
-        )
-    )
-
-
-def picture(connection: Connection, row: Row, role: Role) -> Row | None:
-    """The kept picture of a role."""
-    query = sa.select(pictures).where(
-        pictures.c.onboarding_id == row["id"], pictures.c.role == role
-    )
-    return connection.execute(query).mappings().first()
-
-
-def drop_pictures(connection: Connection, row: Row) -> None:
-    """Erase vectors and pictures; the prints stay."""
-    connection.execute(
-        pictures.update()
-        .where(pictures.c.onboarding_id == row["id"])
-        .values(vector=None, crop=None, picture=None, details="{}")
-    )
-
-
-def delete_pictures(connection: Connection, row: Row) -> None:
-    """Erase them with their prints."""
-    connection.execute(pictures.delete().where(pictures.c.onboarding_id == row["id"]))
-
-
-def nearest_print(connection: Connection, row: Row, made: bytes) -> int | None:
-    """The least distance to a selfie of another session of the database; None: there is none."""
-    query = sa.select(pictures.c.print).where(
-        pictures.c.role == "selfie", pictures.c.onboarding_id != row["id"]
-    )
-    return min(
-        (distance(made, bytes(found)) for (found,) in connection.execute(query)), default=None
     )
 
 
