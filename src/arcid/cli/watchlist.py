@@ -378,7 +378,8 @@ def _print_list(own: Watchlist, json: bool) -> None:
         print_json(own.to_dict())
         return
     terms = own.terms
-    say(f"{own.name} ({own.id}): {own.people} people of {own.collection}, {_until(own)}")
+    people = "1 person" if own.people == 1 else f"{own.people} people"
+    say(f"{own.name} ({own.id}): {people} of {own.collection}, {_until(own)}")
     say(f"purpose: {terms.purpose}; legal basis: {terms.legal_basis}; owner: {terms.owner}")
     say(
         f"at most {terms.false_alerts_per_hour:g} false alerts and {terms.reviews_per_hour:g} "

@@ -44,12 +44,14 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
         "/attendance", "attendance", "attendance:attendance", S.NAV_DAY, S.NAV_ATTENDANCE, tab=True
     ),
     Page("/doors", "doors", "doors:doors", S.NAV_DAY, S.NAV_DOORS, tab=True),
+    Page("/alerts", "alerts", "alerts:alerts", S.NAV_DAY, S.NAV_ALERTS, tab=True),
     Page("/review", "review", "review:review", S.NAV_DAY, S.NAV_REVIEW),
     Page("/unknowns", "unknowns", "unknowns:unknowns", S.NAV_DAY, S.NAV_UNKNOWNS),
     Page("/kiosk", "kiosk", "kiosk:kiosk", S.NAV_DAY, S.NAV_KIOSK),
     Page("/people", "people", "people:people", S.NAV_FACES, S.NAV_PEOPLE, tab=True),
     Page("/duplicates", "duplicates", "duplicates:duplicates", S.NAV_FACES, S.NAV_DUPLICATES),
     Page("/onboarding", "cases", "onboarding:onboarding", S.NAV_FACES, S.NAV_ONBOARDING),
+    Page("/watchlists", "lists", "watchlists:watchlists", S.NAV_FACES, S.NAV_WATCHLISTS),
     Page("/collections", "enrol", "collections:collections", S.NAV_FACES, S.NAV_COLLECTIONS),
     Page("/search", "search", "search:search", S.NAV_FACES, S.NAV_SEARCH, tab=True),
     Page("/compare", "search", "compare:compare", S.NAV_FACES, S.NAV_COMPARE),
@@ -62,6 +64,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/people/new", "enrol", "enrolling:new_person"),
     Page("/attendance/month", "attendance", "attendance_month:month"),
     Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),
+    Page("/watchlists/{list_id}", "lists", "watchlists:watchlist"),
     Page("/people/{person_id}", "people", "person:person_page"),
 )
 ROUTES = {  # by the first part of the path

@@ -11,13 +11,14 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import KeyEventArguments
 
-from arcid.errors import EventNotFound, FaceNotFound, PersonNotFound, ReviewAnswered
+from arcid.errors import EventNotFound, ReviewAnswered
 from arcid.events import Candidate, Events, Review, Reviews, Verdict
 from arcid.gallery import Collection, Gallery
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._enrolled import enrolled_face
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -34,7 +35,6 @@ from arcid.server.console.ui.widgets import (
     say,
     text,
 )
-from arcid.types import Image
 
 REFRESH_S = 5.0
 SHOWN = 50  # of those waiting
@@ -262,22 +262,10 @@ def _pictures(
     """The face in doubt and the one enrolled that is nearest, where pictures are kept."""
     trace = Events(gallery).trace(collection.name, one.id)
     probe = None if trace is None or trace.crop is None else data_url(trace.crop)
-    enrolled = None if asked is None else _enrolled(gallery, collection, asked)
+    enrolled = None
+    if asked is not None:
+        enrolled = enrolled_face(gallery, collection, asked.person_id, asked.face_id)
     return probe, None if enrolled is None else data_url(enrolled)
-
-
-def _enrolled(gallery: Gallery, collection: Collection, asked: Candidate) -> Image | None:
-    if not collection.keep_crops:
-        return None
-    try:
-        faces = [f.id for f in gallery.faces(collection.name, asked.person_id)]
-        for face_id in sorted(faces, key=lambda known: known != asked.face_id):
-            crop = gallery.face_crop(collection.name, face_id)
-            if crop is not None:
-                return crop
-    except (PersonNotFound, FaceNotFound):
-        return None
-    return None
 
 
 def _when(one: Review) -> str:

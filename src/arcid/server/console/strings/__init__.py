@@ -16,3 +16,4 @@ from arcid.server.console.strings.onboarding import *  # noqa: F403
 from arcid.server.console.strings.people import *  # noqa: F403
 from arcid.server.console.strings.search import *  # noqa: F403
 from arcid.server.console.strings.service import *  # noqa: F403
+from arcid.server.console.strings.watchlists import *  # noqa: F403

@@ -57,6 +57,40 @@ const found = {
     all[Math.min(Math.max(all.indexOf(part) + by, 0), all.length - 1)].focus();
   },
 };
+// Alerts: a sound and a notification, each only where this browser was asked for it.
+const alarm = {
+  on(kind) { return localStorage.getItem(`arcid-${kind}`) === "on"; },
+  async turn(kind) {
+    let on = !alarm.on(kind);
+    if (on && kind === "notify")
+      on = "Notification" in window && (await Notification.requestPermission()) === "granted";
+    localStorage.setItem(`arcid-${kind}`, on ? "on" : "off");
+    alarm.paint();
+    if (on && kind === "sound") alarm.chime();
+  },
+  paint() {
+    for (const button of document.querySelectorAll("[data-alarm]"))
+      button.setAttribute("aria-pressed", String(alarm.on(button.dataset.alarm)));
+  },
+  chime() {
+    const audio = alarm.audio ??= new AudioContext();
+    [880, 660].forEach((pitch, place) => {
+      const tone = audio.createOscillator(), volume = audio.createGain();
+      const start = audio.currentTime + place * 0.25;
+      tone.frequency.value = pitch;
+      volume.gain.setValueAtTime(0.2, start);
+      volume.gain.exponentialRampToValueAtTime(0.001, start + 0.24);
+      tone.connect(volume).connect(audio.destination);
+      tone.start(start);
+      tone.stop(start + 0.25);
+    });
+  },
+  ring(title, words) {
+    if (alarm.on("sound")) alarm.chime();
+    if (alarm.on("notify") && Notification.permission === "granted")
+      new Notification(title, { body: words, tag: "arcid-alert", renotify: true });
+  },
+};
 document.addEventListener("click", (event) => {
   const box = event.target.closest(".face-box");
   if (box) for (const part of found.parts(box, box.dataset.face)) if (part.open === false) part.open = true;

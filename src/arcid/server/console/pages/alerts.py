@@ -1,0 +1,273 @@
+"""Alerts of watchlists: both faces, a human's answer by click or key, and taking it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import KeyEventArguments
+
+from arcid.apps.watchlists import OPEN, Alert, Alerts, Verb, Watchlists
+from arcid.errors import AlertAnswered, AlertNotFound, SecondPersonNeeded
+from arcid.gallery import Gallery
+from arcid.server.console import strings as S
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.pages._enrolled import enrolled_face
+from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.widgets import (
+    action,
+    avatar,
+    button,
+    card,
+    data_url,
+    element,
+    empty,
+    face,
+    facts,
+    note,
+    quietly,
+    say,
+    text,
+)
+
+REFRESH_S = 2.0
+SHOWN, ANSWERED = 50, 10
+CHOICES: tuple[tuple[Verb, str, str, str, str], ...] = (
+    ("acknowledge", S.ALERT_ACKNOWLEDGE, "A", "clock", S.ALERT_ACKNOWLEDGE_NAME),
+    ("confirm", S.ALERT_CONFIRM, "Y", "check", S.ALERT_CONFIRM_NAME),
+    ("dismiss", S.ALERT_DISMISS, "N", "cross", S.ALERT_DISMISS_NAME),
+    ("escalate", S.ALERT_ESCALATE, "E", "warn", S.ALERT_ESCALATE_NAME),
+)
+ALARMS = (
+    ("sound", S.ALERT_SOUND, S.ALERT_SOUND_NAME),
+    ("notify", S.ALERT_NOTIFY, S.ALERT_NOTIFY_NAME),
+)
+
+
+async def alerts(context: ConsoleContext) -> None:
+    """The newest alert, the others that wait, silent reviews, and what was answered."""
+    with frame(context, S.ALERTS, "/alerts", lead=S.ALERTS_LEAD):
+        with element("div", "toolbar"):
+            for kind, label, name in ALARMS:
+                switch = button(label, name=name)
+                switch.props["data-alarm"] = kind
+                switch.on("click", js_handler=f"() => alarm.turn('{kind}')")
+        with element("div", "columns"):
+            case = element("section", "card review-case", aria_live="polite")
+            with element("div", "column"):
+                with card(S.ALERTS_WAITING):
+                    waiting = element("div", "event-list")
+                with card(S.ALERTS_SILENT):
+                    text(S.ALERTS_SILENT_TEXT, "soft small", tag="p")
+                    silent = element("div", "event-list")
+                with card(S.ALERTS_ANSWERED):
+                    answered = element("div", "event-list")
+        await Desk(context, case, waiting, silent, answered).open()
+        ui.timer(0.1, lambda: ui.run_javascript("alarm.paint()"), once=True)
+
+
+class Desk:
+    """One page's state: which alert is looked at, and what stands beside it."""
+
+    def __init__(
+        self,
+        context: ConsoleContext,
+        case: Element,
+        waiting: Element,
+        silent: Element,
+        answered: Element,
+    ) -> None:
+        self._context, self._case = context, case
+        self._waiting, self._silent, self._answered = waiting, silent, answered
+        self._alerts = Alerts(context.gallery)
+        self._shown: Alert | None = None
+        self._listed: list[Any] | None = None
+        self._known: set[str] | None = None  # alerts that rang before
+
+    async def open(self) -> None:
+        """Show it, keep it fresh, and listen for keys."""
+        await self._refresh()
+        ui.timer(REFRESH_S, quietly(self._context, "alerts")(self._refresh))
+        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
+
+    async def _refresh(self) -> None:
+        account = self._context.account
+        lists = await self._context.run(Watchlists(self._context.gallery).find)
+        mine = [own.id for own in lists if own.visible_to(account.name, account.role)]
+        find = partial(self._alerts.find, lists=mine)
+        run = self._context.run
+        loud = await run(find, states=OPEN, levels=["alert"], limit=SHOWN)
+        quiet = await run(find, states=OPEN, levels=["review"], limit=SHOWN)
+        done = await run(find, states=["confirmed", "dismissed"], limit=ANSWERED)
+        self._ring(loud)
+        now = [bool(mine), loud, quiet, done]
+        if now == self._listed:
+            return
+        self._listed = now
+        ids = {one.id: one for one in (*loud, *quiet)}
+        kept = None if self._shown is None else ids.get(self._shown.id)
+        await self._show(kept or next(iter(ids.values()), None), some=bool(mine))
+        self._list()
+
+    def _ring(self, loud: list[Alert]) -> None:
+        """Sound and notification of what is new, where this browser was asked for them."""
+        ids = {one.id for one in loud}
+        fresh = [one for one in loud if self._known is not None and one.id not in self._known]
+        self._known = ids
+        if fresh:
+            title = json.dumps(S.ALERT_RING.format(list=fresh[0].list_name))
+            words = json.dumps(S.ALERT_RING_TEXT.format(camera=fresh[0].camera))
+            ui.run_javascript(f"alarm.ring({title}, {words})")
+
+    def _list(self) -> None:
+        _, loud, quiet, done = self._listed or [False, [], [], []]
+        for board, found in ((self._waiting, loud), (self._silent, quiet)):
+            board.clear()
+            with board:
+                if not found:
+                    text(S.ALERTS_NONE_SHORT, "soft", tag="p")
+                for one in found:
+                    self._line(one)
+        self._answered.clear()
+        with self._answered:
+            if not done:
+                text(S.ALERTS_NOT_ANSWERED, "soft", tag="p")
+            for one in done:
+                self._done_line(one)
+
+    def _line(self, one: Alert) -> None:
+        @action(self._context, "alerts")
+        async def choose() -> None:
+            await self._show(one)
+            self._list()
+
+        row = element("button", "event-row", type="button")
+        if self._shown is not None and one.id == self._shown.id:
+            row.props('aria-current="true"')
+        row.on("click", choose, args=[])
+        with row:
+            tone = "bad" if one.state == "new" else "info"
+            element("span", f"event-dot {tone}", aria_hidden="true")
+            with element("span", "event-lines"):
+                text(S.ALERT_LINE.format(name=one.name), "person-name")
+                text(f"{_where(one)} · {_state(one)}", "soft small")
+
+    def _done_line(self, one: Alert) -> None:
+        with element("div", "event-row"):
+            with element("span", "event-lines"):
+                text(one.name, "person-name")
+                text(f"{_where(one)} · {_state(one)}", "soft small")
+            name = S.UNDO_NAME.format(what=f"{one.name}, {_where(one)}")
+            button(S.UNDO, self._undo(one), kind="quiet", name=name)
+
+    async def _show(self, one: Alert | None, *, some: bool = True) -> None:
+        self._shown = one
+        self._case.clear()
+        if one is None:
+            with self._case:
+                if some:
+                    empty("alerts", S.ALERTS_NONE, S.ALERTS_NONE_TEXT)
+                else:
+                    empty("alerts", S.ALERTS_NO_LIST, S.ALERTS_NO_LIST_TEXT)
+            return
+        seen, enrolled = await self._context.run(_pictures, self._context.gallery, one)
+        self._context.looked("alert.view", f"alert:{one.id}", one.collection)
+        with self._case:
+            with element("div", "review-faces"):
+                _figure(seen, "?", S.ALERT_SEEN)
+                _figure(enrolled, one.name, S.ALERT_ENROLLED.format(name=one.name))
+            text(S.ALERT_QUESTION.format(name=one.name), "answer-words", tag="h2")
+            text(_where(one), "soft", tag="p")
+            if one.waits_for_second:
+                note(S.ALERT_SECOND.format(name=one.confirmed_by[0]), "warn")
+            with element("div", "review-buttons"):
+                for verb, label, key, icon, told in CHOICES:
+                    made = button(
+                        label,
+                        partial(self._answer, one, verb),
+                        icon=icon,
+                        kind="primary" if verb == "confirm" else "plain",
+                        name=told.format(name=one.name),
+                    )
+                    with made:
+                        text(key, "key", tag="kbd", aria_hidden="true")
+            with element("details", "candidates"):
+                text(S.ALERT_DETAILS, tag="summary")
+                facts(_grounds(one))
+
+    async def _answer(self, one: Alert, verb: Verb) -> None:
+        @action(self._context, "alerts")
+        async def give() -> None:
+            try:
+                done = await self._context.run(
+                    self._alerts.answer, one.id, verb, actor=self._context.account.name
+                )
+                first = verb == "confirm" and done.waits_for_second
+                words = S.ALERT_FIRST if first else S.ALERT_DONE[verb].format(name=one.name)
+                say(words)
+            except (AlertAnswered, AlertNotFound, SecondPersonNeeded) as error:
+                say(error.message, "warn")
+            await self._refresh()
+
+        await give()
+
+    def _undo(self, one: Alert) -> Callable[[], Awaitable[None]]:
+        @action(self._context, "alerts")
+        async def undo() -> None:
+            await self._context.run(self._alerts.undo, one.id, actor=self._context.account.name)
+            say(S.ALERT_UNDONE)
+            await self._refresh()
+
+        return undo
+
+    async def _pressed(self, event: KeyEventArguments) -> None:
+        held = event.modifiers
+        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
+            return
+        for verb, _, key, _, _ in CHOICES:
+            if str(event.key).casefold() == key.casefold():
+                await self._answer(self._shown, verb)
+                return
+
+
+def _figure(picture: str | None, name: str, caption: str) -> None:
+    with element("figure", "review-face"):
+        if picture is None:
+            avatar(name)
+        else:
+            face(picture, caption)
+        text(caption, "soft small", tag="figcaption")
+
+
+def _pictures(gallery: Gallery, one: Alert) -> tuple[str | None, str | None]:
+    """The face that was seen and the enrolled one, where pictures are kept."""
+    trace = Alerts(gallery).face(one.id)
+    seen = None if trace is None or trace.crop is None else data_url(trace.crop)
+    collection = gallery.collection(one.collection)
+    nearest = one.to_dict()["face_id"]
+    enrolled = enrolled_face(gallery, collection, one.person_id, nearest)
+    return seen, None if enrolled is None else data_url(enrolled)
+
+
+def _where(one: Alert) -> str:
+    return S.ALERT_WHERE.format(list=one.list_name, camera=one.camera, time=S.moment(one.at))
+
+
+def _state(one: Alert) -> str:
+    last = next((step for step in reversed(one.steps) if step.undone_by is None), None)
+    state = S.ALERT_STATES[one.state]
+    return state if last is None else S.ALERT_BY.format(state=state, name=last.actor)
+
+
+def _grounds(one: Alert) -> list[tuple[str, str]]:
+    rows = [
+        (S.ALERT_LATENCY, S.ALERT_LATENCY_S.format(s=one.latency_ms / 1000)),
+        (S.ALERT_SIGHTINGS, S.count(one.sightings, S.ALERT_ONCE, S.ALERT_TIMES)),
+    ]
+    if reason := one.grounds.get("reason"):
+        rows.insert(0, (S.ALERT_WHY, str(reason)))
+    return rows
