@@ -56,6 +56,10 @@ class Identifier:
         )
         return Verification(decision, a, b)
 
+    def verify_cosine(self, cosine: float, *, fmr: float = decide.DEFAULT_FMR) -> Decision:
+        """Whether two faces of that cosine are one person, at a target false match rate."""
+        return decide.verify(cosine, self.calibration, fmr=fmr)
+
     def verify_person_face(
         self,
         face: Face,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from arcid import decide
 from arcid.apps.onboarding.mrz import Zone, same_name
 from arcid.apps.onboarding.records import Check, Effect, Outcome, Rules
 from arcid.calibration import Calibration
+from arcid.pipeline.identifier import Identifier
 from arcid.results import Identified
 
 #: Signs of 256 in which two prints may differ (``prints``; docs/concepts/onboarding.md).
@@ -34,11 +34,12 @@ def match(cosine: float, calibration: Calibration | None, rules: Rules) -> Check
             "this recogniser (arcid onboarding calibrate), so a human compares them",
             {"cosine": cosine},
         )
-    decided = decide.verify(cosine, calibration, fmr=rules.fmr)
+    documents = Identifier(calibration.contract_id, calibration)
+    decided = documents.verify_cosine(cosine, fmr=rules.fmr)
     measured = decided.to_dict()
     if decided.matched:
         return Check("match", "pass", decided.reason, measured)
-    doubt = decide.verify(cosine, calibration, fmr=rules.review_fmr)
+    doubt = documents.verify_cosine(cosine, fmr=rules.review_fmr)
     if doubt.matched:
         return Check("match_unsure", "review", f"{decided.reason}; a human compares them", measured)
     return Check("different_people", "reject", doubt.reason, doubt.to_dict())
