@@ -60,9 +60,9 @@ def main() -> None:
         for size in asked.sizes:
             options = {"size": size, "dim": dim, "threads": asked.threads,
                        "peer_rows": asked.peer_rows}  # fmt: skip
-            rows += _in_a_process(options)
-            for row in rows[-3:]:
-                print(row)
+            for row in _in_a_process(options):
+                print(row, flush=True)
+                rows.append(row)
     rows += [beyond(row, 1_000_000) for row in _largest(rows)]
     write_csv(Path(__file__).parent / "results" / f"duplicates-{hardware_slug()}.csv", rows)
 

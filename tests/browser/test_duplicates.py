@@ -16,22 +16,27 @@ pytestmark = pytest.mark.data
 
 
 @pytest.fixture
-def twin(home: Path, pairs: Path, url: str) -> Iterator[str]:
-    """Angelina is enrolled again under another name, as an import would do it."""
+def twins(home: Path, pairs: Path, url: str) -> Iterator[str]:
+    """Angelina is enrolled again under another name, as an import would do it, in a collection
+    of this test's own."""
     pipeline = Pipeline.from_models()
     with Gallery.open(home / "gallery.db", create=False) as gallery:
-        found = pipeline.one_face(pairs / "img5.jpg")
-        face = NewFace(found.embedding, found.photo_id, crop=found.crop)
-        person, _ = gallery.enrol("people", "Angelina Again", [face])
-        yield person.id
-        for one in gallery.people("people", search="Again"):
-            gallery.delete_person("people", one.id)
+        gallery.create_collection("twins", keep_crops=True)
+        for name, photos in {
+            "Angelina Example": ("img1", "img2"), "Marc Beispiel": ("img13", "img14"),
+            "Angelina Again": ("img5",),
+        }.items():  # fmt: skip
+            found = [pipeline.one_face(pairs / f"{photo}.jpg") for photo in photos]
+            faces = [NewFace(one.embedding, one.photo_id, crop=one.crop) for one in found]
+            gallery.enrol("twins", name, faces)
+        yield "?collection=twins"
+        gallery.delete_collection("twins")
 
 
 def test_two_who_are_one_are_found_merged_by_key_and_two_again(
-    page: Page, twin: str, browser: Browser, url: str
+    page: Page, twins: str, browser: Browser, url: str
 ) -> None:
-    page.goto("/console/duplicates")
+    page.goto("/console/duplicates" + twins)
     expect(page.get_by_text("Everybody was never compared with everybody.")).to_be_visible()
     expect(page.get_by_role("heading", name="Nothing to decide")).to_be_visible()
     page.get_by_label("False pairs expected, at most").fill("0.0001")
@@ -59,17 +64,17 @@ def test_two_who_are_one_are_found_merged_by_key_and_two_again(
     page.locator("h1").click()
     page.keyboard.press("s")
     expect(page.get_by_text("are one person now.")).to_be_visible()
-    page.goto("/console/people")
+    page.goto("/console/people" + twins)
     expect(page.locator(".person-card")).to_have_count(2)
     expect(page.locator(".person-card", has_text="Angelina Example")).to_contain_text("3 faces")
-    page.goto("/console/duplicates")
+    page.goto("/console/duplicates" + twins)
     page.get_by_role("button", name="Undo: ").click()
     expect(page.get_by_text("Taken back.")).to_be_visible()
     expect(case.get_by_role("heading", name="Are these one person?")).to_be_visible()
-    page.goto("/console/people")
+    page.goto("/console/people" + twins)
     expect(page.locator(".person-card", has_text="Angelina Again")).to_contain_text("1 face")
     with page.expect_download() as download:
-        page.goto("/console/duplicates")
+        page.goto("/console/duplicates" + twins)
         page.get_by_role("link", name="CSV").click()
     assert "Angelina Again" in Path(download.value.path()).read_text("utf-8")
 
@@ -79,5 +84,5 @@ def test_two_who_are_one_are_found_merged_by_key_and_two_again(
     viewer.wait_for_url("**/console/*")
     viewer.goto("/console/duplicates")
     expect(viewer.get_by_text("Not for this role")).to_be_visible()
-    assert viewer.request.get("/console/pairs?collection=people").status == 403
+    assert viewer.request.get("/console/pairs?collection=twins").status == 403
     context.close()
