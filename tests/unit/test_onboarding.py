@@ -255,15 +255,16 @@ def test_the_same_selfie_in_a_second_session_is_a_replay(
     one = applicant(gallery, pipeline)
     first = decided(gallery, one, document, people["a2"])
     assert first.state == "accepted"
-    again = decided(gallery, one, document, degraded(people["a2"], "low_resolution", 24, RNG()))
+    again = decided(
+        gallery,
+        one,
+        document,
+        degraded(people["a2"], "low_resolution", 24, np.random.default_rng(2)),
+    )
     assert (again.state, codes(again)) == ("rejected", ["replayed"])
     Cases(gallery).forget(first.id)
     Cases(gallery).forget(again.id)
     assert decided(gallery, one, document, people["a2"]).state == "accepted", "prints are kept"
-
-
-def RNG() -> np.random.Generator:  # noqa: N802
-    return np.random.default_rng(2)
 
 
 def test_a_picture_of_a_picture_is_rejected_or_asked_about(

@@ -141,7 +141,7 @@ def _check(name: str, field: str, digit: str) -> None:
 
 def _names(field: str) -> tuple[str, str]:
     surname, _, given = field.partition("<<")
-    return tuple(" ".join(part.replace("<", " ").split()) for part in (surname, given))  # type: ignore[return-value]
+    return " ".join(surname.replace("<", " ").split()), " ".join(given.replace("<", " ").split())
 
 
 def _birth(field: str, today: date) -> date | None:
