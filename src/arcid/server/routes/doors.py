@@ -188,7 +188,9 @@ def add_door(running: Running, body: DoorIn) -> DoorOut:
     return _out(running, made)
 
 
-@router.post("/lockdown", status_code=204, response_model=None, responses=errors(413, 503, 507))
+@router.post(
+    "/lockdown", status_code=204, response_model=None, responses=errors(400, 413, 503, 507)
+)
 def lock_all_down(running: Running, body: LockIn) -> Response:
     """Lock every door down: nobody is let in, by hand neither, until it is lifted."""
     running.doorman.lock_down(None, body.reason)
@@ -232,7 +234,10 @@ def open_door(running: Running, door_id: DoorPath, body: OpenIn, once: Once) -> 
 
 
 @router.post(
-    "/{door_id}/lockdown", status_code=204, response_model=None, responses=errors(404, 413, 503)
+    "/{door_id}/lockdown",
+    status_code=204,
+    response_model=None,
+    responses=errors(400, 404, 413, 503, 507),
 )
 def lock_door_down(running: Running, door_id: DoorPath, body: LockIn) -> Response:
     """Lock one door down."""
@@ -250,7 +255,10 @@ def lift_door(running: Running, door_id: DoorPath) -> Response:
 
 
 @router.post(
-    "/{door_id}/contact", status_code=204, response_model=None, responses=errors(404, 413, 503)
+    "/{door_id}/contact",
+    status_code=204,
+    response_model=None,
+    responses=errors(400, 404, 413, 503, 507),
 )
 def tell_contact(running: Running, door_id: DoorPath, body: ContactIn) -> Response:
     """Whether a door's contact says that it is open; for doors that wait for it to be shut."""
@@ -276,6 +284,7 @@ def list_passages(
 ) -> PassageList:
     """What a door answered, a page at a time: who, why, and what became of it."""
     door = Doors(running.gallery).get(door_id)
+    running.looks.note("door.view", f"door:{door.id}", door.collection)
     found = Passages(running.gallery).find(
         door.collection, door=door.id, since=since, until=until, limit=limit, after=after
     )

@@ -74,14 +74,16 @@ async def doors(context: ConsoleContext) -> None:
 
 
 def _read(context: ConsoleContext) -> list[Board]:
-    passages = Passages(context.gallery)
+    passages, known = Passages(context.gallery), Doors(context.gallery).all()
+    for door in known:
+        context.looked("door.view", f"door:{door.id}", door.collection)
     return [
         Board(
             door,
             context.doorman.status(door.id),
             tuple(passages.find(door.collection, door=door.id, limit=SHOWN)[:SHOWN]),
         )
-        for door in Doors(context.gallery).all()
+        for door in known
     ]
 
 

@@ -109,6 +109,7 @@ AUDIT_VERBS = {
     "alert.dismiss": "Dismissed an alert",
     "alert.escalate": "Passed an alert on",
     "alert.undo": "Took an answer to an alert back",
+    "door.view": "Looked at a door and who came to it",
     "door.add": "Added a door",
     "door.change": "Changed a door",
     "door.delete": "Deleted a door",
