@@ -61,6 +61,7 @@ def test_a_list_is_made_and_its_alert_answered_and_taken_back(
     case = page.locator(".review-case")
     question = case.get_by_role("heading", name="Is this Angelina Example?")
     expect(question).to_be_visible(timeout=15_000)
+    expect(page.locator(".rail-count-alerts")).to_have_text("1", timeout=15_000)
     expect(case.locator("img").first).to_have_js_property("naturalWidth", 112)
     page.keyboard.press("a")
     expect(page.locator(".event-row", has_text="somebody is looking")).to_be_visible()

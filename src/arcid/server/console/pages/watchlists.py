@@ -137,7 +137,7 @@ def _terms(context: ConsoleContext, own: Watchlist) -> None:
             [
                 (S.WATCHLIST_BASIS, terms.legal_basis),
                 (S.WATCHLIST_OWNER, terms.owner),
-                (S.WATCHLIST_UNTIL, ends),
+                (S.WATCHLIST_LAST_DAY, ends),
                 (S.WATCHLIST_COLLECTION, own.collection),
                 (S.WATCHLIST_SEEN_BY, ", ".join((*terms.roles, *terms.accounts))),
                 (S.WATCHLIST_CAMERAS, ", ".join(terms.cameras) or S.WATCHLIST_ALL),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
 from nicegui import ui
 from nicegui.element import Element
 
+from arcid.apps.watchlists import Alerts, Watchlists
 from arcid.events import Reviews
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
@@ -34,7 +35,7 @@ def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") 
     ui.page_title(f"{title} · arcid")
     only_main()
     entries = [page for page in PAGES if page.group and context.may(page.permission)]
-    waiting = None
+    counts: list[tuple[Page, ui.html, Count]] = []
     with element("a", "skip-link", href="#main"):
         html(S.SKIP)
     with element("div", "shell"):
@@ -45,9 +46,10 @@ def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") 
                 text(group, "rail-group")
                 for entry in members:
                     link = _link(entry, current)
-                    if entry.path == "/review":
+                    if entry.path in WAITING:
+                        shown, count = WAITING[entry.path]
                         with link:
-                            waiting = text("", "rail-count")
+                            counts.append((entry, text("", shown), count))
             _account(context)
         element("div", "rail-shade").on("click", js_handler="() => arcid.menu(false)")
         with element("main", "page", id="main", tabindex="-1"):
@@ -57,20 +59,39 @@ def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") 
                     text(lead, "soft lead", tag="p")
             yield
         _tab_bar(entries, current)
-    if waiting is not None:  # last: a timer makes NiceGUI answer with what is there by then
-        _count_waiting(context, waiting)
+    for entry, number, count in counts:  # last: a timer answers with what is there by then
+        _keep_count(context, entry, number, count)
 
 
-def _count_waiting(context: ConsoleContext, shown: ui.html) -> None:
-    """How many doubtful faces wait, kept fresh."""
+def _doubtful(context: ConsoleContext) -> int:
+    return Reviews(context.gallery).waiting()
 
-    async def count() -> None:
-        waiting = await context.run(Reviews(context.gallery).waiting)
+
+def _alerts(context: ConsoleContext) -> int:
+    """New ones, of the lists that the account may see."""
+    account, lists = context.account, Watchlists(context.gallery).find()
+    mine = [own.id for own in lists if own.visible_to(account.name, account.role)]
+    found = Alerts(context.gallery).find(lists=mine, states=["new"], levels=["alert"], limit=100)
+    return len(found)
+
+
+Count = Callable[[ConsoleContext], int]
+WAITING: dict[str, tuple[str, Count]] = {  # class of the number, what is counted
+    "/review": ("rail-count", _doubtful),
+    "/alerts": ("rail-count-alerts", _alerts),
+}
+
+
+def _keep_count(context: ConsoleContext, entry: Page, shown: ui.html, count: Count) -> None:
+    """How many wait, kept fresh."""
+
+    async def read() -> None:
+        waiting = await context.run(count, context)
         shown.set_visibility(waiting > 0)
         set_text(shown, str(waiting))
-        shown.props["aria-label"] = S.NAV_REVIEW_COUNT.format(n=waiting)
+        shown.props["aria-label"] = S.NAV_WAITING.format(n=waiting)
 
-    ui.timer(COUNT_S, quietly(context, "review")(count))
+    ui.timer(COUNT_S, quietly(context, entry.permission)(read))
 
 
 def only_main() -> None:
