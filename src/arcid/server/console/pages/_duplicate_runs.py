@@ -15,17 +15,20 @@ from arcid.server.console.ui.widgets import action, button, card, element, note,
 REFRESH_S = 1.0
 
 
-async def runs_card(context: ConsoleContext, current: Collection, known: list[Collection]) -> None:
-    """The newest run as it is now, and what another one needs."""
+async def runs_card(
+    context: ConsoleContext, current: Collection, known: list[Collection]
+) -> Callable[[], object]:
+    """The newest run as it is now, and what another one needs; the answer keeps it fresh, and is
+    called last: a timer makes NiceGUI answer with what is there by then."""
     with card(S.DUPLICATES_RUN):
         if context.services.calibration() is None:
             note(S.NO_CALIBRATION, "warn")
-            return
+            return lambda: None
         newest = element("div", "column")
         card_ = _Card(context, current, newest)
         _form(context, current, known, card_.refresh)
     await card_.refresh()
-    ui.timer(REFRESH_S, quietly(context, "duplicates")(card_.refresh))
+    return lambda: ui.timer(REFRESH_S, quietly(context, "duplicates")(card_.refresh))
 
 
 class _Card:

@@ -67,7 +67,7 @@ async def duplicates(context: ConsoleContext, collection: str | None = None) -> 
         with element("div", "columns"):
             case = element("section", "card review-case", aria_live="polite")
             with element("div", "column"):
-                await runs_card(context, current, known)
+                follow = await runs_card(context, current, known)
                 with card(S.DUPLICATES_WAITING):
                     waiting = element("div", "event-list")
                 with card(S.DUPLICATES_ANSWERED):
@@ -76,6 +76,7 @@ async def duplicates(context: ConsoleContext, collection: str | None = None) -> 
                     groups = element("div", "event-list")
                 _exports(current)
         await Desk(context, current, case, waiting, answered, groups).open()
+        follow()
 
 
 class Desk:
