@@ -303,10 +303,12 @@ def calibrate(
             command="arcid " + shlex.join(sys.argv[1:]),
             advance=advance,
         )
+    used = "a running service decides by it from the next session step on"
     if output is None:
         output = calibrating.install(found)
     else:
         found.save(output)
+        used = "written; nothing decides by it (without --output it is put in force)"
     if json:
         print_json({"file": str(output), "thresholds": found.data["thresholds"]})
         return
@@ -318,7 +320,7 @@ def calibrate(
             for row in found.data["thresholds"]
         ],
     )  # fmt: skip
-    say(f"{output}: a running service decides by it from the next session step on")
+    say(f"{output}: {used}")
 
 
 def _print(session: Session, json: bool) -> None:
