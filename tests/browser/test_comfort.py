@@ -11,7 +11,7 @@ from tests.browser import service
 pytestmark = pytest.mark.data
 PAGES = ("live", "attendance", "attendance/month", "review", "unknowns", "people", "people/new",
          "duplicates", "collections", "search", "compare", "cameras", "models", "system",
-         "accounts", "kiosk")  # fmt: skip
+         "accounts", "kiosk", "alerts", "watchlists", "doors", "onboarding", "audit")  # fmt: skip
 SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => {
