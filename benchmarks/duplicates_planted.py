@@ -4,10 +4,11 @@
 
 Of every set, a fifth of those who have two photos or more are enrolled under two names, the rest
 under one; then everybody is compared with everybody, as ``arcid duplicates run`` does, at so many
-false pairs expected. That is drawn five times anew. Nobody of lfw-dev's DevTrain and of fiw (one
-person a family) was used to train or to calibrate the default recogniser. Thresholds come from the
-packaged calibration, and from one of 300 other people of the same set, combined with it as
-``arcid calibrate`` does. Two names of one person in a set's own labels count as a false pair here.
+false pairs expected. That is drawn five times anew. Each recogniser is measured on people who were
+used neither to train nor to calibrate it: ``arcid-face-s`` on lfw-dev's DevTest (which did choose
+between models), ``arcid-face-s-1`` on DevTrain and on fiw, one person a family. Thresholds come
+from the packaged calibration, and from one of 300 other people of the same set, combined with it
+as ``arcid calibrate`` does. Two names of one person in a set's own labels count as a false pair.
 Writes ``benchmarks/results/duplicates-planted-<hardware>.csv``.
 
 ``false`` is the mean of the draws beside what the run states; ``false_low`` and ``false_high`` hold
@@ -21,7 +22,6 @@ import argparse
 import math
 import tarfile
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from few_people import BOOTSTRAPS, PROVENANCE, People
 from scipy import stats
 
 from arcid import paths, pipeline
+from arcid.align import align
 from arcid.apps.duplicates import Duplicates, work
 from arcid.bench.common import hardware_slug, write_csv
 from arcid.calibration import Calibration
@@ -41,11 +42,15 @@ from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import people as _people
 from arcid.geometry import TEMPLATE_SIZE
-from arcid.image import load_image
+from arcid.image import find_photos, load_image
 from arcid.models import weights
-from arcid.types import Crops, Embeddings
+from arcid.types import Crops, Embeddings, Image
 
-SETS = ("lfw-dev", "fiw")
+SETS = (
+    ("arcid-face-s", "lfw-dev test"),
+    ("arcid-face-s-1", "lfw-dev train"),
+    ("arcid-face-s-1", "fiw"),
+)
 EXPECTED = (1.0, 5.0, 50.0)
 SHARE, DRAWS = 0.2, 5
 OWN = 300  # people a set's own calibration is made of; the others are searched
@@ -55,11 +60,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("runs/few-people"))
     asked = parser.parse_args()
-    packaged = weights.packaged_calibration(weights.resolve_default("recognition"))
     rows: list[dict[str, Any]] = []
-    for name in SETS:
-        read = lfw_dev if name == "lfw-dev" else partial(few_people.embedded, name)
-        everybody = read(asked.cache)
+    for model, name in SETS:
+        packaged = weights.packaged_calibration(weights.resolve(model))
+        everybody = read(name, asked.cache, model)
         order = np.random.default_rng(0).permutation(np.unique(everybody.labels))
         own = calibrate(
             *everybody.of(order[:OWN]), PROVENANCE, packaged=packaged, bootstraps=BOOTSTRAPS
@@ -68,7 +72,7 @@ def main() -> None:
         for words, calibration in (("packaged", packaged), (f"{OWN} others of the set", own)):
             runs = [draw(people, seed, calibration) for seed in range(DRAWS)]
             for number, expected in enumerate(EXPECTED):
-                line = {"set": name, "calibration": words, "asked": expected}
+                line = {"model": model, "set": name, "calibration": words, "asked": expected}
                 rows.append(line | told([run[number] for run in runs]))
                 print(rows[-1], flush=True)
     write_csv(Path(__file__).parent / "results" / f"duplicates-planted-{hardware_slug()}.csv", rows)
@@ -139,23 +143,15 @@ def told(runs: list[dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def lfw_dev(cache: Path) -> People:
-    """The aligned crops of DevTrain, embedded once by the default recogniser."""
-    bundle = weights.resolve_default("recognition")
+def read(name: str, cache: Path, model: str) -> People:
+    """A set's crops, embedded once."""
+    if name == "fiw":
+        return few_people.embedded(name, cache, model)
+    bundle = weights.resolve(model)
     contract_id = bundle.manifest.contract_id
-    kept = cache / f"lfw-dev-train-{contract_id[:12]}.npz"
+    kept = cache / f"{name.replace(' ', '-')}-{contract_id[:12]}.npz"
     if not kept.is_file():
-        names, crops = [], []
-        path = paths.required_data_dir() / "data/lfw-dev/train-chips.tar"
-        with tarfile.open(path) as archive:
-            for member in sorted(archive.getmembers(), key=lambda m: m.name):
-                file = archive.extractfile(member) if member.isfile() else None
-                if file is None:
-                    continue
-                pixels = load_image(file.read())
-                rim = (pixels.shape[0] - TEMPLATE_SIZE) // 2
-                crops.append(pixels[rim : rim + TEMPLATE_SIZE, rim : rim + TEMPLATE_SIZE])
-                names.append(Path(member.name).parent.name)
+        names, crops = devtest() if name == "lfw-dev test" else devtrain()
         embedder = pipeline.load_embedder(bundle)
         vectors = np.concatenate(
             [embedder.embed(Crops(np.stack(crops[i : i + 64]))).vectors
@@ -166,6 +162,35 @@ def lfw_dev(cache: Path) -> People:
     with np.load(kept) as found:
         labels = np.unique(found["names"], return_inverse=True)[1].astype(np.int64)
         return People(Embeddings(found["vectors"], contract_id), labels)
+
+
+def devtest() -> tuple[list[str], list[Image]]:
+    """Names and crops of DevTest's photographs, aligned by the packaged detector."""
+    detector = pipeline.load_detector("arcid-detect-s")
+    names, crops = [], []
+    for path in find_photos([paths.required_data_dir() / "data/lfw-dev/images"]):
+        image = load_image(path)
+        found = align(image, detector.detect([image])[0].select("center"))
+        if len(found):
+            crops.append(found.pixels[0])
+            names.append(path.parent.name)
+    return names, crops
+
+
+def devtrain() -> tuple[list[str], list[Image]]:
+    """Names and aligned crops of DevTrain."""
+    names, crops = [], []
+    path = paths.required_data_dir() / "data/lfw-dev/train-chips.tar"
+    with tarfile.open(path) as archive:
+        for member in sorted(archive.getmembers(), key=lambda m: m.name):
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is None:
+                continue
+            pixels = load_image(file.read())
+            rim = (pixels.shape[0] - TEMPLATE_SIZE) // 2
+            crops.append(pixels[rim : rim + TEMPLATE_SIZE, rim : rim + TEMPLATE_SIZE])
+            names.append(Path(member.name).parent.name)
+    return names, crops
 
 
 if __name__ == "__main__":

@@ -163,9 +163,9 @@ def growth_of(people: People, packaged: Calibration) -> list[float]:
     ]  # fmt: skip
 
 
-def embedded(name: str, cache: Path) -> People:
-    """The crops of one ``.tar``, embedded once by the default recogniser."""
-    bundle = weights.resolve_default("recognition")
+def embedded(name: str, cache: Path, model: str | None = None) -> People:
+    """The crops of one ``.tar``, embedded once by a recogniser, by default the default one."""
+    bundle = weights.resolve(model) if model else weights.resolve_default("recognition")
     contract_id = bundle.manifest.contract_id
     kept = cache / f"few-people-{name}-{contract_id[:12]}.npz"
     if not kept.is_file():
