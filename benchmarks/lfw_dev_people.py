@@ -7,9 +7,9 @@ All DevTest photos (963 people), aligned by the detector, and of each of the 2,1
 DevTrain the first ``--train-photos`` of its aligned crops. A rate needs thirty independent false
 matches (docs/concepts/thresholds.md); these are ten times the pairs of people of DevTest alone.
 
-``--held-out`` leaves DevTest, which chooses between models, and takes the people of
-``configs/held_out_calibrate.txt`` instead, who chose nothing: CelebA's, and of fiw one person a
-family, for relatives are not the impostors a door meets.
+``--train-only`` leaves DevTest, which chooses between models. No other set joins it: strangers of
+two sets resemble one another less than strangers of one, so that thresholds from both would
+promise more than they keep.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ from arcid.align import align
 from arcid.geometry import TEMPLATE_SIZE
 from arcid.image import find_photos, load_image
 from arcid.pipeline import load_detector
-from arcid.train.data.crops import centre, decode_crop, fit_crop
 from arcid.types import Image
-
-LIST = Path(__file__).resolve().parents[1] / "configs/held_out_calibrate.txt"
-SOURCES = ("celeba-a/", "celeba-b/", "fiw/")
 
 
 def write(out: Path, person: str, name: str, crop: Image) -> None:
@@ -40,41 +36,16 @@ def write(out: Path, person: str, name: str, crop: Image) -> None:
     cv2.imwrite(str(folder / f"{name}.png"), crop[..., ::-1])
 
 
-def held_out(out: Path) -> None:
-    """The people of the list, each in a folder named by source and name."""
-    listed = [line.split("/") for line in LIST.read_text().splitlines() if line.startswith(SOURCES)]
-    families: set[str] = set()
-    wanted = set()
-    for source, person in sorted(map(tuple, listed)):
-        family = person.partition("_")[0]
-        if source == "fiw" and family in families:
-            continue
-        families.add(family)
-        wanted.add((source, person))
-    for source in {source for source, _ in wanted}:
-        path = paths.required_data_dir() / f"data/train/{source}.tar"
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                person = Path(member.name).parent.name
-                if file is None or (source, person) not in wanted:
-                    continue
-                crop = centre(fit_crop(decode_crop(file.read()), -1, TEMPLATE_SIZE), TEMPLATE_SIZE)
-                write(out, f"{source}-{person}", Path(member.name).stem, crop)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--detector", default="scrfd_2.5g")
     parser.add_argument("--train-photos", type=int, default=1)
-    parser.add_argument("--held-out", action="store_true", help="nobody who chose a model")
+    parser.add_argument("--train-only", action="store_true", help="nobody who chose a model")
     options = parser.parse_args()
-    if options.held_out:
-        held_out(options.out)
     folder = paths.required_data_dir() / "data/lfw-dev"
     detector = load_detector(options.detector)
-    for path in [] if options.held_out else find_photos([folder / "images"]):
+    for path in [] if options.train_only else find_photos([folder / "images"]):
         image = load_image(path)
         crops = align(image, detector.detect([image])[0].select("center"))
         if len(crops):

@@ -34,9 +34,9 @@ DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
     "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
-    "arcid-face-s": "47b015a4b6847dc61ca01ca323fda8dcc0368cd3f37e97e3c8202fc5a5554d5c",
+    "arcid-face-s": "1878899cec13888d667ebc3e1de59a10179fdda147a9ea61469b02324f342fa1",
     "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
-    "arcid-face-s-int8": "ae5beeff98a1536a85768946830eee38949ce93a39d1fd38f033208a03ae62b1",
+    "arcid-face-s-int8": "659c8150506f4d6c23c3f2f884a8397075c5ab28cc74f328d768cb13ee46a510",
 }
 
 
