@@ -440,7 +440,7 @@ def test_an_unknown_visitor_is_enrolled_from_what_was_seen(
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     measured = weights.find_calibration(weights.resolve_default("recognition"))
     calibration = Calibration(dict(measured.data) | {"contract_id": CONTRACT})
-    face = vector(20)
+    face = vector(54)
     stranger(gallery, face, 0)
     stranger(gallery, vector(21, near=face), 500)
     stranger(gallery, vector(22), 510)

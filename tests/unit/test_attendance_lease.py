@@ -75,7 +75,7 @@ class Clock:
             "arcid.apps.watching.lease.time",
             SimpleNamespace(monotonic=lambda: self.now_s, sleep=self.sleep),
         )
-        monkeypatch.setattr("arcid.events.leases._now", lambda _: int(self.now_s * 1e6))
+        monkeypatch.setattr("arcid.events.leases.clock_us", lambda _: int(self.now_s * 1e6))
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -192,7 +192,7 @@ def test_a_clock_set_back_does_not_lock_a_camera_for_good(
 ) -> None:
     lease = Leases(first).take("staff", "door", "a" * 32, "somebody", lasts_s=10)
     earlier = int(lease.taken_at.timestamp() * 1e6) - 3600 * 10**6
-    monkeypatch.setattr("arcid.events.leases._now", lambda connection: earlier)
+    monkeypatch.setattr("arcid.events.leases.clock_us", lambda connection: earlier)
     Leases(second).take("staff", "door", "b" * 32, "somebody else", lasts_s=10)
 
 

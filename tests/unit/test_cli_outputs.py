@@ -14,8 +14,8 @@ import typer
 from arcid.cli import app
 
 FLAGS = ("--output", "--out", "--to", "--crops", "--review", "--save-embeddings")
-#: Whose --output is one of the network, and whose --to is a model.
-NOT_FILES = {"models import", "gallery reembed"}
+#: Whose --output is one of the network or opens a door, and whose --to is a model.
+NOT_FILES = {"models import", "gallery reembed", "access door add"}
 #: What fails, by command; OUT is the output, NONE photos without faces, BAD files that are no
 #: pictures, EMPTY an empty file.
 FAILING: dict[str, list[tuple[str, ...]]] = {
@@ -43,6 +43,16 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     ],
     "bench": [("--only", "none_such", "-o", "OUT/keep.csv")],
     "compare": [("BAD", "EMPTY", "-o", "OUT")],
+    "duplicates export": [
+        ("--collection", "none_such", "-o", "OUT/keep.csv"),
+        ("--collection", "none_such", "-o", "OUT/keep.txt"),
+    ],
+    "onboarding evidence": [("none_such", "-o", "OUT/keep.json")],
+    "onboarding calibrate": [
+        ("PEOPLE", "-o", "OUT/keep.json"),
+        ("BAD", "-o", "OUT/keep.json"),
+        ("PEOPLE", "--documents", "NONE", "-o", "OUT/keep.json"),
+    ],
     "events export": [
         ("OUT/keep.csv", "--collection", "none_such"),
         ("OUT/keep.json", "--day", "yesterday"),

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,8 @@ class Panel:
         return int8.PackedRows(_whole_strips(self.codes))
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Found:
     """(M,) rows of one panel, rows of the other, and their (M,) float32 cosines."""
 
     rows: Places
