@@ -34,9 +34,9 @@ DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
     "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
-    "arcid-face-s": "1878899cec13888d667ebc3e1de59a10179fdda147a9ea61469b02324f342fa1",
+    "arcid-face-s": "384121d5622ab2dccd437b79a1508a4d85c0edb458402c3012720da2adbc11f9",
     "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
-    "arcid-face-s-int8": "659c8150506f4d6c23c3f2f884a8397075c5ab28cc74f328d768cb13ee46a510",
+    "arcid-face-s-int8": "9ace6bb2d733e836c30916250f6fadf8c0ea2030254e7403962a8c1d74fe5bba",
 }
 
 
