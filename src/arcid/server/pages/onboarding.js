@@ -116,6 +116,7 @@ byId("withdraw").addEventListener("click", () => {
 
 byId("start").addEventListener("click", async () => {
   say("");
+  byId("start").hidden = true;  // one camera at a time
   try {
     if (!navigator.mediaDevices) throw new Error("insecure");
     stream = await navigator.mediaDevices.getUserMedia({
@@ -125,12 +126,12 @@ byId("start").addEventListener("click", async () => {
     const refused = { NotAllowedError: "The camera was refused: allow it for this page." };
     say(error.message === "insecure" ? "Cameras work on secure pages (https) only."
       : refused[error.name] || "No camera was found.");
+    byId("start").hidden = false;
     return;
   }
   byId("video").srcObject = stream;
   await byId("video").play();
   byId("box").hidden = byId("progress").hidden = false;
-  byId("start").hidden = true;
   join();
 });
 
