@@ -43,6 +43,8 @@ CONTRACT = "c" * 64
 class Relay:
     """Counts impulses; ``fail`` is raised instead."""
 
+    ready = True
+
     def __init__(self) -> None:
         self.pulses: list[Pulse] = []
         self.fail: Exception | None = None

@@ -41,6 +41,8 @@ def film(data_dir: Path) -> list[Image]:
 
 
 class Relay:
+    ready = True
+
     def __init__(self) -> None:
         self.pulses: list[Pulse] = []
 

@@ -186,7 +186,7 @@ def test_an_osdp_line_is_encrypted_and_sets_an_output_for_a_time(
             opener.open(PULSE)
         assert early.value.certain
         end = time.monotonic() + 20
-        while not opener.ready:  # type: ignore[attr-defined]
+        while not opener.ready:
             assert time.monotonic() < end
             time.sleep(0.05)
         opener.open(PULSE)

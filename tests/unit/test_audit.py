@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,10 +83,10 @@ def test_rows_say_who_what_and_when_and_are_found_by_each(gallery: Gallery) -> N
         {"details": {"blob": "x" * 20_000}},
     ],
 )
-def test_what_no_row_may_hold(gallery: Gallery, wrong: dict[str, object]) -> None:
-    values: dict[str, object] = {"verb": "list.view", "subject": "list:a"} | wrong
+def test_what_no_row_may_hold(gallery: Gallery, wrong: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"verb": "list.view", "subject": "list:a"} | wrong
     with pytest.raises(InputError):
-        Audit(gallery).record(**values)  # type: ignore[arg-type]
+        Audit(gallery).record(**values)
     assert Audit(gallery).verify().rows == 0
 
 

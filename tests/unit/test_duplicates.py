@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,8 +73,8 @@ def near(seed: int, cosine: float, other: int = 900) -> np.ndarray:
     return cosine * base + (1 - cosine**2) ** 0.5 * side
 
 
-def face(row: np.ndarray, photo: str | None = None, box: object = None) -> NewFace:
-    return NewFace(Embeddings.normalised(row[None], CONTRACT), photo, box=box)  # type: ignore[arg-type]
+def face(row: np.ndarray, photo: str | None = None, box: Any = None) -> NewFace:
+    return NewFace(Embeddings.normalised(row[None], CONTRACT), photo, box=box)
 
 
 def enrol(gallery: Gallery, name: str, *rows: np.ndarray, collection: str = "staff") -> str:
@@ -93,10 +94,10 @@ def crowd(gallery: Gallery, people: int = 40, collection: str = "staff", seed: i
             )
 
 
-def searched(gallery: Gallery, **options: object) -> Duplicates:
+def searched(gallery: Gallery, **options: Any) -> Duplicates:
     """After a run that is done."""
     found = Duplicates(gallery)
-    run = found.runs.begin("staff", CALIBRATION, actor="op", **options)  # type: ignore[arg-type]
+    run = found.runs.begin("staff", CALIBRATION, actor="op", **options)
     assert work(gallery, "staff", run.id, CALIBRATION).state == "done"
     return found
 
@@ -116,8 +117,8 @@ def brute(gallery: Gallery, least: float, *names: str) -> dict[frozenset[str], f
     return best
 
 
-def listed(found: Duplicates, **options: object) -> dict[frozenset[str], float]:
-    some = found.find("staff", states=None, limit=None, **options)  # type: ignore[arg-type]
+def listed(found: Duplicates, **options: Any) -> dict[frozenset[str], float]:
+    some = found.find("staff", states=None, limit=None, **options)
     return {frozenset((p.a.person_id, p.b.person_id)): p.cosine for p in some}
 
 
@@ -345,7 +346,7 @@ def test_only_what_came_since_is_compared(gallery: Gallery, low: None) -> None:
     assert run.comparisons == 2 * (count - 1) + 2 * (count - 2) - 5  # one, two and one new face
     new = listed(found, run_id=run.id)
     wanted = brute(gallery, run.cosine_threshold, "staff")
-    names = {gallery.find_person("staff", name).id for name in ("new", "newer", "split off")}  # type: ignore[union-attr]
+    names = {gallery.person_called("staff", name).id for name in ("new", "newer", "split off")}
     assert new == {couple: c for couple, c in wanted.items() if couple & names}
     gone = {couple for couple in before if deleted.id in couple}
     assert set(listed(found)) == (set(before) - gone) | set(new)

@@ -104,10 +104,12 @@ def test_of_two_deliverers_one_delivers_in_order_and_the_other_takes_over(
     assert holders(gallery) == {}
 
 
-def test_what_was_not_told_before_a_crash_is_told_after_it(gallery: Gallery) -> None:
+def test_what_was_not_told_before_a_crash_is_told_after_it(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = [alert(gallery, number, targets=("hr",)).id for number in range(3)]
     receiver = Receiver()
-    receiver.send = fail_after(receiver, 1)  # type: ignore[method-assign]
+    monkeypatch.setattr(receiver, "send", fail_after(receiver, 1))
     with pytest.raises(KeyboardInterrupt):
         Deliverer(gallery, [receiver]).run_once()
     assert receiver.told == made[:1]
@@ -180,7 +182,7 @@ class Post:
         self.letters: list[Envelope] = []
         self.refuse: str | None = None
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it so
         if self.refuse:
             return self.refuse
         self.letters.append(envelope)
@@ -331,14 +333,14 @@ def test_a_server_that_is_silent_or_gone_is_a_failed_delivery(gallery: Gallery) 
 def test_addresses_become_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARCID_SMTP_USERNAME", "arcid")
     monkeypatch.setenv("ARCID_SMTP_PASSWORD", "right and secret")
-    both = {"smtp_from": "a@example.com", "smtp_to": ["b@example.com"]}
-    (found,) = targets_from(smtp="smtps://mail.example.com", **both)  # type: ignore[arg-type]
+    both: dict[str, Any] = {"smtp_from": "a@example.com", "smtp_to": ["b@example.com"]}
+    (found,) = targets_from(smtp="smtps://mail.example.com", **both)
     assert isinstance(found, Mail)
     assert (found.security, found.port, found.username) == ("tls", 465, "arcid")
     assert "secret" not in repr(found)
     for wrong in ("mail.example.com", "http://mail.example.com", "smtp://a:b@mail.example.com"):
         with pytest.raises(ConfigError, match="ARCID_SMTP"):
-            targets_from(smtp=wrong, **both)  # type: ignore[arg-type]
+            targets_from(smtp=wrong, **both)
     with pytest.raises(ConfigError, match="ARCID_SMTP_TO"):
         targets_from(smtp="smtp://mail.example.com", smtp_from="a@example.com")
     with pytest.raises(ConfigError, match="example"):

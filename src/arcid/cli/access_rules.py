@@ -182,9 +182,9 @@ def test_door(door: Ref, database: Database = None, json: Json = False) -> None:
     opener = opener_for(found.output, found.id, found.name)
     try:
         end = time.monotonic() + 8
-        while not getattr(opener, "ready", True) and time.monotonic() < end:
+        while not opener.ready and time.monotonic() < end:
             time.sleep(0.1)
-        if not getattr(opener, "ready", True):
+        if not opener.ready:
             raise UsageError(f"{found.output} does not answer: look at its address and its power")
     finally:
         opener.close()

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -326,7 +327,7 @@ class Doorman:
             if post is None or post.opener is None or opening in self._given:
                 continue  # another process may have its output
             self._given.add(opening)
-            post.put(lambda order=order: self._carry_out(order))  # type: ignore[misc]
+            post.put(partial(self._carry_out, order))
 
     def _carry_out(self, order: Order) -> None:
         try:

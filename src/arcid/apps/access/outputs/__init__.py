@@ -27,6 +27,8 @@ from arcid.errors import UsageError
 class Nothing:
     """Opens nothing."""
 
+    ready = True
+
     def open(self, pulse: Pulse) -> None:
         """It is only logged."""
 

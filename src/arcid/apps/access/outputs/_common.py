@@ -43,6 +43,10 @@ class OutputFailed(Exception):
 class Opener(Protocol):
     """Opens one door; called by one thread."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether what it speaks to has answered; True where that is not asked before."""
+
     def open(self, pulse: Pulse) -> None:
         """Returns once the impulse was taken. Raises ``OutputFailed``."""
 

@@ -43,6 +43,10 @@ class Pin:
     def __init__(self, device: Any) -> None:
         self._device = device
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     def open(self, pulse: Pulse) -> None:
         try:
             self._device.blink(on_time=pulse.seconds, off_time=0, n=1, background=True)

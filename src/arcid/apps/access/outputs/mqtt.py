@@ -93,7 +93,8 @@ class Lock:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        expires: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        make: Any = Properties  # paho gives it no types
+        expires = make(PacketTypes.PUBLISH)
         expires.MessageExpiryInterval = max(1, round(pulse.lasts_s))
         body = json.dumps(pulse.to_dict())
         message = self._client.publish(f"{self._base}/open", body, qos=1, properties=expires)

@@ -56,6 +56,10 @@ class Relay:
     secret: str = field(repr=False)
     timeout_s: float = TIMEOUT_S
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     def open(self, pulse: Pulse) -> None:
         body = json.dumps(pulse.to_dict()).encode()
         url = self.url.replace("{seconds}", f"{pulse.seconds:g}")

@@ -17,16 +17,24 @@ from arcid.gallery import Gallery
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._enrolled import enrolled_face
+from arcid.server.console.ui.cases import (
+    Choice,
+    answer_buttons,
+    answered_row,
+    case_row,
+    figure,
+    listed,
+    pressed,
+)
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
+    Tone,
     action,
-    avatar,
     button,
     card,
     data_url,
     element,
     empty,
-    face,
     facts,
     note,
     quietly,
@@ -36,11 +44,11 @@ from arcid.server.console.ui.widgets import (
 
 REFRESH_S = 2.0
 SHOWN, ANSWERED = 50, 10
-CHOICES: tuple[tuple[Verb, str, str, str, str], ...] = (
-    ("acknowledge", S.ALERT_ACKNOWLEDGE, "A", "clock", S.ALERT_ACKNOWLEDGE_NAME),
-    ("confirm", S.ALERT_CONFIRM, "Y", "check", S.ALERT_CONFIRM_NAME),
-    ("dismiss", S.ALERT_DISMISS, "N", "cross", S.ALERT_DISMISS_NAME),
-    ("escalate", S.ALERT_ESCALATE, "E", "warn", S.ALERT_ESCALATE_NAME),
+CHOICES: tuple[Choice[Verb], ...] = (
+    Choice("acknowledge", S.ALERT_ACKNOWLEDGE, "A", "clock", S.ALERT_ACKNOWLEDGE_NAME),
+    Choice("confirm", S.ALERT_CONFIRM, "Y", "check", S.ALERT_CONFIRM_NAME),
+    Choice("dismiss", S.ALERT_DISMISS, "N", "cross", S.ALERT_DISMISS_NAME),
+    Choice("escalate", S.ALERT_ESCALATE, "E", "warn", S.ALERT_ESCALATE_NAME),
 )
 ALARMS = (
     ("sound", S.ALERT_SOUND, S.ALERT_SOUND_NAME),
@@ -125,19 +133,9 @@ class Desk:
 
     def _list(self) -> None:
         _, loud, quiet, done = self._listed or [False, [], [], []]
-        for board, found in ((self._waiting, loud), (self._silent, quiet)):
-            board.clear()
-            with board:
-                if not found:
-                    text(S.ALERTS_NONE_SHORT, "soft", tag="p")
-                for one in found:
-                    self._line(one)
-        self._answered.clear()
-        with self._answered:
-            if not done:
-                text(S.ALERTS_NOT_ANSWERED, "soft", tag="p")
-            for one in done:
-                self._done_line(one)
+        listed(self._waiting, loud, S.ALERTS_NONE_SHORT, self._line)
+        listed(self._silent, quiet, S.ALERTS_NONE_SHORT, self._line)
+        listed(self._answered, done, S.ALERTS_NOT_ANSWERED, self._done_line)
 
     def _line(self, one: Alert) -> None:
         @action(self._context, "alerts")
@@ -145,24 +143,15 @@ class Desk:
             await self._show(one)
             self._list()
 
-        row = element("button", "event-row", type="button")
-        if self._shown is not None and one.id == self._shown.id:
-            row.props('aria-current="true"')
-        row.on("click", choose, args=[])
-        with row:
-            tone = "bad" if one.state == "new" else "info"
-            element("span", f"event-dot {tone}", aria_hidden="true")
-            with element("span", "event-lines"):
-                text(S.ALERT_LINE.format(name=one.name), "person-name")
-                text(f"{_where(one)} · {_state(one)}", "soft small")
+        current = self._shown is not None and one.id == self._shown.id
+        words = f"{_where(one)} · {_state(one)}"
+        title = S.ALERT_LINE.format(name=one.name)
+        tone: Tone = "bad" if one.state == "new" else "info"
+        case_row(choose, title, words, current=current, tone=tone)
 
     def _done_line(self, one: Alert) -> None:
-        with element("div", "event-row"):
-            with element("span", "event-lines"):
-                text(one.name, "person-name")
-                text(f"{_where(one)} · {_state(one)}", "soft small")
-            name = S.UNDO_NAME.format(what=f"{one.name}, {_where(one)}")
-            button(S.UNDO, self._undo(one), kind="quiet", name=name)
+        words = f"{_where(one)} · {_state(one)}"
+        answered_row(one.name, words, self._undo(one), f"{one.name}, {_where(one)}")
 
     async def _show(self, one: Alert | None, *, some: bool = True) -> None:
         self._shown = one
@@ -178,23 +167,15 @@ class Desk:
         self._context.looked("alert.view", f"alert:{one.id}", one.collection)
         with self._case:
             with element("div", "review-faces"):
-                _figure(seen, "?", S.ALERT_SEEN)
-                _figure(enrolled, one.name, S.ALERT_ENROLLED.format(name=one.name))
+                figure(seen, "?", S.ALERT_SEEN)
+                figure(enrolled, one.name, S.ALERT_ENROLLED.format(name=one.name))
             text(S.ALERT_QUESTION.format(name=one.name), "answer-words", tag="h2")
             text(_where(one), "soft", tag="p")
             if one.waits_for_second:
                 note(S.ALERT_SECOND.format(name=one.confirmed_by[0]), "warn")
             with element("div", "review-buttons"):
-                for verb, label, key, icon, told in CHOICES:
-                    made = button(
-                        label,
-                        partial(self._answer, one, verb),
-                        icon=icon,
-                        kind="primary" if verb == "confirm" else "plain",
-                        name=told.format(name=one.name),
-                    )
-                    with made:
-                        text(key, "key", tag="kbd", aria_hidden="true")
+                give = partial(self._answer, one)
+                answer_buttons(CHOICES, give, primary="confirm", name=one.name)
             with element("details", "candidates"):
                 text(S.ALERT_DETAILS, tag="summary")
                 facts(_grounds(one))
@@ -225,22 +206,9 @@ class Desk:
         return undo
 
     async def _pressed(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
-            return
-        for verb, _, key, _, _ in CHOICES:
-            if str(event.key).casefold() == key.casefold():
-                await self._answer(self._shown, verb)
-                return
-
-
-def _figure(picture: str | None, name: str, caption: str) -> None:
-    with element("figure", "review-face"):
-        if picture is None:
-            avatar(name)
-        else:
-            face(picture, caption)
-        text(caption, "soft small", tag="figcaption")
+        verb = pressed(event, CHOICES)
+        if self._shown is not None and verb is not None:
+            await self._answer(self._shown, verb)
 
 
 def _pictures(gallery: Gallery, one: Alert) -> tuple[str | None, str | None]:

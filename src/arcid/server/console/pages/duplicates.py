@@ -21,12 +21,19 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate_runs import runs_card
+from arcid.server.console.ui.cases import (
+    Choice,
+    answer_buttons,
+    answered_row,
+    case_row,
+    listed,
+    pressed,
+)
 from arcid.server.console.ui.dialogs import ask
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
     avatar,
-    button,
     card,
     data_url,
     element,
@@ -46,11 +53,11 @@ SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
 GROUPS, GROUPED = 20, 1000  # groups shown, of so many pairs at most
 MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
-CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
-    ("same", S.DUPLICATES_SAME, "S", "merge", S.DUPLICATES_SAME_NAME),
-    ("different", S.DUPLICATES_DIFFERENT, "D", "cross", S.DUPLICATES_DIFFERENT_NAME),
-    ("lookalike", S.DUPLICATES_LOOKALIKE, "L", "people", S.DUPLICATES_LOOKALIKE_NAME),
-    ("unsure", S.DUPLICATES_UNSURE, "U", "unknowns", S.DUPLICATES_UNSURE_NAME),
+CHOICES: tuple[Choice[Verdict], ...] = (
+    Choice("same", S.DUPLICATES_SAME, "S", "merge", S.DUPLICATES_SAME_NAME),
+    Choice("different", S.DUPLICATES_DIFFERENT, "D", "cross", S.DUPLICATES_DIFFERENT_NAME),
+    Choice("lookalike", S.DUPLICATES_LOOKALIKE, "L", "people", S.DUPLICATES_LOOKALIKE_NAME),
+    Choice("unsure", S.DUPLICATES_UNSURE, "U", "unknowns", S.DUPLICATES_UNSURE_NAME),
 )
 
 
@@ -131,20 +138,11 @@ class Desk:
                     text(people, "soft small")
 
     def _list(self, done: list[Answer], count: int) -> None:
-        self._waiting.clear()
-        with self._waiting:
-            if not self._open:
-                text(S.DUPLICATES_NONE_SHORT, "soft", tag="p")
-            elif count > len(self._open):
+        listed(self._waiting, self._open, S.DUPLICATES_NONE_SHORT, self._line)
+        if count > len(self._open):
+            with self._waiting:
                 text(S.DUPLICATES_MORE.format(n=count), "soft small", tag="p")
-            for one in self._open:
-                self._line(one)
-        self._answered.clear()
-        with self._answered:
-            if not done:
-                text(S.DUPLICATES_NOT_ANSWERED, "soft", tag="p")
-            for answer in done:
-                self._done_line(answer)
+        listed(self._answered, done, S.DUPLICATES_NOT_ANSWERED, self._done_line)
 
     def _line(self, one: Pair) -> None:
         @action(self._context, "duplicates")
@@ -152,25 +150,14 @@ class Desk:
             await self._show(one)
             self._list(*self._listed[1:])
 
-        row = element("button", "event-row", type="button")
-        if self._shown is not None and one.id == self._shown.id:
-            row.props('aria-current="true"')
-        row.on("click", choose, args=[])
-        with row:
-            element("span", "event-dot info", aria_hidden="true")
-            with element("span", "event-lines"):
-                text(_both(one.a.name, one.b.name), "person-name")
-                text(_likely(one), "soft small")
+        current = self._shown is not None and one.id == self._shown.id
+        case_row(choose, _both(one.a.name, one.b.name), _likely(one), current=current)
 
     def _done_line(self, one: Answer) -> None:
         names = _both(one.a_name, one.b_name)
-        with element("div", "event-row"):
-            with element("span", "event-lines"):
-                text(names, "person-name")
-                by = S.REVIEW_BY.format(name=one.actor)
-                text(f"{S.DUPLICATES_STATES[one.verdict]} · {by}", "soft small")
-            name = S.UNDO_NAME.format(what=f"{names}, {S.DUPLICATES_STATES[one.verdict]}")
-            button(S.UNDO, self._undo(one), kind="quiet", name=name)
+        state = S.DUPLICATES_STATES[one.verdict]
+        by = S.REVIEW_BY.format(name=one.actor)
+        answered_row(names, f"{state} · {by}", self._undo(one), f"{names}, {state}")
 
     async def _show(self, one: Pair | None) -> None:
         self._shown = one
@@ -213,16 +200,8 @@ class Desk:
 
     def _buttons(self, one: Pair) -> None:
         with element("div", "review-buttons"):
-            for verdict, label, key, icon, told in CHOICES:
-                made = button(
-                    label,
-                    partial(self._answer, one, verdict),
-                    icon=icon,
-                    kind="primary" if verdict == "same" else "plain",
-                    name=told.format(a=one.a.name, b=one.b.name),
-                )
-                with made:
-                    text(key, "key", tag="kbd", aria_hidden="true")
+            give = partial(self._answer, one)
+            answer_buttons(CHOICES, give, primary="same", a=one.a.name, b=one.b.name)
 
     async def _answer(self, one: Pair, verdict: Verdict) -> None:
         @action(self._context, "duplicates")
@@ -274,13 +253,9 @@ class Desk:
         return undo
 
     async def _pressed(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
-            return
-        for verdict, _, key, _, _ in CHOICES:
-            if str(event.key).casefold() == key.casefold():
-                await self._answer(self._shown, verdict)
-                return
+        verdict = pressed(event, CHOICES)
+        if self._shown is not None and verdict is not None:
+            await self._answer(self._shown, verdict)
 
 
 async def exported(request: Request, context: ConsoleContext) -> Response:

@@ -24,6 +24,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.ui.cases import Choice, answer_buttons, case_row, listed, pressed
 from arcid.server.console.ui.dialogs import answer, confirm, dialog, dialog_buttons
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -47,9 +48,9 @@ REFRESH_S = 5.0
 SHOWN = 50
 TONES: dict[str, Tone] = {"accepted": "good", "rejected": "bad", "review": "warn"}
 EFFECTS: dict[str, Tone] = {"pass": "good", "note": "info", "review": "warn", "reject": "bad"}
-CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
-    ("accepted", S.ONBOARDING_ACCEPT, "A", "check", S.ONBOARDING_ACCEPT_NAME),
-    ("rejected", S.ONBOARDING_REJECT, "R", "cross", S.ONBOARDING_REJECT_NAME),
+CHOICES: tuple[Choice[Verdict], ...] = (
+    Choice("accepted", S.ONBOARDING_ACCEPT, "A", "check", S.ONBOARDING_ACCEPT_NAME),
+    Choice("rejected", S.ONBOARDING_REJECT, "R", "cross", S.ONBOARDING_REJECT_NAME),
 )
 
 
@@ -125,31 +126,19 @@ class Desk:
             S.ONBOARDING_NOBODY, S.ONBOARDING_NONE_UNDER_WAY, S.ONBOARDING_NONE_DECIDED,
         )  # fmt: skip
         for place, sessions, words in zip(self._lists, self._listed, nothing, strict=True):
-            place.clear()
-            with place:
-                if not sessions:
-                    text(words, "soft", tag="p")
-                for one in sessions:
-                    self._line(one)
+            listed(place, sessions, words, self._line)
 
     def _line(self, one: Session) -> None:
         @action(self._context, "cases")
         async def choose() -> None:
             await self._show(one)
 
-        row = element("button", "event-row", type="button")
-        if self._shown is not None and one.id == self._shown.id:
-            row.props('aria-current="true"')
-        row.on("click", choose, args=[])
-        with row:
-            tone = TONES.get(one.state, "info")
-            element("span", f"event-dot {tone}", aria_hidden="true")
-            with element("span", "event-lines"):
-                text(_title(one), "person-name")
-                words = [S.ONBOARDING_STATES[one.state], S.moment(one.created_at)]
-                if one.decided and one.answers[-1].actor != "arcid":
-                    words.append(S.ONBOARDING_BY.format(name=one.answers[-1].actor))
-                text(" · ".join(words), "soft small")
+        words = [S.ONBOARDING_STATES[one.state], S.moment(one.created_at)]
+        if one.decided and one.answers[-1].actor != "arcid":
+            words.append(S.ONBOARDING_BY.format(name=one.answers[-1].actor))
+        current = self._shown is not None and one.id == self._shown.id
+        tone = TONES.get(one.state, "info")
+        case_row(choose, _title(one), " · ".join(words), current=current, tone=tone)
 
     async def _show(self, one: Session | None) -> None:
         self._shown = one
@@ -190,17 +179,11 @@ class Desk:
 
     def _buttons(self, one: Session) -> None:
         with element("div", "review-buttons"):
-            for verdict, label, key, icon, told in CHOICES:
-                if one.state not in DECIDED or one.state == verdict:
-                    continue
-                primary = verdict == "accepted" and one.state == "review"
-                made = button(
-                    label, partial(self._answer, one, verdict), icon=icon,
-                    kind="primary" if primary else "plain", name=told.format(name=one.name),
-                )  # fmt: skip
-                if one.state == "review":
-                    with made:
-                        text(key, "key", tag="kbd", aria_hidden="true")
+            waits = one.state == "review"
+            others = [c for c in CHOICES if one.state in DECIDED and c.answer != one.state]
+            first = "accepted" if waits else None
+            give = partial(self._answer, one)
+            answer_buttons(others, give, primary=first, keys=waits, name=one.name)
             standing = [a for a in one.answers if a.undone_at is None]
             if standing and standing[-1].actor != "arcid":
                 button(S.UNDO, self._undo(one), kind="quiet")
@@ -250,13 +233,9 @@ class Desk:
         return forget
 
     async def _pressed(self, event: KeyEventArguments) -> None:
-        held, one = event.modifiers, self._shown
-        if not event.action.keydown or held.ctrl or held.alt or held.meta or one is None:
-            return
-        for verdict, _, key, _, _ in CHOICES:
-            if one.state == "review" and str(event.key).casefold() == key.casefold():
-                await self._answer(one, verdict)
-                return
+        verdict, one = pressed(event, CHOICES), self._shown
+        if one is not None and one.state == "review" and verdict is not None:
+            await self._answer(one, verdict)
 
 
 async def _begin(context: ConsoleContext, current: Collection) -> None:

@@ -19,16 +19,22 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._enrolled import enrolled_face
+from arcid.server.console.ui.cases import (
+    Choice,
+    answer_buttons,
+    answered_row,
+    case_row,
+    figure,
+    listed,
+    pressed,
+)
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
-    avatar,
-    button,
     card,
     data_url,
     element,
     empty,
-    face,
     facts,
     link_button,
     quietly,
@@ -39,6 +45,12 @@ from arcid.server.console.ui.widgets import (
 REFRESH_S = 5.0
 SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
+
+CHOICES: tuple[Choice[Verdict], ...] = (
+    Choice("yes", S.REVIEW_YES, "Y", "check", S.REVIEW_YES_NAME),
+    Choice("not_person", S.REVIEW_NOT_PERSON, "N", "cross", S.REVIEW_NOT_PERSON_NAME),
+    Choice("no", S.REVIEW_NO, "U", "unknowns", S.REVIEW_NO_NAME),
+)
 
 
 async def review(context: ConsoleContext, collection: str | None = None) -> None:
@@ -113,18 +125,8 @@ class Desk:
         self._list(done)
 
     def _list(self, done: list[Review]) -> None:
-        self._waiting.clear()
-        with self._waiting:
-            if not self._open:
-                text(S.REVIEW_NONE_SHORT, "soft", tag="p")
-            for one in self._open:
-                self._line(one)
-        self._answered.clear()
-        with self._answered:
-            if not done:
-                text(S.REVIEW_NOT_ANSWERED, "soft", tag="p")
-            for one in done:
-                self._done_line(one)
+        listed(self._waiting, self._open, S.REVIEW_NONE_SHORT, self._line)
+        listed(self._answered, done, S.REVIEW_NOT_ANSWERED, self._done_line)
 
     def _line(self, one: Review) -> None:
         @action(self._context, "review")
@@ -133,25 +135,15 @@ class Desk:
             self._list(self._listed[1])
 
         names = S.REVIEW_OR.join(c.name for c in one.open_candidates)
-        row = element("button", "event-row", type="button")
-        if self._shown is not None and one.id == self._shown.id:
-            row.props('aria-current="true"')
-        row.on("click", choose, args=[])
-        with row:
-            element("span", "event-dot info", aria_hidden="true")
-            with element("span", "event-lines"):
-                text(S.REVIEW_PERHAPS.format(names=names), "person-name")
-                text(_when(one), "soft small")
+        current = self._shown is not None and one.id == self._shown.id
+        case_row(choose, S.REVIEW_PERHAPS.format(names=names), _when(one), current=current)
 
     def _done_line(self, one: Review) -> None:
-        with element("div", "event-row"):
-            with element("span", "event-lines"):
-                text(_answer(one), "person-name")
-                by = S.REVIEW_BY.format(name=one.actor or "")
-                text(f"{_when(one)} · {by}", "soft small")
-            if one.answer_id is not None and one.state != "withdrawn":
-                name = S.UNDO_NAME.format(what=f"{_answer(one)}, {_when(one)}")
-                button(S.UNDO, self._undo(one), kind="quiet", name=name)
+        standing = one.answer_id is not None and one.state != "withdrawn"
+        by = S.REVIEW_BY.format(name=one.actor or "")
+        undo = self._undo(one) if standing else None
+        what = f"{_answer(one)}, {_when(one)}"
+        answered_row(_answer(one), f"{_when(one)} · {by}", undo, what)
 
     async def _show(self, one: Review | None) -> None:
         self._shown = one
@@ -167,9 +159,9 @@ class Desk:
         self._context.looked("review.view", f"event:{one.id}", self._current.name)
         with self._case:
             with element("div", "review-faces"):
-                _figure(probe, "?", S.REVIEW_SEEN)
+                figure(probe, "?", S.REVIEW_SEEN)
                 if asked is not None:
-                    _figure(enrolled, asked.name, S.REVIEW_ENROLLED.format(name=asked.name))
+                    figure(enrolled, asked.name, S.REVIEW_ENROLLED.format(name=asked.name))
             name = "" if asked is None else asked.name
             text(S.REVIEW_QUESTION.format(name=name), "answer-words", tag="h2")
             text(_when(one), "soft", tag="p")
@@ -177,16 +169,8 @@ class Desk:
                 more = ", ".join(c.name for c in one.open_candidates[1:])
                 text(S.REVIEW_NEXT.format(names=more), "soft small", tag="p")
             with element("div", "review-buttons"):
-                for verdict, label, key, icon, told in CHOICES:
-                    made = button(
-                        label,
-                        partial(self._answer, one, asked, verdict),
-                        icon=icon,
-                        kind="primary" if verdict == "yes" else "plain",
-                        name=told.format(name=name),
-                    )
-                    with made:
-                        text(key, "key", tag="kbd", aria_hidden="true")
+                give = partial(self._answer, one, asked)
+                answer_buttons(CHOICES, give, primary="yes", name=name)
             with element("details", "candidates"):
                 text(S.REVIEW_DETAILS, tag="summary")
                 facts(_grounds(one))
@@ -230,30 +214,10 @@ class Desk:
         return undo
 
     async def _pressed(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta or self._shown is None:
-            return
-        asked = next(iter(self._shown.open_candidates), None)
-        for verdict, _, key, _, _ in CHOICES:
-            if str(event.key).casefold() == key.casefold():
-                await self._answer(self._shown, asked, verdict)
-                return
-
-
-CHOICES: tuple[tuple[Verdict, str, str, str, str], ...] = (
-    ("yes", S.REVIEW_YES, "Y", "check", S.REVIEW_YES_NAME),
-    ("not_person", S.REVIEW_NOT_PERSON, "N", "cross", S.REVIEW_NOT_PERSON_NAME),
-    ("no", S.REVIEW_NO, "U", "unknowns", S.REVIEW_NO_NAME),
-)
-
-
-def _figure(picture: str | None, name: str, caption: str) -> None:
-    with element("figure", "review-face"):
-        if picture is None:
-            avatar(name)
-        else:
-            face(picture, caption)
-        text(caption, "soft small", tag="figcaption")
+        verdict = pressed(event, CHOICES)
+        if self._shown is not None and verdict is not None:
+            asked = next(iter(self._shown.open_candidates), None)
+            await self._answer(self._shown, asked, verdict)
 
 
 def _pictures(
