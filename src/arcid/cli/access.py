@@ -11,7 +11,7 @@ import typer
 
 from arcid.cli import access_rules
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Collection, Database, Detector, Model, operator, when
+from arcid.cli.options import Actor, After, Collection, Database, Detector, Model, operator, when
 from arcid.cli.output import REJECTED, Exit, Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -152,9 +152,7 @@ def log(
     since: Annotated[str | None, typer.Option("--since", help="From this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before this time.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most shown.")] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     collection: Collection = "default",
     database: Database = None,
     json: Json = False,

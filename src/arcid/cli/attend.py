@@ -11,7 +11,7 @@ import typer
 
 from arcid.cli.answers import Extrapolate, note_provisional
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Collection, Detector, Model, when
+from arcid.cli.options import Collection, Detector, Fps, Loops, Model, Start, when
 from arcid.cli.output import Json, clock, note, print_json, say
 
 if TYPE_CHECKING:
@@ -61,13 +61,9 @@ def attend(
         Literal["off", "flag", "require"],
         typer.Option("--liveness", help="Suspected attacks: off, flag or require."),
     ] = "off",
-    start: Annotated[
-        str | None, typer.Option("--start", help="When a file began; default: from its own time.")
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option("--fps", help="Photos of a folder a second; default: their own.")
-    ] = None,
-    loops: Annotated[int, typer.Option("--loops", min=1, help="Read a video so often.")] = 1,
+    start: Start = None,
+    fps: Fps = None,
+    loops: Loops = 1,
     webhook: Annotated[
         list[str] | None,
         typer.Option("--webhook", help="POST every event here, signed with ARCID_WEBHOOK_SECRET."),

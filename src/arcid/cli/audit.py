@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Database, when
+from arcid.cli.options import After, Database, when
 from arcid.cli.output import SERVICE, Exit, Json, clock, note, print_json, print_table, say
 
 app = typer.Typer(
@@ -41,9 +41,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1_000_000, help="Most rows shown.")
     ] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     database: Database = None,
     json: Json = False,
 ) -> None:

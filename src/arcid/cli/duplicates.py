@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Collection, Database, Note, operator
+from arcid.cli.options import Actor, After, Collection, Database, Note, operator
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1_000_000, help="Most pairs shown.")
     ] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     collection: Collection = "default",
     database: Database = None,
     json: Json = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Collection, Database, Id, Note, day_of, operator, when
+from arcid.cli.options import Actor, After, Collection, Database, Id, Note, day_of, operator, when
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1_000_000, help="Most events shown.")
     ] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     database: Database = None,
     json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Collection, Database, Metadata, Person, Yes, metadata_from
+from arcid.cli.options import After, Collection, Database, Metadata, Person, Yes, metadata_from
 from arcid.cli.output import (
     SERVICE,
     Exit,
@@ -157,9 +157,7 @@ def people(
     collection: Collection = "default",
     search: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
-    after: Annotated[
-        str | None, typer.Option(help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     database: Database = None,
     json: Json = False,
 ) -> None:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Aligned, Collection, Database, Detector, Model, Note, operator
+from arcid.cli.options import (
+    Actor,
+    After,
+    Aligned,
+    Collection,
+    Database,
+    Detector,
+    Model,
+    Note,
+    operator,
+)
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -78,9 +88,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1_000_000, help="Most sessions shown.")
     ] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     collection: Collection = "default",
     database: Database = None,
     json: Json = False,

@@ -55,6 +55,16 @@ Note = Annotated[str, typer.Option("--note", help="Why; kept with the row.")]
 Actor = Annotated[
     str | None, typer.Option("--actor", help="Who makes the change; default: your user name.")
 ]
+After = Annotated[
+    str | None, typer.Option("--after", help="Go on after the page that named this as next.")
+]
+Start = Annotated[
+    str | None, typer.Option("--start", help="When a file began; default: from its own time.")
+]
+Fps = Annotated[
+    float | None, typer.Option("--fps", help="Photos of a folder a second; default: their own.")
+]
+Loops = Annotated[int, typer.Option("--loops", min=1, help="Read a video so often.")]
 
 
 def require_photos(photos: Sequence[Path]) -> None:

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Database, Detector, Model, Note, operator, when
+from arcid.cli.options import (
+    Actor,
+    After,
+    Database,
+    Detector,
+    Fps,
+    Loops,
+    Model,
+    Note,
+    Start,
+    operator,
+    when,
+)
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -40,9 +52,7 @@ def alerts(
         typer.Option("--level", help="alert or review; may be repeated; default: both."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most shown.")] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Go on after the page that named this as next.")
-    ] = None,
+    after: After = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
@@ -116,13 +126,9 @@ def watch(
     place: Annotated[
         str | None, typer.Option("--place", help="Where it is; default: the camera's name.")
     ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", help="When a file began; default: from its own time.")
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option("--fps", help="Photos of a folder a second; default: their own.")
-    ] = None,
-    loops: Annotated[int, typer.Option("--loops", min=1, help="Read a video so often.")] = 1,
+    start: Start = None,
+    fps: Fps = None,
+    loops: Loops = 1,
     webhook: Annotated[
         list[str] | None,
         typer.Option("--webhook", help="POST every alert here, signed with ARCID_WEBHOOK_SECRET."),
