@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 import uuid
@@ -36,6 +37,7 @@ class Pace:
     """How fast a body comes, over the time that was spent waiting for it and no other."""
 
     window_s: float
+    began: float = field(default_factory=time.monotonic)
     deadline: asyncio.Timeout | None = None
     waited_s: float = 0.0  # in this window, the wait in progress left out
     came_bytes: int = 0  # in this window
@@ -55,8 +57,10 @@ class Pace:
 
     @property
     def bytes_per_s(self) -> float:
-        """Of late."""
+        """Of late; of one that has just begun nobody can tell, and it counts as fast."""
         now = time.monotonic()
+        if now - self.began < RECENTLY_S:
+            return math.inf
         if now - self.last > RECENTLY_S:
             return 0.0
         return self.recent_bytes / max(now - self.recent, RECENTLY_S)
