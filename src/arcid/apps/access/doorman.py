@@ -367,7 +367,8 @@ class Doorman:
             if time.monotonic() - refreshed >= REFRESH_S or self._away:
                 refreshed = time.monotonic()
                 self._guarded(self._look)
-            self._guarded(self._orders)
+            if self._site.doors:
+                self._guarded(self._orders)
             if time.monotonic() - settled >= SETTLE_S:
                 settled = time.monotonic()
                 self._guarded(self._settle)
