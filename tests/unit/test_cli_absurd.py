@@ -26,6 +26,7 @@ BASE: dict[str, list[str]] = {
     "attend": ["--source", "FACE"],
     "liveness": ["FACE"],
     "serve": ["--host", "203.0.113.1"],
+    "demo": ["--photos", "DIR"],
     "bench": ["--only", "none_such"],
     "compare": ["BINARY", "BINARY"],
     "backbones": [],
