@@ -448,9 +448,10 @@ def test_photos_with_a_sure_face_are_not_tried_again(
     empty = load_image(data_dir / "data/photos/misc/no_face.png")
     images = [pairs["img5.jpg"], empty, pairs["img12.jpg"], empty]
     detector.detect(images)
-    first, again = asked
+    first, again, larger = asked
     assert first == [image.shape[:2] for image in images]
     assert len(again) == 2 and max(again[0]) == 320, "only the empty ones, small, in one batch"
+    assert len(larger) == 2 and max(larger[0]) == 448, "they still show nobody"
 
 
 # --- turned photos --------------------------------------------------------------------------------

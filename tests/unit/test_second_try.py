@@ -14,7 +14,7 @@ from tests.toys import Squares, picture
 from arcid.apps.attendance import Watcher
 from arcid.apps.kiosk import Kiosk, State
 from arcid.detect import RotationSearch, TiledDetector, once
-from arcid.detect.second_try import AGAIN, LEAST_SHARE, TriesTwice, bordered
+from arcid.detect.second_try import AGAIN, LARGER, LEAST_SHARE, TriesTwice, bordered
 from arcid.errors import UsageError
 from arcid.gallery import Gallery
 from arcid.geometry import box_iou
@@ -139,9 +139,20 @@ def test_only_pictures_without_a_sure_face_are_tried_again_in_one_batch() -> Non
     assert detector.detect([image, image]) == [sure, sure] and detector.asked == [2]
     detector = Staged([unsure, none], sure=None)
     assert detector.detect([image, image]) == [unsure, none] and detector.asked == [2]
-    detector = Staged([unsure, none], [faces(320)], sure=0.0)
+    detector = Staged([unsure, none], [again], sure=0.0)
     detector.detect([image, image])
     assert detector.asked == [2, 1], "0 tries again where nothing was found"
+
+
+def test_what_still_shows_nobody_is_tried_once_more_and_larger() -> None:
+    image = np.zeros((160, 160, 3), np.uint8)
+    none, unsure = faces(160), faces(160, (0.6, 50, 90, 100, 130))
+    face = faces(2 * LARGER.side, (0.97, 126, 126, 322, 322))
+    detector = Staged([none, unsure, none], [faces(320)] * 3, [face, faces(2 * LARGER.side)])
+    found = detector.detect([image] * 3)
+    assert detector.asked == [3, 3, 2]
+    assert found[1] is unsure and len(found[2]) == 0
+    np.testing.assert_allclose(found[0].boxes, [[10, 10, 150, 150]], atol=1e-4)
 
 
 def test_of_two_answers_for_one_face_the_surer_stays() -> None:
@@ -166,7 +177,7 @@ def test_small_faces_are_the_first_try_s_to_find() -> None:
     image, least = np.zeros((160, 160, 3), np.uint8), LEAST_SHARE * 160
     for side, count in ((least - 1, 0), (least + 1, 1)):
         again = faces(320, (0.97, 100, 100, 100 + side, 100 + side))
-        (found,) = Staged([faces(160)], [again], [mirrored(again)]).detect([image])
+        (found,) = Staged([faces(160)], [again], [faces(448)]).detect([image])
         assert len(found) == count
 
 
@@ -178,9 +189,9 @@ def test_a_doubtful_face_must_be_seen_once_more() -> None:
         (faces(320), 0),
         (again, 0),  # not in the mirror
     ):
-        detector = Staged([faces(160)], [again], [check])
+        detector = Staged([faces(160)], [again], [check], [faces(448)])
         (found,) = detector.detect([image])
-        assert len(found) == count and detector.asked == [1, 1, 1]
+        assert len(found) == count and detector.asked == [1] * (4 - count)
 
 
 def test_how_sure_is_sure_is_checked() -> None:
