@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from wrong_labels import Listed, add_outliers, flip_identities, listed, write_list
 
 from arcid.bench.common import hardware_slug
 from arcid.evaluate.metrics import Array, IndexArray, auc
@@ -38,14 +39,14 @@ from arcid.train.clean.purify import restore_centres
 from arcid.train.config.recipe import DataConfig, LossConfig, SourceConfig, TrainConfig, load_config
 from arcid.train.data.crops import centre
 from arcid.train.data.dataset import SampleSet, open_data
-from arcid.train.data.noise import Listed, add_outliers, flip_identities, listed, write_list
+from arcid.train.data.features import read_crops
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.objectives.losses import create_loss
 from arcid.train.recogniser.job import train as run_training
 from arcid.train.study.measure import (
+    Photos,
     Verification,
-    read_photos,
     some_of_each,
     unit_features,
     verification,
@@ -216,7 +217,7 @@ class Network:
         self.base = load_config(ROOT / "configs" / "clean_small.yaml", overrides)
         found = open_data(split(people, self.base.data.size))
         self._held, self._held_names = found.holdout, found.classes
-        self._judges = read_photos(some_of_each(found.held, 10), self.base.data.size)
+        self._judges = Photos(*read_crops(some_of_each(found.held, 10)))
 
     def purify(self, photos: Sequence[Listed], name: str, seed: int) -> Judged:
         config = self._config(photos, f"{name}-sub-centres", seed)
@@ -229,7 +230,7 @@ class Network:
         if trained.stopped:
             raise KeyboardInterrupt
         restored = restore_backbone(trained.checkpoint)
-        photos_held = read_photos(self._held, self.base.data.size)
+        photos_held = Photos(*read_crops(self._held))
         features = torch.from_numpy(unit_features(restored.backbone, photos_held))
         guessed = restore_centres(restored.checkpoint).predict(features).tolist()
         names = restored.checkpoint.extra["classes"]

@@ -297,7 +297,7 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     bundle: Path, run: Path, labels: Path
 ) -> None:
     from arcid.pipeline import load_detector
-    from arcid.train.detector.landmarks.job import PointsSession, restore_points
+    from arcid.train.detector.landmarks.job import points_session, restore_points
     from arcid.train.detector.scenes import split
 
     manifest = Manifest.load(bundle / "manifest.json")
@@ -314,7 +314,7 @@ def test_the_bundle_holds_both_and_the_product_uses_both(
     assert len(raw) and raw.points is not None and refined.points is not None
     np.testing.assert_array_equal(raw.boxes, refined.boxes)
     assert np.abs(raw.points - refined.points).max() > 1
-    ours = LandmarkRefiner(PointsSession(restore_points(run)[0]), SPEC, name="torch")
+    ours = LandmarkRefiner(points_session(restore_points(run)[0]), SPEC, name="torch")
     wanted = ours([picture], [raw])[0].points
     assert wanted is not None
     usable = upright(raw.boxes, raw.points, 64)[1]
@@ -342,7 +342,7 @@ def test_a_bundle_starts_another_run(bundle: Path, run: Path, labels: Path, tmp_
         assert (total["steps"], total["pictures"]) == (STEPS, STEPS * 16)
         with torch.inference_mode():
             torch.testing.assert_close(started.eval()(x), network(x), atol=1e-3, rtol=1e-3)
-    with pytest.raises(CheckpointMismatch, match="another network"):
+    with pytest.raises(CheckpointMismatch, match="does not fit the network"):
         load_weights(PointNetwork(), bundle, restore_points, "points")
 
 

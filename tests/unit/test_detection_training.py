@@ -38,7 +38,7 @@ from arcid.train.detector.folded import fold
 from arcid.train.detector.initial import load_weights, total
 from arcid.train.detector.job import (
     INPUT,
-    TorchSession,
+    detector_session,
     measure_network,
     restore_network,
     train_detector,
@@ -313,7 +313,7 @@ def test_the_file_answers_as_torch_does_on_any_shape(
     bundle: Path, run: Path, labels: Path, runtime: Any
 ) -> None:
     network, _ = restore_network(run)
-    session, ours = open_session(bundle / "model.onnx", runtime=runtime), TorchSession(network)
+    session, ours = open_session(bundle / "model.onnx", runtime=runtime), detector_session(network)
     _, validation = split(recipe(labels, run).scenes)
     for shape in ((192, 96), (96, 224)):
         pictures: list[Image] = [letterbox(validation.image(i), *shape)[0] for i in range(2)]
@@ -349,9 +349,9 @@ def test_folding_changes_nothing_and_a_bundle_starts_another_run(bundle: Path, r
             for mine, theirs in zip(other(x), wanted, strict=True):
                 torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-3)
     wider = DetectorNetwork(config.but(inner=16))
-    with pytest.raises(CheckpointMismatch, match="another network"):
+    with pytest.raises(CheckpointMismatch, match="does not fit the network"):
         load_weights(wider, bundle, restore_network)
-    with pytest.raises(CheckpointMismatch, match="another network") as caught:
+    with pytest.raises(CheckpointMismatch, match="does not fit the network") as caught:
         load_weights(wider, run, restore_network)
     (setting,) = shlex.split(caught.value.message.partition("set ")[2])
     assert parse_detect_config("{}", [setting]).network == config

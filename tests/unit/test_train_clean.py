@@ -18,6 +18,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image as Pil  # noqa: E402
+from wrong_labels import (  # noqa: E402
+    Listed,
+    add_outliers,
+    flip_identities,
+    listed,
+    write_list,
+)
 
 from arcid.errors import (  # noqa: E402
     CheckpointMismatch,
@@ -30,13 +37,6 @@ from arcid.train.clean.report import document, record  # noqa: E402
 from arcid.train.config.recipe import TrainConfig, parse_config  # noqa: E402
 from arcid.train.data.crops import centre  # noqa: E402
 from arcid.train.data.dataset import open_data  # noqa: E402
-from arcid.train.data.noise import (  # noqa: E402
-    Listed,
-    add_outliers,
-    flip_identities,
-    listed,
-    write_list,
-)
 from arcid.train.recogniser.job import train  # noqa: E402
 from arcid.train.weights.checkpoint import open_checkpoint  # noqa: E402
 

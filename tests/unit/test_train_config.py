@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from arcid.errors import ConfigError, UsageError
+from arcid.errors import ConfigError
 from arcid.train.config.file import differences, dump
 from arcid.train.config.recipe import (
     DataConfig,
@@ -21,7 +21,7 @@ from arcid.train.config.recipe import (
     load_config,
     parse_config,
 )
-from arcid.train.engine.schedule import rate_at_step, rate_factor, total_steps
+from arcid.train.engine.schedule import LEAST, Length
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OTHERS = ("detect_", "study_")  # their own tests read them
@@ -254,23 +254,28 @@ def test_differences_name_the_keys() -> None:
     assert differences(old.to_dict(), new.to_dict(), ignore=["out"]) == ["optim.lr: 0.1 → 0.2"]
 
 
+def rate(config: ScheduleConfig, step: int, batch: int, photos: int) -> float:
+    return Length(config, batch, photos).rate(step, 0.0, step * batch)
+
+
 def test_cosine_with_warmup_follows_the_closed_form() -> None:
     config = ScheduleConfig(name="cosine", steps=100, warmup=10, final=0.05)
-    rates = [rate_at_step(config, step, 32, 999) for step in range(100)]
-    for step, rate in enumerate(rates):
+    rates = [rate(config, step, 32, 999) for step in range(101)]
+    for step, found in enumerate(rates):
         if step < 10:
-            assert rate == pytest.approx((step + 1) / 10)
+            assert found == pytest.approx((step + 1) / 10)
         else:
             half = math.cos(math.pi * (step - 10) / 90 / 2) ** 2  # (1 + cos 2x) / 2 = cos² x
-            assert rate == pytest.approx(0.05 + 0.95 * half, abs=1e-12)
-    assert rate_factor(config, 100) == pytest.approx(0.05)
+            assert found == pytest.approx(0.05 + 0.95 * half, abs=1e-12)
 
 
 def test_poly_follows_the_closed_form() -> None:
     config = ScheduleConfig(name="poly", epochs=4, power=2)
-    assert total_steps(config, batch=8, photos=100) == 50
+    length = Length(config, batch=8, photos=100)
+    assert not length.over(49, 0.0, 49 * 8)
+    assert length.over(50, 0.0, 50 * 8)
     for step in range(50):
-        assert rate_at_step(config, step, 8, 100) == pytest.approx(((50 - step) / 50) ** 2)
+        assert rate(config, step, 8, 100) == pytest.approx(((50 - step) / 50) ** 2)
 
 
 def test_steps_fall_at_the_update_that_reaches_the_milestone() -> None:
@@ -278,21 +283,18 @@ def test_steps_fall_at_the_update_that_reaches_the_milestone() -> None:
     batch, photos = 512, 490_623  # CASIA-WebFace: no whole number of batches
     first = math.ceil(20 * photos / batch)
     second = math.ceil(28 * photos / batch)
-    assert rate_at_step(config, first - 1, batch, photos) == 1
-    assert rate_at_step(config, first, batch, photos) == pytest.approx(0.1)
-    assert rate_at_step(config, second - 1, batch, photos) == pytest.approx(0.1)
-    assert rate_at_step(config, second, batch, photos) == pytest.approx(0.01)
+    assert rate(config, first - 1, batch, photos) == 1
+    assert rate(config, first, batch, photos) == pytest.approx(0.1)
+    assert rate(config, second - 1, batch, photos) == pytest.approx(0.1)
+    assert rate(config, second, batch, photos) == pytest.approx(0.01)
     even = ScheduleConfig(name="step", epochs=3, milestones=(1, 2))
-    assert [rate_at_step(even, s, 10, 70) for s in (6, 7, 13, 14)] == pytest.approx(
-        [1, 0.1, 0.1, 0.01]
-    )
+    assert [rate(even, s, 10, 70) for s in (6, 7, 13, 14)] == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
-def test_minutes_have_no_steps_and_a_run_needs_a_length() -> None:
-    timed = ScheduleConfig(name="cosine", minutes=2, warmup=0.5)
-    assert rate_factor(timed, 0.25) == pytest.approx(0.5)
-    assert rate_factor(timed, 2) == pytest.approx(0, abs=1e-12)
-    with pytest.raises(UsageError):
-        rate_at_step(timed, 3, 10, 70)
-    with pytest.raises(UsageError, match="no length"):
-        rate_factor(ScheduleConfig(), 1)
+def test_minutes_go_by_the_clock_and_a_run_needs_a_length() -> None:
+    timed = Length(ScheduleConfig(name="cosine", minutes=2, warmup=0.5), 10, 70)
+    assert timed.rate(3, 15.0, 30) == pytest.approx(0.5)
+    assert timed.rate(3, 0.0, 30) == timed.rate(3, 120.0, 30) == LEAST
+    assert timed.share(3, 60.0, 30) == 0.5
+    with pytest.raises(ConfigError, match="no length"):
+        Length(ScheduleConfig(), 10, 70)

@@ -71,7 +71,7 @@ def config(folder: Path, name: str, *overrides: str) -> TrainConfig:
 def photos(folder: Path) -> torch.Tensor:
     """(24,3,112,112) of identities that no run trains on."""
     data = open_data(config(folder, "any").data)
-    pixels, _ = read_crops(data.held, 112)
+    pixels, _ = read_crops(data.held)
     return torch.from_numpy(pixels[:24]).permute(0, 3, 1, 2)
 
 
@@ -138,7 +138,7 @@ def test_a_student_nears_its_teacher(learned: Path, folder: Path, teacher: Teach
     assert cosines[-1] > cosines[0] + 0.1
     assert {"relational", "train_accuracy"} <= set(rows[0])
     assert "16 photos without identity" in (learned / "report.txt").read_text()
-    pixels, _ = read_crops(open_data(config(folder, "any").data).train, 112)
+    pixels, _ = read_crops(open_data(config(folder, "any").data).train)
     shown = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     wanted = teacher(shown)[0]
 

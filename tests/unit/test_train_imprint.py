@@ -91,7 +91,7 @@ def test_a_run_begins_at_the_means_of_its_photos(
     done = train(config)
     centres = restore_centres(open_checkpoint(done.checkpoint)).weight.detach()[..., :32]
     data = open_data(config.data)
-    pixels, labels = read_crops(data.train, config.data.size)
+    pixels, labels = read_crops(data.train)
     backbone = restore_backbone(first.checkpoint).backbone.eval()
     features = F.normalize(embed(backbone, pixels, torch.device("cpu")), dim=1)
     assert set(labels.tolist()) == set(range(len(data.classes)))

@@ -171,7 +171,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(variant: str, folder: Path) -> N
 def aligned_pairs(path: Path, config: TrainConfig) -> Path:
     """A .bin of 15 pairs of aligned faces, an odd number of photos for two ranks."""
     samples = open_data(config.data).train
-    crops, people = read_crops(samples, 112)
+    crops, people = read_crops(samples)
     rows = [np.flatnonzero(people == who) for who in range(5)]
     sides = [(r[i], r[i + 1]) for r in rows for i in range(2)]
     sides += [(rows[i][0], rows[i + 1][2]) for i in range(4)] + [(rows[4][1], rows[0][5])]

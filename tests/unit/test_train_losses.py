@@ -297,16 +297,16 @@ def test_a_batch_without_triplets_is_refused() -> None:
     loss = create_loss("triplet_hard")
     assert isinstance(loss, TripletLoss)
     for labels in ([0, 1, 2], [0, 0, 0]):
-        with pytest.raises(InvalidArray, match="PKSampler"):
+        with pytest.raises(InvalidArray, match="per_identity"):
             loss(torch.eye(3), torch.tensor(labels))
 
 
 def test_pk_batches_hold_p_people_of_k_photos_on_every_rank() -> None:
     labels = np.repeat(np.arange(11), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
-    ranks = [PKSampler(labels, 2, 4, seed=7, rank=r, world_size=2) for r in range(2)]
+    ranks = [PKSampler(labels, 2, 4, 7, rank, 2) for rank in range(2)]
     people = []
     for sampler in ranks:
-        batches = list(sampler)
+        batches = list(sampler.batches(0))
         assert len(batches) == len(sampler) == 2
         for rows in batches:
             names, counts = np.unique(labels[rows], return_counts=True)
@@ -322,29 +322,25 @@ def test_pk_batches_hold_p_people_of_k_photos_on_every_rank() -> None:
 def test_pk_batches_repeat_change_by_epoch_and_resume() -> None:
     labels = np.repeat(np.arange(30), 5)
     sampler = PKSampler(labels, 3, 2, seed=1)
-    first = list(sampler)
-    assert first == list(PKSampler(labels, 3, 2, seed=1))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    sampler.set_epoch(0, start_batch=6)
-    assert list(sampler) == first[6:]
+    first = list(sampler.batches(0))
+    assert first == list(PKSampler(labels, 3, 2, seed=1).batches(0))
+    assert list(sampler.batches(1)) != first
+    assert list(sampler.batches(0, 6)) == first[6:]
 
 
 def test_wrong_settings_say_what_is_right() -> None:
     with pytest.raises(ConfigError, match="known: softmax, normface"):
         loss_spec("archface")
-    with pytest.raises(ConfigError, match="no option margin; known: k, m1, m2, m3, s"):
+    with pytest.raises(ConfigError, match="margin: unknown key; known: k, m1, m2, m3, s"):
         loss_spec("arcface", margin=0.5)
-    with pytest.raises(ConfigError, match="above 0"):
+    with pytest.raises(ConfigError, match="s: must be above 0"):
         MarginSpec(s=0)
-    with pytest.raises(ConfigError, match="radians"):
+    with pytest.raises(ConfigError, match=r"m2: must be at least 0 and below 3\.14159"):
         MarginSpec(m2=28.6)
-    with pytest.raises(ConfigError, match="k must be 1"):
+    with pytest.raises(ConfigError, match="k: must be 1"):
         loss_spec("softmax", k=2)
-    with pytest.raises(ConfigError, match="k ≥ 2"):
-        PKSampler([0, 1], 2, 1)
     with pytest.raises(DatasetInvalid, match="lower p"):
-        PKSampler([0, 0, 1, 1], 3, 2)
+        PKSampler(np.array([0, 0, 1, 1]), 3, 2, 1)
     with pytest.raises(InvalidArray, match=r"\(B,C\)"):
         classification("arcface")(torch.zeros(3, 4), torch.zeros(2, dtype=torch.int64))
 

@@ -63,7 +63,7 @@ def data(folder: Path) -> TrainData:
 @pytest.fixture(scope="module")
 def lfw(folder: Path, data: TrainData) -> Path:
     """LFW's layout over crops of people held out: 4 folds of 5 + 5 pairs; one photo is broken."""
-    pixels, labels = read_crops(data.held, 112)
+    pixels, labels = read_crops(data.held)
     place = folder / "pairs-of-six"
     people = [np.flatnonzero(labels == who)[:10] for who in range(6)]
     for who, photos in enumerate(people):
@@ -105,7 +105,7 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     backbone, metrics = restored.backbone, result.metrics
     assert result.history[-1] == metrics
 
-    crops, labels = read_crops(data.holdout, 32)
+    crops, labels = read_crops(data.holdout)
     assert len(crops) == 8 * 5
     stored = restored.checkpoint.rank(0)["classifier"]["weight"][:, 0].double().numpy()
     centres = stored / np.linalg.norm(stored, axis=1, keepdims=True)
@@ -118,7 +118,7 @@ def test_a_run_measures_what_the_scorer_measures(folder: Path, data: TrainData, 
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[own]
     assert metrics["holdout_loss"] == pytest.approx(losses.mean(), rel=1e-4)
 
-    pixels, people = read_crops(data.held, 32)
+    pixels, people = read_crops(data.held)
     vectors = unit(backbone, pixels)
     rng = np.random.default_rng(0)
     order, counts = rng.permutation(6), np.bincount(people)
@@ -183,7 +183,7 @@ def test_measuring_leaves_the_network_as_it_was(folder: Path, data: TrainData) -
 def test_embedding_does_not_depend_on_the_batch(data: TrainData) -> None:
     torch.manual_seed(0)
     backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25).eval()
-    pixels, _ = read_crops(data.holdout, 32)
+    pixels, _ = read_crops(data.holdout)
     many = np.concatenate([pixels, pixels[:30]])  # more than one batch of 64
     whole = embed(backbone, many, ALONE.device)
     single = torch.cat([embed(backbone, many[i : i + 1], ALONE.device) for i in (0, 41, 65, 69)])
@@ -218,7 +218,7 @@ def test_pairs_of_aligned_faces_need_no_detector(folder: Path, data: TrainData, 
 def test_mirror_images_are_summed(folder: Path, data: TrainData) -> None:
     torch.manual_seed(0)
     backbone = create_backbone("mobilefacenet_relu_x0.5", 32, size=32, width=0.25).eval()
-    pixels, _ = read_crops(data.holdout, 32)
+    pixels, _ = read_crops(data.holdout)
     with torch.no_grad():
         both = embed(backbone, pixels, ALONE.device)
         both += embed(backbone, np.ascontiguousarray(pixels[:, :, ::-1]), ALONE.device)

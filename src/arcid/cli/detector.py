@@ -182,14 +182,14 @@ def export(
     from arcid.models.manifest import Licence
     from arcid.train.detector.export import DATA, LICENCE, export_detector
     from arcid.train.detector.job import measure_network, restore_network
-    from arcid.train.detector.landmarks.job import PointsSession, restore_points
+    from arcid.train.detector.landmarks.job import points_session, restore_points
     from arcid.train.detector.scenes import split
 
     network, checkpoint = restore_network(run)
     config = checkpoint.config
     config = config.but(validation=config.validation.but(pictures=0))
     _, validation = split(config.scenes)
-    refiner = PointsSession(restore_points(points)[0]) if points else None
+    refiner = points_session(restore_points(points)[0]) if points else None
     metrics = measure_network(network, validation, config, refiner)
     folder = export_detector(
         run,

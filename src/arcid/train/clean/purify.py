@@ -28,7 +28,6 @@ from arcid.train.clean.sheets import write_sheets
 from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import SampleSet, TrainData, open_data
 from arcid.train.data.features import embed_samples
-from arcid.train.data.noise import Listed, write_list
 from arcid.train.heads.classifier import Classifier, reshard_state
 from arcid.train.objectives.losses import loss_spec
 from arcid.train.objectives.objective import create_classifier
@@ -86,7 +85,8 @@ def clean(
     everything = _everything(checkpoint.config, data)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_list(folder / KEPT, [photo for photo in everything if photo.key not in dropped])
+        kept = ((key, name) for key, name in everything if key not in dropped)
+        write_csv(folder / KEPT, ("key", "identity"), kept, private=True)
         _write_dropped(folder / "dropped.csv", data, keys, labels, verdict)
         _write_identities(folder / "identities.csv", data.classes, labels, verdict)
         sheets = write_sheets(folder / "sheets", data.train, rows, verdict, data.classes,
@@ -136,8 +136,8 @@ def sub_centre_cosines(
     centres = restore_centres(checkpoint)
     found, rows, failed = [np.zeros((0, centres.k))], list[int](), list[tuple[str, str]]()
     everyone = np.arange(len(samples))
-    size, device = checkpoint.config.data.size, torch.device("cpu")
-    for features, read, unusable in embed_samples(backbone, samples, everyone, size, device):
+    cpu = torch.device("cpu")
+    for features, read, unusable in embed_samples(backbone, samples, everyone, cpu):
         failed += [(samples.key(row), error.message) for row, error in unusable]
         if read:
             own = torch.from_numpy(samples.labels[read])
@@ -167,8 +167,9 @@ def _centres(config: TrainConfig) -> int:
     return config.classifier.centres or loss_spec(config.loss.name, **config.loss.options).k
 
 
-def _everything(config: TrainConfig, data: TrainData) -> list[Listed]:
-    """Every photo the run could choose from with its identity, so that the list takes none away."""
+def _everything(config: TrainConfig, data: TrainData) -> list[tuple[str, str]]:
+    """(key, identity) of every photo the run could choose from, so that the list takes none away;
+    no identity where it shows nobody."""
     whole = open_data(
         config.data.but(cache="none", min_images=1, identities=0, max_images=0,
             holdout=0.0, holdout_identities=0,
@@ -178,7 +179,7 @@ def _everything(config: TrainConfig, data: TrainData) -> list[Listed]:
     labelled = zip(whole.train.rows.tolist(), names, strict=True)
     nobody = ((row, "") for row in whole.unlabelled.rows.tolist())
     both = sorted([*labelled, *nobody])
-    return [Listed(whole.train.store.key(row), name) for row, name in both]
+    return [(whole.train.store.key(row), name) for row, name in both]
 
 
 def _write_dropped(

@@ -14,9 +14,12 @@ import numpy.typing as npt
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.files import unguarded
 from arcid.train.config.recipe import DataConfig, expand_path
+from arcid.train.data.crops import centre
 from arcid.train.data.files import printable
 from arcid.train.data.sources import UNLABELLED, open_source, source_name
 from arcid.train.data.store import CropStore, Faults
+from arcid.train.data.stream import turns
+from arcid.types import Image
 
 Rows = npt.NDArray[np.int64]
 
@@ -35,6 +38,14 @@ class SampleSet:
     def key(self, index: int) -> str:
         """What photo ``index`` of this set is called."""
         return self.store.key(int(self.rows[index]))
+
+    def crop(self, index: int) -> Image:
+        """(S,S,3) uint8 RGB, the middle of photo ``index``. Raises ``Unusable``."""
+        return centre(self.store.read(int(self.rows[index])), self.store.size)
+
+    def take(self, which: Rows | slice) -> SampleSet:
+        """Some of the photos, by their numbers in this set."""
+        return SampleSet(self.store, self.rows[which], self.labels[which])
 
     def joined(self, other: SampleSet) -> SampleSet:
         """Both sets, this one first (distillation: labelled and unlabelled photos)."""
@@ -341,10 +352,7 @@ def _places(person: Rows, among: npt.NDArray[np.bool_], seed: int) -> Rows:
     lots = np.random.default_rng((seed, 2)).random(len(person))[rows]
     order = rows[np.lexsort((lots, person[rows]))]
     place = np.zeros(len(person), np.int64)
-    if len(order):
-        first = np.flatnonzero(np.diff(person[order], prepend=-2))
-        run = np.repeat(first, np.diff([*first, len(order)]))
-        place[order] = np.arange(len(order)) - run
+    place[order] = turns(person[order])
     return place
 
 

@@ -28,14 +28,8 @@ class Draws:
         self._check_passes()
         per = config.data.per_identity
         if per:
-            self._sampler = PKSampler(
-                labels,
-                config.data.batch // per // ranks.world,
-                per,
-                seed=config.seed,
-                rank=ranks.rank,
-                world_size=ranks.world,
-            )
+            people = config.data.batch // per // ranks.world
+            self._sampler = PKSampler(labels, people, per, config.seed, ranks.rank, ranks.world)
             self.epoch_photos = len(self._sampler) * config.data.batch
 
     def __iter__(self) -> Iterator[Draw]:
@@ -82,10 +76,10 @@ class Draws:
         batch = self._config.data.batch
         epoch, within = divmod(self.position // batch, len(sampler))
         for number in itertools.count(epoch):
-            sampler.set_epoch(number, within if number == epoch else 0)
-            place = number * len(sampler) + sampler.start_batch
-            for at, photos in enumerate(sampler, place + 1):
+            place = number * len(sampler) + within
+            for at, photos in enumerate(sampler.batches(number, within), place + 1):
                 yield Draw.of(photos, number, at * batch)
+            within = 0
 
 
 __all__ = ["Draws"]

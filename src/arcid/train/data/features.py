@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arcid.train.backbones.inputs import to_input
-from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.crops import Unusable
 from arcid.train.data.dataset import SampleSet
 from arcid.types import Image
 
@@ -39,7 +39,6 @@ def embed_samples(
     backbone: nn.Module,
     samples: SampleSet,
     rows: npt.NDArray[np.int64],
-    size: int,
     device: torch.device,
 ) -> Iterator[tuple[Tensor, list[int], list[tuple[int, Unusable]]]]:
     """Features (M,D) of ``rows`` of a set, the rows they are of, and those unreadable with why.
@@ -47,31 +46,31 @@ def embed_samples(
     Some hundred centre crops at a time, however large the set.
     """
     for start in range(0, len(rows), _READ):
-        pixels: list[Image] = []
-        read: list[int] = []
-        failed: list[tuple[int, Unusable]] = []
-        for row in rows[start : start + _READ].tolist():
-            try:
-                pixels.append(centre(samples.store.read(int(samples.rows[row])), size))
-                read.append(row)
-            except Unusable as error:
-                failed.append((row, error))
-        whole = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
-        yield embed(backbone, whole, device), read, failed
+        pixels, read, failed = _readable(samples, rows[start : start + _READ].tolist())
+        yield embed(backbone, pixels, device), read, failed
 
 
-def read_crops(samples: SampleSet, size: int) -> tuple[Image, npt.NDArray[np.int64]]:
-    """Centre crops and labels; unreadable photos are left out."""
-    pixels, labels = [], []
-    for row, label in zip(samples.rows.tolist(), samples.labels.tolist(), strict=True):
+def read_crops(samples: SampleSet) -> tuple[Image, npt.NDArray[np.int64]]:
+    """(N,S,S,3) uint8 RGB centre crops and (N,) labels; unreadable photos are left out."""
+    pixels, read, _ = _readable(samples, range(len(samples)))
+    return pixels, samples.labels[read]
+
+
+def _readable(
+    samples: SampleSet, rows: Iterable[int]
+) -> tuple[Image, list[int], list[tuple[int, Unusable]]]:
+    pixels: list[Image] = []
+    read: list[int] = []
+    failed: list[tuple[int, Unusable]] = []
+    for row in rows:
         try:
-            pixels.append(centre(samples.store.read(row), size))
-        except Unusable:
-            continue
-        labels.append(label)
-    if not pixels:
-        return np.zeros((0, size, size, 3), np.uint8), np.zeros(0, np.int64)
-    return np.stack(pixels), np.array(labels, np.int64)
+            pixels.append(samples.crop(row))
+            read.append(row)
+        except Unusable as error:
+            failed.append((row, error))
+    size = samples.store.size
+    whole = np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)
+    return whole, read, failed
 
 
 __all__ = ["embed", "embed_samples", "read_crops"]

@@ -18,6 +18,12 @@ from arcid.errors import ConfigError
 Numbers = npt.NDArray[np.int64]
 
 
+def turns(values: Numbers) -> Numbers:
+    """0, 1, … within every run of equal values, of -1 or more."""
+    first = np.flatnonzero(np.diff(values, prepend=-2))
+    return np.arange(len(values)) - np.repeat(first, np.diff([*first, len(values)]))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
     """What one rank reads for one step; all (B,) int64."""
@@ -32,10 +38,8 @@ class Draw:
         """A batch chosen elsewhere, such as P×K; photos it holds twice get views of their own."""
         index = np.asarray(photos, np.int64)
         order = np.argsort(index, kind="stable")
-        first = np.flatnonzero(np.diff(index[order], prepend=-1))
         repeat = np.empty_like(index)
-        runs = np.diff([*first, len(index)])
-        repeat[order] = np.arange(len(index)) - np.repeat(first, runs)
+        repeat[order] = turns(index[order])
         return cls(index, np.full_like(index, epoch), repeat, position)
 
 
@@ -66,8 +70,6 @@ class SampleStream:
                 f"use {batch // world * world or world} or {-(-batch // world) * world}",
                 key="data.batch",
             )
-        if not 0 <= rank < world:
-            raise ConfigError(f"rank {rank} is outside 0–{world - 1}")
         self.photos = len(labels)
         self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
         self.position = position
@@ -78,11 +80,6 @@ class SampleStream:
             self._first = first
             self._count = np.diff([*first, self.photos])
         self._epochs: dict[int, tuple[Numbers, Numbers]] = {}
-
-    @property
-    def epoch(self) -> float:
-        """Epochs seen so far."""
-        return self.position / self.photos
 
     def __iter__(self) -> Iterator[Draw]:
         while True:
@@ -133,4 +130,4 @@ class SampleStream:
         return np.repeat(np.arange(len(self._count)), self._count)
 
 
-__all__ = ["Draw", "SampleStream"]
+__all__ = ["Draw", "SampleStream", "turns"]

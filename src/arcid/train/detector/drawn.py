@@ -11,8 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from arcid.train.backbones import count_parameters
 from arcid.train.detector.config import ScenesRun
@@ -103,6 +104,33 @@ class DrawnJob(Job[Batch], Generic[View, Batch]):
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
+class TorchSession:
+    """A network behind the ``Session`` protocol, so that the product reads it like its file.
+
+    ``names`` of the outputs; ``answers``: them from what the network gives; ``side`` of its input
+    in pixels, None: any.
+    """
+
+    runtime, device, precision = "torch", "cpu", "f32"
+    input_name = "image"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        names: tuple[str, ...],
+        answers: Callable[[Any], tuple[Tensor, ...]],
+        side: int | None = None,
+    ) -> None:
+        self.input_shape: tuple[int | None, ...] = (None, 3, side, side)
+        self._network, self.output_names, self._answers = network.eval(), names, answers
+
+    def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        with torch.inference_mode():
+            x = torch.from_numpy(tensor).contiguous(memory_format=torch.channels_last)
+            given = self._answers(self._network(x))
+        return {name: value.numpy() for name, value in zip(self.output_names, given, strict=True)}
+
+
 def restored(
     folder: Path, kind: type[Config], make: Callable[[Config], Net]
 ) -> tuple[Net, Checkpoint[Config]]:
@@ -120,4 +148,4 @@ def _faces(scenes: Scenes) -> int:
     return sum(len(scenes.labels(row).boxes) for row in range(len(scenes)))
 
 
-__all__ = ["DrawnJob", "DrawnObjective", "restored"]
+__all__ = ["DrawnJob", "DrawnObjective", "TorchSession", "restored"]

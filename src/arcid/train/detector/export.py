@@ -32,9 +32,10 @@ from arcid.train.detector.config import STRIDES
 from arcid.train.detector.evaluate import DetectionMetrics
 from arcid.train.detector.folded import fold
 from arcid.train.detector.initial import total
-from arcid.train.detector.job import INPUT, TorchSession, restore_network
+from arcid.train.detector.job import INPUT, OUTPUTS, detector_session, restore_network
 from arcid.train.detector.landmarks.config import SIZE
-from arcid.train.detector.landmarks.job import PART, PointsSession, restore_points
+from arcid.train.detector.landmarks.job import OUTPUTS as POINTS
+from arcid.train.detector.landmarks.job import PART, points_session, restore_points
 from arcid.train.weights.checkpoint import Checkpoint
 from arcid.types import FloatArray, Image
 
@@ -44,9 +45,9 @@ SHAPES = ((320, 256), (128, 192))
 LICENCE = Licence("Research only: the training photographs are research sets", None, False)
 _AXES = {
     "image": {0: "batch", 2: "height", 3: "width"},
-    **{name: {0: "batch", 1: "cells"} for name in TorchSession.output_names},
+    **{name: {0: "batch", 1: "cells"} for name in OUTPUTS},
 }
-_CROP_AXES = {"image": {0: "batch"}, **{name: {0: "batch"} for name in PointsSession.output_names}}
+_CROP_AXES = {"image": {0: "batch"}, **{name: {0: "batch"} for name in POINTS}}
 DATA = "pictures without labels, labelled by two detectors that agree"
 
 
@@ -95,7 +96,7 @@ def export_detector(
         path = staged / "model.onnx"
         _write_onnx(_Exported(folded), path, torch.zeros(1, 3, 64, 96), _AXES)
         tensors = [_fitted(photo, shape) for shape in SHAPES for photo in photos]
-        difference = _checked(path, TorchSession(network), tensors)
+        difference = _checked(path, detector_session(network), tensors)
         options: dict[str, Any] = {"threshold": round(threshold, 3), "strides": list(STRIDES)}
         provenance = _provenance(checkpoint, network, difference)
         if refiner:
@@ -133,7 +134,7 @@ def _refined(
     network, checkpoint = restore_points(run)
     _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, SIZE, SIZE), _CROP_AXES)
     tensors = [_fitted(photo, (SIZE, SIZE)) for photo in photos]
-    difference = _checked(path, PointsSession(network), tensors)
+    difference = _checked(path, points_session(network), tensors)
     return (
         {"file": path.name, "sha256": sha256_file(path)},
         _provenance(checkpoint, network, difference),

@@ -7,17 +7,16 @@ the norms, which then change nothing else.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from arcid.errors import CheckpointMismatch
+from arcid.train.weights.initial import onnx_state
+from arcid.train.weights.states import load_state
 
 PREFIX = "network."  # of the names in an exported graph
 Net = TypeVar("Net", bound=nn.Module)
@@ -45,53 +44,24 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d, nn.M
 def unfold(network: nn.Module, file: Path, source: str) -> None:
     """Start a network, all of whose weights are convolutions', from its exported file.
 
-    Raises ``CheckpointMismatch``.
+    Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
-    import onnx
-    from onnx import numpy_helper
-
-    stored = {
-        item.name.removeprefix(PREFIX): torch.from_numpy(
-            np.array(numpy_helper.to_array(item), np.float32)
-        )
-        for item in onnx.load(file).graph.initializer
-        if item.name.startswith(PREFIX)
-    }
-    check_fits(dict(fold(network).state_dict()), stored, source)
-    named = {module: name for name, module in network.named_modules()}
-    normed = {named[conv]: norm for conv, norm, _, _ in _pairs(network)}
-    with torch.no_grad():
-        for name, module in network.named_modules():
-            if not isinstance(module, nn.Conv2d):
-                continue
-            module.weight.copy_(stored[f"{name}.weight"])
-            if name in normed:
-                after = normed[name]
-                after.reset_running_stats()
-                after.weight.fill_((1 + after.eps) ** 0.5)
-                after.bias.copy_(stored[f"{name}.bias"])
-            elif module.bias is not None:
-                module.bias.copy_(stored[f"{name}.bias"])
+    stored = onnx_state(file).items()
+    named = {n.removeprefix(PREFIX): tensor for n, tensor in stored if n.startswith(PREFIX)}
+    folded = fold(network)
+    load_state(folded, named, f"init_from: {source}", "use its network section")
+    normed = {conv: norm for conv, norm, _, _ in _pairs(network)}
+    for conv, given in zip(network.modules(), folded.modules(), strict=True):
+        if not isinstance(conv, nn.Conv2d) or not isinstance(given, nn.Conv2d):
+            continue
+        biased: nn.Module = conv
+        if (norm := normed.get(conv)) is not None:
+            norm.reset_running_stats()
+            nn.init.constant_(norm.weight, (1 + norm.eps) ** 0.5)
+            biased = norm
+        conv.load_state_dict({"weight": given.weight}, strict=False)
+        if given.bias is not None:
+            biased.load_state_dict({"bias": given.bias}, strict=False)
 
 
-def check_fits(
-    wanted: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
-    source: str,
-    remedy: str = "use its network section",
-) -> None:
-    """Raise ``CheckpointMismatch`` where names or shapes differ."""
-    wrong = [
-        name
-        for name in dict.fromkeys([*wanted, *given])
-        if name not in given or name not in wanted or given[name].shape != wanted[name].shape
-    ]
-    if wrong:
-        raise CheckpointMismatch(
-            f"init_from: {source} holds another network ({len(wrong)} tensors differ, such as "
-            f"{wrong[0]}); {remedy}",
-            path=source,
-        )
-
-
-__all__ = ["PREFIX", "check_fits", "fold", "unfold"]
+__all__ = ["PREFIX", "fold", "unfold"]

@@ -13,8 +13,9 @@ from torch import nn
 
 from arcid.errors import CheckpointMismatch
 from arcid.models.manifest import Manifest
-from arcid.train.detector.folded import check_fits, unfold
+from arcid.train.detector.folded import unfold
 from arcid.train.weights.checkpoint import Checkpoint
+from arcid.train.weights.states import load_state
 
 Restore = Callable[[Path], tuple[nn.Module, Checkpoint[Any]]]
 
@@ -27,9 +28,8 @@ def load_weights(
     if not (source / "manifest.json").is_file():
         other, checkpoint = restore(source)
         setting = shlex.quote(f"network={json.dumps(checkpoint.config.network.to_dict())}")
-        given = dict(other.state_dict())
-        check_fits(dict(network.state_dict()), given, source.name, f"to fit it, set {setting}")
-        network.load_state_dict(other.state_dict())
+        label = f"init_from: {source.name}"
+        load_state(network, other.state_dict(), label, f"to fit it, set {setting}")
         return total(checkpoint)
     manifest = Manifest.load(source / "manifest.json")
     if part and part not in manifest.options:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from arcid.detect.arcid_detect import ArcidDetect
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
 from arcid.train.detector.config import DetectConfig
-from arcid.train.detector.drawn import DrawnJob, DrawnObjective, restored
+from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import DetectionMetrics, measure
 from arcid.train.detector.losses import (
     DetectLoss,
@@ -35,6 +35,7 @@ from arcid.train.objectives.objective import Step
 from arcid.train.weights.checkpoint import Checkpoint
 
 MEASURE_THRESHOLD = 0.05  # low, so that the curve reaches its false positives
+OUTPUTS = ("scores", "boxes", "points")
 INPUT = InputSpec("image", "RGB", (MEAN,) * 3, (STD,) * 3, None)
 
 
@@ -116,6 +117,11 @@ def step_loss(
     return loss
 
 
+def detector_session(network: nn.Module) -> TorchSession:
+    """The network as the product's own decoder reads it."""
+    return TorchSession(network, OUTPUTS, lambda raw: (raw[0].sigmoid(), *raw[1:]))
+
+
 def images_tensor(images: npt.NDArray[np.uint8]) -> Tensor:
     """(B,H,W,3) uint8 in; (B,3,H,W) float32 in channels-last order out, as the networks take it."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().sub_(MEAN).div_(STD)
@@ -133,25 +139,6 @@ def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[2], images.shape[3]
 
 
-class TorchSession:
-    """A network behind the ``Session`` protocol, so that the product's own decoder reads it."""
-
-    runtime, device, precision = "torch", "cpu", "f32"
-    input_name = "image"
-    input_shape: tuple[int | None, ...] = (None, 3, None, None)
-    output_names: tuple[str, ...] = ("scores", "boxes", "points")
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network.eval()
-
-    def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        with torch.inference_mode():
-            x = torch.from_numpy(tensor).contiguous(memory_format=torch.channels_last)
-            scores, boxes, points = self._network(x)
-        values = (scores.sigmoid(), boxes, points)
-        return {n: v.numpy() for n, v in zip(self.output_names, values, strict=True)}
-
-
 def measure_network(
     network: nn.Module, validation: Scenes, config: DetectConfig, refiner: Session | None = None
 ) -> DetectionMetrics:
@@ -161,7 +148,7 @@ def measure_network(
     rows = np.arange(len(validation))
     if j.pictures and j.pictures < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, j.pictures).round().astype(int)]
-    sessions: dict[str, Session] = {"model": TorchSession(network)}
+    sessions: dict[str, Session] = {"model": detector_session(network)}
     if refiner is not None:
         sessions["points"] = refiner
     detector = ArcidDetect(sessions, INPUT, threshold=MEASURE_THRESHOLD, size=j.size)
@@ -174,9 +161,10 @@ def measure_network(
 
 __all__ = [
     "INPUT",
+    "OUTPUTS",
     "DetectJob",
     "DetectObjective",
-    "TorchSession",
+    "detector_session",
     "images_tensor",
     "measure_network",
     "restore_network",

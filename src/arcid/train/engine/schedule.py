@@ -1,85 +1,35 @@
-"""Length of a run, and its learning rate as pure functions of how far it has come.
-
-All return a factor of the base rate. ``at`` and ``total`` share a unit (steps, epochs or minutes).
-"""
+"""Length of a run, and its learning rate as a pure function of how far it has come."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from arcid.errors import ConfigError, UsageError
+from arcid.errors import ConfigError
 from arcid.train.config.recipe import ScheduleConfig
 
 LEAST = 1e-3  # factor of a run by the clock
 
 
-def warmup_factor(at: float, warmup: float) -> float:
-    """Linear from 0 to 1 over ``warmup``; 1 afterwards."""
-    return float(min(at / warmup, 1.0)) if warmup > 0 else 1.0
+def rate_factor(config: ScheduleConfig, at: float) -> float:
+    """What the base rate is multiplied by at ``at``, in ``config.unit``.
 
+    A linear rise over the warm-up, times, with p the share of the way from there to the end,
 
-def cosine_factor(at: float, total: float, warmup: float = 0.0, final: float = 0.0) -> float:
-    """final + (1 - final) · (1 + cos πp) / 2, p = share of the way from warm-up to the end."""
-    share = _share(at, total, warmup)
-    return warmup_factor(at, warmup) * (final + (1 - final) * (1 + math.cos(math.pi * share)) / 2)
-
-
-def poly_factor(
-    at: float, total: float, warmup: float = 0.0, final: float = 0.0, power: float = 2.0
-) -> float:
-    """final + (1 - final) · (1 - p)^power, p = share of the way from warm-up to the end."""
-    share = _share(at, total, warmup)
-    return warmup_factor(at, warmup) * (final + (1 - final) * float((1 - share) ** power))
-
-
-def step_factor(
-    at: float, milestones: Sequence[float], warmup: float = 0.0, gamma: float = 0.1
-) -> float:
-    """gamma^(milestones reached). A milestone counts from the very step that reaches it."""
-    reached = sum(at >= milestone for milestone in milestones)
-    return warmup_factor(at, warmup) * float(gamma**reached)
-
-
-def rate_factor(config: ScheduleConfig, at: float, total: float | None = None) -> float:
-    """The factor ``config`` asks for at ``at``, in ``config.unit``.
-
-    ``total`` replaces ``config.length`` (a run cut to a budget). Raises ``UsageError`` without any
-    length.
+        cosine  final + (1 − final) · (1 + cos πp) / 2
+        poly    final + (1 − final) · (1 − p)^power
+        step    gamma^(milestones reached); one counts from the very update that reaches it
     """
-    length = config.length if total is None else total
-    if not length > 0:
-        raise UsageError("the schedule has no length; set schedule.epochs, steps or minutes")
+    rise = min(at / config.warmup, 1.0) if config.warmup else 1.0
     if config.name == "step":
-        return step_factor(at, config.milestones, config.warmup, config.gamma)
+        reached = sum(at >= milestone for milestone in config.milestones)
+        return float(rise * config.gamma**reached)
+    share = (at - config.warmup) / (config.length - config.warmup)
+    share = min(max(share, 0.0), 1.0)
     if config.name == "poly":
-        return poly_factor(at, length, config.warmup, config.final, config.power)
-    return cosine_factor(at, length, config.warmup, config.final)
-
-
-def rate_at_step(config: ScheduleConfig, step: float, batch: int, photos: int) -> float:
-    """The factor for update number ``step`` (0 is the first), run lengths in epochs or steps.
-
-    ``photos`` is the size of an epoch. With a warm-up of w steps the first update already moves,
-    at 1/w, and update w - 1 is the first at the full rate. Raises ``UsageError`` for minutes.
-    """
-    if config.unit == "minutes":
-        raise UsageError("a run measured in minutes has no rate by step; use rate_factor")
-    if config.unit == "steps":
-        offset = 1.0 if step < config.warmup else 0.0
-        return rate_factor(config, step + offset)
-    at = step * batch / photos
-    offset = batch / photos if at < config.warmup else 0.0
-    return rate_factor(config, at + offset)
-
-
-def total_steps(config: ScheduleConfig, batch: int, photos: int) -> int:
-    """Updates in the run: epochs are rounded up to whole batches. Raises ``UsageError``."""
-    if config.unit == "minutes" or not config.length:
-        raise UsageError("only a run measured in epochs or steps has a number of steps")
-    if config.unit == "steps":
-        return config.steps
-    return math.ceil(round(config.epochs * photos / batch, 6))
+        left = float((1 - share) ** config.power)
+    else:
+        left = (1 + math.cos(math.pi * share)) / 2
+    return rise * (config.final + (1 - config.final) * left)
 
 
 class Length:
@@ -97,17 +47,16 @@ class Length:
             raise ConfigError(
                 "the run has no length; set schedule.epochs, steps or minutes", key="schedule"
             )
-        if parity:
-            config = config.but(power=1.0)
-        self._config, self._batch, self._photos = config, batch, photos
-        self._minutes = config.unit == "minutes"
-        self._steps = 0 if self._minutes else total_steps(config, batch, photos)
+        self._config = config.but(power=1.0) if parity else config
+        self._batch, self._photos = batch, photos
 
     def share(self, step: int, seconds: float, position: int) -> float:
-        """0 at the start, 1 at the end."""
-        if self._minutes:
-            return min(seconds / 60 / self._config.minutes, 1.0)
-        return min(self._updates(step, position) / self._steps, 1.0)
+        """0 at the start, 1 at the end; epochs are rounded up to whole batches."""
+        c = self._config
+        if c.unit == "epochs":
+            updates = math.ceil(round(c.epochs * self._photos / self._batch, 6))
+            return min(position / self._batch / updates, 1.0)
+        return min(step / c.steps if c.unit == "steps" else seconds / 60 / c.minutes, 1.0)
 
     def over(self, step: int, seconds: float, position: int) -> bool:
         """Whether there is nothing left to do."""
@@ -116,29 +65,16 @@ class Length:
     def rate(self, step: int, seconds: float, position: int) -> float:
         """The factor of ``optim.lr`` for update number ``step`` (0 is the first).
 
-        By the clock it is never quite 0: the first update of a warm-up moves, too.
+        The first update of a warm-up moves already: of w updates, the first at 1/w and the last at
+        the full rate. By the clock the rate is never below ``LEAST``.
         """
-        if self._minutes:
-            return max(rate_factor(self._config, seconds / 60), LEAST)
-        return rate_at_step(self._config, self._updates(step, position), self._batch, self._photos)
-
-    def _updates(self, step: int, position: int) -> float:
-        """Those of ordinary size in an epoch's count; batches may be larger and smaller."""
-        return position / self._batch if self._config.unit == "epochs" else step
-
-
-def _share(at: float, total: float, warmup: float) -> float:
-    return min(max((at - warmup) / (total - warmup), 0.0), 1.0)
+        c = self._config
+        if c.unit == "minutes":
+            return max(rate_factor(c, seconds / 60), LEAST)
+        at, update = float(step), 1.0
+        if c.unit == "epochs":
+            at, update = position / self._photos, self._batch / self._photos
+        return rate_factor(c, at + update if at < c.warmup else at)
 
 
-__all__ = [
-    "LEAST",
-    "Length",
-    "cosine_factor",
-    "poly_factor",
-    "rate_at_step",
-    "rate_factor",
-    "step_factor",
-    "total_steps",
-    "warmup_factor",
-]
+__all__ = ["LEAST", "Length", "rate_factor"]

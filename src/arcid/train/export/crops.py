@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid, ExportRefused
 from arcid.train.config.recipe import DataConfig, SourceConfig
-from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.crops import Unusable
 from arcid.train.data.dataset import SampleSet, open_data
 from arcid.types import Crops, Image
 
@@ -125,7 +125,6 @@ def people_crops(name: str, photos: SampleSet, count: int, seed: int) -> Labelle
 
 
 def _read(name: str, photos: SampleSet, order: npt.NDArray[np.int64], count: int) -> LabelledCrops:
-    size = photos.store.size
     crops: list[Image] = []
     labels: list[int] = []
     failed = 0
@@ -133,7 +132,7 @@ def _read(name: str, photos: SampleSet, order: npt.NDArray[np.int64], count: int
         if len(crops) == count:
             break
         try:
-            crops.append(centre(photos.store.read(int(photos.rows[index])), size))
+            crops.append(photos.crop(index))
             labels.append(int(photos.labels[index]))
         except Unusable:
             failed += 1

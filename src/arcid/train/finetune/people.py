@@ -11,7 +11,7 @@ import numpy as np
 from arcid.errors import DatasetInvalid, UsageError
 from arcid.files import guarded, write_text
 from arcid.train.config.recipe import DataConfig
-from arcid.train.data.dataset import SampleSet, open_data
+from arcid.train.data.dataset import open_data
 from arcid.train.export.crops import LabelledCrops, people_crops
 from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.types import Crops
@@ -108,8 +108,8 @@ def judging_crops(data: DataConfig, judges: Collection[str], list_: str) -> Labe
     found = open_data(_everybody(data.but(leave_out=kept)), need_identities=False)
     wanted = [number for number, name in enumerate(found.classes) if name in judges]
     rows = np.flatnonzero(np.isin(found.train.labels, wanted))
-    theirs = SampleSet(found.train.store, found.train.rows[rows], found.train.labels[rows])
-    return people_crops(f"{len(judges)} people kept for judging", theirs, PHOTOS, 0)
+    name = f"{len(judges)} people kept for judging"
+    return people_crops(name, found.train.take(rows), PHOTOS, 0)
 
 
 def joined(sets: Sequence[LabelledCrops], name: str) -> LabelledCrops:

@@ -30,8 +30,7 @@ from arcid.train.heads.collective import (
     all_gather,
     all_max,
     all_sum,
-    gather_features,
-    gather_replicated,
+    gather,
     logsumexp_over_ranks,
     place,
 )
@@ -171,10 +170,6 @@ class Classifier(nn.Module):
                 f"a classifier needs at least 2 classes and one per rank, got {num_classes} "
                 f"classes for {world_size} ranks"
             )
-        if k < 1 or dim < 1 or chunk < 0:
-            raise ConfigError(
-                f"k and dim must be at least 1 and chunk at least 0, got {k}, {dim} and {chunk}"
-            )
         if not loss.normalised and (k > 1 or filter_cosine is not None):
             raise ConfigError(
                 "plain softmax has no cosines: use k=1 and no filter_cosine, or a normalised loss"
@@ -203,8 +198,8 @@ class Classifier(nn.Module):
     def _forward(self, features: Tensor, labels: Tensor) -> ClassifierOutput:
         factor = float(self.world_size) if self.average_gradients else 1.0
         local, norms = self._prepare(features)
-        x = gather_features(local, self.group, factor)
-        norms = gather_replicated(norms, self.group, factor)
+        x = gather(local, self.group, summed=True, factor=factor)
+        norms = gather(norms, self.group, summed=False, factor=factor)
         everyone = all_gather(labels, self.group)
 
         named = everyone >= 0
@@ -386,12 +381,6 @@ class Classifier(nn.Module):
             self.set_extra_state(state_dict["_extra_state"])
             self.steps = steps
         return super().load_state_dict(state_dict, strict, assign)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_classes} classes, dim={self.dim}, k={self.k}, "
-            f"rank {self.rank} of {self.world_size} holds {len(self.classes)}"
-        )
 
 
 __all__ = [

@@ -4,9 +4,9 @@ Every rank brings its own photos, holds its own classes, and computes the *same*
 the global batch. Two kinds of tensors follow from that, and the gradient differs:
 
 * *Sharded* use: each rank's graph sees only its classes, so a feature's gradient is the **sum** of
-  what every rank found (``gather_features``).
+  what every rank found (``gather``, ``summed``).
 * *Replicated* use: every rank computes the same thing from the gathered tensor, so the gradient is
-  already whole on each rank and must be counted **once** (``gather_replicated``,
+  already whole on each rank and must be counted **once** (``gather`` without it,
   ``logsumexp_over_ranks``).
 
 Without an initialised process group all of these are the identity.
@@ -89,23 +89,18 @@ class _Gather(torch.autograd.Function):
         return own * ctx.factor, None, None, None
 
 
-def gather_features(x: Tensor, group: dist.ProcessGroup | None, factor: float = 1.0) -> Tensor:
-    """(B,D) of each rank in, (world_size·B, D) out; backward sums over ranks and keeps its own.
+def gather(
+    x: Tensor, group: dist.ProcessGroup | None, *, summed: bool, factor: float = 1.0
+) -> Tensor:
+    """(B, ...) of each rank in, (world_size·B, ...) out; backward keeps this rank's own rows.
 
-    ``factor`` scales the gradient: ``world_size`` undoes the averaging of
+    ``summed``: their gradient is the sum over ranks (*sharded* use), else what this rank found
+    (*replicated*). ``factor`` scales it: ``world_size`` undoes the averaging of
     ``DistributedDataParallel``, so the backbone sees the gradient of the global mean loss.
     """
     if place(group)[1] == 1:
         return x
-    out: Tensor = call(_Gather, x, group, True, factor)
-    return out
-
-
-def gather_replicated(x: Tensor, group: dist.ProcessGroup | None, factor: float = 1.0) -> Tensor:
-    """Like ``gather_features`` for values every rank then uses in the same way."""
-    if place(group)[1] == 1:
-        return x
-    out: Tensor = call(_Gather, x, group, False, factor)
+    out: Tensor = call(_Gather, x, group, summed, factor)
     return out
 
 
@@ -138,8 +133,7 @@ __all__ = [
     "all_max",
     "all_sum",
     "call",
-    "gather_features",
-    "gather_replicated",
+    "gather",
     "logsumexp_over_ranks",
     "place",
 ]

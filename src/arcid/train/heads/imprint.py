@@ -23,7 +23,7 @@ _ROUNDS = 20
 
 
 @torch.no_grad()
-def imprint(centres: Classifier, backbone: nn.Module, samples: SampleSet, size: int) -> None:
+def imprint(centres: Classifier, backbone: nn.Module, samples: SampleSet) -> None:
     """Lay this rank's centres. Unreadable photos do not count.
 
     Each rank looks at the photos of its own classes only, so nothing is exchanged. An identity of
@@ -35,7 +35,7 @@ def imprint(centres: Classifier, backbone: nn.Module, samples: SampleSet, size: 
     )
     was_training = backbone.training
     found, rows = [], []
-    for features, read, _ in embed_samples(backbone.eval(), samples, mine, size, device):
+    for features, read, _ in embed_samples(backbone.eval(), samples, mine, device):
         if read:
             found.append(F.normalize(features, dim=1))
             rows += read

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from arcid.errors import ConfigError, InvalidArray
+from arcid.errors import InvalidArray
+from arcid.train.config.section import Section, key
 from arcid.train.heads.collective import call
 
 #: Radians that θ is held inside (0, π) when the gradient of the margin is taken: it bounds
@@ -173,18 +174,10 @@ class ClassificationLoss(nn.Module, ABC):
         return (losses if target.penalty is None else losses + target.penalty).mean()
 
 
-@dataclass(frozen=True)
-class LossSpec(ABC):
-    """Base of the settings of a loss; ``build()`` makes the loss.
+class LossSpec(Section, ABC):
+    """Base of the settings of a loss; ``build()`` makes the loss."""
 
-    ``k``: the sub-centres per class it was published with, for whoever makes the classifier.
-    """
-
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ConfigError(f"k (sub-centres per class) must be at least 1, got {self.k}")
+    k: int = key(1, "sub-centres a class that it was published with", ge=1)
 
     @abstractmethod
     def build(self) -> nn.Module:

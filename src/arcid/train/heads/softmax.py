@@ -6,12 +6,12 @@ The notation is that of ``arcid.train.heads.margin``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from arcid.errors import ConfigError, InvalidArray
+from arcid.errors import InvalidArray
+from arcid.train.config.section import key, refuse
 from arcid.train.heads.margin import (
     ClassificationLoss,
     LossSpec,
@@ -21,18 +21,12 @@ from arcid.train.heads.margin import (
 )
 
 
-def _check_scale(s: float) -> None:
-    if not (math.isfinite(s) and s > 0):
-        raise ConfigError(f"the scale s must be above 0, got {s}; 64 is usual")
-
-
-@dataclass(frozen=True)
 class SoftmaxSpec(LossSpec):
     """Plain softmax: z_j = W_j·x_i + b_j, nothing normalised, no margin, no sub-centres."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.k != 1:
-            raise ConfigError(f"plain softmax has no sub-centres: k must be 1, got {self.k}")
+            refuse("k", f"must be 1, plain softmax has no sub-centres, got {self.k}")
 
     def build(self) -> ClassificationLoss:
         return SoftmaxLoss()
@@ -50,11 +44,8 @@ class SoftmaxLoss(ClassificationLoss):
         return Target(cosine)
 
 
-@dataclass(frozen=True)
 class MarginSpec(LossSpec):
-    """z_y = s·(ψ(m1·θ_y + m2) − m3); ``m2`` in radians.
-
-    ``straight_through``: the gradient passes the margin by (``parity: arcface_torch``).
+    """z_y = s·(ψ(m1·θ_y + m2) − m3); ``straight_through`` for ``parity: arcface_torch``.
 
     | name             | m1   | m2  | m3   | s  | source                                          |
     |------------------|------|-----|------|----|-------------------------------------------------|
@@ -67,27 +58,18 @@ class MarginSpec(LossSpec):
     | subcenter_arcface | 1   | 0.5 | 0    | 64 | Deng et al., ECCV 2020: cos θ_j = max over k=3  |
     """
 
-    m1: float = 1.0
-    m2: float = 0.0
-    m3: float = 0.0
-    s: float = 64.0
-    straight_through: bool = False
+    m1: float = key(1.0, "multiplies the angle", gt=0, lt=10)
+    m2: float = key(0.0, "added to the angle, in radians", ge=0, lt=math.pi)
+    m3: float = key(0.0, "taken from the cosine", ge=0, lt=2)
+    s: float = key(64.0, "scale", gt=0)
+    straight_through: bool = key(False, "the gradient passes the margin by")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_scale(self.s)
+    def check(self) -> None:
         if self.straight_through and (self.m1 != 1 or (self.m2 and self.m3)):
-            raise ConfigError(
+            refuse(
+                "",
                 "arcface_torch has one margin at a time, m2 or m3, and m1 = 1; got "
-                f"m1={self.m1:g}, m2={self.m2:g}, m3={self.m3:g}"
-            )
-        if not 0 < self.m1 < 10:
-            raise ConfigError(f"m1 multiplies the angle and must lie in (0, 10), got {self.m1}")
-        if not 0 <= self.m2 < math.pi:
-            raise ConfigError(f"m2 is an angle in radians in [0, π), got {self.m2}")
-        if not 0 <= self.m3 < 2:
-            raise ConfigError(
-                f"m3 is subtracted from a cosine and must be in [0, 2), got {self.m3}"
+                f"m1={self.m1:g}, m2={self.m2:g}, m3={self.m3:g}",
             )
 
     def build(self) -> ClassificationLoss:
@@ -108,20 +90,13 @@ class MarginLoss(ClassificationLoss):
         return Target(c.s * margin_cosine(cosine, c.m1, c.m2, c.m3))
 
 
-@dataclass(frozen=True)
 class AdaFaceSpec(LossSpec):
-    """AdaFace: margin ``m``, concentration ``h``, scale ``s``, EMA step ``momentum``."""
+    """Settings of ``AdaFaceLoss``."""
 
-    m: float = 0.4
-    h: float = 0.333
-    s: float = 64.0
-    momentum: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_scale(self.s)
-        if not 0 < self.momentum <= 1:
-            raise ConfigError(f"momentum must lie in (0, 1], got {self.momentum}")
+    m: float = key(0.4, "margin")
+    h: float = key(0.333, "concentration")
+    s: float = key(64.0, "scale", gt=0)
+    momentum: float = key(0.01, "step of the running mean and deviation", gt=0, le=1)
 
     def build(self) -> ClassificationLoss:
         return AdaFaceLoss(self)
@@ -161,25 +136,19 @@ class AdaFaceLoss(ClassificationLoss):
         return Target(c.s * margin_cosine(cosine, 1.0, -c.m * quality, c.m * quality + c.m))
 
 
-@dataclass(frozen=True)
 class MagFaceSpec(LossSpec):
-    """MagFace: margins ``m_low``..``m_high`` (radians) over norms ``a_low``..``a_high``.
+    """Settings of ``MagFaceLoss``."""
 
-    ``weight`` is λ_g, the weight of the pull towards long features.
-    """
+    m_low: float = key(0.45, "least margin, in radians")
+    m_high: float = key(0.8, "largest margin")
+    a_low: float = key(10.0, "length with the least margin", gt=0)
+    a_high: float = key(110.0, "length with the largest")
+    weight: float = key(35.0, "λ_g, of the pull towards long features")
+    s: float = key(64.0, "scale", gt=0)
 
-    m_low: float = 0.45
-    m_high: float = 0.8
-    a_low: float = 10.0
-    a_high: float = 110.0
-    weight: float = 35.0
-    s: float = 64.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_scale(self.s)
-        if not 0 < self.a_low < self.a_high:
-            raise ConfigError(f"need 0 < a_low < a_high, got {self.a_low} and {self.a_high}")
+    def check(self) -> None:
+        if not self.a_low < self.a_high:
+            refuse("a_low", f"must be below a_high={self.a_high:g}, got {self.a_low:g}")
 
     def build(self) -> ClassificationLoss:
         return MagFaceLoss(self)
@@ -206,19 +175,12 @@ class MagFaceLoss(ClassificationLoss):
         return Target(c.s * margin_cosine(cosine, 1.0, margin), penalty=penalty)
 
 
-@dataclass(frozen=True)
 class CurricularSpec(LossSpec):
-    """CurricularFace: margin ``m`` (radians), scale ``s``, EMA step ``momentum``."""
+    """Settings of ``CurricularFaceLoss``."""
 
-    m: float = 0.5
-    s: float = 64.0
-    momentum: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_scale(self.s)
-        if not 0 < self.momentum <= 1:
-            raise ConfigError(f"momentum must lie in (0, 1], got {self.momentum}")
+    m: float = key(0.5, "margin, in radians")
+    s: float = key(64.0, "scale", gt=0)
+    momentum: float = key(0.01, "step of the running mean cosine", gt=0, le=1)
 
     def build(self) -> ClassificationLoss:
         return CurricularFaceLoss(self)

@@ -211,9 +211,7 @@ class DistilObjective(FaceObjective):
         axes = principal_axes([t.all() for t in self.taught], network.backbone.dim)
         few = np.linspace(0, len(self.samples) - 1, min(len(self.samples), _ALIGNED_ON))
         rows = few.astype(np.int64)
-        found = embed_samples(
-            network.backbone.eval(), self.samples, rows, network.backbone.size, self.device
-        )
+        found = embed_samples(network.backbone.eval(), self.samples, rows, self.device)
         own, read = [], []
         for features, those, _ in found:
             own.append(F.normalize(features, dim=1).cpu())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from arcid.errors import ConfigError
+from arcid.train.config.file import named
 from arcid.train.heads.margin import LossSpec
 from arcid.train.heads.softmax import (
     AdaFaceSpec,
@@ -43,17 +43,12 @@ LOSSES: Mapping[str, LossSpec] = MappingProxyType(
 def loss_spec(name: str, **options: Any) -> LossSpec:
     """The settings of a loss by name, with ``options`` replacing fields.
 
-    Raises ``ConfigError`` for an unknown name or option, listing the known ones.
+    Raises ``ConfigError`` for an unknown name or option, listing the known ones, and wrong values.
     """
     if name not in LOSSES:
         raise ConfigError(f"no loss is called {name!r}; known: {', '.join(LOSSES)}")
-    known = [f.name for f in dataclasses.fields(LOSSES[name])]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ConfigError(
-            f"loss {name!r} has no option {', '.join(unknown)}; known: {', '.join(known)}"
-        )
-    return dataclasses.replace(LOSSES[name], **options)
+    with named(f"loss {name}"):
+        return LOSSES[name].but(**options)
 
 
 def create_loss(name: str, **options: Any) -> nn.Module:

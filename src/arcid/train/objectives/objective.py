@@ -4,7 +4,6 @@ how the shared network is built around the one that is exported.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -97,7 +96,7 @@ def create_classifier(config: TrainConfig, classes: int, ranks: Ranks) -> Classi
                 "parity out",
                 key="parity",
             )
-        spec = dataclasses.replace(spec, straight_through=True)
+        spec = spec.but(straight_through=True)
     loss = spec.build()
     if not isinstance(loss, ClassificationLoss):
         raise ConfigError(f"{config.loss.name} has no class centres")

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arcid.errors import ConfigError, InvalidArray
+from arcid.errors import InvalidArray
+from arcid.train.config.section import key, refuse
 from arcid.train.heads.margin import LossSpec, widen
 
 
-@dataclass(frozen=True)
 class TripletSpec(LossSpec):
-    """Triplets of a batch; ``margin`` on ``distance``, ``mining`` hard or semihard.
+    """Settings of ``TripletLoss``."""
 
-    See ``TripletLoss`` for the equations.
-    """
+    margin: float = key(0.35, "on the distance", gt=0, lt=4)
+    mining: Literal["hard", "semihard"] = key("hard", "which triplets of a batch")
+    distance: Literal["cosine", "euclidean"] = key("cosine", "between unit features")
 
-    margin: float = 0.35
-    mining: str = "hard"
-    distance: str = "cosine"
-
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.k != 1:
-            raise ConfigError(f"triplets have no class centres: k must be 1, got {self.k}")
-        if not 0 < self.margin < 4:
-            raise ConfigError(f"margin must lie in (0, 4), got {self.margin}")
-        if self.mining not in ("hard", "semihard"):
-            raise ConfigError(f"mining must be hard or semihard, got {self.mining!r}")
-        if self.distance not in ("cosine", "euclidean"):
-            raise ConfigError(f"distance must be cosine or euclidean, got {self.distance!r}")
+            refuse("k", f"must be 1, triplets have no class centres, got {self.k}")
 
     def build(self) -> TripletLoss:
         return TripletLoss(self)
@@ -79,7 +70,7 @@ class TripletLoss(nn.Module):
         if not bool(anchors.any()):
             raise InvalidArray(
                 "no triplet in the batch: it needs two photos of one identity and one of another; "
-                "draw batches with PKSampler"
+                "set data.per_identity"
             )
         mine = self._hard if self.config.mining == "hard" else self._semihard
         gaps = mine(distance[anchors], positive[anchors], ~same[anchors])

@@ -71,8 +71,7 @@ class Recogniser(Job[Batch]):
         if self.config.classifier.start == "imprint":
             if self.objective.centres is None:
                 raise ConfigError("classifier.start=imprint: this run has no class centres")
-            size = self.config.data.size
-            imprint(self.objective.centres, network, self.objective.samples, size)
+            imprint(self.objective.centres, network, self.objective.samples)
         return {}
 
     @contextmanager

@@ -114,7 +114,7 @@ class Validator:
     def _closed_set(self, backbone: nn.Module, centres: Classifier) -> dict[str, float]:
         """The loss, margin and all, and the share of photos nearest to their own centre."""
         assert self._holdout is not None
-        pixels, labels = read_crops(_share(self._holdout, self._ranks), self._size)
+        pixels, labels = read_crops(_share(self._holdout, self._ranks))
         device = self._ranks.device
         features = embed(backbone, pixels, device)
         count = int(self._ranks.largest(len(labels))[0])  # ranks bring as many photos each
@@ -139,7 +139,7 @@ class Validator:
 
     def _open_set(self, backbone: nn.Module) -> dict[str, float]:
         mine = _share(self._held, self._ranks)
-        pixels, labels = read_crops(mine, self._size)
+        pixels, labels = read_crops(mine)
         vectors = _unit(embed(backbone, pixels, self._ranks.device, flip=self._flip))
         parts = self._ranks.everywhere((vectors, labels))
         vectors = np.concatenate([v for v, _ in parts if len(v)])
@@ -163,8 +163,7 @@ class Validator:
 
 def _share(samples: SampleSet, ranks: Ranks) -> SampleSet:
     """This rank's of the photos."""
-    mine = slice(ranks.rank, None, ranks.world)
-    return SampleSet(samples.store, samples.rows[mine], samples.labels[mine])
+    return samples.take(slice(ranks.rank, None, ranks.world))
 
 
 def _folders(config: DataConfig) -> list[Path]:
@@ -195,7 +194,7 @@ def _sample(samples: SampleSet, limit: int, *, whole: bool = False) -> SampleSet
         chosen = np.flatnonzero(np.isin(samples.labels, people))
     else:
         chosen = np.sort(rng.choice(len(samples), limit, replace=False))
-    return SampleSet(samples.store, samples.rows[chosen], samples.labels[chosen])
+    return samples.take(chosen)
 
 
 def _pairs(

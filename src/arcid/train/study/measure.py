@@ -13,9 +13,9 @@ from arcid.errors import ConfigError, DatasetInvalid
 from arcid.evaluate.metrics import Array, IndexArray
 from arcid.evaluate.protocols.all_pairs import all_pairs
 from arcid.train.config.recipe import DataConfig
-from arcid.train.data.crops import Unusable, centre
 from arcid.train.data.dataset import SampleSet, open_data
-from arcid.train.data.features import embed
+from arcid.train.data.features import embed, read_crops
+from arcid.train.data.stream import turns
 from arcid.types import FloatArray, Image
 
 MOST_PHOTOS = 4000  # all pairs of so many still fit in memory
@@ -67,11 +67,11 @@ def prepare(
     """
     data = open_data(config.but(cache="none"))
     if strangers is None:
-        strangers = read_photos(some_of_each(data.held, photos_each), config.size)
+        strangers = Photos(*read_crops(some_of_each(data.held, photos_each)))
         check_strangers(strangers)
     return Measured(
-        read_photos(some(data.train, closed_photos), config.size),
-        read_photos(some(data.holdout, closed_photos), config.size),
+        Photos(*read_crops(some(data.train, closed_photos))),
+        Photos(*read_crops(some(data.holdout, closed_photos))),
         strangers,
         len(data.classes),
         len(data.train),
@@ -97,7 +97,7 @@ def some(samples: SampleSet, limit: int) -> SampleSet:
     if not limit or len(samples) <= limit:
         return samples
     rows = np.sort(np.random.default_rng((0, 21)).choice(len(samples), limit, replace=False))
-    return SampleSet(samples.store, samples.rows[rows], samples.labels[rows])
+    return samples.take(rows)
 
 
 def some_of_each(samples: SampleSet, limit: int) -> SampleSet:
@@ -106,23 +106,8 @@ def some_of_each(samples: SampleSet, limit: int) -> SampleSet:
         return samples
     lots = np.random.default_rng((0, 22)).random(len(samples))
     order = np.lexsort((lots, samples.labels))
-    first = np.flatnonzero(np.diff(samples.labels[order], prepend=-1))
-    place = np.arange(len(order)) - np.repeat(first, np.diff([*first, len(order)]))
-    rows = np.sort(order[place < limit])
-    return SampleSet(samples.store, samples.rows[rows], samples.labels[rows])
-
-
-def read_photos(samples: SampleSet, size: int) -> Photos:
-    """Centre crops of a set."""
-    pixels, labels = [], []
-    for row, label in zip(samples.rows.tolist(), samples.labels.tolist(), strict=True):
-        try:
-            pixels.append(centre(samples.store.read(row), size))
-        except Unusable:
-            continue
-        labels.append(label)
-    empty = np.zeros((0, size, size, 3), np.uint8)
-    return Photos(np.stack(pixels) if pixels else empty, np.array(labels, np.int64))
+    rows = np.sort(order[turns(samples.labels[order]) < limit])
+    return samples.take(rows)
 
 
 def unit_features(backbone: nn.Module, photos: Photos) -> FloatArray:
@@ -196,7 +181,6 @@ __all__ = [
     "check_strangers",
     "closed_set",
     "prepare",
-    "read_photos",
     "some",
     "some_of_each",
     "unit_features",

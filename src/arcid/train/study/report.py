@@ -120,7 +120,7 @@ def _facts(result: StudyResult) -> dict[str, str]:
     config = flat(result.config.to_dict())
     sources = ", ".join(source.path for source in result.config.data.sources)
     own = [
-        " ".join([f"{loss.title}: {loss_spec(loss.name, **loss.options)}", *loss.set])
+        " ".join([f"{loss.title}: {loss_spec(loss.name, **loss.options)!r}", *loss.set])
         for loss in study.losses
     ]
     shown = {key: str(config[key]) for key in _FACTS if config.get(key)}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from arcid.train.data.dataset import SampleSet, open_data
+from arcid.train.data.dataset import open_data
 from arcid.train.data.features import embed, read_crops
 from arcid.train.objectives.distil import effective_rank
 from arcid.train.weights.restore import restore_backbone
@@ -46,8 +46,7 @@ def measure_student(run: Path, photos: int = PHOTOS) -> StudentReport:
     )
     samples, which = next((c, w) for c, w in choices if len(c) or c is data.train)
     order = np.sort(np.random.default_rng(0).permutation(len(samples))[:photos])
-    some = SampleSet(samples.store, samples.rows[order], samples.labels[order])
-    pixels, _ = read_crops(some, restored.config.data.size)
+    pixels, _ = read_crops(samples.take(order))
     features = embed(restored.backbone, pixels, torch.device("cpu"))
     rank = effective_rank(F.normalize(features, dim=1))
     return StudentReport(rank, features.shape[1], len(pixels), which)

@@ -24,7 +24,7 @@ import torch
 from arcid.errors import DatasetInvalid
 from arcid.files import replacing
 from arcid.progress import progress_bar
-from arcid.train.data.crops import Unusable, centre
+from arcid.train.data.crops import Unusable
 from arcid.train.data.dataset import SampleSet
 from arcid.train.weights.teachers import Teacher
 from arcid.types import FloatArray, Image
@@ -128,10 +128,9 @@ def _stored(path: Path, dim: int) -> tuple[Digests, FloatArray]:
 
 
 def _crops(samples: SampleSet, index: Sequence[int]) -> Iterator[Image | None]:
-    size = samples.store.size
     for i in index:
         try:
-            yield centre(samples.store.read(int(samples.rows[i])), size)
+            yield samples.crop(i)
         except Unusable:
             yield None
 

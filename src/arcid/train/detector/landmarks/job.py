@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 from arcid.errors import DatasetInvalid
 from arcid.geometry import warp
-from arcid.train.detector.drawn import DrawnJob, DrawnObjective, restored
+from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import point_error
 from arcid.train.detector.job import INPUT, images_tensor
 from arcid.train.detector.landmarks.config import SIZE, PointsConfig
@@ -33,6 +32,7 @@ from arcid.train.objectives.objective import Step
 from arcid.train.weights.checkpoint import Checkpoint
 
 PART = "points"  # its name in a bundle
+OUTPUTS = ("points",)
 _CHUNK = 64
 
 
@@ -76,7 +76,7 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
     def measure(self, network: nn.Module) -> dict[str, float]:
         """On reserved faces cut by their own boxes and points: what is left is the network's."""
         crops, wanted = self._judged
-        session = PointsSession(network)
+        session = points_session(network)
         given = np.concatenate([
             session.run(INPUT.prepare(crops[i : i + _CHUNK]))["points"]
             for i in range(0, len(crops), _CHUNK)
@@ -125,28 +125,17 @@ def restore_points(folder: Path) -> tuple[PointNetwork, Checkpoint[PointsConfig]
     return restored(folder, PointsConfig, lambda config: PointNetwork(config.network))
 
 
-class PointsSession:
-    """A network behind the ``Session`` protocol, as the product's refiner reads it."""
-
-    runtime, device, precision = "torch", "cpu", "f32"
-    input_name = "image"
-    input_shape: tuple[int | None, ...] = (None, 3, SIZE, SIZE)
-    output_names: tuple[str, ...] = ("points",)
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network.eval()
-
-    def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        with torch.inference_mode():
-            x = torch.from_numpy(tensor).contiguous(memory_format=torch.channels_last)
-            return {"points": self._network(x).numpy()}
+def points_session(network: nn.Module) -> TorchSession:
+    """The network as the product's refiner reads it."""
+    return TorchSession(network, OUTPUTS, lambda points: (points,), SIZE)
 
 
 __all__ = [
+    "OUTPUTS",
     "PART",
     "PointsJob",
     "PointsObjective",
-    "PointsSession",
+    "points_session",
     "restore_points",
     "train_points",
 ]
