@@ -233,7 +233,7 @@ class Network:
         photos_held = Photos(*read_crops(self._held))
         features = torch.from_numpy(unit_features(restored.backbone, photos_held))
         guessed = restore_centres(restored.checkpoint).predict(features).tolist()
-        names = restored.checkpoint.extra["classes"]
+        names = (trained.run / "classes.txt").read_text().splitlines()
         own = [self._held_names[label] for label in photos_held.labels.tolist()]
         right = [names[g] == name for g, name in zip(guessed, own, strict=True)]
         found = verification(restored.backbone, self._judges, self.fmr)

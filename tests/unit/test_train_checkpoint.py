@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ import torch
 
 from arcid.errors import CheckpointInvalid, CheckpointMismatch, StorageFull
 from arcid.train.config.recipe import TrainConfig
+from arcid.train.heads.classifier import reshard
 from arcid.train.weights.checkpoint import (
     CheckpointStore,
+    class_facts,
     open_checkpoint,
     random_state,
     restore_random_state,
@@ -40,6 +45,30 @@ def save(store: CheckpointStore, step: int, **options: Any) -> Path:
     return store.save(step=step, **options)
 
 
+def save_by(world: int, folder: Path, centres: Callable[[int], torch.Tensor]) -> Path:
+    """A checkpoint that so many ranks, threads here, stored together."""
+    barrier, brought, paths = threading.Barrier(world), dict[int, Any](), set[Path]()
+
+    def rank(number: int) -> None:
+        def everywhere(value: Any) -> list[Any]:
+            barrier.wait()
+            brought[number] = value
+            barrier.wait()
+            return [brought[n] for n in range(world)]
+
+        own = {"centres": centres(number)}
+        options = {"rank": number, "world": world, "everywhere": everywhere}
+        paths.add(save(CheckpointStore(folder), 9, own=own, **options))
+
+    threads = [threading.Thread(target=rank, args=(n,)) for n in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (path,) = paths
+    return path
+
+
 def test_everything_comes_back(tmp_path: Path) -> None:
     network = torch.nn.Linear(3, 2)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
@@ -53,13 +82,13 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         config=config,
         shared={"model": network.state_dict(), "optimiser": optimiser.state_dict()},
         own={"centres": torch.arange(6.0), "rng": random_state()},
-        extra={"classes": ["vgg/n1", "vgg/n2"]},
+        extra={"seconds": 4.5},
     )
     found = store.latest()
     assert found is not None
     assert (found.step, found.position, found.world) == (12, 12 * 128, 1)
     assert found.config == config
-    assert found.extra == {"classes": ["vgg/n1", "vgg/n2"]}
+    assert found.extra == {"seconds": 4.5}
     other = torch.nn.Linear(3, 2)
     other.load_state_dict(found.shared()["model"])
     assert torch.equal(other.weight, network.weight)
@@ -107,40 +136,66 @@ def test_only_the_last_are_kept_and_a_repeated_step_is_the_newest(tmp_path: Path
 
 
 def test_ranks_store_their_own_parts(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path)
-    barrier = threading.Barrier(3)
-    paths: list[Path] = []
-
-    def rank(number: int) -> None:
-        paths.append(
-            save(
-                store,
-                9,
-                own={"centres": torch.full((2,), float(number))},
-                rank=number,
-                world=3,
-                barrier=lambda: barrier.wait() and None,
-            )
-        )
-
-    threads = [threading.Thread(target=rank, args=(n,)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(paths)) == 1
-    found = open_checkpoint(paths[0])
+    found = open_checkpoint(save_by(3, tmp_path, lambda rank: torch.full((2,), float(rank))))
     assert found.world == 3
     assert torch.cat([part["centres"] for part in found.ranks()]).tolist() == [0, 0, 1, 1, 2, 2]
     with pytest.raises(CheckpointMismatch, match="written by 3 ranks and has no part 3"):
         found.rank(3)
-    with pytest.raises(CheckpointMismatch, match="written by 3 ranks, now there are 2"):
-        found.check(CONFIG, world=2)
+
+
+def rows_read(files: list[Path]) -> int:
+    """Bytes of mapped files that this process has looked at."""
+    names, mine, found = {str(file) for file in files}, False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-", line):
+            mine = line.split(maxsplit=5)[-1] in names
+        elif mine and line.startswith("Rss:"):
+            found += int(line.split()[1]) * 1024
+    return found
+
+
+def calls_read() -> int:
+    """Bytes this process has had by read()."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="counts as Linux does")
+def test_another_number_of_ranks_reads_its_own_rows_alone(tmp_path: Path) -> None:
+    rows, width = 16384, 256  # 16 MiB a rank
+    path = save_by(4, tmp_path, lambda rank: torch.full((rows, width), float(rank)))
+    files = sorted(path.glob("rank-*.pt"))
+    whole = sum(file.stat().st_size for file in files)
+    before = calls_read()
+    parts = [part["centres"] for part in open_checkpoint(path).ranks()]
+    mine = reshard(parts, 2, 8)
+    assert torch.equal(mine, torch.ones(rows // 2, width))
+    assert calls_read() - before < whole / 50
+    assert rows_read(files) < whole / 8 + (4 << 20)  # the last pages may be of 2 MiB
+    assert torch.equal(reshard(parts, 0, 1)[:, 0], torch.arange(4.0).repeat_interleave(rows))
+    assert rows_read(files) > 0.9 * whole, "the count does not count"
+
+
+def test_every_rank_sums_up_what_it_wrote_and_nothing_is_read_to_store(tmp_path: Path) -> None:
+    before = calls_read()
+    path = save_by(2, tmp_path, lambda rank: torch.rand(1 << 20))
+    assert calls_read() - before < 1 << 20, "of 8 MiB"
+    for name, facts in json.loads((path / "state.json").read_text())["files"].items():
+        content = (path / name).read_bytes()
+        assert facts == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_checkpoint_of_before_whose_state_names_all_classes_opens(tmp_path: Path) -> None:
+    names = ["vgg/n1", "vgg/n2"]
+    path = save(CheckpointStore(tmp_path), 3, extra={"classes": names, "photos": 9})
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**state, "format": 1}))
+    assert open_checkpoint(path).extra == {**class_facts(names), "photos": 9}
+    assert class_facts(names) != class_facts(names[::-1]) != class_facts(["vgg/n1vgg", "n2"])
 
 
 def test_another_network_or_run_is_refused_by_the_keys_that_differ(tmp_path: Path) -> None:
     found = open_checkpoint(save(CheckpointStore(tmp_path), 1))
-    assert found.check(CONFIG, world=1) == []
+    assert found.check(CONFIG) == []
     model = CONFIG.model.but(backbone="vit_t")
     with pytest.raises(
         CheckpointMismatch, match=r"another network \(model.backbone: 'iresnet50' → 'vit_t'\)"

@@ -33,7 +33,7 @@ from arcid.train.objectives.losses import loss_spec
 from arcid.train.objectives.objective import create_classifier
 from arcid.train.ranks import Ranks
 from arcid.train.recogniser.job import train
-from arcid.train.weights.checkpoint import Checkpoint, open_checkpoint
+from arcid.train.weights.checkpoint import Checkpoint, class_facts, open_checkpoint
 from arcid.train.weights.restore import restore_backbone
 
 Tell = Callable[[str], None]
@@ -69,10 +69,11 @@ def clean(
     checkpoint = open_checkpoint(opened)
     require_sub_centres(checkpoint.config)
     data = open_data(checkpoint.config.data.but(cache="none"))
-    if list(checkpoint.extra.get("classes", ())) != list(data.classes):
+    before, now = checkpoint.extra, class_facts(data.classes)
+    if before.get("names_sha256") != now["names_sha256"]:
         raise CheckpointMismatch(
-            f"{checkpoint.path.name} was trained on {len(checkpoint.extra.get('classes', ()))} "
-            f"identities, its sources now give {len(data.classes)} or others; bring the data back",
+            f"{checkpoint.path.name} was trained on {before.get('classes', 0)} identities, its "
+            f"sources now give {now['classes']} or others; bring the data back",
             path=str(checkpoint.path),
         )
     folder = Path(out) if out is not None else checkpoint.path.parent.parent / "clean"
@@ -149,8 +150,7 @@ def sub_centre_cosines(
 def restore_centres(checkpoint: Checkpoint[TrainConfig]) -> Classifier:
     """All class centres of a checkpoint on one rank, whoever wrote it."""
     ranks = Ranks(0, 1, torch.device("cpu"))
-    classes = len(checkpoint.extra["classes"])
-    centres = create_classifier(checkpoint.config, classes, ranks)
+    centres = create_classifier(checkpoint.config, checkpoint.extra["classes"], ranks)
     parts = [part["classifier"] for part in checkpoint.ranks()]
     centres.load_state_dict(reshard_state(parts, 0, 1))
     return centres.eval()

@@ -22,6 +22,7 @@ class Job(ABC, Generic[Batch]):
     ``photos``     an epoch
     ``batch``      photos of an ordinary step, over all ranks
     ``facts``      of the data, by name, that a resume must find again
+    ``names``      of its classes, in the order of their centres; kept as classes.txt
     ``report``     where the photos are from, a line each; kept as report.txt
     """
 
@@ -31,6 +32,7 @@ class Job(ABC, Generic[Batch]):
     photos: int
     batch: int
     facts: Mapping[str, Any]
+    names: Sequence[str] = ()
     report: Sequence[str]
 
     @abstractmethod

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from arcid.errors import CheckpointMismatch
-from arcid.files import write_text
+from arcid.files import guarded, write_text
 from arcid.train.config.file import dump
 from arcid.train.config.recipe import CheckpointConfig, expand_path
 from arcid.train.engine.advice import Watch
@@ -93,13 +93,14 @@ def train(
     if ranks.first:
         write_text(run / "config.yaml", dump(config))
         write_text(run / "report.txt", "\n".join(job.report) + "\n")
+        if job.names:
+            write_text(run / "classes.txt", "".join(f"{guarded(name)}\n" for name in job.names))
         if tell is not None:
             start = f"going on from step {step}" if step else "starting"
             place = f"{start} in {config.out} on {ranks.world} × {ranks.device.type}"
             for line in (*job.remarks(), *job.report, place):
                 tell(line)
-    classes = len(job.facts.get("classes", ()))
-    watch = Watch(classes, tell if ranks.first and tell else lambda line: None)
+    watch = Watch(len(job.names), tell if ranks.first and tell else lambda line: None)
 
     with (
         Interrupt() as interrupt,
@@ -121,7 +122,7 @@ def train(
                 extra={"seconds": time.monotonic() - began, "earlier": earlier, **job.facts},
                 rank=ranks.rank,
                 world=ranks.world,
-                barrier=ranks.barrier,
+                everywhere=ranks.everywhere,
             )
 
         def validate() -> None:
@@ -201,8 +202,8 @@ def _check_data(name: str, stored: Mapping[str, Any], facts: Mapping[str, Any]) 
     """Raise ``CheckpointMismatch`` where a run's data is another now."""
 
     def told(found: Mapping[str, Any]) -> str:
-        counts = ((what, len(v) if isinstance(v, list) else v) for what, v in found.items())
-        return " and ".join(f"{count} {what}" for what, count in counts)
+        counts = (f"{n} {what}" for what, n in found.items() if isinstance(n, int))
+        return " and ".join(counts)
 
     before = {what: stored.get(what, value) for what, value in facts.items()}
     if before != facts:

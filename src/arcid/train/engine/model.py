@@ -180,7 +180,7 @@ class Model:
             restore_random_state(own["random"])
             return
         if self.objective.centres is not None:
-            self._load_centres(_resharded(list(checkpoint.ranks(device)), self.ranks))
+            self._load_centres(_resharded(checkpoint.ranks(), self.ranks))
         seed_generators(self._seed(checkpoint.step))
 
     def _load_centres(self, own: Mapping[str, Any]) -> None:

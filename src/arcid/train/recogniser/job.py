@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +24,7 @@ from arcid.train.objectives.create import create_objective, needs_identities
 from arcid.train.objectives.objective import FaceObjective
 from arcid.train.ranks import Ranks, start_ranks
 from arcid.train.recogniser.validate import Align, Validator, held_score
+from arcid.train.weights.checkpoint import class_facts
 from arcid.train.weights.initial import load_initial
 from arcid.train.weights.restore import backbone_of
 
@@ -56,10 +56,8 @@ class Recogniser(Job[Batch]):
         self._draws = Draws(config, self.objective.samples.labels, ranks)
         self._validator = Validator(config, data, align, ranks)
         self.photos, self.batch = self._draws.epoch_photos, config.data.batch
-        self.facts: dict[str, Any] = {
-            "classes": list(data.classes),
-            "photos": len(self.objective.samples),
-        }
+        self.names = data.classes
+        self.facts = {**class_facts(data.classes), "photos": len(self.objective.samples)}
         self.report = data.report.lines()
 
     def network(self) -> Backbone:

@@ -6,9 +6,12 @@
         rank-00001.pt
         state.json       step, position, world size, config, and size and sha256 of every file
 
+    RUN/classes.txt      whose centre is which: millions of names, which the state holds a sum of
+
 Everything is written to a hidden folder first, flushed to the disk and then renamed, and old
 checkpoints go only after that; so whenever the process is killed, the newest folder of that name is
-complete. Files are read with ``weights_only``: a checkpoint cannot run code.
+complete. Every rank sums up its own file as it writes it. Files are read with ``weights_only``: a
+checkpoint cannot run code.
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ import pickle
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, BinaryIO, Generic, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -43,7 +46,7 @@ from arcid.train.config.recipe import RunConfig, TrainConfig
 from arcid.train.config.section import build
 
 _LOG = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2  # 1 held the names of all classes in its state
 _NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")
 _FORMER = "checkpoint.pt"  # of detectors trained before they had checkpoints as these
 Config = TypeVar("Config", bound=RunConfig, covariant=True)
@@ -77,15 +80,18 @@ class Checkpoint(Generic[Config]):
             )
         return self._read(_rank_file(rank), device)
 
-    def ranks(self, device: str = "cpu") -> Iterator[dict[str, Any]]:
-        """The parts of all ranks, one at a time, to divide them among another number of ranks."""
-        return (self.rank(rank, device) for rank in range(self.world))
+    def ranks(self) -> list[dict[str, Any]]:
+        """The parts of all ranks, to divide them among another number of ranks.
 
-    def check(self, config: RunConfig, world: int | None = None) -> list[str]:
+        Mapped into memory: of a file only those rows are read that somebody takes, for which its
+        sha256 cannot be compared. Raises ``CheckpointInvalid``.
+        """
+        return [self._read(_rank_file(rank), mapped=True) for rank in range(self.world)]
+
+    def check(self, config: RunConfig) -> list[str]:
         """Refuse to go on under a config that means another run; list what differs but may.
 
-        ``world``, where given, must be the number of ranks that wrote it. Raises
-        ``CheckpointMismatch``, which names every key that differs.
+        Raises ``CheckpointMismatch``, which names every key that differs.
         """
         old, new = self.config.to_dict(), config.to_dict()
         other = differences(old, new, ignore=config.free)
@@ -101,30 +107,20 @@ class Checkpoint(Generic[Config]):
                 "resume with its config, or start a new run with init_from and another out",
                 path=str(self.path),
             )
-        if world is not None and world != self.world:
-            raise CheckpointMismatch(
-                f"{self.path.name} was written by {self.world} ranks, now there are {world}; the "
-                "parts of the classifier have to be divided anew",
-                path=str(self.path),
-                world=self.world,
-            )
         return differences(old, new)
 
-    def _read(self, name: str, device: str) -> dict[str, Any]:
-        facts = self.files.get(name)
-        path = self.path / name
+    def _read(self, name: str, device: str = "cpu", *, mapped: bool = False) -> dict[str, Any]:
+        facts, path = self.files.get(name), self.path / name
         if facts is None:
             raise CheckpointInvalid(f"{self.path.name} lists no file {name}", path=str(path))
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != facts["sha256"]:
+            if not mapped and _sha256(path) != facts["sha256"]:
                 raise CheckpointInvalid(
                     f"{self.path.name}/{name} is damaged (its sha256 is not the stored one); "
                     "use an older checkpoint",
                     path=str(path),
                 )
-            content = torch.load(path, map_location=device, weights_only=True)
+            content = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise CheckpointInvalid(
                 f"{self.path.name}/{name} cannot be read ({type(error).__name__}); use an older "
@@ -189,12 +185,13 @@ class CheckpointStore:
         extra: Mapping[str, Any] | None = None,
         rank: int = 0,
         world: int = 1,
-        barrier: Callable[[], None] = lambda: None,
+        everywhere: Callable[[Any], list[Any]] = lambda value: [value],
     ) -> Path:
         """Store one state; every rank calls it, ``shared`` and ``extra`` count from rank 0 only.
 
-        ``own`` is this rank's part. ``barrier`` waits for all ranks. Returns the folder once it is
-        complete. Raises ``StorageFull``; what was stored before stays.
+        ``own`` is this rank's part. ``everywhere`` gives every rank's value once all brought one.
+        Returns the folder once it is complete. Raises ``StorageFull``; what was stored before
+        stays.
         """
         draft, target = self.folder / f".draft-{step:08d}", self._free_name(step)
         try:
@@ -202,11 +199,11 @@ class CheckpointStore:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
                 draft.mkdir()
-            barrier()
-            _write_tensors(draft / _rank_file(rank), own)
+            everywhere(None)
+            written = {_rank_file(rank): _write_tensors(draft / _rank_file(rank), own)}
             if rank == 0:
-                _write_tensors(draft / "shared.pt", shared)
-            barrier()
+                written["shared.pt"] = _write_tensors(draft / "shared.pt", shared)
+            parts = everywhere(written)
             if rank == 0:
                 state = {
                     "format": FORMAT,
@@ -215,12 +212,12 @@ class CheckpointStore:
                     "world": world,
                     "config": config.to_dict(),
                     "extra": dict(extra or {}),
-                    "files": _facts(draft, ["shared.pt", *map(_rank_file, range(world))]),
+                    "files": {name: facts for part in parts for name, facts in part.items()},
                 }
                 files.write_text(draft / "state.json", json.dumps(state, indent=1))
                 files.move(draft, target)
                 self._prune()
-            barrier()
+            everywhere(None)
         except (OSError, StorageFull, UsageError) as error:
             reason = error.strerror if isinstance(error, OSError) else error.message
             raise StorageFull(
@@ -289,7 +286,7 @@ def open_checkpoint(
             int(state["position"]),
             int(state["world"]),
             build(kind, state["config"]),
-            state["extra"],
+            _extra(state["extra"]),
             state["files"],
         )
         for name, facts in checkpoint.files.items():
@@ -360,23 +357,52 @@ def _rank_file(rank: int) -> str:
     return f"rank-{rank:05d}.pt"
 
 
-def _facts(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    facts = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        facts[name] = {"bytes": (folder / name).stat().st_size, "sha256": digest}
-    return facts
+def class_facts(names: Sequence[str]) -> dict[str, Any]:
+    """What a state says of its classes: how many, and a sum of their names in order."""
+    text = "\0".join(names).encode("utf-8", "surrogateescape")
+    return {"classes": len(names), "names_sha256": hashlib.sha256(text).hexdigest()}
 
 
-def _write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+def _extra(stored: dict[str, Any]) -> dict[str, Any]:
+    """As it is stored today."""
+    names = stored.get("classes")
+    return {**stored, **class_facts(names)} if isinstance(names, list) else stored
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Summed:
+    """A file that is summed up while it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._sum, self._bytes = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self._sum.update(data)
+        self._bytes += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def facts(self) -> dict[str, Any]:
+        return {"bytes": self._bytes, "sha256": self._sum.hexdigest()}
+
+
+def _write_tensors(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     with files.replacing(path) as file:
-        torch.save(dict(content), file)
+        summed = _Summed(file)
+        torch.save(dict(content), cast(BinaryIO, summed))
+    return summed.facts()
 
 
 __all__ = [
     "Checkpoint",
     "CheckpointStore",
+    "class_facts",
     "open_checkpoint",
     "random_state",
     "restore_random_state",
