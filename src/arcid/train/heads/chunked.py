@@ -40,22 +40,25 @@ def unit_rows(w: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Own:
-    """Each sample and the nearest centre of its own class, for the samples whose class is here."""
+    """Each sample and the nearest centre of its own class; nothing where that is elsewhere.
+
+    Samples of other ranks' classes are carried along and masked: to pick the others out, a GPU
+    would have to be waited for.
+    """
 
     def __init__(self, x: Tensor, weight: Tensor, targets: Tensor, normalised: bool) -> None:
-        self.samples = torch.nonzero(targets >= 0)[:, 0]
-        centres = weight[targets[self.samples]]
+        self.here = targets >= 0
+        centres = weight[targets.clamp_min(0)]
         if normalised:
             centres, norms = unit_rows(centres)
-        features = x[self.samples]
-        cosine, self.nearest = torch.einsum("bkd,bd->bk", centres, features).max(dim=1)
-        index = torch.arange(len(self.samples), device=x.device)
-        self.cosine = x.new_zeros(len(x)).index_copy(0, self.samples, cosine)
+        cosine, self.nearest = torch.einsum("bkd,bd->bk", centres, x).max(dim=1)
+        index = torch.arange(len(x), device=x.device)
+        self.cosine = torch.where(self.here, cosine, 0.0)
         self.centres = centres[index, self.nearest]
         self.norms = norms[index, self.nearest] if normalised else None
 
     def kept(self) -> tuple[Tensor | None, ...]:
-        return self.samples, self.nearest, self.centres, self.norms
+        return self.here, self.nearest, self.centres, self.norms
 
 
 class _Chunks:
@@ -105,9 +108,10 @@ class _Chunks:
         nearest = None
         if self.k > 1:
             cosine, nearest = cosine.view(len(self.x), -1, self.k).max(dim=2)
-        sample = torch.nonzero((self.own >= start) & (self.own < stop))[:, 0]
-        cosine[sample, self.own[sample] - start] = -torch.inf
-        return cosine, nearest
+        column = (self.own - start).clamp(0, stop - start - 1)[:, None]
+        here = ((self.own >= start) & (self.own < stop))[:, None]
+        held = torch.where(here, -torch.inf, cosine.gather(1, column))
+        return cosine.scatter_(1, column, held), nearest
 
     def lowered(self, centres: Tensor, inverse: Tensor | None) -> Tensor:
         """Centres in the type of the products; unit rows, so that none of it underflows."""
@@ -162,7 +166,7 @@ class _ClassSums(torch.autograd.Function):
         ctx: Any, grad_own: Tensor, grad_lse: Tensor, _: Tensor
     ) -> tuple[Tensor | None, ...]:
         x, weight, rows, own, pivot, lse, *saved = ctx.saved_tensors
-        samples, own_nearest, own_centres, own_norms, *kept = saved
+        here, own_nearest, own_centres, own_norms, *kept = saved
         loss, filter_cosine, chunk, dtype = ctx.settings
         chunks = _Chunks(x, weight, rows, own, loss.normalised, chunk, dtype)
         shift = lse.clamp_min(LOWEST)[:, None]
@@ -197,13 +201,14 @@ class _ClassSums(torch.autograd.Function):
                 along = (part * centres).sum(dim=1) * inverse.square()
                 part.addcmul_(centres, along[:, None], value=-1)
 
-        g = grad_own[samples][:, None]
-        into_x.index_add_(0, samples, g * own_centres)
-        towards = g * x[samples]
+        g = torch.where(here, grad_own, 0.0)[:, None]
+        into_x += g * own_centres
+        towards = g * x
         if own_norms is not None:
             along = (towards * own_centres).sum(dim=1, keepdim=True)
             towards = towards.addcmul_(own_centres, along, value=-1).div_(own_norms)
-        into_w.flatten(0, 1).index_add_(0, own[samples] * chunks.k + own_nearest, towards)
+        places = own.clamp_min(0) * chunks.k + own_nearest
+        into_w.flatten(0, 1).index_add_(0, places, towards)
         if rows is not None:
             into_w = torch.sparse_coo_tensor(
                 rows[None], into_w, weight.shape, is_coalesced=True, check_invariants=False

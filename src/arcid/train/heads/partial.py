@@ -49,14 +49,18 @@ class PartialClassifier(Classifier):
         if self.sample_rate == 1 or not self.training:
             return None
         count = max(1, round(self.sample_rate * len(self.weight)))
-        positive: Tensor = torch.unique(targets[targets >= 0])
-        if len(positive) >= count:
-            return positive
+        if count < len(targets):  # only then may the batch's own classes be more than that
+            positive: Tensor = torch.unique(targets[targets >= 0])
+            if len(positive) >= count:
+                return positive
         generator = torch.Generator(self.weight.device)
         generator.manual_seed(((self.seed * 1_000_003 + self.steps) * 65_537 + self.rank) % 2**63)
         chance = torch.rand(len(self.weight), generator=generator, device=self.weight.device)
-        chance[positive] = 2.0
-        return chance.topk(count, sorted=False).indices.sort().values
+        nobody = chance.new_zeros(1)  # a place for those whose class is elsewhere
+        chance = torch.cat([chance, nobody]).index_fill_(
+            0, torch.where(targets >= 0, targets, len(self.weight)), 2.0
+        )
+        return chance[:-1].topk(count, sorted=False).indices.sort().values
 
 
 def _rows_of(grad: Tensor) -> tuple[Tensor | slice, Tensor]:
