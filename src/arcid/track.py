@@ -159,8 +159,10 @@ class FaceTracks:
         """Every track, for a source that has come to its end."""
         return self.ended(np.inf)
 
-    def wants_look(self, track: Track, usefulness: float, ticks: float) -> bool:
-        """Whether to embed the face now."""
+    def wants_look(
+        self, track: Track, usefulness: float, ticks: float, *, eager: bool = False
+    ) -> bool:
+        """Whether to embed the face now. ``eager``: whatever it shows, as often as looks differ."""
         s, since = self.settings, ticks - track.last_look
         if not track.number or ticks - track.last_try < s.retry_s:
             return False
@@ -169,7 +171,8 @@ class FaceTracks:
         if since < s.look_gap_s:
             return False
         return (
-            track.pool.looks < s.first_looks
+            eager
+            or track.pool.looks < s.first_looks
             or usefulness >= s.better * track.best
             or since >= s.recheck_s
         )

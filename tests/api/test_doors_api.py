@@ -46,6 +46,9 @@ def test_a_door_from_its_set_up_to_its_log(
     rule = {"group": "Staff", "schedule": "Office"}
     assert client.post(f"{own}/rules", json=rule).status_code == 204
     assert client.get(f"{own}/rules").json() == {"rules": [rule]}
+    chance = client.get(own).json()["chance"]
+    assert (chance["people"], chance["templates"], chance["target_fpir"]) == (1, 1, 1e-5)
+    assert chance["support"] == "extrapolated" and chance["supported_fpir"] > 1e-5
     groups = client.get(f"{collection}/door-groups").json()["groups"]
     assert [(g["name"], [m["name"] for m in g["members"]]) for g in groups] == [("Staff", ["Ada"])]
     assert client.patch(own, json={"two_person": True}).json()["two_person"] is True

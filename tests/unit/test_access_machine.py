@@ -61,7 +61,7 @@ def test_a_member_within_the_hours_may_pass_and_the_words_say_why() -> None:
     ("face", "code"),
     [
         (STRANGER, "unknown"),
-        (replace(ADA, seen="unsure"), "unsure"),
+        (replace(ADA, seen="beyond"), "beyond"),
         (replace(ADA, seen="looking"), "looking"),
         (replace(ADA, seen="unusable", why="too dark"), "unusable"),
         (replace(ADA, live=False), "picture"),
@@ -284,7 +284,7 @@ class AnyOrder(RuleBasedStateMachine):
         faces=st.lists(
             st.builds(
                 Face, st.integers(1, 5), st.sampled_from([0.05, 0.2, 0.3, 0.5]),
-                st.sampled_from(["known", "unknown", "unsure", "looking"]),
+                st.sampled_from(["known", "unknown", "beyond", "looking"]),
                 st.sampled_from(["ada", "ben", "eve"]), st.just("Somebody"),
                 st.sampled_from([True, True, False, None]),
             ), max_size=3,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from arcid.apps.access import Answer, Door, Doorman, Doors, Groups, Passages, Pulse
+from arcid.apps.access.chance import chance
 from arcid.apps.access.observer import duties, duty
 from arcid.apps.enrol import new_face
 from arcid.apps.watching import Watcher
@@ -124,10 +125,39 @@ def test_a_member_is_let_in_once_and_others_are_not(
     told = shown(pipeline, gallery, doorman, door, film)
     granted = [answer for answer in told if answer.granted]
     assert len(granted) == 1, "one opening while they stand there"
-    assert granted[0].decision is not None and granted[0].decision.target_fpir == 1e-4
+    decision = granted[0].decision
+    assert decision is not None and (decision.target_fpir, decision.gallery_size) == (1e-5, 1)
     until(lambda: len(relay.pulses) == 1)
     until(lambda: Passages(gallery).find("staff")[0].opening == "opened")
     assert Passages(gallery).find("staff")[0].name == "Singer"
+
+
+def test_as_many_looks_as_the_door_wants_have_to_agree(
+    pipeline: Pipeline, gallery: Gallery, doorman: Doorman, film: list[Image]
+) -> None:
+    member(gallery)
+    answers = []
+    for looks in (1, 4):
+        Doors(gallery).change("Front", looks=looks)
+        doorman.refresh()
+        nobody = np.zeros_like(film[0])  # whoever was let in has gone
+        told = shown(pipeline, gallery, doorman, doorman.door("Front"), [nobody, *film])
+        answers.append([answer.granted for answer in told].index(True))
+    assert answers[0] < answers[1], "frames until it opens"
+
+
+def test_a_rate_that_the_calibration_does_not_reach_lets_nobody_in(
+    pipeline: Pipeline, gallery: Gallery, doorman: Doorman, film: list[Image], relay: Relay
+) -> None:
+    member(gallery)
+    Doors(gallery).change("Front", fpir=1e-12)
+    doorman.refresh()
+    told = shown(pipeline, gallery, doorman, doorman.door("Front"), film)
+    assert [one.code for one in told[-1].reasons] == ["beyond"] and relay.pulses == []
+    now = chance(
+        doorman.door("Front"), doorman.admitted(doorman.door("Front").id), pipeline.calibration
+    )
+    assert now is not None and now.support == "out_of_reach" and "nobody is let in" in now.words
 
 
 def test_somebody_unknown_in_front_keeps_the_door_shut(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli import access_rules
+from arcid.cli import access_doors, access_hours, access_people
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Actor, After, Collection, Database, Detector, Model, operator, when
 from arcid.cli.output import REJECTED, Exit, Json, clock, note, print_json, print_table, say
@@ -25,7 +25,11 @@ app = typer.Typer(
     "a fire: fire release is wired outside.",
     no_args_is_help=True,
 )
-access_rules.register(app)
+app.add_typer(access_doors.app, name="door")
+app.add_typer(access_people.app, name="group")
+app.add_typer(access_hours.schedules, name="schedule")
+app.add_typer(access_hours.holidays, name="holiday")
+app.add_typer(access_hours.rules, name="rule")
 
 Door = Annotated[str, typer.Argument(help="Door by id or by name.", metavar="DOOR")]
 

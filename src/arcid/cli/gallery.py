@@ -15,6 +15,7 @@ from arcid.cli.output import (
     Exit,
     Json,
     confirm,
+    done,
     note,
     print_json,
     print_table,
@@ -78,7 +79,7 @@ def create(
     kept = metadata_from(metadata)
     with open_gallery(database, create=True) as gallery:
         made = gallery.create_collection(name, keep_crops=keep_crops, metadata=kept)
-    _done(f"Made collection {made.name}.", json, collection=made.to_dict())
+    done(f"Made collection {made.name}.", json, collection=made.to_dict())
 
 
 @app.command()
@@ -128,7 +129,7 @@ def update(
         changed = gallery.update_collection(
             name, new_name=new_name, keep_crops=keep_crops, metadata=merged
         )
-    _done(f"Changed collection {changed.name}.", json, collection=changed.to_dict())
+    done(f"Changed collection {changed.name}.", json, collection=changed.to_dict())
 
 
 @app.command()
@@ -146,7 +147,7 @@ def delete_collection(
         confirm(f"Delete collection {name} with {_count(found)}?", yes=yes)
         gallery.delete_collection(name)
         erasure = gallery.unscrubbed()
-    _done(f"Deleted collection {name}.", json, deleted=found.to_dict(), erasure=erasure)
+    done(f"Deleted collection {name}.", json, deleted=found.to_dict(), erasure=erasure)
 
 
 # people
@@ -227,7 +228,7 @@ def rename(
     with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         changed = gallery.update_person(collection, found.id, name=name)
-    _done(f"{found.name} is now {changed.name}.", json, person=changed.to_dict())
+    done(f"{found.name} is now {changed.name}.", json, person=changed.to_dict())
 
 
 @app.command()
@@ -248,7 +249,7 @@ def metadata(
         found = gallery.person_called(collection, person)
         kept = added if replace else {**found.metadata, **added}
         changed = gallery.update_person(collection, found.id, metadata=kept)
-    _done(f"Changed the metadata of {changed.name}.", json, person=changed.to_dict())
+    done(f"Changed the metadata of {changed.name}.", json, person=changed.to_dict())
 
 
 @app.command()
@@ -269,7 +270,7 @@ def merge(
         kept = gallery.person_called(collection, keep)
         gone = gallery.person_called(collection, other)
         merged = gallery.merge_people(collection, kept.id, gone.id)
-    _done(f"{merged.name} now has {merged.faces} faces.", json, person=merged.to_dict())
+    done(f"{merged.name} now has {merged.faces} faces.", json, person=merged.to_dict())
 
 
 @app.command()
@@ -288,7 +289,7 @@ def split(
     with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
         made = gallery.split_person(collection, found.id, faces, name)
-    _done(f"{made.name} now has {made.faces} faces.", json, person=made.to_dict())
+    done(f"{made.name} now has {made.faces} faces.", json, person=made.to_dict())
 
 
 @app.command()
@@ -308,7 +309,7 @@ def delete_person(
         found = gallery.person_called(collection, person)
         gallery.delete_person(collection, found.id)
         erasure = gallery.unscrubbed()
-    _done(
+    done(
         f"Deleted {found.name} with {found.faces} faces.",
         json,
         deleted=found.to_dict(),
@@ -336,7 +337,7 @@ def move_face(
     with open_gallery(database, collection) as gallery:
         target = gallery.person_called(collection, person)
         moved = gallery.move_face(collection, face, target.id)
-    _done(f"Face {moved.id} now belongs to {target.name}.", json, face=moved.to_dict())
+    done(f"Face {moved.id} now belongs to {target.name}.", json, face=moved.to_dict())
 
 
 @app.command()
@@ -353,7 +354,7 @@ def delete_face(
         found = gallery.face(collection, face)
         gallery.delete_face(collection, face)
         erasure = gallery.unscrubbed()
-    _done(f"Deleted face {face}.", json, deleted=found.to_dict(), erasure=erasure)
+    done(f"Deleted face {face}.", json, deleted=found.to_dict(), erasure=erasure)
 
 
 # models
@@ -427,7 +428,7 @@ def reembed(
             f" {report.without_crop} have no crop to embed: enrol those people again; "
             "until then the old model finds them (arcid gallery status)."
         )
-    _done(words, json, **values)
+    done(words, json, **values)
 
 
 @app.command()
@@ -462,7 +463,7 @@ def drop_contract(
         usage = usages[0]
         confirm(f"Erase {usage.faces} vectors of {usage.model_name}?", yes=yes)
         erased = gallery.drop_contract(collection, usage.contract_id, force=force)
-    _done(f"Erased {erased} vectors.", json, contract_id=usage.contract_id, erased=erased)
+    done(f"Erased {erased} vectors.", json, contract_id=usage.contract_id, erased=erased)
 
 
 # health
@@ -507,7 +508,7 @@ def scrub(database: Database = None, json: Json = False) -> None:
     with open_gallery(database) as gallery:
         gallery.scrub()
         erasure = gallery.unscrubbed()
-    _done("Nothing deleted is left in the database.", json, erasure=erasure)
+    done("Nothing deleted is left in the database.", json, erasure=erasure)
 
 
 @app.command()
@@ -564,13 +565,6 @@ def _print_contracts(contracts: Sequence[dict[str, Any]]) -> None:
             for u in contracts
         ],
     )
-
-
-def _done(words: str, json: bool, **values: Any) -> None:
-    if json:
-        print_json(values)
-    else:
-        say(words)
 
 
 def _yes_no(value: bool) -> str:

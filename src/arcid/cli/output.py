@@ -185,6 +185,14 @@ def say(text: str) -> None:
     sys.stdout.write(plain(text) + "\n")
 
 
+def done(words: str, json: bool, **values: Any) -> None:
+    """What was done: in words, or its values as JSON."""
+    if json:
+        print_json(values)
+    else:
+        say(words)
+
+
 def say_facts(facts: Mapping[str, Any], *, none: str = "none", indent: str = "") -> None:
     """A line for each; ``none`` stands for what there is not."""
     for key, value in facts.items():

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from arcid.apps.access.chance import Chance
     from arcid.apps.access.doorman import Doorman, DoorStatus
     from arcid.apps.access.doors import Doors, Rule
     from arcid.apps.access.groups import Group, Groups, Member
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Answer": "machine",
+    "Chance": "chance",
     "Door": "rules",
     "DoorStatus": "doorman",
     "Doorman": "doorman",
@@ -59,6 +61,7 @@ _LAZY = {
 
 __all__ = [
     "Answer",
+    "Chance",
     "Door",
     "DoorStatus",
     "Doorman",

@@ -30,7 +30,7 @@ from weakref import WeakKeyDictionary
 from arcid.apps.access import machine
 from arcid.apps.access.doors import Doors
 from arcid.apps.access.journaling import answer_from, told
-from arcid.apps.access.local import Journal, LocalCopy
+from arcid.apps.access.local import Admitted, Journal, LocalCopy, admitted
 from arcid.apps.access.machine import Answer, Face, Now, Order, Sight, State
 from arcid.apps.access.openings import WAIT_S, Opening, Openings, OpeningState, merged
 from arcid.apps.access.outputs import OutputFailed, Pulse, opener_for
@@ -97,6 +97,7 @@ class Doorman:
         self._state = State(uuid.uuid4().hex)
         self._copies: dict[str, LocalCopy] = {}
         self._copied_of: object = None
+        self._admitted: dict[str, Admitted] = {}
         self._read = float("-inf")  # ticks of the last time the database answered
         self._away = True
         self._posts: dict[str, Post] = {}
@@ -152,6 +153,10 @@ class Doorman:
             if door.id == reference or door.name.casefold() == folded:
                 return door
         raise DoorNotFound(f"no door has the id or name {reference!r}")
+
+    def admitted(self, door_id: str) -> Admitted:
+        """Who may pass a door, as last read."""
+        return self._admitted.get(door_id, Admitted())
 
     def copy_search(self, collection: str, probe: Embeddings) -> tuple[list[Match], int]:
         """As ``LocalCopy.search``; nobody where there is no copy."""
@@ -384,14 +389,15 @@ class Doorman:
     def _look(self) -> None:
         try:
             site, standing, where = self._doors.site()
-            change = (self._gallery.last_change(), {person for _, person in site.passes})
-            copies = self._copies
+            names = {door.collection for door in site.doors.values()}
+            persons = {person for _, person in site.passes}
+            change, copies = (self._gallery.last_change(), names, persons), self._copies
             if change != self._copied_of:
-                names = {door.collection for door in site.doors.values()}
                 copies = {
-                    name: LocalCopy.read(self._gallery, name, change[1], self._contract_id)
+                    name: LocalCopy.read(self._gallery, name, persons, self._contract_id)
                     for name in names
                 }
+            those = admitted(site, copies)
         except ArcidError as error:
             if not self._away:
                 log.warning("the doors' database is away", extra={"code": error.code})
@@ -399,6 +405,7 @@ class Doorman:
             return
         with self._lock:
             self._site, self._copies, self._copied_of = site, copies, change
+            self._admitted = those
             self._state = merged(self._state, standing, where)
             self._read, self._away = self._now().ticks, False
         self._guarded(self._tell_lock_downs)

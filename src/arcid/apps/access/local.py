@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from arcid import files
+from arcid.apps.access.rules import Site
 from arcid.errors import GalleryBusy
 from arcid.events import Blocks, Events
 from arcid.gallery import Gallery
@@ -81,6 +83,26 @@ class LocalCopy:
             for person, row in best.items()
         ]
         return [m for m in found if not self.blocks.refuse(m, probe)], len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who is in a group that may pass a door, whatever the hour, and how many templates of them
+    there are."""
+
+    people: frozenset[str] = frozenset()
+    templates: int = 0
+
+
+def admitted(site: Site, copies: Mapping[str, LocalCopy]) -> dict[str, Admitted]:
+    """Of every door, by id."""
+    counts = {name: Counter(copy.owners) for name, copy in copies.items()}
+    found = {}
+    for door in site.doors.values():
+        own = frozenset(person for key, person in site.passes if key == door.id)
+        held = counts.get(door.collection, Counter())
+        found[door.id] = Admitted(own, sum(held[one] for one in own))
+    return found
 
 
 class Journal:
@@ -148,4 +170,4 @@ class Journal:
                 ) from None
 
 
-__all__ = ["Journal", "LocalCopy"]
+__all__ = ["Admitted", "Journal", "LocalCopy", "admitted"]

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from arcid.apps.access.doorman import Doorman, running
 from arcid.apps.access.machine import Answer, Face, Now, Seen
-from arcid.apps.access.rules import Door
+from arcid.apps.access.rules import MOST_LOOKS, Door
 from arcid.apps.watching import Camera, Duty, FaceView, Followed, Note, Post
 from arcid.apps.watching.recorder import passing
 from arcid.apps.watching.views import poor_words
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, RateUnsupported
 from arcid.events import Blocks, Events
 from arcid.gallery import Gallery
-from arcid.results import Identified
-from arcid.types import Embeddings, Outcome
+from arcid.types import Decision, Embeddings, Match
 from arcid.video import Frame
 
 REFRESH_S = 2.0
-SEEN: dict[Outcome, Seen] = {"match": "known", "review": "unsure", "no_match": "unknown"}
 Told = Callable[[Answer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whose face it is, by all its looks so far."""
+
+    looks: int
+    best: Match | None = None  # known
+    decision: Decision | None = None  # None: the calibration reaches no rate so low
+    agreeing: int = 0  # looks in a row that said so
 
 
 class DoorObserver:
@@ -43,11 +51,11 @@ class DoorObserver:
         self._post, self._gallery, self._doorman = post, gallery, doorman
         self._door = door
         self._told, self._rehearse = told, rehearse
-        self._found: dict[int, Identified] = {}
+        self._found: dict[int, Found] = {}
         self._stale: set[int] = set()
         self._blocks = Blocks()
         self._refreshed = float("-inf")
-        self._change = -1
+        self._change: object = None
         self._answer: Answer | None = None
 
     def look(self, face: Followed) -> None:
@@ -77,6 +85,9 @@ class DoorObserver:
         if answer is not None and self._told is not None:
             self._told(answer)
         self._answer = answer or (self._answer if near else None)
+        asking = answer is not None and not answer.granted
+        for face in near:
+            face.eager = asking and face.looks < MOST_LOOKS
 
     def gone(self, face: Followed) -> None:
         self._found.pop(face.number, None)
@@ -108,7 +119,7 @@ class DoorObserver:
             return
         self._refreshed = ticks
         try:
-            change = self._gallery.last_change()
+            change = (self._gallery.last_change(), self._doorman.admitted(self._door.id))
             pairs = Events(self._gallery).blocked(
                 self._door.collection, self._post.pipeline.contract_id
             )
@@ -121,21 +132,30 @@ class DoorObserver:
             self._stale |= {face.number for face in near}
 
     def _identify(self, face: Followed, probe: Embeddings) -> None:
-        pipeline = self._post.pipeline
+        door, before = self._door, self._found.get(face.number, Found(0))
         try:
-            (found,) = pipeline.identify_embeddings(
-                probe, self._gallery, self._door.collection, fpir=self._door.fpir,
-                unsupported="extrapolate", refuse=self._blocks.refuse,
-            )  # fmt: skip
+            hits = self._gallery.search(door.collection, probe)
+            size = hits.gallery_size
+            candidates = [m for m in hits[0] if not self._blocks.refuse(m, probe)]
         except ArcidError as error:
             if not passing(error):
                 raise
-            candidates, size = self._doorman.copy_search(self._door.collection, probe)
-            decision = pipeline.decide(
-                candidates, size, fpir=self._door.fpir, unsupported="extrapolate"
+            candidates, size = self._doorman.copy_search(door.collection, probe)
+        those = self._doorman.admitted(door.id)
+        if candidates and candidates[0].person_id in those.people:
+            size = those.templates
+        try:
+            decision = self._post.pipeline.decide(
+                candidates, size, fpir=door.fpir, unsupported="extrapolate"
             )
-            found = Identified(candidates, decision)
-        self._found[face.number] = found
+        except RateUnsupported:
+            self._found[face.number] = Found(face.looks)
+        else:
+            best = candidates[0] if decision.matched else None
+            agreeing = 0 if best is None else 1
+            if best and before.best and before.best.person_id == best.person_id:
+                agreeing = before.agreeing + (face.looks > before.looks)
+            self._found[face.number] = Found(face.looks, best, decision, agreeing)
         self._stale.discard(face.number)
 
     def _face(self, face: Followed, height: int) -> Face:
@@ -145,8 +165,12 @@ class DoorObserver:
             poor = face.poor is not None and face.looks == 0
             why = poor_words(face.poor) if poor and face.poor is not None else ""
             return Face(face.number, share, "unusable" if poor else "looking", why=why)
-        seen = SEEN[found.decision.outcome]
-        best = found.candidates[0] if seen == "known" else None
+        best = found.best
+        seen: Seen = "unknown" if best is None else "known"
+        if found.decision is None:
+            seen = "beyond"
+        elif best is not None and found.agreeing < self._door.looks:
+            seen, best = "looking", None
         return Face(
             face.number, share, seen, None if best is None else best.person_id,
             None if best is None else best.name, live, found.decision,

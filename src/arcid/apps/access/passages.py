@@ -62,6 +62,7 @@ class Passage:
         return plain | {
             "at": instant(self.at),
             "outcome": "granted" if self.granted else "refused",
+            "words": self.words,
             "reasons": [one.to_dict() for one in self.reasons],
         }
 

@@ -22,7 +22,7 @@ WORDS = {
     "looking": "the face was not seen well enough yet",
     "unusable": "the face cannot be used: {quality}",
     "unknown": "nobody who is enrolled",
-    "unsure": "not sure enough who it is; a human decides",
+    "beyond": "the calibration reaches no error rate as low as this door asks for",
     "picture": "this may be a picture of a face",
     "liveness_open": "whether the face is alive is not known yet",
     "liveness_missing": "whether the face is alive cannot be checked here",

@@ -13,7 +13,8 @@ from arcid.errors import UsageError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOLIDAY = "holiday"
-DOOR_FPIR = 1e-4
+DOOR_FPIR = 1e-5  # of one stranger's passage
+MOST_LOOKS = 8  # as many as a face that comes to a door is given at once
 Passback = Literal["off", "soft", "hard", "timed"]
 Duress = Literal["open", "refuse"]
 _WINDOW = re.compile(r"(\S+)\s+(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)")
@@ -74,9 +75,8 @@ class Door:
 
     A door is opened by an impulse and is locked without one: nothing here can keep it open, and
     nothing here may be relied on in a fire. ``near``: a face is at the door from this share of the
-    picture's height. ``fpir``: how often a stranger may be taken for somebody; where the
-    calibration's data does not reach so far, its table is used beyond them and answers say so: no
-    stranger is let in who would not be at the rate that is supported. ``interlock``: ids of doors
+    picture's height. ``fpir``: how often a stranger's passage may open it, see ``chance``.
+    ``looks``: so many in a row have to say that it is the same person. ``interlock``: ids of doors
     that have to be shut.
     """
 
@@ -90,6 +90,7 @@ class Door:
     shuts_s: float = 5.0  # after that it is taken as shut, where no contact says so
     near: float = 0.12
     fpir: float = DOOR_FPIR
+    looks: int = 2
     liveness: bool = True
     two_person: bool = False
     two_person_s: float = 10.0  # within which the second has to come
@@ -114,6 +115,8 @@ class Door:
                 raise UsageError(f"{name} lies between {least:g} and {most:g}")
         if not 0 < self.near < 1 or not 0 < self.fpir < 1:
             raise UsageError("near and fpir lie between 0 and 1")
+        if not 1 <= self.looks <= MOST_LOOKS:
+            raise UsageError(f"looks lies between 1 and {MOST_LOOKS}")
         if self.passback not in ("off", "soft", "hard", "timed"):
             raise UsageError(f"passback {self.passback!r} is unknown; use off, soft, hard or timed")
         if self.passback in ("soft", "hard") and not (self.from_area and self.to_area):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from arcid.apps.access.reasons import PASSING, Reason
 from arcid.types import Decision, instant
 
-Seen = Literal["known", "unknown", "unsure", "unusable", "looking"]
+Seen = Literal["known", "unknown", "beyond", "unusable", "looking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Answer:
             "id": self.id,
             "door": self.door,
             "outcome": "granted" if self.granted else "refused",
+            "words": self.words,
             "reasons": [r.to_dict() for r in self.reasons],
             "at": instant(self.now.at),
             "person_id": self.person_id,

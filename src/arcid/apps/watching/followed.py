@@ -36,6 +36,7 @@ class Followed:
     )
     cutouts: deque[Cutout] = field(default_factory=lambda: deque(maxlen=CUTOUTS), repr=False)
     verified: int = 0  # cutouts that were found again
+    eager: bool = False  # an observer would decide now, had it another look
 
     @property
     def number(self) -> int:

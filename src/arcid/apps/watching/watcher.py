@@ -156,7 +156,9 @@ class Watcher:
         wanted = [
             i
             for i, track in enumerate(tracks)
-            if self._tracks.wants_look(track, float(worth[i]), frame.ticks)
+            if self._tracks.wants_look(
+                track, float(worth[i]), frame.ticks, eager=self._eager(track.number)
+            )
         ]
         if not wanted:
             return
@@ -192,6 +194,10 @@ class Watcher:
                     face.cutouts.append(cutout)
             tracks[wanted[j]] = track
             self._observers.look(face)
+
+    def _eager(self, number: int) -> bool:
+        face = self._followed.get(number)
+        return face is not None and face.eager
 
     def _follow(self, track: Track) -> Followed:
         if track.number not in self._followed:

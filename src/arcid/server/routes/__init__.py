@@ -10,6 +10,7 @@ from arcid.server.routes import (
     audit,
     cameras,
     collections,
+    door_passing,
     door_rules,
     doors,
     duplicates,
@@ -39,6 +40,7 @@ ROUTERS = (
     onboarding.router,
     onboarding.people,
     applicant.router,
+    door_passing.router,  # /doors/lockdown before /doors/{door_id}
     doors.router,
     door_rules.router,
     watchlists.router,

@@ -1,4 +1,4 @@
-"""Doors: how they stand, who came and went, opening one by hand, lock-down."""
+"""Doors: set up, changed, taken away, and how they stand."""
 
 from __future__ import annotations
 
@@ -6,34 +6,21 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
-from arcid.apps.access import Answer, Door, Doors, Passages
+from arcid.apps.access import Door, Doors
+from arcid.apps.access.chance import Support, chance
 from arcid.apps.access.rules import Duress, Passback
 from arcid.server.deps import Running, Services
 from arcid.server.lanes import Route
-from arcid.server.routes._common import After, Limit, errors
-from arcid.server.routes.attendance import Actor
-from arcid.server.schemas import CollectionName, Id, In, Next, Out
+from arcid.server.routes._common import errors
+from arcid.server.schemas import CollectionName, DecisionOut, Id, In, Out
 
 router = APIRouter(prefix="/v1/doors", tags=["doors"], route_class=Route)
 
 DoorPath = Annotated[Id, Path(description="Id of a door.")]
 Name = Annotated[str, Field(min_length=1, max_length=80, examples=["Front door"])]
-Why = Annotated[
-    str, Field(min_length=1, max_length=200, description="Why, in a few words without names.")
-]
-Once = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="New for every opening: the same request again opens nothing again.",
-    ),
-]
 
 
 class DoorSettings(In):
@@ -48,7 +35,10 @@ class DoorSettings(In):
     release_s: float | None = Field(None, description="How long it is unlocked.")
     shuts_s: float | None = None
     near: float | None = Field(None, description="From this share of the picture's height on.")
-    fpir: float | None = None
+    fpir: float | None = Field(
+        None, description="How often a stranger's passage may open it; see `chance`."
+    )
+    looks: int | None = Field(None, description="So many in a row say who it is.")
     liveness: bool | None = None
     two_person: bool | None = None
     two_person_s: float | None = None
@@ -72,19 +62,6 @@ class DoorPatch(DoorSettings):
     name: Name | None = None
 
 
-class OpenIn(In):
-    reason: Why
-    actor: Actor
-
-
-class LockIn(In):
-    reason: str = Field("", max_length=200, description="Shown to whoever is refused.")
-
-
-class ContactIn(In):
-    open: bool | None = Field(description="null: the contact says nothing any more.")
-
-
 class ReasonOut(Out):
     code: str
     words: str
@@ -102,7 +79,26 @@ class AnswerOut(Out):
     actor: str | None
     duress: bool
     offline: bool
-    target_fpir: float | None = Field(description="The error rate it was decided at.")
+    decision: DecisionOut | None = Field(description="With the error rate it was decided at.")
+
+
+class ChanceOut(Out):
+    """How likely a stranger's passage opens the door, as it is set up now."""
+
+    target_fpir: float = Field(description="At most so often, as the door asks.")
+    people: int = Field(description="Who may pass it.")
+    templates: int = Field(description="Of theirs.")
+    support: Support = Field(
+        description="measured, extrapolated beyond the calibration's data, or out_of_reach: nobody "
+        "is let in."
+    )
+    cosine_threshold: float | None
+    supported_fpir: float | None = Field(
+        description="The least that the calibration's own data stand for at that threshold."
+    )
+    missed: float | None = Field(
+        description="Share of comparisons of one person's two photos below the threshold."
+    )
 
 
 class DoorOut(Out):
@@ -116,6 +112,7 @@ class DoorOut(Out):
     shuts_s: float
     near: float
     fpir: float
+    looks: int
     liveness: bool
     two_person: bool
     two_person_s: float
@@ -134,43 +131,12 @@ class DoorOut(Out):
     copy_age_s: float | None = Field(
         description="How old the local copy is that decisions go by; null: the database answers."
     )
+    chance: ChanceOut | None = Field(description="null where there is no calibration.")
     lately: list[AnswerOut] = Field(description="Its newest answers in this process.")
 
 
 class DoorList(Out):
     doors: list[DoorOut] = Field(description="By name.")
-
-
-class OpeningOut(Out):
-    id: str
-    state: Literal["asked", "claimed", "opened", "failed", "unknown", "refused", "expired"]
-    detail: str | None = Field(description="Why it did not open, in words.")
-
-
-class PassageOut(Out):
-    id: str
-    at: datetime
-    door_id: str
-    door: str
-    outcome: Literal["granted", "refused"]
-    words: str
-    reasons: list[ReasonOut]
-    person_id: str | None
-    name: str | None = Field(description="As it is now; null once the person is deleted.")
-    with_id: str | None = Field(description="The first of two persons.")
-    actor: str | None
-    note: str | None
-    opening: str | None = Field(description="`opened`, `failed`, `unknown` or `claimed`.")
-    detail: str | None
-    duress: bool
-    offline_s: float | None
-    target_fpir: float | None
-    cosine: float | None
-
-
-class PassageList(Out):
-    passages: list[PassageOut] = Field(description="Newest first.")
-    next: Next
 
 
 @router.get("", responses=errors(503))
@@ -186,22 +152,6 @@ def add_door(running: Running, body: DoorIn) -> DoorOut:
     made = Doors(running.gallery).add(values.pop("name"), values.pop("collection"), **values)
     running.doorman.refresh()
     return _out(running, made)
-
-
-@router.post(
-    "/lockdown", status_code=204, response_model=None, responses=errors(400, 413, 503, 507)
-)
-def lock_all_down(running: Running, body: LockIn) -> Response:
-    """Lock every door down: nobody is let in, by hand neither, until it is lifted."""
-    running.doorman.lock_down(None, body.reason)
-    return Response(status_code=204)
-
-
-@router.delete("/lockdown", status_code=204, response_model=None, responses=errors(503, 507))
-def lift_all(running: Running) -> Response:
-    """End every lock-down."""
-    running.doorman.lock_down(None, None)
-    return Response(status_code=204)
 
 
 @router.get("/{door_id}", responses=errors(404, 503))
@@ -226,74 +176,9 @@ def delete_door(running: Running, door_id: DoorPath) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{door_id}/open", responses=errors(400, 404, 413, 503, 507))
-def open_door(running: Running, door_id: DoorPath, body: OpenIn, once: Once) -> OpeningOut:
-    """Open a door once, by hand; logged with its reason. Waits for what becomes of it."""
-    opening = running.doorman.open_by_hand(door_id, body.actor, body.reason, once=once)
-    return OpeningOut(id=opening.id, state=opening.state, detail=opening.detail)
-
-
-@router.post(
-    "/{door_id}/lockdown",
-    status_code=204,
-    response_model=None,
-    responses=errors(400, 404, 413, 503, 507),
-)
-def lock_door_down(running: Running, door_id: DoorPath, body: LockIn) -> Response:
-    """Lock one door down."""
-    running.doorman.lock_down(door_id, body.reason)
-    return Response(status_code=204)
-
-
-@router.delete(
-    "/{door_id}/lockdown", status_code=204, response_model=None, responses=errors(404, 503)
-)
-def lift_door(running: Running, door_id: DoorPath) -> Response:
-    """End a door's lock-down."""
-    running.doorman.lock_down(door_id, None)
-    return Response(status_code=204)
-
-
-@router.post(
-    "/{door_id}/contact",
-    status_code=204,
-    response_model=None,
-    responses=errors(400, 404, 413, 503, 507),
-)
-def tell_contact(running: Running, door_id: DoorPath, body: ContactIn) -> Response:
-    """Whether a door's contact says that it is open; for doors that wait for it to be shut."""
-    running.doorman.contact(door_id, body.open)
-    return Response(status_code=204)
-
-
-@router.post("/{door_id}/duress", status_code=204, response_model=None, responses=errors(404, 503))
-def tell_duress(running: Running, door_id: DoorPath) -> Response:
-    """A duress code was typed, or an alarm button pressed, beside a door."""
-    running.doorman.call_for_help(door_id)
-    return Response(status_code=204)
-
-
-@router.get("/{door_id}/passages", responses=errors(404, 503))
-def list_passages(
-    running: Running,
-    door_id: DoorPath,
-    since: Annotated[datetime | None, Query(description="From then on.")] = None,
-    until: Annotated[datetime | None, Query(description="Before then.")] = None,
-    limit: Limit = 100,
-    after: After = None,
-) -> PassageList:
-    """What a door answered, a page at a time: who, why, and what became of it."""
-    door = Doors(running.gallery).get(door_id)
-    running.looks.note("door.view", f"door:{door.id}", door.collection)
-    found = Passages(running.gallery).find(
-        door.collection, door=door.id, since=since, until=until, limit=limit, after=after
-    )
-    told = [PassageOut.model_validate(one.to_dict() | {"words": one.words}) for one in found]
-    return PassageList(passages=told, next=found.next)
-
-
 def _out(running: Services, door: Door) -> DoorOut:
-    status = running.doorman.status(door.id)
+    status, those = running.doorman.status(door.id), running.doorman.admitted(door.id)
+    now = chance(door, those, running.calibration())
     values: dict[str, Any] = asdict(door)
     return DoorOut(
         **values,
@@ -301,11 +186,6 @@ def _out(running: Services, door: Door) -> DoorOut:
         here=status.here,
         problem=status.problem or None,
         copy_age_s=status.offline_s,
-        lately=[_answer(one) for one in status.lately],
+        chance=None if now is None else ChanceOut.model_validate(now),
+        lately=[AnswerOut.model_validate(one) for one in status.lately],
     )
-
-
-def _answer(answer: Answer) -> AnswerOut:
-    told = answer.to_dict()
-    rate = None if answer.decision is None else answer.decision.target_fpir
-    return AnswerOut.model_validate(told | {"words": answer.words, "target_fpir": rate})

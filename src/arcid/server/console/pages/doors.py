@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from arcid.apps.access import Answer, Door, Doors, DoorStatus, Opening, Passage, Passages
+from arcid.apps.access import Answer, Chance, Door, Doors, DoorStatus, Opening, Passage, Passages
+from arcid.apps.access.chance import chance
 from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -40,6 +41,7 @@ class Board:
 
     door: Door
     status: DoorStatus
+    chance: Chance | None  # None: there is no calibration
     passages: tuple[Passage, ...]
 
 
@@ -75,12 +77,14 @@ async def doors(context: ConsoleContext) -> None:
 
 def _read(context: ConsoleContext) -> list[Board]:
     passages, known = Passages(context.gallery), Doors(context.gallery).all()
+    doorman, calibration = context.doorman, context.services.calibration()
     for door in known:
         context.looked("door.view", f"door:{door.id}", door.collection)
     return [
         Board(
             door,
-            context.doorman.status(door.id),
+            doorman.status(door.id),
+            chance(door, doorman.admitted(door.id), calibration),
             tuple(passages.find(door.collection, door=door.id, limit=SHOWN)[:SHOWN]),
         )
         for door in known
@@ -128,6 +132,8 @@ def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable
         if status.lockdown:
             note(S.DOOR_LOCKED_WHY.format(why=status.lockdown), "warn")
         _now(status)
+        promise = S.DOOR_NO_CALIBRATION if board.chance is None else board.chance.words
+        text(f"{promise[0].upper()}{promise[1:]}.", "soft small", tag="p")
         if context.may("open_door"):
             _buttons(context, door, status, refresh)
         with element("div", "event-list"):

@@ -24,6 +24,7 @@ DOOR_REFUSED = "Refused"
 DOOR_DURESS = "Call for help"
 DOOR_RATE = "Decided so that at most 1 stranger in {n:,.0f} is taken for somebody."
 DOOR_RATE_BEYOND = "That is stricter than what was measured supports."
+DOOR_NO_CALIBRATION = "nobody is let in: the recogniser has no calibration"
 DOOR_NO_PASSAGES = "Nothing yet."
 DOOR_OPENINGS = {"opened": "Opened", "failed": "Not opened", "unknown": "Not known"}
 DOOR_OPEN = "Open once"
