@@ -23,6 +23,7 @@ Effect = Literal["pass", "note", "review", "reject"]
 Role = Literal["document", "selfie"]
 ROLES: tuple[Role, ...] = get_args(Role)
 MACHINE = "arcid"  # the actor of what nobody decided
+MOST = {"tries": 50, "hours": 24 * 90, "keep_days": 3650}  # of a session's rules
 
 #: Said on every case and in every evidence file.
 NOT_CHECKED = (
@@ -53,9 +54,11 @@ class Rules:
         check_rate("review_fmr", self.review_fmr)
         if self.review_fmr < self.fmr:
             raise UsageError("review_fmr must be at least fmr: whom a human looks at is less sure")
-        for name in ("tries", "hours", "keep_days"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, most in MOST.items():
+            if not 0 < getattr(self, name) <= most:
+                raise UsageError(
+                    f"{name} must be above 0, at most {most}; got {getattr(self, name)}"
+                )
         if self.keep_days * 24 < self.hours:
             raise UsageError("keep_days must be at least as long as hours")
         if self.passive not in MODES:

@@ -13,7 +13,7 @@ from arcid import paths
 from arcid.apps.onboarding.authenticating import MOST_FMR, Authenticator
 from arcid.apps.onboarding.cases import Cases, Verdict
 from arcid.apps.onboarding.evidence import Signer
-from arcid.apps.onboarding.records import Effect, Outcome, Role, Rules, Session, State
+from arcid.apps.onboarding.records import MOST, Effect, Outcome, Role, Rules, Session, State
 from arcid.errors import OnboardingNotFound
 from arcid.image import ImageLimits, load_image
 from arcid.liveness.policy import Mode
@@ -42,9 +42,15 @@ class RulesIn(In):
 
     fmr: schemas.Rate = Field(default=1e-4, description="Accepted at this false match rate.")
     review_fmr: schemas.Rate = Field(default=1e-2, description="Up to here a human decides.")
-    tries: int = Field(default=8, ge=1, le=50, description="Pictures and camera runs in all.")
-    hours: float = Field(default=24.0, gt=0, le=24 * 90, description="Until the session expires.")
-    keep_days: float = Field(default=30.0, gt=0, le=3650, description="Until all of it is erased.")
+    tries: int = Field(
+        default=8, ge=1, le=MOST["tries"], description="Pictures and camera runs in all."
+    )
+    hours: float = Field(
+        default=24.0, gt=0, le=MOST["hours"], description="Until the session expires."
+    )
+    keep_days: float = Field(
+        default=30.0, gt=0, le=MOST["keep_days"], description="Until all of it is erased."
+    )
     keep_pictures: bool = Field(default=True, description="Of decided cases, until then.")
     live: bool = Field(default=True, description="A head that turns as asked, before a camera.")
     passive: Mode = Field(
