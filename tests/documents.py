@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from arcid.apps.demo.documents import photographed
 from arcid.types import Image
 
 CARD = (540, 856)  # height, width: ID-1 at ten pixels a millimetre
-TABLE = (70, 62, 58)
 
 
 def card(portrait: Image, *, ghost: Image | None = None) -> Image:
@@ -25,20 +25,6 @@ def card(portrait: Image, *, ghost: Image | None = None) -> Image:
     return page
 
 
-def photographed(page: Image, *, turns: int = 0, slant: float = 0.0) -> Image:
-    """The card on a table, seen a little from the side, and turned by quarters."""
-    height, width = page.shape[:2]
-    rim = 110
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    to = corners + rim
-    to[1] += (-slant * width, slant * height)
-    to[2] += (-slant * width / 3, -slant * height)
-    matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
-    size = (width + 2 * rim, height + 2 * rim)
-    seen = cv2.warpPerspective(page, matrix, size, borderValue=TABLE)
-    return np.ascontiguousarray(np.rot90(seen, turns))
-
-
 def reflected(page: Image, centre: tuple[int, int], radius: int) -> Image:
     """With the flash mirrored in it."""
     shiny = page.copy()
@@ -51,3 +37,6 @@ def _paste(page: Image, picture: Image, left: int, top: int, height: int) -> Non
     width = min(width, page.shape[1] - left)
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     page[top : top + height, left : left + width] = small[: page.shape[0] - top]
+
+
+__all__ = ["card", "photographed", "reflected"]

@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "mqtt": ("paho",),
     "osdp": ("osdp",),
     "gpio": ("gpiozero",),
+    "mrz": ("rapidocr",),
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
     "convert": ("torch", "onnx"),

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image as Pil
 from tests.documents import card, photographed
 from tests.serving import Client, StartService
 
+from arcid.apps.demo.documents import specimen, zone_of
 from arcid.apps.onboarding.degrading import degraded
 from arcid.apps.onboarding.evidence import verify
 from arcid.events import Audit
@@ -112,6 +114,18 @@ def test_a_whole_way_from_link_to_evidence(
     assert client.delete(path).status_code in (202, 204)
     assert client.get(path).status_code == 404
     assert client.get("/onboarding/session", headers=token).status_code == 404
+
+
+def test_the_zone_on_the_back_is_read(client: Client, collection: str, papers: bytes) -> None:
+    path, token = started(client, collection, live=False)
+    consented(client, token)
+    assert client.get("/onboarding/session", headers=token).json()["reads_zone"] is True
+    zone = zone_of("TD1", "Ada Example", "L898902C3", date(1984, 2, 29), date(2049, 12, 31))
+    files = {"image": papers, "back": png(photographed(specimen("TD1", None, zone), turns=2))}
+    taken = client.post("/onboarding/session/document", headers=token, files=files).json()
+    assert (taken["state"], taken["codes"]) == ("documented", [])
+    read = client.get(path).json()["zone"]
+    assert (read["form"], read["surname"], read["source"]) == ("TD1", "EXAMPLE", "picture")
 
 
 def test_what_is_wrong_is_said_and_tries_run_out(

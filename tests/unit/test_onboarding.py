@@ -234,7 +234,7 @@ def test_a_recogniser_nobody_calibrated_for_documents_decides_nothing(
     gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
 ) -> None:
     one = applicant(gallery, pipeline)
-    one._calibration = None
+    one._examiner._calibration = None
     session = decided(gallery, one, document, people["a2"])
     assert (session.state, codes(session)) == ("review", ["match_uncalibrated"])
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import cv2
 import numpy as np
 
 from arcid.apps.demo.cast import Cast
+from arcid.apps.demo.documents import specimen, zone_of
 from arcid.apps.demo.places import COLLECTION
+from arcid.apps.onboarding import zones
 from arcid.apps.onboarding.applicant import Agreed, Applicant
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.onboarding.records import Rules
@@ -15,20 +19,23 @@ from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.types import Image
 
-CARD = (540, 856)  # height, width: an identity card at ten pixels a millimetre
 PICTURE = Rules(live=False, passive="off")  # a picture is enough, and nothing checks that it lives
+BORN, EXPIRES = date(1984, 2, 29), date(2049, 12, 31)
 CONSENT = Agreed("demo", "I agree that my document and my face are compared.")
 
 
 def identify(gallery: Gallery, pipeline: Pipeline, cast: Cast) -> None:
-    """With a drawn card and a selfie: one accepted, one who is somebody else, one left to a human
-    since the face is enrolled already; and one who only began."""
-    cases, applicant, known = Cases(gallery), Applicant(gallery, pipeline), cast.staff[1]
+    """With a specimen of a document and a selfie: one accepted, one who is somebody else, one left
+    to a human since the face is enrolled already; and one who only began."""
+    cases, known = Cases(gallery), cast.staff[1]
+    applicant = Applicant(gallery, pipeline, zones=zones.load())
     tries = [(cast.applicant, cast.applicant), (cast.applicant, cast.barred), (known, known)]
     for number, (claimed, shown) in enumerate(tries, 1001):
         _, token = cases.start(COLLECTION, reference=f"A-{number}", rules=PICTURE)
-        applicant.consent(token, CONSENT, name=claimed.name)
-        applicant.document(token, card(load_image(claimed.enrolled[0])))
+        applicant.consent(token, CONSENT, name=claimed.name, birth_date=BORN)
+        zone = zone_of("TD2", claimed.name, f"A{number}", BORN, EXPIRES)
+        page = specimen("TD2", load_image(claimed.enrolled[0]), zone)
+        applicant.document(token, page, zone=zone)
         any(applicant.selfie(token, _near(head)).taken for head in shown.heads)
     cases.start(COLLECTION, reference="A-1004")
 
@@ -36,15 +43,3 @@ def identify(gallery: Gallery, pipeline: Pipeline, cast: Cast) -> None:
 def _near(head: Image) -> Image:
     """As near as a selfie is taken."""
     return np.asarray(cv2.resize(head, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def card(portrait: Image) -> Image:
-    """(540,856,3) uint8 RGB: a card nobody would take for a real one, with the portrait on it."""
-    page = np.full((*CARD, 3), (214, 224, 232), np.uint8)
-    height = 330
-    width = min(round(portrait.shape[1] * height / portrait.shape[0]), 340)
-    page[110 : 110 + height, 40 : 40 + width] = cv2.resize(portrait, (width, height))
-    for row, text in enumerate(("DEMO CARD", "NOT A DOCUMENT", "A-1001")):
-        at = (400, 150 + 90 * row)
-        cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, 1.1, (40, 40, 60), 2)
-    return page

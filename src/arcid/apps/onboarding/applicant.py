@@ -13,17 +13,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 
-import numpy as np
-
-from arcid.apps.onboarding import calibrating, judging, kept, mrz, store
+from arcid.apps.onboarding import judging, kept, mrz, store
 from arcid.apps.onboarding.captures import Capture, capture_of, taken_of
 from arcid.apps.onboarding.deciding import conclude, empty, read
-from arcid.apps.onboarding.documents import Reader, cut_out
+from arcid.apps.onboarding.documents import Portrait, Reader, cut_out
+from arcid.apps.onboarding.examining import Examiner
 from arcid.apps.onboarding.kept import Taken
-from arcid.apps.onboarding.prints import distance, picture_print
+from arcid.apps.onboarding.prints import picture_print
 from arcid.apps.onboarding.records import (
     MACHINE,
     WAITING,
@@ -34,13 +32,12 @@ from arcid.apps.onboarding.records import (
     Rules,
     Session,
 )
+from arcid.apps.onboarding.zones import Zones, agreed
 from arcid.apps.watching.liveness import Liveness
 from arcid.calibration import Calibration
 from arcid.errors import (
     AlreadyExists,
     ArcidError,
-    CalibrationMissing,
-    ContractMismatch,
     InputError,
     MrzInvalid,
     OnboardingClosed,
@@ -52,7 +49,7 @@ from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
 from arcid.image import DEFAULT_LIMITS, ImageLimits, ImageSource, load_image
 from arcid.pipeline import Pipeline
-from arcid.types import Embeddings, Image
+from arcid.types import Image
 
 
 class Applicant:
@@ -64,15 +61,15 @@ class Applicant:
         pipeline: Pipeline,
         *,
         liveness: Liveness | None = None,
+        zones: Zones | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        """``liveness``: the passive check, None where its models are not installed.
+        """``liveness``: the passive check, None where its models are not installed. ``zones``:
+        reads the machine-readable zone in pictures, None where it is typed alone.
         ``calibration``: of documents against selfies; None takes the one in force."""
-        self._gallery, self._pipeline, self._liveness = gallery, pipeline, liveness
+        self._gallery, self._pipeline, self._zones = gallery, pipeline, zones
         self._reader = Reader(pipeline)
-        with suppress(CalibrationMissing):
-            calibration = calibration or calibrating.find(pipeline.contract_id)
-        self._calibration = calibration
+        self._examiner = Examiner(gallery, pipeline, liveness, calibration)
 
     def session(self, token: str) -> Session:
         """Where it stands: the way back into a session that was left."""
@@ -110,20 +107,23 @@ class Applicant:
         token: str,
         photo: ImageSource,
         *,
+        back: ImageSource | None = None,
         zone: str = "",
         limits: ImageLimits = DEFAULT_LIMITS,
     ) -> Attempt:
-        """A photo of the document, and the text of its machine-readable zone where it has one.
+        """A photo of the document. Its machine-readable zone is read in it, or in one of its
+        ``back``; ``zone`` is what the applicant typed of it.
 
         Again: the one before is replaced.
         """
         row = self._look(token, ("consented", "documented"))
         try:
-            read_zone = mrz.read(zone) if zone.strip() else None
+            typed = mrz.read(zone) if zone.strip() else None
         except MrzInvalid as error:
             return Attempt(self.session(token), (error.code,), error.message)
         try:
             found = self._reader.read(load_image(photo, limits=limits))
+            seen = self._seen(found, None if back is None else load_image(back, limits=limits))
         except InputError as error:
             return self._failed(row, error)
         details: dict[str, object] = {
@@ -133,6 +133,7 @@ class Applicant:
             "ghosts": found.ghosts,
         }
         taken = taken_of("document", found.face, found.picture, details)
+        read_zone = agreed(typed, seen)
         with self._gallery.database.write(erases=True) as connection:
             row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
             kept.keep(connection, row, taken)
@@ -144,6 +145,11 @@ class Applicant:
         if session.tries_left == 0:
             return self._used_up(row, "")
         return Attempt(session)
+
+    def _seen(self, found: Portrait, back: Image | None) -> mrz.Zone | None:
+        if self._zones is None:
+            return None
+        return self._zones.document(found) or (None if back is None else self._zones.turned(back))
 
     def selfie(
         self, token: str, photo: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS
@@ -173,7 +179,7 @@ class Applicant:
             return self._again(row)
         face = capture.face
         made = picture_print(face.crop)
-        checks = self._checks(row, document, capture, made)
+        checks = self._examiner.checks(row, document, capture, made)
         details: dict[str, object] = {
             "quality": {} if face.quality is None else face.quality.measured()
         }
@@ -186,43 +192,6 @@ class Applicant:
             return self._conclude(
                 row, taken, [*checks, Check("possible_duplicate", "review", message)]
             )
-
-    # what is looked at
-
-    def _checks(self, row: Row, document: Row, capture: Capture, made: bytes) -> list[Check]:
-        rules = Rules.of(json.loads(row["rules"]))
-        vector = np.frombuffer(document["vector"], "<f4")[None].astype(np.float32)
-        portrait = Embeddings(vector, document["contract"])
-        cosine = float(portrait.cosine(capture.face.embedding)[0, 0])
-        zone = None if row["zone"] is None else mrz.Zone.of(json.loads(row["zone"]))
-        born = None if row["birth_date"] is None else date.fromisoformat(row["birth_date"])
-        with self._gallery.database.read() as connection:
-            collection = store.collection_of(connection, row)
-            nearest = kept.nearest_print(connection, row, made)
-        return [
-            judging.match(cosine, self._calibration, rules),
-            judging.identical(distance(bytes(document["print"]), made)),
-            judging.replay(nearest),
-            *judging.liveness(self._shown(capture), rules),
-            self._duplicate(collection["name"], capture.face.embedding),
-            *judging.papers(zone, row["name"], born, date.today()),
-        ]
-
-    def _shown(self, capture: Capture) -> judging.Shown:
-        check = self._liveness
-        if check is None:
-            return judging.Shown(capture.actions)
-        score = float(check.scores(capture.image, capture.detections)[0])
-        return judging.Shown(capture.actions, score, check.threshold, check.name)
-
-    def _duplicate(self, collection: str, face: Embeddings) -> Check:
-        try:
-            (found,) = self._pipeline.identify_embeddings(
-                face, self._gallery, collection, k=1, unsupported="extrapolate"
-            )
-        except (CalibrationMissing, ContractMismatch) as error:
-            return Check("duplicate_unknown", "review", error.message)
-        return judging.duplicate(found)
 
     # writing
 

@@ -40,6 +40,7 @@ class Portrait:
 
     face: Face
     picture: Image  # (H,W,3) the portrait cut out, upright
+    page: Image  # (H,W,3) what the portrait was found in, upright, straightened where ``outline``
     outline: bool  # the document's four edges were found and straightened
     quarter_turns: int  # counter-clockwise, to make it upright
     ghosts: int  # smaller portraits of the same person
@@ -72,7 +73,7 @@ class Reader:
             raise _nobody()
         ghosts = self._ghosts(faces, main)
         face = self._checked(upright, faces, main)
-        return Portrait(face, cut_out(upright, face.box), outline, turns, ghosts)
+        return Portrait(face, cut_out(upright, face.box), upright, outline, turns, ghosts)
 
     def _upright(self, image: Image) -> int:
         """Quarter turns counter-clockwise after which the largest sure face stands upright."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from arcid.apps.onboarding.mrz import Zone, same_name
+from arcid.apps.onboarding.mrz import Source, Zone, same_name
 from arcid.apps.onboarding.records import Check, Effect, Outcome, Rules
 from arcid.calibration import Calibration
 from arcid.pipeline.identifier import Identifier
@@ -15,6 +15,12 @@ from arcid.results import Identified
 #: Signs of 256 in which two prints may differ (``prints``; docs/concepts/onboarding.md).
 IDENTICAL, ALIKE = 40, 55  # document and selfie: the same picture; perhaps
 REPLAYED, REPEATED = 24, 36  # two selfies of different sessions
+_READ: dict[Source, str] = {
+    "typed": "it was typed",
+    "picture": "it was read in the picture",
+    "both": "it was typed, and read alike in the picture",
+    "contradicted": "it was typed",
+}
 _WORST: dict[Effect, Outcome] = {"review": "review", "reject": "rejected"}
 
 
@@ -123,13 +129,21 @@ def duplicate(found: Identified) -> Check:
 def papers(zone: Zone | None, name: str, birth_date: date | None, today: date) -> list[Check]:
     """The machine-readable zone against what the applicant said."""
     if zone is None:
-        return [Check("zone_missing", "note", "no machine-readable zone was handed in")]
-    checks = [Check("zone", "pass", "the check digits of the machine-readable zone are right")]
+        message = "no machine-readable zone was typed, and none was read in the picture"
+        return [Check("zone_missing", "note", message)]
+    message = f"the check digits of the machine-readable zone are right; {_READ[zone.source]}"
+    checks = [Check("zone", "pass", message, {"source": zone.source})]
+    if zone.source == "contradicted":
+        message = "another machine-readable zone was read in the picture than was typed"
+        checks.append(Check("zone_differs", "review", message))
     if zone.expires is not None and zone.expires < today:
         checks.append(Check("document_expired", "reject", "the document has expired"))
     same = same_name(name, zone)
     if same is None:
         message = "the name has letters that cannot be compared with the machine-readable zone"
+        checks.append(Check("name_uncertain", "review", message))
+    elif not same and zone.source == "picture":
+        message = "the name is not the one read in the picture, which no check digit guards"
         checks.append(Check("name_uncertain", "review", message))
     elif not same:
         message = "the name is not that of the machine-readable zone"

@@ -1,4 +1,4 @@
-"""The machine-readable zone of a travel document, typed or read elsewhere: parsed and checked.
+"""The machine-readable zone of a travel document: parsed and checked.
 
 ICAO Doc 9303 (8th edition): part 3 for the characters and check digits, 4 for passports (TD3), 5
 for cards (TD1), 6 for TD2, 7 for visas. A zone that passes was copied without a slip; anybody can
@@ -12,10 +12,12 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from arcid.errors import MrzInvalid
 
+#: Who read it: the applicant, arcid in the picture, both alike, or both and not alike.
+Source = Literal["typed", "picture", "both", "contradicted"]
 WEIGHTS = (7, 3, 1)
 _CHARACTERS = re.compile(r"[A-Z0-9<]+")
 #: Latin letters that Doc 9303-3 section 6 writes as others, where dropping the accent is not it.
@@ -36,6 +38,7 @@ class Zone:
     number: str
     birth_date: date | None  # None where the zone leaves a part of it open
     expires: date | None
+    source: Source = "typed"
 
     @property
     def name(self) -> str:
@@ -63,6 +66,7 @@ class Zone:
             "given": self.given,
             "number": self.number,
             **{name: None if day is None else day.isoformat() for name, day in dates.items()},
+            "source": self.source,
         }
 
 

@@ -30,7 +30,7 @@ NOT_CHECKED = (
     "whether the document is genuine, altered, stolen or revoked",
     "the chip of the document and its signature",
     "holograms, watermarks and other security features",
-    "that the machine-readable zone was typed from this document",
+    "whether a machine-readable zone that was only typed is this document's",
     "injected video: a virtual camera instead of a real one",
 )
 

@@ -64,6 +64,7 @@ function show(now) {
   });
   ["consent", "document", "face"].forEach((id, i) => { byId(id).hidden = i !== step; });
   byId("text").textContent = now.consent_text;
+  byId("back").closest("label").hidden = !now.reads_zone;
   byId("start").hidden = !now.live;
   byId("noncamera").hidden = now.live;
   if (!now.live) byId("how").textContent = "Look straight into the camera, in good light.";
@@ -79,7 +80,7 @@ async function upload(input, path, fields = {}) {
   if (!file) return;
   const form = new FormData();
   form.append("image", file);
-  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
   const label = input.closest(".file");
   label.classList.add("busy");
   input.disabled = true;
@@ -103,7 +104,10 @@ byId("agree").addEventListener("submit", async (event) => {
   });
 });
 byId("paper").addEventListener("change", (event) =>
-  upload(event.target, "/document", { zone: byId("zone").value }));
+  upload(event.target, "/document", { zone: byId("zone").value, back: byId("back").files[0] }));
+byId("back").addEventListener("change", (event) => {
+  if (event.target.files.length) byId("other").textContent = "The back is taken. Now the other side:";
+});
 byId("selfie").addEventListener("change", (event) => upload(event.target, "/selfie"));
 byId("withdraw").addEventListener("click", () => {
   if (confirm("Stop, and erase everything about you?")) {

@@ -16,10 +16,21 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Header, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import (
+    APIRouter,
+    File,
+    Form,
+    Header,
+    Request,
+    Response,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+)
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
+from arcid.apps.onboarding import zones
 from arcid.apps.onboarding.applicant import Agreed, Applicant
 from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.onboarding.live import Live, Look
@@ -71,6 +82,7 @@ class ApplicantOut(Out):
     expires_at: datetime
     tries_left: int
     live: bool = Field(description="Whether a camera is asked for.")
+    reads_zone: bool = Field(description="Whether machine-readable zones are read in pictures.")
     consent_version: str
     consent_text: str
     codes: list[str] = Field(description="What was wrong with what was handed in; empty: taken.")
@@ -127,15 +139,22 @@ async def applicant_document(
     request: Request,
     token: Token,
     image: Image,
+    back: Annotated[
+        UploadFile | None, File(description="The other side, where the zone stands there.")
+    ] = None,
     zone: Annotated[
-        str, Form(max_length=200, description="The machine-readable zone, where there is one.")
+        str, Form(max_length=200, description="The machine-readable zone, typed, to be surer.")
     ] = "",
 ) -> ApplicantOut:
-    """A photo of the document's page with the portrait."""
-    (photo,) = await read_images([image], running.settings)
-    most = limits(running.settings)
+    """A photo of the document's page with the portrait. The machine-readable zone is read in the
+    pictures where `arcid[mrz]` is installed."""
+    photo, *more = await read_images([image, *([] if back is None else [back])], running.settings)
+    other, most = (more[0] if more else None), limits(running.settings)
     return await _told(
-        running, request, token, lambda one: one.document(token, photo, zone=zone, limits=most)
+        running,
+        request,
+        token,
+        lambda one: one.document(token, photo, back=other, zone=zone, limits=most),
     )
 
 
@@ -261,7 +280,9 @@ async def _told(
 
 
 def _applicant(running: Services) -> Applicant:
-    return Applicant(running.gallery, running.pipeline, liveness=running.passive.check())
+    return Applicant(
+        running.gallery, running.pipeline, liveness=running.passive.check(), zones=zones.load()
+    )
 
 
 def _answer(done: Session | Attempt, running: Services) -> ApplicantOut:
@@ -272,6 +293,7 @@ def _answer(done: Session | Attempt, running: Services) -> ApplicantOut:
         expires_at=session.expires_at,
         tries_left=session.tries_left,
         live=session.rules.live,
+        reads_zone=zones.load() is not None,
         consent_version=text.version,
         consent_text=text.text,
         codes=list(attempt.codes),
