@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,3 +32,15 @@ def progress_bar(description: str, total: int | None, *, quiet: bool = False) ->
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count=1: bar.advance(task, count)
+
+
+def steps(advance: Callable[[int], None]) -> Callable[..., None]:
+    """Progress told as what is done of a total, to a bar that takes increments."""
+    last = 0
+
+    def progress(done: int, _: int | None = None) -> None:
+        nonlocal last
+        advance(done - last)
+        last = done
+
+    return progress

@@ -31,19 +31,26 @@ from arcid.cli import (
     duplicates,
     enrol,
     evaluate,
+    evaluate_groups,
+    evaluate_searches,
     events,
     export,
     faces,
     finetune,
     gallery,
+    gallery_people,
+    gallery_upkeep,
     liveness,
     models,
+    models_import,
     onboarding,
+    onboarding_evidence,
     review,
     search,
     serve,
     study,
     train,
+    verify,
     watchlist,
     watchlist_alerts,
 )
@@ -80,6 +87,7 @@ def _root(
 
 
 faces.register(app)
+verify.register(app)
 search.register(app)
 enrol.register(app)
 calibrate.register(app)
@@ -97,6 +105,12 @@ clean.register(app)
 distil.register(app)
 finetune.register(app)
 export.register(app)
+for part in (evaluate_searches, evaluate_groups):
+    part.register(evaluate.app)
+for part in (gallery_people, gallery_upkeep):
+    part.register(gallery.app)
+onboarding_evidence.register(onboarding.app)
+models_import.register(models.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")

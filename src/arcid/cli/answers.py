@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.output import (
-    note,
-)
+from arcid.cli.output import note, print_table
 
 if TYPE_CHECKING:
     from arcid.calibration import Calibration
@@ -59,3 +57,9 @@ def read_npz(path: Path) -> Embeddings:
     if vectors.dtype.kind != "f":
         raise InvalidArray(f"{path}: vectors must be floating point, got {vectors.dtype}")
     return Embeddings(vectors.astype(np.float32), contract)
+
+
+def print_checks(checks: list[dict[str, Any]]) -> None:
+    """What was looked at of an onboarding case."""
+    if checks:
+        print_table(("check", "", "why"), [(c["code"], c["effect"], c["message"]) for c in checks])

@@ -31,7 +31,7 @@ from arcid.cli.output import (
     say,
 )
 from arcid.errors import by_reason, in_words
-from arcid.progress import progress_bar
+from arcid.progress import progress_bar, steps
 
 if TYPE_CHECKING:
     from arcid.apps.enrol import EnrolReport, Rejection
@@ -123,7 +123,7 @@ def enrol(
                 select=select,
                 aligned=aligned,
                 allow_duplicate=allow_duplicate,
-                on_progress=_steps(advance),
+                on_progress=steps(advance),
             )
         if notes and (person := gallery.find_person(collection, next(iter(kept)))):
             gallery.update_person(collection, person.id, metadata={**person.metadata, **notes})
@@ -155,18 +155,6 @@ def _one_person(name: str | None, photos: Sequence[Path] | None) -> dict[str, li
     if name is None or not photos:
         raise UsageError("enrol what? arcid enrol NAME PHOTO…, or arcid enrol --from FOLDER")
     return {name: list(photos)}
-
-
-def _steps(advance: Any) -> Any:
-    """A callback told the total done, over one that takes increments."""
-    last = 0
-
-    def progress(done: int) -> None:
-        nonlocal last
-        advance(done - last)
-        last = done
-
-    return progress
 
 
 def _report_dict(

@@ -12,7 +12,7 @@ import typer
 
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Actor, After, Collection, Database, Id, Note, day_of, operator, when
-from arcid.cli.output import Json, clock, note, print_json, print_table, say
+from arcid.cli.output import Json, clock, done, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arcid.apps.attendance import Attendance
@@ -190,10 +190,7 @@ def add(
     with _book(database, collection) as (book, gallery):
         who = gallery.person_called(collection, person).id
         made = book.add(word, who, moment or datetime.now(UTC), actor=operator(actor), note=note)
-    if json:
-        print_json({"event": made.to_dict()})
-    else:
-        say(f"{made.kind} of {made.name} at {clock(made.at)}: {made.id}")
+    done(f"{made.kind} of {made.name} at {clock(made.at)}: {made.id}", json, event=made.to_dict())
 
 
 @app.command()
@@ -238,10 +235,9 @@ def export(
             table = tables.events_table(found)
         data = book.exported(table, kind)
     files.write_bytes(output, data, private=True)
-    if json:
-        print_json({"file": str(output), "rows": len(table.rows), "columns": table.columns})
-    else:
-        say(f"{len(table.rows)} rows written to {output}")
+    count = len(table.rows)
+    words = f"{count} rows written to {output}"
+    done(words, json, file=str(output), rows=count, columns=table.columns)
 
 
 @contextmanager

@@ -181,3 +181,12 @@ def print_report(
         note(f"{len(found.failed) - LISTED} more photos failed; report.json lists them all")
     if files:
         say(f"report: {files['html']}")
+
+
+def given(path: Path | None, what: str) -> Path:
+    """The path of an option that is needed; raises ``UsageError``."""
+    from arcid.errors import UsageError
+
+    if path is None:
+        raise UsageError(f"say where the data is: {what}")
+    return path

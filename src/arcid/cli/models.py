@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arcid.cli.models_words import VERIFIED, licence_words, print_info
 from arcid.cli.output import (
     MODEL,
     Exit,
     Json,
+    done,
     error_dict,
     note,
     print_json,
     print_table,
     say,
 )
-from arcid.progress import progress_bar
+from arcid.progress import progress_bar, steps
 
 if TYPE_CHECKING:
     from arcid.errors import ManifestInvalid
     from arcid.models.pull import Offer
-    from arcid.models.trust import Trust
-    from arcid.models.weights import Bundle
 
 app = typer.Typer(
     help="List, check, pull and import models.\n\n"
@@ -36,13 +35,6 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 SHORT = 12  # digits of hashes shown
-VERIFIED: dict[Trust, str] = {
-    "packaged": "yes: packaged",
-    "catalogue": "yes: catalogue",
-    "accepted": "yes: accepted",
-    "unverified": "NO",
-    "changed": "NO: changed",
-}
 
 
 COMMERCIAL = {True: "yes", False: "no", None: "unclear"}
@@ -161,7 +153,7 @@ def info(name: Name, json: Json = False) -> None:
             }
         )
     else:
-        _print_info(bundle, files, calibration, problem)
+        print_info(bundle, files, calibration, problem)
     if any(file["state"] != "ok" for file in files):
         raise Exit(MODEL)
 
@@ -229,10 +221,7 @@ def accept(
         gone = trust.withdraw(name)
         if not gone:
             raise UsageError(f"{name} was not accepted on this machine; arcid models list says so")
-        if json:
-            print_json({"name": name, "accepted": False})
-        else:
-            say(f"{name} is unverified again")
+        done(f"{name} is unverified again", json, name=name, accepted=False)
         return
     bundle = weights.resolve(name, judging=True)
     if bundle.folder is None or bundle.trust in ("packaged", "catalogue"):
@@ -244,7 +233,7 @@ def accept(
         return
     say(f"{bundle.name} from {bundle.path.parent}: {checked}")
     if sha256:
-        say(f"licence  {_licence_words(bundle)}")
+        say(f"licence  {licence_words(bundle)}")
         say(f"accepted as {sha256[:SHORT]}; arcid models accept {name} --undo takes it back")
 
 
@@ -298,143 +287,11 @@ def _pull(offer: Offer, accepted: bool, url: str | None, quiet: bool) -> dict[st
     if fetched:
         accepted = accepted or _ask(offer, url, quiet)
         with progress_bar(f"fetching {offer.name}", offer.size_bytes, quiet=quiet) as advance:
-            seen = 0
-
-            def progress(done: int, total: int | None) -> None:
-                nonlocal seen
-                advance(done - seen)
-                seen = done
-
-            folders = fetch.pull(offer, root, accept_licence=accepted, url=url, progress=progress)
+            folders = fetch.pull(
+                offer, root, accept_licence=accepted, url=url, progress=steps(advance)
+            )
     models = [{"name": folder.name, "path": str(folder)} for folder in folders]
     return {"name": offer.name, "fetched": fetched, "models": models}
-
-
-@app.command("import")
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="An ONNX recogniser, or the .xml of an OpenVINO one with its .bin beside it.",
-            metavar="FILE",
-        ),
-    ],
-    name: Annotated[str, typer.Option("--name", help="Name of the new bundle.")],
-    like: Annotated[
-        str,
-        typer.Option(
-            "--like",
-            help="How it wants its pixels: arcface, mobilefacenet, adaface, sface, facenet, omz or "
-            "luxonis. Options below override single points.",
-        ),
-    ],
-    dim: Annotated[int | None, typer.Option("--dim", help="Dimension of the vector.")] = None,
-    input_name: Annotated[str | None, typer.Option("--input", help="Name of the input.")] = None,
-    output_name: Annotated[str | None, typer.Option("--output", help="Name of the output.")] = None,
-    mean: Annotated[
-        str | None, typer.Option("--mean", help="Subtracted: one number, or three with commas.")
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option("--std", help="Divided by: one number, or three with commas.")
-    ] = None,
-    colour: Annotated[str | None, typer.Option("--colour", help="RGB or BGR.")] = None,
-    size: Annotated[int | None, typer.Option("--size", min=16, help="Side of the crop.")] = None,
-    layout: Annotated[str, typer.Option("--layout", help="NCHW or NHWC.")] = "NCHW",
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Test-time flip: average with the mirrored face.")
-    ] = False,
-    licence: Annotated[str, typer.Option("--licence", help="Terms of the weights.")] = "",
-    description: Annotated[str, typer.Option("--description", help="A sentence to keep.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle so named.")] = False,
-    json: Json = False,
-) -> None:
-    """Make a bundle of any ONNX or OpenVINO recogniser, after running it.
-
-    Example: arcid models import mymodel.onnx --name mymodel --like arcface --dim 512
-    """
-    from arcid import paths
-    from arcid.apps import model_facts
-    from arcid.models.importer import Request, import_model
-    from arcid.pipeline import load_embedder
-
-    request = Request(
-        name=name,
-        like=like,
-        dim=dim,
-        input_name=input_name,
-        output_name=output_name,
-        colour=colour,
-        mean=_three("--mean", mean),
-        std=_three("--std", std),
-        size=size,
-        layout=layout,
-        flip=flip,
-        licence=licence,
-        description=description,
-    )
-    bundle = import_model(file, request, paths.models_dir(), load_embedder, replace=replace)
-    row = model_facts.summary(bundle)
-    if json:
-        print_json({**row, "path": str(bundle.path), "batch": bundle.manifest.input.batch})
-        return
-    batch = bundle.manifest.input.batch
-    say(f"{name}: {row['dim']}-d, batch {batch or 'of any size'}, contract {row['contract_id']}")
-    say(f"installed in {bundle.folder}")
-    say(f"its scores are not calibrated yet: arcid calibrate FOLDER --model {name}")
-    if not bundle.vouched:
-        say(f"it is unverified until you accept it: arcid models accept {name}")
-
-
-def _print_info(
-    bundle: Bundle,
-    files: list[dict[str, Any]],
-    calibration: dict[str, Any] | None,
-    problem: str | None,
-) -> None:
-    from arcid.apps import model_facts
-
-    manifest = bundle.manifest
-    spec = manifest.input
-    size = "any size" if spec.size is None else f"{spec.size[1]}×{spec.size[0]}"
-    rows: list[tuple[str, Any]] = [
-        ("name", bundle.name),
-        ("what", f"{manifest.task}, {manifest.family}, {manifest.precision}"),
-        ("description", manifest.description),
-        ("from", f"{bundle.origin}: {bundle.path.parent}"),
-        ("verified", VERIFIED[bundle.trust]),
-        *((f"file {f['file']}", f"{f['state']}, sha256 {f['sha256']}") for f in files),
-        ("input", f"{spec.name or 'the only one'}: {spec.layout} {spec.colour} {size}, batch "
-                  f"{spec.batch or 'any'}, (x - {_short(spec.mean)}) / {_short(spec.std)}"),
-    ]  # fmt: skip
-    if output := manifest.output:
-        flip = ", averaged with its mirror" if manifest.flip else ""
-        rows += [
-            ("output", f"{output.name or 'the only one'}: {output.dim}-d, unit norm"),
-            ("template", manifest.template + flip),
-            ("contract", manifest.contract_id),
-            *([("calibration", problem)] if problem else _listed("calibration", calibration or {})),
-        ]  # fmt: skip
-    rows += [
-        ("licence", _licence_words(bundle)),
-        ("training data", manifest.training_data),
-        *_listed("accuracy", manifest.accuracy),
-        *_listed("measured", model_facts.summary(bundle)["measured"] or {}),
-        ("source", manifest.source),
-        *_listed("provenance", manifest.provenance),
-        *_listed("options", manifest.options),
-    ]
-    print_table(("", ""), [(key, value) for key, value in rows if value])
-
-
-def _licence_words(bundle: Bundle) -> str:
-    licence = bundle.manifest.licence
-    use = {
-        True: "commercial use is allowed under its terms",
-        False: "commercial use is NOT allowed",
-        None: "whether commercial use is allowed is not stated",
-    }[licence.commercial_use]
-    where = f"; text: {licence.url}" if licence.url else ""
-    return f"{licence.name}; {use}{where}"
 
 
 def _brief(text: str) -> str:
@@ -463,45 +320,6 @@ def _ask(offer: Offer, url: str | None, json: bool) -> bool:
     if offer.licence.commercial_use is False:
         note("         commercial use is NOT allowed")
     return typer.confirm("Do you accept this licence, and shall it be fetched?", err=True)
-
-
-def _three(option: str, text: str | None) -> tuple[float, float, float] | None:
-    from arcid.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3:
-        raise UsageError(f"{option} takes one number or three with commas, got {text!r}")
-    return values[0], values[1], values[2]
-
-
-def _short(values: tuple[float, ...]) -> str:
-    listed = [f"{value:g}" for value in values]
-    return listed[0] if len(set(listed)) == 1 else f"({', '.join(listed)})"
-
-
-def _listed(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """One row a value; what is nested stands in one row, lists of objects one row an object."""
-    for key, value in values.items():
-        row = f"{name}: {key.replace('_', ' ')}"
-        objects = isinstance(value, (list, tuple)) and all(isinstance(v, Mapping) for v in value)
-        for entry in value if objects else (value,):
-            if entry not in ("", None, {}, []):
-                yield row, _words(entry)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {_words(v)}" for key, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(_words, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _megabytes(size: int | None) -> str:

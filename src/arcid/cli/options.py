@@ -48,6 +48,7 @@ Database = Annotated[
 Metadata = Annotated[
     list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
 ]
+SessionId = Annotated[str, typer.Argument(help="Session by its id.", metavar="SESSION")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Person = Annotated[str, typer.Argument(help="Person by id or by name.", metavar="PERSON")]
 Id = Annotated[str, typer.Argument(help="Event by its id.", metavar="EVENT")]

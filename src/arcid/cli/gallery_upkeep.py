@@ -1,0 +1,204 @@
+"""``arcid gallery status``, ``reembed``, ``check`` …: its models, and whether it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arcid.cli.opening import open_gallery
+from arcid.cli.options import Collection, Database, Yes
+from arcid.cli.output import (
+    SERVICE,
+    Exit,
+    Json,
+    confirm,
+    done,
+    print_json,
+    say,
+    say_facts,
+)
+from arcid.progress import progress_bar, steps
+
+if TYPE_CHECKING:
+    from arcid.models.weights import Bundle
+from arcid.cli.gallery_words import print_contracts
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(reembed)
+    app.command()(drop_contract)
+    app.command()(check)
+    app.command()(scrub)
+    app.command()(stats)
+
+
+def status(
+    collection: Collection = "default", database: Database = None, json: Json = False
+) -> None:
+    """Show how far a collection has come with each model.
+
+    Its faces and people, and how many people it cannot find yet.
+
+    Example: arcid gallery status --collection staff
+    """
+    with open_gallery(database, collection) as gallery:
+        contracts = [usage.to_dict() for usage in gallery.contracts(collection)]
+    if json:
+        print_json({"collection": collection, "contracts": contracts})
+        return
+    print_contracts(contracts)
+    for usage in contracts:
+        if usage["missing_people"]:
+            say(
+                f"{usage['missing_people']} people cannot be found by {usage['model_name']} yet: "
+                "re-embed them, or enrol them again where no crop is kept"
+            )
+
+
+def reembed(
+    collection: Collection = "default",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Recogniser to change to; default: ARCID_RECOGNISER, else arcid's own."
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops embedded at a time.")] = 64,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Embed the kept crops with another model, beside the vectors that are there.
+
+    Both models find people until the old one's vectors are dropped. May be stopped and started
+    again. Faces without a crop stay with the old model: enrol those people again.
+
+    Example: arcid gallery reembed --collection staff --to w600k_r50
+    """
+    from arcid import pipeline
+    from arcid.models import weights
+
+    with open_gallery(database, collection) as gallery:
+        total = gallery.collection(collection).faces
+        bundle = weights.resolve(to) if to else weights.resolve_default("recognition")
+        _check_template(bundle, [usage.contract_id for usage in gallery.contracts(collection)])
+        embedder = pipeline.load_embedder(bundle)
+        with progress_bar("embedding", total, quiet=json) as advance:
+            report = gallery.reembed(
+                collection,
+                embedder.embed,
+                embedder.contract_id,
+                batch=batch,
+                progress=steps(advance),
+                model_name=bundle.name,
+            )
+    values = {"model": bundle.name, "contract_id": embedder.contract_id, **asdict(report)}
+    words = f"{report.done} faces embedded by {bundle.name}, {report.already} were already."
+    if report.without_crop:
+        words += (
+            f" {report.without_crop} have no crop to embed: enrol those people again; "
+            "until then the old model finds them (arcid gallery status)."
+        )
+    done(words, json, **values)
+
+
+def drop_contract(
+    contract: Annotated[
+        str, typer.Argument(help="Contract id, or how it begins.", metavar="CONTRACT")
+    ],
+    collection: Collection = "default",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where people are left without any vector.")
+    ] = False,
+    yes: Yes = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Erase the vectors of a model that is no longer used.
+
+    Asks, unless --yes is given; refused while somebody would be left without a vector, unless
+    --force is given.
+
+    Example: arcid gallery drop-contract 277947407cfc --collection staff --yes
+    """
+    from arcid.errors import UsageError
+
+    with open_gallery(database, collection) as gallery:
+        usages = [u for u in gallery.contracts(collection) if u.contract_id.startswith(contract)]
+        if len(usages) != 1:
+            raise UsageError(
+                f"{len(usages)} models of collection {collection!r} have a contract id that "
+                f"begins with {contract!r}; see: arcid gallery status --collection {collection}"
+            )
+        usage = usages[0]
+        confirm(f"Erase {usage.faces} vectors of {usage.model_name}?", yes=yes)
+        erased = gallery.drop_contract(collection, usage.contract_id, force=force)
+    done(f"Erased {erased} vectors.", json, contract_id=usage.contract_id, erased=erased)
+
+
+def check(
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Acknowledged writes that are gone are known and dealt with."
+        ),
+    ] = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Check that the gallery is sound and whole; exit code 5 when it is not.
+
+    Example: arcid gallery check
+    """
+    with open_gallery(database) as gallery:
+        if accept_loss:
+            gallery.accept_losses()
+        findings = gallery.check()
+        words = "\n".join(findings) or f"{gallery.url} is sound"
+        done(words, json, gallery=gallery.url, sound=not findings, findings=findings)
+    if findings:
+        raise Exit(SERVICE)
+
+
+def scrub(database: Database = None, json: Json = False) -> None:
+    """Write the database anew, so that nothing deleted is left in unused parts of it.
+
+    It happens by itself in galleries of up to 64 MiB. Needs as much free disk, and on SQLite
+    memory, as the database is large.
+
+    Example: arcid gallery scrub
+    """
+    with open_gallery(database) as gallery:
+        gallery.scrub()
+        erasure = gallery.unscrubbed()
+    done("Nothing deleted is left in the database.", json, erasure=erasure)
+
+
+def stats(database: Database = None, json: Json = False) -> None:
+    """Show the database behind the gallery: schema, journal, size, rows.
+
+    Example: arcid gallery stats
+    """
+    with open_gallery(database) as gallery:
+        values = {"gallery": gallery.url, **gallery.stats()}
+    if json:
+        print_json(values)
+        return
+    say_facts(values)
+
+
+def _check_template(bundle: Bundle, contracts: Sequence[str]) -> None:
+    """Kept crops are cut for the recogniser they were enrolled with; refuse another cut."""
+    from arcid.errors import ModelUnsupported
+    from arcid.models import weights
+
+    for contract in contracts:
+        old = weights.of_contract(contract)
+        if old and old.manifest.template != bundle.manifest.template:
+            raise ModelUnsupported(
+                f"{bundle.name} wants faces cut by {bundle.manifest.template!r}, the kept crops "
+                f"were cut by {old.manifest.template!r} for {old.name}: enrol people again"
+            )
