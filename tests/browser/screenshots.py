@@ -1,212 +1,95 @@
 """Every page as a picture: ``python -m tests.browser.screenshots OUT``.
 
-Desktop (1280x800) and phone (360x740), light and dark, over a service of its own that is filled
-through the pages themselves. Says which pages scroll sideways; ends with 1 if any does.
+Pages of ``arcid demo``, at 1280x800 and 390x844, light and dark. Says which pages scroll sideways;
+ends with 1 if any does. The README's picture is ``attendance-wide-light-screen.png``: it shows
+nobody's face, as every picture that is committed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.browser import doubts, film, service
-from tests.serving import serving
+from tests.browser import service
 
-SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
+from arcid.server.console import registry
+
+SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 THEMES = ("light", "dark")
-PEOPLE = {
-    "Jennifer Exempel": ("img3.jpg", "img12.jpg"),
-    "Joseph Ejemplo": ("img20.jpg", "img21.jpg"),
-    "Angelina Twice": ("img10.jpg",),
-}
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-Prepare = Callable[[Page, Path], None]
-
-
-def _nothing(page: Page, photos: Path) -> None:
-    pass
-
-
-def _search(page: Page, photos: Path) -> None:
-    page.get_by_label("Picture to search with").set_input_files(
-        photos.parent / "photos/group/couple.jpg"
-    )
-    page.locator(".answer").first.wait_for()
-
-
-def _compare(page: Page, photos: Path) -> None:
-    page.get_by_label("First picture").set_input_files(photos / "img1.jpg")
-    page.get_by_label("Second picture").set_input_files(photos / "img4.jpg")
-    page.locator(".answer").wait_for()
-
-
-def _adding(page: Page, photos: Path) -> None:
-    page.get_by_label("Full name").fill("Angelina again")
-    page.get_by_label("Add photos").set_input_files(
-        [
-            photos / "img4.jpg",
-            photos.parent / "photos/misc/blur.jpg",
-            photos.parent / "photos/group/couple.jpg",
-        ]
-    )
-    page.locator(".tray-item").nth(2).wait_for()
-    page.locator(".note").wait_for()
-
-
-def _duplicates(page: Page, photos: Path) -> None:
-    page.get_by_role("button", name="Compare everybody").click()
-    page.locator(".review-case img").first.wait_for(timeout=30_000)
-    page.get_by_text("The search is under way.").wait_for(state="hidden")
-
-
-def _confirm(page: Page, photos: Path) -> None:
-    page.get_by_role("button", name="Delete for good").click()
-    page.get_by_text("cannot be undone").wait_for()
-    page.wait_for_timeout(300)
-
-
-def _menu(page: Page, photos: Path) -> None:
-    if page.locator("#menu-button").is_visible():
-        page.locator("#menu-button").click()
-        page.wait_for_timeout(300)
-
-
-def _live(page: Page, photos: Path) -> None:
-    page.get_by_role("button", name="Start camera").click()
-    page.locator('canvas[aria-label*="Angelina"]').wait_for(timeout=60_000)
-
-
-def _event(page: Page, photos: Path) -> None:
-    page.locator("button.event-row").first.click()
-    page.get_by_role("dialog").wait_for()
-    page.wait_for_timeout(300)
-
-
-def _by_camera(page: Page, photos: Path) -> None:
-    page.locator("summary").click()
-    page.get_by_role("button", name="Start camera").click()
-    page.locator(".camera-prompt").wait_for(timeout=30_000)
-
-
-def _camera_form(page: Page, photos: Path) -> None:
-    page.get_by_role("button", name="Add camera").click()
-    page.get_by_role("dialog").wait_for()
-    page.wait_for_timeout(300)
-
-
-def _kiosk(page: Page, photos: Path) -> None:
-    page.locator(".camera-prompt").wait_for(timeout=30_000)
-    page.wait_for_timeout(1500)
-
-
-PAGES: dict[str, tuple[str, Prepare]] = {
-    "live": ("/live", _live),
-    "attendance": ("/attendance", _nothing),
-    "attendance-event": ("/attendance", _event),
-    "attendance-month": ("/attendance/month", _nothing),
-    "attendance-person": ("ATTENDED", _nothing),
-    "review": ("/review", _nothing),
-    "unknowns": ("/unknowns", _nothing),
-    "cameras": ("/cameras", _nothing),
-    "audit": ("/audit", _nothing),
-    "cameras-form": ("/cameras", _camera_form),
-    "kiosk": ("/kiosk", _kiosk),
-    "people-camera": ("/people/new", _by_camera),
-    "people": ("/people", _nothing),
-    "people-menu": ("/people", _menu),
-    "people-new": ("/people/new", _adding),
-    "duplicates": ("/duplicates", _duplicates),
-    "person": ("PERSON", _nothing),
-    "person-delete": ("PERSON", _confirm),
-    "search": ("/search", _search),
-    "compare": ("/compare", _compare),
-    "collections": ("/collections", _nothing),
-    "models": ("/models", _nothing),
-    "system": ("/system", _nothing),
-    "accounts": ("/accounts", _nothing),
-}
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("out", type=Path)
-    arguments.add_argument("--only", default="", help="pages whose name holds this")
+    arguments.add_argument("--only", default="", help="pages whose path holds this")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    data = Path(os.environ.get("ARCID_DATA", "../shared")).resolve()
-    photos = data / "data" / "deepface-pairs"
-    wide: list[str] = []
-    with (
-        tempfile.TemporaryDirectory() as home,
-        serving(Path(home), data) as url,
-        sync_playwright() as playwright,
-    ):
-        wall, photo = film.scene(None), film.scene
-        path = film.write(
-            Path(home) / "film.mjpeg",
-            [
-                (photo(photos / "img4.jpg"), 5),
-                (wall, 1),
-                (photo(photos / "img8.jpg"), 5),
-                (wall, 1),
-            ],
-        )
-        browser = service.launch(playwright, film.arguments(path))
-        person = _fill(browser, url, photos)
-        for photo_of in ("img14.jpg", "img4.jpg"):
-            doubts.write(Path(home), photos / photo_of)
-        for size, (width, height) in SIZES.items():
-            for theme in THEMES:
-                context = service.visitor(browser, url, width, height)
-                page = context.new_page()
-                page.emulate_media(color_scheme=theme)
-                page.goto("/console/sign-in")
-                page.screenshot(path=options.out / f"sign-in-{size}-{theme}.png")
-                service.sign_in(page)
-                page.wait_for_url("**/console/*")
-                for name, (address, prepare) in PAGES.items():
-                    if options.only not in name:
-                        continue
-                    attended = "/attendance" + person.replace("people", "person", 1)
-                    shown = address.replace("PERSON", person).replace("ATTENDED", attended)
-                    page.goto("/console" + shown)
-                    page.locator("h1").wait_for(state="attached")
-                    prepare(page, photos)
-                    page.wait_for_timeout(150)
-                    shot = f"{name}-{size}-{theme}"
-                    page.screenshot(path=options.out / f"{shot}.png", full_page=True)
-                    if page.evaluate(SIDEWAYS) > 0:
-                        wide.append(shot)
-                context.close()
-        browser.close()
+    command = [sys.executable, "-m", "arcid", "demo", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            told = json.loads(demo.stdout.readline() if demo.stdout else "{}")
+            wide = pictures(told, options.out, options.only)
+        finally:
+            demo.terminate()
     print(f"{len(list(options.out.glob('*.png')))} pictures in {options.out}")
     for shot in wide:
         print(f"scrolls sideways: {shot}")
     return 1 if wide else 0
 
 
-def _fill(browser: Browser, url: str, photos: Path) -> str:
-    context = service.visitor(browser, url)
-    page = context.new_page()
-    service.set_up(page)
-    service.fill(page, photos)
-    for name, files in PEOPLE.items():
-        known = "Twice" in name
-        service.enrol(page, name, [photos / file for file in files], twice=known)
-    person = "/" + page.url.partition("/console/")[2]
-    page.goto("/console/live")
-    page.get_by_role("button", name="Start camera").click()
-    page.locator(".event-row").nth(1).wait_for(timeout=90_000)
-    context.close()
-    return person
+def pictures(demo: dict[str, Any], out: Path, only: str) -> list[str]:
+    """Take them; the names of those that scroll sideways."""
+    wide: list[str] = []
+    admin = next(one for one in demo["accounts"] if one["role"] == "admin")
+    with sync_playwright() as playwright:
+        browser = service.launch(playwright, CAMERA)
+        for size, (width, height) in SIZES.items():
+            context = service.visitor(browser, demo["url"].rstrip("/"), width, height)
+            context.set_default_timeout(60_000)
+            page = context.new_page()
+            service.sign_in(page, admin["name"], admin["password"])
+            page.wait_for_url("**/console/*")
+            for path in paths(page):
+                if only not in path:
+                    continue
+                page.goto(f"/console{path}")
+                page.locator("h1").first.wait_for(state="attached")
+                for details in page.locator("summary").all():
+                    details.click()
+                page.wait_for_timeout(1500)
+                for theme in THEMES:
+                    page.emulate_media(color_scheme=theme)
+                    page.wait_for_timeout(300)
+                    shot = f"{path[1:].replace('/', '-')}-{size}-{theme}"
+                    page.screenshot(path=out / f"{shot}-screen.png")
+                    page.screenshot(path=out / f"{shot}.png", full_page=True)
+                    if page.evaluate(SIDEWAYS) > 0:
+                        wide.append(shot)
+            context.close()
+        browser.close()
+    return wide
+
+
+def paths(page: Page) -> list[str]:
+    """Of all pages; those about one person or list of the first there is."""
+    found = [own.path for own in registry.PAGES if "{" not in own.path]
+    for listed in ("/people", "/watchlists"):
+        page.goto(f"/console{listed}")
+        link = page.locator(f'main a[href^="/console{listed}/"]:not([href$="/new"])').first
+        link.wait_for()
+        found.append((link.get_attribute("href") or "").removeprefix("/console"))
+    person = found[-2].removeprefix("/people/")
+    return [*found, f"/attendance/person/{person}"]
 
 
 if __name__ == "__main__":
