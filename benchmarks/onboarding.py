@@ -5,7 +5,7 @@
 Every photo of lfw-dev's DevTest (963 people) is degraded as a document (print and scan, low
 resolution, grey, in turn), turned by a random quarter, and read as onboarding reads documents:
 found, turned, judged, aligned. It is compared with every photo of every person but itself. The
-calibration comes from DevTrain and held-out people, nobody of whom is in DevTest. Also counted:
+calibration comes from DevTrain, nobody of which is in DevTest. Also counted:
 documents refused and why, selfies taken for the document's picture, the document's picture held
 into the camera, and photos taken for a replay. Intervals resample people. Writes
 ``benchmarks/results/onboarding-<hardware>.csv``.
