@@ -44,16 +44,18 @@ _PLACES = {
 
 
 class Zones:
-    """Thread-safe; one picture at a time."""
+    """Thread-safe; one picture at a time. The first one opens the models, which takes a second."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine, self._lock = engine, threading.Lock()
+    def __init__(self) -> None:
+        self._engine: Any = None
+        self._lock = threading.Lock()
 
     def read(self, image: Image, *, below: float = 0) -> mrz.Zone | None:
         """(H,W,3) uint8 RGB upright in; what stands under the row ``below`` is looked at."""
         height, width = image.shape[:2]
         top = max(0, min(int(below), height - int(width * LEAST_ASPECT)))
         with self._lock:
+            self._engine = self._engine or _engine()
             found = self._engine(np.ascontiguousarray(image[top:, :, ::-1]), use_cls=False)
         if found.boxes is None:
             return None
@@ -71,13 +73,16 @@ class Zones:
 
 @cache
 def load() -> Zones | None:
-    """The reader of this process; its models are in the package, nothing is downloaded."""
-    if not extras.installed("mrz"):
-        return None
+    """The reader of this process."""
+    return Zones() if extras.installed("mrz") else None
+
+
+def _engine() -> Any:
+    """Its models are in the package, nothing is downloaded."""
     from rapidocr import RapidOCR
 
     sizes = {"Det.limit_type": "max", "Det.limit_side_len": DETECT_PX}
-    return Zones(RapidOCR(params={"Global.log_level": "critical", **sizes}))
+    return RapidOCR(params={"Global.log_level": "critical", **sizes})
 
 
 def agreed(typed: mrz.Zone | None, seen: mrz.Zone | None) -> mrz.Zone | None:
