@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,23 +219,34 @@ def verdict(low: float, difference: float, high: float) -> Verdict:
 @pytest.mark.parametrize(
     ("found", "outcome", "lead"),
     [
-        (verdict(0.004, 0.031, 0.059), "better", "new is better than old: at a false match rate"),
-        (verdict(-0.05, -0.03, -0.001), "worse", "new is worse than old: at a false match rate"),
-        (verdict(-0.01, 0.03, 0.06), "undecided", "new and old cannot be told apart: at a false"),
-        (verdict(0.0, 0.03, 0.06), "undecided", "new and old cannot be told apart: at a false"),
+        (verdict(0.004, 0.031, 0.059), "better", "new is better than old. At a false"),
+        (verdict(-0.05, -0.03, -0.001), "worse", "new is worse than old. At a false"),
+        (verdict(-0.01, 0.03, 0.06), "undecided", "new and old cannot be told apart. At"),
+        (verdict(0.0, 0.03, 0.06), "undecided", "new and old cannot be told apart. At"),
         (verdict(float("nan"), 0.0, float("nan")), "undecided", "new and old cannot be told"),
     ],
 )
 def test_the_verdict_is_where_the_interval_lies(found: Verdict, outcome: str, lead: str) -> None:
-    assert found.outcome == outcome and found.sentence.startswith(lead)
-    assert "1,056 of two, from 48 photos of 12 people" in found.sentence
+    assert found.outcome == outcome and found.to_dict()["sentence"].startswith(lead)
+    assert found.sentences[2].startswith("Judged by 12 people kept for this alone: 48 photos, ")
     assert found.to_dict()["verdict"] == outcome
 
 
 def test_the_sentence_has_both_rates_and_the_interval() -> None:
-    text = verdict(0.004, 0.031, 0.059).sentence
-    assert "93.1 % of the pairs of one person, the original 90.0 %" in text
-    assert "+3.1 points, 95 % interval +0.4 to +5.9" in text
+    text = verdict(0.004, 0.031, 0.059).sentences[1]
+    assert "new accepts 93.1 % of the pairs of one person, old 90.0 %" in text
+    assert "+3.1 points, 95 % interval +0.4 to +5.9." in text
+    missing = verdict(float("nan"), 0.0, float("nan")).sentences[1]
+    assert missing.endswith("+0.0 points, no interval: too few people.")
+
+
+@pytest.mark.parametrize(
+    ("impostors", "said"),
+    [(3000, "of two."), (1056, "take the numbers as a hint."), (240, "more people would tell.")],
+)
+def test_few_pairs_behind_a_verdict_are_said(impostors: int, said: str) -> None:
+    found = replace(verdict(0.004, 0.031, 0.059), impostor_pairs=impostors)
+    assert found.sentences[2].endswith(said)
 
 
 # the command
@@ -280,7 +292,7 @@ def test_finetune_makes_a_calibrated_bundle_and_replaces_nothing(
     assert not (tmp_path / "parts" / "models").exists()
     ran = cli(*words, "--out", tmp_path / "parts")
     assert ran.code == 0 and "going on from step 6" in ran.err
-    assert found["sentence"] in ran.out
+    assert found["sentence"] in ran.out.replace("\n", " ")
     again = cli(*words, "--out", tmp_path / "parts", "--json").json
     for key in ("contract_id", "best_step", "difference", "calibration"):
         assert again[key] == found[key], key
@@ -314,7 +326,8 @@ def test_what_was_spoilt_is_told(cli: Callable[..., Any], crops: Path, tmp_path:
     spoil = ("optim.lr=0.01", "optim.ema=0", "model.freeze_norm=false", "--epochs=2")
     ran = cli("finetune", crops, "--out", tmp_path / "run", *QUICK, *spoil)
     assert ran.code == 0, ran.err
-    assert ran.out.startswith("arcid-face-s-own is worse than arcid-face-s: at a false match rate")
+    assert ran.out.startswith("arcid-face-s-own is worse than arcid-face-s.\nAt a false match rate")
+    assert "arcid-face-s stays in use" in ran.out
     assert "to use it" not in ran.out
 
 

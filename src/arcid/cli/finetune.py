@@ -103,9 +103,10 @@ def finetune(
 
 
 def _show(done: Outcome, use: list[str]) -> None:
-    say(f"{done.verdict.sentence}.")
-    if done.verdict.outcome == "undecided":
-        say("More people would tell; until then nothing speaks for changing.")
+    for sentence in done.verdict.sentences:
+        say(sentence)
+    if not use:
+        say(f"Nothing speaks for changing; {done.verdict.original} stays in use.")
     say(f"bundle: {done.bundle}")
     if done.calibration is None:
         say(f"not calibrated: {done.uncalibrated}")

@@ -3,7 +3,7 @@
     plan = make_plan(Path("crops"), "arcid-face-s")
     result = train(plan.config)
     done = finish(plan)
-    print(done.sentence)
+    print(*done.verdict.sentences, sep="\n")
 
 ``crops``    whether a folder holds aligned crops, and what to run where it does not
 ``people``   who is learnt from, who stops the run, who judges it
