@@ -35,7 +35,7 @@ from arcid.bench import hardware_slug
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier
-from arcid.train.objectives.losses import create_loss
+from arcid.train.objectives.losses import loss_spec
 
 METHODS = ("full_matrix", "chunked", "partial_0.1")
 GPU_METHODS = (*METHODS, "fused", "fused_0.1")
@@ -63,7 +63,7 @@ class FullMatrix(nn.Module):
 def build(method: str, classes: int, dim: int) -> nn.Module:
     if method == "full_matrix":
         return FullMatrix(classes, dim)
-    loss = create_loss("arcface")
+    loss = loss_spec("arcface").build()
     if not isinstance(loss, ClassificationLoss):
         raise TypeError("arcface is a classification loss")
     found = (

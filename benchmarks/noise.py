@@ -42,7 +42,7 @@ from arcid.train.data.dataset import SampleSet, open_data
 from arcid.train.data.features import read_crops
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.margin import ClassificationLoss
-from arcid.train.objectives.losses import create_loss
+from arcid.train.objectives.losses import loss_spec
 from arcid.train.recogniser.job import train as run_training
 from arcid.train.study.measure import (
     Photos,
@@ -189,7 +189,7 @@ class Projection:
         linear = nn.Linear(dim, dim, bias=False)
         nn.init.eye_(linear.weight)
         head = nn.Sequential(linear, nn.BatchNorm1d(dim, affine=False))
-        loss = create_loss("subcenter_arcface" if k > 1 else "arcface")
+        loss = loss_spec("subcenter_arcface" if k > 1 else "arcface").build()
         if not isinstance(loss, ClassificationLoss):
             raise TypeError("a margin loss was asked for")
         centres = Classifier(classes, dim, loss, k=k, seed=seed)

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from arcid.errors import InvalidArray
 from arcid.train.heads.classifier import Classifier
 from arcid.train.heads.partial import PartialClassifier, RowSGD
-from arcid.train.objectives.losses import create_loss
+from arcid.train.objectives.losses import loss_spec
 
 CLASSES, DIM, BATCH, STEPS = 23, 8, 12, 3
 
@@ -52,7 +52,7 @@ def run(name: str, rank: int, world_size: int) -> dict[str, Any]:
     linear = nn.Linear(5, DIM, dtype=dtype)
     backbone: nn.Module = DistributedDataParallel(linear) if world_size > 1 else linear
     kind = PartialClassifier if "sample_rate" in options else Classifier
-    loss: Any = create_loss(loss_name).to(dtype)
+    loss: Any = loss_spec(loss_name).build().to(dtype)
     classifier = kind(CLASSES, DIM, loss, seed=5, dtype=dtype, **options)
     optimizer = torch.optim.SGD(linear.parameters(), lr=0.01)
     centres = RowSGD([classifier.weight], lr=0.01)
@@ -86,7 +86,7 @@ def run(name: str, rank: int, world_size: int) -> dict[str, Any]:
 
 
 def refuses_unequal_batches(rank: int) -> bool:
-    classifier = Classifier(CLASSES, DIM, create_loss("arcface"))  # type: ignore[arg-type]
+    classifier = Classifier(CLASSES, DIM, loss_spec("arcface").build())  # type: ignore[arg-type]
     rows = 2 + rank
     try:
         classifier(torch.ones(rows, DIM), torch.zeros(rows, dtype=torch.int64))

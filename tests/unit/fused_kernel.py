@@ -12,7 +12,7 @@ from arcid.train.heads import fused
 from arcid.train.heads.classifier import Classifier, ClassifierOutput
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier
-from arcid.train.objectives.losses import create_loss
+from arcid.train.objectives.losses import loss_spec
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CLASSES, DIM, BATCH = 1500, 24, 10  # more classes than a block of the kernel
@@ -22,7 +22,7 @@ def pair(name: str, **options: Any) -> tuple[Classifier, Classifier]:
     """The same classifier by the kernel and by chunks."""
     made = []
     for by_kernel in (True, False):
-        loss = create_loss(name)
+        loss = loss_spec(name).build()
         assert isinstance(loss, ClassificationLoss)
         kind: Any = PartialClassifier if "sample_rate" in options else Classifier
         classifier = kind(CLASSES, DIM, loss, seed=3, device=DEVICE, **options)

@@ -26,7 +26,7 @@ from arcid.train.heads.classifier import (
 )
 from arcid.train.heads.margin import ClassificationLoss
 from arcid.train.heads.partial import PartialClassifier, RowAdamW, RowSGD
-from arcid.train.objectives.losses import LOSSES, create_loss
+from arcid.train.objectives.losses import LOSSES, loss_spec
 
 CLASSES, DIM, BATCH = 29, 6, 10
 CLASSIFYING = [n for n in LOSSES if not n.startswith("triplet")]
@@ -42,7 +42,7 @@ def one_thread() -> Iterator[None]:
 
 
 def loss_named(name: str, **options: Any) -> ClassificationLoss:
-    loss = create_loss(name, **options)
+    loss = loss_spec(name, **options).build()
     assert isinstance(loss, ClassificationLoss)
     return loss
 

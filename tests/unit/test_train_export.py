@@ -224,8 +224,8 @@ def test_what_a_bundle_says_of_itself(exported: ExportResult, trained: Path) -> 
     assert manifest.float_sha256 is None
     assert set(made["cosine"]) == {"openvino", "onnxruntime"}
     assert min(a.minimum for a in exported.agreement.values()) > 0.9999
-    measured = exported.after
-    assert measured is not None
+    assert exported.measured is not None
+    measured = exported.measured.after
     assert measured.people == 10  # those held out of training
     assert manifest.accuracy["auc"] == round(measured.auc, 6)
     assert measured.auc > 0.5  # even random features know a face again
@@ -235,7 +235,7 @@ def test_what_a_bundle_says_of_itself(exported: ExportResult, trained: Path) -> 
         "step: 120, after 1.5 minutes of training",
         "Licence of the weights: not stated",
         "identities held out of training",
-        f"| AUC | {exported.before.auc if exported.before else 0:.5f} |",
+        f"| AUC | {exported.measured.before.auc:.5f} |",
         "Where it fails",
         manifest.contract_id,
     ):
@@ -362,10 +362,8 @@ def test_int8_is_measured_and_shares_the_contract_only_when_close(
     assert kinds.count("QuantizeLinear") > kinds.count("Conv") > 30
     assert kinds.count("BatchNormalization") <= 1  # the last, behind the matrix product
     assert 0.8 < min(a.mean for a in close.agreement.values()) < 0.99999
-    assert close.before is not None
-    assert close.after is not None
-    assert close.difference is not None
-    assert abs(close.before.auc - close.after.auc) < 0.05
+    assert close.measured is not None
+    assert abs(close.measured.before.auc - close.measured.after.auc) < 0.05
     assert "Float (A) against this file (B)" in (close.path / "MODEL_CARD.md").read_text("utf-8")
     with pytest.raises(CheckpointMismatch, match="stored in int8"):
         open_initial(close.path)

@@ -15,7 +15,7 @@ from arcid.errors import ConfigError, DatasetInvalid, InvalidArray
 from arcid.train.data.identities import PKSampler
 from arcid.train.heads.margin import ANGLE_MARGIN, ClassificationLoss, margin_cosine
 from arcid.train.heads.softmax import MarginSpec
-from arcid.train.objectives.losses import LOSSES, create_loss, loss_spec
+from arcid.train.objectives.losses import LOSSES, loss_spec
 from arcid.train.objectives.triplet import TripletLoss
 
 FIXED = {
@@ -87,7 +87,7 @@ def tensors(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def classification(name: str, **options: Any) -> ClassificationLoss:
-    loss = create_loss(name, **options)
+    loss = loss_spec(name, **options).build()
     assert isinstance(loss, ClassificationLoss)
     return loss
 
@@ -274,7 +274,7 @@ def test_triplets_by_hand(mining: str, distance: str, seed: int) -> None:
                 beyond = [d[a, n] for n in negatives if d[a, n] > d[a, p]]
                 other = min(beyond) if beyond else max(d[a, n] for n in negatives)
                 terms.append(max(0, 0.35 + d[a, p] - other))
-    loss = create_loss(f"triplet_{mining}", distance=distance)
+    loss = loss_spec(f"triplet_{mining}", distance=distance).build()
     features = torch.tensor(x, requires_grad=True)
     value = loss(features, torch.tensor(labels))
     assert value.item() == pytest.approx(np.mean(terms), rel=1e-9)
@@ -286,7 +286,7 @@ def test_triplets_by_hand(mining: str, distance: str, seed: int) -> None:
 
 def test_triplets_survive_equal_photos() -> None:
     features = torch.ones(4, 3, requires_grad=True)
-    create_loss("triplet_hard", distance="euclidean")(
+    loss_spec("triplet_hard", distance="euclidean").build()(
         features, torch.tensor([0, 0, 1, 1])
     ).backward()
     assert features.grad is not None
@@ -294,7 +294,7 @@ def test_triplets_survive_equal_photos() -> None:
 
 
 def test_a_batch_without_triplets_is_refused() -> None:
-    loss = create_loss("triplet_hard")
+    loss = loss_spec("triplet_hard").build()
     assert isinstance(loss, TripletLoss)
     for labels in ([0, 1, 2], [0, 0, 0]):
         with pytest.raises(InvalidArray, match="per_identity"):

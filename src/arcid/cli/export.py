@@ -120,15 +120,16 @@ def export(
 
 
 def _facts(result: ExportResult) -> dict[str, Any]:
+    seen = result.measured
     return {
         "path": str(result.path),
         "name": result.name,
         "contract_id": result.contract_id,
         "shares_contract": result.shares_contract,
-        "cosine": {runtime: seen.to_dict() for runtime, seen in result.agreement.items()},
-        "before": result.before.to_dict() if result.before else None,
-        "after": result.after.to_dict() if result.after else None,
-        "difference": result.difference.to_dict() if result.difference else None,
+        "cosine": {runtime: cosine.to_dict() for runtime, cosine in result.agreement.items()},
+        "before": seen.before.to_dict() if seen else None,
+        "after": seen.after.to_dict() if seen else None,
+        "difference": seen.difference.to_dict() if seen else None,
         "notes": list(result.notes),
     }
 
@@ -142,11 +143,11 @@ def _show(result: ExportResult) -> None:
             f"{runtime}: cosine to the network {seen.minimum:.5f} at least, {seen.mean:.5f} on "
             f"average over {seen.crops} faces"
         )
-    if result.before and result.after:
-        after = result.after
+    if result.measured:
+        before, after = result.measured.before, result.measured.after
         say(f"accuracy on {after.dataset}: {after.photos} photos of {after.people} people")
-        say(f"  AUC {result.before.auc:.5f} before, {after.auc:.5f} after")
-        for old, new in zip(result.before.points, after.points, strict=True):
+        say(f"  AUC {before.auc:.5f} before, {after.auc:.5f} after")
+        for old, new in zip(before.points, after.points, strict=True):
             say(
                 f"  TAR at FMR {new.target_fmr:g}: {100 * old.tar.value:.2f} % before, "
                 f"{100 * new.tar.value:.2f} % after ({100 * new.tar.low:.2f}–"

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid
 from arcid.image import SUFFIXES
@@ -40,16 +39,8 @@ class FolderSource:
                 path=str(root),
             )
         self._names = Names.pack(names)
-        self._identity = np.array(identity, np.int32)
-        self._identities = tuple(people)
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        return self._identities
-
-    @property
-    def identity(self) -> npt.NDArray[np.int32]:
-        return self._identity
+        self.identity = np.array(identity, np.int32)
+        self.identities = tuple(people)
 
     def __len__(self) -> int:
         return len(self._names)

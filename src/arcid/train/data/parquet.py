@@ -61,17 +61,9 @@ class ParquetSource:
         if not starts[-1]:
             raise DatasetInvalid(f"{printable(self.paths[0].name)} holds no row")
         self._starts, self._groups = np.array(starts, np.int64), groups
-        self._identity, self._identities = np.concatenate(identity), tuple(people)
+        self.identity, self.identities = np.concatenate(identity), tuple(people)
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        return self._identities
-
-    @property
-    def identity(self) -> npt.NDArray[np.int32]:
-        return self._identity
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid
 from arcid.train.data.files import (
@@ -60,16 +59,8 @@ class RecordIoSource:
             store_index(path, index_cache, index)
         self._key, self._offset = index["key"], index["offset"]
         labels, identity = np.unique(index["label"], return_inverse=True)
-        self._identity = identity.astype(np.int32)
-        self._identities = tuple(str(int(label)) for label in labels)
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        return self._identities
-
-    @property
-    def identity(self) -> npt.NDArray[np.int32]:
-        return self._identity
+        self.identity = identity.astype(np.int32)
+        self.identities = tuple(str(int(label)) for label in labels)
 
     def __len__(self) -> int:
         return len(self._offset)

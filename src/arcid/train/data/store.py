@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from arcid.errors import ConfigError, DatasetInvalid
 from arcid.train.data.crops import (
-    CROP_MARGIN,
     Unusable,
     WrongSize,
     canvas_size,
@@ -25,6 +24,7 @@ from arcid.types import Image
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = 10
+_PROBED = 16  # photos of each source
 _MEMORY_SHARE = 0.8
 
 
@@ -79,11 +79,6 @@ class CropStore:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    @property
-    def rim(self) -> int:
-        """Pixels of canvas around the template."""
-        return (canvas_size(self.size) - self.size) // 2
-
     def locate(self, row: int) -> tuple[int, int]:
         """Source number and index in it."""
         source = int(np.searchsorted(self.starts, row, side="right")) - 1
@@ -120,7 +115,7 @@ class CropStore:
         self._full = np.zeros(len(rows), bool)
         self._cache = np.empty((len(rows), side, side, 3), np.uint8)
 
-    def probe(self, each: int = 16) -> Faults:
+    def probe(self) -> Faults:
         """Open a few photos of every source before the first step.
 
         Raises ``DatasetInvalid`` when one has the wrong size or none can be read.
@@ -128,7 +123,7 @@ class CropStore:
         faults = Faults()
         for number, source in enumerate(self.sources):
             start, count = int(self.starts[number]), len(source)
-            rows = sorted({start + i * (count - 1) // max(each - 1, 1) for i in range(each)})
+            rows = sorted({start + i * (count - 1) // (_PROBED - 1) for i in range(_PROBED)})
             failed = 0
             for row in rows:
                 try:
@@ -165,4 +160,4 @@ def _memory_bytes() -> float:
         return float("inf")
 
 
-__all__ = ["CROP_MARGIN", "CropStore", "Faults"]
+__all__ = ["CropStore", "Faults"]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid
 from arcid.image import SUFFIXES
@@ -51,15 +50,7 @@ class TarSource:
                 folder = name.rpartition("/")[0].removeprefix("./")
                 if folder not in ("", "."):
                     identity[start + i] = people.setdefault(folder, len(people))
-        self._identity, self._identities = identity, tuple(people)
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        return self._identities
-
-    @property
-    def identity(self) -> npt.NDArray[np.int32]:
-        return self._identity
+        self.identity, self.identities = identity, tuple(people)
 
     def __len__(self) -> int:
         return len(self._offset)

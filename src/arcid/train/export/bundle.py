@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
-from arcid.evaluate.differences import Difference
 from arcid.files import write_bytes, write_text
 from arcid.models import goldens, trust
 from arcid.models.install import check_name, publish, staging
@@ -31,7 +30,7 @@ from arcid.train.export.crops import (
     require_disjoint,
     training_crops,
 )
-from arcid.train.export.measure import Accuracy, accuracy, compare, require_close
+from arcid.train.export.measure import Measured, accuracy, compare, require_close
 from arcid.train.export.onnx import INPUT, OUTPUT, store_half, to_bytes, to_onnx
 from arcid.train.export.quantise import PHOTOS, quantise
 from arcid.train.export.tolerance import (
@@ -99,9 +98,7 @@ class ExportResult:
     contract_id: str  # whose vectors these are
     shares_contract: bool  # fp16 and int8: with the fp32 bundle of the same network
     agreement: Mapping[str, Agreement]  # by runtime
-    before: Accuracy | None = None  # of the network
-    after: Accuracy | None = None  # of the file
-    difference: Difference | None = None
+    measured: Measured | None  # where there were labelled photos
     notes: tuple[str, ...] = field(default=())
 
 
@@ -158,17 +155,10 @@ def _write_bundle(
         if evaluation:
             require_disjoint(fit, evaluation)
         else:
-            check, reference = (
-                aside.crops,
-                f"on {len(aside)} photos of {aside.name}, not among them",
-            )
-        folded = to_onnx(network, fold=True)
-        quantised = quantise(
-            folded,
-            fit.crops,
-            manifest.input,
-            transformer=initial.name.startswith("vit"),
-        )
+            check = aside.crops
+            reference = f"on {len(aside)} photos of {aside.name}, not among them"
+        folded, transformer = to_onnx(network, fold=True), initial.name.startswith("vit")
+        quantised = quantise(folded, fit.crops, manifest.input, transformer=transformer)
         write_bytes(file, to_bytes(quantised))
         manifest = _with_provenance(manifest, calibration=calibrated)
     else:
@@ -176,25 +166,25 @@ def _write_bundle(
         write_bytes(file, to_bytes(store_half(float_model)) if half_stored else float_bytes)
     wanted = torch_vectors(network, check, flip=request.flip)
     seen = agreements(file, manifest, check, wanted)
-    before, after, difference = _measured(file, manifest, wanted, evaluation)
+    measured = _measured(file, manifest, wanted, evaluation)
     shares = request.precision != "fp32" and not request.own_contract
     if request.precision != "int8":
         require_float(seen)
     elif shares:
         require_int8(seen)
-        if difference is not None:
-            require_close(difference)
+        if measured is not None:
+            require_close(measured.difference)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     manifest = dataclasses.replace(
         _with_provenance(manifest, cosine={name: a.to_dict() for name, a in seen.items()}),
         sha256=digest,
         float_sha256=manifest.sha256 if shares else None,
-        accuracy=after.to_dict() if after else {},
+        accuracy=measured.after.to_dict() if measured else {},
     )
     embedder = file_embedder(file, manifest, None)
     goldens.write(folder, manifest, embedder.embed)
     goldens.check(manifest, embedder.embed, folder)
-    write_text(folder / CARD, _card(manifest, initial, seen, reference, before, after, difference))
+    write_text(folder / CARD, _card(manifest, initial, seen, reference, measured))
     path = publish(folder, manifest, out)
     trust.accept_own(manifest.name, path)
     _LOG.info(
@@ -202,15 +192,7 @@ def _write_bundle(
         extra={"bundle": manifest.name, "precision": manifest.precision, "folder": str(path)},
     )
     return ExportResult(
-        path,
-        manifest.name,
-        manifest.contract_id,
-        shares,
-        seen,
-        before,
-        after,
-        difference,
-        tuple(notes),
+        path, manifest.name, manifest.contract_id, shares, seen, measured, tuple(notes)
     )
 
 
@@ -233,20 +215,12 @@ def _write_luxonis(
     wanted = torch_vectors(network, check)
     seen = agreements(file, manifest, check, wanted)
     require_float(seen)
-    before, after, difference = _measured(file, manifest, wanted, evaluation)
-    card = _card(manifest, initial, seen, reference, before, after, difference)
+    measured = _measured(file, manifest, wanted, evaluation)
+    card = _card(manifest, initial, seen, reference, measured)
     path = luxonis.write_archive(model, request.name, network.size, network.dim, out)
     write_text(out / f"{request.name}.{CARD}", card)
     return ExportResult(
-        path,
-        request.name,
-        manifest.contract_id,
-        False,
-        seen,
-        before,
-        after,
-        difference,
-        tuple(notes),
+        path, request.name, manifest.contract_id, False, seen, measured, tuple(notes)
     )
 
 
@@ -295,12 +269,12 @@ def _with_provenance(manifest: Manifest, **more: Any) -> Manifest:
 
 def _measured(
     file: Path, manifest: Manifest, wanted: FloatArray, evaluation: LabelledCrops | None
-) -> tuple[Accuracy | None, Accuracy | None, Difference | None]:
+) -> Measured | None:
     if evaluation is None:
-        return None, None, None
+        return None
     found = file_embedder(file, manifest, None).embed(evaluation.crops).vectors
     before, after = accuracy(wanted, evaluation), accuracy(found, evaluation)
-    return before, after, compare(before, after)
+    return Measured(before, after, compare(before, after))
 
 
 def _card(
@@ -308,21 +282,11 @@ def _card(
     initial: Initial,
     seen: Mapping[str, Agreement],
     reference: str,
-    before: Accuracy | None,
-    after: Accuracy | None,
-    difference: Difference | None,
+    measured: Measured | None,
 ) -> str:
-    report = initial.folder / "report.txt" if initial.folder else None
-    return model_card(
-        manifest,
-        config=initial.config,
-        data_report=report.read_text("utf-8") if report and report.is_file() else "",
-        agreements=seen,
-        reference=reference,
-        before=before,
-        after=after,
-        difference=difference.describe() if difference else None,
-    )
+    path = initial.folder / "report.txt" if initial.folder else None
+    report = path.read_text("utf-8") if path and path.is_file() else ""
+    return model_card(manifest, initial.config, report, seen, reference, measured)
 
 
 def _evaluation(initial: Initial, request: ExportRequest, notes: list[str]) -> LabelledCrops | None:

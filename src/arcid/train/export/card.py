@@ -7,7 +7,7 @@ from typing import Any
 
 from arcid.models.manifest import Manifest
 from arcid.train.config.recipe import TrainConfig
-from arcid.train.export.measure import Accuracy
+from arcid.train.export.measure import Accuracy, Measured
 from arcid.train.export.tolerance import Agreement
 
 NOT_STATED = "not stated"
@@ -15,14 +15,11 @@ NOT_STATED = "not stated"
 
 def model_card(
     manifest: Manifest,
-    *,
     config: TrainConfig | None,
     data_report: str,
     agreements: Mapping[str, Agreement],
     reference: str,
-    before: Accuracy | None,
-    after: Accuracy | None,
-    difference: str | None,
+    measured: Measured | None,
 ) -> str:
     """The card of one bundle, in Markdown. Whatever nobody said or measured is called so."""
     lines = [
@@ -34,9 +31,9 @@ def model_card(
         *_training(manifest, config, data_report),
         *_terms(manifest),
         *_use(),
-        *_accuracy(before, after, difference),
+        *_accuracy(measured),
         *_agreement(agreements, reference),
-        *_limits(manifest, after),
+        *_limits(manifest, measured.after if measured else None),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -115,16 +112,14 @@ def _use() -> Iterator[str]:
     yield ""
 
 
-def _accuracy(
-    before: Accuracy | None, after: Accuracy | None, difference: str | None
-) -> Iterator[str]:
+def _accuracy(measured: Measured | None) -> Iterator[str]:
     yield "## Measured accuracy"
     yield ""
-    if after is None:
+    if measured is None:
         yield "None was measured when this file was written. Measure before use: `arcid evaluate`."
         yield ""
         return
-    pairs = after.pairs
+    before, after, pairs = measured.before, measured.after, measured.after.pairs
     yield (
         f"{after.dataset}: {after.photos} photos of {after.people} people, all pairs "
         f"({len(pairs.genuine):,} genuine, {len(pairs.impostor):,} impostor), aligned crops, "
@@ -132,17 +127,16 @@ def _accuracy(
         "a detector before it: `arcid evaluate`."
     )
     yield ""
-    columns = [("float", before), ("this file", after)] if before else [("this file", after)]
-    yield "| | " + " | ".join(name for name, _ in columns) + " |"
-    yield "|---|" + "---|" * len(columns)
-    yield "| AUC | " + " | ".join(f"{a.auc:.5f}" for _, a in columns if a) + " |"
-    for row in range(len(after.points)):
-        cells = [_tar(a, row) for _, a in columns if a]
-        yield f"| TAR at FMR {after.points[row].target_fmr:g} | " + " | ".join(cells) + " |"
+    yield "| | float | this file |"
+    yield "|---|---|---|"
+    yield f"| AUC | {before.auc:.5f} | {after.auc:.5f} |"
+    for row, point in enumerate(after.points):
+        cells = f"{_tar(before, row)} | {_tar(after, row)}"
+        yield f"| TAR at FMR {point.target_fmr:g} | {cells} |"
     yield ""
-    if difference:
-        yield f"Float (A) against this file (B) on the same pairs: {difference}."
-        yield ""
+    told = measured.difference.describe()
+    yield f"Float (A) against this file (B) on the same pairs: {told}."
+    yield ""
 
 
 def _tar(measured: Accuracy, row: int) -> str:

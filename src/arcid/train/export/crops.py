@@ -40,36 +40,35 @@ class LabelledCrops:
         return {hashlib.sha256(p.tobytes()).digest() for p in self.crops.pixels}
 
 
-def calibration_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
+def calibration_crops(path: str, size: int, count: int) -> LabelledCrops:
     """``count`` photos drawn from a folder or archive, identities unused.
 
     Raises ``DatasetInvalid``, and ``ExportRefused`` for the set that is only ever measured on.
     """
     refuse_reserved(path)
-    return _drawn(_named(path), _all_photos(_config(path, size)), count, seed)
+    return _drawn(_named(path), _all_photos(_config(path, size)), count)
 
 
-def training_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCrops:
+def training_crops(config: DataConfig, count: int) -> LabelledCrops:
     """``count`` photos a run was trained on."""
     for source in config.sources:
         refuse_reserved(source.path)
-    return _drawn("the run's training photos", _all_photos(config), count, seed)
+    return _drawn("the run's training photos", _all_photos(config), count)
 
 
-def held_out_crops(config: DataConfig, count: int, seed: int = 0) -> LabelledCrops | None:
+def held_out_crops(config: DataConfig, count: int) -> LabelledCrops | None:
     """Photos of the identities a run never saw (data.holdout_identities); None without any."""
     if not config.holdout_identities:
         return None
     data = open_data(config.but(cache="none"), need_identities=False)
-    return people_crops(
-        f"{config.holdout_identities} identities held out of training", data.held, count, seed
-    )
+    name = f"{config.holdout_identities} identities held out of training"
+    return people_crops(name, data.held, count)
 
 
-def labelled_crops(path: str, size: int, count: int, seed: int = 0) -> LabelledCrops:
+def labelled_crops(path: str, size: int, count: int) -> LabelledCrops:
     """Up to ``count`` photos of whole identities of a folder or archive, two or more of each."""
     data = open_data(_config(path, size).but(min_images=2), need_identities=False)
-    crops = people_crops(_named(path), data.train, count, seed)
+    crops = people_crops(_named(path), data.train, count)
     if len(set(crops.labels.tolist())) < 2:
         raise DatasetInvalid(
             f"{_named(path)} has fewer than two people with at least two photos each; accuracy "
@@ -106,14 +105,14 @@ def _all_photos(config: DataConfig) -> SampleSet:
     return data.train.joined(data.unlabelled)
 
 
-def _drawn(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
-    order = np.random.default_rng(seed).permutation(len(photos))
+def _drawn(name: str, photos: SampleSet, count: int) -> LabelledCrops:
+    order = np.random.default_rng(0).permutation(len(photos))
     return _read(name, photos, order, count)
 
 
-def people_crops(name: str, photos: SampleSet, count: int, seed: int) -> LabelledCrops:
+def people_crops(name: str, photos: SampleSet, count: int) -> LabelledCrops:
     """Up to ``count`` photos: whole people in shuffled order, ``PER_PERSON`` of each at most."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     chosen: list[int] = []
     for person in rng.permutation(np.unique(photos.labels)):
         rows = np.flatnonzero(photos.labels == person)

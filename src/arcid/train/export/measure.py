@@ -55,6 +55,15 @@ class Accuracy:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """A network and its file on the same photos."""
+
+    before: Accuracy
+    after: Accuracy
+    difference: Difference
+
+
 def accuracy(vectors: FloatArray, crops: LabelledCrops) -> Accuracy:
     """(N,D) unit-norm vectors of the photos of ``crops``, in their order."""
     first, second = np.triu_indices(len(crops), 1)
@@ -98,4 +107,4 @@ def require_close(difference: Difference) -> None:
         )
 
 
-__all__ = ["Accuracy", "accuracy", "compare", "rate_for", "require_close"]
+__all__ = ["Accuracy", "Measured", "accuracy", "compare", "rate_for", "require_close"]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from arcid.embed import OnnxEmbedder
 from arcid.errors import ExportRefused
 from arcid.models.manifest import Manifest
 from arcid.runtime import RUNTIMES, RuntimeName, open_session
 from arcid.train.backbones import Backbone
-from arcid.train.backbones.inputs import to_input
+from arcid.train.data.features import embed
 from arcid.types import Crops, FloatArray
 
 FLOAT_COSINE = 0.9999  # every crop, fp32 and fp16-stored, on each runtime
@@ -43,21 +44,12 @@ def agreement(found: FloatArray, wanted: FloatArray) -> Agreement:
     return Agreement(float(cosines.min()), float(cosines.mean()), len(cosines))
 
 
-@torch.no_grad()
-def torch_vectors(
-    backbone: Backbone, crops: Crops, *, flip: bool = False, chunk: int = 32
-) -> FloatArray:
+def torch_vectors(backbone: Backbone, crops: Crops, *, flip: bool = False) -> FloatArray:
     """(N,S,S,3) uint8 RGB in; (N,dim) float32 unit-norm out, by the network itself."""
-    rows = []
-    for start in range(0, len(crops), chunk):
-        pixels = np.ascontiguousarray(crops.pixels[start : start + chunk].transpose(0, 3, 1, 2))
-        images = to_input(torch.from_numpy(pixels))
-        out = backbone(images)
-        rows.append((out + backbone(images.flip(3)) if flip else out).float().cpu().numpy())
-    vectors = np.concatenate(rows)
-    if not np.isfinite(vectors).all():
+    features = embed(backbone, crops.pixels, torch.device("cpu"), flip=flip)
+    if not bool(torch.isfinite(features).all()):
         raise ExportRefused("the network gives NaN or infinite vectors; its training diverged")
-    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: FloatArray = F.normalize(features, dim=1).numpy()
     return unit
 
 

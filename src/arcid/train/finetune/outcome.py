@@ -73,9 +73,9 @@ def finish(plan: Plan) -> Outcome:
         written = export(best, plan.run / "models", request)
     except ExportRefused:  # half precision can be coarser than what a few steps changed
         written = export(best, plan.run / "models", replace(request, precision="fp32"))
-    assert written.before is not None
+    assert written.measured is not None
     before = accuracy(torch_vectors(original.backbone.eval(), judging.crops, flip=flip), judging)
-    verdict = Verdict.of(original.label, before, plan.name, written.before)
+    verdict = Verdict.of(original.label, before, plan.name, written.measured.before)
     stopping = held_out_crops(config.data, PHOTOS)
     people = judging if stopping is None else joined([stopping, judging], "people held out")
     calibration, reason = None, ""

@@ -109,7 +109,7 @@ def judging_crops(data: DataConfig, judges: Collection[str], list_: str) -> Labe
     wanted = [number for number, name in enumerate(found.classes) if name in judges]
     rows = np.flatnonzero(np.isin(found.train.labels, wanted))
     name = f"{len(judges)} people kept for judging"
-    return people_crops(name, found.train.take(rows), PHOTOS, 0)
+    return people_crops(name, found.train.take(rows), PHOTOS)
 
 
 def joined(sets: Sequence[LabelledCrops], name: str) -> LabelledCrops:

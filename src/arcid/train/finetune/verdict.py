@@ -59,8 +59,8 @@ class Verdict:
                 "worse": f"{self.new} is worse than {self.original}.",
                 "undecided": f"{self.new} and {self.original} cannot be told apart.",
             }[self.outcome],
-            f"At a false match rate of {self.fmr:g} {self.new} accepts {100 * found.b:.1f} % of the "
-            f"pairs of one person, {self.original} {100 * found.a:.1f} %: "
+            f"At a false match rate of {self.fmr:g} {self.new} accepts {100 * found.b:.1f} % of "
+            f"the pairs of one person, {self.original} {100 * found.a:.1f} %: "
             f"{100 * found.difference:+.1f} points, {interval}.",
             f"Judged by {self.people} people kept for this alone: {self.photos:,} photos, "
             f"{self.genuine_pairs:,} pairs of one person, {self.impostor_pairs:,} of two{few}.",

@@ -127,7 +127,7 @@ class Classifier(nn.Module):
 
     ``num_classes``   over all ranks, at least 2
     ``dim``           D of the features
-    ``loss``          a ``ClassificationLoss``, e.g. ``create_loss("arcface")``
+    ``loss``          a ``ClassificationLoss``, e.g. ``loss_spec("arcface").build()``
     ``k``             sub-centres per class; the cosine to a class is that to the nearest
     ``filter_cosine`` leave out negatives above this cosine (0.4 in the paper), None: keep all
     ``filter_to``     the cosine they are given instead (arcface_torch: 0); −inf leaves them out

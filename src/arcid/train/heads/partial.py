@@ -109,11 +109,6 @@ class RowSGD(_RowOptimizer):
         *,
         whole: bool = False,
     ) -> None:
-        if lr < 0 or not 0 <= momentum < 1 or weight_decay < 0:
-            raise ConfigError(
-                "need lr ≥ 0, 0 ≤ momentum < 1 and weight_decay ≥ 0, "
-                f"got {lr}, {momentum} and {weight_decay}"
-            )
         super().__init__(
             params,
             {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "whole": whole},
@@ -152,11 +147,6 @@ class RowAdamW(_RowOptimizer):
         *,
         whole: bool = False,
     ) -> None:
-        if lr < 0 or not all(0 <= b < 1 for b in betas) or weight_decay < 0:
-            raise ConfigError(
-                "need lr ≥ 0, betas in [0, 1) and weight_decay ≥ 0, "
-                f"got {lr}, {betas} and {weight_decay}"
-            )
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "whole": whole})
 

@@ -1,12 +1,10 @@
-"""Every loss by name: ``create_loss("arcface", m2=0.4)``."""
+"""Every loss by name: ``loss_spec("arcface", m2=0.4).build()``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-
-from torch import nn
 
 from arcid.errors import ConfigError
 from arcid.train.config.file import named
@@ -51,9 +49,4 @@ def loss_spec(name: str, **options: Any) -> LossSpec:
         return LOSSES[name].but(**options)
 
 
-def create_loss(name: str, **options: Any) -> nn.Module:
-    """A loss by name: ``loss_spec(name, **options).build()``."""
-    return loss_spec(name, **options).build()
-
-
-__all__ = ["LOSSES", "create_loss", "loss_spec"]
+__all__ = ["LOSSES", "loss_spec"]
