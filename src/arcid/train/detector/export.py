@@ -9,7 +9,6 @@ views of reserved pictures, the detector's at two shapes.
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +38,6 @@ from arcid.train.detector.landmarks.job import PART, points_session, restore_poi
 from arcid.train.weights.checkpoint import Checkpoint
 from arcid.types import FloatArray, Image
 
-OPSET = 17
 TOLERANCE = 1e-3  # largest difference to torch in cells or in score
 SHAPES = ((320, 256), (128, 192))
 LICENCE = Licence("Research only: the training photographs are research sets", None, False)
@@ -144,20 +142,10 @@ def _refined(
 def _write_onnx(
     network: nn.Module, path: Path, example: Tensor, axes: Mapping[str, dict[int, str]]
 ) -> None:
-    """``axes``: of the input and every output, in order, those that are free."""
-    _, *outputs = axes
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is deprecated
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            str(path),
-            input_names=[INPUT.name or "image"],
-            output_names=outputs,
-            dynamic_axes=dict(axes),
-            opset_version=OPSET,
-            dynamo=False,
-        )
+    """``axes``: as ``trace`` takes them."""
+    from arcid.train.export.onnx import to_bytes, trace
+
+    files.write_bytes(path, to_bytes(trace(network.eval(), example, axes)))
 
 
 def _fitted(photo: Image, shape: tuple[int, int]) -> FloatArray:

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +27,7 @@ class Table:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        self.rows: list[dict[str, str]] = []
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="") as file:
-                # a row cut short by a kill has no value for its last columns
-                self.rows = [
-                    {k: v for k, v in row.items() if v}
-                    for row in csv.DictReader(file)
-                    if None not in row.values() and int(row["step"]) <= step
-                ]
+        self.rows = [row for row in _read(path) if int(row["step"]) <= step]
         self.columns = list(dict.fromkeys(k for row in self.rows for k in row))
         self._rewrite()
 
@@ -54,11 +46,29 @@ class Table:
 
     def numbers(self) -> tuple[dict[str, float], ...]:
         """All rows as numbers."""
-        return tuple({name: float(v) for name, v in row.items()} for row in self.rows)
+        return _numbers(self.rows)
 
     def _rewrite(self) -> None:
         rows = ([row.get(column, "") for column in self.columns] for row in self.rows)
         files.write_csv(self.path, self.columns, rows)
+
+
+def read_table(path: Path) -> tuple[dict[str, float], ...]:
+    """The rows of a run's table as numbers."""
+    return _numbers(_read(path))
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        # a row cut short by a kill has no value for its last columns
+        whole = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [{name: value for name, value in row.items() if value} for row in whole]
+
+
+def _numbers(rows: Iterable[Mapping[str, str]]) -> tuple[dict[str, float], ...]:
+    return tuple({name: float(value) for name, value in row.items()} for row in rows)
 
 
 class Record:
@@ -185,4 +195,4 @@ def _bar() -> Any:
     return bar
 
 
-__all__ = ["RUNNING", "Record", "Table"]
+__all__ = ["RUNNING", "Record", "Table", "read_table"]

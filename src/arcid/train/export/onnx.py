@@ -10,11 +10,12 @@ import copy
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from arcid.errors import ExportRefused, MissingExtra
 from arcid.train.backbones import Backbone
@@ -40,7 +41,9 @@ def to_onnx(backbone: Backbone, *, fold: bool = False, batch: int | None = None)
     twin.eval()
     if not fold:
         _make_all_different(twin)
-    model = _trace(twin, fold=fold, batch=batch)
+    free = {} if batch else {0: "N"}
+    example = torch.zeros(batch or 2, 3, twin.size, twin.size)
+    model = trace(twin, example, {INPUT: free, OUTPUT: free}, fold=fold)
     if not fold:
         _put_weights(model, backbone)
     model.producer_name, model.producer_version = "arcid", ""
@@ -89,7 +92,15 @@ def to_bytes(model: Any) -> bytes:
     return data
 
 
-def _trace(twin: Backbone, *, fold: bool, batch: int | None) -> Any:
+def trace(
+    network: nn.Module, example: Tensor, axes: Mapping[str, Mapping[int, str]], *, fold: bool = True
+) -> Any:
+    """The graph of a network in eval mode as a ``ModelProto``.
+
+    ``axes``: of the input and every output, in order, those that are free. ``fold``: constants
+    computed ahead and batch norms folded.
+    """
+    name, *outputs = axes
     file = io.BytesIO()
     mode = torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE
     log = logging.getLogger("torch.onnx")
@@ -99,12 +110,12 @@ def _trace(twin: Backbone, *, fold: bool, batch: int | None) -> Any:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                twin,
-                (torch.zeros(batch or 2, 3, twin.size, twin.size),),
+                network,
+                (example,),
                 file,  # type: ignore[arg-type]  # the tracing exporter takes streams
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes=None if batch else {INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+                input_names=[name],
+                output_names=outputs,
+                dynamic_axes={name: free for name, free in axes.items() if free},
                 opset_version=OPSET,
                 training=mode,
                 do_constant_folding=fold,
@@ -138,4 +149,4 @@ def _put_weights(model: Any, backbone: Backbone) -> None:
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
 
-__all__ = ["INPUT", "OPSET", "OUTPUT", "store_half", "to_bytes", "to_onnx"]
+__all__ = ["INPUT", "OPSET", "OUTPUT", "store_half", "to_bytes", "to_onnx", "trace"]

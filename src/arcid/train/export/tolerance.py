@@ -46,7 +46,8 @@ def agreement(found: FloatArray, wanted: FloatArray) -> Agreement:
 
 def torch_vectors(backbone: Backbone, crops: Crops, *, flip: bool = False) -> FloatArray:
     """(N,S,S,3) uint8 RGB in; (N,dim) float32 unit-norm out, by the network itself."""
-    features = embed(backbone, crops.pixels, torch.device("cpu"), flip=flip)
+    pixels = np.ascontiguousarray(crops.pixels)
+    features = embed(backbone, pixels, torch.device("cpu"), flip=flip)
     if not bool(torch.isfinite(features).all()):
         raise ExportRefused("the network gives NaN or infinite vectors; its training diverged")
     unit: FloatArray = F.normalize(features, dim=1).numpy()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from arcid.errors import ConfigError
 from arcid.train.config.recipe import TrainConfig, expand_path
+from arcid.train.engine.record import read_table
 from arcid.train.ranks import one_rank
 from arcid.train.recogniser.job import train
 from arcid.train.recogniser.validate import Align
@@ -127,7 +125,7 @@ def _one(
         eer=found.eer,
         auc=found.auc,
         samples=found.samples,
-        curve=_rows(trained.run / "metrics.csv"),
+        curve=read_table(trained.run / "metrics.csv"),
         history=tuple(trained.history),
     )
 
@@ -138,15 +136,6 @@ def _round(study: StudyConfig, runs: Sequence[Run], identities: int, measured: M
     values = {name: float(np.mean([run.tar for run in own])) for name, own in runs_of.items()}
     samples = seed_bootstrap({name: [r.samples for r in own] for name, own in runs_of.items()})
     return Round(measured.identities, measured.photos, mine, rank(values, samples))
-
-
-def _rows(path: Path) -> tuple[Mapping[str, float], ...]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
-    return tuple(row for row in rows if math.isfinite(row.get("loss", 0.0)))
 
 
 __all__ = ["run_study"]
