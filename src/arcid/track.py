@@ -162,17 +162,19 @@ class FaceTracks:
     def wants_look(
         self, track: Track, usefulness: float, ticks: float, *, eager: bool = False
     ) -> bool:
-        """Whether to embed the face now. ``eager``: whatever it shows, as often as looks differ."""
+        """Whether to embed the face now. ``eager``: whatever it shows, its first looks in frames that
+        follow one another, then as often as looks differ."""
         s, since = self.settings, ticks - track.last_look
         if not track.number or ticks - track.last_try < s.retry_s:
             return False
         if track.doubted:
             return since >= s.look_gap_s
-        if since < s.look_gap_s:
+        first = track.pool.looks < s.first_looks
+        if since < s.look_gap_s and not (eager and first):
             return False
         return (
             eager
-            or track.pool.looks < s.first_looks
+            or first
             or usefulness >= s.better * track.best
             or since >= s.recheck_s
         )

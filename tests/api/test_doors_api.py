@@ -67,6 +67,12 @@ def test_a_door_from_its_set_up_to_its_log(
     assert client.delete(f"{own}/lockdown").status_code == 204
     for path, told in (("contact", {"open": False}), ("duress", None)):
         assert client.post(f"{own}/{path}", json=told).status_code == 204
+    assert client.post(f"{own}/exit").status_code == 204
+    assert client.post(f"{own}/contact", json={"open": True}).status_code == 204
+    stands = client.get(own).json()
+    assert (stands["contact_open"], stands["alarm"]) == (True, None), "somebody left"
+    assert client.post(f"{own}/contact", json={"open": None}).status_code == 204
+    assert client.post(f"{own}/acknowledge").status_code == 204
     passages = client.get(f"{own}/passages").json()["passages"]
     assert [(p["outcome"], p["opening"]) for p in passages] == [
         ("refused", None), ("granted", "opened"),

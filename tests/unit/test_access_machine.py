@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from arcid.apps.access import machine
+from arcid.apps.access import contacts, machine
 from arcid.apps.access.machine import Answer, Face, Now, Order, Position, Sight, State
 from arcid.apps.access.rules import Door, Pass, Schedule, Site
 from arcid.errors import UsageError
@@ -160,9 +160,9 @@ def test_an_interlocked_door_waits_until_the_other_is_shut() -> None:
     opened = State("boot").with_door("b", opened_at=NOON, opened_ticks=START.ticks)
     assert codes(ask(locks, ADA, state=opened, now=later(START, 9))) == ["interlock"]
     assert ask(locks, ADA, state=opened, now=later(START, 10.5)).granted
-    held = machine.contact(opened, "b", True)
+    held = opened.with_door("b", contact_open=True)
     assert codes(ask(locks, ADA, state=held, now=later(START, 99))) == ["interlock"]
-    shut = machine.contact(opened, "b", False)
+    shut = opened.with_door("b", contact_open=False)
     assert ask(locks, ADA, state=shut, now=later(START, 5.5)).granted
     assert codes(ask(site(interlock=("gone",)), ADA)) == ["interlock"]
 
@@ -273,7 +273,7 @@ class AnyOrder(RuleBasedStateMachine):
         }  # fmt: skip
         self.site = Site({"d": front, "b": Door("b", "Back", "staff")}, passes)
         self.state = State("boot 0")
-        self.boots = 0
+        self.boots = self.alarms = 0
 
     @rule(seconds=st.sampled_from([0.04, 0.5, 2.0, 6.0, 12.0, 400.0, 8 * 3600.0]))
     def wait(self, seconds: float) -> None:
@@ -370,7 +370,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(door=st.sampled_from("db"), is_open=st.sampled_from([True, False, None]))
     def contact(self, door: str, is_open: bool | None) -> None:
-        self.state = machine.contact(self.state, door, is_open)
+        self.alarms += 1
+        self.state, _ = contacts.contact(
+            self.site, self.state, door, is_open, f"alarm {self.alarms}", self.now
+        )
 
     @rule(door=st.sampled_from("db"))
     def call(self, door: str) -> None:

@@ -152,6 +152,35 @@ def test_an_order_is_not_sent_later_by_a_broker_that_was_away(
     opener.close()
 
 
+def test_a_door_at_a_broker_says_how_it_stands_and_a_forced_one_is_told(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        gallery.create_collection("staff")
+        address = f"mqtt://127.0.0.1:{broker.port}/doors?inputs=1"
+        doors = Doors(gallery)
+        door = doors.add("Front", "staff", output=address, release_s=0.5, held_s=1)
+        contact = f"doors/{door.id}/contact"
+        listener.say(contact, "CLOSED", retain=True)
+        with Doorman(gallery, "c" * 64, tmp_path) as doorman:
+            until(lambda: doorman.status("Front").contact_open is False)
+            listener.say(f"doors/{door.id}/exit", "1")
+            listener.say(contact, "OPEN")
+            until(lambda: doorman.status("Front").contact_open)
+            assert doorman.status("Front").alarm is None, "somebody left"
+            until(lambda: doorman.status("Front").alarm is not None)
+            assert "open for 1 s" in doorman.status("Front").alarm.words
+            doorman.acknowledge("Front")
+            assert doorman.status("Front").alarm is None
+            until(lambda: [p.outcome for p in Passages(gallery).find("staff")] == ["alarm"])
+            listener.say(contact, "?")
+            until(lambda: doorman.status("Front").contact_open is None)
+            listener.say(contact, "CLOSED")
+            until(lambda: doorman.status("Front").contact_open is False)
+            broker.stop()
+            until(lambda: doorman.status("Front").contact_open is None)
+
+
 def test_commands_are_an_opening_by_hand_and_a_lock_down_once_each(
     broker: Broker, listener: Listener, tmp_path: Path
 ) -> None:

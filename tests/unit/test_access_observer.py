@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -207,7 +208,15 @@ def test_a_stored_camera_looks_at_the_doors_that_name_it(
 
     (found,) = duties(gallery, camera("entrance"))
     assert found.key.startswith(f"door {doorman.door('Front').id}") and not found.vital
-    assert duties(gallery, camera("Yard")) == []
+    door = Doors(gallery).get("Front")
+    assert (door.camera, door.camera_id) == ("entrance", "c1")
+    (found,) = duties(gallery, camera("Yard"))
+    assert found.key.startswith(f"door {door.id}"), "the camera has another name now"
+    assert Doors(gallery).get("Front").camera == "Yard"
+    assert duties(gallery, replace(camera("Entrance"), id="c2")) == [], "another camera"
+    Doors(gallery).change("Front", camera="Entrance")
+    doorman.refresh()
+    assert duties(gallery, camera("Yard")) == [], "it was told to look elsewhere"
     doorman.close()
     assert duties(gallery, camera("entrance")) == []
 

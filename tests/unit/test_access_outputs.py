@@ -94,11 +94,14 @@ def test_addresses_that_could_open_no_door(monkeypatch: pytest.MonkeyPatch) -> N
     for wrong in (
         "fax:1", "https://", "https://user:pw@relay.example/", "http://169.254.169.254/open",
         "mqtt:///topic", "mqtt://broker/a/#", "mqtt://broker/a?colour=red", "osdp://ttyUSB0",
+        "gpio:17?contact=17", "gpio:17?bell=3", "gpio:17?exit=x", "osdp:///dev/x?contact=256",
         "osdp:///dev/x?baud=17", "osdp:///dev/x?address=500", "gpio:", "gpio:x", "gpio:1?low=2", "",
     ):  # fmt: skip
         with pytest.raises(UsageError):
             check_output(wrong)
     for right in ("none", "https://relay.example/open", "mqtt://broker/a?commands=1", "gpio:17",
+                  "mqtt://broker/a?inputs=1", "gpio:17?contact=27&exit=22",
+                  "osdp:///dev/ttyUSB0?contact=0&exit=1",
                   "osdp:///dev/ttyUSB0?address=1&output=2&plain=1"):  # fmt: skip
         check_output(right)
     monkeypatch.delenv("ARCID_DOOR_SECRET")
@@ -127,6 +130,28 @@ def test_a_pin_is_high_for_as_long_as_the_door_is_unlocked() -> None:
             time.sleep(0.6)
             assert bool(pin.state) is rest
             opener.close()
+    finally:
+        Device.pin_factory.reset()
+        Device.pin_factory = None
+
+
+def test_pins_say_whether_the_door_is_open_and_that_somebody_leaves() -> None:
+    pytest.importorskip("gpiozero")
+    from gpiozero import Device
+    from gpiozero.pins.mock import MockFactory
+
+    Device.pin_factory = MockFactory()
+    heard: list[tuple[str, Any]] = []
+    try:
+        contact, leave = Device.pin_factory.pin(27), Device.pin_factory.pin(22)
+        opener = opener_for(
+            "gpio:17?contact=27&exit=22", "d1", "Front", lambda *told: heard.append(told)
+        )
+        for pin, low in ((contact, True), (contact, False), (leave, True), (leave, False)):
+            pin.drive_low() if low else pin.drive_high()
+            time.sleep(0.2)
+        assert heard == [("contact", True), ("contact", False), ("contact", True), ("exit", None)]
+        opener.close()
     finally:
         Device.pin_factory.reset()
         Device.pin_factory = None
@@ -165,7 +190,9 @@ def line(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
 
     device = osdp.PeripheralDevice(
         osdp.PDInfo(101, Wire(), scbk=bytes.fromhex(key)),
-        osdp.PDCapabilities([(osdp.Capability.OutputControl, 1, 2)]),
+        osdp.PDCapabilities(
+            [(osdp.Capability.OutputControl, 1, 2), (osdp.Capability.ContactStatusMonitoring, 1, 4)]
+        ),
         log_level=osdp.LogLevel.Critical,
     )
     device.start()
@@ -193,6 +220,42 @@ def test_an_osdp_line_is_encrypted_and_sets_an_output_for_a_time(
         got = device.get_command(timeout=5)
         assert (got["output_no"], got["control_code"], got["timer_count"]) == (1, 5, 50)
         assert device.get_command(timeout=-1) is None, "once"
+    finally:
+        opener.close()
+
+
+def test_an_osdp_device_says_whether_the_door_is_open_and_that_somebody_leaves(
+    line: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import osdp
+
+    address, device = line
+    monkeypatch.setenv("ARCID_OSDP_KEY", KEY)
+    heard: list[tuple[str, Any]] = []
+    opener = opener_for(
+        f"{address}&contact=0&exit=2", "d1", "Front", lambda *told: heard.append(told)
+    )
+    expected: list[tuple[str, Any]] = []
+
+    def until_heard() -> None:
+        end = time.monotonic() + 20
+        while heard != expected:
+            assert time.monotonic() < end, heard
+            time.sleep(0.05)
+
+    try:
+        end = time.monotonic() + 20
+        while not opener.ready:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        for inputs, told in (
+            ((1, 0, 0, 0), ("contact", True)), ((0, 1, 0, 0), ("contact", False)),
+            ((0, 1, 1, 0), ("exit", None)), ((1, 1, 1, 0), ("contact", True)),
+        ):  # fmt: skip
+            event = {"event": osdp.Event.Status, "type": osdp.StatusReportType.Input}
+            assert device.submit_event(event | {"report": bytes(inputs)})
+            expected.append(told)
+            until_heard()
     finally:
         opener.close()
 

@@ -178,7 +178,7 @@ def log(
         print_json({"collection": collection, **page})
         return
     rows = [
-        (clock(one.at), one.door, "granted" if one.granted else "refused",
+        (clock(one.at), one.door, one.outcome,
          one.name or one.actor or "", one.words, one.opening or "")
         for one in found
     ]  # fmt: skip

@@ -83,6 +83,8 @@ class Doors:
 
     def change(self, reference: str, **settings: Any) -> Door:
         """What is left out stays. Raises as ``add``."""
+        if "camera" in settings:
+            settings.setdefault("camera_id", "")
         with self._database.write() as connection:
             row = store.find(connection, reference)
             name = str(settings.pop("name", row["name"])).strip()
@@ -123,6 +125,13 @@ class Doors:
                 append(connection, verb=verb, subject=f"door:{row['uid']}",
                        collection=row["collection_uid"], reason=reason or "")  # fmt: skip
             return [store.record(row) for row in rows]
+
+    def acknowledged(self, reference: str) -> None:
+        """An alarm of a door was seen, for the audit. Raises ``DoorNotFound``."""
+        with self._database.write() as connection:
+            row = store.find(connection, reference)
+            append(connection, verb="door.acknowledge", subject=f"door:{row['uid']}",
+                   collection=row["collection_uid"])  # fmt: skip
 
     def site(self) -> tuple[Site, dict[str, DoorState], dict[str, Position]]:
         """All that is set up, how the doors stand and where people are, of one moment."""

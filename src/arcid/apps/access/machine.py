@@ -38,11 +38,6 @@ def lock_down(state: State, door: str, why: str | None) -> State:
     return state.with_door(door, held=why, lockdown=why, first=None)
 
 
-def contact(state: State, door: str, is_open: bool | None) -> State:
-    """What a door's contact says; None where it says nothing any more."""
-    return state.with_door(door, contact_open=is_open)
-
-
 def call_for_help(state: State, door: str, now: Now) -> State:
     """A duress code was typed, or an alarm button pressed, beside this door."""
     return state.with_door(door, called=now.ticks)
@@ -218,5 +213,5 @@ def _no(state: State, sight: Sight, now: Now, why: list[Reason], who: Face | Non
 
 __all__ = [
     "Answer", "DoorState", "Face", "Now", "Order", "Position", "Seen", "Sight", "State", "by_hand",
-    "call_for_help", "claim", "contact", "is_shut", "judge", "lock_down",
+    "call_for_help", "claim", "is_shut", "judge", "lock_down",
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from arcid.apps.access.doorman import Doorman, running
-from arcid.apps.access.machine import Answer, Face, Now, Seen
+from arcid.apps.access.doors import Doors
 from arcid.apps.access.rules import MOST_LOOKS, Door
+from arcid.apps.access.states import Answer, Face, Now, Seen
 from arcid.apps.watching import Camera, Duty, FaceView, Followed, Note, Post
 from arcid.apps.watching.recorder import passing
 from arcid.apps.watching.views import poor_words
@@ -184,16 +185,22 @@ class DoorObserver:
 
 
 def duties(gallery: Gallery, camera: Camera) -> list[Duty]:
-    """Of a stored camera: the doors it looks at, where this process has a doorman."""
+    """Of a stored camera: the doors it looks at, where this process has a doorman. A door that
+    names it keeps its id, and follows it under another name."""
     doorman = running(gallery)
     if doorman is None:
         return []
-    called = (camera.id, camera.name.casefold())
-    return [
-        duty(gallery, doorman, door)
-        for door in doorman.site.doors.values()
-        if door.enabled and (door.camera == called[0] or door.camera.casefold() == called[1])
-    ]
+    found = []
+    for door in doorman.site.doors.values():
+        named = door.camera == camera.id or door.camera.casefold() == camera.name.casefold()
+        if not named and door.camera_id != camera.id:
+            continue
+        if (door.camera, door.camera_id) != (camera.name, camera.id):
+            Doors(gallery).change(door.id, camera=camera.name, camera_id=camera.id)
+            doorman.refresh()
+        if door.enabled:
+            found.append(duty(gallery, doorman, door))
+    return found
 
 
 def duty(

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.apps.access import store
-from arcid.apps.access.machine import Answer
 from arcid.apps.access.reasons import Reason
 from arcid.apps.access.rules import Door
+from arcid.apps.access.states import Answer, Outcome
 from arcid.apps.access.tables import doors, openings
 from arcid.events import Event, Events, Place
 from arcid.events.store import decided
@@ -38,7 +38,7 @@ class Passage:
     at: datetime
     door_id: str
     door: str
-    granted: bool
+    outcome: Outcome
     reasons: tuple[Reason, ...]
     person_id: str | None
     name: str | None
@@ -53,6 +53,10 @@ class Passage:
     cosine: float | None
 
     @property
+    def granted(self) -> bool:
+        return self.outcome == "granted"
+
+    @property
     def words(self) -> str:
         return "; ".join(one.words for one in self.reasons)
 
@@ -61,7 +65,6 @@ class Passage:
         plain = {key: getattr(self, key) for key in self.__slots__ if key not in ("at", "reasons")}
         return plain | {
             "at": instant(self.at),
-            "outcome": "granted" if self.granted else "refused",
             "words": self.words,
             "reasons": [one.to_dict() for one in self.reasons],
         }
@@ -74,7 +77,7 @@ def write(
     decision = {} if answer.decision is None else answer.decision.to_dict()
     details = {
         "door_id": door.id,
-        "outcome": "granted" if answer.granted else "refused",
+        "outcome": answer.outcome,
         "reasons": [one.kept() for one in answer.reasons],
         "with_id": answer.with_id,
         "opening_id": opening,
@@ -203,7 +206,7 @@ def _passage(
         said.append(Reason.read(kept, name=name, actor=event.actor or "", why=event.note or ""))
     return Passage(
         event.id, event.at, str(details.get("door_id")), event.place,
-        details.get("outcome") == "granted", tuple(said), event.person_id, event.name,
+        details.get("outcome", "refused"), tuple(said), event.person_id, event.name,
         details.get("with_id"), event.actor, event.note, state, detail,
         bool(details.get("duress")), details.get("offline_s"), grounds.get("target_fpir"),
         grounds.get("cosine"),

@@ -7,26 +7,27 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from arcid.apps.access.machine import Answer
-from arcid.apps.access.outputs import Opener
-from arcid.apps.access.rules import Door
+from arcid.apps.access.outputs import Hear, Opener
+from arcid.apps.access.rules import Door, Site
+from arcid.apps.access.states import Answer
 from arcid.errors import ArcidError
 
 log = logging.getLogger(__name__)
 AGAIN_S = 10.0  # the same refusal of the same person is logged anew after so long
 LATELY = 20
-MakeOpener = Callable[[str, str, str], Opener]
+MakeOpener = Callable[[str, str, str, Hear], Opener]
+Heard = Callable[[str, str, Any], None]  # door, what, value
 
 
 class Post:
     """One door's thread and output."""
 
-    def __init__(
-        self, door: Door, make: MakeOpener, command: Callable[[str, str, str], None]
-    ) -> None:
+    def __init__(self, door: Door, make: MakeOpener, heard: Heard) -> None:
         self.output, self.name, self._door, self._make = door.output, door.name, door, make
-        self._command = command
+        self._heard = heard
         self.opener: Opener | None = None
         self.problem = ""
         self.lately: deque[Answer] = deque(maxlen=LATELY)
@@ -40,9 +41,12 @@ class Post:
         return self.lately[-1].words if self.lately else ""
 
     def retry(self) -> None:
-        """An output that could not be opened is tried again."""
+        """An output that could not be opened is tried again; what one that does not answer said of
+        the door's contact holds no more."""
         if self.opener is None:
             self._open_output()
+        elif not self.opener.ready:
+            self._heard(self._door.id, "contact", None)
 
     def put(self, work: Callable[[], object]) -> None:
         """To the thread; where that is far behind, nothing: the door stays locked."""
@@ -74,13 +78,11 @@ class Post:
 
     def _open_output(self) -> None:
         try:
-            self.opener = self._make(self._door.output, self._door.id, self._door.name)
+            door = self._door
+            self.opener = self._make(door.output, door.id, door.name, partial(self._heard, door.id))
             self.problem = ""
         except ArcidError as error:
             self.problem = error.message
-            return
-        if hasattr(self.opener, "on_command"):
-            self.opener.on_command = lambda what, key: self._command(self._door.id, what, key)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
@@ -90,3 +92,32 @@ class Post:
                 log.warning("a door", extra={"door": self._door.id, "code": error.code})
             except Exception:  # this door stays locked; the next face is another matter
                 log.exception("a door's thread failed", extra={"door": self._door.id})
+
+
+class Posts(dict[str, Post]):
+    """Of the doors that ``drives`` gives to this process, by id. Set up by one thread at a time."""
+
+    def __init__(self, drives: Callable[[Door], bool], make: MakeOpener, heard: Heard) -> None:
+        super().__init__()
+        self._drives, self._make, self._heard = drives, make, heard
+        self._manning = threading.Lock()
+        self._closed = False
+
+    def man(self, site: Site) -> None:
+        """A thread and an output for every door that is driven here, as it is set up now."""
+        wanted = {d.id: d for d in site.doors.values() if d.enabled and self._drives(d)}
+        with self._manning:
+            for key, post in list(self.items()):
+                door = wanted.get(key)
+                if door is None or (post.output, post.name) != (door.output, door.name):
+                    self.pop(key).close()
+            for key, door in wanted.items():
+                if key in self:
+                    self[key].retry()
+                elif not self._closed:
+                    self[key] = Post(door, self._make, self._heard)
+
+    def close(self) -> None:
+        """For good."""
+        self._closed = True
+        self.man(Site())

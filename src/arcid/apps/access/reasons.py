@@ -35,6 +35,8 @@ WORDS = {
     "interlock": "{door} is not shut",
     "second": "a second person has to come within {left:.0f} s",
     "duress": "a call for help came from this door",
+    "forced": "the door was opened, and nobody was let in or asked to leave",
+    "held": "the door has been open for {limit:g} s",
     "no_reason": "an opening by hand needs a reason",
     "not_granted": "the decision was not to open",
     # granted, and what is noted beside it
@@ -47,8 +49,7 @@ WORDS = {
 }
 #: Reasons that pass by themselves: they are shown, not logged.
 PASSING = frozenset({"looking", "liveness_open", "stale", "replayed", "recording"})
-
-
+ALARMS = frozenset({"forced", "held"})  # of the door itself
 NAMES = ("name", "actor", "why")  # values that are not kept with an event
 
 

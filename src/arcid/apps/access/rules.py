@@ -15,6 +15,10 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOLIDAY = "holiday"
 DOOR_FPIR = 1e-5  # of one stranger's passage
 MOST_LOOKS = 8  # as many as a face that comes to a door is given at once
+MOST_S = {
+    "release_s": 60, "shuts_s": 600, "held_s": 3600, "two_person_s": 120, "passback_s": 86_400,
+    "fresh_s": 5, "offline_s": 86_400, "keep_days": 3660,
+}  # fmt: skip
 Passback = Literal["off", "soft", "hard", "timed"]
 Duress = Literal["open", "refuse"]
 _WINDOW = re.compile(r"(\S+)\s+(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)")
@@ -83,11 +87,13 @@ class Door:
     id: str
     name: str
     collection: str
-    camera: str = ""  # that looks at who wants to enter; empty: none of the service's
+    camera: str = ""  # that looks at who wants to enter, by name; empty: none of the service's
+    camera_id: str = ""  # its id once it was found: a door stays at a camera that is renamed
     output: str = "none"  # where the impulse goes, see ``outputs``
     enabled: bool = True
     release_s: float = 5.0  # how long it is unlocked
     shuts_s: float = 5.0  # after that it is taken as shut, where no contact says so
+    held_s: float = 30.0  # open for longer, it is held open: an alarm, where a contact says so
     near: float = 0.12
     fpir: float = DOOR_FPIR
     looks: int = 2
@@ -107,9 +113,7 @@ class Door:
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > 80 or not self.name.isprintable():
             raise UsageError("a door is named by 1 to 80 printable characters")
-        for name, most in (("release_s", 60), ("shuts_s", 600), ("two_person_s", 120),
-                           ("passback_s", 86_400), ("fresh_s", 5), ("offline_s", 86_400),
-                           ("keep_days", 3660)):  # fmt: skip
+        for name, most in MOST_S.items():
             least = 0 if name == "offline_s" else 0.2
             if not least <= getattr(self, name) <= most:
                 raise UsageError(f"{name} lies between {least:g} and {most:g}")

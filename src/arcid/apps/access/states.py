@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from arcid.apps.access.reasons import PASSING, Reason
+from arcid.apps.access.reasons import ALARMS, PASSING, Reason
 from arcid.types import Decision, instant
 
+Outcome = Literal["granted", "refused", "alarm"]
 Seen = Literal["known", "unknown", "beyond", "unusable", "looking"]
 
 
@@ -84,6 +85,13 @@ class Answer:
         return not self.granted and {r.code for r in self.reasons} <= PASSING
 
     @property
+    def outcome(self) -> Outcome:
+        """An alarm is of the door itself: nobody asked."""
+        if self.granted:
+            return "granted"
+        return "alarm" if {r.code for r in self.reasons} & ALARMS else "refused"
+
+    @property
     def words(self) -> str:
         return "; ".join(r.words for r in self.reasons)
 
@@ -92,7 +100,7 @@ class Answer:
         return {
             "id": self.id,
             "door": self.door,
-            "outcome": "granted" if self.granted else "refused",
+            "outcome": self.outcome,
             "words": self.words,
             "reasons": [r.to_dict() for r in self.reasons],
             "at": instant(self.now.at),
@@ -115,6 +123,9 @@ class DoorState:
     opened_at: datetime | None = None  # last released
     opened_ticks: float | None = None  # here; None: by another process
     contact_open: bool | None = None  # None: no contact says
+    open_ticks: float | None = None  # when its contact was first heard to be open
+    exit_ticks: float = float("-inf")  # when somebody last asked to leave
+    alarm: Answer | None = None  # until a guard acknowledges it
     first: tuple[str, str, float] | None = None  # of two persons: id, name, ticks
     taken: float = float("-inf")  # ticks of the newest picture
     served: frozenset[int] = frozenset()  # tracks let in

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field
 
 from arcid.apps.access import Doors, Passages
+from arcid.apps.access.states import Outcome
 from arcid.server.deps import Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
@@ -57,7 +58,7 @@ class PassageOut(Out):
     at: datetime
     door_id: str
     door: str
-    outcome: Literal["granted", "refused"]
+    outcome: Outcome
     words: str
     reasons: list[ReasonOut]
     person_id: str | None
@@ -129,8 +130,25 @@ def lift_door(running: Running, door_id: DoorPath) -> Response:
     responses=errors(400, 404, 413, 503, 507),
 )
 def tell_contact(running: Running, door_id: DoorPath, body: ContactIn) -> Response:
-    """Whether a door's contact says that it is open; for doors that wait for it to be shut."""
+    """Whether a door's contact says that it is open: it may be forced or held open, and others may
+    wait for it to be shut."""
     running.doorman.contact(door_id, body.open)
+    return Response(status_code=204)
+
+
+@router.post("/{door_id}/exit", status_code=204, response_model=None, responses=errors(404, 503))
+def tell_exit(running: Running, door_id: DoorPath) -> Response:
+    """Somebody inside asks to leave: the door is not forced when it opens now. Opens nothing."""
+    running.doorman.request_exit(door_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{door_id}/acknowledge", status_code=204, response_model=None, responses=errors(404, 503, 507)
+)
+def acknowledge_alarm(running: Running, door_id: DoorPath) -> Response:
+    """A door's alarm was seen; audited."""
+    running.doorman.acknowledge(door_id)
     return Response(status_code=204)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from arcid.apps.access import Door, Doors
 from arcid.apps.access.chance import Support, chance
 from arcid.apps.access.rules import Duress, Passback
+from arcid.apps.access.states import Outcome
 from arcid.server.deps import Running, Services
 from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
@@ -34,6 +35,7 @@ class DoorSettings(In):
     enabled: bool | None = None
     release_s: float | None = Field(None, description="How long it is unlocked.")
     shuts_s: float | None = None
+    held_s: float | None = Field(None, description="Open for longer, it is held open: an alarm.")
     near: float | None = Field(None, description="From this share of the picture's height on.")
     fpir: float | None = Field(
         None, description="How often a stranger's passage may open it; see `chance`."
@@ -71,7 +73,7 @@ class AnswerOut(Out):
     """What a door answered in this process."""
 
     at: datetime
-    outcome: Literal["granted", "refused"]
+    outcome: Outcome
     words: str
     reasons: list[ReasonOut]
     person_id: str | None
@@ -110,6 +112,7 @@ class DoorOut(Out):
     enabled: bool
     release_s: float
     shuts_s: float
+    held_s: float
     near: float
     fpir: float
     looks: int
@@ -125,6 +128,9 @@ class DoorOut(Out):
     fresh_s: float
     offline_s: float
     keep_days: float
+    camera_id: str = Field(description="Of its camera, once the service found it.")
+    contact_open: bool | None = Field(description="null: no contact says.")
+    alarm: AnswerOut | None = Field(description="Forced or held open, until acknowledged.")
     lockdown: str | None = Field(description="Why it is locked down; null where it is not.")
     here: bool = Field(description="Whether this process has its output.")
     problem: str | None = Field(description="Why its output cannot be used, in words.")
@@ -182,6 +188,8 @@ def _out(running: Services, door: Door) -> DoorOut:
     values: dict[str, Any] = asdict(door)
     return DoorOut(
         **values,
+        contact_open=status.contact_open,
+        alarm=None if status.alarm is None else AnswerOut.model_validate(status.alarm),
         lockdown=status.lockdown,
         here=status.here,
         problem=status.problem or None,

@@ -10,6 +10,8 @@
     osdp:///dev/ttyUSB0?address=0&output=0        an access control line, ``osdp``
     gpio:17                                       a pin of this machine, ``gpio``
 
+Three of them have inputs, too: a contact that says whether the door is open, and a request to exit.
+
 An impulse is sent once. Nothing here tries again, queues, or keeps a door open: where it is not
 known whether an impulse arrived, ``OutputFailed.certain`` is False and a human looks.
 """
@@ -20,7 +22,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from arcid.apps.access.outputs._common import Opener, OutputFailed, Pulse
+from arcid.apps.access.outputs._common import Hear, Opener, OutputFailed, Pulse, deaf
 from arcid.errors import UsageError
 
 
@@ -36,11 +38,14 @@ class Nothing:
         """Nothing is held."""
 
 
-def opener_for(output: str, door_id: str, door: str) -> Opener:
-    """Raises ``UsageError`` for an address without meaning, ``MissingExtra``, ``ConfigError`` where
-    a secret is missing; what it needs may be opened here, and may still be away."""
+def opener_for(output: str, door_id: str, door: str, hear: Hear = deaf) -> Opener:
+    """``hear`` is told of the inputs that the address names.
+
+    Raises ``UsageError`` for an address without meaning, ``MissingExtra``, ``ConfigError`` where a
+    secret is missing; what it needs may be opened here, and may still be away.
+    """
     room = _room(output)
-    made: Opener = Nothing() if room is None else room.opener(output, door_id, door)
+    made: Opener = Nothing() if room is None else room.opener(output, door_id, door, hear)
     return made
 
 
@@ -76,4 +81,4 @@ def _room(output: str) -> Any:
     return import_module(f"{__package__}.{ROOMS[kind]}")
 
 
-__all__ = ["Nothing", "Opener", "OutputFailed", "Pulse", "check_output", "opener_for"]
+__all__ = ["Hear", "Nothing", "Opener", "OutputFailed", "Pulse", "check_output", "opener_for"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -30,6 +31,15 @@ class Pulse:
             "issued_at": instant(self.at),
             "expires_at": instant(self.at + timedelta(seconds=self.lasts_s)),
         }
+
+
+#: What an output hears of its door: ("contact", whether it is open; None: not known any more),
+#: ("exit", None), and of Home Assistant ("lock" | "unlock", an id of the command's own).
+Hear = Callable[[str, Any], None]
+
+
+def deaf(what: str, value: Any) -> None:
+    """Nobody listens."""
 
 
 class OutputFailed(Exception):

@@ -2,6 +2,9 @@
 
 ``gpio:17``, or ``gpio:17?low=1`` for a relay that closes on low. Drive a relay with a timer of its
 own: a machine that stops within the impulse leaves the pin as it is.
+
+``&contact=27&exit=22`` are inputs that a closed circuit pulls to ground: a door contact that is
+closed while the door is shut, a button that whoever leaves presses.
 """
 
 from __future__ import annotations
@@ -9,32 +12,46 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs
 
-from arcid.apps.access.outputs._common import OutputFailed, Pulse
+from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
 from arcid.errors import MissingExtra, UsageError
 
+INPUTS = ("contact", "exit")
+BOUNCE_S = 0.05
 
-def checked(output: str) -> tuple[int, bool]:
-    """(pin, whether it is driven low). Raises ``UsageError``."""
+
+def checked(output: str) -> tuple[int, bool, dict[str, int]]:
+    """(pin, whether it is driven low, pins of inputs by name). Raises ``UsageError``."""
     pin, _, query = output.partition(":")[2].partition("?")
-    low = parse_qs(query).get("low", ["0"])[0]
-    if not pin.isdecimal() or not 0 <= int(pin) <= 999 or low not in ("0", "1"):
+    given = {key: values[-1] for key, values in parse_qs(query, keep_blank_values=True).items()}
+    low = given.pop("low", "0")
+    numbers = [pin, *given.values()]
+    wrong = set(given) - set(INPUTS) or not all(n.isdecimal() and int(n) <= 999 for n in numbers)
+    if wrong or low not in ("0", "1") or len(set(numbers)) < len(numbers):
         raise UsageError(
-            "a pin is written gpio:17, or gpio:17?low=1 for a relay that closes on low"
+            "a pin is written gpio:17, with ?low=1 for a relay that closes on low, and contact=PIN "
+            "and exit=PIN for inputs"
         )
-    return int(pin), low == "1"
+    return int(pin), low == "1", {key: int(number) for key, number in given.items()}
 
 
-def opener(output: str, door_id: str, door: str) -> Pin:
-    """Raises ``MissingExtra``, ``UsageError`` where the pin cannot be had."""
-    pin, low = checked(output)
+def opener(output: str, door_id: str, door: str, hear: Hear) -> Pin:
+    """Raises ``MissingExtra``, ``UsageError`` where a pin cannot be had."""
+    pin, low, inputs = checked(output)
     try:
-        from gpiozero import DigitalOutputDevice, GPIOZeroError
+        from gpiozero import DigitalInputDevice, DigitalOutputDevice, GPIOZeroError
     except ModuleNotFoundError:
         raise MissingExtra("opening doors by a pin", "gpio") from None
     try:
-        return Pin(DigitalOutputDevice(pin, active_high=not low, initial_value=False))
+        made = Pin(DigitalOutputDevice(pin, active_high=not low, initial_value=False))
     except (GPIOZeroError, OSError) as error:
         raise UsageError(f"pin {pin} cannot be used here ({type(error).__name__})") from None
+    try:
+        for name, number in inputs.items():
+            made.listen(name, DigitalInputDevice(number, pull_up=True, bounce_time=BOUNCE_S), hear)
+    except (GPIOZeroError, OSError) as error:
+        made.close()
+        raise UsageError(f"an input cannot be used here ({type(error).__name__})") from None
+    return made
 
 
 class Pin:
@@ -42,6 +59,17 @@ class Pin:
 
     def __init__(self, device: Any) -> None:
         self._device = device
+        self._inputs: list[Any] = []
+
+    def listen(self, name: str, device: Any, hear: Hear) -> None:
+        """``device`` is active while its circuit is closed."""
+        self._inputs.append(device)
+        if name == "exit":
+            device.when_activated = lambda: hear("exit", None)
+            return
+        device.when_activated = lambda: hear("contact", False)
+        device.when_deactivated = lambda: hear("contact", True)
+        hear("contact", not device.is_active)
 
     @property
     def ready(self) -> bool:
@@ -54,4 +82,5 @@ class Pin:
             raise OutputFailed(f"the pin ({type(error).__name__})", certain=False) from None
 
     def close(self) -> None:
-        self._device.close()
+        for device in (*self._inputs, self._device):
+            device.close()

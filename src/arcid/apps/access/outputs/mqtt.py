@@ -5,6 +5,10 @@
 with ``expires_at`` inside. ``TOPIC/DOOR/state`` is LOCKED, UNLOCKED or JAMMED (nobody knows), and
 ``TOPIC/DOOR/available`` goes offline with this process.
 
+With ``?inputs=1`` the door says how it stands: OPEN or CLOSED at ``TOPIC/DOOR/contact`` (anything
+else: not known), which may be retained, and anything at ``TOPIC/DOOR/exit``, which may not, when
+somebody asks to leave.
+
 With ``?commands=1`` Home Assistant may act too: LOCK is a lock-down, UNLOCK an opening by hand. A
 command states when it was given; a retained, late or repeated one does nothing.
 """
@@ -16,7 +20,6 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +27,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
-from arcid.apps.access.outputs._common import OutputFailed, Pulse
+from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
 from arcid.apps.telling.configured import MQTT_PASSWORD, MQTT_USER
 from arcid.errors import MissingExtra, UsageError
 
 DISCOVERY = "homeassistant"
 CONNECT_S, ACKNOWLEDGE_S = 5.0, 3.0
+CONTACT = {b"OPEN": True, b"CLOSED": False}
 COMMAND_S = 5.0  # a command given longer ago does nothing
-Command = Callable[[str, str], None]  # ("lock" | "unlock", an id of its own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Broker:
     tls: bool
     topic: str
     commands: bool
+    inputs: bool
 
 
 def checked(output: str) -> Broker:
@@ -55,21 +59,24 @@ def checked(output: str) -> Broker:
         port = parts.port or (8883 if tls else 1883)
     except ValueError:
         raise UsageError("the broker's port does not exist") from None
-    if not parts.hostname or re.search(r"[#+\0\s]", output) or set(query) - {"commands"}:
-        raise UsageError("a broker is written mqtt://HOST:1883/TOPIC, with ?commands=1 at most")
+    if not parts.hostname or re.search(r"[#+\0\s]", output) or set(query) - {"commands", "inputs"}:
+        raise UsageError(
+            "a broker is written mqtt://HOST:1883/TOPIC, with ?commands=1&inputs=1 at most"
+        )
     addresses.refuse_literal(parts.hostname)
-    return Broker(parts.hostname, port, tls, topic, query.get("commands") == ["1"])
+    commands, inputs = (query.get(name) == ["1"] for name in ("commands", "inputs"))
+    return Broker(parts.hostname, port, tls, topic, commands, inputs)
 
 
-def opener(output: str, door_id: str, door: str) -> Lock:
+def opener(output: str, door_id: str, door: str, hear: Hear) -> Lock:
     """Raises ``MissingExtra``. A broker that is away is tried again in the background."""
-    return Lock(checked(output), door_id, door)
+    return Lock(checked(output), door_id, door, hear)
 
 
 class Lock:
-    """One door at a broker. ``on_command`` hears what Home Assistant wants."""
+    """One door at a broker."""
 
-    def __init__(self, broker: Broker, door_id: str, door: str) -> None:
+    def __init__(self, broker: Broker, door_id: str, door: str, hear: Hear) -> None:
         try:
             import paho.mqtt.client as paho
         except ModuleNotFoundError:
@@ -77,7 +84,7 @@ class Lock:
         self._paho, self._broker = paho, broker
         self._id, self._door = door_id, door
         self._base = f"{broker.topic}/{door_id}"
-        self.on_command: Command | None = None
+        self._hear = hear
         self._last_command = 0.0
         self._relock: threading.Timer | None = None
         self._connected = threading.Event()
@@ -161,15 +168,22 @@ class Lock:
         client.publish(topic, json.dumps(self._discovery()), qos=1, retain=True)
         client.publish(f"{self._base}/state", "LOCKED", qos=1, retain=True)
         client.publish(f"{self._base}/available", "online", qos=1, retain=True)
-        if self._broker.commands:
-            client.subscribe(f"{self._base}/command", qos=1)
+        topics = ["command"] * self._broker.commands + ["contact", "exit"] * self._broker.inputs
+        if topics:
+            client.subscribe([(f"{self._base}/{topic}", 1) for topic in topics])
         self._connected.set()
 
     def _off(self, *_: Any) -> None:
         self._connected.clear()
 
     def _told(self, _client: Any, _data: Any, message: Any) -> None:
-        if message.retain or self.on_command is None:
+        if message.topic == f"{self._base}/contact":
+            self._hear("contact", CONTACT.get(message.payload))
+            return
+        if message.retain:
+            return
+        if message.topic == f"{self._base}/exit":
+            self._hear("exit", None)
             return
         try:
             said = json.loads(message.payload)
@@ -179,7 +193,7 @@ class Lock:
         fresh = abs(time.time() - at) <= COMMAND_S and at > self._last_command
         if fresh and what in ("lock", "unlock"):
             self._last_command = at
-            self.on_command(what, f"{self._base}/command/{at!r}")
+            self._hear(what, f"{self._base}/command/{at!r}")
 
     def _show(self, state: str) -> None:
         if self._connected.is_set():

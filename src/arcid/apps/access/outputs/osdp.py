@@ -3,17 +3,22 @@
 ``osdp:///dev/ttyUSB0?address=0&output=0&baud=9600`` is output 0 of the device at address 0. The
 line is encrypted with the 32 hexadecimal digits of ``ARCID_OSDP_KEY``; a device that knows no
 secure channel needs ``&plain=1``. Doors on one line share it where they are outputs of one device.
+
+``&contact=0`` is the device's input that is active while the door is open, ``&exit=1`` the one that
+is active while somebody asks to leave. Devices tell of changes: before the first nothing is known.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from arcid.apps.access.outputs._common import OutputFailed, Pulse
+from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
 from arcid.errors import ConfigError, MissingExtra, UsageError
 
 KEY = "ARCID_OSDP_KEY"
@@ -24,53 +29,81 @@ _lines: dict[str, _Line] = {}
 _lock = threading.Lock()
 
 
-def checked(output: str) -> tuple[str, int, int, int, bool]:
-    """(device, address, output, baud, plain). Raises ``UsageError``."""
-    parts, names = urlsplit(output), ("address", "output", "baud", "plain")
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address says; inputs are -1 where there is none."""
+
+    device: str
+    address: int = 0
+    output: int = 0
+    baud: int = 9600
+    plain: int = 0
+    contact: int = -1
+    exit: int = -1
+
+
+def checked(output: str) -> Address:
+    """Raises ``UsageError``."""
+    parts, names = urlsplit(output), {f.name for f in fields(Address)} - {"device"}
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    wrong = set(query) - set(names) or not all(v.isdecimal() for v in query.values())
-    known = dict(zip(names, (0, 0, 9600, 0), strict=True))
-    number = known if wrong else known | {name: int(value) for name, value in query.items()}
-    off = number["address"] > 126 or number["output"] > 255
+    wrong = set(query) - names or not all(v.isdecimal() for v in query.values())
+    given = Address(parts.path, **{} if wrong else {key: int(v) for key, v in query.items()})
+    off = given.address > 126 or max(given.output, given.contact, given.exit) > 255
     if wrong or off or parts.netloc or not parts.path.startswith("/"):
-        raise UsageError("a line is written osdp:///dev/ttyUSB0?address=0&output=0&baud=9600")
-    if number["baud"] not in BAUDS:
-        raise UsageError(f"a line runs at {', '.join(map(str, BAUDS))} baud, not {number['baud']}")
-    return parts.path, number["address"], number["output"], number["baud"], bool(number["plain"])
+        raise UsageError(
+            "a line is written osdp:///dev/ttyUSB0?address=0&output=0&baud=9600, with contact=0 "
+            "and exit=1 for inputs"
+        )
+    if given.baud not in BAUDS:
+        raise UsageError(f"a line runs at {', '.join(map(str, BAUDS))} baud, not {given.baud}")
+    return given
 
 
-def opener(output: str, door_id: str, door: str) -> Output:
+def opener(output: str, door_id: str, door: str, hear: Hear) -> Output:
     """Raises ``MissingExtra``, ``ConfigError`` without a key, ``UsageError`` where the line cannot
     be opened."""
-    device, address, number, baud, plain = checked(output)
+    given = checked(output)
     key = os.environ.get(KEY, "")
-    if not plain and (len(key) != 32 or not all(c in "0123456789abcdefABCDEF" for c in key)):
+    if not given.plain and (len(key) != 32 or not all(c in "0123456789abcdefABCDEF" for c in key)):
         raise ConfigError(
             f"the line is encrypted: set {KEY} to 32 hexadecimal digits that the device knows, or "
             "add plain=1 for one that knows no secure channel"
         )
     with _lock:
-        line = _lines.get(device)
+        line = _lines.get(given.device)
         if line is None:
-            line = _lines[device] = _Line(device, address, baud, None if plain else key)
-        elif line.address != address:
-            raise UsageError(f"{device} is in use for another device; one a line")
-        line.users += 1
-    return Output(line, number)
+            line = _lines[given.device] = _Line(given, None if given.plain else key)
+        elif line.address != given.address:
+            raise UsageError(f"{given.device} is in use for another device; one a line")
+        made = Output(line, given, hear)
+        line.users.append(made)
+    return made
 
 
 class Output:
-    """One output of the device on a line."""
+    """One output of the device on a line, and the inputs beside its door."""
 
-    def __init__(self, line: _Line, number: int) -> None:
-        self._line, self._number = line, number
+    def __init__(self, line: _Line, given: Address, hear: Hear) -> None:
+        self._line, self._given, self._hear = line, given, hear
+        self._inputs: dict[int, bool] = {}
 
     def open(self, pulse: Pulse) -> None:
-        self._line.set(self._number, pulse.seconds)
+        self._line.set(self._given.output, pulse.seconds)
+
+    def told(self, inputs: bytes) -> None:
+        """How all inputs of the device stand."""
+        now = {i: bool(inputs[i]) for i in (self._given.contact, self._given.exit)
+               if 0 <= i < len(inputs)}  # fmt: skip
+        before, self._inputs = self._inputs, now
+        contact, leave = now.get(self._given.contact), self._given.exit
+        if now.get(leave) and not before.get(leave):
+            self._hear("exit", None)
+        if contact is not None and contact != before.get(self._given.contact):
+            self._hear("contact", contact)
 
     def close(self) -> None:
         with _lock:
-            self._line.users -= 1
+            self._line.users.remove(self)
             if not self._line.users:
                 _lines.pop(self._line.device, None)
                 self._line.stop()
@@ -82,26 +115,29 @@ class Output:
 
 
 class _Line:
-    def __init__(self, device: str, address: int, baud: int, key: str | None) -> None:
+    def __init__(self, given: Address, key: str | None) -> None:
         try:
             import osdp
         except ModuleNotFoundError:
             raise MissingExtra("opening doors over OSDP", "osdp") from None
-        self.device, self.address, self.users = device, address, 0
+        self.device, self.address = given.device, given.address
+        self.users: list[Output] = []
         self._secure = key is not None
-        self._port = _open(device, baud)
+        self._port = _open(given.device, given.baud)
         self._answers: dict[int, bool] = {}
         self._answered = threading.Condition()
         self._setting = threading.Lock()
         self._command = int(osdp.Command.Output)
+        self._input = (int(osdp.Event.Status), int(osdp.StatusReportType.Input))
         flags = [osdp.LibFlag.EnforceSecure] if key is not None else []
         info = osdp.PDInfo(
-            address, _Serial(self._port), scbk=None if key is None else bytes.fromhex(key),
+            given.address, _Serial(self._port), scbk=None if key is None else bytes.fromhex(key),
             flags=flags,
         )  # fmt: skip
         self._panel = osdp.ControlPanel(
-            [info], log_level=osdp.LogLevel.Critical, command_completion_handler=self._done
-        )
+            [info], log_level=osdp.LogLevel.Critical, event_handler=self._told,
+            command_completion_handler=self._done,
+        )  # fmt: skip
         self._panel.start()
 
     @property
@@ -129,6 +165,14 @@ class _Line:
     def stop(self) -> None:
         self._panel.teardown()
         os.close(self._port)
+
+    def _told(self, number: int, event: dict[str, Any]) -> int:
+        with suppress(queue.Empty):
+            self._panel.event_queue[number].get_nowait()  # nobody else takes them out
+        if (event.get("event"), event.get("type")) == self._input:
+            for user in list(self.users):
+                user.told(event["report"])
+        return 0
 
     def _done(self, address: int, command: dict[str, Any], status: Any) -> None:
         with self._answered:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
-from arcid.apps.access.outputs._common import OutputFailed, Pulse
+from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
 from arcid.apps.telling.webhook import LOOPBACK, MIN_SECRET, signature
 from arcid.errors import ConfigError, UsageError
 
@@ -36,8 +36,8 @@ def checked(output: str) -> None:
     addresses.refuse_literal(parts.hostname)
 
 
-def opener(output: str, door_id: str, door: str) -> Relay:
-    """Raises ``ConfigError`` without a secret."""
+def opener(output: str, door_id: str, door: str, hear: Hear) -> Relay:
+    """Its door's inputs come over REST. Raises ``ConfigError`` without a secret."""
     secret = os.environ.get(SIGNED_WITH, "")
     if len(secret) < MIN_SECRET:
         raise ConfigError(

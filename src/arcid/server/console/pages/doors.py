@@ -35,6 +35,13 @@ NOW_S = 10.0  # an answer so old still tells who is there
 TONES: dict[str, Tone] = {"opened": "good", "failed": "bad", "unknown": "warn"}
 
 
+WORDS: dict[str, tuple[str, Tone]] = {
+    "granted": (S.DOOR_GRANTED, "good"),
+    "refused": (S.DOOR_REFUSED, "warn"),
+    "alarm": (S.DOOR_ALARMED, "bad"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Board:
     """One door as it is shown."""
@@ -129,6 +136,9 @@ def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable
                 chip(label, tone)
         if status.problem:
             note(status.problem, "bad", role="alert")
+        if status.alarm is not None:
+            when = S.moment(status.alarm.now.at)
+            note(S.DOOR_ALARM.format(why=status.alarm.words, when=when), "bad", role="alert")
         if status.lockdown:
             note(S.DOOR_LOCKED_WHY.format(why=status.lockdown), "warn")
         _now(status)
@@ -151,6 +161,9 @@ def _chips(door: Door, status: DoorStatus) -> list[tuple[str, Tone]]:
         found.append((S.DOOR_LOCKED, "bad"))
     else:
         found.append((S.DOOR_READY, "good"))
+    if status.contact_open is not None:
+        open_ = status.contact_open
+        found.append((S.DOOR_IS_OPEN, "warn") if open_ else (S.DOOR_IS_SHUT, "plain"))
     if status.offline_s is not None:
         found.append((S.DOOR_OFFLINE.format(age=S.duration(status.offline_s)), "warn"))
     if not status.here:
@@ -160,7 +173,7 @@ def _chips(door: Door, status: DoorStatus) -> list[tuple[str, Tone]]:
 
 def _now(status: DoorStatus) -> None:
     """Who is there."""
-    newest = status.lately[0] if status.lately else None
+    newest = next((one for one in status.lately if one.outcome != "alarm"), None)
     fresh = newest is not None and (datetime.now(UTC) - newest.now.at).total_seconds() <= NOW_S
     if newest is None or not fresh:
         text(S.DOOR_NOBODY, "soft door-now", tag="p")
@@ -169,7 +182,7 @@ def _now(status: DoorStatus) -> None:
         who = newest.name or newest.actor or S.DOOR_UNKNOWN
         with element("div", "row tight"):
             text(who, "person-name")
-            chip(*_word(newest.granted))
+            chip(*WORDS[newest.outcome])
             if newest.duress:
                 chip(S.DOOR_DURESS, "bad")
         text(newest.words, tag="p")
@@ -187,20 +200,18 @@ def _rate(found: Answer) -> str:
 
 def _line(passage: Passage) -> None:
     with element("div", "event-row"):
+        word, _ = WORDS[passage.outcome]
         element("span", "event-dot " + ("good" if passage.granted else "bad"), aria_hidden="true")
         with element("span", "event-lines"):
             who = passage.name or passage.actor or S.DOOR_UNKNOWN
-            text(f"{who}, {_word(passage.granted)[0].lower()}", "person-name")
+            said = word if passage.outcome == "alarm" else f"{who}, {word.lower()}"
+            text(said, "person-name")
             text(passage.words, "small")
             text(S.moment(passage.at), "soft small")
             if passage.detail:
                 text(passage.detail, "soft small")
         if passage.opening in TONES:
             chip(S.DOOR_OPENINGS[passage.opening], TONES[passage.opening])
-
-
-def _word(granted: bool) -> tuple[str, Tone]:
-    return (S.DOOR_GRANTED, "good") if granted else (S.DOOR_REFUSED, "warn")
 
 
 def _buttons(
@@ -240,7 +251,15 @@ def _buttons(
         await context.run(context.doorman.lock_down, door.id, None)
         await refresh()
 
+    @action(context, "open_door")
+    async def seen() -> None:
+        await context.allow("open_door")
+        await context.run(context.doorman.acknowledge, door.id)
+        await refresh()
+
     with element("div", "row end"):
+        if status.alarm is not None:
+            button(S.DOOR_SEEN, seen, name=S.DOOR_SEEN_TITLE.format(name=door.name))
         if status.lockdown is None:
             button(S.DOOR_LOCK, lock, icon="lock", name=S.DOOR_LOCK_TITLE.format(name=door.name))
             if door.enabled:
