@@ -162,8 +162,8 @@ class FaceTracks:
     def wants_look(
         self, track: Track, usefulness: float, ticks: float, *, eager: bool = False
     ) -> bool:
-        """Whether to embed the face now. ``eager``: whatever it shows, its first looks in frames that
-        follow one another, then as often as looks differ."""
+        """Whether to embed the face now. ``eager``: whatever it shows, its first looks in one frame
+        after the other, then as often as looks differ."""
         s, since = self.settings, ticks - track.last_look
         if not track.number or ticks - track.last_try < s.retry_s:
             return False
@@ -172,12 +172,7 @@ class FaceTracks:
         first = track.pool.looks < s.first_looks
         if since < s.look_gap_s and not (eager and first):
             return False
-        return (
-            eager
-            or first
-            or usefulness >= s.better * track.best
-            or since >= s.recheck_s
-        )
+        return eager or first or usefulness >= s.better * track.best or since >= s.recheck_s
 
     def look(
         self, track: Track, embedding: Embeddings, usefulness: float, at: float, ticks: float

@@ -52,6 +52,22 @@ def test_a_guard_opens_once_with_a_reason_and_locks_down(page: Page, door: dict[
     expect(own.get_by_text("Ready")).to_be_visible()
 
 
+def test_an_alarm_stays_until_it_is_acknowledged(
+    page: Page, url: str, door: dict[str, Any]
+) -> None:
+    page.goto("/console/doors")
+    own = page.locator(".at-door", has_text="Front door")
+    expect(own.get_by_text("Nobody may pass yet.")).to_be_visible()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for is_open in (False, True, False):
+            client.post(f"/v1/doors/{door['id']}/contact", json={"open": is_open})
+    expect(own.get_by_role("alert")).to_contain_text("nobody was let in or asked to leave")
+    expect(own.get_by_text("Shut", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Acknowledge the alarm of Front door").click()
+    expect(own.get_by_role("alert")).to_have_count(0)
+    expect(own.get_by_text("Alarm", exact=True)).to_be_visible()
+
+
 def test_the_page_fits_a_phone(page: Page, door: dict[str, Any]) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto("/console/doors")

@@ -37,7 +37,7 @@ def test_more_people_and_a_smaller_chance_ask_for_a_higher_cosine(
     assert loose is not None and loose.support == "measured" and loose.supported_fpir == 1e-2
     assert strict is not None and strict.support == "extrapolated"
     assert strict.supported_fpir is not None and 1e-5 < strict.supported_fpir < 1e-2
-    assert "at most 1 in 100,000 times: 50 people may pass" in strict.words
+    assert "at most 1 in 100,000 strangers opens this door: 50 people may pass" in strict.words
     assert "extrapolated" in strict.words and "extrapolated" not in loose.words
 
 

@@ -41,7 +41,10 @@ def test_a_door_from_its_set_up_to_its_log(cli: Cli, home: Path) -> None:
                "office").code == 0  # fmt: skip
     shown = cli("access", "door", "show", "Front")
     assert "may pass: Staff, Office" in shown.out and "two_person: True" in shown.out
-    assert "at most 1 in 100 times: 1 person may pass (no template)" in shown.out
+    assert (
+        "at most 1 in 100 strangers opens this door: 1 person may pass (no enrolled face)"
+        in shown.out
+    )
     assert "Ada" in cli("access", "group", "list", *where).out
     assert cli("access", "rule", "list", "--json").json["rules"][0]["schedule"] == "Office"
     assert cli("access", "holiday", "list", "--json").json["holidays"][0]["day"] == "2026-12-25"

@@ -36,23 +36,19 @@ class Chance:
 
     @property
     def words(self) -> str:
-        one = f"1 in {1 / self.target_fpir:,.0f}"
         people = "1 person" if self.people == 1 else f"{self.people:,} people"
-        those = f"{people} may pass ({counted(self.templates, 'template')})"
+        those = f"{people} may pass ({counted(self.templates, 'enrolled face')})"
         if not self.people:
             return "nobody may pass yet"
-        if self.cosine_threshold is None or self.supported_fpir is None:
+        if self.supported_fpir is None:
             return (
-                f"nobody is let in: {those}, and the calibration reaches no chance as low as {one} "
-                "that a stranger opens this door; ask for a larger fpir, or calibrate on more "
-                "people"
+                f"nobody is let in: {those}, and the calibration reaches no chance as low as "
+                f"{_one_in(self.target_fpir)} that a stranger opens this door; ask for a larger "
+                "fpir, or calibrate on more people"
             )
-        said = f"a stranger's passage opens this door at most {one} times: {those}"
+        said = f"at most {_one_in(self.target_fpir)} strangers opens this door: {those}"
         if self.support == "extrapolated":
-            said += (
-                f", cosine from {self.cosine_threshold:.2f}, extrapolated; what was measured "
-                f"stands for 1 in {1 / self.supported_fpir:,.0f}"
-            )
+            said += f"; extrapolated, what was measured stands for {_one_in(self.supported_fpir)}"
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +80,10 @@ def chance_of(gallery: Gallery, door: Door, calibration: Calibration | None) -> 
     persons = {person for _, person in site.passes}
     copy = LocalCopy.read(gallery, door.collection, persons, calibration.contract_id)
     return chance(door, admitted(site, {door.collection: copy})[door.id], calibration)
+
+
+def _one_in(rate: float) -> str:
+    return f"1 in {float(f'{1 / rate:.2g}'):,.0f}"
 
 
 __all__ = ["Chance", "chance", "chance_of"]

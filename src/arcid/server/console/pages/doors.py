@@ -137,13 +137,17 @@ def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable
         if status.problem:
             note(status.problem, "bad", role="alert")
         if status.alarm is not None:
-            when = S.moment(status.alarm.now.at)
-            note(S.DOOR_ALARM.format(why=status.alarm.words, when=when), "bad", role="alert")
+            said = f"{S.moment(status.alarm.now.at)}: {status.alarm.words}"
+            note(S.sentence(said), "bad", role="alert")
         if status.lockdown:
             note(S.DOOR_LOCKED_WHY.format(why=status.lockdown), "warn")
         _now(status)
-        promise = S.DOOR_NO_CALIBRATION if board.chance is None else board.chance.words
-        text(f"{promise[0].upper()}{promise[1:]}.", "soft small", tag="p")
+        if board.chance is None:
+            note(S.DOOR_NO_CALIBRATION, "warn")
+        elif board.chance.support == "out_of_reach":
+            note(S.sentence(board.chance.words), "warn")
+        else:
+            text(S.sentence(board.chance.words), "soft small", tag="p")
         if context.may("open_door"):
             _buttons(context, door, status, refresh)
         with element("div", "event-list"):

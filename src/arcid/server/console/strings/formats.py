@@ -12,6 +12,11 @@ def count(n: int, one: str, many: str) -> str:
     return one if n == 1 else many.format(n=n)
 
 
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
+    return f"{words[0].upper()}{words[1:]}."
+
+
 def duration(seconds: float) -> str:
     """In the largest unit that fits."""
     for size, one, many in (
