@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -69,8 +70,11 @@ class Listener:
             (m.topic, m.payload.decode(), bool(m.retain))
         )
         self._client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
+        heard = threading.Event()
+        self._client.on_subscribe = lambda *_: heard.set()
         until(lambda: self._connects(port))
         self._client.loop_start()
+        assert heard.wait(20)
 
     def _connects(self, port: int) -> bool:
         try:
