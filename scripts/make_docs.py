@@ -146,14 +146,14 @@ def routes_page() -> str:
     rows = []
     for path, item in described["paths"].items():
         for method, operation in item.items():
-            free = operation.get("security", needed) == [{}]
+            free = operation.get("security", needed) == [{}] or "x-arcid-needs" not in operation
             rows.append(
                 (
                     f"`{method.upper()} {path}`",
                     " ".join(operation["description"].split()),
                     _takes(operation, described),
                     _answers(operation),
-                    "anybody" if free else "key",
+                    "anybody" if free else _needed(operation["x-arcid-needs"]),
                 )
             )
     columns = ("route", "what it does", "takes", "answers", "who may ask")
@@ -161,11 +161,16 @@ def routes_page() -> str:
         [
             "# REST routes",
             "What `/openapi.json` of a running service says; `/docs` is the same to try out. How "
-            "the service behaves: [REST](concepts/rest.md). **key**: an API key is needed where "
-            "any is set; without keys only programs of this machine may ask.",
+            "the service behaves: [REST](concepts/rest.md). Who may ask: an API key with "
+            "[this verb](concepts/security.md#api-keys), **for all** where it has to reach all "
+            "collections; without keys only programs of this machine.",
             _table(columns, rows),
         ]
     )
+
+
+def _needed(need: dict[str, str]) -> str:
+    return f"`{need['verb']}`" + (" for all" if need["reach"] == "all" else "")
 
 
 def _takes(operation: dict[str, Any], described: dict[str, Any]) -> str:

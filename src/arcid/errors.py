@@ -43,6 +43,7 @@
     │   ├── NotFound             CollectionNotFound, PersonNotFound, FaceNotFound, EventNotFound
     │   │   ├── CameraNotFound   no camera of the service has this id
     │   │   ├── DoorNotFound     no door has this id or name
+    │   │   ├── KeyNotFound      no API key has this id or name
     │   │   ├── OnboardingNotFound  no session with this id or token
     │   │   ├── WatchlistNotFound
     │   │   └── AlertNotFound
@@ -433,6 +434,12 @@ class SchemaTooNew(GalleryError):
     code = "schema_too_new"
 
 
+class KeyNotFound(NotFound):
+    """No API key of this id or name."""
+
+    code = "key_not_found"
+
+
 class GalleryBusy(GalleryError):
     """Another process holds the database; nothing was written, try again."""
 
@@ -524,6 +531,7 @@ __all__ = [
     "ImageUnreadable",
     "InputError",
     "InvalidArray",
+    "KeyNotFound",
     "LandmarksRequired",
     "LicenceNotAccepted",
     "LockedOut",

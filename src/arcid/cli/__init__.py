@@ -40,6 +40,7 @@ from arcid.cli import (
     gallery,
     gallery_people,
     gallery_upkeep,
+    keys,
     liveness,
     models,
     models_import,
@@ -122,6 +123,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(access.app, name="access")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")
 

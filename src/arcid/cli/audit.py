@@ -60,11 +60,11 @@ def list_(
         print_json({"entries": [one.to_dict() for one in found], "next": found.next})
         return
     rows = [
-        (one.seq, clock(one.at), one.actor, one.verb, one.subject, one.reason,
+        (one.seq, clock(one.at), one.actor, one.address or "", one.verb, one.subject, one.reason,
          json_.dumps(dict(one.details)) if one.details else "")
         for one in found
     ]  # fmt: skip
-    print_table(("", "when", "who", "what", "about", "why", "details"), rows)
+    print_table(("", "when", "who", "from", "what", "about", "why", "details"), rows)
     if found.next:
         note(f"there are more: --after {found.next}")
 

@@ -64,7 +64,6 @@ def serve(
         recogniser=model,
         api_keys=",".join(api_key) if api_key else None,
     )
-    settings.check_exposed()
     prepare_folder(settings.database or paths.database_url())
     with suppress(KeyboardInterrupt):  # the ordinary way to stop it
         run(settings, announce=_announce_json if json else _announce)
@@ -82,7 +81,7 @@ def _announce(ready: Ready) -> None:
     say(f"  reference  {ready.url}docs")
     say(f"  gallery    {ready.gallery}")
     say(f"  models     {', '.join(ready.models)}")
-    keys = counted(ready.api_keys, "API key") if ready.api_keys else "this machine only, no key"
+    keys = "this machine only, no key" if ready.keyless else counted(ready.api_keys, "API key")
     say(f"  access     {keys}")
     for warning in ready.warnings:
         say(f"  WARNING    {warning}")

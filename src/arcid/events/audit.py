@@ -5,7 +5,7 @@
     audit.find(subject="person:3f2a…")        newest first
     audit.verify().problem                    None, or the first row that is not as written
 
-    with acting("account:77c0…"): ...         whom rows name that are written in the block
+    with acting("account:77c0…", "192.0.2.7"): ...    whom rows name that are written in the block
     append(connection, verb=…, subject=…)     in a transaction of one's own
 
 Rows are chained over all collections of a database: nobody takes one out or changes it unnoticed,
@@ -30,11 +30,11 @@ from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, audit, gallery
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import journal
-from arcid.gallery.store.audit import FIRST, acting, actor_now, append, digest
+from arcid.gallery.store.audit import FIRST, acting, actor_now, address_now, append, digest
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.types import instant
 
-__all__ = ["Audit", "Entry", "Verified", "acting", "actor_now", "append"]
+__all__ = ["Audit", "Entry", "Verified", "acting", "actor_now", "address_now", "append"]
 
 AUDIT = Order("audit", (int,))  # seq
 
@@ -52,6 +52,7 @@ class Entry:
     reason: str
     details: Mapping[str, Any]
     digest: str  # sha256 over this row and the digest before it
+    address: str | None = None  # of the client, where somebody acted over a network
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times in ISO 8601, UTC."""
@@ -65,6 +66,7 @@ class Entry:
             "reason": self.reason,
             "details": dict(self.details),
             "digest": self.digest,
+            "address": self.address,
         }
 
 
@@ -211,4 +213,5 @@ def _entry(row: Row) -> Entry:
         row["reason"],
         json.loads(row["details"]),
         row["digest"],
+        row["address"],
     )

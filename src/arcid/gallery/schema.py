@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0012"  # the newest migration
+HEAD = "0013"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -28,6 +28,7 @@ KNOWN = (
     "0010",
     "0011",
     "0012",
+    "0013",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -90,7 +91,29 @@ audit = sa.Table(
     sa.Column("details", sa.Text, nullable=False),  # canonical JSON
     sa.Column("previous", sa.String(64), nullable=False),  # digest of the row before
     sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(64), nullable=True),  # of the client; NULL before 0013
     sa.Index(None, "subject"),
+)
+
+# Keys of the service's REST interface. Of a key only its sha256 is kept; ``collections`` are uids,
+# NULL: all of them. A key that is not valid any more stays, so that the audit can name it.
+api_keys = table(
+    "api_keys",
+    key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("old_digest", sa.String(64), nullable=True),  # before the last rotation
+    sa.Column("old_until", sa.BigInteger, nullable=True),
+    sa.Column("verbs", sa.Text, nullable=False),  # separated by spaces
+    sa.Column("collections", sa.Text, nullable=True),  # JSON
+    sa.Column("per_minute", sa.Integer, nullable=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),  # as the audit names them
+    sa.Column("expires_at", sa.BigInteger, nullable=True),
+    sa.Column("revoked_at", sa.BigInteger, nullable=True),
+    sa.Column("used_at", sa.BigInteger, nullable=True),
 )
 
 # What one process at a time does for the whole gallery, and until when it is theirs.

@@ -20,6 +20,7 @@ from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
+from arcid.protection import Keys
 from arcid.server import errors
 from arcid.server.auth import Access
 from arcid.server.batching import Batcher
@@ -27,6 +28,7 @@ from arcid.server.console import ROOT as CONSOLE
 from arcid.server.console.app import Console
 from arcid.server.deps import Services
 from arcid.server.housekeeping import TASKS, Housekeeping, Task
+from arcid.server.keyring import NOTE_EVERY_S, KeyRing
 from arcid.server.looks import EVERY_S, Looks
 from arcid.server.metrics import Metrics
 from arcid.server.middleware import Edge
@@ -35,6 +37,7 @@ from arcid.server.proxies import Proxies
 from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
+from arcid.server.scopes import need_of
 from arcid.server.settings import Settings
 from arcid.server.telling import subscribe, told_by
 from arcid.server.throttle import Throttle
@@ -58,20 +61,20 @@ def create_app(
     """Build the application; models and gallery are opened, and closed, by its lifespan.
 
     What is handed in stays the caller's: to warm (``opening.warm``) and to close. Raises
-    ``ConfigError`` where others could reach the service without an API key, and for a text of
-    consent that cannot be read.
+    ``ConfigError`` where others could reach the service without an API key of the settings or of
+    the gallery that is handed in, and for a text of consent that cannot be read.
     """
-    settings.check_exposed()
+    settings.check_exposed(stored=gallery is not None and Keys(gallery).any_valid())
     consent_text(settings.onboarding_consent)
     targets = told_by(settings)
-    metrics = Metrics()
+    metrics, ring = Metrics(), KeyRing()
     app = FastAPI(
         title="arcid",
         version=arcid.__version__,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(settings, targets, metrics, pipeline, gallery),
+        lifespan=_lifespan(settings, targets, metrics, ring, pipeline, gallery),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
@@ -82,7 +85,8 @@ def create_app(
     guesses = Throttle()
     app.state.console = Console(settings, app.state, guesses)
     app.mount(CONSOLE, app.state.console)
-    app.add_middleware(Edge, settings=settings, metrics=metrics, access=Access(settings, guesses))
+    access = Access(settings, guesses, ring)
+    app.add_middleware(Edge, settings=settings, metrics=metrics, access=access)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies)
     errors.install(app)
     _describe_keys(app)
@@ -93,6 +97,7 @@ def _lifespan(
     settings: Settings,
     targets: Sequence[Target],
     metrics: Metrics,
+    ring: KeyRing,
     pipeline: Pipeline | None,
     gallery: Gallery | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -108,15 +113,16 @@ def _lifespan(
         cameras = Cameras(models, store, paths.home_dir())
         doorman = Doorman(store, models.contract_id, paths.home_dir())
         looks = Looks()
-        housekeeping = Housekeeping(store, (*_own_tasks(looks), *TASKS))
+        housekeeping = Housekeeping(store, (*_own_tasks(looks, ring), *TASKS))
         searching = Worker(store, lambda: models.calibration)
         app.state.services = Services(
             settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks,
-            searching,
+            searching, ring,
         )  # fmt: skip
         subscribe(store, settings, targets)
         deliverer = Deliverer(store, targets)
         deliverer.start()
+        await asyncio.to_thread(ring.start, store)
         await asyncio.to_thread(doorman.start)
         await asyncio.to_thread(cameras.start)
         housekeeping.start()
@@ -132,6 +138,7 @@ def _lifespan(
             await asyncio.to_thread(deliverer.stop)
             await asyncio.to_thread(batcher.close)
             await asyncio.to_thread(pulse.stop)
+            await asyncio.to_thread(ring.close)
             try:
                 await asyncio.to_thread(store.flush)
             finally:
@@ -141,10 +148,11 @@ def _lifespan(
     return lifespan
 
 
-def _own_tasks(looks: Looks) -> tuple[Task, ...]:
+def _own_tasks(looks: Looks, ring: KeyRing) -> tuple[Task, ...]:
     return (
         Task("settle", SETTLE_S, Gallery.settle, shared=False),
         Task("looks", EVERY_S, looks.write, shared=False),
+        Task("keys", NOTE_EVERY_S, ring.write, shared=False),
     )
 
 
@@ -159,6 +167,10 @@ def _describe_keys(app: FastAPI) -> None:
             "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
         schema["security"] = [{"bearer": []}, {"header": []}]
+        for item in schema["paths"].values():
+            for operation in item.values():
+                if (need := need_of(operation["operationId"])) is not None:
+                    operation["x-arcid-needs"] = need._asdict()
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

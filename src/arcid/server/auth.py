@@ -7,7 +7,6 @@ on this machine lets everybody in who reaches it; what it adds to a request give
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import math
 from urllib.parse import urlsplit
@@ -15,11 +14,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
+from arcid.protection import VERBS
+from arcid.protection.keys import digest
+from arcid.server.addresses import ip_of
 from arcid.server.errors import HttpError
+from arcid.server.keyring import KeyRing
+from arcid.server.scopes import ANYBODY, LOCAL, Credential
 from arcid.server.settings import Settings, is_loopback
 from arcid.server.throttle import Throttle
 
-KEY_SHOWN = 8  # digits of a key's sha256 that name it
+KEY_SHOWN = 8  # digits of the sha256 of a key of the settings that name it
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/console", "/onboarding"})
 #: The console asks for a sign-in of its own, onboarding for the token of a link.
 OPEN_PREFIXES = ("/docs/", "/console/", "/onboarding/")
@@ -29,20 +33,22 @@ PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
 class Access:
     """What stands before every request and WebSocket; one an application, on its event loop."""
 
-    def __init__(self, settings: Settings, guesses: Throttle) -> None:
+    def __init__(self, settings: Settings, guesses: Throttle, ring: KeyRing) -> None:
         self._keys = settings.api_keys
+        self._exposed = settings.exposed
         self._guesses = guesses
+        self._ring = ring
 
-    def check(self, request: HTTPConnection) -> str:
-        """Who asks, as the audit names them. Raises ``HttpError`` 401, 403 or 429 unless the
-        request may go on."""
+    def check(self, request: HTTPConnection) -> Credential:
+        """Who asks, and what they may. Raises ``HttpError`` 401, 403, 429 or 503 unless the
+        request may go on; routes ask for what they need themselves (``scopes``)."""
         path = request.scope["path"]
-        if not self._keys:
+        if not (self._keys or self._exposed or self._ring):
             _check_direct(request)
             _check_local(request.headers)
-            return "local"
+            return LOCAL
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
-            return "anybody"
+            return ANYBODY
         key = presented_key(request.headers)
         if key is None:
             raise HttpError(
@@ -51,38 +57,56 @@ class Access:
                 "an API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return f"key:{self.check_key(key, address_of(request))[:KEY_SHOWN]}"
+        return self._check_key(key, address_of(request))
 
-    def check_key(self, key: str, address: str) -> str:
-        """The key's sha256. Raises ``HttpError`` 401, or 429 before a client that guessed often is
-        told anything."""
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        known = is_known(digest, self._keys)
+    def _check_key(self, key: str, address: str) -> Credential:
+        """A client that guessed often waits before it is told anything."""
+        shown = digest(key)
+        ours = is_known(shown, self._keys)
+        stored = None if ours else self._ring.find(shown)
         wait_s = self._guesses.wait_s(address)
-        if wait_s > 0 and not (known and self._guesses.has_shown(address, digest)):
+        if wait_s > 0 and not ((ours or stored) and self._guesses.has_shown(address, shown)):
             raise too_many_attempts("too many wrong API keys", wait_s)
-        if not known:
+        if ours:
+            self._guesses.right(address, shown)
+            return Credential(f"key:{shown[:KEY_SHOWN]}", frozenset(VERBS))
+        if stored is None:
             self._guesses.failed(address)
-            raise HttpError(
-                401,
-                "api_key_wrong",
-                "this API key is not one of the service's",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
-        self._guesses.right(address, digest)
-        return digest
+            raise _refused("api_key_wrong", "this API key is not one of the service's")
+        if not stored.good:  # no guess, and no reason to hold back others at the address
+            raise _refused("api_key_ended", "this API key was revoked, rotated or has expired")
+        self._guesses.right(address, shown)
+        if (wait_s := self._ring.used(stored)) > 0:
+            raise _later("rate_limited", "this API key asks more often than it may", wait_s)
+        return stored.credential
 
 
 def too_many_attempts(what: str, wait_s: float) -> HttpError:
     """429 for a client that guesses."""
+    return _later("too_many_attempts", f"{what} came from this address", wait_s)
+
+
+def _later(code: str, what: str, wait_s: float) -> HttpError:
     seconds = max(1, math.ceil(wait_s))
     return HttpError(
         429,
-        "too_many_attempts",
-        f"{what} came from this address; wait {seconds} s",
+        code,
+        f"{what}; wait {seconds} s",
         {"retry_after_s": seconds},
         {"Retry-After": str(seconds)},
     )
+
+
+def _refused(code: str, message: str) -> HttpError:
+    return HttpError(
+        401, code, message, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    )
+
+
+def audited_address(request: HTTPConnection) -> str:
+    """The client's address where it is one, for the audit; empty for a name or a socket's file."""
+    ip = ip_of(address_of(request))
+    return "" if ip is None else str(ip)
 
 
 def address_of(request: HTTPConnection) -> str:

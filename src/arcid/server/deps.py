@@ -23,6 +23,7 @@ from arcid.server import schemas
 from arcid.server.applicants import Applicants
 from arcid.server.batching import Batcher
 from arcid.server.housekeeping import Housekeeping
+from arcid.server.keyring import KeyRing
 from arcid.server.lanes import Lane
 from arcid.server.looks import Looks
 from arcid.server.metrics import Metrics
@@ -48,6 +49,7 @@ class Services:
     housekeeping: Housekeeping
     looks: Looks
     duplicates: Worker
+    keys: KeyRing
     writes: Lane = field(default_factory=Lane)
     passive: Passive = field(default_factory=Passive)
     applicants: Applicants = field(default_factory=Applicants)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from arcid.errors import Overloaded
+from arcid.server.scopes import check, need_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +43,8 @@ class Lane:
 
 
 class Route(APIRoute):
-    """Runs plain functions that change something in the lane of ``running``, their services."""
+    """Asks for what ``scopes`` says it needs, and runs plain functions that change something in the
+    lane of ``running``, their services."""
 
     reads_only: ClassVar[bool] = False  # whatever the method
 
@@ -50,6 +53,17 @@ class Route(APIRoute):
         if changes and not inspect.iscoroutinefunction(endpoint):
             endpoint = _in_lane(endpoint)
         super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle, need = super().get_route_handler(), need_of(self.name)
+        if need is None:
+            return handle
+
+        async def handler(request: Request) -> Response:
+            await check(need, request)
+            return await handle(request)
+
+        return handler
 
 
 def _in_lane(endpoint: Callable[..., T]) -> Callable[..., Any]:

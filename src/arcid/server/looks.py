@@ -26,6 +26,7 @@ class _Look(NamedTuple):
     verb: str
     subject: str
     collection: str  # its name
+    address: str = ""
 
 
 class Looks:
@@ -41,7 +42,7 @@ class Looks:
 
         Raises ``Overloaded`` where looks cannot be written for long: nobody looks unseen.
         """
-        look = _Look(audit.actor_now(), verb, subject, collection)
+        look = _Look(audit.actor_now(), verb, subject, collection, audit.address_now())
         with self._lock:
             if (
                 look in self._waiting
@@ -65,7 +66,7 @@ class Looks:
                 for look in looks:
                     audit.append(
                         connection, actor=look.actor, verb=look.verb, subject=look.subject,
-                        collection=_uid(connection, look.collection),
+                        collection=_uid(connection, look.collection), address=look.address,
                     )  # fmt: skip
         now = time.monotonic()
         with self._lock:

@@ -8,6 +8,7 @@ import math
 import re
 import time
 import uuid
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,13 +16,14 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from arcid.errors import Overloaded
+from arcid.errors import GalleryBusy, Overloaded
 from arcid.events import acting
-from arcid.server.auth import Access
+from arcid.server.auth import Access, audited_address
 from arcid.server.errors import HttpError, envelope, http_error_response
 from arcid.server.headers import DEFAULTS
 from arcid.server.logging import request_id_var
 from arcid.server.metrics import Metrics
+from arcid.server.scopes import ANYBODY
 from arcid.server.settings import MIB, Settings
 
 log = logging.getLogger("arcid.http")
@@ -110,7 +112,7 @@ class Edge:
         started = time.perf_counter()
         sender = self._sender(exchange, send)
         try:
-            with acting(self._access.check(HTTPConnection(scope))):
+            with self._let_in(scope):
                 await self._app(scope, self._limited(exchange, headers, receive), sender)
         except HttpError as error:
             state["error_code"] = error.code
@@ -130,12 +132,25 @@ class Edge:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._access.check(HTTPConnection(scope))
+            entered = self._let_in(scope)
         except HttpError as error:
             refusal = http_error_response(error, uuid.uuid4().hex)
             await WebSocket(scope, receive, send).send_denial_response(refusal)
-        else:
+            return
+        with entered:
             await self._app(scope, receive, send)
+
+    def _let_in(self, scope: Scope) -> AbstractContextManager[None]:
+        """Whoever asks is who acts. Of applicants and strangers no address is written down: the
+        audit outlives what they may have erased. Raises ``HttpError``."""
+        request = HTTPConnection(scope)
+        try:
+            credential = self._access.check(request)
+        except GalleryBusy as error:
+            raise HttpError.of(error) from None
+        scope.setdefault("state", {})["credential"] = credential
+        address = "" if credential is ANYBODY else audited_address(request)
+        return acting(credential.actor, address)
 
     def _limited(self, exchange: Exchange, headers: Headers, receive: Receive) -> Receive:
         settings = self._settings

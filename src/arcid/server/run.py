@@ -43,7 +43,8 @@ class Ready:
     set_up: str | None = field(repr=False)
     gallery: str
     models: tuple[str, str]
-    api_keys: int
+    api_keys: int  # that are valid now
+    keyless: bool  # programs of this machine need none
     warnings: tuple[str, ...]  # what the gallery has lost
 
 
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     Raises ``ConfigError`` (port taken, no key) and what opening models and gallery raises.
     """
     started = time.perf_counter()
-    settings.check_exposed()
+    settings.check_exposed(stored=_has_key(settings))
     server_logging.configure(settings.log_level)
     with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
         models = threads.submit(_open_pipeline, settings)
@@ -101,6 +102,21 @@ def _open_gallery(settings: Settings) -> Gallery:
     return open_gallery(settings)
 
 
+def _has_key(settings: Settings) -> bool:
+    """Whether the gallery has a valid API key; looked up only where it matters."""
+    from arcid.errors import NotFound
+    from arcid.gallery.opening import open_gallery
+    from arcid.protection import Keys
+
+    if settings.api_keys or not settings.exposed:
+        return False
+    try:
+        with open_gallery(settings.database) as gallery:
+            return Keys(gallery).any_valid()
+    except NotFound:
+        return False
+
+
 def _bind(settings: Settings) -> socket.socket:
     host = settings.host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -126,13 +142,14 @@ async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready
     invitation: str | None = await app.state.console.invite()
     seconds = time.perf_counter() - started
     log.info("ready", extra={"port": port, "seconds": round(seconds, 2)})
-    pipeline = running.pipeline
+    pipeline, settings = running.pipeline, running.settings
     return Ready(
         seconds,
         f"{url}/",
         invitation and url + invitation,
         running.gallery.url,
         (pipeline.provenance["detector"], pipeline.provenance["model"]),
-        len(running.settings.api_keys),
+        len(settings.api_keys) + running.keys.valid,
+        not (settings.api_keys or settings.exposed or running.keys),
         tuple(await asyncio.to_thread(running.gallery.losses)),
     )

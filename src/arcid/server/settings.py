@@ -211,19 +211,28 @@ class Settings(BaseSettings):
         """Whether only this machine can reach ``host``."""
         return is_loopback(self.host)
 
-    def check_exposed(self) -> None:
-        """Raise ``ConfigError`` where others could reach the service and no key protects it."""
-        if self.api_keys:
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach the service."""
+        return not self.loopback or bool(self.trusted_proxies)
+
+    def check_exposed(self, *, stored: bool = False) -> None:
+        """Raise ``ConfigError`` where others could reach the service and no key protects it.
+
+        ``stored``: the gallery has a valid one.
+        """
+        if self.api_keys or stored:
             return
         if not self.loopback:
             raise ConfigError(
-                f"listening on {self.host} lets other machines in, so an API key is needed: set "
-                f"ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY}), or listen on 127.0.0.1"
+                f"listening on {self.host} lets other machines in, so an API key is needed: make "
+                f"one with arcid keys add, set ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY}), or listen on "
+                "127.0.0.1"
             )
         if self.trusted_proxies:
             raise ConfigError(
-                "a proxy lets other machines in, so ARCID_TRUSTED_PROXIES needs API keys: set "
-                f"ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY})"
+                "a proxy lets other machines in, so ARCID_TRUSTED_PROXIES needs API keys: make one "
+                f"with arcid keys add, or set ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY})"
             )
 
 

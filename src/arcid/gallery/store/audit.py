@@ -3,10 +3,11 @@
 Writers queue (see ``database``), so there is one chain over all collections. A row's digest is the
 sha256 of this JSON list, written without spaces and in ASCII (anything else as ``\\uXXXX``):
 
-    [previous, seq, at, actor, verb, subject, collection_uid, reason, details]
+    [previous, seq, at, actor, verb, subject, collection_uid, reason, details, address]
 
 ``previous`` is the digest of the row before, 64 zeros for the first; ``at`` microseconds since
-1970; ``details`` the text of a JSON object with sorted keys, written in the same way.
+1970; ``details`` the text of a JSON object with sorted keys, written in the same way. Where a row
+has no ``address``, the list ends before it.
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ from arcid.gallery.schema import Row, audit, gallery
 from arcid.gallery.store.journal import Journal, now_us
 
 FIRST = "0" * 64  # what the first row follows
-MAX_WHO, MAX_SUBJECT, MAX_REASON = 200, 200, 1000  # characters
+MAX_WHO, MAX_SUBJECT, MAX_REASON, MAX_ADDRESS = 200, 200, 1000, 64  # characters
 _VERB = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _COVERED = (
     "previous", "seq", "at", "actor", "verb", "subject", "collection_uid", "reason", "details",
 )  # fmt: skip
-_acting: ContextVar[str] = ContextVar("arcid_acting", default="library")
+_acting: ContextVar[tuple[str, str]] = ContextVar("arcid_acting", default=("library", ""))
 
 
 @contextmanager
-def acting(actor: str) -> Iterator[None]:
-    """Who is behind what is done in the block, in this task or thread: KIND:ID, no name."""
-    token = _acting.set(_text("actor", actor, 1, MAX_WHO))
+def acting(actor: str, address: str = "") -> Iterator[None]:
+    """Who is behind what is done in the block, in this task or thread: KIND:ID, no name.
+
+    ``address``: the client's, where somebody acts over a network. Raises ``InputError``.
+    """
+    token = _acting.set(_checked(actor, address))
     try:
         yield
     finally:
@@ -48,12 +52,17 @@ def acting(actor: str) -> Iterator[None]:
 
 def act_as(actor: str) -> None:
     """As ``acting``, for the rest of this task or thread."""
-    _acting.set(_text("actor", actor, 1, MAX_WHO))
+    _acting.set(_checked(actor, ""))
 
 
 def actor_now() -> str:
     """Whom ``acting`` named last; ``library`` where nobody was."""
-    return _acting.get()
+    return _acting.get()[0]
+
+
+def address_now() -> str:
+    """From where; empty where nobody acts over a network."""
+    return _acting.get()[1]
 
 
 def append(
@@ -62,6 +71,7 @@ def append(
     verb: str,
     subject: str,
     actor: str | None = None,
+    address: str | None = None,
     collection: str | None = None,
     reason: str = "",
     details: Mapping[str, Any] | None = None,
@@ -69,8 +79,9 @@ def append(
     """The new row. ``connection`` is that of ``Database.write``.
 
     ``verb``: what was done, as ``person.delete``. ``subject``: to what, KIND:ID. ``actor``: who,
-    KIND:ID; by default ``actor_now``. ``collection``: its id. ``reason``: why, in the words of
-    whoever acts. Names and vectors belong nowhere in it: it outlives the deletion of people.
+    KIND:ID; by default ``actor_now``. ``address``: from where; by default ``address_now``.
+    ``collection``: its id. ``reason``: why, in the words of whoever acts. Names and vectors belong
+    nowhere in it: it outlives the deletion of people.
     Raises ``InputError``.
     """
     if not _VERB.fullmatch(verb):
@@ -80,6 +91,7 @@ def append(
         "seq": last.audit_last + 1,
         "at": now_us(),
         "actor": _text("actor", actor_now() if actor is None else actor, 1, MAX_WHO),
+        "address": (address_now() if address is None else address) or None,
         "verb": verb,
         "subject": _text("subject", subject, 1, MAX_SUBJECT),
         "collection_uid": collection,
@@ -106,7 +118,14 @@ def note(journal: Journal, collection: Row, verb: str, subject: Row, **details: 
 
 def digest(row: Row) -> str:
     """What a row's ``digest`` has to be: hexadecimal, see the module."""
-    return hashlib.sha256(_canonical([row[column] for column in _COVERED]).encode()).hexdigest()
+    said = [row[column] for column in _COVERED]
+    if row["address"] is not None:
+        said.append(row["address"])
+    return hashlib.sha256(_canonical(said).encode()).hexdigest()
+
+
+def _checked(actor: str, address: str) -> tuple[str, str]:
+    return _text("actor", actor, 1, MAX_WHO), _text("address", address, 0, MAX_ADDRESS)
 
 
 def _canonical(value: Any) -> str:

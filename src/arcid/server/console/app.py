@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 
 from arcid import paths
 from arcid.errors import ArcidError
+from arcid.server.auth import audited_address
 from arcid.server.console import ROOT, registry
 from arcid.server.console import strings as S
 from arcid.server.console.auth.door import SAFE_METHODS, Door, same_origin
@@ -153,6 +154,7 @@ class Console:
             self._photos,
             self._feeds,
             self._last_collection,
+            audited_address(HTTPConnection(scope)),
         )
         scope["arcid.session"], scope["arcid.context"] = session, context
         return context

@@ -36,6 +36,7 @@ class ConsoleContext:
     photos: Photos
     feeds: Feeds
     last_collection: dict[str, str]  # account to collection last looked at, ids
+    address: str = ""  # of the browser
 
     @property
     def account(self) -> Account:
@@ -69,12 +70,12 @@ class ConsoleContext:
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call in a thread of those that may wait for the gallery, which session checks
         do not need. Raises ``Overloaded``."""
-        with acting(f"account:{self.account.id}"):
+        with acting(f"account:{self.account.id}", self.address):
             return await self.services.writes.run(call, *args, **kwargs)
 
     def looked(self, verb: str, subject: str, collection: str) -> None:
         """Note for the audit what this account is shown. Raises ``Overloaded``."""
-        with acting(f"account:{self.account.id}"):
+        with acting(f"account:{self.account.id}", self.address):
             self.services.looks.note(verb, subject, collection)
 
     def photo(self, key: str) -> bytes:

@@ -16,7 +16,7 @@ from arcid.types import Selection
 _MEANING = {
     400: "The image is damaged or no image, or the body cannot be parsed.",
     401: "An API key is needed, or it is wrong.",
-    403: "Without keys only this machine's own programs may call.",
+    403: "The API key may not do this; without keys: only this machine's own programs may call.",
     404: "No such collection, person, face or camera.",
     409: "In conflict with what the gallery holds.",
     413: "Too many bytes or pixels.",

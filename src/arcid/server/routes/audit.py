@@ -10,10 +10,11 @@ from pydantic import AwareDatetime, Field
 
 from arcid.events import Audit
 from arcid.server.deps import Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
 from arcid.server.schemas import Next, Out
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"])
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=Route)
 
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone.")]
 
@@ -24,6 +25,7 @@ class EntryOut(Out):
     seq: int = Field(description="1, 2, 3, … over all collections, without a gap.")
     at: datetime
     actor: str = Field(examples=["key:1f8e22aa"])
+    address: str | None = Field(description="Of the client, where somebody acted over a network.")
     verb: str = Field(examples=["person.delete"])
     subject: str = Field(examples=["person:3f2a9c01d4b74e0c9a3c5d1f0b6a7e88"])
     collection_id: str | None

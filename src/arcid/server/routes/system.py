@@ -15,6 +15,7 @@ from arcid.models.manifest import Manifest
 from arcid.runtime import default_threads, hardware
 from arcid.server import schemas
 from arcid.server.deps import Running
+from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
 from arcid.server.schemas import (
     CalibrationOut,
@@ -28,7 +29,7 @@ from arcid.server.schemas import (
     UnansweredOut,
 )
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], route_class=Route)
 
 
 @router.get("/v1/health", responses=errors(503), openapi_extra={"security": [{}]})

@@ -17,6 +17,7 @@ from arcid.errors import ArcidError
 from arcid.events import Audit
 from arcid.events.audit import Entry
 from arcid.gallery import Gallery
+from arcid.protection import Keys
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -35,7 +36,8 @@ from arcid.server.errors import HttpError
 
 ROWS = 100
 COLUMNS = (
-    "seq", "at", "actor", "verb", "subject", "collection_id", "reason", "details", "digest",
+    "seq", "at", "actor", "address", "verb", "subject", "collection_id", "reason", "details",
+    "digest",
 )  # fmt: skip
 
 
@@ -53,6 +55,8 @@ async def audit(
     accounts = {f"account:{one.id}": one.name for one in await context.run(context.accounts.all)}
     cameras = await context.run(context.cameras.book.all)
     accounts |= {f"camera:{one.id}": S.AUDIT_CAMERA.format(name=one.name) for one in cameras}
+    keys = await context.run(Keys(context.gallery).all)
+    accounts |= {f"key:{one.id}": S.AUDIT_KEY.format(name=one.name) for one in keys}
     with frame(context, S.AUDIT, "/audit", lead=S.AUDIT_LEAD):
         _filters(asked, accounts)
         book = Audit(context.gallery)
@@ -182,7 +186,7 @@ def _field(name: str, label: str, value: str, **attributes: str) -> None:
 def _list(page: list[Entry], names: Mapping[str, str]) -> None:
     for entry in page:
         what = S.AUDIT_VERBS.get(entry.verb, entry.verb)
-        told = (S.moment(entry.at), _who(entry.actor, names), entry.reason)
+        told = (S.moment(entry.at), _who(entry.actor, names), entry.address, entry.reason)
         with element("div", "account"), element("div", "person-lines grow"):
             text(f"{what}: {_about(entry.subject, names)}", "person-name")
             text(" · ".join(filter(None, told)), "soft small")

@@ -20,6 +20,7 @@ AUDIT_SOUND = "{n:,} rows, each as it was written. The newest is {digest}…"
 AUDIT_BROKEN = "{problem}. The {n:,} rows before it are as they were written."
 AUDIT_GONE = "since deleted"
 AUDIT_CAMERA = "Camera {name}"
+AUDIT_KEY = "API key {name}"
 AUDIT_ACTORS = {
     "local": "A program on this machine",
     "library": "A program, through the library",
@@ -41,6 +42,7 @@ AUDIT_SUBJECTS = {
     "event": "Event",
     "collection": "Collection",
     "audit": "Audit",
+    "key": "API key",
     "list": "Watchlist",
     "alert": "Alert",
     "door": "Door",
@@ -63,8 +65,13 @@ AUDIT_KINDS = {
     "collection": "Collections",
     "attendance": "Exports of attendance",
     "audit": "The audit",
+    "key": "API keys",
 }
 AUDIT_VERBS = {
+    "key.create": "Made an API key",
+    "key.rotate": "Renewed an API key",
+    "key.revoke": "Revoked an API key",
+    "key.delete": "Forgot an API key",
     "face.view": "Looked at a face",
     "event.view": "Looked at the face of an event",
     "review.view": "Looked at a doubtful face",

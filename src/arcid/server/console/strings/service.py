@@ -101,6 +101,7 @@ TASK_NAMES = {
     "doors": "Erase old passages of doors",
     "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
+    "keys": "Note when API keys were used last",
     "looks": "Write who looked at faces to the audit",
 }
 TASK_ELSEWHERE = "another process does it"

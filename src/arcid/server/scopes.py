@@ -1,0 +1,133 @@
+"""What every route needs of whoever asks: the one place. A route that is not named here does not
+start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from arcid.errors import CollectionNotFound, InputError
+from arcid.gallery import Gallery
+from arcid.gallery.store.collections import find as find_collection
+from arcid.protection import VERBS, Verb
+from arcid.server.errors import HttpError
+
+Reach = Literal["collection", "none", "all"]
+
+
+class Need(NamedTuple):
+    """``reach``: the collection of the path; none, so that every key of the verb will do; or all,
+    so that a key limited to some is refused."""
+
+    verb: Verb
+    reach: Reach
+
+
+_TABLE: dict[Reach, dict[Verb, str]] = {
+    "collection": {
+        "read": "get_collection list_contracts list_people get_person list_faces get_face get_crop "
+        "list_events explain_event list_present day_sheet month_sheet export_attendance "
+        "list_reviews get_review review_face list_onboarding onboarding_key get_onboarding "
+        "onboarding_picture onboarding_evidence list_door_groups list_door_schedules",
+        "search": "search_photo search_embedding search_person verify_person authenticate_person",
+        "enrol": "add_person change_person merge_people split_person enrol add_faces move_face "
+        "start_onboarding",
+        "decide": "add_event correct_event not_this_person answer_review undo_review "
+        "answer_onboarding undo_onboarding unlock_person",
+        "delete": "delete_collection delete_person delete_face forget_onboarding",
+        "doors": "forgive_person",
+        "admin": "change_collection add_door_group delete_door_group join_door_group "
+        "leave_door_group add_door_schedule delete_door_schedule",
+    },
+    "none": {
+        "read": "system models metrics",
+        "search": "detect compare",
+        "vectors": "embeddings",
+    },
+    "all": {
+        # a comparison may be of two collections
+        "read": "list_collections list_runs get_run list_pairs get_pair list_pair_answers "
+        "list_groups export_pairs list_cameras get_camera list_doors get_door list_passages "
+        "list_door_holidays list_door_rules list_watchlists get_watchlist watchlist_budget "
+        "watchlist_people list_alerts get_alert alert_face",
+        "search": "begin_run stop_run resume_run",
+        "enrol": "put_on_watchlist take_off_watchlist",
+        "decide": "answer_pair undo_pair_answer answer_alert undo_alert",
+        "delete": "delete_run delete_watchlist",
+        "doors": "open_door lock_all_down lift_all lock_door_down lift_door tell_contact "
+        "tell_duress tell_exit acknowledge_alarm",
+        "admin": "create_collection add_camera try_source change_camera delete_camera try_camera "
+        "list_audit verify_audit add_door change_door delete_door add_door_holiday "
+        "delete_door_holiday add_door_rule delete_door_rule create_watchlist change_watchlist "
+        "expire_watchlist list_keys add_key rotate_key revoke_key",
+    },
+}
+#: Without a key: what holds nobody's data, and what asks for the token of a link.
+OPEN = frozenset({
+    "health", "page", "script", "applicant_session", "applicant_consent", "applicant_withdraw",
+    "applicant_document", "applicant_selfie", "applicant_live",
+})  # fmt: skip
+NEEDS = {
+    name: Need(verb, reach)
+    for reach, by_verb in _TABLE.items()
+    for verb, names in by_verb.items()
+    for name in names.split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Who asks, and what they may."""
+
+    actor: str  # as the audit names them
+    verbs: frozenset[Verb]
+    collections: frozenset[str] | None = None  # ids; None: all
+
+
+ANYBODY = Credential("anybody", frozenset())
+LOCAL = Credential("local", frozenset(VERBS))
+
+
+def need_of(route: str) -> Need | None:
+    """What a route needs, by its name; None: nothing. Raises ``KeyError``: it is not named here."""
+    return None if route in OPEN else NEEDS[route]
+
+
+async def check(need: Need, request: Request) -> None:
+    """Before anything of the body is read. Raises ``HttpError`` 403."""
+    credential: Credential = request.scope["state"]["credential"]
+    if need.verb not in credential.verbs:
+        raise lacking(f"this API key may not do what this route needs: {need.verb}", need)
+    if credential.collections is None or need.reach == "none":
+        return
+    if need.reach == "all":
+        raise lacking(
+            "this route reaches over all collections, and this API key is limited to some", need
+        )
+    gallery = request.app.state.services.gallery
+    wanted = request.path_params["collection"]
+    if await run_in_threadpool(_uid, gallery, wanted) not in credential.collections:
+        raise lacking("this API key is limited to other collections", need)
+
+
+def lacking(message: str, need: Need) -> HttpError:
+    """403 for a key whose scope is too small."""
+    return HttpError(403, "scope_missing", message, {"verb": need.verb, "reach": need.reach})
+
+
+def described() -> Iterator[tuple[str, Need]]:
+    """Every route that needs something."""
+    return iter(NEEDS.items())
+
+
+def _uid(gallery: Gallery, name: str) -> str | None:
+    """None where there is none: whoever may not see it is not told whether it is there."""
+    try:
+        with gallery.database.read() as connection:
+            return str(find_collection(connection, name)["uid"])
+    except (CollectionNotFound, InputError):
+        return None
