@@ -185,10 +185,11 @@ def test_nothing_is_looked_at_or_kept_before_consent(
 ) -> None:
     session, token = Cases(gallery).start("members", reference="case 7")
     one = applicant(gallery, pipeline)
+    before = everything(gallery, tmp_path)
     for step in (one.document, one.selfie):
         with pytest.raises(OnboardingClosed, match="consent comes first"):
             step(token, document)
-    gallery.flush()
+    assert everything(gallery, tmp_path) == before
     with sqlite3.connect(tmp_path / "gallery.db") as raw:
         row = raw.execute("SELECT * FROM onboardings").fetchone()
         assert raw.execute("SELECT count(*) FROM onboarding_pictures").fetchone() == (0,)
@@ -200,6 +201,20 @@ def test_nothing_is_looked_at_or_kept_before_consent(
     assert done.consent is not None and done.consent.version == "test-1"
     assert abs(datetime.now(UTC) - done.consent.at) < timedelta(minutes=1)
     assert session.consent is None
+
+
+def everything(gallery: Gallery, folder: Path) -> tuple[dict[str, list[Any]], list[str]]:
+    """Every row of every table, and the name of every file."""
+    gallery.flush()
+    with sqlite3.connect(folder / "gallery.db") as raw:
+        tables = [
+            name
+            for (name,) in raw.execute(
+                "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TABLE%'"
+            )
+        ]
+        rows = {name: raw.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables}
+    return rows, sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def test_a_token_that_is_none_opens_nothing(gallery: Gallery, pipeline: Pipeline) -> None:
