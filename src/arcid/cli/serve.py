@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,17 @@ def serve(
     ] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Port; default: 8000.")
+    ] = None,
+    uds: Annotated[
+        Path | None,
+        typer.Option("--uds", help="Unix socket to listen on instead, as behind a proxy."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", help="Certificate chain to speak TLS with, a PEM file."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Its private key, a PEM file.")
     ] = None,
     database: Database = None,
     detector: Detector = None,
@@ -59,6 +71,9 @@ def serve(
     settings = Settings.load(
         host=host,
         port=port,
+        uds=uds,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         database=database,
         detector=detector,
         recogniser=model,
@@ -74,6 +89,8 @@ def _announce(ready: Ready) -> None:
 
     say(f"arcid is ready after {ready.seconds:.1f} s")
     say(f"  service    {ready.url}")
+    if ready.socket:
+        say(f"  socket     {ready.socket}")
     say(f"  console    {ready.url}console/")
     if ready.set_up:
         say(f"  set-up     {ready.set_up}")
@@ -93,6 +110,7 @@ def _announce_json(ready: Ready) -> None:
         {
             "ready": True,
             "url": ready.url,
+            "socket": ready.socket,
             "docs": f"{ready.url}docs",
             "set_up": ready.set_up,
             "warnings": ready.warnings,

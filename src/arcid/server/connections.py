@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from arcid.server.addresses import ip_of
 from arcid.server.metrics import Metrics
-from arcid.server.settings import Settings
+from arcid.server.settings import UNIX, Settings
 from arcid.server.throttle import client_of
 
 log = logging.getLogger("arcid.http")
@@ -52,7 +52,9 @@ class Connections:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies]
+        trusted = settings.trusted_proxies
+        self._proxies = [ipaddress.ip_network(proxy) for proxy in trusted if proxy != UNIX]
+        self._unix = UNIX in trusted
         self._open: dict[asyncio.Transport, _Connection] = {}
         self._of_client: Counter[str] = Counter()
         self._closed: Counter[Reason] = Counter()  # and not logged yet
@@ -101,7 +103,7 @@ class Connections:
     def enter(self, transport: asyncio.Transport, http: Any) -> None:
         """Count a new connection, closing others, or this one, where there are too many."""
         peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        address = str(peer[0]) if isinstance(peer, tuple) else UNIX
         client = client_of(address)
         if not self._trusted(address):
             limit = self._settings.max_connections_per_client
@@ -145,7 +147,9 @@ class Connections:
 
     def _trusted(self, address: str) -> bool:
         ip = ip_of(address)
-        return ip is not None and any(ip in proxy for proxy in self._proxies)
+        if ip is None:
+            return self._unix and address == UNIX
+        return any(ip in proxy for proxy in self._proxies)
 
     def _make_room(
         self,

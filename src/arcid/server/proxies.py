@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from arcid.server.addresses import ip_of
+from arcid.server.settings import UNIX
 
 
 class Proxies:
@@ -22,7 +23,8 @@ class Proxies:
         self._believing = ProxyHeadersMiddleware(inner, list(trusted))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and (peer := scope.get("client")):
+        if scope["type"] != "lifespan":
+            peer = scope.get("client") or (UNIX, 0)
             host = str(ip_of(peer[0]) or peer[0])
             scope["client"] = (host, peer[1])
             if host in self._believing.trusted_hosts:

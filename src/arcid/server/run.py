@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arcid.errors import ConfigError
@@ -39,6 +42,7 @@ class Ready:
 
     seconds: float
     url: str  # ends with a slash
+    socket: str | None  # its file, where it listens on none of the machine's ports
     # address that makes the first account; None where that was done
     set_up: str | None = field(repr=False)
     gallery: str
@@ -55,6 +59,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     """
     started = time.perf_counter()
     settings.check_exposed(stored=_has_key(settings))
+    _check_tls(settings)
     server_logging.configure(settings.log_level)
     with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
         models = threads.submit(_open_pipeline, settings)
@@ -85,9 +90,15 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
                 lifespan="on",
                 ws_max_size=MAX_MESSAGE,
                 timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
             )
             connections.guard(config, settings, app.state.metrics)
-            Server(config).run(sockets=[listener])
+            try:
+                Server(config).run(sockets=[listener])
+            finally:
+                if settings.uds is not None:
+                    settings.uds.unlink(missing_ok=True)
 
 
 def _open_pipeline(settings: Settings) -> Pipeline:
@@ -117,7 +128,47 @@ def _has_key(settings: Settings) -> bool:
         return False
 
 
+def _check_tls(settings: Settings) -> None:
+    """Raises ``ConfigError`` where certificate and key are none, or are not each other's."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")  # never asks
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"ARCID_TLS_CERT and ARCID_TLS_KEY cannot be used ({type(error).__name__}: "
+            f"{getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error}); give "
+            "PEM files of a certificate chain and of its key, which has no password"
+        ) from None
+
+
+def _bind_uds(path: Path) -> socket.socket:
+    """A socket's file that nobody answers at any more is replaced."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+                if other.connect_ex(str(path)) == 0:
+                    raise OSError(None, "another service answers there")
+            path.unlink()
+        before = os.umask(0o117)  # nobody connects before its rights are set
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {path}: {error.strerror or error}; choose another with --uds or "
+            "ARCID_UDS"
+        ) from None
+    return listener
+
+
 def _bind(settings: Settings) -> socket.socket:
+    if settings.uds is not None:
+        return _bind_uds(settings.uds)
     host = settings.host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,18 +185,22 @@ def _bind(settings: Settings) -> socket.socket:
 
 async def _ready(app: FastAPI, listener: socket.socket, started: float) -> Ready:
     running: Services = app.state.services
-    address: Any = listener.getsockname()
-    host, port = address[:2]
-    if ip_address(host).is_unspecified:  # a browser cannot go there
-        host = "127.0.0.1"
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    pipeline, settings = running.pipeline, running.settings
+    port, url = 0, "http://localhost"
+    if settings.uds is None:
+        address: Any = listener.getsockname()
+        host, port = address[:2]
+        if ip_address(host).is_unspecified:  # a browser cannot go there
+            host = "127.0.0.1"
+        scheme = "http" if settings.tls_cert is None else "https"
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     invitation: str | None = await app.state.console.invite()
     seconds = time.perf_counter() - started
     log.info("ready", extra={"port": port, "seconds": round(seconds, 2)})
-    pipeline, settings = running.pipeline, running.settings
     return Ready(
         seconds,
         f"{url}/",
+        None if settings.uds is None else str(settings.uds),
         invitation and url + invitation,
         running.gallery.url,
         (pipeline.provenance["detector"], pipeline.provenance["model"]),

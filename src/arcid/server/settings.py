@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -15,6 +16,7 @@ from arcid.errors import ConfigError
 
 MIN_KEY_LENGTH = 16
 MIB = 2**20
+UNIX = "unix"  # whoever comes through a Unix socket, where others have an address
 HOW_TO_MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
 MIN_GUESSES_LOG10 = 10.0
 READ_OF_A_KEY = 72  # characters; estimating more takes long and changes nothing
@@ -56,11 +58,14 @@ def networks(value: str | Sequence[str]) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else list(value)
     found = []
     for name in filter(None, map(str.strip, names)):
+        if name == UNIX:
+            found.append(name)
+            continue
         try:
             network = ipaddress.ip_network(name, strict=False)
         except ValueError:
             raise ValueError(
-                "give addresses (192.0.2.7) or networks (192.0.2.0/24), separated by commas"
+                "give addresses (192.0.2.7), networks (192.0.2.0/24) or unix, separated by commas"
             ) from None
         if network.prefixlen == 0:
             raise ValueError(f"{network} is everybody: name the proxies only")
@@ -91,6 +96,16 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    uds: Path | None = Field(
+        None,
+        description="Unix socket to listen on instead of a port; for its owner and their group.",
+    )
+    tls_cert: Path | None = Field(
+        None, description="Certificate chain to speak TLS with, a PEM file; with ARCID_TLS_KEY."
+    )
+    tls_key: Path | None = Field(
+        None, repr=False, description="Its private key, a PEM file without a password."
+    )
     database: str | None = Field(
         None, description="Path or SQLAlchemy URL of the gallery; by default in ARCID_HOME."
     )
@@ -104,7 +119,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(networks)] = Field(
         (),
         description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are "
-        "believed, separated by commas.",
+        "believed, separated by commas; unix: whoever comes through ARCID_UDS.",
     )
     max_connections: int = Field(
         512, ge=4, description="Most open connections; idle ones make room for new ones."
@@ -183,6 +198,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.uds is not None and self.tls_cert is not None:
+            raise ValueError("a Unix socket speaks no TLS: leave uds or tls_cert out")
         if self.max_images > self.queue_size:
             raise ValueError("queue_size must be at least max_images")
         if self.max_request_bytes > self.max_inflight_bytes:
@@ -208,8 +227,8 @@ class Settings(BaseSettings):
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach ``host``."""
-        return is_loopback(self.host)
+        """Whether only this machine can reach ``host``, or the Unix socket."""
+        return self.uds is not None or is_loopback(self.host)
 
     @property
     def exposed(self) -> bool:
