@@ -14,8 +14,8 @@ on DevTrain and TAR at FAR 1e-3 over all pairs with a 95 % interval that resampl
 pictures of every pair cropped, photos without a face never alike. Beside it the share found of
 aligned 112-pixel crops of ``data/train``, and false alarms on the background pictures of
 ``scenes.tar``. ``profiles`` are aligned crops of heads turned by 45° and more, of people in
-``configs/held_out_calibrate.txt``: points against the template, and TAR at FMR 1e-2 against the
-same people's heads turned by 15° at most; the detector ``none`` takes every crop as it is.
+``configs/held_out_calibrate.txt``: TAR at FMR 1e-2 against heads
+turned by 15° at most; the detector ``none`` takes every crop as it is.
 ``tried_again`` counts the pictures that cost a second try, ``once_ms`` and ``twice_ms`` say what a
 picture costs with one try and with both. Writes
 ``results/tight-crops-<hardware>.csv``.
@@ -50,7 +50,6 @@ from arcid.evaluate.bootstrap import PairBootstrap
 from arcid.evaluate.intervals import operating_points
 from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.readers import PairList, read_lfw
-from arcid.geometry import template_points
 from arcid.models.weights import resolve
 from arcid.pipeline import load_detector, load_embedder
 from arcid.types import Detections, FloatArray, Image
@@ -269,9 +268,6 @@ def profile_rows(
     """Profiles and fronts of the same people, each an aligned crop and nothing more."""
     turned, front = turned_and_front(people)
     rows, size = np.concatenate([turned, front]), people.crops.shape[1]
-    points = template_points(size).astype(np.float32)[None]
-    box, score = np.array([[0, 0, size, size]], np.float32), np.ones(1, np.float32)
-    right = Detections(box, score, points, (size, size))
     for side in sides:
         scale = 1.0 if side is None else side / size
         tights = [
@@ -280,12 +276,10 @@ def profile_rows(
         pictures = [tight.image for tight in tights]
         tries = tried(detector, pictures[: len(turned)])
         fronts = tried(detector, pictures[len(turned) :])
-        places = [(tight.corner, scale) for tight in tights[: len(turned)]]
         more = []
         for profiles, others in ((tries.first, fronts.first), (tries.both, fronts.both)):
             vectors = embedded(embedder, tights.__getitem__, profiles + others, range(len(rows)))
-            told = points_told(profiles, [right] * len(turned), places)
-            more.append(told | turned_told(vectors, people.names[rows], len(turned)))
+            more.append(turned_told(vectors, people.names[rows], len(turned)))
         yield from rows_of({"pictures": "profiles", "side_px": side or size}, tries, more)
 
 
