@@ -148,7 +148,7 @@ def revoke(key: Key, database: Database = None, json: Json = False) -> None:
 
 @app.command()
 def delete(key: Key, database: Database = None, json: Json = False) -> None:
-    """Forget a key with its name. Without any key, programs of this machine need none again.
+    """Forget a key with its name; without any, programs of this machine need none again.
 
     Example: arcid keys delete turnstile
     """
