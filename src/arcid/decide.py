@@ -210,6 +210,28 @@ def among_pairs(
         ) from None
 
 
+def false_pairs_between(
+    calibration: Calibration, cosine: float, comparisons: int
+) -> tuple[int, int]:
+    """So many false pairs come of ``comparisons`` at that threshold in 95 of 100 runs: the
+    calibration's 95 % interval, and Poisson's around both ends of it."""
+    low, high = (rate * comparisons for rate in calibration.fmr_interval(cosine))
+    return _poisson(low, 0.025), _poisson(high, 0.975)
+
+
+def _poisson(mean: float, share: float) -> int:
+    """The smallest count that so large a share of Poisson counts do not exceed."""
+    if mean > 500:  # close to normal
+        return round(mean + math.copysign(1.96, share - 0.5) * math.sqrt(mean))
+    count, term = 0, math.exp(-mean)
+    total = term
+    while total < share:
+        count += 1
+        term *= mean / count
+        total += term
+    return count
+
+
 def counted_pairs(false_pairs: float) -> str:
     """1 false pair, 2.5 false pairs."""
     return f"{false_pairs:,g} false pair{'' if false_pairs == 1 else 's'}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.serving import Client
+from tests.serving import Client, StartService
 
 from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.events import Audit
+from arcid.events.audit import Entry
 from arcid.gallery import Gallery
 from arcid.gallery.schema import audit as rows
 
@@ -63,3 +66,79 @@ def test_the_command_lists_and_names_the_first_wrong_row(
         connection.execute(sa.delete(rows).where(rows.c.seq == 2))
     assert "row 2 was removed" in run("audit", "verify", code=5)
     assert json.loads(run("audit", "verify", "--json", code=5))["first_wrong"] == 2
+
+
+@pytest.fixture
+def staffed(client: Client, collection: str, face: Callable[[int], bytes]) -> tuple[str, str]:
+    """The collection's path, and the id of Ann, who is enrolled in it."""
+    sent = {"data": {"name": "Ann"}, "files": {"image": face(1)}}
+    made = client.post(f"{collection}/enrol", **sent).json()
+    return collection, made["person"]["id"]
+
+
+def rows_of(client: Client, collection: str, count: int) -> list[Entry]:
+    """The collection's rows about searches, once there are so many."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = Audit(client.gallery).find(verb="search", collection=collection.rpartition("/")[2])
+        if len(found) >= count:
+            return list(found)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.data
+def test_every_search_is_a_row_of_ids(
+    client: Client, staffed: tuple[str, str], face: Callable[[int], bytes]
+) -> None:
+    collection, ann = staffed
+    for _ in range(2):
+        client.post(f"{collection}/search", files={"image": face(2)}).raise_for_status()
+    vector = client.post("/v1/embeddings", files={"image": face(2)}).json()
+    probe = {"vector": vector["faces"][0]["vector"], "contract_id": vector["contract_id"]}
+    client.post(f"{collection}/search/embedding", json=probe).raise_for_status()
+    by_person = {"person_id": ann, "fpir": 0.1}
+    client.post(f"{collection}/search/person", json=by_person).raise_for_status()
+    client.post(f"{collection}/search", files={"image": b"no picture"})
+    found = rows_of(client, collection, 4)
+    assert [row.verb.partition(".")[2] for row in found] == ["person", "vector", "photo", "photo"]
+    assert found[0].subject == f"person:{ann}" and found[0].details["fpir"] == 0.1
+    for row in found[1:]:
+        assert row.subject == f"collection:{row.collection_id}" and row.actor == "local"
+        assert row.details["shown"] == [ann] and row.details["faces"] == 1
+        assert row.details["found"] == [ann] and "Ann" not in json.dumps(row.to_dict())
+    assert Audit(client.gallery).verify().problem is None
+
+
+@pytest.mark.data
+def test_searches_can_be_left_out_and_that_is_written_down(
+    start: StartService, face: Callable[[int], bytes]
+) -> None:
+    with start(audit_searches=False) as client:
+        client.post("/v1/collections", json={"name": "staff"})
+        client.post("/v1/collections/staff/search", files={"image": face(1)}).raise_for_status()
+        time.sleep(1.5)  # looks are written every second
+        assert [row.verb for row in Audit(client.gallery).find()] == ["audit.searches_off"]
+
+
+@pytest.mark.data
+def test_a_search_at_the_command_line_is_a_row(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    photo = str(data_dir / "data/deepface-pairs/img1.jpg")
+    own = ("--database", str(tmp_path / "gallery.db"))
+    assert run_command(app, ["gallery", "create", "default", *own]) == 0
+    assert run_command(app, ["enrol", "Ann", photo, *own]) == 0
+    assert run_command(app, ["search", photo, *own]) == 0
+    assert run_command(app, ["search", "--person", "Ann", *own]) == 1
+    monkeypatch.setenv("ARCID_AUDIT_SEARCHES", "off")
+    assert run_command(app, ["search", photo, *own]) == 0
+    monkeypatch.setenv("ARCID_AUDIT_SEARCHES", "perhaps")
+    assert run_command(app, ["search", photo, *own]) == 2
+    assert "ARCID_AUDIT_SEARCHES is on or off" in capsys.readouterr().err
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        by_person, by_photo = Audit(gallery).find(verb="search")
+        ann = gallery.person_called("default", "Ann").id
+    assert by_photo.details == {"faces": 1, "found": [ann], "fpir": 0.01, "shown": [ann]}
+    assert by_person.subject == f"person:{ann}" and by_person.details["shown"] == []

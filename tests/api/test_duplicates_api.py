@@ -86,11 +86,12 @@ def test_from_a_run_to_one_person_and_back(
     assert event.grounds["details"]["run_id"] == run["id"]
     for _ in range(100):  # looks are written soon
         looks = {row.subject for row in Audit(gallery).find(collection=people, verb=VIEW)}
-        if len(looks) == 4:
+        if len(looks) == 5:
             break
         time.sleep(0.05)
     assert looks == {
-        "duplicates:list", "duplicates:groups", "duplicates:export", f"pair:{first['id']}"
+        "duplicates:list", "duplicates:groups", "duplicates:export", "duplicates:answers",
+        f"pair:{first['id']}"
     }  # fmt: skip
     assert client.delete(f"{url}/runs/{run['id']}").status_code in (202, 204)
     assert client.get(f"{url}/pairs", params={"state": "open"}).json()["pairs"] == []

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,7 @@ from arcid.events import Audit, Events, Place, acting
 from arcid.gallery import Gallery, NewFace
 from arcid.server import looks as looks_module
 from arcid.server.app import create_app
-from arcid.server.housekeeping import Housekeeping, State, Task
+from arcid.server.housekeeping import TASKS, Housekeeping, State, Task
 from arcid.server.looks import Looks
 from arcid.server.settings import Settings
 from arcid.types import Embeddings
@@ -171,6 +172,16 @@ def test_tasks_are_repeated_and_one_that_fails_says_so_and_stops_no_other(
     assert state(keeper, "bad").problem == "the gallery is busy"
     assert "ValueError" in str(state(keeper, "worse").problem)
     assert state(keeper, "named").problem is None
+
+
+def test_every_task_of_an_application_runs(gallery: Gallery) -> None:
+    keeper = Housekeeping(gallery, [replace(task, every_s=0.1) for task in TASKS])
+    keeper.start()
+    until(lambda: all(found.last for found in keeper.states))
+    keeper.close()
+    assert {found.task.name: found.problem for found in keeper.states} == {
+        task.name: None for task in TASKS
+    }
 
 
 def test_a_shared_task_is_done_by_one_service_until_it_ends(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from tests.serving import StartService
 
-from arcid.apps.watchlists import Alerts, Seen
-from arcid.events import Place
+from arcid.apps.watchlists import Alerts, Seen, Terms, Watchlists
+from arcid.events import Place, acting
 from arcid.events.audit import Audit
 from arcid.gallery import Gallery
 from arcid.types import Embeddings
@@ -60,7 +63,7 @@ def test_a_list_is_made_changed_filled_expired_and_deleted(
         put = client.put(f"{url}/people/{ann}", json={"actor": "Ada", "reason": "ban"})
         assert put.status_code == 204
     (one,) = client.get(f"{url}/people").json()["people"]
-    assert (one["name"], one["reason"], one["added_by"]) == ("Ann", "ban", "Ada")
+    assert (one["name"], one["reason"], one["added_by"]) == ("Ann", "ban", "Ada (local)")
     patch = {"actor": "Ada", "false_alerts_per_hour": 0.2, "cameras": ["door"]}
     assert client.patch(url, json=patch).json()["cameras"] == ["door"]
     assert client.patch(url, json={"actor": "Ada", "unknown": 1}).status_code == 422
@@ -115,10 +118,12 @@ def test_an_alert_is_shown_answered_by_two_and_taken_back(
         time.sleep(0.2)
     once = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Gil"}).json()
     assert once["waits_for_second"] and once["state"] == "acknowledged"
-    again = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Gil"})
-    assert again.status_code == 409 and again.json()["error"]["code"] == "second_person_needed"
-    both = client.post(f"{url}/answer", json={"answer": "confirm", "actor": "Ada"}).json()
-    assert both["state"] == "confirmed" and both["confirmed_by"] == ["Gil", "Ada"]
+    for name in ("Gil", "Ada"):  # whatever is typed: both came without a key
+        again = client.post(f"{url}/answer", json={"answer": "confirm", "actor": name})
+        assert again.status_code == 409 and again.json()["error"]["code"] == "second_person_needed"
+    with acting("account:1"):  # as the console does it
+        both = Alerts(gallery).answer(key, "confirm", actor="Ada")
+    assert both.state == "confirmed" and both.confirmed_by == ("Gil (local)", "Ada")
     other = client.post(f"{url}/answer", json={"answer": "dismiss", "actor": "Gil"})
     assert other.status_code == 409 and other.json()["error"]["code"] == "alert_answered"
     for _ in range(2):
@@ -126,3 +131,46 @@ def test_an_alert_is_shown_answered_by_two_and_taken_back(
     assert undone["state"] == "new" and len(undone["steps"]) == 2
     assert client.post(f"{url}/undo", json={"actor": "Ada"}).status_code == 422
     assert client.get("/v1/alerts/none").json()["error"]["code"] == "alert_not_found"
+
+
+def test_two_keys_are_two_people_and_one_key_is_one(start: StartService, tmp_path: Path) -> None:
+    with Gallery.open(str(tmp_path / "gallery.db"), create=True) as gallery:
+        gallery.create_collection("guests")
+        ann = gallery.add_person("guests", "Ann").id
+        expires = datetime.now(UTC) + timedelta(days=9)
+        terms = Terms(
+            purpose="bans", legal_basis="house right", owner="Ada", expires_at=expires,
+            four_eyes=True,
+        )  # fmt: skip
+        own = Watchlists(gallery).create("Banned", "guests", terms, actor="Ada")
+        Watchlists(gallery).add(own.id, ann, actor="Ada")
+        url = f"/v1/alerts/{raised(gallery, own.id, ann)}/answer"
+    first, second = "zV9-q2Lr_7Tn4wXk8Hd1", "pK3_y8Wm-1Qs6vBz5Jf0"
+    with start(api_keys=f"{first},{second}") as client:
+
+        def confirm(key: str, name: str) -> httpx.Response:
+            body = {"answer": "confirm", "actor": name}
+            return client.post(url, json=body, headers={"X-API-Key": key})
+
+        assert confirm(first, "Gil").json()["waits_for_second"]
+        assert confirm(first, "Ada").status_code == 409
+        both = confirm(second, "Ada").json()
+        shown = [hashlib.sha256(key.encode()).hexdigest()[:8] for key in (first, second)]
+        assert both["confirmed_by"] == [f"Gil (key:{shown[0]})", f"Ada (key:{shown[1]})"]
+        assert both["state"] == "confirmed"
+
+
+def test_looks_at_lists_and_alerts_are_noted(
+    client: httpx.Client, made: dict[str, Any], ann: str, gallery: Gallery
+) -> None:
+    client.put(f"/v1/watchlists/{made['id']}/people/{ann}", json={"actor": "Ada"})
+    key = raised(gallery, made["id"], ann)
+    for path in (f"watchlists/{made['id']}/people", f"alerts?watchlist={made['id']}"):
+        client.get(f"/v1/{path}").raise_for_status()
+    client.get(f"/v1/alerts/{key}").raise_for_status()
+    wanted = {("list.view", f"list:{made['id']}"), ("alert.list", f"list:{made['id']}"),
+              ("alert.view", f"alert:{key}")}  # fmt: skip
+    until = time.monotonic() + 30
+    while not wanted <= {(row.verb, row.subject) for row in Audit(gallery).find()}:
+        assert time.monotonic() < until
+        time.sleep(0.2)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -146,6 +149,37 @@ def test_writers_at_once_make_one_chain(gallery: Gallery, database_url: str) -> 
     done = Audit(gallery).verify()
     assert (done.rows, done.problem) == (40, None)
     assert all(len(Audit(gallery).find(actor=f"account:{n}")) == 10 for n in range(4))
+
+
+def test_processes_at_once_make_one_chain(gallery: Gallery, database_url: str) -> None:
+    code = (
+        "import sys; from arcid.events import Audit; from arcid.gallery import Gallery\n"
+        "with Gallery.open(sys.argv[1]) as gallery:\n"
+        "    print('ready', flush=True), sys.stdin.readline()\n"
+        "    for n in range(40):\n"
+        "        Audit(gallery).record(verb='face.view', subject='face:a', actor=sys.argv[2])\n"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, database_url, f"os:{number}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    for one in running:
+        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in running:
+        one.communicate(timeout=60)
+    assert [one.returncode for one in running] == [0, 0]
+    done = Audit(gallery).verify()
+    assert (done.rows, done.problem) == (80, None)
+    by = [entry.actor for entry in Audit(gallery).find()]
+    assert {by.count("os:0"), by.count("os:1")} == {40}
+    assert len(list(groupby(by))) > 2  # neither waited for the other's end
 
 
 # the chain

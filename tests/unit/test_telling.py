@@ -28,7 +28,7 @@ from arcid.apps.telling import Deliverer, DeliveryFailed, Mail, targets_from
 from arcid.errors import ConfigError
 from arcid.events import Duty, Event, Events, Outbox, Place, Sightings
 from arcid.events.duties import holders
-from arcid.events.outbox import waiting
+from arcid.events.outbox import forget, waiting
 from arcid.gallery import Gallery
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -138,6 +138,23 @@ def test_those_that_wait_are_found_without_reading_what_was_told(tmp_path: Path)
         connection.execute(waiting("hr", 50))
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", ("hr", 50, 0))
         assert "ix_outbox_waiting" in str(plan.all())
+
+
+def test_what_was_told_long_ago_is_forgotten_and_what_waits_is_not(gallery: Gallery) -> None:
+    def counted() -> dict[str, int]:
+        return Outbox(gallery).counts().get("hr", {})
+
+    now = datetime.now(UTC)
+    made = [alert(gallery, number, targets=("hr",)) for number in range(2)]
+    (first, *_), (second, *_) = Outbox(gallery).due("hr", now + timedelta(seconds=1))
+    Outbox(gallery).delivered(first)
+    Outbox(gallery).not_delivered(second, "gone", None)
+    alert(gallery, 2, targets=("hr",))
+    assert forget(gallery) == 0
+    assert counted() == {"waiting": 1, "done": 1, "failed": 1}
+    assert Outbox(gallery).forget(now + timedelta(minutes=1)) == 2
+    assert counted() == {"waiting": 1, "done": 0, "failed": 0}
+    assert all(Events(gallery).get(one.collection, one.id).id == one.id for one in made)
 
 
 def test_a_target_that_hangs_keeps_no_other_waiting(gallery: Gallery) -> None:

@@ -35,7 +35,7 @@ from arcid.errors import (
     WatchlistNotFound,
 )
 from arcid.events import Events, Outbox, Place
-from arcid.events.audit import Audit
+from arcid.events.audit import Audit, acting
 from arcid.events.tables import events, traces
 from arcid.gallery import Gallery, NewFace
 from arcid.models import weights
@@ -297,14 +297,43 @@ def test_those_who_hear_of_alerts_hear_what_became_of_them(gallery: Gallery) -> 
 def test_four_eyes_are_of_two_people(gallery: Gallery) -> None:
     own, alerts = listed(gallery, "Ann", four_eyes=True), Alerts(gallery)
     made = raised(gallery, own)
-    once = alerts.answer(made.id, "confirm", actor="Ada")
+    with acting("account:1"):
+        once = alerts.answer(made.id, "confirm", actor="Ada")
     assert once.state == "acknowledged" and once.waits_for_second
-    with pytest.raises(SecondPersonNeeded):
+    with acting("key:1f8e22aa"), pytest.raises(SecondPersonNeeded, match="you are the first"):
         alerts.answer(made.id, "confirm", actor=" ada")
+    with acting("account:1"), pytest.raises(SecondPersonNeeded, match="let in as you are"):
+        alerts.answer(made.id, "confirm", actor="Gil")
     assert alerts.get(made.id).state == "acknowledged"
-    both = alerts.answer(made.id, "confirm", actor="Gil")
-    assert both.state == "confirmed" and both.confirmed_by == ("Ada", "Gil")
-    assert alerts.undo(made.id, actor="Gil").waits_for_second
+    with acting("key:1f8e22aa"):
+        both = alerts.answer(made.id, "confirm", actor="Gil")
+    assert both.state == "confirmed" and both.confirmed_by == ("Ada", "Gil (key:1f8e22aa)")
+    with acting("account:1"):
+        alerts.answer(made.id, "escalate", actor="Ada")
+        assert alerts.answer(made.id, "confirm", actor="Ada").state == "confirmed"
+    for _ in range(3):
+        back = alerts.undo(made.id, actor="Gil")
+    assert back.waits_for_second
+
+
+@pytest.mark.parametrize("by", ["key:1f8e22aa", "os:1000", "local"])
+def test_typed_names_stand_beside_what_let_them_in(gallery: Gallery, by: str) -> None:
+    own, alerts = listed(gallery), Alerts(gallery)
+    with acting(by):
+        Watchlists(gallery).add(own.id, who(gallery, "Ann"), actor="Ada")
+        made = raised(gallery, own)
+        dismissed = alerts.answer(made.id, "dismiss", actor="Ada")
+        undone = alerts.undo(made.id, actor="Ada")
+    assert [one.added_by for one in Watchlists(gallery).members(own.id)] == [f"Ada ({by})"]
+    assert (dismissed.steps[0].credential, dismissed.steps[0].who) == (by, f"Ada ({by})")
+    assert undone.steps[0].undone_by == f"Ada ({by})"
+
+
+def test_one_person_confirms_again_where_no_second_is_asked_for(gallery: Gallery) -> None:
+    made = raised(gallery, listed(gallery, "Ann"))
+    for verb in ("confirm", "escalate", "confirm"):
+        done = Alerts(gallery).answer(made.id, verb, actor="Ada")
+    assert done.state == "confirmed"
 
 
 def test_a_dismissed_face_is_kept_away_until_that_is_undone(gallery: Gallery) -> None:

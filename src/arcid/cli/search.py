@@ -93,6 +93,7 @@ def search(
     from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
+    from arcid.events import Audit, searches
     from arcid.image import find_photos, load_image
     from arcid.pipeline import Pipeline
     from arcid.progress import progress_bar
@@ -110,7 +111,7 @@ def search(
     names: list[str] = []  # of each answer's photo, where there are several
     failed: list[ArcidError] = []
     with open_gallery(database, collection) as gallery:
-        gallery.collection(collection)
+        about_whom = f"collection:{gallery.collection(collection).id}"
         if photo is not None and photo.is_dir():
             files = list(find_photos([photo]))
             decider = pipeline = Pipeline.from_models(detector, model)
@@ -134,6 +135,13 @@ def search(
             decider = _identifier(_contract_of(gallery, collection, known, model))
             found = [decider.identify_person(known.id, gallery, collection, **options)]
             answer |= {"person_id": known.id, "name": known.name, **found[0].to_dict()}
+            about_whom = f"person:{known.id}"
+        if searches.noted():
+            by = "photo" if photo is not None else "vector" if embedding is not None else "person"
+            Audit(gallery).record(
+                verb=f"search.{by}", subject=about_whom, collection=collection,
+                details=searches.details(found, fpir),
+            )  # fmt: skip
     if json:
         answer |= {
             "contract_id": decider.contract_id,

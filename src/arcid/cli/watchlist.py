@@ -180,15 +180,17 @@ def list_(database: Database = None, json: Json = False) -> None:
 
 @app.command()
 def show(name: ListName, database: Database = None, json: Json = False) -> None:
-    """Show a list and who is on it.
+    """Show a list and who is on it; the audit notes who looked.
 
     Example: arcid watchlist show Banned
     """
     from arcid.apps.watchlists import Watchlists
+    from arcid.events import Audit
 
     with open_gallery(database) as gallery:
         lists = Watchlists(gallery)
         own, people = lists.get(name), lists.everybody(name)
+        Audit(gallery).record(verb="list.view", subject=f"list:{own.id}", collection=own.collection)
     if json:
         print_json(own.to_dict() | {"members": [one.to_dict() for one in people]})
         return

@@ -56,17 +56,22 @@ def alerts(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """List alerts, newest first.
+    """List alerts, newest first; the audit notes who looked.
 
     Example: arcid watchlist alerts --state new
     """
     from arcid.apps import watchlists
+    from arcid.events import Audit
 
     with open_gallery(database) as gallery:
         lists = None if name is None else [watchlists.Watchlists(gallery).get(name).id]
         found = watchlists.Alerts(gallery).find(
             lists=lists, states=state or watchlists.OPEN, levels=level, limit=limit, after=after
         )
+        for list_id, collection in {(one.list_id, one.collection) for one in found}:
+            Audit(gallery).record(
+                verb="alert.list", subject=f"list:{list_id}", collection=collection
+            )
     if json:
         print_json({"alerts": [one.to_dict() for one in found], "next": found.next})
         return
@@ -222,4 +227,4 @@ def _state(one: Alert) -> str:
     if one.waits_for_second:
         return f"confirmed by {one.confirmed_by[0]}, a second person is needed"
     last = next((step for step in reversed(one.steps) if step.undone_by is None), None)
-    return one.state if last is None else f"{one.state} by {last.actor}"
+    return one.state if last is None else f"{one.state} by {last.who}"

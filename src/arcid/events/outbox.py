@@ -1,12 +1,13 @@
 """Events waiting to be told to others.
 
 An event is put in an outbox by the transaction that writes it, so that neither is there alone.
+What was told is known for ``KEPT``, so that corrections are told to those who heard of the event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ from arcid.events.tables import events, outbox
 from arcid.gallery import Gallery
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store.journal import now_us, to_us
+
+KEPT = timedelta(days=30)
 
 
 class Outbox:
@@ -61,8 +64,16 @@ class Outbox:
         with self._database.write() as connection:
             _settle(connection, delivery, last_error=why[:200], **when)
 
+    def forget(self, before: datetime) -> int:
+        """Delete deliveries made or given up before then; returns how many. Events stay."""
+        o, moment = outbox.c, to_us(before)
+        with self._database.write() as connection:
+            old = sa.or_(o.done_at < moment, o.failed_at < moment)
+            return connection.execute(outbox.delete().where(old)).rowcount
+
     def counts(self) -> dict[str, dict[str, int]]:
-        """Deliveries by target: ``waiting``, ``done``, ``failed``; of those subscribed too."""
+        """Deliveries of ``KEPT`` by target: ``waiting``, ``done``, ``failed``; of those subscribed
+        too."""
         o = outbox.c
         none = {name: {"waiting": 0, "done": 0, "failed": 0} for name in self._database.outboxes}
         query = sa.select(
@@ -73,6 +84,11 @@ class Outbox:
                 target: {"waiting": total - done - failed, "done": done, "failed": failed}
                 for target, total, done, failed in connection.execute(query)
             }
+
+
+def forget(gallery: Gallery) -> int:
+    """``Outbox.forget`` of what is older than ``KEPT``, for whoever keeps house."""
+    return Outbox(gallery).forget(datetime.now(UTC) - KEPT)
 
 
 def waiting(target: str, limit: int) -> sa.Select[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0013"  # the newest migration
+HEAD = "0014"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -29,6 +29,7 @@ KNOWN = (
     "0011",
     "0012",
     "0013",
+    "0014",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written

@@ -18,6 +18,7 @@ from arcid.apps.duplicates.worker import Worker
 from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
+from arcid.events import Audit
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from arcid.protection import Keys
@@ -112,7 +113,8 @@ def _lifespan(
         batcher = Batcher(models, settings, metrics)
         cameras = Cameras(models, store, paths.home_dir())
         doorman = Doorman(store, models.contract_id, paths.home_dir())
-        looks = Looks()
+        looks = Looks(searches=settings.audit_searches)
+        await asyncio.to_thread(_say_if_off, store, settings)
         housekeeping = Housekeeping(store, (*_own_tasks(looks, ring), *TASKS))
         searching = Worker(store, lambda: models.calibration)
         app.state.services = Services(
@@ -146,6 +148,11 @@ def _lifespan(
                     await asyncio.to_thread(store.close)
 
     return lifespan
+
+
+def _say_if_off(gallery: Gallery, settings: Settings) -> None:
+    if not settings.audit_searches:
+        Audit(gallery).record(verb="audit.searches_off", subject="audit:rows", actor="task:start")
 
 
 def _own_tasks(looks: Looks, ring: KeyRing) -> tuple[Task, ...]:

@@ -5,16 +5,20 @@ A page shows dozens of faces, and a transaction for each would hold up whoever w
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
 from arcid.errors import CollectionNotFound, Overloaded
-from arcid.events import audit
+from arcid.events import audit, searches
+from arcid.events.searches import By
 from arcid.gallery import Gallery
 from arcid.gallery.store import collections
+from arcid.results import Identified
 
 EVERY_S = 1.0
 AGAIN_S = 300.0  # a browser shows what it has for as long, and does not ask
@@ -24,16 +28,20 @@ MOST = 10_000  # that wait while the gallery takes no writes
 class _Look(NamedTuple):
     actor: str
     verb: str
-    subject: str
+    subject: str  # empty: the collection
     collection: str  # its name
     address: str = ""
+    details: str = "{}"  # JSON
+    number: int = 0  # tells those apart that count every time
 
 
 class Looks:
-    """Of one service. Thread-safe."""
+    """Of one service. Thread-safe. ``searches``: whether those are noted too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, searches: bool = True) -> None:
+        self.searches = searches
         self._lock = threading.Lock()
+        self._number = 0
         self._waiting: dict[_Look, None] = {}
         self._written: dict[_Look, float] = {}  # oldest first
 
@@ -44,18 +52,31 @@ class Looks:
         """
         look = _Look(audit.actor_now(), verb, subject, collection, audit.address_now())
         with self._lock:
-            if (
-                look in self._waiting
-                or time.monotonic() - self._written.get(look, -AGAIN_S) < AGAIN_S
-            ):
-                return
-            if len(self._waiting) >= MOST:
-                raise Overloaded(
-                    f"{MOST} looks at people wait for the audit, and the gallery takes no writes: "
-                    "look at its disk and its database",
-                    retry_after_s=10,
-                )
-            self._waiting[look] = None
+            written = time.monotonic() - self._written.get(look, -AGAIN_S) < AGAIN_S
+            if look not in self._waiting and not written:
+                self._add(look)
+
+    def searched(
+        self, by: By, collection: str, found: Sequence[Identified], fpir: float, subject: str = ""
+    ) -> None:
+        """Who acts now was told who faces may be; every search counts. Raises ``Overloaded``."""
+        if not self.searches:
+            return
+        details = json.dumps(searches.details(found, fpir))
+        with self._lock:
+            self._number += 1
+            who, where = audit.actor_now(), audit.address_now()
+            verb = f"search.{by}"
+            self._add(_Look(who, verb, subject, collection, where, details, self._number))
+
+    def _add(self, look: _Look) -> None:
+        if len(self._waiting) >= MOST:
+            raise Overloaded(
+                f"{MOST} looks at people wait for the audit, and the gallery takes no writes: "
+                "look at its disk and its database",
+                retry_after_s=10,
+            )
+        self._waiting[look] = None
 
     def write(self, gallery: Gallery) -> None:
         """What was noted, in one transaction. Raises as ``Database.write``; it is kept then."""
@@ -63,17 +84,21 @@ class Looks:
             looks = list(self._waiting)
         if looks:
             with gallery.database.write() as connection:
+                uids = {look.collection: _uid(connection, look.collection) for look in looks}
                 for look in looks:
+                    uid = uids[look.collection]
                     audit.append(
-                        connection, actor=look.actor, verb=look.verb, subject=look.subject,
-                        collection=_uid(connection, look.collection), address=look.address,
+                        connection, actor=look.actor, address=look.address, verb=look.verb,
+                        subject=look.subject or f"collection:{uid}", collection=uid,
+                        details=json.loads(look.details),
                     )  # fmt: skip
         now = time.monotonic()
         with self._lock:
             for look in looks:
                 del self._waiting[look]
-                self._written.pop(look, None)
-                self._written[look] = now
+                if not look.number:
+                    self._written.pop(look, None)
+                    self._written[look] = now
             while self._written and now - next(iter(self._written.values())) > AGAIN_S:
                 del self._written[next(iter(self._written))]
 

@@ -110,8 +110,8 @@ class OutboxOut(Out):
 
     target: str = Field(examples=["webhook-3f2a9c01d4b7"])
     waiting: int
-    done: int
-    failed: int = Field(description="Given up after three days.")
+    done: int = Field(description="In the last 30 days.")
+    failed: int = Field(description="Given up after three days, in the last 30.")
     holder: str | None = Field(description="The process that delivers; null: none does.")
 
 

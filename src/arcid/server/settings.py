@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         description="Text file that applicants consent to; its name is the version. By default "
         "one that says what arcid does.",
     )
+    audit_searches: bool = Field(
+        True,
+        description="Whether each search for a person leaves a row in the audit; `arcid search` "
+        "asks it too, and a service that starts with it off writes that down.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log lines that are written."
     )

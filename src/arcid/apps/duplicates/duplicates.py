@@ -10,7 +10,7 @@ from arcid.apps.duplicates import pairs as _pairs
 from arcid.apps.duplicates.groups import groups
 from arcid.apps.duplicates.records import Answer, Group, Pair, Undone, Verdict
 from arcid.apps.duplicates.runs import Runs
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.gallery import Gallery, Page, pages
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
@@ -75,7 +75,7 @@ class Duplicates:
         Raises ``NotFound``, ``ReviewAnswered`` where somebody answered otherwise,
         ``SamePhotoConflict`` where a photo shows both, ``InputError``.
         """
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         with _collections.writing(self._database, collection, erases=True) as (log, own):
             row = _pairs.find(log.connection, own, pair_id)
             made = _answers.give(log, own, row, verdict, who, why, keep_id, merge)
@@ -90,7 +90,7 @@ class Duplicates:
         Raises ``NotFound`` where the merge cannot be undone any more, ``ReviewAnswered`` where
         another answer came after. An answer taken back before stays so.
         """
-        who = remark("actor", actor)
+        who = signed(actor)
         with _collections.writing(self._database, collection, erases=True) as (log, own):
             row = _answers.find(log.connection, own, answer_id)
             done, pair, missing = _answers.undo(log, own, row, who, name)

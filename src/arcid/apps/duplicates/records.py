@@ -34,6 +34,8 @@ class Run:
     comparisons: int  # pairs of two different people's templates
     target_fmr: float
     cosine_threshold: float
+    false_low: int | None  # 95 % of runs like it find so many false pairs; None: of old runs
+    false_high: int | None
     extrapolated: bool
     combined: bool  # the user's people and the packaged calibration stand behind it
     templates: int
@@ -62,15 +64,20 @@ class Run:
     @property
     def promise(self) -> str:
         """What its threshold means, in words."""
-        how = ""
+        how = between = ""
         if self.extrapolated:
             how = ", extrapolated beyond the measured data"
         elif self.combined:
             how = ", of your people and the packaged calibration combined"
+        if self.false_high is not None:
+            between = (
+                f"; between {self.false_low:,} and {self.false_high:,} in 95 of 100 such runs, "
+                "where the photos are like those of the calibration"
+            )
         asked = counted_pairs(self.false_pairs)
         return (
             f"at most {asked} expected in {self.comparisons:,} comparisons of different people's "
-            f"templates: a false match rate of {self.target_fmr:.1e}{how}, cosine "
+            f"templates{between}: a false match rate of {self.target_fmr:.1e}{how}, cosine "
             f"{self.cosine_threshold:.3f}"
         )
 

@@ -17,6 +17,7 @@ from arcid.apps.duplicates.records import SILENT_AFTER, Run
 from arcid.apps.duplicates.tables import pairs, runs
 from arcid.calibration import Calibration
 from arcid.errors import ContractMismatch, InputError, NotFound, UsageError
+from arcid.events.store.correcting import signed
 from arcid.gallery import Gallery
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections
@@ -79,6 +80,7 @@ class Runs:
             threshold = decide.among_pairs(
                 calibration, plan.comparisons, false_pairs, allow_extrapolation=allow_extrapolation
             )
+            low, high = decide.false_pairs_between(calibration, threshold.cosine, plan.comparisons)
             values = {
                 "uid": uuid.uuid4().hex,
                 "collection_id": own["id"],
@@ -91,6 +93,8 @@ class Runs:
                 "comparisons": plan.comparisons,
                 "fmr": threshold.fmr,
                 "cosine": threshold.cosine,
+                "false_low": low,
+                "false_high": high,
                 "extrapolated": int(threshold.extrapolated),
                 "combined": int(threshold.combined),
                 "templates": plan.templates,
@@ -102,7 +106,7 @@ class Runs:
                 "to_change": head,
                 "owner": None,
                 "holder": "",
-                "actor": actor,
+                "actor": signed(actor),
                 "started_at": log.now,
                 "beat_at": log.now,
                 "ended_at": None,
@@ -229,6 +233,7 @@ def records(connection: Connection, rows: Sequence[Row]) -> list[Run]:
             None if row["other_id"] is None else names[row["other_id"]],
             row["kind"], row["state"], row["contract"], row["calibration"],
             row["false_pairs"], row["comparisons"], row["fmr"], row["cosine"],
+            row["false_low"], row["false_high"],
             bool(row["extrapolated"]), bool(row["combined"]), row["templates"],
             row["blocks"], row["done"],
             sum(found[row["id"]].values()), found[row["id"]].get("open", 0),

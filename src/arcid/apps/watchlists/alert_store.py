@@ -19,6 +19,7 @@ from arcid.events.tables import events
 from arcid.events.tables import traces as _traces
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections, people
+from arcid.gallery.store.audit import actor_now
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.gallery.store.keys import chunks
 
@@ -103,8 +104,8 @@ def step(
 ) -> None:
     connection.execute(
         steps.insert().values(
-            alert_id=row["id"], verb=verb, actor=actor, note=note, at=now_us(),
-            correction_uid=correction,
+            alert_id=row["id"], verb=verb, actor=actor, credential=actor_now(), note=note,
+            at=now_us(), correction_uid=correction,
         )
     )  # fmt: skip
 
@@ -165,4 +166,7 @@ def records(connection: Connection, rows: Sequence[Row]) -> list[Alert]:
 
 
 def step_record(row: Row) -> Step:
-    return Step(row["verb"], row["actor"], row["note"], from_us(row["at"]), row["undone_by"])
+    return Step(
+        row["verb"], row["actor"], row["note"], from_us(row["at"]), row["undone_by"],
+        row["credential"],
+    )  # fmt: skip

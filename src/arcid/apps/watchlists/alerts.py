@@ -18,10 +18,10 @@ from arcid.apps.watchlists.states import TO, check
 from arcid.apps.watchlists.tables import alerts, watchlists
 from arcid.errors import InputError
 from arcid.events import Place, Trace
-from arcid.events.audit import append
+from arcid.events.audit import actor_now, append
 from arcid.events.store import correcting, decided, traces
 from arcid.events.store import events as _events
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.events.store.log import Log
 from arcid.events.tables import events
 from arcid.events.tables import traces as _traces
@@ -171,20 +171,20 @@ class Alerts:
         with self._database.write() as connection:
             row = alert_store.find(connection, alert_id)
             (now,) = alert_store.records(connection, [row])
-            if not check(verb, now.steps, now.four_eyes, who):
+            if not check(verb, now.steps, now.four_eyes, who, actor_now()):
                 return now
             silent = row["level"] == "review" and verb not in TOLD
             log = _log(connection, row) if silent else self._told(connection, row, targets)
             correction = None
             if verb == "dismiss":
                 about = _events.find(log, now.event_id)
-                made, _ = correcting.correct(log, about, "not_person", who, why, block=True)
+                made, _ = correcting.correct(log, about, "not_person", signed(who), why, block=True)
                 correction = made["uid"]
             alert_store.step(connection, row, verb, who, why, correction)
             _note(connection, row, f"alert.{verb}")
             row = alert_store.settle(connection, row)
             if verb in TOLD and row["state"] == TO[verb]:
-                self._tell(log, row, verb, who, why, len(now.steps))
+                self._tell(log, row, verb, signed(who), why, len(now.steps))
             return alert_store.records(connection, [row])[0]
 
     def undo(self, alert_id: str, *, actor: str, note: str = "") -> Alert:
@@ -192,7 +192,7 @@ class Alerts:
 
         Raises ``InputError`` where there is nothing to take back.
         """
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         with self._database.write(erases=True) as connection:
             row = alert_store.find(connection, alert_id)
             taken = alert_store.steps_of(connection, [row["id"]]).get(row["id"], [])

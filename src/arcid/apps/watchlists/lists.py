@@ -19,7 +19,7 @@ from arcid.apps.watchlists.tables import alerts, watchlists
 from arcid.calibration import Calibration
 from arcid.errors import InputError
 from arcid.events.audit import append
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.gallery import Gallery, Page
 from arcid.gallery.database import Database
 from arcid.gallery.paging import pages
@@ -97,7 +97,7 @@ class Watchlists:
 
     def add(self, list_id: str, person_id: str, *, actor: str, reason: str = "") -> bool:
         """Put a person of the list's collection on it; False where they were."""
-        who, why = remark("actor", actor), remark("reason", reason)
+        who, why = signed(actor), remark("reason", reason)
         with _doing(self._database, who) as connection:
             row = store.find(connection, list_id)
             own = _collections.by_id(connection, row["collection_id"])

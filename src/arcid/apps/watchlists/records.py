@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from arcid.errors import InputError
+from arcid.events.store.correcting import signed
 from arcid.types import instant
 
 Level = Literal["alert", "review"]  # review: nobody is told, it waits to be looked at
@@ -139,6 +140,12 @@ class Step:
     note: str
     at: datetime  # UTC
     undone_by: str | None = None
+    credential: str | None = None  # that let them in, as the audit names it
+
+    @property
+    def who(self) -> str:
+        """The actor, and the credential where that is no account of theirs."""
+        return signed(self.actor, self.credential or "")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -30,7 +30,7 @@ def state_of(steps: Sequence[Step], four_eyes: bool) -> tuple[AlertState, tuple[
         if step.undone_by is not None:
             continue
         if step.verb == "confirm":
-            confirmed.append(step.actor)
+            confirmed.append(step.who)
             if four_eyes and len(confirmed) < NEEDED:
                 state = "acknowledged" if state == "new" else state
                 continue
@@ -38,27 +38,36 @@ def state_of(steps: Sequence[Step], four_eyes: bool) -> tuple[AlertState, tuple[
     return state, tuple(confirmed)
 
 
-def check(verb: Verb, steps: Sequence[Step], four_eyes: bool, actor: str) -> bool:
+def check(verb: Verb, steps: Sequence[Step], four_eyes: bool, actor: str, credential: str) -> bool:
     """Whether a step is new; False where it was taken already.
 
     Raises ``AlertAnswered`` where somebody answered otherwise, ``SecondPersonNeeded`` where whoever
-    confirmed an alert that needs two confirms it again.
+    confirmed an alert that needs two confirms it again: by the same name, or let in by the same
+    account, key or user of the system.
     """
-    state, confirmed = state_of(steps, four_eyes)
+    state, _ = state_of(steps, four_eyes)
     if state == TO[verb]:
         return False
     if state not in FROM[verb]:
         last = next(step for step in reversed(steps) if step.undone_by is None)
         raise AlertAnswered(
-            f"this alert is {state} already, by {last.actor}; take that back first",
+            f"this alert is {state} already, by {last.who}; take that back first",
             state=state,
-            actor=last.actor,
+            actor=last.who,
         )
-    if verb == "confirm" and any(_same(actor, other) for other in confirmed):
-        raise SecondPersonNeeded(
-            "this list wants two people to confirm an alert; you are the first, somebody else has "
-            "to be the second"
-        )
+    given = [step for step in steps if step.verb == "confirm" and step.undone_by is None]
+    if verb == "confirm" and four_eyes and len(given) == 1:
+        (first,) = given
+        if credential == first.credential:
+            raise SecondPersonNeeded(
+                f"this list wants two people to confirm an alert; {first.who} was let in as you "
+                "are: the second has to sign in as somebody else, or have another API key"
+            )
+        if _same(actor, first.actor):
+            raise SecondPersonNeeded(
+                "this list wants two people to confirm an alert; you are the first, somebody else "
+                "has to be the second"
+            )
     return True
 
 

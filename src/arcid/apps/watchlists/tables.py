@@ -62,6 +62,7 @@ steps = table(
     reference("alert_id", "alerts.id"),
     sa.Column("verb", sa.String(16), nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("credential", sa.Text, nullable=True),  # that let them in; NULL before 0014
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("correction_uid", sa.String(32), nullable=True),  # of a dismissal: what keeps it away

@@ -15,8 +15,10 @@ from arcid.events.store import events as _events
 from arcid.events.store.log import Log
 from arcid.events.store.readings import corrected
 from arcid.gallery.schema import Row, people
+from arcid.gallery.store.audit import actor_now
 
 MAX_REMARK = 1000  # characters
+TYPED = ("key", "local", "os")  # credentials whose holders type the name of who acts
 
 
 def remark(what: str, value: str) -> str:
@@ -26,6 +28,16 @@ def remark(what: str, value: str) -> str:
     if what == "actor" and not value.strip():
         raise InputError("say who makes the change: actor")
     return value
+
+
+def signed(actor: str, credential: str | None = None) -> str:
+    """Who made a change, as a row tells it: a console account by its name, a caller of REST or the
+    command line by what they typed and what let them in, as ``Ada (key:1f8e22aa)``.
+
+    ``credential``: by default ``actor_now``.
+    """
+    who, by = remark("actor", actor), actor_now() if credential is None else credential
+    return f"{who} ({by})" if by.partition(":")[0] in TYPED else who
 
 
 def correct(

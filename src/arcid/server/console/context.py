@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -12,7 +12,7 @@ from arcid.cameras.watching import Cameras
 from arcid.errors import SeveralFacesFound
 from arcid.events import acting
 from arcid.gallery import Gallery
-from arcid.results import Face, Faces
+from arcid.results import Face, Faces, Identified
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.roles import Permission
@@ -77,6 +77,11 @@ class ConsoleContext:
         """Note for the audit what this account is shown. Raises ``Overloaded``."""
         with acting(f"account:{self.account.id}", self.address):
             self.services.looks.note(verb, subject, collection)
+
+    def searched(self, collection: str, found: Sequence[Identified], fpir: float) -> None:
+        """The same of a search by photo."""
+        with acting(f"account:{self.account.id}", self.address):
+            self.services.looks.searched("photo", collection, found, fpir)
 
     def photo(self, key: str) -> bytes:
         """An uploaded photo, once; raises ``UsageError`` for a key not of this session."""

@@ -27,6 +27,10 @@ class StepOut(Out):
 
     verb: Verb
     actor: str
+    credential: str | None = Field(
+        description="What let them in, as the audit names it: account:ID, key:DIGITS, os:USER; "
+        "null: of answers from before this was kept."
+    )
     note: str
     at: datetime
     undone_by: str | None
@@ -51,7 +55,9 @@ class AlertOut(Out):
     raised_at: datetime
     latency_ms: int = Field(description="From the face being visible to the alert being written.")
     four_eyes: bool
-    confirmed_by: list[str]
+    confirmed_by: list[str] = Field(
+        description="Names of accounts; what was typed, with the key it came with in brackets."
+    )
     waits_for_second: bool = Field(description="One of two people has confirmed it.")
     steps: list[StepOut] = Field(description="Oldest first, those taken back included.")
     picture_kept: bool = Field(description="Of the face; `/face` shows it.")
@@ -104,13 +110,17 @@ def list_alerts(
     found = Alerts(running.gallery).find(
         lists=lists, states=state, levels=level, limit=limit, after=after
     )
+    for list_id, collection in {(one.list_id, one.collection) for one in found}:
+        running.looks.note("alert.list", f"list:{list_id}", collection)
     return AlertsOut(alerts=[AlertOut.model_validate(one) for one in found], next=found.next)
 
 
 @router.get("/{alert_id}", responses=errors(404, 503))
 def get_alert(running: Running, alert_id: AlertPath) -> AlertOut:
     """One alert."""
-    return AlertOut.model_validate(Alerts(running.gallery).get(alert_id))
+    alert = Alerts(running.gallery).get(alert_id)
+    running.looks.note("alert.view", f"alert:{alert.id}", alert.collection)
+    return AlertOut.model_validate(alert)
 
 
 @router.get(

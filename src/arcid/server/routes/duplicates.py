@@ -56,6 +56,11 @@ class RunOut(Out):
     comparisons: int = Field(description="Pairs of two different people's templates.")
     target_fmr: float
     cosine_threshold: float
+    false_low: int | None = Field(
+        description="95 % of runs like it find so many false pairs or more, where photos are like "
+        "those of the calibration; null: of runs begun before this was said."
+    )
+    false_high: int | None = Field(description="And so many or fewer.")
     extrapolated: bool
     combined: bool
     contract_id: str
@@ -291,6 +296,7 @@ def list_pair_answers(
     after: After = None,
 ) -> PairAnswersOut:
     """What was answered, newest first."""
+    running.looks.note(VIEW, "duplicates:answers", collection)
     found = Duplicates(running.gallery).answers(collection, undone=undone, limit=limit, after=after)
     answers = [PairAnswerOut.model_validate(answer) for answer in found]
     return PairAnswersOut(answers=answers, next=found.next)

@@ -104,6 +104,7 @@ def search_embedding(
         aggregate=body.aggregate,
         unsupported=body.unsupported,
     )
+    running.looks.searched("vector", collection, [found], body.fpir)
     return VectorSearchOut(collection=collection, contract_id=body.contract_id, **_answer(found))
 
 
@@ -120,6 +121,8 @@ def search_person(
         fpir=body.fpir,
         unsupported=body.unsupported,
     )
+    about = f"person:{body.person_id}"
+    running.looks.searched("person", collection, [found], body.fpir, about)
     return PersonSearchOut(collection=collection, contract_id=running.contract_id, **_answer(found))
 
 
@@ -176,4 +179,5 @@ def _identify(
         unsupported=unsupported,
     )
     running.metrics.stage_seconds.labels("search").observe(time.perf_counter() - started)
+    running.looks.searched("photo", collection, found, fpir)
     return found

@@ -229,7 +229,9 @@ def watchlist_people(
     running: Running, watchlist: ListPath, limit: Limit = 100, after: After = None
 ) -> MembersOut:
     """Who is on a list."""
-    found = Watchlists(running.gallery).members(watchlist, limit=limit, after=after)
+    lists = Watchlists(running.gallery)
+    own, found = lists.get(watchlist), lists.members(watchlist, limit=limit, after=after)
+    running.looks.note("list.view", f"list:{own.id}", own.collection)
     return MembersOut(people=[MemberOut.model_validate(one) for one in found], next=found.next)
 
 

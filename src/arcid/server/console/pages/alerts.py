@@ -111,6 +111,8 @@ class Desk:
         loud = await run(find, states=OPEN, levels=["alert"], limit=SHOWN)
         quiet = await run(find, states=OPEN, levels=["review"], limit=SHOWN)
         done = await run(find, states=["confirmed", "dismissed"], limit=ANSWERED)
+        for list_id, collection in {(o.list_id, o.collection) for o in (*loud, *quiet, *done)}:
+            self._context.looked("alert.list", f"list:{list_id}", collection)
         self._ring(loud)
         now = [bool(mine), loud, quiet, done]
         if now == self._listed:
@@ -228,7 +230,7 @@ def _where(one: Alert) -> str:
 def _state(one: Alert) -> str:
     last = next((step for step in reversed(one.steps) if step.undone_by is None), None)
     state = S.ALERT_STATES[one.state]
-    return state if last is None else S.ALERT_BY.format(state=state, name=last.actor)
+    return state if last is None else S.ALERT_BY.format(state=state, name=last.who)
 
 
 def _grounds(one: Alert) -> list[tuple[str, str]]:

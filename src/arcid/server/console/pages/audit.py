@@ -58,6 +58,10 @@ async def audit(
     keys = await context.run(Keys(context.gallery).all)
     accounts |= {f"key:{one.id}": S.AUDIT_KEY.format(name=one.name) for one in keys}
     with frame(context, S.AUDIT, "/audit", lead=S.AUDIT_LEAD):
+        if context.services.looks.searches:
+            text(S.AUDIT_SEARCHES_ON, "soft small", tag="p")
+        else:
+            note(S.AUDIT_SEARCHES_OFF, "warn")
         _filters(asked, accounts)
         book = Audit(context.gallery)
         try:

@@ -169,6 +169,7 @@ class Desk:
             return
         sides = (one.a, one.b)
         pictures = [await self._context.run(_picture, self._context.gallery, s) for s in sides]
+        self._context.looked(VIEW, f"pair:{one.id}", self._current.name)
         with self._case:
             with element("div", "review-faces"):
                 for side, picture in zip(sides, pictures, strict=True):

@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from arcid.apps.enrol import new_face
+from arcid.decide import DEFAULT_FPIR
 from arcid.errors import ArcidError, UsageError
 from arcid.gallery import Collection, Decide, Person
 from arcid.results import Face
@@ -241,6 +242,7 @@ async def _who_is_it(
             unsupported="extrapolate",
         )
     )
+    context.searched(collection.name, [found], DEFAULT_FPIR)
     if found.decision.matched:
         likely = S.percent(found.decision.probability or 0.0)
         with where:

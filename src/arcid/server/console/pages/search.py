@@ -80,6 +80,7 @@ async def search(context: ConsoleContext, collection: str | None = None) -> None
                         )
                     )
                     seconds = time.perf_counter() - started
+                    context.searched(current.name, found, float(rate.value))
                     context.services.metrics.stage_seconds.labels("search").observe(seconds)
                     picture = await context.run(shown_as, photo)
                     answers.clear()

@@ -2,6 +2,10 @@
 
 AUDIT = "Audit"
 AUDIT_LEAD = "Who looked at or decided about people."
+AUDIT_SEARCHES_ON = "Searches for people are written down too."
+AUDIT_SEARCHES_OFF = (
+    "Searches for people are not written down: ARCID_AUDIT_SEARCHES is off. Everything else is."
+)
 AUDIT_NONE = "Nothing to show"
 AUDIT_NONE_TEXT = "Nobody did anything of this kind in this time."
 AUDIT_WHO = "Who"
@@ -52,6 +56,7 @@ AUDIT_SUBJECTS = {
     "day": "Day",
 }
 AUDIT_KINDS = {
+    "search": "Searches",
     "person": "People",
     "face": "Faces",
     "event": "Events",
@@ -111,6 +116,11 @@ AUDIT_VERBS = {
     "list.view": "Looked at a watchlist",
     "alert.raise": "Raised an alert",
     "alert.view": "Looked at an alert",
+    "alert.list": "Looked at the alerts of a list",
+    "search.photo": "Searched for who is in a photo",
+    "search.vector": "Searched for whose vector it is",
+    "search.person": "Searched for who looks like somebody",
+    "audit.searches_off": "Started without writing searches down",
     "alert.acknowledge": "Took note of an alert",
     "alert.confirm": "Confirmed an alert",
     "alert.dismiss": "Dismissed an alert",

@@ -92,7 +92,7 @@ MILLISECONDS = "{ms:.1f} ms"
 STAGE_COUNT = "{n:,}×"
 TOLD_OTHERS = "Told to others"
 TOLD_NOBODY = "Nobody is told of events: ARCID_WEBHOOKS, ARCID_MQTT or ARCID_SMTP says whom."
-TOLD_HEAD = ("To", "Waiting", "Told", "Given up", "By")
+TOLD_HEAD = ("To", "Waiting", "Told in 30 days", "Given up", "By")
 TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
 TASK_NAMES = {
@@ -102,7 +102,8 @@ TASK_NAMES = {
     "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
     "keys": "Note when API keys were used last",
-    "looks": "Write who looked at faces to the audit",
+    "outbox": "Forget what was told 30 days ago",
+    "looks": "Write who looked and searched to the audit",
 }
 TASK_ELSEWHERE = "another process does it"
 TASK_WAITS = "not yet"
