@@ -158,6 +158,12 @@ def test_two_keys_are_two_people_and_one_key_is_one(start: StartService, tmp_pat
         shown = [hashlib.sha256(key.encode()).hexdigest()[:8] for key in (first, second)]
         assert both["confirmed_by"] == [f"Gil (key:{shown[0]})", f"Ada (key:{shown[1]})"]
         assert both["state"] == "confirmed"
+        told = {"headers": {"X-API-Key": first}}
+        took = client.get("/v1/system", **told).json()["alerts"]
+        assert took["stored"]["count"] == 1 and took["stored"]["p50_ms"] >= 0
+        assert took["delivered"] == {"count": 0, "p50_ms": None, "p95_ms": None}
+        metrics = client.get("/metrics", **told).text
+        assert 'arcid_alert_latency_seconds{quantile="0.95",stage="stored"}' in metrics
 
 
 def test_looks_at_lists_and_alerts_are_noted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from arcid.apps.watchlists import (
     Watchlists,
     budget,
     flows,
+    latency,
 )
 from arcid.apps.watchlists.matching import Templates
 from arcid.apps.watchlists.store import find as find_row
@@ -237,6 +239,24 @@ def test_one_person_at_one_camera_is_one_alert_within_the_cooldown(gallery: Gall
     assert alerts.raise_(seen(gallery, own, minute=30)) is not None
     elsewhere = replace(seen(gallery, own, minute=8), place=Place("yard", "Yard"))
     assert alerts.raise_(elsewhere) is not None
+
+
+def test_how_long_alerts_took_is_known(gallery: Gallery) -> None:
+    none = latency(gallery)
+    assert (none.stored.count, none.stored.p50_ms, none.delivered.p95_ms) == (0, None, None)
+    own = listed(gallery, "Ann", "Ben")
+    quiet = seen(gallery, own, "Ben", minute=90, level="review", visible=0.0)
+    assert Alerts(gallery).raise_(quiet) is not None
+    for number in range(2):  # 10 and 20 s ago, the second taken by a receiver
+        ago = time.monotonic() - 10 * (number + 1)
+        raised(gallery, own, minute=30 * number, visible=ago)
+    *_, (delivery, _, _) = Outbox(gallery).due("hook", datetime.now(UTC))
+    Outbox(gallery).delivered(delivery)
+    taken = latency(gallery)
+    assert (taken.stored.count, taken.delivered.count) == (2, 1)
+    assert taken.stored.p50_ms == pytest.approx(15_000, abs=2_000)
+    assert taken.stored.p95_ms == pytest.approx(19_500, abs=2_000)
+    assert taken.delivered.p50_ms == pytest.approx(20_000, abs=3_000)
 
 
 def test_a_silent_review_tells_nobody_until_it_is_an_alert(gallery: Gallery) -> None:

@@ -28,6 +28,7 @@ from arcid.cli import (
     detector,
     distil,
     doctor,
+    duplicate_runs,
     duplicates,
     enrol,
     evaluate,
@@ -54,6 +55,7 @@ from arcid.cli import (
     verify,
     watchlist,
     watchlist_alerts,
+    watchlist_budget,
 )
 from arcid.cli.output import OK, Exit, run_command, say
 
@@ -116,7 +118,9 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
+duplicate_runs.register(duplicates.app)
 app.add_typer(duplicates.app, name="duplicates")
+watchlist_budget.register(watchlist.app)
 watchlist_alerts.register(watchlist.app)
 app.add_typer(watchlist.app, name="watchlist")
 app.add_typer(audit.app, name="audit")

@@ -29,6 +29,20 @@ def calibration_keys(calibration: Calibration) -> dict[str, Any]:
     }
 
 
+def calibration_of(contract_id: str) -> Calibration:
+    """Of the vectors of a contract; no network is opened. Raises ``CalibrationMissing``."""
+    from arcid.errors import CalibrationMissing
+    from arcid.models import weights
+
+    bundle = weights.of_contract(contract_id)
+    if bundle is None:
+        raise CalibrationMissing(
+            f"no installed recogniser makes vectors of contract {contract_id[:12]}, so no "
+            "threshold is known for them; see: arcid models list"
+        )
+    return weights.find_calibration(bundle)
+
+
 def note_provisional(calibration: Calibration, extrapolated: bool) -> None:
     if calibration.provisional:
         note(f"the calibration is provisional: measured on {calibration.data['dataset']['name']}")

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcid.cli.answers import Extrapolate, calibration_keys, note_provisional, read_npz
+from arcid.cli.answers import (
+    Extrapolate,
+    calibration_keys,
+    calibration_of,
+    note_provisional,
+    read_npz,
+)
 from arcid.cli.options import (
     Aligned,
     Collection,
@@ -215,17 +221,9 @@ def _contract_of(gallery: Gallery, collection: str, person: Person, model: str |
 
 def _identifier(contract_id: str) -> Identifier:
     """Decides about vectors of a contract; no network is opened."""
-    from arcid.errors import CalibrationMissing
-    from arcid.models import weights
     from arcid.pipeline import Identifier
 
-    bundle = weights.of_contract(contract_id)
-    if bundle is None:
-        raise CalibrationMissing(
-            f"no installed recogniser makes vectors of contract {contract_id[:12]}, so no "
-            "threshold is known for them; see: arcid models list"
-        )
-    return Identifier(contract_id, weights.find_calibration(bundle))
+    return Identifier(contract_id, calibration_of(contract_id))
 
 
 def _print_found(found: Sequence[Identified], names: Sequence[str]) -> None:

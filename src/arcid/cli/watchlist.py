@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Collection, Database, Model, Yes, operator, when
-from arcid.cli.output import Json, clock, confirm, note, print_json, print_table, say
+from arcid.cli.options import Actor, Collection, Database, Yes, operator
+from arcid.cli.output import Json, clock, confirm, print_json, print_table, say
+from arcid.cli.watchlist_terms import ListName, with_terms
 
 if TYPE_CHECKING:
-    from arcid.apps.watchlists import Line, Watchlist
+    from arcid.apps.watchlists import Watchlist
 
 app = typer.Typer(
     help="Lists of people to be told of when they come.\n\n"
@@ -20,75 +21,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-ListName = Annotated[str, typer.Argument(help="List by name or by id.", metavar="LIST")]
-Purpose = Annotated[str | None, typer.Option("--purpose", help="What the list is for.")]
-Basis = Annotated[
-    str | None, typer.Option("--legal-basis", help="The law or consent that allows it.")
-]
-Owner = Annotated[str | None, typer.Option("--owner", help="Who answers for it.")]
-Expires = Annotated[
-    str | None,
-    typer.Option("--expires", help="When it stops matching: 2026-12-31, within two years."),
-]
-Alerts = Annotated[
-    float | None,
-    typer.Option("--false-alerts", help="Budget of false alerts a camera-hour; default: 0.05."),
-]
-ReviewsAnHour = Annotated[
-    float | None,
-    typer.Option("--false-reviews", help="The same of silent reviews; default: 0.5."),
-]
-Looks = Annotated[
-    int | None, typer.Option("--looks", help="Looks at a face that have to agree; default: 2.")
-]
-Cooldown = Annotated[
-    float | None,
-    typer.Option("--cooldown", help="Seconds unseen until somebody alerts again; default: 300."),
-]
-Keep = Annotated[
-    int | None, typer.Option("--keep-days", help="Days until alerts are erased; default: 30.")
-]
-Roles = Annotated[
-    list[str] | None,
-    typer.Option("--role", help="Console role that may see it; may be repeated; admin always may."),
-]
-Accounts = Annotated[
-    list[str] | None,
-    typer.Option("--account", help="Console account that may see it; may be repeated."),
-]
-Cameras = Annotated[
-    list[str] | None,
-    typer.Option("--camera", help="Camera that looks for it; may be repeated; default: all."),
-]
-FourEyes = Annotated[
-    bool | None,
-    typer.Option("--four-eyes/--two-eyes", help="Whether two people have to confirm an alert."),
-]
-Strangers = Annotated[
-    str | None,
-    typer.Option(
-        "--strangers", help="Kept of passers-by on no list: nothing (default), vector or crop."
-    ),
-]
-
 
 @app.command()
+@with_terms
 def create(
     name: Annotated[str, typer.Argument(help="Name of the new list.", metavar="NAME")],
-    purpose: Purpose = None,
-    legal_basis: Basis = None,
-    owner: Owner = None,
-    expires: Expires = None,
-    false_alerts: Alerts = None,
-    false_reviews: ReviewsAnHour = None,
-    looks: Looks = None,
-    cooldown: Cooldown = None,
-    keep_days: Keep = None,
-    role: Roles = None,
-    account: Accounts = None,
-    camera: Cameras = None,
-    four_eyes: FourEyes = None,
-    strangers: Strangers = None,
+    terms: dict[str, Any],
     actor: Actor = None,
     collection: Collection = "default",
     database: Database = None,
@@ -104,40 +42,24 @@ def create(
     from arcid.apps.watchlists import Terms, Watchlists
     from arcid.errors import UsageError
 
-    given = _terms(
-        purpose, legal_basis, owner, expires, false_alerts, false_reviews, looks, cooldown,
-        keep_days, role, account, camera, four_eyes, strangers,
-    )  # fmt: skip
-    missing = {"purpose", "legal_basis", "owner", "expires_at"} - set(given)
+    missing = {"purpose", "legal_basis", "owner", "expires_at"} - set(terms)
     if missing:
         options = {"legal_basis": "--legal-basis", "expires_at": "--expires"}
         words = ", ".join(sorted(options.get(one, f"--{one}") for one in missing))
         raise UsageError(f"every list says what it is for and until when: give {words}")
-    if "reviews_per_hour" not in given and given.get("false_alerts_per_hour", 0) > 0.5:
-        given["reviews_per_hour"] = 10 * given["false_alerts_per_hour"]
+    if "reviews_per_hour" not in terms and terms.get("false_alerts_per_hour", 0) > 0.5:
+        terms["reviews_per_hour"] = 10 * terms["false_alerts_per_hour"]
     with open_gallery(database, collection) as gallery:
-        made = Watchlists(gallery).create(name, collection, Terms(**given), actor=operator(actor))
+        made = Watchlists(gallery).create(name, collection, Terms(**terms), actor=operator(actor))
     _print_list(made, json)
 
 
 @app.command()
+@with_terms
 def change(
     name: ListName,
+    terms: dict[str, Any],
     new_name: Annotated[str | None, typer.Option("--name", help="A new name.")] = None,
-    purpose: Purpose = None,
-    legal_basis: Basis = None,
-    owner: Owner = None,
-    expires: Expires = None,
-    false_alerts: Alerts = None,
-    false_reviews: ReviewsAnHour = None,
-    looks: Looks = None,
-    cooldown: Cooldown = None,
-    keep_days: Keep = None,
-    role: Roles = None,
-    account: Accounts = None,
-    camera: Cameras = None,
-    four_eyes: FourEyes = None,
-    strangers: Strangers = None,
     actor: Actor = None,
     database: Database = None,
     json: Json = False,
@@ -148,13 +70,9 @@ def change(
     """
     from arcid.apps.watchlists import Watchlists
 
-    given = _terms(
-        purpose, legal_basis, owner, expires, false_alerts, false_reviews, looks, cooldown,
-        keep_days, role, account, camera, four_eyes, strangers,
-    )  # fmt: skip
     with open_gallery(database) as gallery:
         lists = Watchlists(gallery)
-        done = lists.update(name, actor=operator(actor), name=new_name, **given)
+        done = lists.update(name, actor=operator(actor), name=new_name, **terms)
     _print_list(done, json)
 
 
@@ -274,47 +192,6 @@ def delete(
         say(f"{own.name} is erased; its people stay enrolled")
 
 
-@app.command()
-def budget(
-    name: ListName,
-    camera: Annotated[
-        str | None,
-        typer.Option("--camera", help="Whose faces an hour count; default: of a camera unknown."),
-    ] = None,
-    model: Model = None,
-    database: Database = None,
-    json: Json = False,
-) -> None:
-    """What a list's budget comes to: its thresholds now, and what to expect of them.
-
-    Example: arcid watchlist budget Banned --camera door
-    """
-    from arcid.apps.watchlists import Watchlists
-    from arcid.models import weights
-    from arcid.types import counted
-
-    found = weights.resolve(model) if model else weights.resolve_default("recognition")
-    calibration = weights.find_calibration(found)
-    with open_gallery(database) as gallery:
-        now = Watchlists(gallery).budget(name, camera, calibration)
-    if json:
-        print_json({"camera": camera, **now.to_dict()})
-        return
-    flow = now.flow
-    known = f"measured over {flow.hours:.1f} h" if flow.hours else "assumed: not measured yet"
-    say(f"{counted(now.templates, 'template')}; {flow.faces_per_hour:.0f} faces an hour ({known})")
-    rows = [_line("alert", now.alert), _line("silent review", now.review)]
-    print_table(
-        ("", "false ones an hour", "of one face", "cosine from", "expected an hour", "missed"),
-        rows,
-    )
-    if "measured" not in {now.alert.support} or now.review.support != "measured":
-        note(
-            "a threshold is extrapolated beyond the calibration's measured data: the expected "
-            "number may be wrong by the interval shown; arcid calibrate measures your own people"
-        )
-
-
 def _put(
     name: str,
     people: list[str],
@@ -348,33 +225,6 @@ def _put(
         say(f"{len(changed)} {done} {own.name}; {own.people} are on it")
 
 
-def _terms(
-    purpose: str | None,
-    legal_basis: str | None,
-    owner: str | None,
-    expires: str | None,
-    false_alerts: float | None,
-    false_reviews: float | None,
-    looks: int | None,
-    cooldown: float | None,
-    keep_days: int | None,
-    role: list[str] | None,
-    account: list[str] | None,
-    camera: list[str] | None,
-    four_eyes: bool | None,
-    strangers: str | None,
-) -> dict[str, Any]:
-    """What was given, as fields of ``Terms``."""
-    values = {
-        "purpose": purpose, "legal_basis": legal_basis, "owner": owner,
-        "expires_at": when(expires), "false_alerts_per_hour": false_alerts,
-        "reviews_per_hour": false_reviews, "confirm_looks": looks, "cooldown_s": cooldown,
-        "keep_days": keep_days, "roles": role, "accounts": account, "cameras": camera,
-        "four_eyes": four_eyes, "strangers": strangers,
-    }  # fmt: skip
-    return {key: value for key, value in values.items() if value is not None}
-
-
 def _print_list(own: Watchlist, json: bool) -> None:
     if json:
         print_json(own.to_dict())
@@ -392,14 +242,3 @@ def _print_list(own: Watchlist, json: bool) -> None:
 
 def _until(own: Watchlist) -> str:
     return f"{'expired' if own.expired() else 'until'} {clock(own.terms.expires_at)}"
-
-
-def _line(what: str, line: Line) -> tuple[str, ...]:
-    return (
-        what,
-        f"{line.per_hour:g}",
-        f"{line.target_fpir:.2g}",
-        f"{line.cosine_threshold:.3f} ({line.support.replace('_', ' ')})",
-        f"{line.expected_per_hour:.2g} [{line.expected_low:.2g}, {line.expected_high:.2g}]",
-        f"{line.missed:.0%}",
-    )

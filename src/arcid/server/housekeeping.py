@@ -49,7 +49,7 @@ TASKS: tuple[Task, ...] = (
     Task("onboarding", 300.0, "arcid.apps.onboarding.cases:sweep"),
     Task("doors", 3600.0, "arcid.apps.access.passages:forget_old"),
     Task("duplicates", 3600.0, "arcid.apps.duplicates.duplicates:tidy"),
-    Task("alerts", 3600.0, "arcid.apps.watchlists.alerts:forget"),
+    Task("alerts", 3600.0, "arcid.apps.watchlists.keeping:forget"),
     Task("outbox", 3600.0, "arcid.events.outbox:forget"),
 )
 

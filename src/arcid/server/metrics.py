@@ -75,6 +75,7 @@ class Metrics:
     def watch(self, pulse: Pulse) -> None:
         """Report the gallery's size as it was last seen, and when that was."""
         self.registry.register(_GallerySizes(pulse))
+        self.registry.register(_Alerts(pulse))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
@@ -96,3 +97,26 @@ class _GallerySizes(Collector):
             ("seen_seconds", "Since the gallery last answered.", self._pulse.seen_s),
         ):
             yield GaugeMetricFamily(f"arcid_gallery_{name}", text, value=value)
+
+
+class _Alerts(Collector):
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        found = GaugeMetricFamily(
+            "arcid_alert_latency_seconds",
+            "From a face being visible to its alert being stored, and told; of the newest alerts.",
+            labels=("stage", "quantile"),
+        )
+        taken = self._pulse.alerts
+        for stage, spread in () if taken is None else (
+            ("stored", taken.stored), ("delivered", taken.delivered),
+        ):  # fmt: skip
+            for quantile, value in (("0.5", spread.p50_ms), ("0.95", spread.p95_ms)):
+                if value is not None:
+                    found.add_metric((stage, quantile), value / 1000)
+        yield found

@@ -7,12 +7,14 @@ import threading
 import time
 from dataclasses import dataclass
 
+from arcid.apps.watchlists import Latency, latency
 from arcid.errors import ArcidError, GalleryBusy
 from arcid.gallery import Gallery
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 COUNT_SHARE = 20.0  # counting all faces may take one part in so many of the time
+ALERTS_EVERY_S = 15.0  # how long alerts take is asked
 PATIENCE_S = 15.0  # a look that takes longer is no answer
 
 
@@ -33,6 +35,8 @@ class Pulse:
         self._seen = time.monotonic()
         self._problem: ArcidError | None = None
         self._sizes, self._count_after, self._change = Sizes(), 0.0, -1
+        self._alerts: Latency | None = None
+        self._alerts_after = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="arcid-pulse", daemon=True)
 
@@ -56,6 +60,11 @@ class Pulse:
         """As they were when last counted, seconds ago where people are being enrolled."""
         return self._sizes
 
+    @property
+    def alerts(self) -> Latency | None:
+        """How long alerts took, as last asked; None before that."""
+        return self._alerts
+
     def check(self) -> float:
         """``seen_s``. Raises what the gallery raised last, or ``GalleryBusy`` where it hangs."""
         if self._problem is not None:
@@ -78,6 +87,9 @@ class Pulse:
                 self._sizes = Sizes(len(found), people, faces)
                 self._change, took_s = change, time.monotonic() - began
                 self._count_after = time.monotonic() + COUNT_SHARE * took_s
+            if time.monotonic() >= self._alerts_after:
+                self._alerts = latency(self._gallery)
+                self._alerts_after = time.monotonic() + ALERTS_EVERY_S
             self._problem, self._seen = None, time.monotonic()
         except ArcidError as error:
             if self._problem is None:

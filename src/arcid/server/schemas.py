@@ -126,6 +126,21 @@ class TaskOut(Out):
     elsewhere: bool = Field(description="Another process does it.")
 
 
+class SpreadOut(Out):
+    """The middle and the slow end of some times."""
+
+    count: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class LatencyOut(Out):
+    """How long the newest 1,000 alerts of watchlists took, silent reviews left out."""
+
+    stored: SpreadOut = Field(description="From the face being visible to the alert being stored.")
+    delivered: SpreadOut = Field(description="To a receiver taking it; each receiver counts.")
+
+
 class System(Out):
     version: str
     python: str
@@ -145,6 +160,7 @@ class System(Out):
         description="Schema version, journal mode, size and rows; what was lost (`losses`), and "
         "where bytes of what was deleted are left (`erasure`)."
     )
+    alerts: LatencyOut | None = Field(description="null: not asked yet.")
     outbox: list[OutboxOut]
     tasks: list[TaskOut]
 

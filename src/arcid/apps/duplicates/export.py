@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from arcid.apps.duplicates.records import Pair
 from arcid.files import csv_text as _csv
@@ -22,6 +22,10 @@ def csv_text(pairs: Iterable[Pair]) -> str:
 def json_text(pairs: Iterable[Pair]) -> str:
     """One JSON list."""
     return json.dumps([pair.to_dict() for pair in pairs], indent=1, ensure_ascii=False) + "\n"
+
+
+WRITERS: dict[str, Callable[[Iterable[Pair]], str]] = {"csv": csv_text, "json": json_text}
+MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
 def _cells(pair: Pair) -> tuple[object, ...]:

@@ -70,9 +70,10 @@ class Run:
         elif self.combined:
             how = ", of your people and the packaged calibration combined"
         if self.false_high is not None:
+            most = f"{self.false_low:,} to {self.false_high:,}" if self.false_high else "none"
             between = (
-                f"; between {self.false_low:,} and {self.false_high:,} in 95 of 100 such runs, "
-                "where the photos are like those of the calibration"
+                f"; {most} in 95 of 100 such runs, where the photos are like those of the "
+                "calibration"
             )
         asked = counted_pairs(self.false_pairs)
         return (

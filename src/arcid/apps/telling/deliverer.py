@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
 GIVE_UP = timedelta(days=3)
-POLL_S = 1.0
+POLL_S = 0.25
 STOP_S = 15.0
 
 

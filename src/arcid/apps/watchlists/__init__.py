@@ -17,9 +17,11 @@ about; dismissed, that face is kept away from the person it was taken for, until
 
 from __future__ import annotations
 
-from arcid.apps.watchlists.alerts import Alerts, Seen
+from arcid.apps.watchlists.alerts import Alerts
 from arcid.apps.watchlists.budget import Budget, Flow, Line, budget
+from arcid.apps.watchlists.latency import Latency, Spread, latency
 from arcid.apps.watchlists.lists import Watchlists
+from arcid.apps.watchlists.raising import Seen
 from arcid.apps.watchlists.records import (
     OPEN,
     Alert,
@@ -39,14 +41,17 @@ __all__ = [
     "Alerts",
     "Budget",
     "Flow",
+    "Latency",
     "Level",
     "Line",
     "Member",
     "Seen",
+    "Spread",
     "Step",
     "Terms",
     "Verb",
     "Watchlist",
     "Watchlists",
     "budget",
+    "latency",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,13 @@ from arcid.events.tables import events
 from arcid.events.tables import traces as _traces
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections, people
-from arcid.gallery.store.audit import actor_now
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store.audit import actor_now, append
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.gallery.store.keys import chunks
 
+Outboxes = Mapping[str, Collection[str] | None]  # those who subscribed, and to which kinds
+Told = tuple[Sequence[str], Outboxes]  # outboxes that whoever writes names, and those
 ALERTS = Order("alerts", (int,))  # key
 _KNOWN = (
     sa.select(
@@ -45,6 +48,21 @@ _KNOWN = (
     .join(events, events.c.id == alerts.c.event_id)
     .outerjoin(_traces, _traces.c.event_id == alerts.c.event_id)
 )
+
+
+def log_of(connection: Connection, row: Row, told: Told | None = None) -> Log:
+    """Of a list's or an alert's collection; whoever is ``told`` hears what is written in it."""
+    targets, outboxes = told or ((), {})
+    own = _collections.by_id(connection, row["collection_id"])
+    return Log(connection, own, targets, outboxes)
+
+
+def note(connection: Connection, row: Row, verb: str, **details: Any) -> None:
+    """A row of the audit about an alert."""
+    append(
+        connection, verb=verb, subject=f"alert:{row['uid']}", collection=row["collection_uid"],
+        details={"list": row["list_uid"], "person": row["person_uid"], **details},
+    )  # fmt: skip
 
 
 def find(connection: Connection, alert_id: str) -> Row:

@@ -12,8 +12,9 @@ import numpy as np
 from arcid.apps.watching import Camera, Duty, FaceView, Followed, Post
 from arcid.apps.watching.grounds import decided_on
 from arcid.apps.watchlists import flows, watched
-from arcid.apps.watchlists.alerts import Alerts, Seen
+from arcid.apps.watchlists.alerts import Alerts
 from arcid.apps.watchlists.lists import Watchlists
+from arcid.apps.watchlists.raising import Seen
 from arcid.apps.watchlists.records import Level
 from arcid.apps.watchlists.watched import Watched
 from arcid.errors import ArcidError

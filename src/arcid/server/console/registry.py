@@ -72,7 +72,7 @@ ROUTES = {  # by the first part of the path
     "crop": Route("people", "people:crop"),
     "evidence": Route("cases", "onboarding:evidence"),
     "export": Route("export", "downloads:exported"),
-    "pairs": Route("duplicates", "duplicates:exported"),
+    "pairs": Route("duplicates", "duplicates_export:exported"),
 }
 _PERMISSIONS = [
     (re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", page.path) + "/?"), page.permission)

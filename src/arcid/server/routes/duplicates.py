@@ -8,80 +8,19 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from arcid.apps.duplicates import FALSE_PAIRS, VIEW, Duplicates, PairState, Verdict, export
-from arcid.apps.duplicates.records import Kind, State
+from arcid.apps.duplicates import VIEW, Duplicates, PairState, Verdict, export
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.lanes import Route
-from arcid.server.routes._common import ERASED, After, Limit, erased, errors
+from arcid.server.routes._common import After, Limit, errors
 from arcid.server.routes.attendance import Actor, Remark
-from arcid.server.schemas import CollectionName, Id, In, Next, Out
+from arcid.server.schemas import Id, In, Next, Out
 
 router = APIRouter(
     prefix="/v1/collections/{collection}/duplicates", tags=["duplicates"], route_class=Route
 )
 
-RunPath = Annotated[Id, Path(description="Id of a run.")]
 PairPath = Annotated[Id, Path(description="Id of a pair.")]
 AnswerPath = Annotated[Id, Path(description="Id of an answer.")]
-MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
-
-
-class RunIn(In):
-    other: CollectionName | None = Field(
-        default=None, description="Compare with that collection instead of within."
-    )
-    since_last: bool = Field(
-        default=False, description="Only who came since the last whole run, with everybody."
-    )
-    false_pairs: float = Field(
-        default=FALSE_PAIRS, gt=0, description="At most so many false pairs are expected."
-    )
-    allow_extrapolation: bool = Field(
-        default=False, description="Use the calibration beyond its data, and say so."
-    )
-    actor: Actor
-
-
-class RunOut(Out):
-    """A comparison of everybody with everybody, or as far as it has come."""
-
-    id: str
-    collection: str
-    other: str | None
-    kind: Kind
-    state: State
-    silent: bool = Field(description="It runs, but whoever ran it was cut off.")
-    promise: str = Field(description="What its threshold means, in words.")
-    false_pairs: float = Field(description="Expected at most, as asked for.")
-    comparisons: int = Field(description="Pairs of two different people's templates.")
-    target_fmr: float
-    cosine_threshold: float
-    false_low: int | None = Field(
-        description="95 % of runs like it find so many false pairs or more, where photos are like "
-        "those of the calibration; null: of runs begun before this was said."
-    )
-    false_high: int | None = Field(description="And so many or fewer.")
-    extrapolated: bool
-    combined: bool
-    contract_id: str
-    calibration_id: str
-    templates: int
-    blocks: int
-    done: int
-    share: float = Field(description="How much of it is done, 0 to 1.")
-    pairs: int = Field(description="Pairs of people that it found last.")
-    open: int = Field(description="Of them, waiting for an answer.")
-    actor: str
-    started_at: datetime
-    beat_at: datetime = Field(description="Its last block.")
-    ended_at: datetime | None
-    worked_s: float
-    problem: str | None
-
-
-class RunsOut(Out):
-    runs: list[RunOut] = Field(description="Newest first.")
-    next: Next
 
 
 class SideOut(Out):
@@ -186,58 +125,6 @@ class UndonePairOut(Out):
     missing_faces: int = Field(description="Deleted or given to somebody else since.")
 
 
-@router.post("/runs", status_code=202, responses=errors(400, 404, 409, 413, 503, 507))
-def begin_run(running: Running, collection: CollectionPath, body: RunIn) -> RunOut:
-    """Compare everybody with everybody, in the background; ask for the run to see how far it is."""
-    run = Duplicates(running.gallery).runs.begin(
-        collection,
-        running.pipeline.calibration,
-        other=body.other,
-        since_last=body.since_last,
-        false_pairs=body.false_pairs,
-        allow_extrapolation=body.allow_extrapolation,
-        actor=body.actor,
-    )
-    running.duplicates.wake()
-    return RunOut.model_validate(run)
-
-
-@router.get("/runs", responses=errors(404, 503))
-def list_runs(
-    running: Running, collection: CollectionPath, limit: Limit = 100, after: After = None
-) -> RunsOut:
-    """Runs of a collection, newest first."""
-    found = Duplicates(running.gallery).runs.find(collection, limit=limit, after=after)
-    return RunsOut(runs=[RunOut.model_validate(run) for run in found], next=found.next)
-
-
-@router.get("/runs/{run_id}", responses=errors(404, 503))
-def get_run(running: Running, collection: CollectionPath, run_id: RunPath) -> RunOut:
-    """How far a run is."""
-    return RunOut.model_validate(Duplicates(running.gallery).runs.get(collection, run_id))
-
-
-@router.post("/runs/{run_id}/stop", responses=errors(404, 503, 507))
-def stop_run(running: Running, collection: CollectionPath, run_id: RunPath) -> RunOut:
-    """End a run after its last whole block; what it found stays."""
-    return RunOut.model_validate(Duplicates(running.gallery).runs.stop(collection, run_id))
-
-
-@router.post("/runs/{run_id}/resume", status_code=202, responses=errors(404, 503, 507))
-def resume_run(running: Running, collection: CollectionPath, run_id: RunPath) -> RunOut:
-    """Go on with a run that was stopped, failed or was cut off."""
-    run = Duplicates(running.gallery).runs.go_on(collection, run_id)
-    running.duplicates.wake()
-    return RunOut.model_validate(run)
-
-
-@router.delete("/runs/{run_id}", status_code=204, responses=ERASED | errors(404, 503, 507))
-def delete_run(running: Running, collection: CollectionPath, run_id: RunPath) -> Response:
-    """Forget a run and the pairs that it was the last to find; answers stay."""
-    Duplicates(running.gallery).runs.delete(collection, run_id)
-    return erased(running)
-
-
 @router.get("/pairs", responses=errors(404, 503))
 def list_pairs(
     running: Running,
@@ -330,6 +217,6 @@ def export_pairs(
     """Every pair with its state."""
     running.looks.note(VIEW, "duplicates:export", collection)
     pairs = Duplicates(running.gallery).every(collection)
-    text = export.csv_text(pairs) if format == "csv" else export.json_text(pairs)
+    text = export.WRITERS[format](pairs)
     headers = {"Content-Disposition": f'attachment; filename="duplicates.{format}"'}
-    return Response(text, media_type=MEDIA[format], headers=headers)
+    return Response(text, media_type=export.MEDIA[format], headers=headers)

@@ -20,6 +20,7 @@ from arcid.server.routes._common import errors
 from arcid.server.schemas import (
     CalibrationOut,
     Health,
+    LatencyOut,
     LicenceOut,
     ModelOut,
     Models,
@@ -59,6 +60,11 @@ def system(running: Running) -> System:
         queue_size=running.settings.queue_size,
         database=running.gallery.url,
         gallery=running.gallery.stats(),
+        alerts=(
+            None
+            if (taken := running.pulse.alerts) is None
+            else LatencyOut.model_validate(taken.to_dict())
+        ),
         outbox=_outbox(running),
         tasks=[
             TaskOut(

@@ -57,10 +57,10 @@ async def audit(
     accounts |= {f"camera:{one.id}": S.AUDIT_CAMERA.format(name=one.name) for one in cameras}
     keys = await context.run(Keys(context.gallery).all)
     accounts |= {f"key:{one.id}": S.AUDIT_KEY.format(name=one.name) for one in keys}
-    with frame(context, S.AUDIT, "/audit", lead=S.AUDIT_LEAD):
-        if context.services.looks.searches:
-            text(S.AUDIT_SEARCHES_ON, "soft small", tag="p")
-        else:
+    searches = context.services.looks.searches
+    lead = S.AUDIT_SEARCHES_ON if searches else S.AUDIT_LEAD
+    with frame(context, S.AUDIT, "/audit", lead=lead):
+        if not searches:
             note(S.AUDIT_SEARCHES_OFF, "warn")
         _filters(asked, accounts)
         book = Audit(context.gallery)
@@ -190,7 +190,10 @@ def _field(name: str, label: str, value: str, **attributes: str) -> None:
 def _list(page: list[Entry], names: Mapping[str, str]) -> None:
     for entry in page:
         what = S.AUDIT_VERBS.get(entry.verb, entry.verb)
-        told = (S.moment(entry.at), _who(entry.actor, names), entry.address, entry.reason)
+        told = (
+            S.moment(entry.at), _who(entry.actor, names), entry.address, _searched(entry),
+            entry.reason,
+        )  # fmt: skip
         with element("div", "account"), element("div", "person-lines grow"):
             text(f"{what}: {_about(entry.subject, names)}", "person-name")
             text(" · ".join(filter(None, told)), "soft small")
@@ -200,6 +203,16 @@ def _who(actor: str, names: Mapping[str, str]) -> str:
     kind, _, key = actor.partition(":")
     named = names.get(actor) or S.AUDIT_ACTORS.get(actor)
     return named or f"{S.AUDIT_ACTOR_KINDS.get(kind, kind)} {key[:8]}".strip()
+
+
+def _searched(entry: Entry) -> str:
+    """What a search asked and found, in numbers; empty for other rows."""
+    asked = entry.details
+    if not entry.verb.startswith("search."):
+        return ""
+    return S.AUDIT_SEARCHED.format(
+        faces=asked["faces"], found=len(asked["found"]), n=1 / asked["fpir"]
+    )
 
 
 def _about(subject: str, names: Mapping[str, str]) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import KeyEventArguments
-from starlette.requests import Request
-from starlette.responses import Response
 
-from arcid.apps.duplicates import VIEW, Answer, Duplicates, Pair, Side, Verdict, export
-from arcid.errors import AlreadyExists, ArcidError, NotFound, ReviewAnswered, SamePhotoConflict
-from arcid.gallery import Collection, Gallery
-from arcid.server.console import ROOT
+from arcid.apps.duplicates import VIEW, Answer, Duplicates, Pair, Verdict
+from arcid.errors import AlreadyExists, NotFound, ReviewAnswered, SamePhotoConflict
+from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate_runs import runs_card
+from arcid.server.console.pages._duplicate_sides import figure, picture_of
+from arcid.server.console.pages.duplicates_export import exports_card
 from arcid.server.console.ui.cases import (
     Choice,
     answer_buttons,
@@ -33,26 +31,20 @@ from arcid.server.console.ui.dialogs import ask
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
-    avatar,
     card,
-    data_url,
     element,
     empty,
-    face,
     facts,
-    link_button,
     note,
     quietly,
     say,
     text,
 )
-from arcid.server.errors import HttpError
 
 REFRESH_S = 5.0
 SHOWN = 50  # of those waiting
 ANSWERED = 10  # newest, to be taken back
 GROUPS, GROUPED = 20, 1000  # groups shown, of so many pairs at most
-MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 CHOICES: tuple[Choice[Verdict], ...] = (
     Choice("same", S.DUPLICATES_SAME, "S", "merge", S.DUPLICATES_SAME_NAME),
     Choice("different", S.DUPLICATES_DIFFERENT, "D", "cross", S.DUPLICATES_DIFFERENT_NAME),
@@ -81,7 +73,7 @@ async def duplicates(context: ConsoleContext, collection: str | None = None) -> 
                     answered = element("div", "event-list")
                 with card(S.DUPLICATES_GROUPS):
                     groups = element("div", "event-list")
-                _exports(current)
+                exports_card(current)
         await Desk(context, current, case, waiting, answered, groups).open()
         follow()
 
@@ -168,12 +160,12 @@ class Desk:
                 empty("duplicates", S.DUPLICATES_NONE, S.DUPLICATES_NONE_TEXT)
             return
         sides = (one.a, one.b)
-        pictures = [await self._context.run(_picture, self._context.gallery, s) for s in sides]
+        pictures = [await self._context.run(picture_of, self._context.gallery, s) for s in sides]
         self._context.looked(VIEW, f"pair:{one.id}", self._current.name)
         with self._case:
             with element("div", "review-faces"):
                 for side, picture in zip(sides, pictures, strict=True):
-                    _figure(self._current, side, picture)
+                    figure(self._current, side, picture)
             text(S.DUPLICATES_QUESTION, "answer-words", tag="h2")
             text(_likely(one), "soft", tag="p")
             self._choose_name(one)
@@ -257,62 +249,6 @@ class Desk:
         verdict = pressed(event, CHOICES)
         if self._shown is not None and verdict is not None:
             await self._answer(self._shown, verdict)
-
-
-async def exported(request: Request, context: ConsoleContext) -> Response:
-    """Every pair with its state, as a file."""
-    kind, name = request.query_params.get("kind", "csv"), request.query_params.get("collection", "")
-    if kind not in MEDIA:
-        raise HttpError(422, "usage_error", f"export as {', '.join(MEDIA)}")
-
-    def written() -> str:
-        pairs = Duplicates(context.gallery).every(name)
-        return export.csv_text(pairs) if kind == "csv" else export.json_text(pairs)
-
-    context.looked(VIEW, "duplicates:export", name)
-    try:
-        body = await context.run(written)
-    except ArcidError as error:
-        raise HttpError.of(error) from None
-    headers = {"Content-Disposition": f'attachment; filename="duplicates.{kind}"'}
-    return Response(body, media_type=MEDIA[kind], headers=headers)
-
-
-def _exports(current: Collection) -> None:
-    with card(S.DUPLICATES_EXPORT), element("div", "row"):
-        for kind in MEDIA:
-            where = f"{ROOT}/pairs?collection={quote(current.name)}&kind={kind}"
-            link = link_button(kind.upper(), where, icon="download")
-            link.props["download"] = ""
-            link.props["aria-label"] = S.EXPORT_NAME.format(kind=kind.upper())
-
-
-def _figure(current: Collection, side: Side, picture: str | None) -> None:
-    name = side.name
-    if side.collection != current.name:
-        name = S.DUPLICATES_IN.format(name=side.name, collection=side.collection)
-    with element("figure", "review-face"):
-        if picture is None:
-            avatar(side.name)
-        else:
-            face(picture, S.FACE_OF.format(name=side.name))
-        with element("figcaption"):
-            href = f"{ROOT}/people/{side.person_id}?collection={quote(side.collection)}"
-            text(name, "person-name", tag="a", href=href)
-            text(S.count(side.faces, S.ONE_FACE, S.MANY_FACES), "soft small", tag="p")
-
-
-def _picture(gallery: Gallery, side: Side) -> str | None:
-    """The nearest template, else any kept face of theirs."""
-    try:
-        known = [f.id for f in gallery.faces(side.collection, side.person_id) if f.has_crop]
-        for face_id in sorted(known, key=lambda one: one != side.face_id):
-            crop = gallery.face_crop(side.collection, face_id)
-            if crop is not None:
-                return data_url(crop)
-    except NotFound:
-        return None
-    return None
 
 
 def _both(a: str | None, b: str | None) -> str:

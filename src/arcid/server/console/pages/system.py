@@ -51,6 +51,7 @@ async def system(context: ConsoleContext) -> None:
                 )
             with card(S.SPEED):
                 _speed(running)
+                _alerts(running)
         with element("div", "columns even"):
             with card(S.STORAGE):
                 await _storage(context)
@@ -111,6 +112,19 @@ def _speed(running: Services) -> None:
                     text(S.STAGE_COUNT.format(n=round(count)), "number soft", tag="td")
 
 
+def _alerts(running: Services) -> None:
+    """How long alerts of watchlists took, where there were any."""
+    taken = running.pulse.alerts
+    if taken is None or not taken.stored.count:
+        return
+    rows = []
+    for label, one in ((S.ALERT_STORED, taken.stored), (S.ALERT_TOLD, taken.delivered)):
+        if one.p50_ms is not None and one.p95_ms is not None:
+            words = S.ALERT_SPREAD.format(p50=one.p50_ms / 1000, p95=one.p95_ms / 1000, n=one.count)
+            rows.append((label, words))
+    facts(rows)
+
+
 def stage_times(running: Services, stage: str) -> tuple[float, float]:
     """How often a stage ran since the start, and its mean time in seconds."""
     values = {
@@ -163,7 +177,7 @@ async def _told(context: ConsoleContext) -> None:
                     for what in ("waiting", "done", "failed"):
                         text(f"{counts[what]:,}", "number", tag="td")
                     holder = by.get(f"telling:{name}")
-                    text(S.NO if holder is None else holder[0], tag="td")
+                    text(S.TOLD_BY_NOBODY if holder is None else holder[0], tag="td")
 
 
 def _tasks(running: Services) -> None:

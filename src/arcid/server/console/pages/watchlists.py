@@ -139,7 +139,10 @@ def _terms(context: ConsoleContext, own: Watchlist) -> None:
                 (S.WATCHLIST_OWNER, terms.owner),
                 (S.WATCHLIST_LAST_DAY, ends),
                 (S.WATCHLIST_COLLECTION, own.collection),
-                (S.WATCHLIST_SEEN_BY, ", ".join((*terms.roles, *terms.accounts))),
+                (
+                    S.WATCHLIST_SEEN_BY,
+                    ", ".join(dict.fromkeys((*terms.roles, "admin", *terms.accounts))),
+                ),
                 (S.WATCHLIST_CAMERAS, ", ".join(terms.cameras) or S.WATCHLIST_ALL),
                 (S.WATCHLIST_BUDGET, f"{terms.false_alerts_per_hour:g}"),
                 (S.WATCHLIST_FOUR_EYES, S.YES if terms.four_eyes else S.NO),

@@ -2,7 +2,8 @@
 
 AUDIT = "Audit"
 AUDIT_LEAD = "Who looked at or decided about people."
-AUDIT_SEARCHES_ON = "Searches for people are written down too."
+AUDIT_SEARCHES_ON = "Who looked at, searched for or decided about people."
+AUDIT_SEARCHED = "faces: {faces}, found: {found}, at 1 in {n:,.0f}"
 AUDIT_SEARCHES_OFF = (
     "Searches for people are not written down: ARCID_AUDIT_SEARCHES is off. Everything else is."
 )
@@ -53,6 +54,8 @@ AUDIT_SUBJECTS = {
     "onboarding": "Identity check",
     "run": "Search for duplicates",
     "answer": "Answer about a pair",
+    "pair": "Pair",
+    "duplicates": "The",  # list, groups, answers, export
     "day": "Day",
 }
 AUDIT_KINDS = {

@@ -89,9 +89,13 @@ STAGES = {
     "search": "Search the gallery",
 }
 MILLISECONDS = "{ms:.1f} ms"
+ALERT_STORED = "From a face in view to its alert"
+ALERT_TOLD = "From a face in view to a receiver"
+ALERT_SPREAD = "half within {p50:.1f} s, 95 of 100 within {p95:.1f} s, of {n:,}"
 STAGE_COUNT = "{n:,}×"
 TOLD_OTHERS = "Told to others"
 TOLD_NOBODY = "Nobody is told of events: ARCID_WEBHOOKS, ARCID_MQTT or ARCID_SMTP says whom."
+TOLD_BY_NOBODY = "nobody"
 TOLD_HEAD = ("To", "Waiting", "Told in 30 days", "Given up", "By")
 TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
