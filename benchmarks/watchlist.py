@@ -9,8 +9,10 @@ one every five seconds, four frames each, moved, brightened and noisy as frames 
 of data/video. They pass the whole of ``arcid watchlist watch``: detector, tracks, looks,
 confirmation. Five lists of 1,000 people of CelebA and ten of 100 look for them, each at two
 budgets: 7.2 and 0.72 false alerts an hour, at the 720 faces an hour that the camera was seen to
-see. Observed false alerts stand beside the number that the budget predicts, with the calibration's
-interval and Poisson's around it.
+see; each with two looks that have to agree, as by default, and with one. Observed false alerts
+stand beside the number that the budget predicts, with the calibration's interval and Poisson's
+around it. Then the photographs of DevTest alone pass lists of DevTrain's people: strangers and
+listed people of one set of photographs, as the calibration's are.
 
 ``entries``: one face each of 10,000 people (train chips: most of them trained the model, so they
 are easier to tell apart than strangers would be) against strangers, at one false alert in 6,000
@@ -32,7 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ from arcid import paths
 from arcid.apps.watching import Watcher
 from arcid.apps.watchlists import Alerts, Terms, Watchlists, flows
 from arcid.apps.watchlists.observer import duty
-from arcid.apps.watchlists.tables import members
+from arcid.apps.watchlists.tables import members, watchlists
 from arcid.bench.common import hardware_slug, write_csv
 from arcid.calibration import fpir_for_fmr
 from arcid.evaluate.metrics import binomial_rate
@@ -66,6 +68,9 @@ RIM = 32  # pixels around a crop, so that the face does not fill the frame
 BATCH = 256
 BUDGETS = (7.2, 0.72)  # false alerts an hour
 SIZES = {1000: 5, 100: 10}  # entries → lists
+OF_ONE_SET = {1000: 2, 100: 10}
+LOOKS = (2, 1)  # that have to agree
+Kinds = dict[str, tuple[int, float, int]]  # list → entries, budget, looks
 NPL = 1 / 6000  # of one face, against 10,000 entries
 ENTRIES = 10_000
 Vectors = npt.NDArray[np.float32]
@@ -170,21 +175,33 @@ def strangers(data: Path, most: int) -> Iterator[Image]:
 
 
 def hours(pipeline: Pipeline, data: Path, most: int, minutes: float) -> list[dict[str, Any]]:
-    names, vectors = embedded(pipeline, "celeba-b", chips(data / "train/celeba-b.tar", first=True))
-    order = np.random.default_rng(0).permutation(len(names))
-    folder = Path(tempfile.mkdtemp())
-    try:
-        with Gallery.open(folder / "gallery.db") as gallery:
-            lists = _lists(gallery, pipeline, names[order], vectors[order])
-            return _watched(gallery, pipeline, data, lists, most, minutes)
-    finally:
-        shutil.rmtree(folder)
+    listed = {
+        "CelebA": embedded(pipeline, "celeba-b", chips(data / "train/celeba-b.tar", first=True)),
+        "DevTrain": embedded(
+            pipeline, "devtrain-first", chips(data / "lfw-dev/train-chips.tar", first=True)
+        ),
+    }
+    rows = []
+    for name, (names, vectors) in listed.items():
+        alone = name == "DevTrain"
+        passing = min(most, len(list((data / "lfw-dev/images").rglob("*.jpg")))) if alone else most
+        order = np.random.default_rng(0).permutation(len(names))
+        folder = Path(tempfile.mkdtemp())
+        try:
+            with Gallery.open(folder / "gallery.db") as gallery:
+                sizes = OF_ONE_SET if alone else SIZES
+                lists = _lists(gallery, pipeline, names[order], vectors[order], sizes)
+                found = _watched(gallery, pipeline, data, lists, passing, minutes, clips=not alone)
+                rows += [{"listed": name} | row for row in found]
+        finally:
+            shutil.rmtree(folder)
+    return rows
 
 
 def _lists(
-    gallery: Gallery, pipeline: Pipeline, names: Names, vectors: Vectors
-) -> dict[str, tuple[int, float]]:
-    """Lists by id: entries and budget."""
+    gallery: Gallery, pipeline: Pipeline, names: Names, vectors: Vectors, sizes: dict[int, int]
+) -> Kinds:
+    """Lists by id: entries, budget and looks that have to agree."""
     gallery.create_collection("listed")
     keys = {}
     for name, vector in zip(names, vectors, strict=True):
@@ -194,29 +211,27 @@ def _lists(
         rows = dict(
             connection.execute(people.select().with_only_columns(people.c.uid, people.c.id)).all()
         )
-    made = {}
-    for size, count in SIZES.items():
-        for number in range(count):
-            own = names[number * size : (number + 1) * size]
-            for budget in BUDGETS:
-                terms = Terms(
-                    purpose="a benchmark", legal_basis="research", owner="benchmark",
-                    expires_at=datetime.now(UTC) + timedelta(days=1), cooldown_s=0.0,
-                    false_alerts_per_hour=budget, reviews_per_hour=budget,
-                )  # fmt: skip
-                one = Watchlists(gallery).create(
-                    f"{size} {number} {budget}", "listed", terms, actor="benchmark"
-                )
-                with gallery.database.write() as connection:
-                    key = connection.exec_driver_sql(
-                        "SELECT id FROM watchlists WHERE uid = ?", (one.id,)
-                    ).scalar_one()
-                    connection.execute(
-                        members.insert(),
-                        [{"list_id": key, "person_id": rows[keys[n]], "reason": "",
-                          "added_by": "benchmark", "added_at": 0} for n in own],
-                    )  # fmt: skip
-                made[one.id] = (size, budget)
+    made: Kinds = {}
+    kinds = product(sizes, BUDGETS, LOOKS)
+    for (size, budget, looks), number in ((k, n) for k in kinds for n in range(sizes[k[0]])):
+        own = names[number * size : (number + 1) * size]
+        terms = Terms(
+            purpose="a benchmark", legal_basis="research", owner="benchmark",
+            expires_at=datetime.now(UTC) + timedelta(days=1), cooldown_s=0.0,
+            false_alerts_per_hour=budget, reviews_per_hour=budget, confirm_looks=looks,
+        )  # fmt: skip
+        one = Watchlists(gallery).create(
+            f"{size} {number} {budget} {looks}", "listed", terms, actor="benchmark"
+        )
+        with gallery.database.write() as connection:
+            query = watchlists.select().where(watchlists.c.uid == one.id)
+            key = connection.execute(query.with_only_columns(watchlists.c.id)).scalar_one()
+            connection.execute(
+                members.insert(),
+                [{"list_id": key, "person_id": rows[keys[n]], "reason": "",
+                  "added_by": "benchmark", "added_at": 0} for n in own],
+            )  # fmt: skip
+        made[one.id] = (size, budget, looks)
     with gallery.database.write() as connection:  # what the camera was seen to see
         flows.write(connection, "camera", {h: (3600.0, round(RATE)) for h in range(flows.WEEK)})
     return made
@@ -226,9 +241,11 @@ def _watched(
     gallery: Gallery,
     pipeline: Pipeline,
     data: Path,
-    lists: dict[str, tuple[int, float]],
+    lists: Kinds,
     most: int,
     minutes: float,
+    *,
+    clips: bool,
 ) -> list[dict[str, Any]]:
     book, began = Watchlists(gallery), time.perf_counter()
     lines = {key: book.budget(key, "camera", pipeline.calibration).alert for key in lists}
@@ -240,7 +257,7 @@ def _watched(
             print(f"{done} frames, {time.perf_counter() - began:.0f} s", file=sys.stderr)
     with gallery.database.read() as connection:
         seen = flows.flow(connection, "camera")
-    for number, clip in enumerate(sorted((data / "video").glob("*.mp4"))):
+    for number, clip in enumerate(sorted((data / "video").glob("*.mp4")) if clips else ()):
         more = Watcher(pipeline, wanted, camera="camera")
         for _ in more.watch(VideoFile(clip, start=START + timedelta(days=1 + number))):
             pass
@@ -248,31 +265,27 @@ def _watched(
     print(f"{faces} faces looked at; flow {seen.faces_per_hour:.0f} an hour", file=sys.stderr)
     alerts = Counter(one.list_id for one in _every(Alerts(gallery)))
     rows = []
-    for size in SIZES:
-        for budget in BUDGETS:
-            own = [key for key, value in lists.items() if value == (size, budget)]
-            line = lines[own[0]]
-            searches = faces * len(own)
-            low, mid, high = (
-                fpir_for_fmr(fmr, size) * searches
-                for fmr in (
-                    pipeline.calibration.fmr_interval(line.cosine_threshold)[0],
-                    pipeline.calibration.fmr(line.cosine_threshold),
-                    pipeline.calibration.fmr_interval(line.cosine_threshold)[1],
-                )
-            )
-            observed = sum(alerts[key] for key in own)
-            interval = (poisson.ppf(0.025, low), poisson.ppf(0.975, high))
-            rows.append(
-                {
-                    "entries": size, "lists": len(own), "budget_an_hour": budget,
-                    "faces": faces, "camera_hours": round(faces / RATE, 2),
-                    "target_fpir": line.target_fpir, "cosine": round(line.cosine_threshold, 4),
-                    "support": line.support, "predicted": round(mid, 1),
-                    "predicted_low": int(interval[0]), "predicted_high": int(interval[1]),
-                    "observed": observed, "observed_an_hour": observed / (faces / RATE) / len(own),
-                }
-            )  # fmt: skip
+    for kind in dict.fromkeys(lists.values()):
+        size, budget, looks = kind
+        own = [key for key, value in lists.items() if value == kind]
+        line = lines[own[0]]
+        low, high = pipeline.calibration.fmr_interval(line.cosine_threshold)
+        low, mid, high = (
+            fpir_for_fmr(fmr, size) * faces * len(own)
+            for fmr in (low, pipeline.calibration.fmr(line.cosine_threshold), high)
+        )
+        observed = sum(alerts[key] for key in own)
+        rows.append(
+            {
+                "entries": size, "lists": len(own), "budget_an_hour": budget, "looks": looks,
+                "faces": faces, "camera_hours": round(faces / RATE, 2),
+                "target_fpir": line.target_fpir, "cosine": round(line.cosine_threshold, 4),
+                "support": line.support, "predicted": round(mid, 1),
+                "predicted_low": int(poisson.ppf(0.025, low)),
+                "predicted_high": int(poisson.ppf(0.975, high)),
+                "observed": observed, "observed_an_hour": observed / (faces / RATE) / len(own),
+            }
+        )  # fmt: skip
     return rows
 
 
