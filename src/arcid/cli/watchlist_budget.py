@@ -49,7 +49,7 @@ def budget(
     say(f"{counted(now.templates, 'template')}; {flow.faces_per_hour:.0f} faces an hour ({known})")
     rows = [_line("alert", now.alert), _line("silent review", now.review)]
     print_table(
-        ("", "false ones an hour", "of one face", "cosine from", "expected an hour", "missed"),
+        ("", "false ones an hour", "of one face", "cosine from", "at most an hour", "missed"),
         rows,
     )
     if "measured" not in {now.alert.support} or now.review.support != "measured":

@@ -51,7 +51,7 @@ class Line:
     target_fpir: float  # of one face
     cosine_threshold: float
     support: Support
-    expected_per_hour: float  # false ones, at the rate that the threshold keeps
+    expected_per_hour: float  # false ones at most: one look at each face, at the threshold's rate
     expected_low: float  # 95 % interval of the calibration
     expected_high: float
     missed: float  # share of genuine comparisons below the threshold

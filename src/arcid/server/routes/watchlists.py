@@ -140,7 +140,9 @@ class LineOut(Out):
     support: str = Field(
         description="measured, extrapolated beyond the calibration's data, or out_of_reach."
     )
-    expected_per_hour: float
+    expected_per_hour: float = Field(
+        description="False ones at most: of one look at each face, and several have to agree."
+    )
     expected_low: float = Field(description="95 % interval of the calibration.")
     expected_high: float
     missed: float = Field(description="Share of genuine comparisons below it (FNMR).")

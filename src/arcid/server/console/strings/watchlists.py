@@ -91,9 +91,16 @@ WATCHLIST_DAYS = "{n} days"
 WATCHLIST_BUDGETS = "Its budget at each camera"
 WATCHLIST_BUDGETS_TEXT = (
     "The threshold follows the faces a camera sees and the size of the list. A camera that was not "
-    "watched yet is taken to see {n:.0f} faces an hour."
+    "watched yet is taken to see {n:.0f} faces an hour. The number of false alerts is that of one "
+    "look at each face; where several have to agree, fewer come."
 )
-WATCHLIST_COLUMNS = ("Camera", "Faces an hour", "Alert from", "False alerts a day", "Missed")
+WATCHLIST_COLUMNS = (
+    "Camera",
+    "Faces an hour",
+    "Alert from",
+    "False alerts a day, at most",
+    "Missed",
+)
 WATCHLIST_COSINE = "cosine {cosine:.3f}"
 WATCHLIST_INTERVAL = "{mid:.2g} ({low:.2g} to {high:.2g})"
 WATCHLIST_BEYOND = "beyond what was measured"
