@@ -139,6 +139,7 @@ AUDIT_VERBS = {
     "door.lock_down": "Locked down",
     "door.lift": "Ended a lock-down",
     "door.open": "Opened a door by hand",
+    "door.acknowledge": "Took note of an alarm at a door",
     "door_group.add": "Made a group for doors",
     "door_group.delete": "Deleted a group for doors",
     "door_group.join": "Put somebody in a group for doors",
