@@ -61,8 +61,7 @@ def serve(
 
     Example: arcid serve --port 8000
     """
-    from arcid import extras, paths
-    from arcid.gallery.opening import prepare_folder
+    from arcid import extras
 
     extras.require("the service", "server")
     from arcid.server.run import serve as run
@@ -79,7 +78,6 @@ def serve(
         recogniser=model,
         api_keys=",".join(api_key) if api_key else None,
     )
-    prepare_folder(settings.database or paths.database_url())
     with suppress(KeyboardInterrupt):  # the ordinary way to stop it
         run(settings, announce=_announce_json if json else _announce)
 

@@ -19,7 +19,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arcid import paths
 from arcid.errors import ConfigError
+from arcid.gallery.opening import prepare_folder
 from arcid.server import logging as server_logging
 from arcid.server.settings import Settings
 
@@ -60,6 +62,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     started = time.perf_counter()
     settings.check_exposed(stored=_has_key(settings))
     _check_tls(settings)
+    prepare_folder(settings.database or paths.database_url())
     server_logging.configure(settings.log_level)
     with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
         models = threads.submit(_open_pipeline, settings)
