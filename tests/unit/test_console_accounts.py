@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 
 from arcid.cameras.book import CameraBook
 from arcid.errors import ConfigError, SchemaTooNew, UsageError
+from arcid.events import Audit, acting
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.server.console import strings as S
@@ -377,3 +378,26 @@ def test_roles_hold_what_they_are_for() -> None:
     assert all(own < MAY["admin"] for role, own in MAY.items() if role != "admin")
     assert set(LIFETIME) == set(S.ROLE_NAMES) == set(S.ROLE_TEXTS) == set(ROLES)
     assert [role_of(role) for role in ROLES] == list(ROLES)
+
+
+def test_what_becomes_of_accounts_is_in_the_audit(store: Accounts, path: Path) -> None:
+    ada = store.set_up("Ada", GOOD)
+    with acting(f"account:{ada.id}", "192.0.2.7"):
+        eve = store.add("Eve", GOOD, "viewer")
+        store.change(eve.id, role="operator", password="another long secret")
+        store.change(eve.id)
+        with pytest.raises(AccountRefused):
+            store.change(ada.id, role="viewer")  # the last admin
+        store.delete(eve.id)
+    with Gallery.open(path) as gallery:
+        found = Audit(gallery).find(verb="account")
+    assert [(e.verb, e.subject, e.actor, e.address) for e in reversed(found)] == [
+        ("account.add", f"account:{ada.id}", "library", None),
+        ("account.add", f"account:{eve.id}", f"account:{ada.id}", "192.0.2.7"),
+        ("account.change", f"account:{eve.id}", f"account:{ada.id}", "192.0.2.7"),
+        ("account.delete", f"account:{eve.id}", f"account:{ada.id}", "192.0.2.7"),
+    ]
+    assert found[1].details == {
+        "role": "operator", "enabled": True, "changed": ["password", "role"],
+    }  # fmt: skip
+    assert GOOD not in str(found) and "Eve" not in str(found)

@@ -60,6 +60,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/audit", "audit", "audit:audit", S.NAV_SERVICE, S.AUDIT),
     Page("/system", "system", "system:system", S.NAV_SERVICE, S.NAV_SYSTEM),
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
+    Page("/keys", "accounts", "keys:keys", S.NAV_SERVICE, S.KEYS),
     Page("/sessions", "home", "sessions:sessions"),
     Page("/people/new", "enrol", "enrolling:new_person"),
     Page("/attendance/month", "attendance", "attendance_month:month"),

@@ -24,6 +24,7 @@ from arcid.cameras.schema import migrate as take_cameras
 from arcid.errors import GalleryBusy, StorageFull
 from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
+from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import strings as S
 from arcid.server.console.auth import schema
@@ -123,14 +124,14 @@ class Accounts:
         with self._database.write() as connection:
             if connection.execute(sa.select(accounts.c.id).limit(1)).first() is not None:
                 raise AccountRefused(S.SET_UP_DONE)
-            return _insert(connection, name, hashed, "admin")
+            return _note(connection, "add", _insert(connection, name, hashed, "admin"))
 
     def add(self, name: str, password: str, role: str) -> Account:
         """Raises ``AccountRefused`` (name taken, password too short), ``UsageError`` (role)."""
         kind = role_of(role)
         hashed = self._passwords.hash(_name(name), password)
         with self._database.write() as connection:
-            return _insert(connection, name, hashed, kind)
+            return _note(connection, "add", _insert(connection, name, hashed, kind))
 
     def all(self) -> list[Account]:
         """By name."""
@@ -179,7 +180,8 @@ class Accounts:
                 key = attempt_keys(row["name"], "")["name"]
                 connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
-            return _record(_find(connection, account_id))
+            done = _record(_find(connection, account_id))
+            return _note(connection, "change", done, *values) if values else done
 
     def set_kiosk(self, account_id: str, rules: KioskRules) -> Account:
         """Kiosks of the account that are open follow within seconds; nobody is signed out."""
@@ -198,6 +200,7 @@ class Accounts:
             row = _find(connection, account_id)
             connection.execute(accounts.delete().where(accounts.c.id == row["id"]))
             _keep_an_admin(connection)
+            _note(connection, "delete", _record(row))
 
     # signing in
 
@@ -341,6 +344,15 @@ def _find(connection: Connection, uid: str) -> Any:
     if row is None:
         raise AccountRefused(S.ACCOUNT_GONE)
     return row
+
+
+def _note(connection: Connection, what: str, account: Account, *changed: str) -> Account:
+    """For the audit: what became of an account, and by whom."""
+    details: dict[str, Any] = {"role": account.role, "enabled": account.enabled}
+    if changed:
+        details["changed"] = sorted(changed)
+    append(connection, verb=f"account.{what}", subject=f"account:{account.id}", details=details)
+    return account
 
 
 def _keep_an_admin(connection: Connection) -> None:

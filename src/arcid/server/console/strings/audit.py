@@ -47,6 +47,7 @@ AUDIT_SUBJECTS = {
     "event": "Event",
     "collection": "Collection",
     "audit": "Audit",
+    "account": "Account",
     "key": "API key",
     "list": "Watchlist",
     "alert": "Alert",
@@ -73,9 +74,13 @@ AUDIT_KINDS = {
     "collection": "Collections",
     "attendance": "Exports of attendance",
     "audit": "The audit",
+    "account": "Accounts",
     "key": "API keys",
 }
 AUDIT_VERBS = {
+    "account.add": "Made an account",
+    "account.change": "Changed an account",
+    "account.delete": "Deleted an account",
     "key.create": "Made an API key",
     "key.rotate": "Renewed an API key",
     "key.revoke": "Revoked an API key",
