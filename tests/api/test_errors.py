@@ -6,7 +6,8 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,8 @@ from PIL import Image as Pil
 
 from arcid import errors
 from arcid.errors import ArcidError
+from arcid.gallery import Gallery
+from arcid.gallery.database import Database
 from arcid.pipeline import Pipeline
 from arcid.server.errors import STATUS, status_of
 
@@ -47,12 +50,13 @@ def png(height: int, width: int) -> bytes:
 
 
 class Failing:
-    """A gallery whose every method raises."""
+    """A gallery whose every method raises; its database has no API key."""
 
     url = "none"
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         self.error: Exception = RuntimeError()
+        self.database = database
 
     def __getattr__(self, name: str) -> Any:
         def fail(*_: Any, **__: Any) -> Any:
@@ -61,8 +65,13 @@ class Failing:
         return fail
 
 
-def test_every_error_class_has_its_status(start: Any) -> None:
-    gallery = Failing()
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Failing]:
+    with Gallery.open(tmp_path / "none.db") as empty:
+        yield Failing(empty.database)
+
+
+def test_every_error_class_has_its_status(start: Any, gallery: Failing) -> None:
     with start(gallery=gallery) as client:
         for kind in family(ArcidError):
             made: ArcidError
@@ -83,9 +92,8 @@ def test_every_error_class_has_its_status(start: Any) -> None:
 
 
 def test_unexpected_errors_tell_nothing_of_the_inside(
-    start: Any, caplog: pytest.LogCaptureFixture
+    start: Any, gallery: Failing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gallery = Failing()
     gallery.error = RuntimeError("INSERT INTO people VALUES ('Secret Name')")
     with caplog.at_level(logging.INFO), start(gallery=gallery) as client:
         answer = client.get("/v1/collections")

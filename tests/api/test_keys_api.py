@@ -344,6 +344,7 @@ schema = schemathesis.openapi.from_path(SNAPSHOT)
 
 @pytest.fixture(scope="module")
 def scoped(service: Client) -> str:
+    service.services.looks.write(service.gallery)  # what tests before this one looked for
     return make(service, "fuzzed", {"read"}, collections=["ours"])
 
 

@@ -65,7 +65,7 @@ def create_app(
     ``ConfigError`` where others could reach the service without an API key of the settings or of
     the gallery that is handed in, and for a text of consent that cannot be read.
     """
-    settings.check_exposed(stored=gallery is not None and Keys(gallery).any_valid())
+    settings.check_exposed(lambda: gallery is not None and Keys(gallery).any_valid())
     consent_text(settings.onboarding_consent)
     targets = told_by(settings)
     metrics, ring = Metrics(), KeyRing()

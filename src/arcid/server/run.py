@@ -60,7 +60,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     Raises ``ConfigError`` (port taken, no key) and what opening models and gallery raises.
     """
     started = time.perf_counter()
-    settings.check_exposed(stored=_has_key(settings))
+    settings.check_exposed(lambda: _has_key(settings))
     _check_tls(settings)
     prepare_folder(settings.database or paths.database_url())
     server_logging.configure(settings.log_level)
@@ -117,13 +117,11 @@ def _open_gallery(settings: Settings) -> Gallery:
 
 
 def _has_key(settings: Settings) -> bool:
-    """Whether the gallery has a valid API key; looked up only where it matters."""
+    """Whether the gallery has a valid API key."""
     from arcid.errors import NotFound
     from arcid.gallery.opening import open_gallery
     from arcid.protection import Keys
 
-    if settings.api_keys or not settings.exposed:
-        return False
     try:
         with open_gallery(settings.database) as gallery:
             return Keys(gallery).any_valid()

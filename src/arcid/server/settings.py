@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -240,12 +240,12 @@ class Settings(BaseSettings):
         """Whether other machines can reach the service."""
         return not self.loopback or bool(self.trusted_proxies)
 
-    def check_exposed(self, *, stored: bool = False) -> None:
+    def check_exposed(self, stored: Callable[[], bool] = lambda: False) -> None:
         """Raise ``ConfigError`` where others could reach the service and no key protects it.
 
-        ``stored``: the gallery has a valid one.
+        ``stored`` says whether the gallery has a valid one; asked only where it matters.
         """
-        if self.api_keys or stored:
+        if self.api_keys or not self.exposed or stored():
             return
         if not self.loopback:
             raise ConfigError(
@@ -253,11 +253,10 @@ class Settings(BaseSettings):
                 f"one with arcid keys add, set ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY}), or listen on "
                 "127.0.0.1"
             )
-        if self.trusted_proxies:
-            raise ConfigError(
-                "a proxy lets other machines in, so ARCID_TRUSTED_PROXIES needs API keys: make one "
-                f"with arcid keys add, or set ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY})"
-            )
+        raise ConfigError(
+            "a proxy lets other machines in, so ARCID_TRUSTED_PROXIES needs API keys: make one "
+            f"with arcid keys add, or set ARCID_API_KEYS ({HOW_TO_MAKE_A_KEY})"
+        )
 
 
 def is_loopback(host: str) -> bool:
