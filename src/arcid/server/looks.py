@@ -41,6 +41,7 @@ class Looks:
     def __init__(self, *, searches: bool = True) -> None:
         self.searches = searches
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # so that nothing is written twice
         self._number = 0
         self._waiting: dict[_Look, None] = {}
         self._written: dict[_Look, float] = {}  # oldest first
@@ -80,27 +81,28 @@ class Looks:
 
     def write(self, gallery: Gallery) -> None:
         """What was noted, in one transaction. Raises as ``Database.write``; it is kept then."""
-        with self._lock:
-            looks = list(self._waiting)
-        if looks:
-            with gallery.database.write() as connection:
-                uids = {look.collection: _uid(connection, look.collection) for look in looks}
+        with self._writing:
+            with self._lock:
+                looks = list(self._waiting)
+            if looks:
+                with gallery.database.write() as connection:
+                    uids = {look.collection: _uid(connection, look.collection) for look in looks}
+                    for look in looks:
+                        uid = uids[look.collection]
+                        audit.append(
+                            connection, actor=look.actor, address=look.address, verb=look.verb,
+                            subject=look.subject or f"collection:{uid}", collection=uid,
+                            details=json.loads(look.details),
+                        )  # fmt: skip
+            now = time.monotonic()
+            with self._lock:
                 for look in looks:
-                    uid = uids[look.collection]
-                    audit.append(
-                        connection, actor=look.actor, address=look.address, verb=look.verb,
-                        subject=look.subject or f"collection:{uid}", collection=uid,
-                        details=json.loads(look.details),
-                    )  # fmt: skip
-        now = time.monotonic()
-        with self._lock:
-            for look in looks:
-                del self._waiting[look]
-                if not look.number:
-                    self._written.pop(look, None)
-                    self._written[look] = now
-            while self._written and now - next(iter(self._written.values())) > AGAIN_S:
-                del self._written[next(iter(self._written))]
+                    del self._waiting[look]
+                    if not look.number:
+                        self._written.pop(look, None)
+                        self._written[look] = now
+                while self._written and now - next(iter(self._written.values())) > AGAIN_S:
+                    del self._written[next(iter(self._written))]
 
 
 def _uid(connection: Connection, collection: str) -> str | None:
