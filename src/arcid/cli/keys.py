@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 Key = Annotated[str, typer.Argument(help="Key by name or id.", metavar="KEY")]
 Days = Annotated[
-    float | None, typer.Option("--days", min=0.001, help="It expires after so many days.")
+    float | None,
+    typer.Option("--days", min=0.001, max=36_500, help="It expires after so many days."),
 ]
 
 
@@ -112,7 +113,9 @@ def rotate(
     key: Key,
     overlap_hours: Annotated[
         float,
-        typer.Option("--overlap-hours", min=0, help="For so long the old one is taken, too."),
+        typer.Option(
+            "--overlap-hours", min=0, max=8760, help="For so long the old one is taken, too."
+        ),
     ] = 24.0,
     days: Days = None,
     database: Database = None,

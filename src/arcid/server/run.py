@@ -63,8 +63,8 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     settings.check_exposed(lambda: _has_key(settings))
     _check_tls(settings)
     prepare_folder(settings.database or paths.database_url())
-    server_logging.configure(settings.log_level)
     with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
+        server_logging.configure(settings.log_level)
         models = threads.submit(_open_pipeline, settings)
         store = threads.submit(_open_gallery, settings)
         import uvicorn
