@@ -28,7 +28,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from kept_vectors import Names, Vectors, kept_vectors
 
 from arcid.apps.access import Door
 from arcid.apps.access.chance import chance
@@ -43,7 +43,7 @@ from arcid.image import find_photos, load_image
 from arcid.paths import required_data_dir
 from arcid.pipeline import Pipeline
 from arcid.train.data.crops import centre, decode_crop, fit_crop
-from arcid.types import Crops, Image
+from arcid.types import Image
 from arcid.video import Frame
 
 CACHE = Path(tempfile.gettempdir()) / "arcid-benchmark-door-strangers"
@@ -55,12 +55,9 @@ SHOWN_ELSEWHERE = (
     "Angelina_Jolie", "Charles_Moose", "Choi_Sung-hong", "Doug_Duncan", "Joseph_Blatter",
     "Sepp_Blatter",
 )  # fmt: skip
-BATCH = 64
 FILM_FPS = 25.0
 PICTURES = (".webp", ".jpg", ".png")
-Vectors = npt.NDArray[np.float32]
 CHILD = "Princess_Elisabeth"  # nearest to UTK's children of one to three years
-Names = npt.NDArray[np.str_]
 Named = tuple[Names, Vectors]
 Faces = Iterator[tuple[str, Image]]
 
@@ -74,7 +71,8 @@ def main() -> None:
     asked = parser.parse_args()
     pipeline = Pipeline.from_models()
     known = {
-        name: _embedded(pipeline, name, make, asked.limit) for name, make in _sources(pipeline)
+        name: kept_vectors(pipeline, CACHE, name, make, asked.limit)
+        for name, make in _sources(pipeline)
     }
     photos = _by_person(known[LFW])
     passages = _passages(pipeline)
@@ -262,31 +260,6 @@ def _sources(pipeline: Pipeline) -> Iterator[tuple[str, Faces]]:
         yield f"film-{film.stem}", _faces(pipeline, _film(film))
     scenes = ((name, load_image(one)) for name, one in _members(data / "scenes.tar"))
     yield "scenes", _faces(pipeline, scenes)
-
-
-def _embedded(pipeline: Pipeline, name: str, faces: Faces, limit: int) -> Named:
-    """Names of pictures and the vectors of their faces, from the temporary folder if known."""
-    file = CACHE / f"{name}-{pipeline.contract_id[:8]}.npz"
-    if not file.exists():
-        names: list[str] = []
-        parts: list[Vectors] = []
-        crops: list[Image] = []
-        for picture, crop in faces:
-            names.append(picture)
-            crops.append(crop)
-            if len(crops) == BATCH:
-                parts.append(pipeline.embedder.embed(Crops(np.stack(crops))).vectors)
-                crops = []
-            if len(names) == limit:
-                break
-        if crops:
-            parts.append(pipeline.embedder.embed(Crops(np.stack(crops))).vectors)
-        if limit:
-            return np.array(names), np.concatenate(parts)
-        CACHE.mkdir(exist_ok=True, mode=0o700)
-        np.savez(file, names=np.array(names), vectors=np.concatenate(parts))
-    stored = np.load(file)
-    return stored["names"], stored["vectors"]
 
 
 def _person(picture: str) -> str:

@@ -40,7 +40,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from kept_vectors import Names, Vectors, kept_vectors
 from scipy.stats import poisson
 
 from arcid import paths
@@ -57,7 +57,7 @@ from arcid.gallery.schema import people
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
 from arcid.train.data.crops import centre, decode_crop, fit_crop
-from arcid.types import Crops, Embeddings, Image
+from arcid.types import Embeddings, Image
 from arcid.video import Frame, Health, VideoFile
 
 CACHE = Path(tempfile.gettempdir()) / "arcid-benchmark-watchlist"
@@ -65,7 +65,6 @@ START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 EVERY_S, STEP_S, FRAMES = 5.0, 0.15, 4  # a stranger every 5 s, for four frames
 RATE = 3600 / EVERY_S
 RIM = 32  # pixels around a crop, so that the face does not fill the frame
-BATCH = 256
 BUDGETS = (7.2, 0.72)  # false alerts an hour
 SIZES = {1000: 5, 100: 10}  # entries → lists
 OF_ONE_SET = {1000: 2, 100: 10}
@@ -73,8 +72,6 @@ LOOKS = (2, 1)  # that have to agree
 Kinds = dict[str, tuple[int, float, int]]  # list → entries, budget, looks
 NPL = 1 / 6000  # of one face, against 10,000 entries
 ENTRIES = 10_000
-Vectors = npt.NDArray[np.float32]
-Names = npt.NDArray[np.str_]
 
 
 def chips(archive: Path, *, first: bool = False) -> Iterator[tuple[str, Image]]:
@@ -88,29 +85,6 @@ def chips(archive: Path, *, first: bool = False) -> Iterator[tuple[str, Image]]:
                 continue
             seen.add(person)
             yield person, centre(fit_crop(decode_crop(file.read()), 8, 112), 112)
-
-
-def embedded(
-    pipeline: Pipeline, name: str, faces: Iterator[tuple[str, Image]]
-) -> tuple[Names, Vectors]:
-    """Whose faces they are and their vectors, from the temporary folder where they are known."""
-    file = CACHE / f"{name}-{pipeline.contract_id[:8]}.npz"
-    if not file.exists():
-        CACHE.mkdir(exist_ok=True, mode=0o700)
-        names: list[str] = []
-        parts: list[Vectors] = []
-        crops: list[Image] = []
-        for person, crop in faces:
-            names.append(person)
-            crops.append(crop)
-            if len(crops) == BATCH:
-                parts.append(pipeline.embedder.embed(Crops(np.stack(crops))).vectors)
-                crops = []
-        if crops:
-            parts.append(pipeline.embedder.embed(Crops(np.stack(crops))).vectors)
-        np.savez(file, names=np.array(names), vectors=np.concatenate(parts))
-    stored = np.load(file)
-    return stored["names"], stored["vectors"]
 
 
 def aligned_photos(pipeline: Pipeline, folder: Path) -> Iterator[tuple[str, Image]]:
@@ -176,9 +150,11 @@ def strangers(data: Path, most: int) -> Iterator[Image]:
 
 def hours(pipeline: Pipeline, data: Path, most: int, minutes: float) -> list[dict[str, Any]]:
     listed = {
-        "CelebA": embedded(pipeline, "celeba-b", chips(data / "train/celeba-b.tar", first=True)),
-        "DevTrain": embedded(
-            pipeline, "devtrain-first", chips(data / "lfw-dev/train-chips.tar", first=True)
+        "CelebA": kept_vectors(
+            pipeline, CACHE, "celeba-b", chips(data / "train/celeba-b.tar", first=True)
+        ),
+        "DevTrain": kept_vectors(
+            pipeline, CACHE, "devtrain-first", chips(data / "lfw-dev/train-chips.tar", first=True)
         ),
     }
     rows = []
@@ -307,9 +283,15 @@ def _every(alerts: Alerts) -> Iterator[Any]:
 def entries(pipeline: Pipeline, data: Path) -> list[dict[str, Any]]:
     names, vectors = _entries(pipeline, data)
     probes = {
-        "devtrain": embedded(pipeline, "devtrain", chips(data / "lfw-dev/train-chips.tar")),
-        "devtest": embedded(pipeline, "devtest", aligned_photos(pipeline, data / "lfw-dev/images")),
-        "celeba-b": embedded(pipeline, "celeba-b", chips(data / "train/celeba-b.tar", first=True)),
+        "devtrain": kept_vectors(
+            pipeline, CACHE, "devtrain", chips(data / "lfw-dev/train-chips.tar")
+        ),
+        "devtest": kept_vectors(
+            pipeline, CACHE, "devtest", aligned_photos(pipeline, data / "lfw-dev/images")
+        ),
+        "celeba-b": kept_vectors(
+            pipeline, CACHE, "celeba-b", chips(data / "train/celeba-b.tar", first=True)
+        ),
     }
     calibration = pipeline.calibration
     asked = calibration.threshold_at_fpir(NPL, ENTRIES, allow_extrapolation=True)
@@ -342,12 +324,12 @@ def entries(pipeline: Pipeline, data: Path) -> list[dict[str, Any]]:
 def _entries(pipeline: Pipeline, data: Path) -> tuple[Names, Vectors]:
     """One face each of 10,000 people; scut's have no names, each photo counts as one."""
     parts = [
-        embedded(pipeline, "celeba-b", chips(data / "train/celeba-b.tar", first=True)),
-        embedded(pipeline, "celeba-a", chips(data / "train/celeba-a.tar", first=True)),
-        embedded(pipeline, "fiw", chips(data / "train/fiw.tar", first=True)),
-        embedded(pipeline, "vgg", chips(data / "train/vgg.tar", first=True)),
-        embedded(pipeline, "ukmp", chips(data / "train/ukmp.tar", first=True)),
-        embedded(pipeline, "scut", islice(chips(data / "train/scut.tar"), 600)),
+        kept_vectors(pipeline, CACHE, "celeba-b", chips(data / "train/celeba-b.tar", first=True)),
+        kept_vectors(pipeline, CACHE, "celeba-a", chips(data / "train/celeba-a.tar", first=True)),
+        kept_vectors(pipeline, CACHE, "fiw", chips(data / "train/fiw.tar", first=True)),
+        kept_vectors(pipeline, CACHE, "vgg", chips(data / "train/vgg.tar", first=True)),
+        kept_vectors(pipeline, CACHE, "ukmp", chips(data / "train/ukmp.tar", first=True)),
+        kept_vectors(pipeline, CACHE, "scut", islice(chips(data / "train/scut.tar"), 600)),
     ]
     names = np.concatenate([part[0] for part in parts])[:ENTRIES]
     return names, np.concatenate([part[1] for part in parts])[:ENTRIES]

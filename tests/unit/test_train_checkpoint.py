@@ -159,7 +159,9 @@ def calls_read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="counts as Linux does")
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists(), reason="only Linux tells which pages of a file were read"
+)
 def test_another_number_of_ranks_reads_its_own_rows_alone(tmp_path: Path) -> None:
     rows, width = 16384, 256  # 16 MiB a rank
     path = save_by(4, tmp_path, lambda rank: torch.full((rows, width), float(rank)))

@@ -84,7 +84,9 @@ def test_the_count_counts() -> None:
         "precision.autocast=bf16",
     ],
 )
-def test_a_step_asks_its_device_for_one_row_of_numbers(settings: str, tmp_path: Path) -> None:
+def test_a_step_asks_its_device_for_one_row_of_numbers(
+    settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = parse_config(RECIPE, [settings])
     data = SimpleNamespace(train=None, classes=range(CLASSES))
     ranks = Ranks(0, 1, torch.device("cpu"))
@@ -99,5 +101,5 @@ def test_a_step_asks_its_device_for_one_row_of_numbers(settings: str, tmp_path: 
     )
     model.step(batch, 0, tmp_path)  # looks at the labels once
     # labels are on the CPU already, where a look costs nothing
-    objective.centres._check = lambda features, labels: None  # type: ignore[union-attr,method-assign]
+    monkeypatch.setattr(objective.centres, "_check", lambda features, labels: None)
     assert waits(lambda: model.step(batch, 1, tmp_path)) == ["tolist"]
