@@ -34,7 +34,8 @@ Verb = Literal["read", "search", "enrol", "decide", "delete", "doors", "admin", 
 VERBS: tuple[Verb, ...] = get_args(Verb)
 State = Literal["valid", "expired", "revoked"]
 PREFIX = "arcid"
-OVERLAP = timedelta(hours=24)
+OVERLAP, LONGEST_OVERLAP = timedelta(hours=24), timedelta(days=365)
+LONGEST = timedelta(days=36_500)
 MAX_PER_MINUTE = 1_000_000
 
 
@@ -154,7 +155,7 @@ class Keys:
         Name, id, verbs and collections stay. ``lasts``: from now; None: the expiry stays. Raises
         ``KeyNotFound``, and ``UsageError`` for a key that ended.
         """
-        if not timedelta(0) <= overlap <= timedelta(days=365):
+        if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
             raise InputError("overlap must be from nothing to a year")
         with self._database.write() as connection:
             row, now = _find(connection, key), now_us()
@@ -222,7 +223,7 @@ def _secret(uid: str) -> str:
 def _until(now: int, lasts: timedelta | None) -> int | None:
     if lasts is None:
         return None
-    if not timedelta(0) < lasts <= timedelta(days=36_500):
+    if not timedelta(0) < lasts <= LONGEST:
         raise InputError("a key lasts for more than nothing and less than a hundred years")
     return now + lasts // timedelta(microseconds=1)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
 from arcid.protection import ApiKey, Keys, Verb
-from arcid.protection.keys import MAX_PER_MINUTE, State
+from arcid.protection.keys import LONGEST, LONGEST_OVERLAP, MAX_PER_MINUTE, State
 from arcid.server.deps import Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
@@ -20,7 +20,7 @@ from arcid.server.scopes import NEEDS, Credential, Need, lacking
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=Route)
 
 KeyPath = Annotated[str, Path(min_length=1, max_length=200, description="Id or name of a key.")]
-Days = Annotated[float | None, Field(gt=0, le=36_500)]
+Days = Annotated[float | None, Field(gt=0, le=LONGEST.days)]
 
 
 class KeyIn(In):
@@ -37,7 +37,10 @@ class KeyIn(In):
 
 class RotateIn(In):
     overlap_hours: float = Field(
-        24.0, ge=0, le=24 * 90, description="For so long the old one is taken, too."
+        24.0,
+        ge=0,
+        le=24 * LONGEST_OVERLAP.days,
+        description="For so long the old one is taken, too.",
     )
     days: Days = Field(None, description="It expires after so many; null: when it did before.")
 
