@@ -109,6 +109,7 @@ def test_overrides_win_and_may_reach_into_lists() -> None:
         ("data: {batch: 12.5}", "data.batch: must be a whole number"),
         ("data: {batch: 0}", "data.batch: must be at least 1"),
         ("precision: {compile: 1}", "precision.compile: must be true or false"),
+        ("precision: {graphs: true}", "precision.graphs: needs precision.compile"),
         ("precision: {autocast: int8}", "must be one of fp32, bf16, fp16"),
         ("optim: [1]", "optim: must be a section, got a list"),
         ("schedule: {epochs: 3, steps: 5}", "epochs and steps are both set"),

@@ -103,3 +103,22 @@ def test_a_step_asks_its_device_for_one_row_of_numbers(
     # labels are on the CPU already, where a look costs nothing
     monkeypatch.setattr(objective.centres, "_check", lambda features, labels: None)
     assert waits(lambda: model.step(batch, 1, tmp_path)) == ["tolist"]
+
+
+@pytest.mark.parametrize(("graphs", "mode"), [("false", None), ("true", "reduce-overhead")])
+def test_compiled_code_is_recorded_where_it_is_asked(
+    graphs: str, mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def compiled(network: Any, mode: str | None = None) -> Any:
+        asked.append(mode)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    config = parse_config(RECIPE, [f"precision={{compile: true, graphs: {graphs}}}"])
+    data = SimpleNamespace(train=None, classes=range(CLASSES))
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    objective = MarginObjective(config, cast(TrainData, data), ranks)
+    Model(config, backbone_of(config), objective, ranks)
+    assert asked == [mode]

@@ -207,10 +207,15 @@ class PrecisionConfig(Section):
 
     autocast: Literal["fp32", "bf16", "fp16"] = key("fp32", "format of the network's arithmetic")
     compile: bool = key(False, "torch.compile")
+    graphs: bool = key(False, "GPUs: compiled code as CUDA graphs, a step launched in few calls")
     channels_last: bool = key(True, "NHWC order")
     gradient_checkpointing: bool = key(False, "less memory, about a third more time")
     exchange: Literal["fp32", "fp16", "bf16"] = key("fp32", "gradients on their way between ranks")
     tf32: bool = key(True, "GPUs: float32 products by tensor cores, with 10 bits of mantissa")
+
+    def check(self) -> None:
+        if self.graphs and not self.compile:
+            refuse("graphs", "needs precision.compile, whose code it records")
 
 
 class MeasuringConfig(Section):

@@ -82,7 +82,8 @@ class Model:
             self._wrapped = wrapped
         self._trained = self._wrapped
         if config.precision.compile:
-            self._trained = cast(nn.Module, torch.compile(self._wrapped))
+            mode = "reduce-overhead" if config.precision.graphs else None
+            self._trained = cast(nn.Module, torch.compile(self._wrapped, mode=mode))
         self._optimizers: list[torch.optim.Optimizer] = [
             network_optimizer(config.optim, self.network, parity=objective.parity, fused=on_gpu)
         ]
