@@ -88,6 +88,39 @@ def test_a_page_is_joined_by_the_session_that_asked_for_it_only(
     assert page.id not in log and "forged-line" not in log
 
 
+def test_a_session_that_was_ended_elsewhere_has_no_socket_a_second_later(
+    url: str, home: Path, people: None, sign_in: SignIn
+) -> None:
+    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
+    viewer, kiosk = sign_in("Vera"), sign_in("Front door")
+    page, key = console.open_page(viewer, "/people"), console.open_page(kiosk, "/kiosk").feed
+
+    async def watch() -> tuple[float, float]:
+        own = await console.shake_hands(viewer, page.id)
+        told, gone = asyncio.Event(), asyncio.Event()
+        own.on("run_javascript", lambda *_: told.set())
+        own.on("disconnect", lambda *_: gone.set())
+        store = await asyncio.to_thread(Accounts.open, home / "gallery.db")
+        with closing(store), console.feed(kiosk, key) as camera:
+            await asyncio.sleep(1)
+            assert not gone.is_set(), "nobody ends it by itself"
+            began = time.monotonic()
+            for name in ("Vera", "Front door"):
+                await asyncio.to_thread(store.end_sessions, store.named(name).id)
+            await asyncio.wait_for(gone.wait(), 10)
+            page_s = time.monotonic() - began
+            with pytest.raises(ConnectionClosed) as ended:
+                await asyncio.to_thread(camera.recv, 10)
+            assert ended.value.rcvd is not None and ended.value.rcvd.code == 4401
+            assert told.is_set(), "the page asks for a sign-in"
+            return page_s, time.monotonic() - began
+
+    took = asyncio.run(watch())
+    print(f"sockets of ended sessions are closed after {took[0]:.2f} and {took[1]:.2f} s")
+    assert max(took) < 5, "half a second between questions, and a busy machine"
+    assert viewer.get("/console/people").is_redirect
+
+
 def test_a_page_that_is_polled_for_is_refused(people: None, sign_in: SignIn) -> None:
     admin = sign_in("Ada")
     answer = admin.get(f"{console.SOCKET}/", params={"EIO": "4", "transport": "polling"})

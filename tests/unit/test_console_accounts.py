@@ -29,6 +29,7 @@ from arcid.server.console.auth.accounts import (
     KioskRules,
     session_id,
 )
+from arcid.server.console.auth.browsers import browser_of
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.roles import MAY, ROLES, may, role_of
 from arcid.server.console.auth.secret import load_secret, sign, unsign
@@ -353,6 +354,80 @@ def test_only_good_sessions_are_listed(store: Accounts, clock: Clock) -> None:
     assert [s.id for s in store.sessions()] == [session_id(second)]
     store.end_session(session_id(second), ada.id)
     assert store.sessions() == [] and store.session(second) is None
+
+
+def test_sessions_say_where_they_began_and_leave_rows(store: Accounts, path: Path) -> None:
+    ada = store.set_up("Ada", GOOD)
+    eve = store.add("Eve", GOOD, "viewer")
+    first, _ = store.sign_in("Ada", GOOD, "192.0.2.7", "Firefox, Linux")
+    second, _ = store.sign_in("Ada", GOOD, "2001:db8::1:2:3", "Safari, iPhone")
+    third, _ = store.sign_in("Ada", GOOD, "unix")
+    hers, _ = store.sign_in("Eve", GOOD, "192.0.2.8")
+    assert {(s.address, s.browser) for s in store.sessions(ada.id)} == {
+        ("192.0.2.7", "Firefox, Linux"), ("2001:db8::1:2:3", "Safari, iPhone"), (None, None),
+    }  # fmt: skip
+    assert store.alive([first, second, hers, "made up"]) == {first, second, hers}
+    other = Accounts.open(path)  # another process would have one of its own
+    with acting(f"account:{ada.id}", "192.0.2.9"):
+        other.end_session(session_id(second), eve.id)  # a session of somebody else
+        assert store.alive([second]) == {second}
+        other.end_session(session_id(second))
+        other.end_session(session_id(second))
+        assert other.end_sessions(ada.id, but=first) == 1
+        assert other.end_sessions(eve.id) == 1 and other.end_sessions(eve.id) == 0
+    other.close()
+    assert store.alive([first, second, third, hers]) == {first}
+    with Gallery.open(path) as gallery:
+        found = list(reversed(Audit(gallery).find(verb="session")))
+    assert [(e.verb, e.subject, e.actor, e.address) for e in found[:4]] == [
+        ("session.begin", f"account:{ada.id}", f"account:{ada.id}", "192.0.2.7"),
+        ("session.begin", f"account:{ada.id}", f"account:{ada.id}", "2001:db8::1:2:3"),
+        ("session.begin", f"account:{ada.id}", f"account:{ada.id}", None),
+        ("session.begin", f"account:{eve.id}", f"account:{eve.id}", "192.0.2.8"),
+    ]
+    assert [(e.subject, e.actor, dict(e.details)) for e in found[4:]] == [
+        (f"account:{ada.id}", f"account:{ada.id}", {"sessions": [session_id(second)]}),
+        (f"account:{ada.id}", f"account:{ada.id}", {"sessions": [session_id(third)]}),
+        (f"account:{eve.id}", f"account:{ada.id}", {"sessions": [session_id(hers)]}),
+    ]
+
+
+def test_one_line_of_addresses_is_held_back_as_one(store: Accounts, clock: Clock) -> None:
+    store.set_up("Ada", GOOD)
+    for number in range(5):
+        with pytest.raises(SignInRefused):
+            store.sign_in("Ada", "wrong password", f"2001:db8::{number}")
+    with pytest.raises(TooManyAttempts):
+        store.sign_in("Ada", GOOD, "2001:db8::77")
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "Firefox, Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+            "Edge, Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, "
+            "like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+            "Safari, iPhone",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/142.0.0.0 Mobile Safari/537.36",
+            "Chrome, Android",
+        ),
+        ("curl/8.5.0 <script>", ""),
+    ],
+)
+def test_a_browser_is_known_by_two_words(agent: str, words: str) -> None:
+    assert browser_of(agent) == words
 
 
 def test_a_cookie_of_another_key_or_changed_by_a_letter_is_refused(tmp_path: Path) -> None:

@@ -175,12 +175,14 @@ def sessions(
         print_json({"sessions": shown})
         return
     print_table(
-        ("session", "account", "since (UTC)", "last seen", "ends unused"),
+        ("session", "account", "since (UTC)", "last seen", "ends unused", "from", "browser"),
         [
             (
                 s.id,
                 s.account.name,
                 *(f"{t:%Y-%m-%d %H:%M}" for t in (s.started_at, s.seen_at, s.ends_at)),
+                s.address or "",
+                s.browser or "",
             )
             for s in found
         ],
@@ -197,7 +199,7 @@ def sign_out(
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """End an account's sessions, all or one; pages that are open stop at their next action.
+    """End an account's sessions, all or one; open pages ask for a sign-in within a second.
 
     Example: arcid accounts sign-out "Ada Admin"
     """

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -80,6 +80,7 @@ class Console:
             await asyncio.wait([self._loading])
         await self._stack.aclose()
         if self._door is not None:
+            self._door.sessions.close()
             await asyncio.to_thread(self._door.close)
             self._door = None
 
@@ -140,10 +141,20 @@ class Console:
             await send({"type": "websocket.close", "code": 4401})
             return
         self._entered(door, session, scope)
-        if path.startswith("/feed/"):
-            await self._feeds.serve(path[6:], WebSocket(scope, receive, send), session)
-        else:
-            await (await self._nicegui())(scope, receive, send)
+        with door.sessions.socket(session.token) as ended:
+            receive, send = _until(ended, receive, send)
+            if path.startswith("/feed/"):
+                await self._feeds.serve(path[6:], WebSocket(scope, receive, send), session)
+            else:
+                await (await self._nicegui())(scope, receive, send)
+
+    def _left(self, token: str) -> None:
+        """A session has ended: its pictures are forgotten, its pages ask for a sign-in."""
+        self._photos.forget(token)
+        if self._pages is not None:
+            from arcid.server.console.live import sockets
+
+            sockets.reload_pages(token)
 
     def _entered(self, door: Door, session: Session, scope: Scope) -> ConsoleContext:
         """Whose request it is from here on, for pages and for sockets."""
@@ -165,8 +176,8 @@ class Console:
         async with self._opening:
             if self._door is None:
                 url = self._settings.database or paths.database_url()
-                home, forget = paths.home_dir(), self._photos.forget
-                self._door = await asyncio.to_thread(Door, url, home, self._first, forget)
+                home = paths.home_dir()
+                self._door = await asyncio.to_thread(Door, url, home, self._first, self._left)
             return self._door
 
     async def _nicegui(self) -> ASGIApp:
@@ -188,6 +199,29 @@ class Console:
         await self._stack.enter_async_context(runtime.running())
         log.info("console loaded", extra={"seconds": round(time.perf_counter() - started, 2)})
         return application
+
+
+def _until(ended: asyncio.Event, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """A WebSocket's two ends: closed where ``ended`` is set, and silent from then on."""
+
+    async def receiving() -> Message:
+        said, over = asyncio.ensure_future(receive()), asyncio.ensure_future(ended.wait())
+        try:
+            await asyncio.wait({said, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.is_set():
+                return said.result()
+        finally:
+            said.cancel()
+            over.cancel()
+        with suppress(RuntimeError, OSError):  # it was closed before
+            await send({"type": "websocket.close", "code": 4401})
+        return {"type": "websocket.disconnect", "code": 4401}
+
+    async def sending(message: Message) -> None:
+        if not ended.is_set():
+            await send(message)
+
+    return receiving, sending
 
 
 def _to_sign_in(scope: Scope, path: str) -> Response:

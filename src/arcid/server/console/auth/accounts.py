@@ -10,6 +10,7 @@ import hashlib
 import secrets
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import from_us, now_us
+from arcid.server.addresses import ip_of
 from arcid.server.console import strings as S
 from arcid.server.console.auth import schema
 from arcid.server.console.auth.attempts import Attempts, attempt_keys
@@ -33,6 +35,7 @@ from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.passwords import Passwords, name_key
 from arcid.server.console.auth.roles import Permission, Role, may, role_of
 from arcid.server.console.auth.schema import accounts, attempts, sessions
+from arcid.server.throttle import client_of
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -87,6 +90,8 @@ class OpenSession:
     started_at: datetime  # UTC
     seen_at: datetime  # UTC, within a minute
     ends_at: datetime  # UTC, where it is not used before
+    address: str | None  # of the client where it began
+    browser: str | None  # in words, as "Firefox, Linux"
 
 
 class Accounts:
@@ -204,12 +209,14 @@ class Accounts:
 
     # signing in
 
-    def sign_in(self, name: str, password: str, address: str) -> tuple[str, Account]:
-        """A new session's token and its account.
+    def sign_in(
+        self, name: str, password: str, address: str, browser: str = ""
+    ) -> tuple[str, Account]:
+        """A new session's token and its account. ``browser``: in words.
 
         Raises ``SignInRefused``, or ``TooManyAttempts`` before the password is looked at.
         """
-        keys = attempt_keys(name, address)
+        keys = attempt_keys(name, client_of(address))
         self._attempts.check(keys)
         with self._database.read() as connection:
             query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
@@ -235,6 +242,7 @@ class Accounts:
             if done.rowcount == 0:  # changed, closed or deleted while the password was checked
                 raise SignInRefused(S.SIGN_IN_WRONG)
             _, longest = LIFETIME[role_of(row["role"])]
+            ip = ip_of(address)
             connection.execute(
                 sessions.insert().values(
                     token=_digest(token),
@@ -242,29 +250,37 @@ class Accounts:
                     created_at=now,
                     seen_at=now,
                     expires_at=now + longest,
+                    address=None if ip is None else str(ip),
+                    browser=browser or None,
                 )
             )
+            subject = f"account:{row['uid']}"
+            append(
+                connection, verb="session.begin", subject=subject, actor=subject,
+                address="" if ip is None else str(ip), details={"session": session_id(token)},
+            )  # fmt: skip
             return token, _record(_find(connection, row["uid"]))
 
     def session(self, token: str) -> Account | None:
         """Whose session it is; None where it ended, ran out, or the account is closed."""
         now = now_us()
         with self._database.read() as connection:
-            query = (
-                sa.select(accounts, sessions.c.token, sessions.c.seen_at, sessions.c.expires_at)
-                .join(sessions, sessions.c.account_id == accounts.c.id)
-                .where(sessions.c.token == _digest(token))
-            )
+            query = _QUERY.where(sessions.c.token == _digest(token))
             row = connection.execute(query).mappings().first()
-        if row is None or not row["enabled"] or row["expires_at"] < now:
-            return None
-        idle, _ = LIFETIME[role_of(row["role"])]
-        if row["seen_at"] + idle < now:
+        if row is None or not _good(row, now):
             return None
         if row["seen_at"] + SEEN_EVERY < now and row["token"] not in self._noting:
             self._noting.add(row["token"])
             self._notes.submit(self._note_seen, row["token"], now)
         return _record(row)
+
+    def alive(self, tokens: Iterable[str]) -> set[str]:
+        """Those whose sessions are still good; none of them counts as used by that."""
+        asked, now = {_digest(token): token for token in tokens}, now_us()
+        query = _QUERY.where(sessions.c.token.in_(asked))
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return {asked[row["token"]] for row in rows if _good(row, now)}
 
     def _note_seen(self, digest: str, now: int) -> None:
         """In a thread of its own: nobody who is signed in waits for others that write."""
@@ -279,20 +295,15 @@ class Accounts:
     def sign_out(self, token: str) -> None:
         """End one session."""
         with self._database.write() as connection:
-            connection.execute(sessions.delete().where(sessions.c.token == _digest(token)))
+            _end(connection, sessions.c.token == _digest(token))
 
     def sessions(self, account_id: str | None = None) -> list[OpenSession]:
         """Of one account or of all, those that are still good, last seen first."""
         now = now_us()
-        query = sa.select(accounts, sessions.c.token, sessions.c.seen_at, sessions.c.expires_at)
-        query = query.add_columns(sessions.c.created_at.label("started_at"))
-        query = query.join(sessions, sessions.c.account_id == accounts.c.id)
-        query = query.where(accounts.c.enabled == 1, sessions.c.expires_at >= now)
-        if account_id is not None:
-            query = query.where(accounts.c.uid == account_id)
+        query = _QUERY if account_id is None else _QUERY.where(accounts.c.uid == account_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(sessions.c.seen_at.desc())).mappings().all()
-        return [found for row in rows if (found := _session(row)).ends_at >= from_us(now)]
+        return [_session(row) for row in rows if _good(row, now)]
 
     def end_session(self, session_id: str, account_id: str | None = None) -> None:
         """End one session, of that account where one is given; one that ended already is fine."""
@@ -301,14 +312,41 @@ class Accounts:
             if account_id is not None:
                 owner = _find(connection, account_id)["id"]
                 named = sa.and_(named, sessions.c.account_id == owner)
-            connection.execute(sessions.delete().where(named))
+            _end(connection, named)
 
-    def end_sessions(self, account_id: str) -> int:
-        """End all of an account's; how many there were."""
+    def end_sessions(self, account_id: str, *, but: str | None = None) -> int:
+        """End all of an account's, or all ``but`` that of a token; how many there were."""
         with self._database.write() as connection:
-            owner = _find(connection, account_id)["id"]
-            done = connection.execute(sessions.delete().where(sessions.c.account_id == owner))
-            return done.rowcount
+            those = sessions.c.account_id == _find(connection, account_id)["id"]
+            if but is not None:
+                those = sa.and_(those, sessions.c.token != _digest(but))
+            return _end(connection, those)
+
+
+_QUERY = sa.select(
+    accounts,
+    sessions.c.token,
+    sessions.c.created_at.label("started_at"),
+    *(sessions.c[name] for name in ("seen_at", "expires_at", "address", "browser")),
+).join(sessions, sessions.c.account_id == accounts.c.id)
+
+
+def _good(row: Any, now: int) -> bool:
+    """Whether a session lets somebody in."""
+    idle, _ = LIFETIME[role_of(row["role"])]
+    return bool(row["enabled"]) and now <= min(row["expires_at"], row["seen_at"] + idle)
+
+
+def _end(connection: Connection, those: sa.ColumnElement[bool]) -> int:
+    """End sessions, a row of the audit for each account; how many they were."""
+    query = sa.select(accounts.c.uid, sessions.c.token).join(accounts).where(those)
+    ended: dict[str, list[str]] = {}
+    for uid, token in connection.execute(query.order_by(sessions.c.created_at)):
+        ended.setdefault(uid, []).append(token[:SESSION_ID])
+    connection.execute(sessions.delete().where(those))
+    for uid, ids in ended.items():
+        append(connection, verb="session.end", subject=f"account:{uid}", details={"sessions": ids})
+    return sum(map(len, ended.values()))
 
 
 def _name(name: str) -> str:
@@ -388,6 +426,8 @@ def _session(row: Any) -> OpenSession:
         from_us(row["started_at"]),
         from_us(row["seen_at"]),
         from_us(min(row["expires_at"], row["seen_at"] + idle)),
+        row["address"],
+        row["browser"],
     )
 
 

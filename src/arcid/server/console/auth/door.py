@@ -20,15 +20,16 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
 
-from arcid.server.auth import address_of
+from arcid.events import acting
+from arcid.server.auth import address_of, audited_address
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.browsers import browser_of
 from arcid.server.console.auth.errors import AccountRefused, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
 from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.auth.session import Session, Sessions
-from arcid.server.throttle import client_of
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -46,15 +47,15 @@ class Door:
     ) -> None:
         """Blocks: reads the key where there is one and opens the accounts beside the gallery.
 
-        ``left`` is told the token of whoever signs out. Raises ``ConfigError`` and as
-        ``Accounts.open``.
+        ``left`` is told the token of every session that ends while somebody is here. Raises
+        ``ConfigError`` and as ``Accounts.open``.
         """
         self._home = home
         self._first = first
         self._left = left
         self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
         self.accounts = Accounts.open(url)
-        self.sessions = Sessions(self.accounts)
+        self.sessions = Sessions(self.accounts, left)
         self._passwords = ThreadPoolExecutor(HASHING_AT_ONCE, thread_name_prefix="arcid-password")
         self._hashing = 0  # at work and waiting
 
@@ -82,8 +83,9 @@ class Door:
         self, request: HTTPConnection, name: str, password: str
     ) -> tuple[str, Account]:
         """A new session's token. Raises ``SignInRefused`` and ``TooManyAttempts``."""
-        client = client_of(address_of(request))
-        return await self._with_password(self.accounts.sign_in, name, password, client)
+        browser = browser_of(request.headers.get("user-agent", ""))
+        address = address_of(request)
+        return await self._with_password(self.accounts.sign_in, name, password, address, browser)
 
     async def set_up(
         self, request: HTTPConnection, code: str, name: str, password: str, repeated: str | None
@@ -101,8 +103,9 @@ class Door:
         session = await self.session(request)
         if session is not None:
             self.sessions.forget(session.token)
+            with acting(f"account:{session.account.id}", audited_address(request)):
+                await asyncio.to_thread(self.accounts.sign_out, session.token)
             self._left(session.token)
-            await asyncio.to_thread(self.accounts.sign_out, session.token)
         response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="strict")
 
     async def welcome(self, request: HTTPConnection, token: str, response: Response) -> None:

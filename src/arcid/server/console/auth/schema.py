@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-KNOWN = ("0001", "0002", "0003")  # every migration it can start from; the last is the newest
+KNOWN = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+)  # every migration it can start from; the last is the newest
 VERSION_TABLE = "console_version"
 
 metadata = sa.MetaData(
@@ -50,6 +55,8 @@ sessions = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("seen_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("address", sa.Text, nullable=True),  # from where it began; unknown: None
+    sa.Column("browser", sa.Text, nullable=True),  # in words
     sa.Index(None, "account_id"),
 )
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from arcid.errors import ArcidError
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
 
-REMEMBER_S = 2.0  # how long a session that was found valid serves script files without a question
+log = logging.getLogger(__name__)
+REMEMBER_S = 0.5  # how long a session that was found valid serves script files without a question
+WATCH_S = 0.5  # how often those of open sockets are asked for, all in one question
+TOLD_S = 0.2  # from telling a page that its session has ended to ending its socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,55 @@ class Session:
 
 
 class Sessions:
-    """Sessions by token; each is remembered for moments, since a page asks for many files."""
+    """Sessions by token; each is remembered for moments, since a page asks for many files.
 
-    def __init__(self, accounts: Accounts) -> None:
+    ``ended`` is told the token of each that ends while a socket of it is open, wherever it was
+    ended. Touched by the event loop only.
+    """
+
+    def __init__(self, accounts: Accounts, ended: Callable[[str], None]) -> None:
         self._accounts = accounts
+        self._ended = ended
         self._known: dict[str, tuple[Session, float]] = {}
+        self._sockets: dict[str, set[asyncio.Event]] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    @contextmanager
+    def socket(self, token: str) -> Iterator[asyncio.Event]:
+        """For as long as a socket is open: what is set within a second of its session's end."""
+        ended = asyncio.Event()
+        self._sockets.setdefault(token, set()).add(ended)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            yield ended
+        finally:
+            self._sockets[token].discard(ended)
+            if not self._sockets[token]:
+                del self._sockets[token]
+
+    async def _watch(self) -> None:
+        while self._sockets:
+            await asyncio.sleep(WATCH_S)
+            asked = set(self._sockets)
+            try:
+                gone = asked - await asyncio.to_thread(self._accounts.alive, asked)
+            except ArcidError as error:
+                log.warning("sessions could not be asked for", extra={"code": error.code})
+                continue
+            for token in gone:
+                self.forget(token)
+                self._ended(token)
+            if gone:
+                await asyncio.sleep(TOLD_S)
+            for token in gone:
+                for ended in self._sockets.get(token, ()):
+                    ended.set()
 
     async def find(self, token: str) -> Session | None:
         """None where it has ended."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from nicegui import core
+from nicegui import core, ui
 from nicegui.client import Client
 from socketio.exceptions import ConnectionRefusedError as Refused
 
@@ -47,6 +47,15 @@ def guard() -> None:
     server.on("handshake", _safe(shaken))
     for name in OF_A_PAGE:
         server.on(name, _safe(_of_its_page(handlers[name])))
+
+
+def reload_pages(token: str) -> None:
+    """Have the browser ask anew for every page of a session."""
+    for client in list(Client.instances.values()):
+        session = client.request.scope.get("arcid.session")
+        if isinstance(session, Session) and session.token == token:
+            with client:
+                ui.navigate.reload()
 
 
 def _own(environ: dict[str, Any], client_id: object) -> bool:

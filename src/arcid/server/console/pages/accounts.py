@@ -39,15 +39,20 @@ async def accounts(context: ConsoleContext) -> None:
 
             async def show() -> None:
                 found = await context.run(context.accounts.all)
+                signed_in = {one.account.id for one in await context.run(context.accounts.sessions)}
                 listed.clear()
                 with listed:
                     for account in found:
-                        _account(context, account, show)
+                        _account(context, account, account.id in signed_in, everything)
+
+            async def everything() -> None:
+                await show()
+                await show_sessions()
 
             with element("div"):
                 with card(S.ACCOUNT_ADD):
                     _add(context, show)
-                await session_card(context, S.SESSIONS, "accounts")
+                show_sessions = await session_card(context, S.SESSIONS, "accounts")
         await show()
 
 
@@ -79,7 +84,10 @@ def _role_choice(value: str) -> ui.select:
 
 
 def _account(
-    context: ConsoleContext, account: Account, show: Callable[[], Awaitable[None]]
+    context: ConsoleContext,
+    account: Account,
+    signed_in: bool,
+    show: Callable[[], Awaitable[None]],
 ) -> None:
     own = account.id == context.account.id
     change = context.accounts.change
@@ -146,6 +154,16 @@ def _account(
             button(S.ACCOUNT_RESET, reset, icon="lock")
             if own:
                 return
+
+            @action(context, "accounts")
+            async def sign_out() -> None:
+                ended = await context.run(context.accounts.end_sessions, account.id)
+                context.sessions.forget()
+                say(S.SESSIONS_ENDED.format(n=ended))
+                await show()
+
+            if signed_in:
+                button(S.ACCOUNT_SIGN_OUT, sign_out, icon="out")
 
             @action(context, "accounts")
             async def close() -> None:

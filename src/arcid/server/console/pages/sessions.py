@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from nicegui import ui
 
 from arcid.server.console import strings as S
@@ -10,6 +12,8 @@ from arcid.server.console.auth.roles import Permission
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
+
+Show = Callable[[], Awaitable[None]]
 
 
 async def sessions(context: ConsoleContext) -> None:
@@ -20,8 +24,8 @@ async def sessions(context: ConsoleContext) -> None:
 
 async def session_card(
     context: ConsoleContext, title: str, permission: Permission, *, own: bool = False
-) -> None:
-    """All sessions, or one's own, each with a button that ends it."""
+) -> Show:
+    """All sessions, or one's own, each with a button that ends it; what shows them anew."""
     owner = context.account.id if own else None
     store = context.accounts
     board = card(title)
@@ -52,6 +56,9 @@ async def session_card(
                     since=since, seen=S.moment(session.seen_at), ends=S.moment(session.ends_at)
                 )
                 text(line, "soft small")
+                where = S.SESSION_FROM.format(address=session.address) if session.address else ""
+                if place := " ".join(filter(None, (session.browser, where))):
+                    text(place, "soft small")
             name = S.SESSION_END_NAME.format(name=session.account.name, since=since)
             button(S.SESSION_END, end, name=name)
 
@@ -63,5 +70,16 @@ async def session_card(
                 row(session)
             if not found:
                 text(S.SESSIONS_NONE, "soft", tag="p")
+            if own and len(found) > 1:
+                with element("div", "row end"):
+                    button(S.SESSIONS_END_OTHERS, end_others)
+
+    @action(context, permission)
+    async def end_others() -> None:
+        account, this = context.account.id, context.session.token
+        ended = await context.run(store.end_sessions, account, but=this)
+        say(S.SESSIONS_ENDED.format(n=ended))
+        await show()
 
     await show()
+    return show

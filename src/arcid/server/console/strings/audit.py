@@ -75,12 +75,15 @@ AUDIT_KINDS = {
     "attendance": "Exports of attendance",
     "audit": "The audit",
     "account": "Accounts",
+    "session": "Sign-ins",
     "key": "API keys",
 }
 AUDIT_VERBS = {
     "account.add": "Made an account",
     "account.change": "Changed an account",
     "account.delete": "Deleted an account",
+    "session.begin": "Signed in",
+    "session.end": "Ended sessions",
     "key.create": "Made an API key",
     "key.rotate": "Renewed an API key",
     "key.revoke": "Revoked an API key",
