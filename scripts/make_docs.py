@@ -49,6 +49,9 @@ VARIABLES = {
     "ARCID_ALLOW_LINK_LOCAL": (
         "off", "1: cameras and receivers may be at link-local addresses.",
     ),
+    "ARCID_MIGRATION_COPY": (
+        "on", "off: no copy of the gallery is made before a newer arcid changes its tables.",
+    ),
     "ARCID_WEBHOOK_SECRET": ("none", "Signs what webhooks are sent."),
     "ARCID_DOOR_SECRET": ("none", "Signs what relays of doors are sent."),
     "ARCID_OSDP_KEY": ("none", "Encrypts the lines of doors: 32 hexadecimal digits."),

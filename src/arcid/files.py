@@ -31,6 +31,7 @@ _FORMULA = r"[\s\"'\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]"
 _BEGIN = r"(?:\A|(?<=[;,|\t\r\n]))"
 _RISK = re.compile(rf"{_BEGIN}(?={_FORMULA})|\A(?='*[\t\r\n])")
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf)", re.I)
+_COPY = ".copy"  # ends the name of what ``placing`` is at
 _GUARD = re.compile(rf"{_BEGIN}'(?={_FORMULA})|\A'(?='*[\t\r\n])")
 
 
@@ -123,6 +124,44 @@ def append(path: Path, text: str) -> None:
 
 
 @contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """As ``replacing`` with a private file, for a library that opens its file by name: yields that
+    of an empty one beside ``path``.
+
+    One at a time in a folder, so that what a killed process left there can go first. Raises
+    ``UsageError`` while another process has the folder, too.
+    """
+    with _told(path):
+        require_place(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        if handle is not None and not lock(handle):
+            raise UsageError(
+                f"another process is writing a copy into {path.parent}; wait until it has ended"
+            )
+        for left in path.parent.glob(f".*{_COPY}"):
+            with contextlib.suppress(OSError):  # another system's lock
+                left.unlink()
+        part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{_COPY}")
+        with _told(path):
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            yield part
+            sync(part)
+            with _told(path):
+                part.replace(path)
+            sync(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold a file that is there against every other process that asks for it so, where the system
     has locks. Raises ``UsageError`` where another one holds it."""
@@ -132,9 +171,9 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def lock(stream: IO[bytes]) -> bool:
-    """Whether the open file is this process's alone from now on, until it is closed; True where the
-    system has no locks."""
+def lock(stream: IO[bytes] | int) -> bool:
+    """Whether the open file, or its handle, is this process's alone from now on, until it is
+    closed; True where the system has no locks."""
     try:
         import fcntl
     except ImportError:
@@ -144,6 +183,36 @@ def lock(stream: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+def locked(path: Path, start: int, length: int) -> bool:
+    """Whether another process has locked some of these bytes of a file, as SQLite does; False where
+    the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with path.open("r+b") as stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+        except OSError:
+            return True
+    return False
+
+
+def twin(path: Path, other: Path) -> None:
+    """Give a file another name beside the one it has; where a disk knows no second names, a copy.
+
+    Raises ``StorageFull``, ``UsageError``.
+    """
+    with _told(other):
+        try:
+            os.link(path, other)
+        except FileExistsError:
+            raise
+        except OSError:
+            with path.open("rb") as source, replacing(other, private=True) as stream:
+                shutil.copyfileobj(source, stream)
 
 
 def move(path: Path, target: Path) -> None:
@@ -314,14 +383,17 @@ __all__ = [
     "csv_text",
     "guarded",
     "lock",
+    "locked",
     "move",
     "not_written",
+    "placing",
     "publish",
     "replacing",
     "require_folder",
     "require_place",
     "share_as",
     "sync",
+    "twin",
     "unguarded",
     "write_bytes",
     "write_csv",

@@ -39,6 +39,7 @@ from arcid.cli import (
     faces,
     finetune,
     gallery,
+    gallery_backup,
     gallery_people,
     gallery_upkeep,
     keys,
@@ -110,7 +111,7 @@ finetune.register(app)
 export.register(app)
 for part in (evaluate_searches, evaluate_groups):
     part.register(evaluate.app)
-for part in (gallery_people, gallery_upkeep):
+for part in (gallery_people, gallery_upkeep, gallery_backup):
     part.register(gallery.app)
 onboarding_evidence.register(onboarding.app)
 models_import.register(models.app)

@@ -25,18 +25,24 @@ def open_gallery(
     """
     from arcid import paths
     from arcid.gallery import opening
-    from arcid.gallery.store.audit import act_as
     from arcid.server.console.auth.secret import is_set_up
 
     named = database or paths.named_database()
     fresh = named is None and not is_set_up(paths.home_dir())
-    act_as(_who())
+    acting_here()
     gallery = opening.open_gallery(database, create=create or fresh)
     for loss in gallery.losses():
         note(f"WARNING: {loss}")
     if collection == DEFAULT and not gallery.collections(limit=1):
         gallery.ensure_collection(collection)
     return gallery
+
+
+def acting_here() -> None:
+    """Name whose shell this is in the audit."""
+    from arcid.gallery.store.audit import act_as
+
+    act_as(_who())
 
 
 def _who() -> str:

@@ -8,6 +8,7 @@ each other and never deadlock. PostgreSQL: reads see one snapshot, writes queue 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from arcid.errors import (
     GalleryError,
     StorageFull,
 )
-from arcid.gallery import commits, engines, place, schema, versions
+from arcid.gallery import commits, copying, engines, place, schema, versions
 from arcid.gallery.faults import translated
 from arcid.gallery.mark import Mark, Point
 from arcid.gallery.rooms import rooms
@@ -217,6 +218,14 @@ class Database:
             return [NOT_REBUILT]
         return []
 
+    def copy_aside(self, what: str) -> None:
+        """Copy the gallery as it is before its tables are changed, beside it; not on PostgreSQL.
+
+        Call it with the write lock held. Raises ``StorageFull``.
+        """
+        if self.path is not None and os.environ.get("ARCID_MIGRATION_COPY", "on") != "off":
+            copying.before_migration(self.path, what)
+
     def pragma(self, name: str) -> Any:
         """First value of a SQLite pragma; None on other databases."""
         with translated(self.path):
@@ -289,6 +298,8 @@ class Database:
         elif commits.is_lost(here, known):
             with self.write():
                 pass  # writing is what notes it down
+        if self.path is not None:
+            copying.forget_old(self.path)
         self._scrub_due = True  # it may have been held up when the last process ended
         self.flush()
         if self._spare is not None:
@@ -376,7 +387,10 @@ class Database:
             with connection.begin():
                 if self.path is None:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-                if versions.check(connection, create) != schema.HEAD:
+                found = versions.check(connection, create)
+                if found != schema.HEAD:
+                    if found is not None:
+                        self.copy_aside(f"schema-{found}")
                     versions.migrate(connection)
 
 

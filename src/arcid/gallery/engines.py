@@ -72,8 +72,9 @@ def make(url: URL, path: Path | None, busy_s: float) -> Engine:
     return engine
 
 
-def read_only(path: Path) -> Engine:
-    name = place.uri(path, "ro")
+def read_only(path: Path, *, still: bool = False) -> Engine:
+    """``still``: nobody writes to the file; neither a log nor locks are looked for."""
+    name = place.uri(path, "ro") + ("&immutable=1" if still else "")
     return sa.create_engine(
         "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
     )

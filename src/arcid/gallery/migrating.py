@@ -17,9 +17,9 @@ def upgrade(
 ) -> None:
     """Run the migrations in ``folder`` up to the last ``known``. Raises ``SchemaTooNew``."""
 
-    def is_current(connection: Connection) -> bool:
+    def version(connection: Connection) -> str | None:
         if not sa.inspect(connection).has_table(version_table):
-            return False
+            return None
         query = sa.text(f"SELECT version_num FROM {version_table}")  # noqa: S608
         found = connection.execute(query).scalar()
         if found is not None and found not in known:
@@ -29,17 +29,20 @@ def upgrade(
                 found=found,
                 known=known[-1],
             )
-        return found == known[-1]
+        return found
 
     with database.read() as connection:
-        if is_current(connection):
+        if version(connection) == known[-1]:
             return
     from alembic import command
     from alembic.config import Config
 
     with database.write() as connection:
-        if is_current(connection):
+        found = version(connection)
+        if found == known[-1]:
             return
+        if found is not None:
+            database.copy_aside(f"{version_table}-{found}")
         config = Config()
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from arcid import files, paths
 from arcid.errors import NotFound, UsageError
+from arcid.gallery import restoring
+from arcid.gallery.copying import Progress, of_postgresql
+from arcid.gallery.engines import parse_url
 from arcid.gallery.gallery import Gallery
+from arcid.gallery.restoring import Restored
+from arcid.gallery.store.audit import append
 
 
 def open_gallery(database: str | None = None, *, create: bool = False) -> Gallery:
@@ -21,6 +26,26 @@ def open_gallery(database: str | None = None, *, create: bool = False) -> Galler
     elif (file := sqlite_file(url)) is not None and not is_there(file):
         raise NotFound(f"there is no gallery at {url} yet; arcid enrol NAME PHOTO makes one")
     return Gallery.open(url, create=create)
+
+
+def restore(
+    backup: Path,
+    database: str | None = None,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Restored:
+    """``restoring.restore`` at the place of a gallery, which is then opened once: an older schema
+    is brought up to date, and the audit is told. Raises what both do."""
+    url = database or paths.database_url()
+    file = sqlite_file(url)
+    if file is None:
+        raise UsageError(of_postgresql(parse_url(url), backup))
+    done = restoring.restore(backup, file.absolute(), replace=replace, progress=progress)
+    with Gallery.open(file, create=False) as gallery, gallery.database.write() as connection:
+        subject = f"gallery:{done.now.identity}"
+        append(connection, verb="gallery.restore", subject=subject, details=done.to_dict())
+    return done
 
 
 def require_place(database: str | None) -> None:
@@ -52,4 +77,4 @@ def prepare_folder(url: str) -> None:
         raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
 
 
-__all__ = ["is_there", "open_gallery", "prepare_folder", "require_place", "sqlite_file"]
+__all__ = ["is_there", "open_gallery", "prepare_folder", "require_place", "restore", "sqlite_file"]

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from arcid.gallery import health
+from arcid.errors import UsageError
+from arcid.gallery import copying, health
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery.database import Database
 from arcid.gallery.duplicates import Duplicates
@@ -17,6 +18,7 @@ from arcid.gallery.index import IndexFactory
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import Change, ContractUsage, ReembedReport
+from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
 from arcid.gallery.store import journal as _journal
@@ -66,6 +68,35 @@ class Upkeep:
         Raises ``GalleryBusy`` while another process holds an older state, ``StorageFull``.
         """
         self.database.rebuild()
+
+    def backup(
+        self, path: Path, *, replace: bool = False, progress: copying.Progress | None = None
+    ) -> copying.Contents:
+        """Write a copy of the gallery as it is at one moment, read back and found whole before it
+        takes its name; who reads and writes goes on. For its owner only.
+
+        ``replace``: a file that is there gives way, once the new one is whole. Raises
+        ``UsageError``, also on PostgreSQL, whose own tools are named; ``StorageFull``, and
+        ``GalleryDamaged`` where the gallery is not sound.
+        """
+        gallery = self.database.path
+        if gallery is None:
+            raise UsageError(copying.of_postgresql(self.database.url, path))
+        if path.exists() and not replace:
+            raise UsageError(
+                f"{path} is there already: take another name, or have it replaced (--replace)"
+            )
+        if copying.belongs_to(path, gallery):
+            raise UsageError(f"{path} is a file of the gallery itself; name another one")
+        made = copying.copy(gallery, path, progress=progress)
+        with self.database.write() as connection:
+            _audit.append(
+                connection,
+                verb="gallery.backup",
+                subject=f"gallery:{made.identity}",
+                details={"last_change": made.last_change},
+            )
+        return made
 
     def unscrubbed(self) -> list[str]:
         """Where bytes of what was erased may still lie, in words; empty where nowhere."""

@@ -58,6 +58,7 @@ AUDIT_SUBJECTS = {
     "pair": "Pair",
     "duplicates": "The",  # list, groups, answers, export
     "day": "Day",
+    "gallery": "Gallery",
 }
 AUDIT_KINDS = {
     "search": "Searches",
@@ -77,6 +78,7 @@ AUDIT_KINDS = {
     "account": "Accounts",
     "session": "Sign-ins",
     "key": "API keys",
+    "gallery": "Backups",
 }
 AUDIT_VERBS = {
     "account.add": "Made an account",
@@ -107,6 +109,8 @@ AUDIT_VERBS = {
     "face.move": "Gave a face to somebody else",
     "face.delete": "Deleted a face",
     "collection.delete": "Deleted a collection",
+    "gallery.backup": "Made a backup",
+    "gallery.restore": "Put a backup in the place of",
     "attendance.export": "Exported attendance",
     "audit.export": "Exported the audit",
     "person.unmerge": "Took a merge back",
