@@ -15,6 +15,7 @@
     │   ├── CursorInvalid        a page is asked for after what is no cursor of that list
     │   ├── NothingEnrolled      not one image of several could be enrolled
     │   ├── IdempotencyKeyReused  a key of one request came with another
+    │   ├── ConsentMissing       the collection demands consent, and none of the person's stands
     │   ├── QualityRejected      a face was found but should not be used; carries the reasons
     │   ├── SamePhotoConflict    two faces of one photo cannot be one person
     │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
@@ -196,6 +197,12 @@ class IdempotencyKeyReused(InputError):
     """A key that was used for one request came with another."""
 
     code = "idempotency_key_reused"
+
+
+class ConsentMissing(InputError):
+    """The collection demands consent, and none of the person's stands; nothing was stored."""
+
+    code = "consent_missing"
 
 
 class SamePhotoConflict(InputError):
@@ -512,6 +519,7 @@ __all__ = [
     "CheckpointMismatch",
     "CollectionNotFound",
     "ConfigError",
+    "ConsentMissing",
     "ContractMismatch",
     "CursorInvalid",
     "DatasetInvalid",

@@ -37,6 +37,7 @@ from arcid.events import Audit, Events
 from arcid.gallery import Gallery, NewFace
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
+from arcid.protection import Consents, Policies
 from arcid.types import Detections, FloatArray, Image
 
 pytestmark = pytest.mark.data
@@ -493,10 +494,13 @@ def test_who_is_accepted_is_enrolled_where_the_rules_say_so(
     gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
 ) -> None:
     gallery.add_person("members", "anna eriksson")  # of the same name
+    Policies(gallery).change("members", consent=True)
     session = decided(gallery, applicant(gallery, pipeline), document, people["a2"], enrol=True)
     assert session.state == "accepted" and session.person_id is not None
     name = gallery.person("members", session.person_id).name
     assert name == f"Anna Eriksson ({session.id[:6]})"
+    (agreed,) = Consents(gallery).of("members", session.person_id)
+    assert (agreed.text, agreed.evidence) == ("test-1", f"identity check {session.id}")
     overruled = Cases(gallery).answer(session.id, "rejected", actor="Rita")
     assert (overruled.state, overruled.person_id) == ("rejected", None)
     assert [p.name for p in gallery.people("members")] == ["anna eriksson"]

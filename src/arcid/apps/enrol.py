@@ -19,7 +19,7 @@ from typing import Any, cast
 from arcid import batch
 from arcid.batch import BATCH, Key
 from arcid.errors import AlreadyExists, ArcidError, InputError
-from arcid.gallery import Decide, Gallery, NewFace
+from arcid.gallery import Decide, Gallery, NewConsent, NewFace
 from arcid.image import SUFFIXES, ImageSource, load_image, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
@@ -81,15 +81,16 @@ def enrol_photos(
     select: Selection = "prominent",
     aligned: bool = False,
     allow_duplicate: bool = False,
+    consent: NewConsent | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> EnrolReport:
     """Enrol one face of every photo under the name given with it, creating people as needed.
 
     ``on_progress`` is told how many photos are finished. A photo that cannot be used (unreadable,
     no face, several faces, poor quality, enrolled already, or as somebody else unless
-    ``allow_duplicate``) becomes a ``Rejection``. What stops
-    everything raises: ``CollectionNotFound``, ``GalleryBusy``, ``StorageFull``; photos enrolled up
-    to then stay enrolled.
+    ``allow_duplicate``) becomes a ``Rejection``. ``consent`` is that of everybody in ``items``, as
+    in ``Gallery.enrol_images``. What stops everything raises: ``CollectionNotFound``,
+    ``GalleryBusy``, ``StorageFull``; photos enrolled up to then stay enrolled.
     """
     gallery.collection(collection)
     origin = pipeline.provenance
@@ -114,7 +115,7 @@ def enrol_photos(
     )
     with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
         for outcomes in _one_ahead(
-            writer.submit(_write_batch, gallery, collection, batch, origin, decide)
+            writer.submit(_write_batch, gallery, collection, batch, origin, decide, consent)
             for batch in _batches(answers)
         ):
             for (person, label), problem in outcomes:
@@ -202,6 +203,7 @@ def _write_batch(
     batch: list[Answer],
     origin: dict[str, Any],
     decide: Decide | None,
+    consent: NewConsent | None,
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
@@ -211,7 +213,7 @@ def _write_batch(
                 outcomes.append((key, answer))
             else:
                 faces.append((key[1], new_face(answer, key[1], origin)))
-        outcomes += _write(gallery, collection, person, faces, decide)
+        outcomes += _write(gallery, collection, person, faces, decide, consent)
     return outcomes
 
 
@@ -221,18 +223,20 @@ def _write(
     person: str,
     faces: Sequence[tuple[str, NewFace]],
     decide: Decide | None,
+    consent: NewConsent | None,
 ) -> list[Outcome]:
     """One transaction for all; where the gallery refuses, one for each."""
     if not faces:
         return []
     try:
-        gallery.enrol(collection, person, [face for _, face in faces], decide=decide)
+        new = [face for _, face in faces]
+        gallery.enrol(collection, person, new, decide=decide, consent=consent)
     except (InputError, AlreadyExists) as error:
         if len(faces) == 1:
             return [((person, faces[0][0]), error)]
         return [
             outcome
             for one in faces
-            for outcome in _write(gallery, collection, person, [one], decide)
+            for outcome in _write(gallery, collection, person, [one], decide, consent)
         ]
     return [((person, label), None) for label, _ in faces]

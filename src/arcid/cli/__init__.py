@@ -41,6 +41,7 @@ from arcid.cli import (
     gallery,
     gallery_backup,
     gallery_people,
+    gallery_policy,
     gallery_upkeep,
     keys,
     liveness,
@@ -48,6 +49,7 @@ from arcid.cli import (
     models_import,
     onboarding,
     onboarding_evidence,
+    people,
     review,
     search,
     serve,
@@ -111,13 +113,14 @@ finetune.register(app)
 export.register(app)
 for part in (evaluate_searches, evaluate_groups):
     part.register(evaluate.app)
-for part in (gallery_people, gallery_upkeep, gallery_backup):
+for part in (gallery_people, gallery_policy, gallery_upkeep, gallery_backup):
     part.register(gallery.app)
 onboarding_evidence.register(onboarding.app)
 models_import.register(models.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(people.app, name="people")
 app.add_typer(review.app, name="review")
 duplicate_runs.register(duplicates.app)
 app.add_typer(duplicates.app, name="duplicates")

@@ -10,13 +10,18 @@ import typer
 
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import (
+    AgreedAt,
+    AgreedBy,
     Aligned,
     Collection,
+    ConsentText,
     Database,
     Detector,
+    Evidence,
     Metadata,
     Model,
     SelectOne,
+    consent_from,
     metadata_from,
     require_photos,
 )
@@ -69,6 +74,10 @@ def enrol(
         typer.Option("--allow-duplicate", help="Enrol faces that are somebody else already."),
     ] = False,
     metadata: Metadata = None,
+    consent: ConsentText = None,
+    evidence: Evidence = "",
+    agreed_by: AgreedBy = "themselves",
+    agreed_at: AgreedAt = None,
     detector: Detector = None,
     model: Model = None,
     aligned: Aligned = False,
@@ -90,6 +99,9 @@ def enrol(
     which no face could be found are failed reads and count as not found. Photos that were enrolled
     before would find themselves; they are left out and counted apart.
 
+    --consent records that everybody enrolled here agreed to the text of that version, and a
+    collection whose policy demands consent takes nobody without (arcid gallery policy).
+
     Example: arcid enrol --from people/ --collection staff --holdout 1
     """
     from arcid.apps.enrol import enrol_photos, photos_by_person
@@ -101,6 +113,7 @@ def enrol(
     if select == "all":
         raise UsageError("a photo enrols one person: --select prominent, one, largest or center")
     notes = metadata_from(metadata)
+    given = consent_from(consent, evidence, agreed_by, agreed_at)
     if notes and folder is not None:
         raise UsageError("--metadata belongs to one person; leave it out with --from")
     if name is not None and folder is not None:
@@ -123,6 +136,7 @@ def enrol(
                 select=select,
                 aligned=aligned,
                 allow_duplicate=allow_duplicate,
+                consent=given,
                 on_progress=steps(advance),
             )
         if notes and (person := gallery.find_person(collection, next(iter(kept)))):

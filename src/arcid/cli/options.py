@@ -6,11 +6,14 @@ import getpass
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arcid.types import Selection
+
+if TYPE_CHECKING:
+    from arcid.gallery import NewConsent
 
 Photos = Annotated[
     list[Path],
@@ -48,6 +51,20 @@ Database = Annotated[
 Metadata = Annotated[
     list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
 ]
+ConsentText = Annotated[
+    str | None,
+    typer.Option("--consent", help="They agreed: the version of the text they agreed to."),
+]
+Evidence = Annotated[
+    str,
+    typer.Option("--evidence", help="Where that can be seen, as the number of a form; no name."),
+]
+AgreedBy = Annotated[
+    str, typer.Option("--agreed-by", help="Who agreed, where they did not themselves: a parent.")
+]
+AgreedAt = Annotated[
+    str | None, typer.Option("--agreed-at", help="When, ISO 8601, local time; default: now.")
+]
 SessionId = Annotated[str, typer.Argument(help="Session by its id.", metavar="SESSION")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Person = Annotated[str, typer.Argument(help="Person by id or by name.", metavar="PERSON")]
@@ -66,6 +83,20 @@ Fps = Annotated[
     float | None, typer.Option("--fps", help="Photos of a folder a second; default: their own.")
 ]
 Loops = Annotated[int, typer.Option("--loops", min=1, help="Read a video so often.")]
+
+
+def consent_from(
+    text: str | None, evidence: str, by: str, at: str | None, what: str = ""
+) -> NewConsent | None:
+    """What the options say about a consent; raises ``UsageError``."""
+    from arcid.errors import UsageError
+    from arcid.gallery import NewConsent
+
+    if text is None:
+        if evidence or at or by != "themselves":
+            raise UsageError("say with --consent which text they agreed to")
+        return None
+    return NewConsent(text, evidence, by, what, when(at))
 
 
 def require_photos(photos: Sequence[Path]) -> None:

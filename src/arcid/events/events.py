@@ -25,7 +25,8 @@ from arcid.events.store.log import Log, noted, writing
 from arcid.events.store.readings import corrected, written
 from arcid.events.tables import events
 from arcid.gallery import Decide, Gallery
-from arcid.gallery.records import NewFace, Person
+from arcid.gallery.records import NewConsent, NewFace, Person
+from arcid.gallery.store import consents as _consents
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import people as _people
 from arcid.gallery.store.journal import to_us
@@ -118,11 +119,13 @@ class Events(EventReading):
         note: str = "",
         targets: Sequence[str] = (),
         decide: Decide | None = None,
+        consent: NewConsent | None = None,
     ) -> Person:
         """Enrol faces by the unknown event they come from; the events become that person's.
 
         All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
-        that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` as there.
+        that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` and
+        ``consent`` as there.
         """
         who, why = remark("actor", actor), remark("note", note)
         new = list(faces.values())
@@ -138,6 +141,7 @@ class Events(EventReading):
                     raise doubt
             if person is None:
                 person = _people.add(journal, own, name, None)
+            _consents.settle(connection, own, person, consent)
             _faces.add(journal, own, person, new)
             for row in rows:
                 _correcting.correct(log, row, "reassign", who, why, person_uid=person["uid"])

@@ -16,6 +16,7 @@ from arcid.gallery import Gallery
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.paging import Page, check_limit
 from arcid.gallery.schema import Row
+from arcid.gallery.store import policies as _policies
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.types import Embeddings, FloatArray
 
@@ -94,11 +95,13 @@ class EventReading:
         with reading(self._database, collection) as log:
             row = _rows.find(log, event_id)
             found = _traces.read(log, [row]).get(row["id"])
+            hidden = _policies.hidden(log.connection, log.collection)
         if found is None:
             return None
         contract, vector, crop = found
         return Trace(
-            Embeddings(vector[None], contract), None if crop is None else decode_crop(crop)
+            Embeddings(vector[None], contract),
+            None if crop is None or hidden else decode_crop(crop),
         )
 
     def unknown(

@@ -18,11 +18,11 @@ from arcid.errors import (
 )
 from arcid.gallery import rules
 from arcid.gallery.duplicates import Decide, Duplicates
-from arcid.gallery.records import Enrolment, NewFace, Once, Refused
+from arcid.gallery.records import Enrolment, NewConsent, NewFace, Once, Refused
 from arcid.gallery.schema import Row
+from arcid.gallery.store import consents, receipts
 from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
-from arcid.gallery.store import receipts
 from arcid.gallery.store.journal import Journal
 
 Image = NewFace | ArcidError
@@ -39,6 +39,7 @@ def enrol(
     decide: Decide | None,
     partial: bool,
     once: Once | None,
+    consent: NewConsent | None,
 ) -> Enrolment:
     """See ``Gallery.enrol_images``."""
     new = [rules.new_face(image) for image in images if not isinstance(image, ArcidError)]
@@ -61,6 +62,7 @@ def enrol(
             person = people_store.add(log, own, name or "", metadata)
         elif metadata is not None:
             people_store.update(log, own, person, metadata=metadata)
+        consents.settle(log.connection, own, person, consent)
         results = _add(log, own, person, outcomes, partial)
         done = _enrolment(log, own, person, results)
         if once is not None:

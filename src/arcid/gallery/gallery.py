@@ -24,12 +24,22 @@ from arcid.gallery.duplicates import Decide
 from arcid.gallery.index import Aggregate
 from arcid.gallery.merging import Merging
 from arcid.gallery.paging import Page, pages
-from arcid.gallery.records import Collection, Enrolment, NewFace, Once, Person, StoredFace
+from arcid.gallery.records import (
+    Collection,
+    Enrolment,
+    NewConsent,
+    NewFace,
+    Once,
+    Person,
+    StoredFace,
+)
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import consents as _consents
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
+from arcid.gallery.store import policies as _policies
 from arcid.types import Embeddings, Hits, Image, Templates
 
 
@@ -190,11 +200,16 @@ class Gallery(Merging):
         *,
         metadata: Mapping[str, Any] | None = None,
     ) -> Person:
-        """Move some of a person's faces, not all, to a new person."""
+        """Move some of a person's faces, not all, to a new person.
+
+        Raises ``ConsentMissing`` where consent is demanded: add the person, record theirs, and
+        ``move_face``.
+        """
         with _collections.writing(self.database, collection) as (log, own):
             old = _people.find(log.connection, own, person_id)
             chosen = _faces.chosen(_faces.of_person(log.connection, own, old), face_ids)
             new = _people.add(log, own, new_name, metadata)
+            _consents.require(log.connection, own, new)
             _faces.move(log, own, chosen, new)
             _audit.note(log, own, "person.split", old, new=new["uid"], faces=len(chosen))
             return _people.record(log.connection, own, new)
@@ -209,12 +224,15 @@ class Gallery(Merging):
         *,
         metadata: Mapping[str, Any] | None = None,
         decide: Decide | None = None,
+        consent: NewConsent | None = None,
     ) -> tuple[Person, list[StoredFace]]:
         """Add faces to the person of that name, who is made if missing, in one transaction.
 
         ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
         """
-        done = self.enrol_images(collection, faces, name=name, metadata=metadata, decide=decide)
+        done = self.enrol_images(
+            collection, faces, name=name, metadata=metadata, decide=decide, consent=consent
+        )
         return done.person, done.faces
 
     def add_faces(
@@ -224,6 +242,7 @@ class Gallery(Merging):
         faces: Sequence[NewFace],
         *,
         decide: Decide | None = None,
+        consent: NewConsent | None = None,
     ) -> list[StoredFace]:
         """Add all faces or, on any error, none.
 
@@ -231,9 +250,13 @@ class Gallery(Merging):
         ``SamePhotoConflict``, the very same face ``AlreadyExists``. The same face embedded by
         another model is added to the stored one. ``decide`` (cosine, templates searched): faces
         that are somebody else's already by its word raise ``PossibleDuplicate``; None: nobody
-        asks. ``Pipeline.duplicate`` decides as a search does.
+        asks. ``Pipeline.duplicate`` decides as a search does. ``consent`` is recorded with the
+        faces, unless one of that text stands already; where the collection demands one and none
+        stands, ``ConsentMissing``.
         """
-        return self.enrol_images(collection, faces, person_id=person_id, decide=decide).faces
+        return self.enrol_images(
+            collection, faces, person_id=person_id, decide=decide, consent=consent
+        ).faces
 
     def enrol_images(
         self,
@@ -246,6 +269,7 @@ class Gallery(Merging):
         decide: Decide | None = None,
         partial: bool = False,
         once: Once | None = None,
+        consent: NewConsent | None = None,
     ) -> Enrolment:
         """``enrol`` (``name``) and ``add_faces`` (``person_id``) with an outcome for each image.
 
@@ -266,6 +290,7 @@ class Gallery(Merging):
             decide=decide,
             partial=partial,
             once=once,
+            consent=consent,
         )
 
     def answered(self, collection: str, once: Once) -> Enrolment | None:
@@ -293,16 +318,22 @@ class Gallery(Merging):
             return _faces.records(connection, [_faces.find(connection, own, face_id)])[0]
 
     def face_crop(self, collection: str, face_id: str) -> Image | None:
-        """(S,S,3) uint8 RGB aligned crop, None where none is kept."""
+        """(S,S,3) uint8 RGB aligned crop, None where none is kept, or is not for who is viewing."""
         with _collections.reading(self.database, collection) as (connection, own):
+            if _policies.hidden(connection, own):
+                return None
             return _faces.crop(connection, _faces.find(connection, own, face_id))
 
     def move_face(self, collection: str, face_id: str, to_person_id: str) -> StoredFace:
-        """ "Not this person": give a face to somebody else. Raises ``SamePhotoConflict``."""
+        """ "Not this person": give a face to somebody else.
+
+        Raises ``SamePhotoConflict``, ``ConsentMissing``.
+        """
         with _collections.writing(self.database, collection) as (log, own):
             face = _faces.find(log.connection, own, face_id)
             to = _people.find(log.connection, own, to_person_id)
             if face["person_id"] != to["id"]:
+                _consents.require(log.connection, own, to)
                 _faces.move(log, own, [face], to)
                 _audit.note(log, own, "face.move", face, to=to["uid"])
             return _faces.stored(log.connection, own, [face["id"]])[0]

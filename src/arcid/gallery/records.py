@@ -11,6 +11,7 @@ from arcid.errors import ArcidError
 from arcid.types import Embeddings, Image, box_dict, instant
 
 Box = tuple[float, float, float, float]
+OnWithdrawal = Literal["erase", "review"]
 ChangeKind = Literal[
     "collection_added",
     "collection_updated",
@@ -104,6 +105,69 @@ class NewFace:
     crop: Image | None = field(default=None, repr=False)
     source: str = ""  # file name or client note
     provenance: Mapping[str, Any] = field(default_factory=dict)  # model, detector, runtime, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a collection is for, who must have agreed, and how long what is kept of whom.
+
+    Spans of None have no end. ``crops_for``: roles of the console that may see pictures of faces,
+    and ``key`` for API keys; None: all that may see people.
+    """
+
+    purpose: str = ""
+    legal_basis: str = ""
+    consent: bool = False  # demanded before a face is enrolled
+    on_withdrawal: OnWithdrawal = "erase"
+    unseen_days: float | None = None  # people: since they were seen or enrolled last
+    keep_days: float | None = None  # people: since they were added
+    strangers_hours: float = 24.0  # faces of people who are not enrolled
+    event_faces_days: float = 30.0  # faces behind events of people who are
+    refused_days: float | None = None  # faces that were said not to be somebody, as numbers
+    crops_for: tuple[str, ...] | None = None
+    published: bool = False  # on the page for the public
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        for_ = None if self.crops_for is None else list(self.crops_for)
+        return asdict(self) | {"crops_for": for_}
+
+
+@dataclass(frozen=True, slots=True)
+class NewConsent:
+    """What somebody agreed to, as whoever enrols them says. No names: they are known by it."""
+
+    text: str  # version of the text they agreed to
+    evidence: str = ""  # where that can be seen: the number of a form, a session
+    by: str = "themselves"  # or who agreed for them: a parent, a guardian
+    what: str = ""  # to what; empty: the purpose of the collection
+    at: datetime | None = None  # None: now
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """That somebody agreed, and whether it still stands."""
+
+    id: str
+    person_id: str
+    what: str
+    text: str  # version
+    by: str
+    evidence: str
+    given_at: datetime  # UTC, as all times
+    recorded_at: datetime
+    recorded_by: str  # the credential, as the audit names it
+    withdrawn_at: datetime | None
+    withdrawn_by: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in ISO 8601, UTC."""
+        ended = None if self.withdrawn_at is None else instant(self.withdrawn_at)
+        return asdict(self) | {
+            "given_at": instant(self.given_at),
+            "recorded_at": instant(self.recorded_at),
+            "withdrawn_at": ended,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from arcid.gallery.schema import Row
 
 ROOMS = (
+    "arcid.protection.belongings",
     "arcid.events.belongings",
     "arcid.apps.onboarding.belongings",
     "arcid.apps.duplicates.belongings",

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0014"  # the newest migration
+HEAD = "0015"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -30,6 +30,7 @@ KNOWN = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -149,6 +150,43 @@ collections = table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
     sealed=("uid", "name", "keep_crops", "metadata", "created_at"),
+)
+
+# What a collection is for and how long its people are kept; without a row, ``records.Policy``.
+policies = table(
+    "policies",
+    key(),
+    reference("collection_id", "collections.id"),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("legal_basis", sa.Text, nullable=False),
+    sa.Column("consent", sa.SmallInteger, nullable=False),
+    sa.Column("on_withdrawal", sa.String(8), nullable=False),
+    sa.Column("unseen_days", sa.Double, nullable=True),
+    sa.Column("keep_days", sa.Double, nullable=True),
+    sa.Column("strangers_hours", sa.Double, nullable=False),
+    sa.Column("event_faces_days", sa.Double, nullable=False),
+    sa.Column("refused_days", sa.Double, nullable=True),
+    sa.Column("crops_for", sa.Text, nullable=True),  # JSON
+    sa.Column("published", sa.SmallInteger, nullable=False),
+    sa.UniqueConstraint("collection_id"),
+)
+
+# That somebody agreed to be enrolled. Gone with the person; the audit keeps that it was recorded.
+consents = table(
+    "consents",
+    key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    reference("person_id", "people.id"),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),  # its version
+    sa.Column("given_by", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("given_at", sa.BigInteger, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+    sa.Column("recorded_by", sa.Text, nullable=False),  # as the audit names them
+    sa.Column("withdrawn_at", sa.BigInteger, nullable=True),
+    sa.Column("withdrawn_by", sa.Text, nullable=True),
+    sa.Index(None, "person_id"),
 )
 
 people = table(

@@ -1,7 +1,20 @@
-"""What keeps people's templates safe: so far the keys that programs show to the service."""
+"""What keeps people's templates safe: the keys that programs show to the service, what each
+collection is for and for how long, and who agreed."""
 
 from __future__ import annotations
 
+from arcid.protection.consents import Consents, Withdrawal
 from arcid.protection.keys import VERBS, ApiKey, Keys, Verb
+from arcid.protection.policies import VIEWERS, Policies, Standing
 
-__all__ = ["VERBS", "ApiKey", "Keys", "Verb"]
+__all__ = [
+    "VERBS",
+    "VIEWERS",
+    "ApiKey",
+    "Consents",
+    "Keys",
+    "Policies",
+    "Standing",
+    "Verb",
+    "Withdrawal",
+]

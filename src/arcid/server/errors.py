@@ -34,6 +34,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.ImageUnreadable: 400,
     errors.ImageTooLarge: 413,
     errors.SamePhotoConflict: 409,
+    errors.ConsentMissing: 409,
     errors.ModelError: 503,
     errors.ContractMismatch: 409,
     errors.CalibrationError: 503,

@@ -31,16 +31,18 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
     "collection": {
         "read": "get_collection list_contracts list_people get_person list_faces get_face get_crop "
         "list_events explain_event list_present day_sheet month_sheet export_attendance "
-        "list_reviews get_review review_face list_onboarding onboarding_key get_onboarding "
-        "onboarding_picture onboarding_evidence list_door_groups list_door_schedules",
+        "list_reviews get_review review_face get_policy list_consents list_onboarding "
+        "onboarding_key get_onboarding onboarding_picture onboarding_evidence list_door_groups "
+        "list_door_schedules",
         "search": "search_photo search_embedding search_person verify_person authenticate_person",
         "enrol": "add_person change_person merge_people split_person enrol add_faces move_face "
+        "record_consent "
         "start_onboarding",
         "decide": "add_event correct_event not_this_person answer_review undo_review "
         "answer_onboarding undo_onboarding unlock_person",
-        "delete": "delete_collection delete_person delete_face forget_onboarding",
+        "delete": "delete_collection delete_person delete_face withdraw_consent forget_onboarding",
         "doors": "forgive_person",
-        "admin": "change_collection add_door_group delete_door_group join_door_group "
+        "admin": "change_collection change_policy add_door_group delete_door_group join_door_group "
         "leave_door_group add_door_schedule delete_door_schedule",
     },
     "none": {

@@ -15,7 +15,7 @@ from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
 from arcid.events import ATTENDANCE, Action, Audit, Event, Events, Stay
-from arcid.gallery import Decide, Gallery, NewFace, Page
+from arcid.gallery import Decide, Gallery, NewConsent, NewFace, Page
 from arcid.gallery.records import Person
 from arcid.types import FloatArray, Image
 
@@ -210,11 +210,18 @@ class Attendance:
         return None if trace is None else trace.crop
 
     def enrol_unknown(
-        self, event_ids: Sequence[str], name: str, *, actor: str, decide: Decide | None = None
+        self,
+        event_ids: Sequence[str],
+        name: str,
+        *,
+        actor: str,
+        decide: Decide | None = None,
+        consent: NewConsent | None = None,
     ) -> Person:
         """Enrol the faces behind unknown events under a name; the events become arrivals.
 
-        All of it or, on any error, nothing. ``decide`` as in ``Gallery.add_faces``.
+        All of it or, on any error, nothing. ``decide`` and ``consent`` as in
+        ``Gallery.add_faces``.
         """
         if not event_ids:
             raise InputError("name at least one event to enrol from")
@@ -248,6 +255,7 @@ class Attendance:
             note="enrolled",
             targets=self._targets,
             decide=decide,
+            consent=consent,
         )
 
     def forget_face(self, event_id: str) -> bool:

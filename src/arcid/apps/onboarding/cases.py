@@ -36,6 +36,7 @@ from arcid.gallery import Gallery
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import policies
 from arcid.gallery.store.journal import Journal, now_us
 from arcid.types import instant
 
@@ -102,6 +103,8 @@ class Cases:
         with self._gallery.database.write() as connection:
             row = store.find(connection, session_id)
             found = kept.picture(connection, row, role)
+            if policies.hidden(connection, store.collection_of(connection, row)):
+                raise FaceNotFound("pictures of this collection are not for your role")
             if found is None or found["picture"] is None:
                 raise FaceNotFound(f"no picture of the {role} is kept of this session")
             store.note(connection, row, "look", role=role)

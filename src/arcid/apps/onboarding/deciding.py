@@ -13,9 +13,10 @@ from arcid.apps.onboarding.records import MACHINE, Outcome, Rules, Session
 from arcid.events import Place
 from arcid.events.store import decided
 from arcid.events.store.log import Log
-from arcid.gallery import NewFace
+from arcid.gallery import NewConsent, NewFace
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.schema import Row
+from arcid.gallery.store import consents
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import people as _people
 from arcid.gallery.store.journal import Journal
@@ -94,6 +95,11 @@ def _enrol(journal: Journal, own: Row, row: Row) -> Row:
     if _people.by_name(journal.connection, own, name) is not None:
         name = f"{name} ({row['uid'][:6]})"
     person = _people.add(journal, own, name, {"onboarding": row["uid"]})
+    agreed = json.loads(row["consent"])
+    given = NewConsent(
+        agreed["version"], f"identity check {row['uid']}", at=datetime.fromisoformat(agreed["at"])
+    )
+    consents.record(journal.connection, own, person, given)
     face = NewFace(
         Embeddings(vector, found["contract"]),
         photo_id=found["sha256"],

@@ -24,6 +24,7 @@ from arcid.events.tables import events
 from arcid.gallery import Gallery, Page
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.schema import Row
+from arcid.gallery.store import policies
 from arcid.types import Embeddings
 
 TOLD = ("confirm", "escalate")  # of what people answer
@@ -83,11 +84,13 @@ class Alerts:
             row = alert_store.find(connection, alert_id)
             log = alert_store.log_of(connection, row)
             found = traces.read(log, [{"id": row["event_id"]}]).get(row["event_id"])
+            hidden = policies.hidden(connection, log.collection)
         if found is None:
             return None
         contract, vector, crop = found
         return Trace(
-            Embeddings(vector[None], contract), None if crop is None else decode_crop(crop)
+            Embeddings(vector[None], contract),
+            None if crop is None or hidden else decode_crop(crop),
         )
 
     def answer(

@@ -22,8 +22,8 @@ from arcid.gallery.paging import FACES, Page, check_limit
 from arcid.gallery.records import Box, NewFace, StoredFace
 from arcid.gallery.schema import Row, contracts, crops, embeddings, faces, people
 from arcid.gallery.seals import check_row, damaged, image_seal, row_seal
+from arcid.gallery.store import consents, vectors
 from arcid.gallery.store import people as people_store
-from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import Journal, from_us
 from arcid.gallery.store.keys import chunks
 from arcid.geometry import box_iou
@@ -140,8 +140,9 @@ def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) 
 
     A photo enrolled before under the same person gains the vector of a new contract; with a
     contract it already has it raises ``AlreadyExists``. Another face of such a photo raises
-    ``SamePhotoConflict``.
+    ``SamePhotoConflict``. Raises ``ConsentMissing`` where the collection demands consent.
     """
+    consents.require(journal.connection, collection, person)
     photos = _photos(of_person(journal.connection, collection, person))
     keys = []
     for face in new:

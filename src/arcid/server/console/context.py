@@ -12,6 +12,7 @@ from arcid.cameras.watching import Cameras
 from arcid.errors import SeveralFacesFound
 from arcid.events import acting
 from arcid.gallery import Gallery
+from arcid.gallery.store.policies import viewing
 from arcid.results import Face, Faces, Identified
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
@@ -70,7 +71,8 @@ class ConsoleContext:
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call in a thread of those that may wait for the gallery, which session checks
         do not need. Raises ``Overloaded``."""
-        with acting(f"account:{self.account.id}", self.address):
+        who = acting(f"account:{self.account.id}", self.address)
+        with who, viewing(self.account.role):
             return await self.services.writes.run(call, *args, **kwargs)
 
     def looked(self, verb: str, subject: str, collection: str) -> None:

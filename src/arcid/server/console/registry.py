@@ -53,6 +53,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/onboarding", "cases", "onboarding:onboarding", S.NAV_FACES, S.NAV_ONBOARDING),
     Page("/watchlists", "lists", "watchlists:watchlists", S.NAV_FACES, S.NAV_WATCHLISTS),
     Page("/collections", "enrol", "collections:collections", S.NAV_FACES, S.NAV_COLLECTIONS),
+    Page("/privacy", "privacy", "privacy:privacy", S.NAV_FACES, S.PRIVACY),
     Page("/search", "search", "search:search", S.NAV_FACES, S.NAV_SEARCH, tab=True),
     Page("/compare", "search", "compare:compare", S.NAV_FACES, S.NAV_COMPARE),
     Page("/cameras", "cameras", "cameras:cameras", S.NAV_SERVICE, S.NAV_CAMERAS),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 
+from arcid.gallery import NewConsent
 from arcid.gallery.database import HELD_UP
 from arcid.gallery.paging import MAX_CURSOR
+from arcid.protection import Policies
 from arcid.server.deps import Services
+from arcid.server.errors import HttpError
 from arcid.server.schemas import ErasureOut, ErrorEnvelope
 from arcid.types import Selection
 
@@ -84,6 +89,34 @@ IdempotencyKey = Annotated[
         description="The same request with the same key is done once; kept for 24 hours.",
     ),
 ]
+Agreed = Annotated[
+    str | None,
+    Form(
+        max_length=200,
+        description="The person agreed: the version of the text they agreed to. Demanded where "
+        "the collection's policy says so.",
+    ),
+]
+AgreedEvidence = Annotated[
+    str, Form(max_length=1000, description="Where that can be seen, as the number of a form.")
+]
+AgreedBy = Annotated[str, Form(max_length=200, description="Or who agreed for them, as a parent.")]
+AgreedAt = Annotated[AwareDatetime | None, Form(description="When; left out: now.")]
 RequireQuality = Annotated[
     bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")
 ]
+
+
+def consent_of(
+    text: str | None, evidence: str, by: str, at: datetime | None, what: str = ""
+) -> NewConsent | None:
+    """What a request says about a consent."""
+    return None if text is None else NewConsent(text, evidence, by, what, at)
+
+
+def require_crops(running: Services, collection: str) -> None:
+    """Raise ``HttpError`` 403 where pictures of a collection's faces are not for API keys."""
+    if not Policies(running.gallery).shows_crops(collection, "key"):
+        raise HttpError(
+            403, "crops_hidden", "the policy of this collection shows API keys no pictures of faces"
+        )

@@ -13,7 +13,7 @@ from arcid.errors import FaceNotFound
 from arcid.gallery.imaging import encode_crop
 from arcid.server.deps import Running
 from arcid.server.lanes import Route
-from arcid.server.routes._common import After, Limit, errors
+from arcid.server.routes._common import After, Limit, errors, require_crops
 from arcid.server.routes.attendance import Actor, Remark
 from arcid.server.schemas import Id, In, Next, Out
 
@@ -132,6 +132,7 @@ def alert_face(running: Running, alert_id: AlertPath) -> Response:
     """PNG of the aligned face that the alert was raised about; the audit notes who looked."""
     alerts = Alerts(running.gallery)
     alert, trace = alerts.get(alert_id), alerts.face(alert_id)
+    require_crops(running, alert.collection)
     if trace is None or trace.crop is None:
         raise FaceNotFound("no picture of this face is kept any more")
     running.looks.note("alert.view", f"alert:{alert.id}", alert.collection)

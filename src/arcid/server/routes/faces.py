@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Response, UploadFile
@@ -13,12 +14,16 @@ from fastapi.concurrency import run_in_threadpool
 
 from arcid.apps.enrol import new_face
 from arcid.errors import ArcidError, FaceNotFound
-from arcid.gallery import Enrolment, Once
+from arcid.gallery import Enrolment, NewConsent, Once
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
 from arcid.server.routes._common import (
     ERASED,
     UPLOAD,
     After,
+    Agreed,
+    AgreedAt,
+    AgreedBy,
+    AgreedEvidence,
     Aligned,
     AllowDuplicate,
     IdempotencyKey,
@@ -27,8 +32,10 @@ from arcid.server.routes._common import (
     Partial,
     RequireQuality,
     Select,
+    consent_of,
     erased,
     errors,
+    require_crops,
 )
 from arcid.server.schemas import (
     Enrolled,
@@ -54,12 +61,17 @@ async def enrol(
     require_quality: RequireQuality = True,
     allow_duplicate: AllowDuplicate = False,
     partial: Partial = False,
+    consent: Agreed = None,
+    consent_evidence: AgreedEvidence = "",
+    consent_by: AgreedBy = "themselves",
+    consent_at: AgreedAt = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Enrolled:
     """Add faces under a name; who is not there yet is created. All images or none, unless
     `partial`."""
     await run_in_threadpool(running.gallery.collection, collection)
-    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial)
+    given = consent_of(consent, consent_evidence, consent_by, consent_at)
+    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
     return await _enrol(running, response, collection, asked, idempotency_key, name=name)
 
 
@@ -79,11 +91,16 @@ async def add_faces(
     require_quality: RequireQuality = True,
     allow_duplicate: AllowDuplicate = False,
     partial: Partial = False,
+    consent: Agreed = None,
+    consent_evidence: AgreedEvidence = "",
+    consent_by: AgreedBy = "themselves",
+    consent_at: AgreedAt = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Enrolled:
     """Add faces to a person. All images or none, unless `partial`."""
     await run_in_threadpool(running.gallery.person, collection, person_id)
-    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial)
+    given = consent_of(consent, consent_evidence, consent_by, consent_at)
+    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
     return await _enrol(running, response, collection, asked, idempotency_key, person_id=person_id)
 
 
@@ -136,6 +153,7 @@ def get_crop(running: Running, collection: CollectionPath, face_id: FacePath) ->
     """The aligned crop as PNG, where the collection keeps crops."""
     from PIL import Image as Pil
 
+    require_crops(running, collection)
     crop = running.gallery.face_crop(collection, face_id)
     if crop is None:
         raise FaceNotFound("no crop of this face was kept; the collection's keep_crops decides")
@@ -154,6 +172,7 @@ class _Asked(NamedTuple):
     require_quality: bool
     allow_duplicate: bool
     partial: bool
+    consent: NewConsent | None
 
 
 async def _enrol(
@@ -170,7 +189,9 @@ async def _enrol(
     once = None
     if key is not None:
         whose = [name, person_id]
-        once = Once(key, await run_in_threadpool(_fingerprint, whose, asked[1:], photos))
+        given = None if asked.consent is None else list(map(str, astuple(asked.consent)))
+        options = [*asked[1:-1], given]
+        once = Once(key, await run_in_threadpool(_fingerprint, whose, options, photos))
         done = await run_in_threadpool(running.gallery.answered, collection, once)
         if done is not None:
             return _enrolled(response, done)
@@ -194,6 +215,7 @@ async def _enrol(
         decide=None if asked.allow_duplicate else running.pipeline.duplicate,
         partial=asked.partial,
         once=once,
+        consent=asked.consent,
     )
     return _enrolled(response, done)
 

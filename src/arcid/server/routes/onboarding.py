@@ -20,7 +20,16 @@ from arcid.liveness.policy import Mode
 from arcid.server import schemas
 from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.lanes import Route
-from arcid.server.routes._common import ERASED, UPLOAD, After, Image, Limit, erased, errors
+from arcid.server.routes._common import (
+    ERASED,
+    UPLOAD,
+    After,
+    Image,
+    Limit,
+    erased,
+    errors,
+    require_crops,
+)
 from arcid.server.routes.attendance import Actor, Remark
 from arcid.server.schemas import Id, In, Next, Out
 from arcid.server.settings import Settings
@@ -208,6 +217,7 @@ def onboarding_picture(
 ) -> Response:
     """JPEG of the document's portrait or of the selfie; looking is audited."""
     _of(running, collection, session_id)
+    require_crops(running, collection)
     return Response(Cases(running.gallery).picture(session_id, role), media_type="image/jpeg")
 
 

@@ -1,7 +1,9 @@
-"""The page at ``/`` and the API reference, without anything from another host."""
+"""The page at ``/``, the retention schedule and the API reference, without anything from another
+host."""
 
 from __future__ import annotations
 
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from arcid.gallery import Policy
+from arcid.protection import Policies
+from arcid.server.deps import Running
 from arcid.server.headers import page
 
 PAGES = Path(__file__).parent.parent / "pages"
@@ -38,3 +43,47 @@ def reference() -> HTMLResponse:
         swagger_favicon_url=f"{ASSETS}/favicon.png",
     )
     return page(bytes(shown.body).decode())
+
+
+@router.get("/privacy")
+def schedule(running: Running) -> HTMLResponse:
+    """What is kept of whom and how long, of the collections whose policies are published."""
+    every = Policies(running.gallery).every()
+    told = {name: policy for name, policy in every.items() if policy.published}
+    content = "".join(_told(name, policy) for name, policy in told.items())
+    markup = (PAGES / "privacy.html").read_text("utf-8")
+    shown = page(markup.replace("<!--content-->", content or "<p>Nothing is published here.</p>"))
+    shown.status_code = 200 if told else 404
+    return shown
+
+
+def _told(name: str, policy: Policy) -> str:
+    rows = "".join(
+        f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>" for what, said in _schedule(policy)
+    )
+    return f"<section><h2>{escape(name)}</h2><dl>{rows}</dl></section>"
+
+
+def _schedule(policy: Policy) -> list[tuple[str, str]]:
+    ends = [
+        f"{days:g} days after {since}"
+        for days, since in (
+            (policy.unseen_days, "they were seen or enrolled last"),
+            (policy.keep_days, "they were added"),
+        )
+        if days is not None
+    ]
+    refused = "as long as the person"
+    if policy.refused_days is not None:
+        refused = f"{policy.refused_days:g} days"
+    led = {"erase": "they are erased at once", "review": "somebody decides about erasing them"}
+    return [
+        ("What it is for", policy.purpose or "not stated"),
+        ("Legal basis", policy.legal_basis or "not stated"),
+        ("Who is enrolled", "only who agreed" if policy.consent else "agreement is not demanded"),
+        ("When somebody takes that back", led[policy.on_withdrawal]),
+        ("People are erased", ", or ".join(ends) or "when somebody erases them"),
+        ("Faces of people who are not enrolled", f"{policy.strangers_hours:g} hours at most"),
+        ("Faces of enrolled people behind events", f"{policy.event_faces_days:g} days at most"),
+        ("Faces said not to be a person, as numbers", refused),
+    ]

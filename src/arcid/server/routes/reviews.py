@@ -13,7 +13,7 @@ from arcid.events import Events, Reviews, ReviewState, Verdict
 from arcid.gallery.imaging import encode_crop
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.lanes import Route
-from arcid.server.routes._common import After, Limit, errors
+from arcid.server.routes._common import After, Limit, errors, require_crops
 from arcid.server.routes.attendance import Actor, EventOut, Remark
 from arcid.server.schemas import Id, In, Next, Out
 
@@ -113,6 +113,7 @@ def get_review(running: Running, collection: CollectionPath, review_id: ReviewPa
 )
 def review_face(running: Running, collection: CollectionPath, review_id: ReviewPath) -> Response:
     """PNG of the aligned face in doubt, where the camera keeps crops."""
+    require_crops(running, collection)
     review = Reviews(running.gallery).get(collection, review_id)
     trace = Events(running.gallery).trace(collection, review.id)
     if trace is None or trace.crop is None:

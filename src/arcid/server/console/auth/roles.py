@@ -27,6 +27,7 @@ Permission = Literal[
     "doors",  # see who is at which door
     "open_door",  # once, by hand
     "audit",
+    "privacy",  # say what a collection is for and how long what is kept; end consents
     "cameras",
     "models",
     "system",
@@ -52,7 +53,7 @@ MAY: dict[Role, frozenset[Permission]] = {
     "operator": _OPERATOR,
     "guard": frozenset({"home", "live", "alerts", "doors", "open_door"}),
     "reviewer": frozenset({"home", "people", "review", "duplicates", "cases"}),
-    "officer": frozenset({"home", "people", "lists", "alerts", "audit"}),
+    "officer": frozenset({"home", "people", "lists", "alerts", "audit", "privacy"}),
     "admin": frozenset(get_args(Permission)),
     "kiosk": frozenset({"kiosk"}),
 }

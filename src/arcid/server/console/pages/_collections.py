@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from nicegui import ui
 
 from arcid.errors import PersonNotFound
 from arcid.gallery import Collection, Person
+from arcid.protection import Policies
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.widgets import action, button, card, element, empty, text
@@ -17,14 +19,19 @@ async def chosen(
     context: ConsoleContext, name: str | None
 ) -> tuple[Collection | None, list[Collection]]:
     """The collection to show and all there are; None where there is none. Somebody who has looked
-    at none yet is shown the one with most people."""
+    at none yet is shown the one with most people. One whose pictures are not for them seems to keep
+    none."""
     known = await context.run(context.gallery.collections)
     remembered = context.last_collection.get(context.account.id)
     wanted = (c for c in known if (c.name == name if name else c.id == remembered))
     found = next(wanted, None) or max(known, key=lambda c: c.people, default=None)
-    if found is not None:
-        context.last_collection[context.account.id] = found.id
-    return found, known
+    if found is None:
+        return None, known
+    context.last_collection[context.account.id] = found.id
+    shown = await context.run(
+        Policies(context.gallery).shows_crops, found.name, context.account.role
+    )
+    return replace(found, keep_crops=found.keep_crops and shown), known
 
 
 async def chosen_person(

@@ -13,7 +13,7 @@ from nicegui.element import Element
 from arcid.apps.enrol import new_face
 from arcid.decide import DEFAULT_FPIR
 from arcid.errors import ArcidError, UsageError
-from arcid.gallery import Collection, Decide, Person
+from arcid.gallery import Collection, Decide, NewConsent, Person
 from arcid.results import Face
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
@@ -21,6 +21,7 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.live.feeds import PushFeed
 from arcid.server.console.live.watching import Guide
 from arcid.server.console.pages._collections import chosen, first_collection
+from arcid.server.console.pages._consent import consent_fields
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import frame
@@ -152,6 +153,7 @@ async def new_person(
             tray = Tray(context, current)
             _by_camera(context, tray)
             tray.build()
+            agreed = await consent_fields(context, current)
             alike = element("div")
 
             @action(context, "enrol")
@@ -159,7 +161,9 @@ async def new_person(
                 wanted = " ".join((field_.value or "").split())
                 if not wanted:
                     raise UsageError(S.ADD_NAME_MISSING)
-                person = await enrol_faces(context, current, tray.chosen, name=wanted)
+                person = await enrol_faces(
+                    context, current, tray.chosen, name=wanted, consent=agreed()
+                )
                 if person is None:
                     return
                 faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
@@ -205,6 +209,7 @@ async def enrol_faces(
     name: str = "",
     person_id: str = "",
     source: str = "",
+    consent: NewConsent | None = None,
 ) -> Person | None:
     """Faces into the gallery, under a new name or for a known person; all or none.
 
@@ -220,7 +225,7 @@ async def enrol_faces(
         if person_id:
             gallery.add_faces(collection.name, person_id, faces, decide=decide)
             return gallery.person(collection.name, person_id)
-        return gallery.enrol(collection.name, name, faces, decide=decide)[0]
+        return gallery.enrol(collection.name, name, faces, decide=decide, consent=consent)[0]
 
     pictures = [one.face.crop for one in chosen_faces]
     return await enrol_asking(context, "enrol", collection, pictures, enrol)

@@ -11,6 +11,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen_person
+from arcid.server.console.pages._consent import consent_card
 from arcid.server.console.pages.enrolling import Tray, enrol_faces
 from arcid.server.console.pages.people import alike_from, crop_url, portrait, thumbnail
 from arcid.server.console.ui.dialogs import ask, confirm
@@ -59,6 +60,7 @@ async def person_page(
             with element("div", "column"):
                 if context.may("enrol"):
                     _add_photos(context, current, found)
+                await consent_card(context, current, found)
                 with card(S.PERSON_ALIKE):
                     await _alike(context, current, found, shown)
 
@@ -97,7 +99,7 @@ def _stored_face(
     context: ConsoleContext, current: Collection, person: Person, stored: StoredFace
 ) -> None:
     with element("figure", "stored-face") as made:
-        if stored.has_crop:
+        if stored.has_crop and current.keep_crops:
             face(crop_url(current.name, stored.id), S.FACE_OF.format(name=person.name))
         else:
             portrait(current, person.name, None)

@@ -10,6 +10,7 @@ from arcid.gallery import Collection, Decide, Person
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
+from arcid.server.console.pages._consent import consent_fields
 from arcid.server.console.pages._duplicate import enrol_asking
 from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.layout import frame
@@ -76,6 +77,7 @@ async def _visitor(
                 text(S.UNKNOWN_SEEN.format(times=times), "person-name")
                 text(S.UNKNOWN_LAST.format(when=S.moment(visitor.last_seen)), "soft small")
                 text(", ".join(sorted({e.camera for e in visitor.events})), "soft small")
+        agreed = await consent_fields(context, current)
         name = ui.input(S.UNKNOWN_NAME).props("outlined dense maxlength=200").classes("wide")
 
         @action(context, "unknowns")
@@ -84,9 +86,12 @@ async def _visitor(
             if not wanted:
                 raise UsageError(S.ADD_NAME_MISSING)
             events = [event.id for event in visitor.events[:ENROLLED_AT_MOST]]
+            consent = agreed()
 
             def write(decide: Decide | None) -> Person:
-                return book.enrol_unknown(events, wanted, actor=context.account.name, decide=decide)
+                return book.enrol_unknown(
+                    events, wanted, actor=context.account.name, decide=decide, consent=consent
+                )
 
             person = await enrol_asking(context, "unknowns", current, [picture], write)
             if person is None:

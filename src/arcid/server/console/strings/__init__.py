@@ -15,6 +15,7 @@ from arcid.server.console.strings.keys import *  # noqa: F403
 from arcid.server.console.strings.kiosk import *  # noqa: F403
 from arcid.server.console.strings.onboarding import *  # noqa: F403
 from arcid.server.console.strings.people import *  # noqa: F403
+from arcid.server.console.strings.privacy import *  # noqa: F403
 from arcid.server.console.strings.search import *  # noqa: F403
 from arcid.server.console.strings.service import *  # noqa: F403
 from arcid.server.console.strings.watchlists import *  # noqa: F403

@@ -55,7 +55,7 @@ ROLE_NAMES = {
 }
 ROLE_TEXTS = {
     "admin": "Everything: cameras, accounts, deleting people.",
-    "officer": "Keeps watchlists, answers alerts, reads who did what.",
+    "officer": "Keeps watchlists, answers alerts, reads who did what, says how long what is kept.",
     "operator": "Enrols and corrects, searches, exports.",
     "reviewer": "Decides on doubtful faces, people enrolled twice and identity checks.",
     "guard": "Sees cameras, alerts and doors, opens a door by hand.",

@@ -1,0 +1,60 @@
+"""What a collection is for, how long what is kept, and who agreed."""
+
+PRIVACY = "Privacy"
+PRIVACY_LEAD = "What people are kept for, for how long, and whether they agreed."
+POLICY = "What is kept, and why"
+POLICY_PURPOSE = "Purpose"
+POLICY_BASIS = "Legal basis"
+POLICY_CONSENT = "Nobody is enrolled who did not agree"
+POLICY_LED = "When somebody takes their consent back"
+POLICY_LEDS = {
+    "erase": "they are deleted at once",
+    "review": "they stay until somebody decides",
+}
+POLICY_UNSEEN = "Delete people so many days after they were seen or enrolled last"
+POLICY_KEEP = "Delete people so many days after they were added"
+POLICY_NEVER = "Empty: never by itself"
+POLICY_STRANGERS = "Keep faces of strangers for so many hours"
+POLICY_STRANGERS_TEXT = "Always erased, after 720 hours at most."
+POLICY_EVENTS = "Keep faces behind events of known people for so many days"
+POLICY_REFUSED = "Keep faces said not to be somebody for so many days"
+POLICY_REFUSED_TEXT = "As numbers. Empty: as long as the person."
+POLICY_CROPS_ALL = "Everybody who may see people sees pictures of faces"
+POLICY_CROPS = "Otherwise only"
+POLICY_PUBLISHED = "Show this to the public at /privacy"
+POLICY_SAVE = "Save"
+POLICY_SAVED = "Saved. What is too old by now is erased within the hour."
+POLICY_TITLE = "Erase sooner?"
+POLICY_TEXT = "What is older than the new times is erased for good within the hour."
+POLICY_GO = "Save"
+AGREED = "Who agreed"
+AGREED_COUNT = "{agreed:,} of {people:,} people agreed."
+AGREED_NOT_ASKED = "This collection does not demand consent."
+AGREED_WAITING = "These people took their consent back, are still found, and wait for a decision:"
+
+# of one person
+CONSENT = "Consent"
+CONSENT_NONE = "Nothing is recorded."
+CONSENT_TEXT = "Version of the text they agreed to"
+CONSENT_EVIDENCE = "Where that can be seen"
+CONSENT_EVIDENCE_TEXT = "As the number of a form. No name."
+CONSENT_BY = "Agreed by"
+CONSENT_THEMSELVES = "themselves"
+CONSENT_DEMANDED = "This collection takes only people who agreed."
+CONSENT_MISSING = "Say which text they agreed to."
+CONSENT_RECORD = "Record consent"
+CONSENT_RECORDED = "Recorded."
+CONSENT_LINE = "Text {text}, {when}, by {by}"
+CONSENT_ENDED = "taken back {when}"
+CONSENT_STANDS = "stands"
+CONSENT_WITHDRAW = "Take consent back"
+CONSENT_WITHDRAW_TITLE = "Take back what {name} agreed to?"
+CONSENT_WITHDRAW_TEXTS = {
+    "erase": "As this collection's policy says, the person is deleted with everything kept of "
+    "them. This cannot be undone.",
+    "review": "As this collection's policy says, the person stays and is found as before, until "
+    "somebody deletes them or records a new consent.",
+}
+CONSENT_ERASED = "{name} took the consent back and is deleted."
+CONSENT_REVIEW = "{name} took the consent back and waits for a decision."
+ROLE_KEY = "API keys"

@@ -1,0 +1,44 @@
+"""``arcid gallery policy`` and ``arcid people``: what is demanded, recorded, taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def test_consent_is_demanded_of_one_and_of_a_folder(cli: Any, data_dir: Path) -> None:
+    photo = str(data_dir / "data/deepface-pairs/img1.jpg")
+    assert cli("gallery", "create", "staff").code == 0
+    said = cli("gallery", "policy", "staff", "--purpose", "Doors", "--consent",
+               "--unseen-days", "365", "--crops-for", "admin,key")  # fmt: skip
+    assert said.code == 0, said.err
+    assert "demanded; 0 of 0" in said.out and "365 days after they were seen" in said.out
+    refused = cli("enrol", "Ann", photo, "--collection", "staff", "--json")
+    assert refused.code == 1
+    assert refused.json["rejected_by_reason"] == {"consent_missing": 1}
+    told = cli("enrol", "Ann", photo, "--collection", "staff", "--consent", "2026-03",
+               "--evidence", "form 1")  # fmt: skip
+    assert told.code == 0, told.err
+    kept = cli("people", "consents", "ann", "--collection", "staff", "--json").json["consents"]
+    assert [(one["text"], one["evidence"]) for one in kept] == [("2026-03", "form 1")]
+    assert cli("people", "consent", "Ann", "2026-04", "--collection", "staff").code == 0
+    review = cli("gallery", "policy", "staff", "--on-withdrawal", "review", "--json")
+    assert review.json["policy"]["on_withdrawal"] == "review"
+    waits = cli("people", "withdraw", "Ann", "--collection", "staff")
+    assert waits.code == 0 and "waits for a decision" in waits.out
+    assert "withdrew, and waits" in cli("gallery", "policy", "staff").out
+    assert cli("gallery", "policy", "staff", "--on-withdrawal", "erase").code == 0
+    gone = cli("people", "withdraw", "Ann", "--collection", "staff", "--yes")
+    assert gone.code == 0 and "is deleted" in gone.out
+    assert cli("gallery", "person", "Ann", "--collection", "staff").code == 5
+
+
+def test_what_cannot_be_is_said(cli: Any) -> None:
+    assert cli("gallery", "create", "staff").code == 0
+    assert cli("gallery", "policy", "none").code == 5
+    assert cli("gallery", "policy", "staff", "--keep-days", "soon").code == 2
+    assert cli("gallery", "policy", "staff", "--strangers-hours", "9999").code == 3
+    assert cli("gallery", "policy", "staff", "--crops-for", "boss").code == 2
+    assert cli("enrol", "Ann", "a.jpg", "--evidence", "form 1").code == 2
+    never = cli("gallery", "policy", "staff", "--keep-days", "never", "--crops-for", "none")
+    assert never.code == 0 and "pictures of faces are for nobody" in never.out
