@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from tests.serving import Client, StartService
 
-from arcid.protection import Policies
+from arcid.protection import Policies, Retention
 
 Face = Callable[[int], bytes]
 
@@ -85,3 +85,13 @@ def test_the_public_reads_what_is_published_and_nothing_else(start: StartService
         assert "&lt;script&gt;" in shown.text and "<script" not in shown.text
         assert "24 hours at most" in shown.text and "secret" not in shown.text
         assert client.get("/v1/collections").status_code == 401
+
+
+def test_what_is_due_and_what_was_erased_is_told(client: Client, collection: str) -> None:
+    name = collection.rpartition("/")[2]
+    found = client.get("/v1/retention").json()
+    assert found["due"][name] == {"people": 0, "strangers": 0, "event_faces": 0, "refused": 0}
+    run = Retention(client.gallery).carry_out()
+    assert client.get("/v1/retention").json()["runs"][0]["by"] == run.by
+    tasks = {task["name"] for task in client.get("/v1/system").json()["tasks"]}
+    assert "retention" in tasks

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from arcid import paths
+from arcid.gallery import Gallery
 
 
 def test_consent_is_demanded_of_one_and_of_a_folder(cli: Any, data_dir: Path) -> None:
@@ -42,3 +48,25 @@ def test_what_cannot_be_is_said(cli: Any) -> None:
     assert cli("enrol", "Ann", "a.jpg", "--evidence", "form 1").code == 2
     never = cli("gallery", "policy", "staff", "--keep-days", "never", "--crops-for", "none")
     assert never.code == 0 and "pictures of faces are for nobody" in never.out
+
+
+def test_retention_shows_first_asks_and_tells_what_it_did(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("gallery", "create", "staff").code == 0
+    assert "There was no turn yet." in cli("gallery", "retention", "--runs").out
+    assert "Nothing is too old." in cli("gallery", "retention").out
+    old = int((datetime.now(UTC) - timedelta(days=31)).timestamp() * 1e6)
+    with Gallery.open(paths.database_url()) as gallery, monkeypatch.context() as patch:
+        patch.setattr("arcid.gallery.store.journal.now_us", lambda: old)
+        gallery.add_person("staff", "Ann")
+    assert cli("gallery", "policy", "staff", "--keep-days", "30").code == 0
+    due = cli("gallery", "retention", "--dry-run", "--json").json["due"]
+    assert due["staff"] == {"people": 1, "strangers": 0, "event_faces": 0, "refused": 0}
+    assert "staff" in cli("gallery", "retention", "--dry-run").out
+    assert cli("gallery", "retention").code != 0  # nobody answers
+    done = cli("gallery", "retention", "--yes", "--json").json["run"]
+    assert done["total"] == 1 and done["ended_at"] is not None
+    shown = cli("gallery", "retention", "--runs")
+    assert "staff" in shown.out and "The last turn began" in shown.out
+    assert cli("gallery", "people", "--collection", "staff", "--json").json["people"] == []

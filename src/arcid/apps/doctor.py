@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from arcid.errors import ArcidError, CalibrationError, ConfigError, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.opening import is_there, sqlite_file
 from arcid.models import weights
+from arcid.protection import Retention
 from arcid.runtime import default_threads
 from arcid.runtime.hardware import cpu_name, instruction_sets
 
@@ -198,6 +200,7 @@ def _database(report: Report, database: str | None) -> None:
         with Gallery.open(url, create=False) as gallery:
             facts |= gallery.stats()
             findings = gallery.check()
+            overdue = 0 if findings else _overdue(gallery)
             known = report.calibration
             sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
     except UsageError as error:
@@ -214,12 +217,25 @@ def _database(report: Report, database: str | None) -> None:
             report.fail("database", finding, "restore a backup, then arcid doctor again")
         for held in facts["erasure"]:
             report.warn("database", held, "arcid gallery scrub erases it at once, where it can")
+        facts["overdue"] = overdue
+        if overdue:
+            report.warn(
+                "database",
+                f"{overdue} people and faces should have been erased over an hour ago",
+                "arcid serve erases them by itself, arcid gallery retention does it now",
+            )
         if file is not None and facts.get("journal_mode") != "wal":
             report.warn(
                 "database",
                 f"the journal mode is {facts.get('journal_mode')}, not WAL",
                 "keep the gallery on a local disk: network file systems refuse WAL",
             )
+
+
+def _overdue(gallery: Gallery) -> int:
+    """What no service erased in time."""
+    due = Retention(gallery).due(datetime.now(UTC) - timedelta(hours=1))
+    return sum(counts.total for counts in due.values())
 
 
 def _disk(report: Report, facts: dict[str, Any], file: Path) -> None:

@@ -42,6 +42,7 @@ from arcid.cli import (
     gallery_backup,
     gallery_people,
     gallery_policy,
+    gallery_retention,
     gallery_upkeep,
     keys,
     liveness,
@@ -113,7 +114,13 @@ finetune.register(app)
 export.register(app)
 for part in (evaluate_searches, evaluate_groups):
     part.register(evaluate.app)
-for part in (gallery_people, gallery_policy, gallery_upkeep, gallery_backup):
+for part in (
+    gallery_people,
+    gallery_policy,
+    gallery_retention,
+    gallery_upkeep,
+    gallery_backup,
+):
     part.register(gallery.app)
 onboarding_evidence.register(onboarding.app)
 models_import.register(models.app)

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0015"  # the newest migration
+HEAD = "0016"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -31,6 +31,7 @@ KNOWN = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -169,6 +170,16 @@ policies = table(
     sa.Column("crops_for", sa.Text, nullable=True),  # JSON
     sa.Column("published", sa.SmallInteger, nullable=False),
     sa.UniqueConstraint("collection_id"),
+)
+
+# Turns of erasing what was too old: written when one begins, counted in what it erases.
+retention_runs = table(
+    "retention_runs",
+    key(),
+    sa.Column("began_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger, nullable=True),
+    sa.Column("holder", sa.Text, nullable=False),  # for people: which process
+    sa.Column("erased", sa.Text, nullable=False),  # JSON: counts by the collection's uid
 )
 
 # That somebody agreed to be enrolled. Gone with the person; the audit keeps that it was recorded.

@@ -6,14 +6,18 @@ from __future__ import annotations
 from arcid.protection.consents import Consents, Withdrawal
 from arcid.protection.keys import VERBS, ApiKey, Keys, Verb
 from arcid.protection.policies import VIEWERS, Policies, Standing
+from arcid.protection.retention import Counts, Retention, Run
 
 __all__ = [
     "VERBS",
     "VIEWERS",
     "ApiKey",
     "Consents",
+    "Counts",
     "Keys",
     "Policies",
+    "Retention",
+    "Run",
     "Standing",
     "Verb",
     "Withdrawal",

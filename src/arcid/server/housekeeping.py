@@ -50,6 +50,7 @@ TASKS: tuple[Task, ...] = (
     Task("doors", 3600.0, "arcid.apps.access.passages:forget_old"),
     Task("duplicates", 3600.0, "arcid.apps.duplicates.duplicates:tidy"),
     Task("alerts", 3600.0, "arcid.apps.watchlists.keeping:forget"),
+    Task("retention", 600.0, "arcid.protection.retention:sweep"),
     Task("outbox", 3600.0, "arcid.events.outbox:forget"),
 )
 

@@ -63,7 +63,7 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "doors": "open_door lock_all_down lift_all lock_door_down lift_door tell_contact "
         "tell_duress tell_exit acknowledge_alarm",
         "admin": "create_collection add_camera try_source change_camera delete_camera try_camera "
-        "list_audit verify_audit add_door change_door delete_door add_door_holiday "
+        "list_audit verify_audit get_retention add_door change_door delete_door add_door_holiday "
         "delete_door_holiday add_door_rule delete_door_rule create_watchlist change_watchlist "
         "expire_watchlist list_keys add_key rotate_key revoke_key",
     },

@@ -138,14 +138,19 @@ def touch(journal: Journal, *keys: int) -> None:
     )
 
 
-def delete(journal: Journal, collection: Row, person: Row, *, merged: bool = False) -> None:
-    """``merged``: all that was theirs was handed over to another person."""
+def delete(
+    journal: Journal, collection: Row, person: Row, *, merged: bool = False, reason: str = ""
+) -> None:
+    """``merged``: all that was theirs was handed over. ``reason``: for the audit."""
     query = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     own = journal.connection.execute(query).mappings().all()
     for face in own:
         journal.record("face_removed", collection, person=person, face=face)
     if not merged:
-        audit.note(journal, collection, "person.delete", person, faces=len(own))
+        audit.append(
+            journal.connection, verb="person.delete", subject=f"person:{person['uid']}",
+            collection=collection["uid"], reason=reason, details={"faces": len(own)},
+        )  # fmt: skip
     for room in rooms():
         room.erase(journal.connection, collection, person, merged=merged)
     receipts.forget(journal.connection, person["uid"])

@@ -33,6 +33,7 @@ ROUTERS = (
     collections.router,
     people.router,
     privacy.router,
+    privacy.schedule,
     faces.router,
     search.router,
     search.people,

@@ -9,13 +9,14 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from arcid.gallery import NewConsent
-from arcid.protection import Consents, Policies
+from arcid.protection import Consents, Policies, Retention
 from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
 from arcid.server.schemas import In, Out
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["privacy"], route_class=Route)
+schedule = APIRouter(prefix="/v1", tags=["privacy"], route_class=Route)
 
 Text = Annotated[str, Field(max_length=1000)]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
@@ -156,3 +157,33 @@ def withdraw_consent(
     """Take back what a person agreed to; the collection's policy says what follows."""
     led = Consents(running.gallery).withdraw(collection, person_id, reason=body.reason)
     return WithdrawalOut.model_validate(led.to_dict())
+
+
+class CountsOut(Out):
+    people: int
+    strangers: int = Field(description="Faces of people who are not enrolled.")
+    event_faces: int = Field(description="Faces behind events of people who are.")
+    refused: int = Field(description="Faces that were said not to be somebody.")
+
+
+class RunOut(Out):
+    began_at: datetime
+    ended_at: datetime | None = Field(description="null: at work, or ended in the middle.")
+    by: str
+    erased: dict[str, CountsOut] = Field(description="By the collection's id.")
+    total: int
+
+
+class RetentionOut(Out):
+    due: dict[str, CountsOut] = Field(description="Too old now, by the collection's name.")
+    runs: list[RunOut] = Field(description="Newest first; of those that erased nothing, the last.")
+
+
+@schedule.get("/retention", responses=errors(503))
+def get_retention(running: Running) -> RetentionOut:
+    """What is older than its collection keeps it, and what was erased when."""
+    book = Retention(running.gallery)
+    return RetentionOut(
+        due={name: CountsOut(**counts.to_dict()) for name, counts in book.due().items()},
+        runs=[RunOut.model_validate(run.to_dict()) for run in book.runs()],
+    )

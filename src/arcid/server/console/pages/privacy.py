@@ -9,7 +9,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from arcid.gallery import Collection, Policy
-from arcid.protection import VIEWERS, Policies
+from arcid.protection import VIEWERS, Counts, Policies, Retention
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -34,8 +34,11 @@ async def privacy(context: ConsoleContext, collection: str | None = None) -> Non
         policy = await context.run(Policies(context.gallery).of, current.name)
         with element("div", "columns"):
             form = card(S.POLICY)
-            with card(S.AGREED):
-                board = element("div")
+            with element("div", "column"):
+                with card(S.AGREED):
+                    board = element("div")
+                with card(S.RETENTION):
+                    await _retention(context, current)
 
         async def show() -> None:
             board.clear()
@@ -106,6 +109,30 @@ async def _standing(context: ConsoleContext, current: Collection) -> None:
         person = await context.run(context.gallery.person, current.name, one)
         href = f"{ROOT}/people/{one}?collection={quote(current.name)}"
         text(person.name, "person-name", tag="a", href=href)
+
+
+async def _retention(context: ConsoleContext, current: Collection) -> None:
+    """What is due and what was erased, of this collection."""
+    book = Retention(context.gallery)
+    due = (await context.run(book.due)).get(current.name, Counts())
+    text(S.RETENTION_TEXT, "soft small", tag="p")
+    text(S.RETENTION_DUE.format(what=_counted(due)), tag="p")
+    runs = await context.run(book.runs)
+    if runs:
+        text(S.RETENTION_LAST.format(when=S.moment(runs[0].began_at)), "soft small", tag="p")
+    else:
+        text(S.RETENTION_NEVER, "soft small", tag="p")
+    for run in runs:
+        if current.id in run.erased:
+            line = S.RETENTION_RUN.format(
+                when=S.moment(run.began_at), what=_counted(run.erased[current.id])
+            )
+            text(line, "small", tag="p")
+
+
+def _counted(counts: Counts) -> str:
+    told = [S.count(n, *S.RETENTION_KINDS[kind]) for kind, n in counts.to_dict().items() if n]
+    return ", ".join(told) or S.RETENTION_NOTHING
 
 
 def _sooner(before: float | None, after: float | None) -> bool:

@@ -58,3 +58,18 @@ CONSENT_WITHDRAW_TEXTS = {
 CONSENT_ERASED = "{name} took the consent back and is deleted."
 CONSENT_REVIEW = "{name} took the consent back and waits for a decision."
 ROLE_KEY = "API keys"
+
+# what is too old
+RETENTION = "Erased because of its age"
+RETENTION_TEXT = "The service looks every ten minutes."
+RETENTION_DUE = "Too old now: {what}."
+RETENTION_NOTHING = "nothing"
+RETENTION_LAST = "Looked last {when}."
+RETENTION_NEVER = "Nobody has looked yet."
+RETENTION_RUN = "{when}: {what}"
+RETENTION_KINDS = {
+    "people": ("1 person", "{n} people"),
+    "strangers": ("1 face of a stranger", "{n} faces of strangers"),
+    "event_faces": ("1 face behind an event", "{n} faces behind events"),
+    "refused": ("1 face said not to be somebody", "{n} faces said not to be somebody"),
+}

@@ -106,6 +106,7 @@ TASK_NAMES = {
     "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
     "keys": "Note when API keys were used last",
+    "retention": "Erase people and faces that are too old",
     "outbox": "Forget what was told 30 days ago",
     "looks": "Write who looked and searched to the audit",
 }
