@@ -40,6 +40,12 @@ $(VENV)/.written: pyproject.toml $(VENV)/.tested
 	$(PIP) -e '.[lint,docs]'
 	@touch $@
 
+# Other systems, which judge arcid's stand-ins for them; each in an environment of its own.
+$(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
+	$(PYTHON) -m venv $(VENV)/judges/insightface
+	$(VENV)/judges/insightface/bin/python -m pip install -q insightface==2.1
+	@touch $@
+
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.
 WORKERS := -n auto --dist loadfile
 LENGTHY := training or soak or slow
@@ -48,7 +54,7 @@ CLOCKED := server or attack
 test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARCID_DATA where they are
 	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser)' $(ARGS)
 
-slow: $(VENV)/.tested ## the slow tier: trainings, kills, real servers, attacks, a browser
+slow: $(VENV)/.tested $(VENV)/.judged ## the slow tier: trainings, kills, real servers, attacks, a browser
 	$(BIN)/python -m pytest $(WORKERS) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
 	$(BIN)/python -m pytest -m '($(CLOCKED)) and not browser' $(ARGS)
 	$(BIN)/python -m pytest tests/browser $(ARGS)

@@ -61,6 +61,19 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def liveness_models(
+    script: ModuleType, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A models folder with the passive pair, converted from its state dicts."""
+    from arcid.liveness import passive
+
+    target = tmp_path_factory.mktemp("liveness")
+    for name in passive.PAIR:
+        script.convert(name, data_dir / "models", target, data_dir / "data/spoof/image_T1.jpg")
+    return target
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[databases.Server]:
     """One for all processes of a run."""
     server = databases.Server()

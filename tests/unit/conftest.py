@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -60,19 +59,6 @@ def opened_models(
 
     monkeypatch.setattr(pipeline.Pipeline, "from_models", _openers[0])
     monkeypatch.setattr(pipeline, "load_detector", _openers[1])
-
-
-@pytest.fixture(scope="session")
-def liveness_models(
-    script: ModuleType, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A models folder with the passive pair, converted from its state dicts."""
-    from arcid.liveness import passive
-
-    target = tmp_path_factory.mktemp("liveness")
-    for name in passive.PAIR:
-        script.convert(name, data_dir / "models", target, data_dir / "data/spoof/image_T1.jpg")
-    return target
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from arcid.errors import ModelHashMismatch, ModelNotFound, ModelUnsupported
@@ -23,6 +24,7 @@ _INSIDE: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_GRAPH, _NODE, _NODE_NAME = 7, 1, 3
 
 
 def is_openvino(path: Path) -> bool:
@@ -74,6 +76,28 @@ def read_model(path: Path, sha256: str | None = None) -> bytes:
             "save it as one file first"
         )
     return data
+
+
+def first_nodes(path: Path, count: int) -> list[str]:
+    """The names of an ONNX graph's first nodes, by which exporters tell what lies in the graph.
+
+    Raises ``ModelNotFound`` and ``ModelUnsupported``.
+    """
+    try:
+        graph = next(
+            value
+            for field, value in _fields(memoryview(_read(path, None)))
+            if field == _GRAPH and isinstance(value, memoryview)
+        )
+        nodes = (value for field, value in _fields(graph) if field == _NODE)
+        return [_name(node) for node in islice(nodes, count) if isinstance(node, memoryview)]
+    except (ValueError, IndexError, StopIteration):
+        raise ModelUnsupported(f"cannot load {path.name}: it is no ONNX model") from None
+
+
+def _name(node: memoryview) -> str:
+    found = [value for field, value in _fields(node) if field == _NODE_NAME]
+    return bytes(found[0]).decode() if found and isinstance(found[0], memoryview) else ""
 
 
 def _read(path: Path, sha256: str | None) -> bytes:

@@ -1,0 +1,5 @@
+"""Where insightface keeps ``Face``."""
+
+from arcid.compat.insightface.face import Face
+
+__all__ = ["Face"]

@@ -1,0 +1,5 @@
+"""Helpers of alignment."""
+
+from arcid.compat.insightface.utils import face_align
+
+__all__ = ["face_align"]
