@@ -42,6 +42,11 @@ NOTICE = "<!-- Made from the code by scripts/make_docs.py: change it there, then
 VARIABLES = {
     "ARCID_HOME": ("the user's data folder", "What arcid writes: gallery, models, cache."),
     "ARCID_MODELS": ("models in ARCID_HOME", "Models pulled, imported or converted."),
+    "ARCID_ROOT_KEY": (
+        "file root.key in ARCID_HOME",
+        "Where the root key is: file:PATH, env:NAME, credential:NAME, pkcs11:URI, command:PROGRAM.",
+    ),
+    "ARCID_KEY_STORE": ("beside the gallery", "Path or SQLAlchemy URL of the key store."),
     "ARCID_DATA": ("none", "For development: photographs in data/, others' weights in models/."),
     "ARCID_RUNTIME": ("OpenVINO where it is installed", "openvino, onnxruntime or auto."),
     "ARCID_DEVICE": ("cpu", "Where models run: cpu, GPU or NPU (OpenVINO), cuda or tensorrt."),

@@ -44,7 +44,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a test writes beyond its own folders never lands in the developer's home."""
-    os.environ["ARCID_HOME"] = str(tmp_path_factory.mktemp("home"))
+    home = tmp_path_factory.mktemp("home")
+    os.environ["ARCID_HOME"] = str(home)
+    # one for all homes of a test, so that it may look into a gallery that its service made
+    os.environ["ARCID_ROOT_KEY"] = f"file:{home / 'root.key'}"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from arcid.gallery import Gallery
+from arcid.gallery import Gallery, schema
 
 PLACE = "ARCID_TEST_PLACE"  # of the run's own server: set once, inherited by xdist's workers
 MIGRATED = "arcid_migrated"
@@ -100,3 +100,16 @@ class Server:
         if self._named:
             self._drop(self._template)
         self._engine.dispose()
+
+
+def leave_unsealed(gallery: Gallery) -> None:
+    """As a gallery of before arcid sealed anything, so that bytes can be looked for."""
+    with gallery.database.write() as connection:
+        connection.execute(schema.gallery.update().values(protected=0))
+    store = gallery.database.vault.store
+    if store.path is not None:
+        store.path.unlink()
+    else:
+        with store._engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA arcid_keys CASCADE")
+    gallery.database.vault.active = False

@@ -32,7 +32,9 @@ def serving(
     home: Path, data: Path, *, stop: signal.Signals = signal.SIGTERM, **environment: str
 ) -> Iterator[str]:
     """``arcid serve`` on a free port with a home of its own; its address without a slash."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith("ARCID_") or k == "ARCID_ROOT_KEY"
+    }
     env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
     with (home / "service.log").open("ab") as log:
         process = subprocess.Popen(

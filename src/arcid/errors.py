@@ -59,7 +59,9 @@
     │   ├── AlertAnswered        somebody answered an alert otherwise; carries who and what
     │   ├── SecondPersonNeeded   an alert of a list that wants four eyes was confirmed by one
     │   ├── StorageFull          the disk is full; the last write was rolled back
+    │   ├── KeyUnavailable       a key that opens what is stored is not there, or is another
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
+    │       └── SealBroken       sealed with another key, for another row, or changed since
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
 
 Each class carries a stable ``code`` (used in REST answers and ``--json`` output) and a
@@ -489,6 +491,18 @@ class GalleryDamaged(GalleryError):
     code = "gallery_damaged"
 
 
+class KeyUnavailable(GalleryError):
+    """A key that opens what is stored is not there, or is another; nothing was changed."""
+
+    code = "key_unavailable"
+
+
+class SealBroken(GalleryDamaged):
+    """Sealed with another key, for another row, or changed since."""
+
+    code = "seal_broken"
+
+
 class LockedOut(GalleryError):
     """Too many failed tries to authenticate as a person; wait ``details['retry_after_s']``."""
 
@@ -540,6 +554,7 @@ __all__ = [
     "InputError",
     "InvalidArray",
     "KeyNotFound",
+    "KeyUnavailable",
     "LandmarksRequired",
     "LicenceNotAccepted",
     "LockedOut",
@@ -564,6 +579,7 @@ __all__ = [
     "ReviewAnswered",
     "SamePhotoConflict",
     "SchemaTooNew",
+    "SealBroken",
     "SecondPersonNeeded",
     "SeveralFacesFound",
     "SourceUnreadable",

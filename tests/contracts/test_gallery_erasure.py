@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.databases import leave_unsealed
 from tests.serving import serving
 
 from arcid.errors import GalleryBusy, StorageFull
@@ -64,6 +65,7 @@ def path(tmp_path: Path) -> Path:
     folder = tmp_path / "gallery"
     folder.mkdir()
     with Gallery.open(folder / "gallery.db") as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff", keep_crops=True, metadata={"site": "Needle House"})
         gallery.enrol(
             "staff", "Ann Needle", [new_face(1), new_face(2)], metadata={"badge": "needle-badge"}
@@ -420,6 +422,7 @@ def small_disk(tmpfs: Callable[[int], Path]) -> Path:
 def test_deleting_works_on_a_full_disk(small_disk: Path, what: str) -> None:
     path = small_disk / "gallery.db"
     with Gallery.open(path) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff", keep_crops=True)
         gallery.enrol("staff", ANN, [new_face(i) for i in range(20)])
         with pytest.raises(StorageFull):
@@ -490,6 +493,7 @@ def server_bytes(gallery: Gallery, place: str = "base") -> bytes:
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_what_vacuum_can_and_cannot_do(database_url: str) -> None:
     with Gallery.open(database_url) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff", keep_crops=True)
         for i in range(40):
             gallery.enrol("staff", f"Vacuum Needle {i:03d}", [new_face(7000 + i)])

@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from tests.databases import leave_unsealed
 
 from arcid.apps.attendance import Attendance, Event, export
 from arcid.apps.telling import Deliverer, DeliveryFailed
@@ -32,6 +33,8 @@ from arcid.errors import (
     PossibleDuplicate,
 )
 from arcid.events import Action, Events, Outbox, Place, Sightings, tables
+from arcid.events.store import events as events_store
+from arcid.events.store import log
 from arcid.gallery import Gallery, NewFace, pages, schema
 from arcid.gallery.mark import Mark
 from arcid.models import weights
@@ -205,8 +208,9 @@ def test_notes_outlive_a_merge_and_go_with_whoever_is_left(
     book.correct(event.id, "retime", at=after(-600), actor="op", note="clock was wrong")
 
     def notes() -> set[str]:
-        with gallery.database.read() as connection:
-            return {n for n in connection.execute(sa.select(tables.events.c.note)).scalars() if n}
+        with log.reading(gallery.database, "staff") as reading:
+            rows = reading.execute(sa.select(tables.events)).mappings().all()
+            return {note for row in rows if (note := events_store.note_of(reading, row))}
 
     gallery.merge_people("staff", ann, ben)
     kept = {"came by the back door", "clock was wrong", "two people were merged"}
@@ -608,6 +612,7 @@ def taken_back(path: Path, version: str) -> None:
 def test_an_older_gallery_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with Gallery.open(path) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff")
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
     taken_back(path, "0001")
@@ -621,6 +626,7 @@ def test_an_older_gallery_is_brought_up_to_date_with_what_it_holds(tmp_path: Pat
 def test_stays_of_schema_0002_go_on_and_follow_their_arrivals(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with Gallery.open(path) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff")
         gallery.enrol("staff", "Ann", [NewFace(vector(0))])
         seen(gallery, "Ann", 0)

@@ -121,10 +121,16 @@ def enrolled(data_dir: Path, pipeline: Pipeline, tmp_path_factory: pytest.TempPa
     return path
 
 
+def copied(gallery: Path, to: Path) -> None:
+    """With its key store."""
+    for suffix in ("", "-keys"):
+        shutil.copy(f"{gallery}{suffix}", f"{to}{suffix}")
+
+
 @pytest.fixture
 def database(enrolled: Path, tmp_path: Path) -> Path:
     path = tmp_path / "gallery.db"
-    shutil.copy(enrolled, path)
+    copied(enrolled, path)
     return path
 
 
@@ -414,7 +420,7 @@ def test_a_killed_run_that_is_started_again_writes_what_an_unbroken_one_writes(
 ) -> None:
     whole, broken = tmp_path / "whole.db", tmp_path / "broken.db"
     for path in (whole, broken):
-        shutil.copy(enrolled, path)
+        copied(enrolled, path)
     out, _ = attend(whole, clip, data_dir).communicate(timeout=120)
     lines = [json.loads(line) for line in out.splitlines()]
     assert [(e["kind"], e["name"]) for e in lines if e["name"]] == [

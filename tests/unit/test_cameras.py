@@ -29,6 +29,7 @@ from arcid.errors import (
     CameraNotFound,
     CollectionNotFound,
     CursorInvalid,
+    SealBroken,
     UsageError,
 )
 from arcid.events import Events, Place, Sightings
@@ -202,7 +203,7 @@ def test_a_sealed_address_is_of_its_own_row() -> None:
     assert sealing.unseal(KEY, "a", sealed) == SECRET
     last = "A" if sealed[-5] != "A" else "B"
     for row, text in (("b", sealed), ("a", sealed[:-5] + last + sealed[-4:]), ("a", sealed[:20])):
-        with pytest.raises(sealing.SealBroken):
+        with pytest.raises(SealBroken):
             sealing.unseal(KEY, row, text)
 
 

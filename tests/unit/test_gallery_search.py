@@ -454,7 +454,9 @@ def test_a_diverged_database_with_equal_numbers_is_noticed(gallery: Gallery, pat
     with Gallery.open(path) as writer:
         writer.delete_person("staff", writer.add_person("staff", "x").id)
     swapped = path.with_name("swapped.db")
+    keys, other_keys = (p.with_name(f"{p.name}-keys") for p in (path, swapped))
     shutil.copy(path, swapped)
+    shutil.copy(keys, other_keys)
     gallery.enrol("staff", "Bob", [NewFace(rows[1])])
     assert found(gallery.search("staff", rows[1], k=1)[0]) == ["Bob"]
     with Gallery.open(swapped) as other:
@@ -464,6 +466,7 @@ def test_a_diverged_database_with_equal_numbers_is_noticed(gallery: Gallery, pat
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     swapped.replace(path)
+    other_keys.replace(keys)
     assert sorted(found(gallery.search("staff", rows[1])[0])) == ["Cid", "Dot"]
 
 

@@ -21,6 +21,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from tests.databases import leave_unsealed
 
 import arcid.gallery
 from arcid.errors import (
@@ -82,7 +83,7 @@ def test_odd_file_names_are_only_names(tmp_path: Path) -> None:
         with Gallery.open(path) as gallery:
             assert gallery.check() == []
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        path.name + suffix for suffix in ("", "-mark", "-spare")
+        path.name + suffix for suffix in ("", "-keys", "-mark", "-spare")
     ]
 
 
@@ -194,6 +195,7 @@ def test_migrations_and_tables_agree(gallery: Gallery) -> None:
 def test_every_row_goes_with_its_collection() -> None:
     """Deleting one asks no room: what a room keeps must refer to it, or to what does."""
     outlive = {"gallery", "losses", "collections", "contracts", "changes", "audit", "duties"}
+    outlive.add("shreds")  # numbers of keys, until those are destroyed
     outlive.add("watched_hours")  # counts of nobody
     outlive.add("door_holidays")  # days of nobody
     outlive.add("api_keys")  # of programs
@@ -229,6 +231,7 @@ def test_deleted_vectors_and_crops_are_in_no_file(path: Path, what: str) -> None
     other = Embeddings(vectors(80).vectors[40:], "b" * 64)
     crop = np.random.default_rng(1).integers(0, 255, (112, 112, 3)).astype(np.uint8)
     with Gallery.open(path) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff", keep_crops=True)
         for i in range(40):
             new = NewFace(made[i], photo_id=f"p{i}", crop=crop, source=f"source-{i:04d}.jpg")
@@ -263,6 +266,7 @@ def test_a_reader_that_holds_up_erasure_is_caught_up_with(path: Path) -> None:
     made = vectors(3)
     needle = made.vectors[0].astype("<f4").tobytes()[64:192]
     with Gallery.open(path, busy_s=0.2) as gallery:
+        leave_unsealed(gallery)
         gallery.create_collection("staff")
         ann, _ = gallery.enrol("staff", "Ann", [NewFace(made[0])])
         with closing(sqlite3.connect(path, isolation_level=None)) as reader:
@@ -350,6 +354,7 @@ def test_a_shortened_file_is_damage(gallery: Gallery, path: Path) -> None:
     gallery.enrol("staff", "Ann", [NewFace(vectors(20)[i]) for i in range(20)])
     gallery.delete_person("staff", gallery.add_person("staff", "Bob").id)
     copy = path.with_name("copy.db")
+    shutil.copy2(path.with_name(f"{path.name}-keys"), copy.with_name("copy.db-keys"))
     for keep in (0.9, 0.5, 0.1):
         copy.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
         with pytest.raises(GalleryDamaged), Gallery.open(copy) as torn:

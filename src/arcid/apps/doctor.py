@@ -24,6 +24,7 @@ from arcid.models import weights
 from arcid.protection import Retention
 from arcid.runtime import default_threads
 from arcid.runtime.hardware import cpu_name, instruction_sets
+from arcid.vault import hardening
 
 Area = Literal["runtime", "models", "database", "system"]
 LOW_DISK_BYTES = 1 << 30
@@ -96,6 +97,7 @@ def _system(report: Report) -> None:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": cpu_name(),
         "instruction_sets": sets,
+        **hardening.facts(),
     }
     try:
         facts["threads"] = default_threads()
@@ -215,6 +217,12 @@ def _database(report: Report, database: str | None) -> None:
                     report.warn("models", gap.message, gap.advice)
         for finding in findings:
             report.fail("database", finding, "restore a backup, then arcid doctor again")
+        if not facts["protection"]["complete"]:
+            report.warn(
+                "database",
+                "vectors and pictures in this gallery are not encrypted, or not all of them",
+                "arcid gallery encrypt, while everything goes on",
+            )
         for held in facts["erasure"]:
             report.warn("database", held, "arcid gallery scrub erases it at once, where it can")
         facts["overdue"] = overdue

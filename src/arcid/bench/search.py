@@ -28,7 +28,7 @@ from arcid.errors import ArcidError, MissingExtra, UsageError
 from arcid.gallery.database import Database
 from arcid.gallery.index import Keys
 from arcid.gallery.index.exact import ExactIndex
-from arcid.gallery.seals import pack, vector_seal
+from arcid.gallery.seals import pack, vector_place, vector_seal
 from arcid.gallery.store import vectors
 from arcid.types import FloatArray
 
@@ -42,6 +42,7 @@ BLOCK = 4000
 # core that slept takes milliseconds to come back.
 SETTLE_S = 0.15
 CONTRACT = "search-benchmark"
+COLLECTION = "0" * 32
 
 _log = logging.getLogger(__name__)
 
@@ -298,11 +299,21 @@ class Store:
             "INSERT INTO contracts (id, uid, model_name, dim) VALUES (1, ?, '', ?)",
             (CONTRACT, self._dim),
         )
+        vault, person_key = self._database.vault, 0
         for start, rows in faces.blocks():
-            sealed = []
+            sealed, owned = [], []
             for key, row in enumerate(rows, start):
-                data = pack(row)
+                if key % FACES_EACH == 0:
+                    person_key = vault.new_key(COLLECTION)
+                person = key // FACES_EACH
+                data = vault.seal(person_key, pack(row), vector_place(1, person, key, 1))
                 sealed.append((1, key, self._dim, data, vector_seal(key, 1, data)))
+                owned.append((key, str(key), person))
+            connection.executemany(
+                "INSERT INTO faces (id, uid, collection_id, person_id, quality, source, "
+                "provenance, created_at, seal) VALUES (?, ?, 1, ?, '', '', '', 0, 0)",
+                owned,
+            )
             connection.executemany(
                 "INSERT INTO embeddings (contract_id, face_id, dim, vector, seal) "
                 "VALUES (?, ?, ?, ?, ?)",

@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection
 from arcid.addresses import refuse_literal
 from arcid.apps.watching import LivenessMode
 from arcid.cameras.schema import cameras, migrate
-from arcid.cameras.sealing import SEALED, SealBroken, find_keys, seal, sealing_key, unseal
-from arcid.errors import AlreadyExists, CameraNotFound, UsageError
+from arcid.cameras.sealing import SEALED, find_keys, seal, sealing_key, unseal
+from arcid.errors import AlreadyExists, CameraNotFound, SealBroken, UsageError
 from arcid.events import Place
 from arcid.gallery import rules
 from arcid.gallery.database import Database

@@ -13,18 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from arcid.errors import ArcidError, ConfigError
+from arcid.errors import ConfigError, SealBroken
 from arcid.keys import load_key
 
 SEALED = "sealed:1:"
 NAMES = ("cameras.key", "console.key")  # the first that is there seals
 IF_DELETED = "addresses of cameras then have to be entered again"
-
-
-class SealBroken(ArcidError):
-    """Sealed with another key, for another row, or changed since."""
-
-    code = "seal_broken"
 
 
 def find_keys(folder: Path) -> list[bytes]:

@@ -33,6 +33,8 @@ def register(app: typer.Typer) -> None:
     app.command()(drop_contract)
     app.command()(check)
     app.command()(scrub)
+    app.command()(encrypt)
+    app.command()(rotate_key)
     app.command()(stats)
 
 
@@ -175,6 +177,49 @@ def scrub(database: Database = None, json: Json = False) -> None:
         gallery.scrub()
         erasure = gallery.unscrubbed()
     done("Nothing deleted is left in the database.", json, erasure=erasure)
+
+
+def encrypt(database: Database = None, json: Json = False) -> None:
+    """Seal vectors, crops and notes of a gallery that was made before arcid did so by itself.
+
+    Works while the service runs. May be stopped at any point and started again. Its keys go into a
+    key store of their own (arcid gallery stats shows where): back that up, and the root key, apart
+    from the gallery.
+
+    Example: arcid gallery encrypt
+    """
+    with open_gallery(database) as gallery:
+        total = sum(c.faces for c in gallery.collections())
+        with progress_bar("sealing", total, quiet=json) as advance:
+            count = gallery.encrypt(progress=steps(advance))
+        protection = gallery.protection()
+    done(f"The gallery is encrypted; {count} faces were not before.", json, sealed=count,
+          protection=protection)  # fmt: skip
+
+
+def rotate_key(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="Where the root key moves: file:PATH, env:NAME, credential:NAME, pkcs11:URI or "
+            "command:PROGRAM. Set ARCID_ROOT_KEY to it afterwards.",
+        ),
+    ] = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Change the root key and the collections' keys; older copies of the key store open nothing.
+
+    Nothing of the gallery itself is written, and it works while the service runs. May be stopped at
+    any point and started again. A root key that is not in a file stays, unless --to names another.
+
+    Example: arcid gallery rotate-key
+    """
+    with open_gallery(database) as gallery:
+        count = gallery.rotate_keys(to)
+    words = f"Changed the keys; those of {count} people and rows were wrapped anew."
+    done(f"{words} Back up the key store and the root key.", json, rewrapped=count)
 
 
 def stats(database: Database = None, json: Json = False) -> None:

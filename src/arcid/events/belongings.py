@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -40,7 +42,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
         if answer.person_uid in one:  # said to be the one, and not the other: it is them
             theirs_now = blocks.c.event_uid == row["uid"]
             both_keys = blocks.c.person_id.in_([other["id"], keep["id"]])
-            log.execute(blocks.delete().where(theirs_now, both_keys))
+            traces.drop_blocks(log, sa.and_(theirs_now, both_keys))
         elif other["uid"] in answer.refused:
             written.append(
                 corrections.correct(
@@ -56,7 +58,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     )
     both = sa.select(blocks.c.event_uid).where(blocks.c.person_id == keep["id"])
     of_other = blocks.c.person_id == other["id"]
-    log.execute(blocks.delete().where(of_other, blocks.c.event_uid.in_(both)))
+    traces.drop_blocks(log, sa.and_(of_other, blocks.c.event_uid.in_(both)))
     kept_from = _ids(log, blocks, of_other)
     log.execute(blocks.update().where(of_other).values(person_id=keep["id"]))
     return {
@@ -104,11 +106,23 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
     asked = [row for row, event in _read(log, doubtful) if event.kind == "review"]
     mine = [row for row, e in theirs if e.person_id in (None, person["uid"])]  # nobody else's now
     traces.erase_of(log, [row["id"] for row in [*mine, *asked]])
+    traces.drop_blocks(log, blocks.c.person_id == person["id"])
     if not merged:
         _events.forget_notes(log, [*(row for row, _ in theirs), *asked], person["uid"])
     _stays.forget(log, person["uid"])
     reviews.erase(log, person)
     _settle(log, doubtful)
+
+
+def forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Faces and notes whose data keys were destroyed: an older copy was put back."""
+    traces.forget(connection, keys)
+    _events.forget(connection, keys)
+
+
+def seal(connection: Connection) -> int:
+    """Seal what was stored before the gallery was protected; how much that was."""
+    return traces.seal(connection) + _events.seal_notes(connection)
 
 
 def _theirs(log: Log, person_uid: str) -> list[tuple[Row, Event]]:

@@ -24,7 +24,8 @@ events = table(
     sa.Column("about_uid", sa.String(32), nullable=True),  # corrections: the event they speak of
     sa.Column("action", sa.String(16), nullable=True),
     sa.Column("actor", sa.Text, nullable=True),
-    sa.Column("note", sa.Text, nullable=True),
+    sa.Column("note", sa.Text, nullable=True),  # base64 where it is sealed
+    sa.Column("note_key", sa.BigInteger, nullable=True),  # of the data key that sealed it
     sa.Column("grounds", sa.Text, nullable=False),  # JSON: on what it was decided
     sa.Column("seal", sa.BigInteger, nullable=False),
     sa.Index(None, "collection_id", "at"),
@@ -79,6 +80,7 @@ traces = sa.Table(
     sa.Column("dim", sa.Integer, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
     sa.Column("crop", sa.LargeBinary, nullable=True),  # PNG of the aligned crop
+    sa.Column("key_id", sa.BigInteger, nullable=True, index=True),  # of the data key of both
     sa.Column("seal", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
@@ -91,6 +93,7 @@ blocks = table(
     sa.Column("contract", sa.String(128), nullable=False),
     sa.Column("dim", sa.Integer, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("key_id", sa.BigInteger, nullable=True),  # of the data key that sealed it
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),

@@ -20,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from arcid import files
 from arcid.errors import (
     ArcidError,
     GalleryBusy,
@@ -31,6 +32,8 @@ from arcid.gallery.faults import translated
 from arcid.gallery.mark import Mark, Point
 from arcid.gallery.rooms import rooms
 from arcid.gallery.spare import Spare
+from arcid.gallery.store import sealed
+from arcid.vault import KeyStore, Vault, keystore, roots
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,10 @@ NOT_REBUILT = (
     "What was erased cannot be found any more, but copies of a few names may be left in unused "
     "parts of the database file: it is large, or the disk is full, so that it is not written anew "
     "without being asked: arcid gallery scrub"
+)
+KEYS_LEFT = (
+    "What was erased cannot be found any more, but its keys are not destroyed yet, so that older "
+    "backups could bring it back: the key store cannot be written. arcid tries again by itself"
 )
 _UPGRADE_LOCK = 0x61726369  # PostgreSQL advisory lock held while tables are made
 
@@ -78,6 +85,8 @@ class Database:
                     self._enable_wal()
                 if version != schema.HEAD:
                     self._upgrade(create)
+                self.vault = self._find_keys()
+                self._engine.update_execution_options(**{sealed.OPTION: self.vault})
                 self._look_back()
             except BaseException:
                 self._engine.dispose()
@@ -129,9 +138,33 @@ class Database:
         finally:
             self._writer.release()
         if erases:
+            self.shred()
             self.scrub()
         elif self._scrub_due:
             self.flush()
+
+    def shred(self) -> None:
+        """Destroy the keys that committed writes want destroyed, so that no copy gives back what
+        they sealed. The erasure itself is done: a failure is logged and tried again."""
+        try:
+            with self.read() as connection:
+                rows = sealed.doomed(connection)
+                known = connection.execute(sa.select(schema.gallery.c.shredded)).scalar_one()
+            if not rows:
+                return
+            before = self.vault.destroyed(known).last
+            self.vault.destroy(
+                [row.key_id for row in rows if row.key_id is not None],
+                [row.collection_uid for row in rows if row.collection_uid is not None],
+            )
+            now = self.vault.destroyed(before).last
+            done = schema.shreds.c.id.in_([row.id for row in rows])
+            with self.write() as connection:
+                connection.execute(schema.shreds.delete().where(done))
+                if before == known:
+                    connection.execute(schema.gallery.update().values(shredded=now))
+        except GalleryError as error:
+            log.warning("keys were not destroyed yet", extra={"cause": error.code})
 
     def scrub(self) -> None:
         """Take what was erased out of the log as well, now that it is committed.
@@ -189,6 +222,7 @@ class Database:
 
         ``quiet``: nothing more is going to be erased, so the file may be written anew at once.
         """
+        self.shred()
         if self._mark is None:
             return
         try:
@@ -208,6 +242,9 @@ class Database:
 
     def unscrubbed(self) -> list[str]:
         """Where bytes of what was erased may still lie, in words; empty where nowhere."""
+        with self.read() as connection:
+            if sealed.doomed(connection):
+                return [KEYS_LEFT]
         if self._mark is None:
             return []
         with translated(self.path):
@@ -281,7 +318,23 @@ class Database:
     def close(self) -> None:
         self.flush(_SCRUB_WAIT_S if self._scrub_due else 0)
         self.settle(quiet=True)
+        self.vault.close()
         self._engine.dispose()
+
+    def _find_keys(self) -> Vault:
+        """The keys of this gallery; their store is made with a gallery that holds nothing yet."""
+        about = sa.select(schema.gallery.c.identity, schema.gallery.c.protected)
+        used = sa.select(schema.collections.c.id).limit(1)
+        with self._engine.connect() as connection:
+            identity, protected = connection.execute(about).one()
+            is_new = protected and connection.execute(used).first() is None
+        url = keystore.place_of(self.url, os.environ.get(keystore.SETTING))
+        store = KeyStore(url, identity)
+        if is_new and not store.exists():
+            store.create(complete=True)
+            if self.path is not None and store.path is not None:
+                files.share_as(store.path, self.path)
+        return Vault(store, roots.find)
 
     def _look_back(self) -> None:
         """What the last process left behind: a WAL, and what it lost."""

@@ -20,6 +20,7 @@ from arcid.errors import (
 )
 from arcid.gallery import enrolment as _enrolment
 from arcid.gallery import searching
+from arcid.gallery.again import again
 from arcid.gallery.duplicates import Decide
 from arcid.gallery.index import Aggregate
 from arcid.gallery.merging import Merging
@@ -36,6 +37,7 @@ from arcid.gallery.records import (
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import consents as _consents
+from arcid.gallery.store import crops as _crops
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import people as _people
@@ -317,12 +319,13 @@ class Gallery(Merging):
         with _collections.reading(self.database, collection) as (connection, own):
             return _faces.records(connection, [_faces.find(connection, own, face_id)])[0]
 
+    @again
     def face_crop(self, collection: str, face_id: str) -> Image | None:
         """(S,S,3) uint8 RGB aligned crop, None where none is kept, or is not for who is viewing."""
         with _collections.reading(self.database, collection) as (connection, own):
             if _policies.hidden(connection, own):
                 return None
-            return _faces.crop(connection, _faces.find(connection, own, face_id))
+            return _crops.read(connection, _faces.find(connection, own, face_id))
 
     def move_face(self, collection: str, face_id: str, to_person_id: str) -> StoredFace:
         """ "Not this person": give a face to somebody else.
@@ -352,6 +355,7 @@ class Gallery(Merging):
 
     # search
 
+    @again
     def search(
         self,
         collection: str,
@@ -392,6 +396,7 @@ class Gallery(Merging):
                 one_photo=one_photo,
             )
 
+    @again
     def search_person(
         self, collection: str, person_id: str, contract_id: str | None = None, *, k: int = 5
     ) -> Hits:
@@ -405,6 +410,7 @@ class Gallery(Merging):
             person = _people.find(snapshot.connection, own, person_id)
             return searching.like_person(snapshot, own, person, contract_id, k)
 
+    @again
     def compare(self, collection: str, person_id: str, probe: Embeddings) -> Templates:
         """A probe (one row) against every template of a person. Raises ``FaceNotFound`` where none
         is of the probe's contract, ``PersonNotFound``."""
@@ -413,6 +419,7 @@ class Gallery(Merging):
         with _collections.reading(self.database, collection) as (connection, own):
             return searching.compare(connection, _people.find(connection, own, person_id), probe)
 
+    @again
     def size(self, collection: str, contract_id: str) -> int:
         """Templates a search with that contract compares; what a target FPIR depends on."""
         with self._projection.snapshot() as snapshot:

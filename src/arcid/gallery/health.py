@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import GalleryError
+from arcid.errors import GalleryDamaged, GalleryError, KeyUnavailable, SealBroken
 from arcid.gallery import schema
 from arcid.gallery.database import Database
 from arcid.gallery.projection import Projection
 from arcid.gallery.schema import changes, collections, contracts, crops, embeddings, faces, people
-from arcid.gallery.seals import image_seal, row_seal, vector_seal
-from arcid.gallery.store import journal
+from arcid.gallery.seals import image_seal, row_seal, unpack
+from arcid.gallery.store import crops as crops_store
+from arcid.gallery.store import journal, sealed
+from arcid.vault import is_sealed
+from arcid.vault.sealing import key_of
 
 
 def check(database: Database, projection: Projection) -> list[str]:
@@ -86,27 +90,51 @@ def _rows(connection: Connection) -> Iterator[str]:
 
 
 def _vectors(connection: Connection) -> Iterator[str]:
-    query = sa.select(
-        embeddings.c.face_id,
-        embeddings.c.contract_id,
-        embeddings.c.vector,
-        embeddings.c.seal,
-        embeddings.c.dim,
-        contracts.c.dim,
-    ).join(contracts, contracts.c.id == embeddings.c.contract_id)
+    query = (
+        sa.select(
+            embeddings.c.face_id,
+            embeddings.c.vector,
+            embeddings.c.seal,
+            faces.c.person_id,
+            faces.c.collection_id,
+            embeddings.c.contract_id,
+            embeddings.c.dim,
+            contracts.c.dim,
+        )
+        .join(contracts, contracts.c.id == embeddings.c.contract_id)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+    )
     broken = 0
-    for face_key, contract_key, vector, seal, dim, contract_dim in _streamed(connection, query):
-        right_size = len(vector) == dim * 4 and dim == contract_dim
-        broken += not right_size or vector_seal(face_key, contract_key, vector) != seal
+    vault = sealed.vault(connection)
+    with _streamed(connection, query) as result:
+        for rows in result.partitions():
+            with suppress(KeyUnavailable):  # read at once; of a damaged row there is none
+                vault.ciphers({key_of(row[1]) for row in rows if is_sealed(row[1])})
+            for row in rows:
+                try:
+                    right = row[6] == row[7]
+                    unpack([row[:5]], row[5], row[7], vault)
+                except (GalleryDamaged, SealBroken):
+                    right = False
+                broken += not right
     if broken:
         yield f"{broken} vectors are not what was written"
 
 
 def _crops(connection: Connection) -> Iterator[str]:
     broken = 0
-    query = sa.select(crops.c.face_id, crops.c.image, crops.c.seal)
-    for face_key, image, seal in _streamed(connection, query):
-        broken += image_seal(face_key, image) != seal
+    query = sa.select(
+        faces.c.id, faces.c.person_id, faces.c.collection_id, crops.c.image, crops.c.seal
+    ).join(faces, faces.c.id == crops.c.face_id)
+    with _streamed(connection, query) as result:
+        for face, person, collection, image, seal in result:
+            try:
+                where = crops_store.crop_place(collection, person, face)
+                right = image_seal(face, image) == seal
+                crops_store.opened(connection, image, where)
+            except SealBroken:
+                right = False
+            broken += not right
     if broken:
         yield f"{broken} crops are not what was written"
 

@@ -122,6 +122,7 @@ class Projection:
         return fetch
 
     def _forget(self) -> None:
+        self._database.vault.forget()  # another copy of the database may be in its place
         for index in self._indexes.values():
             index.close()
         self._indexes.clear()
@@ -166,6 +167,8 @@ class Projection:
 
     def _apply(self, connection: Connection, entries: list[Any]) -> None:
         touched: dict[Slot, _Touched] = {}
+        if any(entry["kind"] == "person_removed" for entry in entries):
+            self._database.vault.forget_data()
         for entry in entries:
             for slot in [s for s in self._indexes if s[0] == entry["collection_key"]]:
                 if entry["kind"] == "collection_removed" or (

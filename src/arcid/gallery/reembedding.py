@@ -12,7 +12,7 @@ from arcid.gallery.records import ReembedReport
 from arcid.gallery.seals import damaged
 from arcid.gallery.store import collections as collections_store
 from arcid.gallery.store import contracts as contracts_store
-from arcid.gallery.store import faces as faces_store
+from arcid.gallery.store import crops as crops_store
 from arcid.gallery.store import journal
 from arcid.types import Crops, Embeddings, Image
 
@@ -39,7 +39,7 @@ def reembed(
     while True:
         with database.read() as connection:
             waiting = contracts_store.waiting(connection, collection, to_contract, after, batch)
-            images = [faces_store.crop(connection, face) for face in waiting]
+            images = [crops_store.read(connection, face) for face in waiting]
         if not waiting:
             return ReembedReport(done, stuck, already)
         after = waiting[-1]["id"]

@@ -8,7 +8,7 @@ person goes with it (``schema.reference``); a room is asked about what it knows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -66,6 +66,23 @@ def take_back(
         back = getattr(room, "take_back", None)
         if back is not None and _name(room) in handed:
             back(connection, collection, other, keep, handed[_name(room)])
+
+
+def forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Erase the rows that destroyed data keys sealed: an older copy was put back.
+
+    Rooms that seal nothing with keys of their own have no ``forget``.
+    """
+    for room in rooms():
+        own = getattr(room, "forget", None)
+        if own is not None:
+            own(connection, keys)
+
+
+def seal(connection: Connection) -> int:
+    """Seal what every room stored before the gallery was protected; how much that was."""
+    own = [getattr(room, "seal", None) for room in rooms()]
+    return sum(act(connection) for act in own if act is not None)
 
 
 def _name(room: Room) -> str:

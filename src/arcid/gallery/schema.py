@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0016"  # the newest migration
+HEAD = "0017"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -32,6 +32,7 @@ KNOWN = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -77,6 +78,10 @@ gallery = sa.Table(
     # the newest row of ``audit``, so that one taken off its end is missed
     sa.Column("audit_last", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("audit_digest", sa.String(64), nullable=False, server_default="0" * 64),
+    # what is written is sealed (``arcid.vault``), and up to which destroyed key of the key
+    # store it is known that nobody is left whom it belonged to
+    sa.Column("protected", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("shredded", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 # Who looked at or decided about people. Rows are only ever added, each chained to the one before;
@@ -208,6 +213,7 @@ people = table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_key", sa.Text, nullable=False),
     sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("key_id", sa.BigInteger, nullable=True),  # of the data key; None: nothing is sealed
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
@@ -252,7 +258,8 @@ embeddings = sa.Table(
     reference("contract_id", "contracts.id"),
     reference("face_id", "faces.id"),
     sa.Column("dim", sa.Integer, nullable=False),
-    sa.Column("vector", sa.LargeBinary, nullable=False),  # (dim,) float32 little-endian, unit norm
+    # (dim,) float32 little-endian, unit norm; sealed in a protected gallery
+    sa.Column("vector", sa.LargeBinary, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
     sa.PrimaryKeyConstraint("contract_id", "face_id"),
     sa.Index(None, "face_id"),
@@ -265,7 +272,7 @@ crops = sa.Table(
         "face_id", BigInt, sa.ForeignKey("faces.id", ondelete="CASCADE"), primary_key=True,
         autoincrement=False,
     ),
-    sa.Column("image", sa.LargeBinary, nullable=False),  # PNG of the aligned crop
+    sa.Column("image", sa.LargeBinary, nullable=False),  # PNG of the aligned crop, sealed alike
     sa.Column("seal", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
@@ -323,3 +330,21 @@ merges = table(
         "face_uids", "handed",
     ),
 )  # fmt: skip
+
+# Data keys of people who became part of another: destroyed with whom they became part of.
+inherited = table(
+    "inherited_keys",
+    key(),
+    reference("person_id", "people.id"),
+    sa.Column("key_id", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("origin", sa.String(32), nullable=False),  # uid of whose it was
+    sa.Index(None, "person_id"),
+)
+
+# Keys to destroy, written with what makes them so: gone when that is done, after the commit.
+shreds = table(
+    "shreds",
+    key(),
+    sa.Column("key_id", sa.BigInteger, nullable=True),  # a data key, or
+    sa.Column("collection_uid", sa.String(32), nullable=True),  # all of a collection
+)

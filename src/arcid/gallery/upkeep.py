@@ -11,7 +11,9 @@ import numpy as np
 
 from arcid.errors import UsageError
 from arcid.gallery import copying, health
+from arcid.gallery import encrypting as _encrypting
 from arcid.gallery import reembedding as _reembedding
+from arcid.gallery import restored as _restored
 from arcid.gallery.database import Database
 from arcid.gallery.duplicates import Duplicates
 from arcid.gallery.index import IndexFactory
@@ -48,9 +50,20 @@ class Upkeep:
 
         ``busy_s``: how long a write waits for another process before ``GalleryBusy``.
         Raises ``NotFound`` (none there and ``create`` is off), ``SchemaTooNew`` (before anything is
-        touched), ``GalleryDamaged``, ``GalleryError`` or ``UsageError``.
+        touched), ``KeyUnavailable`` (what is in it could not be read), ``GalleryDamaged``,
+        ``GalleryError`` or ``UsageError``.
         """
-        return cls(Database(url, create=create, busy_s=busy_s), make_index)
+        opened = cls(Database(url, create=create, busy_s=busy_s), make_index)
+        try:
+            with opened.database.read() as connection:
+                protected = _encrypting.is_protected(connection)
+            if protected:
+                opened.database.vault.check()
+            _restored.erase_again(opened.database)
+        except BaseException:
+            opened.database.close()
+            raise
+        return opened
 
     def settle(self) -> None:
         """Erase what has had its time, and what was held up when it was deleted; see
@@ -60,6 +73,7 @@ class Upkeep:
         if old:
             with self.database.write(erases=True) as connection:
                 _receipts.forget_old(connection)
+        _restored.erase_again(self.database)
         self.database.settle()
 
     def scrub(self) -> None:
@@ -126,6 +140,37 @@ class Upkeep:
     def url(self) -> str:
         """For display: the password is masked."""
         return self.database.shown_url
+
+    # protection
+
+    def protection(self) -> dict[str, Any]:
+        """Whether what is stored is sealed, and where the keys are; no key."""
+        with self.database.read() as connection:
+            on = _encrypting.is_protected(connection)
+        vault = self.database.vault
+        return {
+            "encrypted": on,
+            "complete": on and vault.store.complete(),
+            "key_store": vault.store.url if on else None,
+            "root_key": vault.root.described if on else None,
+        }
+
+    def encrypt(self, *, progress: _encrypting.Progress | None = None) -> int:
+        """Seal what is stored, and from now on whatever is written; how many faces were sealed.
+
+        Others may search and write meanwhile. A stopped run goes on where it was;
+        ``progress(done, total)`` follows each batch of faces. Raises ``KeyUnavailable``.
+        """
+        return _encrypting.encrypt(self.database, progress)
+
+    def rotate_keys(self, to: str | None = None) -> int:
+        """New keys for collections and, where it is in a file, a new root key; how many people's
+        keys were wrapped anew. Older copies of the key store open nothing afterwards.
+
+        ``to``: where the root key moves, as ``ARCID_ROOT_KEY`` names it; set that afterwards.
+        Raises ``UsageError`` where the gallery is not encrypted, ``KeyUnavailable``.
+        """
+        return _encrypting.rotate(self.database, to)
 
     # models
 
@@ -217,5 +262,5 @@ class Upkeep:
         return health.check(self.database, self._projection)
 
     def stats(self) -> dict[str, Any]:
-        """Backend, schema version, journal mode, synchronous, file size, rows per table."""
-        return health.stats(self.database)
+        """Backend, schema version, journal mode, synchronous, file size, rows per table, keys."""
+        return health.stats(self.database) | {"protection": self.protection()}

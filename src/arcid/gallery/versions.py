@@ -53,5 +53,6 @@ def migrate(connection: Connection) -> None:
                 identity=secrets.token_hex(16),
                 last_change=0,
                 stamp=secrets.randbits(62),
+                protected=1,
             )
         )

@@ -48,6 +48,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.LockedOut: 429,
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
+    errors.KeyUnavailable: 503,
     errors.StorageFull: 507,
     errors.Overloaded: 429,
 }

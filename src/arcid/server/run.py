@@ -24,6 +24,7 @@ from arcid.errors import ConfigError
 from arcid.gallery.opening import prepare_folder
 from arcid.server import logging as server_logging
 from arcid.server.settings import Settings
+from arcid.vault import hardening
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,6 +64,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     settings.check_exposed(lambda: _has_key(settings))
     _check_tls(settings)
     prepare_folder(settings.database or paths.database_url())
+    hardening.harden()
     with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
         server_logging.configure(settings.log_level)
         models = threads.submit(_open_pipeline, settings)

@@ -17,6 +17,7 @@ from arcid.apps.access.states import Answer, Outcome
 from arcid.apps.access.tables import doors, openings
 from arcid.events import Event, Events, Place
 from arcid.events.store import decided
+from arcid.events.store import events as _events
 from arcid.events.store.log import Log, writing
 from arcid.events.tables import events
 from arcid.gallery import Gallery
@@ -152,7 +153,7 @@ class Passages:
             with self._gallery.database.write(erases=True) as connection:
                 keys = _of_door(connection, old, door)
                 for i in range(0, len(keys), 500):
-                    connection.execute(events.delete().where(events.c.id.in_(keys[i : i + 500])))
+                    _events.delete(connection, events.c.id.in_(keys[i : i + 500]))
                 own = sa.select(doors.c.id).where(doors.c.uid == door.id).scalar_subquery()
                 gone = sa.and_(openings.c.door_id == own, openings.c.asked_at < before)
                 connection.execute(openings.delete().where(gone))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.onboarding import store
+from arcid.apps.onboarding import kept, store
 from arcid.apps.onboarding.tables import sessions
 from arcid.gallery.rooms import Handed
 from arcid.gallery.schema import Row
@@ -27,6 +29,16 @@ def take_back(
     for part in chunks(handed["sessions"]):
         still = sa.and_(sessions.c.id.in_(part), sessions.c.person_uid == keep["uid"])
         connection.execute(sessions.update().where(still).values(person_uid=other["uid"]))
+
+
+def forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Pictures whose data keys were destroyed: an older copy was put back."""
+    kept.forget(connection, keys)
+
+
+def seal(connection: Connection) -> int:
+    """Seal what was kept before the gallery was protected; how many pictures."""
+    return kept.seal(connection)
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:

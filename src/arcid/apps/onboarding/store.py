@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.apps.onboarding import kept as kept_pictures
 from arcid.apps.onboarding.records import (
     ROLES,
     WAITING,
@@ -180,6 +181,7 @@ def undo(connection: Connection, answer_row: Row, actor: str, now: int) -> None:
 
 def delete(connection: Connection, condition: Any) -> int:
     """Erase sessions with everything of them; how many."""
+    kept_pictures.delete_of(connection, sa.select(sessions.c.id).where(condition))
     return connection.execute(sessions.delete().where(condition)).rowcount
 
 

@@ -49,6 +49,7 @@ pictures = table(
     sa.Column("vector", sa.LargeBinary, nullable=True),  # float32 little-endian, unit norm
     sa.Column("crop", sa.LargeBinary, nullable=True),  # PNG of the aligned crop
     sa.Column("picture", sa.LargeBinary, nullable=True),  # JPEG of the face with its surroundings
+    sa.Column("key_id", sa.BigInteger, nullable=True),  # of the data key of these three
     sa.Column("details", sa.Text, nullable=False),  # JSON: quality, how it was taken
     sa.UniqueConstraint("onboarding_id", "role"),
     sa.Index(None, "role", "sha256"),

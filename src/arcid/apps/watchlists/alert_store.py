@@ -160,7 +160,7 @@ def erase(connection: Connection, collection: Row, which: sa.ColumnElement[bool]
     while uids:
         said = _events.corrections(log, uids)
         for part in chunks(uids):
-            connection.execute(events.delete().where(events.c.uid.in_(part)))
+            _events.delete(connection, events.c.uid.in_(part))
         uids = [row["uid"] for given in said.values() for row in given]
     return gone
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import uuid
@@ -11,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from arcid.errors import EventNotFound, InputError
 from arcid.events.records import FIRST_YEAR, LAST_YEAR
@@ -21,9 +23,12 @@ from arcid.gallery import rules
 from arcid.gallery.imaging import encode_crop
 from arcid.gallery.schema import Row
 from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store import collections as collections_store
+from arcid.gallery.store import sealed
 from arcid.gallery.store.journal import from_us, now_us, to_us
 from arcid.gallery.store.keys import Key, chunks
 from arcid.types import Embeddings, Image
+from arcid.vault import place
 
 PAGE = 500
 
@@ -98,6 +103,7 @@ def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) ->
         "note": None,
         "grounds": evidence.grounds,
     } | values
+    row |= _sealed_note(log, row["uid"], row["note"])
     if row["kind"] in ("unknown", "review") and row["visitor_uid"] is None:
         row["visitor_uid"] = row["uid"]
     row["seal"] = row_seal("events", row)
@@ -172,11 +178,64 @@ def forget_notes(log: Log, about: Sequence[Row], person_uid: str) -> None:
     while rows:
         for row in rows:
             if row["note"]:
-                seal = row_seal("events", dict(row) | {"note": None})
-                own = events.update().where(events.c.id == row["id"])
-                log.execute(own.values(note=None, seal=seal))
+                sealed.doom(log.connection, [row["note_key"]])
+                _set_note(log.connection, row, {"note": None, "note_key": None})
         said = corrections(log, [row["uid"] for row in rows])
         rows = [row for found in said.values() for row in found]
+
+
+def note_of(log: Log, row: Row) -> str | None:
+    """What was written beside an event."""
+    if not row["note"]:
+        return None
+    key_id, note = row["note_key"], row["note"]
+    data = note.encode() if key_id is None else base64.b64decode(note)
+    where = _note_place(log.collection, row["uid"])
+    return sealed.unseal(log.connection, key_id, data, where).decode()
+
+
+def delete(connection: Connection, condition: sa.ColumnElement[bool]) -> None:
+    """Events that meet a condition, with the faces behind them and what was noted."""
+    traces.doom(connection, sa.select(events.c.id).where(condition))
+    keys = connection.execute(sa.select(events.c.note_key).where(condition)).scalars().all()
+    sealed.doom(connection, keys)
+    connection.execute(events.delete().where(condition))
+
+
+def forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Erase the notes that these data keys sealed."""
+    query = sa.select(events).where(events.c.note_key.in_(keys))
+    for row in connection.execute(query).mappings().all():
+        _set_note(connection, row, {"note": None, "note_key": None})
+
+
+def seal_notes(connection: Connection) -> int:
+    """Seal the notes written before the gallery was protected; how many."""
+    query = sa.select(events).where(events.c.note != "", events.c.note_key.is_(None))
+    rows = connection.execute(query).mappings().all()
+    for row in rows:
+        log = Log(connection, collections_store.by_id(connection, row["collection_id"]))
+        _set_note(connection, row, _sealed_note(log, row["uid"], row["note"]))
+    return len(rows)
+
+
+def _sealed_note(log: Log, uid: str, note: str | None) -> dict[str, Any]:
+    key_id = sealed.new_key(log.connection, log.collection) if note else None
+    if note and key_id is not None:
+        where = _note_place(log.collection, uid)
+        data = sealed.seal(log.connection, key_id, note.encode(), where)
+        note = base64.b64encode(data).decode()
+    return {"note": note, "note_key": key_id}
+
+
+def _set_note(connection: Connection, row: Row, values: dict[str, Any]) -> None:
+    seal = row_seal("events", dict(row) | values)
+    own = events.update().where(events.c.id == row["id"])
+    connection.execute(own.values(seal=seal, **values))
+
+
+def _note_place(collection: Row, uid: str) -> bytes:
+    return place("note", collection["id"], uid)
 
 
 def _inside(

@@ -165,7 +165,7 @@ def _record(log: Log, row: Row, names: Mapping[str, str]) -> Event:
         row["about_uid"],
         row["action"],
         row["actor"],
-        row["note"] or None,
+        _events.note_of(log, row),
         _grounds(row["grounds"]),
     )
 

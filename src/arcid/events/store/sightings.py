@@ -133,8 +133,8 @@ def _same_visitor(
 ) -> Row | None:
     """The stay of the most similar visitor within the cooldown whose event is of these kinds."""
     query = (
-        sa.select(stays, traces.c.vector, traces.c.contract, traces.c.dim, traces.c.crop,
-                  traces.c.seal.label("trace_seal"))
+        sa.select(stays, traces.c.event_id, traces.c.vector, traces.c.contract, traces.c.dim,
+                  traces.c.crop, traces.c.key_id, traces.c.seal)
         .join(events, events.c.uid == stays.c.visitor_uid)
         .join(traces, traces.c.event_id == events.c.id)
         .where(
@@ -146,7 +146,7 @@ def _same_visitor(
     )  # fmt: skip
     best: tuple[float, Row] | None = None
     for row in log.execute(query).mappings():
-        stored = _traces.read_vector(dict(row) | {"seal": row["trace_seal"]})
+        stored = _traces.read_vector(log, row)
         cosine = float(stored @ vector.vectors[0])
         if cosine >= alike and (best is None or cosine > best[0]):
             best = (cosine, row)

@@ -18,7 +18,7 @@ from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import audit
+from arcid.gallery.store import audit, sealed
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store.journal import Journal, from_us
 
@@ -136,6 +136,7 @@ def update(
 
 def delete(journal: Journal, name: str) -> None:
     row = find(journal.connection, name)
+    sealed.doom_collection(journal.connection, row)
     journal.connection.execute(collections.delete().where(collections.c.id == row["id"]))
     journal.record("collection_removed", row)
     audit.note(journal, row, "collection.delete", row)

@@ -45,7 +45,7 @@ def waiting(
 ) -> list[Row]:
     """The next faces that have a crop but no vector of the contract."""
     query = (
-        sa.select(faces.c.id, faces.c.uid)
+        sa.select(faces.c.id, faces.c.uid, faces.c.collection_id, faces.c.person_id)
         .where(
             faces.c.collection_id == collection["id"],
             faces.c.id > after,
@@ -83,7 +83,8 @@ def add_vectors(
             face=face,
             contract=made.contract_id,
         )
-    vectors.store(journal, made_by, kept, made[rows])
+    whose = [(key, owners[alive[key]["person_id"]]) for key in kept]
+    vectors.store(journal, collection, made_by, whose, made[rows])
     return len(kept)
 
 

@@ -17,17 +17,16 @@ from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, FaceNotFound, InputError, SamePhotoConflict
 from arcid.gallery import rules
-from arcid.gallery.imaging import decode_crop, encode_crop
 from arcid.gallery.paging import FACES, Page, check_limit
 from arcid.gallery.records import Box, NewFace, StoredFace
 from arcid.gallery.schema import Row, contracts, crops, embeddings, faces, people
-from arcid.gallery.seals import check_row, damaged, image_seal, row_seal
-from arcid.gallery.store import consents, vectors
+from arcid.gallery.seals import check_row, damaged, row_seal
+from arcid.gallery.store import consents, sealed, vectors
+from arcid.gallery.store import crops as crops_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store.journal import Journal, from_us
 from arcid.gallery.store.keys import chunks
 from arcid.geometry import box_iou
-from arcid.types import Image
 
 SAME_FACE_IOU = 0.5
 
@@ -125,16 +124,6 @@ def records(connection: Connection, rows: Sequence[Row]) -> list[StoredFace]:
     return stored
 
 
-def crop(connection: Connection, face: Row) -> Image | None:
-    query = sa.select(crops.c.image, crops.c.seal).where(crops.c.face_id == face["id"])
-    row = connection.execute(query).first()
-    if row is None:
-        return None
-    if image_seal(face["id"], row[0]) != row[1]:
-        raise damaged("a stored crop")
-    return decode_crop(row[0])
-
-
 def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) -> list[int]:
     """Keys of the faces added, in order.
 
@@ -143,6 +132,8 @@ def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) 
     ``SamePhotoConflict``. Raises ``ConsentMissing`` where the collection demands consent.
     """
     consents.require(journal.connection, collection, person)
+    key_id = sealed.key_of(journal.connection, collection, person)
+    person = dict(person) | {"key_id": key_id}
     photos = _photos(of_person(journal.connection, collection, person))
     keys = []
     for face in new:
@@ -154,7 +145,7 @@ def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) 
         known = photos.get(columns["photo_id"]) if columns["photo_id"] else None
         if known is None:
             row: Row = _insert(journal, collection, person, columns, made_by["uid"])
-            _keep_crop(journal, collection, row["id"], face.crop)
+            crops_store.keep(journal, collection, person, row["id"], face.crop)
         else:
             _refuse_other_face(columns, known)
             row = known
@@ -167,7 +158,7 @@ def add(journal: Journal, collection: Row, person: Row, new: Sequence[NewFace]) 
             )
         if columns["photo_id"]:
             photos[columns["photo_id"]] = row
-        vectors.store(journal, made_by, [row["id"]], face.embedding)
+        vectors.store(journal, collection, made_by, [(row["id"], person)], face.embedding)
         keys.append(row["id"])
     people_store.touch(journal, person["id"])
     return keys
@@ -193,6 +184,8 @@ def move(journal: Journal, collection: Row, moved: Sequence[Row], to: Row) -> No
             )
         taken.add(face["photo_id"])
         seal = row_seal("faces", dict(face) | {"person_id": to["id"]})
+        vectors.move(journal.connection, collection, face, to)
+        crops_store.move(journal.connection, collection, face, to)
         journal.connection.execute(
             faces.update().where(faces.c.id == face["id"]).values(person_id=to["id"], seal=seal)
         )
@@ -295,15 +288,3 @@ def _insert(journal: Journal, collection: Row, person: Row, columns: Row, contra
     row = journal.insert(faces, values)
     journal.record("face_added", collection, person=person, face=row, contract=contract_id)
     return row
-
-
-def _keep_crop(journal: Journal, collection: Row, face_key: int, crop: Image | None) -> None:
-    if crop is None:
-        return
-    rules.check_crop(crop)
-    if not collection["keep_crops"]:
-        return
-    image = encode_crop(crop)
-    journal.connection.execute(
-        crops.insert().values(face_id=face_key, image=image, seal=image_seal(face_key, image))
-    )

@@ -14,7 +14,7 @@ from arcid.gallery import rooms
 from arcid.gallery.records import Merge
 from arcid.gallery.schema import Row, merges, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import audit, receipts
+from arcid.gallery.store import audit, receipts, sealed
 from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store.journal import Journal, from_us
@@ -28,6 +28,7 @@ def merge(
     faces_store.move(log, collection, own, keep)
     handed = rooms.hand_over(log.connection, collection, other, keep)
     receipts.hand_over(log.connection, other, keep)
+    sealed.hand_over(log.connection, other, keep)
     earlier = merges.c.person_id == other["id"]
     log.connection.execute(merges.update().where(earlier).values(person_id=keep["id"]))
     people_store.delete(log, collection, other, merged=True)
@@ -59,6 +60,7 @@ def unmerge(
     other = people_store.add(
         log, collection, row["name"] if name is None else name, json.loads(row["metadata"]),
         uid=row["other_uid"], created_at=row["created_at"],
+        key_id=sealed.take_back(log.connection, keep, row["other_uid"]),
     )  # fmt: skip
     wanted = json.loads(row["face_uids"])
     there = faces_store.by_ids(log.connection, collection, wanted)

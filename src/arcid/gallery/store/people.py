@@ -17,7 +17,7 @@ from arcid.gallery.records import Person
 from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import audit, receipts
+from arcid.gallery.store import audit, receipts, sealed
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -90,8 +90,9 @@ def add(
     *,
     uid: str | None = None,
     created_at: int | None = None,
+    key_id: int | None = None,
 ) -> Row:
-    """``uid`` and ``created_at``: of somebody who was there before."""
+    """``uid``, ``created_at`` and ``key_id``: of somebody who was there before."""
     cleaned = rules.clean_name(name)
     _refuse_taken(journal.connection, collection, cleaned, None)
     values = {
@@ -100,6 +101,7 @@ def add(
         "name": cleaned,
         "name_key": rules.name_key(cleaned),
         "metadata": rules.json_text(metadata),
+        "key_id": sealed.new_key(journal.connection, collection) if key_id is None else key_id,
         "created_at": journal.now if created_at is None else created_at,
         "updated_at": journal.now,
     }
@@ -154,6 +156,8 @@ def delete(
     for room in rooms():
         room.erase(journal.connection, collection, person, merged=merged)
     receipts.forget(journal.connection, person["uid"])
+    if not merged:
+        sealed.doom_person(journal.connection, person)
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
 

@@ -13,7 +13,8 @@ from arcid.errors import InvalidArray
 from arcid.gallery.index import Keys
 from arcid.gallery.records import ContractUsage
 from arcid.gallery.schema import Row, contracts, embeddings, faces, people
-from arcid.gallery.seals import damaged, pack, unpack, vector_seal
+from arcid.gallery.seals import damaged, pack, unpack, vector_place, vector_seal
+from arcid.gallery.store import sealed
 from arcid.gallery.store.journal import Journal
 from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings, FloatArray
@@ -48,11 +49,19 @@ def ensure_contract(journal: Journal, contract_id: str, dim: int, model_name: st
     return row
 
 
-def store(journal: Journal, made_by: Row, face_keys: Sequence[int], made: Embeddings) -> None:
-    """One row of ``made`` per face."""
+def store(
+    journal: Journal,
+    collection: Row,
+    made_by: Row,
+    owners: Sequence[tuple[int, Row]],
+    made: Embeddings,
+) -> None:
+    """One row of ``made`` per (face key, person)."""
     rows = []
-    for face_key, vector in zip(face_keys, made.vectors, strict=True):
-        data = pack(vector)
+    for (face_key, person), vector in zip(owners, made.vectors, strict=True):
+        where = vector_place(collection["id"], person["id"], face_key, made_by["id"])
+        key_id = sealed.key_of(journal.connection, collection, person)
+        data = sealed.seal(journal.connection, key_id, pack(vector), where)
         rows.append(
             {
                 "face_id": face_key,
@@ -66,6 +75,23 @@ def store(journal: Journal, made_by: Row, face_keys: Sequence[int], made: Embedd
         journal.connection.execute(embeddings.insert(), rows)
 
 
+def move(connection: Connection, collection: Row, face: Row, to: Row) -> None:
+    """Seal a face's vectors for the person it is given to."""
+    own = embeddings.c.face_id == face["id"]
+    query = sa.select(
+        embeddings.c.contract_id, embeddings.c.dim, embeddings.c.vector, embeddings.c.seal
+    ).where(own)
+    for contract_key, dim, stored, seal in connection.execute(query).all():
+        row = (face["id"], stored, seal, face["person_id"], collection["id"])
+        clear = unpack([row], contract_key, dim, sealed.vault(connection))[0]
+        where = vector_place(collection["id"], to["id"], face["id"], contract_key)
+        key_id = sealed.key_of(connection, collection, to)
+        data = sealed.seal(connection, key_id, pack(clear), where)
+        values = {"vector": data, "seal": vector_seal(face["id"], contract_key, data)}
+        one = own & (embeddings.c.contract_id == contract_key)
+        connection.execute(embeddings.update().where(one).values(values))
+
+
 def fetch(connection: Connection, made_by: Row, face_keys: Keys) -> FloatArray:
     """(N,) face keys in; (N,D) float32 vectors out in that order. Each face must have one."""
     keys = [int(key) for key in face_keys]
@@ -77,7 +103,7 @@ def fetch(connection: Connection, made_by: Row, face_keys: Keys) -> FloatArray:
         found[row[0]] = position
     if len(found) != len(set(keys)):
         raise damaged("the list of vectors")
-    vectors = unpack(rows, made_by["id"], made_by["dim"])
+    vectors = _vectors(connection, rows, made_by)
     return vectors[[found[key] for key in keys]]
 
 
@@ -89,7 +115,7 @@ def of_faces(
     for part in chunks(face_keys):
         query = _joined(collection_key, made_by).where(faces.c.id.in_(part))
         rows += connection.execute(query)
-    return _block(rows, made_by)
+    return _block(connection, rows, made_by)
 
 
 def blocks(
@@ -97,9 +123,9 @@ def blocks(
 ) -> Iterator[tuple[Keys, Keys, FloatArray]]:
     """(face keys, person keys, vectors) of a whole collection, ``BLOCK`` faces at a time."""
     query = _joined(collection_key, made_by).order_by(faces.c.id)
-    result = connection.execution_options(yield_per=BLOCK).execute(query)
-    for part in result.partitions(BLOCK):
-        yield _block(list(part), made_by)
+    with connection.execution_options(yield_per=BLOCK).execute(query) as result:
+        for part in result.partitions(BLOCK):
+            yield _block(connection, list(part), made_by)
 
 
 def between(
@@ -107,7 +133,7 @@ def between(
 ) -> tuple[Keys, Keys, FloatArray]:
     """(face keys, person keys, vectors) of the faces with ``after`` < key <= ``until``, by key."""
     query = _joined(collection_key, made_by).where(faces.c.id > after, faces.c.id <= until)
-    return _block(list(connection.execute(query.order_by(faces.c.id))), made_by)
+    return _block(connection, list(connection.execute(query.order_by(faces.c.id))), made_by)
 
 
 def owners(connection: Connection, collection_key: int, made_by: Row) -> tuple[Keys, Keys]:
@@ -131,6 +157,8 @@ def named_block(
             embeddings.c.face_id,
             embeddings.c.vector,
             embeddings.c.seal,
+            faces.c.person_id,
+            faces.c.collection_id,
             faces.c.uid,
             people.c.uid.label("person_uid"),
         )
@@ -141,9 +169,9 @@ def named_block(
         .limit(BLOCK)
     )
     rows = list(connection.execute(query))
-    vectors = unpack([row[:3] for row in rows], made_by["id"], made_by["dim"])
+    vectors = _vectors(connection, [row[:5] for row in rows], made_by)
     last = rows[-1][0] if rows else after
-    return last, [row[3] for row in rows], [row[4] for row in rows], vectors
+    return last, [row[5] for row in rows], [row[6] for row in rows], vectors
 
 
 def usage(connection: Connection, collection: Row) -> list[ContractUsage]:
@@ -170,7 +198,13 @@ def usage(connection: Connection, collection: Row) -> list[ContractUsage]:
     ]
 
 
-_stored = sa.select(embeddings.c.face_id, embeddings.c.vector, embeddings.c.seal)
+_stored = sa.select(
+    embeddings.c.face_id,
+    embeddings.c.vector,
+    embeddings.c.seal,
+    faces.c.person_id,
+    faces.c.collection_id,
+).join(faces, faces.c.id == embeddings.c.face_id)
 
 
 def _of(made_by: Row) -> sa.ColumnElement[bool]:
@@ -179,15 +213,15 @@ def _of(made_by: Row) -> sa.ColumnElement[bool]:
 
 
 def _joined(collection_key: int, made_by: Row) -> sa.Select[Any]:
-    return (
-        sa.select(embeddings.c.face_id, embeddings.c.vector, embeddings.c.seal, faces.c.person_id)
-        .join(faces, faces.c.id == embeddings.c.face_id)
-        .where(faces.c.collection_id == collection_key, _of(made_by))
-    )
+    return _stored.where(faces.c.collection_id == collection_key, _of(made_by))
 
 
-def _block(rows: list[Any], made_by: Row) -> tuple[Keys, Keys, FloatArray]:
-    vectors = unpack([row[:3] for row in rows], made_by["id"], made_by["dim"])
+def _block(connection: Connection, rows: list[Any], made_by: Row) -> tuple[Keys, Keys, FloatArray]:
+    vectors = _vectors(connection, rows, made_by)
     keys = np.array([row[0] for row in rows], np.int64)
     owners = np.array([row[3] for row in rows], np.int64)
     return keys, owners, vectors
+
+
+def _vectors(connection: Connection, rows: Sequence[Any], made_by: Row) -> FloatArray:
+    return unpack(rows, made_by["id"], made_by["dim"], sealed.vault(connection))

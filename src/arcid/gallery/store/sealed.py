@@ -1,0 +1,106 @@
+"""Whether what is stored is sealed, and with whose key; the keys are in ``arcid.vault``.
+
+A data key belongs to one person, or to one row that is of nobody yet. It is destroyed after the
+commit that erases what it sealed (``doom``), so that no older copy of the database brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from arcid.gallery.schema import Row, gallery, inherited, people, shreds
+from arcid.vault import Vault
+
+OPTION = "arcid_vault"  # execution option of every connection of a gallery
+
+
+def vault(connection: Connection) -> Vault:
+    """The keys of the gallery that a connection is to."""
+    return cast("Vault", connection.get_execution_options()[OPTION])
+
+
+def is_on(connection: Connection) -> bool:
+    """Whether what is written now is sealed."""
+    keys = vault(connection)
+    if not keys.active:
+        keys.active = bool(connection.execute(sa.select(gallery.c.protected)).scalar_one())
+    return keys.active
+
+
+def new_key(connection: Connection, collection: Row) -> int | None:
+    """The number of a data key for what is about to be stored; None where nothing is sealed."""
+    return vault(connection).new_key(collection["uid"]) if is_on(connection) else None
+
+
+def key_of(connection: Connection, collection: Row, person: Row) -> int | None:
+    """A person's data key, made where they have none yet; None where nothing is sealed."""
+    if person["key_id"] is not None or not is_on(connection):
+        return cast("int | None", person["key_id"])
+    own = people.c.id == person["id"]
+    found = connection.execute(sa.select(people.c.key_id).where(own)).scalar_one()
+    if found is None:
+        found = new_key(connection, collection)
+        connection.execute(people.update().where(own).values(key_id=found))
+    return cast("int", found)
+
+
+def seal(connection: Connection, key_id: int | None, value: bytes, where: bytes) -> bytes:
+    """``key_id`` None: as it is."""
+    return value if key_id is None else vault(connection).seal(key_id, value, where)
+
+
+def unseal(connection: Connection, key_id: int | None, value: bytes, where: bytes) -> bytes:
+    """``key_id`` None: it was stored as it is. Raises ``SealBroken``, ``KeyUnavailable``."""
+    keys = vault(connection)
+    if key_id is None:
+        keys.allow_unsealed()
+        return value
+    return keys.unseal(value, where)
+
+
+def doom(connection: Connection, keys: Collection[int | None]) -> None:
+    """Destroy data keys once this transaction, which must be one that erases, is committed."""
+    rows = [{"key_id": key, "collection_uid": None} for key in keys if key is not None]
+    if rows:
+        connection.execute(shreds.insert(), rows)
+
+
+def doom_person(connection: Connection, person: Row) -> None:
+    """A person's data keys, those of people who became part of them too."""
+    mine = sa.select(inherited.c.key_id).where(inherited.c.person_id == person["id"])
+    doom(connection, [person["key_id"], *connection.execute(mine).scalars()])
+
+
+def doom_collection(connection: Connection, collection: Row) -> None:
+    """All keys of a collection."""
+    if is_on(connection):
+        connection.execute(shreds.insert().values(key_id=None, collection_uid=collection["uid"]))
+
+
+def hand_over(connection: Connection, other: Row, keep: Row) -> None:
+    """Before two people are merged: the kept one's keys now, destroyed with them."""
+    earlier = inherited.c.person_id == other["id"]
+    connection.execute(inherited.update().where(earlier).values(person_id=keep["id"]))
+    if other["key_id"] is not None:
+        connection.execute(
+            inherited.insert().values(
+                person_id=keep["id"], key_id=other["key_id"], origin=other["uid"]
+            )
+        )
+
+
+def take_back(connection: Connection, keep: Row, uid: str) -> int | None:
+    """The key of somebody who became part of ``keep`` and is there again."""
+    theirs = (inherited.c.person_id == keep["id"]) & (inherited.c.origin == uid)
+    found: int | None = connection.execute(sa.select(inherited.c.key_id).where(theirs)).scalar()
+    connection.execute(inherited.delete().where(theirs))
+    return found
+
+
+def doomed(connection: Connection) -> Sequence[Any]:
+    """(id, data key, collection uid) of keys that are to be destroyed."""
+    return connection.execute(sa.select(shreds)).all()
