@@ -15,7 +15,7 @@ from arcid.cli import app
 
 FLAGS = ("--output", "--out", "--to", "--crops", "--review", "--save-embeddings")
 #: Whose --output is one of the network or opens a door, and whose --to is a model.
-NOT_FILES = {"models import", "gallery reembed", "access door add"}
+NOT_FILES = {"models import", "gallery reembed", "gallery rotate-key", "access door add"}
 #: What fails, by command; OUT is the output, NONE photos without faces, BAD files that are no
 #: pictures, EMPTY an empty file.
 FAILING: dict[str, list[tuple[str, ...]]] = {
