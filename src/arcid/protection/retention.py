@@ -219,7 +219,7 @@ class _Turn:
         with _collections.writing(self._database, name, erases=True) as (journal, own):
             log = Log(journal.connection, own)
             before = _before(self._at, policy, "refused")
-            gone = log.execute(blocks.delete().where(keeping.refused(log, before))).rowcount
+            gone = traces.drop_blocks(log, keeping.refused(log, before))
             self._count(journal.connection, own, "refused", gone)
 
     def _count(self, connection: Connection, own: Row, what: str, n: int) -> None:

@@ -116,9 +116,9 @@ def unblock(log: Log, about: Row, but: Collection[str] | None = None) -> None:
     drop_blocks(log, condition)
 
 
-def drop_blocks(log: Log, condition: sa.ColumnElement[bool]) -> None:
-    """Erase the blocks that meet a condition."""
-    _drop(log.connection, blocks, condition)
+def drop_blocks(log: Log, condition: sa.ColumnElement[bool]) -> int:
+    """Erase the blocks that meet a condition; how many."""
+    return _drop(log.connection, blocks, condition)
 
 
 def blocked(log: Log, contract_id: str) -> list[tuple[str, FloatArray]]:
