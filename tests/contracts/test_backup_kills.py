@@ -59,7 +59,8 @@ def count(path: Path) -> int:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ARCID_KEY_STORE", str(tmp_path / "keys"))  # of all its copies
     path = tmp_path / "home" / "gallery.db"
     path.parent.mkdir()
     with Gallery.open(path) as gallery:

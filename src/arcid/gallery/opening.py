@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from arcid import files, paths
 from arcid.errors import NotFound, UsageError
 from arcid.gallery import restoring
 from arcid.gallery.copying import Progress, of_postgresql
+from arcid.gallery.database import Database
 from arcid.gallery.engines import parse_url
 from arcid.gallery.gallery import Gallery
 from arcid.gallery.restoring import Restored
@@ -35,14 +37,15 @@ def restore(
     replace: bool = False,
     progress: Progress | None = None,
 ) -> Restored:
-    """``restoring.restore`` at the place of a gallery, which is then opened once: an older schema
-    is brought up to date, and the audit is told. Raises what both do."""
+    """``restoring.restore`` at the place of a gallery, whose database is then opened once: an older
+    schema is brought up to date, and the audit is told. Raises what both do. It needs no key;
+    ``Gallery.open`` erases again who was erased since the backup."""
     url = database or paths.database_url()
     file = sqlite_file(url)
     if file is None:
         raise UsageError(of_postgresql(parse_url(url), backup))
     done = restoring.restore(backup, file.absolute(), replace=replace, progress=progress)
-    with Gallery.open(file, create=False) as gallery, gallery.database.write() as connection:
+    with closing(Database(file, create=False)) as opened, opened.write() as connection:
         subject = f"gallery:{done.now.identity}"
         append(connection, verb="gallery.restore", subject=subject, details=done.to_dict())
     return done
