@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arcid import __version__, extras, paths
-from arcid.apps import model_facts
+from arcid.apps import backups, model_facts
 from arcid.calibration import Calibration
 from arcid.decide import unanswered
 from arcid.errors import ArcidError, CalibrationError, ConfigError, UsageError
@@ -24,6 +24,7 @@ from arcid.models import weights
 from arcid.protection import Retention
 from arcid.runtime import default_threads
 from arcid.runtime.hardware import cpu_name, instruction_sets
+from arcid.types import instant
 from arcid.vault import hardening
 
 Area = Literal["runtime", "models", "database", "system"]
@@ -223,6 +224,7 @@ def _database(report: Report, database: str | None) -> None:
                 "vectors and pictures in this gallery are not encrypted, or not all of them",
                 "arcid gallery encrypt, while everything goes on",
             )
+        _backups(report, facts)
         for held in facts["erasure"]:
             report.warn("database", held, "arcid gallery scrub erases it at once, where it can")
         facts["overdue"] = overdue
@@ -244,6 +246,26 @@ def _overdue(gallery: Gallery) -> int:
     """What no service erased in time."""
     due = Retention(gallery).due(datetime.now(UTC) - timedelta(hours=1))
     return sum(counts.total for counts in due.values())
+
+
+def _backups(report: Report, facts: dict[str, Any]) -> None:
+    """Those that the service makes by itself."""
+    facts["backups"] = "none are made by themselves; ARCID_BACKUPS names no folder"
+    try:
+        schedule = backups.Schedule.of_environment()
+    except ConfigError as error:
+        report.fail("database", error.message, "correct or unset it")
+        return
+    if schedule is None or facts["backend"] != "sqlite":
+        return
+    found = backups.state(facts["identity"], schedule)
+    facts["backups"] = len(found.backups)
+    if found.backups:
+        facts["newest_backup"] = instant(found.backups[0].made_at)
+    if found.problem is not None and found.backups:
+        report.fail("database", found.problem, "arcid gallery backup makes one now")
+    elif found.problem is not None:
+        report.warn("database", found.problem, "arcid gallery backup makes one now")
 
 
 def _disk(report: Report, facts: dict[str, Any], file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from anyio import to_thread
@@ -13,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 import arcid
 from arcid import paths
+from arcid.apps import backups
 from arcid.apps.access import Doorman
 from arcid.apps.duplicates.worker import Worker
 from arcid.apps.onboarding.consent import consent_text
@@ -20,6 +22,7 @@ from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
 from arcid.events import Audit
 from arcid.gallery import Gallery
+from arcid.gallery.engines import parse_url
 from arcid.pipeline import Pipeline
 from arcid.protection import Keys
 from arcid.server import errors
@@ -44,6 +47,7 @@ from arcid.server.telling import subscribe, told_by
 from arcid.server.throttle import Throttle
 
 SETTLE_S = 5.0
+BACKUP_S = 60.0  # how often it is asked whether a backup is due
 READERS = 8  # threads that read; more of them in Python only hold up the event loop
 DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
@@ -63,11 +67,14 @@ def create_app(
 
     What is handed in stays the caller's: to warm (``opening.warm``) and to close. Raises
     ``ConfigError`` where others could reach the service without an API key of the settings or of
-    the gallery that is handed in, and for a text of consent that cannot be read.
+    the gallery that is handed in, for a text of consent that cannot be read, and where a gallery in
+    PostgreSQL is to be backed up.
     """
     settings.check_exposed(lambda: gallery is not None and Keys(gallery).any_valid())
     consent_text(settings.onboarding_consent)
     targets = told_by(settings)
+    url = gallery.database.url if gallery else parse_url(settings.database or paths.database_url())
+    backups.check(_schedule(settings), url)
     metrics, ring = Metrics(), KeyRing()
     app = FastAPI(
         title="arcid",
@@ -109,17 +116,18 @@ def _lifespan(
         to_thread.current_default_thread_limiter().total_tokens = READERS
         pulse = Pulse(store)
         await asyncio.to_thread(pulse.start)
-        metrics.watch(pulse)
         batcher = Batcher(models, settings, metrics)
         cameras = Cameras(models, store, paths.home_dir())
         doorman = Doorman(store, models.contract_id, paths.home_dir())
         looks = Looks(searches=settings.audit_searches)
         await asyncio.to_thread(_say_if_off, store, settings)
-        housekeeping = Housekeeping(store, (*_own_tasks(looks, ring), *TASKS))
+        saving = await asyncio.to_thread(backups.Backups, store, _schedule(settings))
+        metrics.watch(pulse, saving)
+        housekeeping = Housekeeping(store, (*_own_tasks(looks, ring, saving), *TASKS))
         searching = Worker(store, lambda: models.calibration)
         app.state.services = Services(
             settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks,
-            searching, ring,
+            searching, ring, saving,
         )  # fmt: skip
         subscribe(store, settings, targets)
         deliverer = Deliverer(store, targets)
@@ -155,8 +163,17 @@ def _say_if_off(gallery: Gallery, settings: Settings) -> None:
         Audit(gallery).record(verb="audit.searches_off", subject="audit:rows", actor="task:start")
 
 
-def _own_tasks(looks: Looks, ring: KeyRing) -> tuple[Task, ...]:
+def _schedule(settings: Settings) -> backups.Schedule | None:
+    if settings.backups is None:
+        return None
+    every = timedelta(hours=settings.backup_every_h)
+    return backups.Schedule(settings.backups.expanduser(), every, settings.backup_keep)
+
+
+def _own_tasks(looks: Looks, ring: KeyRing, saving: backups.Backups) -> tuple[Task, ...]:
+    scheduled = (Task("backup", BACKUP_S, saving.run),) if saving.schedule is not None else ()
     return (
+        *scheduled,
         Task("settle", SETTLE_S, Gallery.settle, shared=False),
         Task("looks", EVERY_S, looks.write, shared=False),
         Task("keys", NOTE_EVERY_S, ring.write, shared=False),

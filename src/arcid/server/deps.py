@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.apps.access import Doorman
+from arcid.apps.backups import Backups
 from arcid.apps.duplicates.worker import Worker
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
@@ -50,6 +51,7 @@ class Services:
     looks: Looks
     duplicates: Worker
     keys: KeyRing
+    backups: Backups
     writes: Lane = field(default_factory=Lane)
     passive: Passive = field(default_factory=Passive)
     applicants: Applicants = field(default_factory=Applicants)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from arcid.apps.backups import Backups
 from arcid.server.pulse import Pulse
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -72,9 +74,10 @@ class Metrics:
             "arcid_overloaded_total", "Requests answered with 429.", registry=self.registry
         )
 
-    def watch(self, pulse: Pulse) -> None:
-        """Report the gallery's size as it was last seen, and when that was."""
+    def watch(self, pulse: Pulse, backups: Backups) -> None:
+        """Report the gallery's size as it was last seen, and when that was; and its backups."""
         self.registry.register(_GallerySizes(pulse))
+        self.registry.register(_Backups(backups))
         self.registry.register(_Alerts(pulse))
 
     def render(self) -> bytes:
@@ -97,6 +100,23 @@ class _GallerySizes(Collector):
             ("seen_seconds", "Since the gallery last answered.", self._pulse.seen_s),
         ):
             yield GaugeMetricFamily(f"arcid_gallery_{name}", text, value=value)
+
+
+class _Backups(Collector):
+    def __init__(self, backups: Backups) -> None:
+        self._backups = backups
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        if self._backups.schedule is None:
+            return
+        text = "1 where the last backup that was tried here was not made."
+        yield GaugeMetricFamily("arcid_backup_failed", text, value=self._backups.failed)
+        if (newest := self._backups.newest) is not None:
+            age_s = (datetime.now(UTC) - newest.made_at).total_seconds()
+            yield GaugeMetricFamily("arcid_backup_seconds", "Since the newest backup.", value=age_s)
 
 
 class _Alerts(Collector):

@@ -192,6 +192,16 @@ class Settings(BaseSettings):
         description="Text file that applicants consent to; its name is the version. By default "
         "one that says what arcid does.",
     )
+    backups: Path | None = Field(
+        None,
+        description="Folder that backups of the gallery go into by themselves; another disk's.",
+    )
+    backup_every_h: float = Field(
+        24.0, gt=0, le=8784, description="How many hours lie between two of them."
+    )
+    backup_keep: int = Field(
+        14, ge=1, le=10_000, description="How many of the newest stay; older ones are removed."
+    )
     audit_searches: bool = Field(
         True,
         description="Whether each search for a person leaves a row in the audit; `arcid search` "

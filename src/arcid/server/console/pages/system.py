@@ -62,6 +62,8 @@ async def system(context: ConsoleContext) -> None:
                 await _told(context)
             with card(S.TASKS):
                 _tasks(running)
+        with card(S.BACKUPS):
+            await _backups(context)
 
 
 async def _health(context: ConsoleContext) -> None:
@@ -191,6 +193,48 @@ def _tasks(running: Services) -> None:
                     last = S.TASK_ELSEWHERE if state.elsewhere else S.TASK_WAITS
                     text(S.moment(state.last) if state.last else last, tag="td")
                     text(state.problem or S.TASK_WELL, "bad" if state.problem else "", tag="td")
+
+
+SHOWN = 5  # backups
+
+
+async def _backups(context: ConsoleContext) -> None:
+    running = context.services
+    if running.backups.schedule is None:
+        text(S.BACKUPS_NONE, "soft", tag="p")
+        return
+    settings = running.settings
+    words = S.BACKUPS_EVERY.format(hours=settings.backup_every_h, keep=settings.backup_keep)
+    text(words, "soft small", tag="p")
+    listed = element("div", aria_live="polite")
+
+    async def show() -> None:
+        found = await context.run(running.backups.state)
+        listed.clear()
+        with listed:
+            if found.problem is not None:
+                note(found.problem, "bad" if found.backups else "warn", role="alert")
+            if not found.backups:
+                return
+            with element("div", "table-box"), element("table"):
+                table_head(S.BACKUPS_HEAD)
+                with element("tbody"):
+                    for one in found.backups[:SHOWN]:
+                        with element("tr"):
+                            text(S.moment(one.made_at), tag="td")
+                            text(S.bytes_(one.bytes), "number", tag="td")
+                            text(one.path.name, "soft", tag="td")
+
+    @action(context, "system")
+    async def make() -> None:
+        try:
+            made = await context.run(running.backups.make)
+            say(S.BACKUP_MADE.format(name=made.path.name))
+        finally:
+            await show()
+
+    await show()
+    button(S.BACKUP_NOW, make, icon="download")
 
 
 async def _collections(context: ConsoleContext) -> None:

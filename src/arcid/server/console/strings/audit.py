@@ -114,6 +114,7 @@ AUDIT_VERBS = {
     "face.delete": "Deleted a face",
     "collection.delete": "Deleted a collection",
     "gallery.backup": "Made a backup",
+    "gallery.backup_failed": "Failed to make a backup",
     "gallery.restore": "Put a backup in the place of",
     "keys.make": "Began to encrypt the gallery",
     "keys.change": "Changed its keys",

@@ -100,6 +100,7 @@ TOLD_HEAD = ("To", "Waiting", "Told in 30 days", "Given up", "By")
 TASKS = "Done by itself"
 TASKS_HEAD = ("What", "Every", "Last", "")
 TASK_NAMES = {
+    "backup": "Back the gallery up",
     "onboarding": "Erase identity checks whose time is over",
     "alerts": "Erase alerts whose time is over",
     "doors": "Erase old passages of doors",
@@ -118,6 +119,14 @@ DATABASE = "Database"
 DATABASE_SIZE = "Size"
 JOURNAL = "Journal"
 SCHEMA = "Schema"
+BACKUPS = "Backups"
+BACKUPS_NONE = (
+    "None is made by itself: ARCID_BACKUPS names no folder. arcid gallery backup makes one."
+)
+BACKUPS_EVERY = "One every {hours:g} hours; the newest {keep} stay."
+BACKUPS_HEAD = ("When", "Size", "File")
+BACKUP_NOW = "Back up now"
+BACKUP_MADE = "Backed up as {name}, read back and found whole."
 CHECK = "Check every row"
 CHECK_OK = "The gallery is sound."
 COLLECTIONS = "Collections"
