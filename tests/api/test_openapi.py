@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.serving import Client
 
 from arcid import errors
 from arcid.errors import ArcidError
+from arcid.protection import Keys
 from arcid.server.app import create_app
 from arcid.server.errors import HTTP_CODES, STATUS
 from arcid.server.settings import Settings
@@ -98,6 +101,16 @@ def fuzzed(client: httpx.Client) -> dict[str, str]:
     return {"collection": "fuzz", "person_id": person}
 
 
+@pytest.fixture
+def keyless(client: Client) -> Iterator[None]:
+    """A request that made a key would have all others refused."""
+    yield
+    book = Keys(client.gallery)
+    for key in book.all():
+        book.delete(key.id)
+    client.services.keys.refresh()
+
+
 schema = schemathesis.openapi.from_path(SNAPSHOT)
 
 
@@ -112,7 +125,7 @@ schema = schemathesis.openapi.from_path(SNAPSHOT)
     suppress_health_check=list(HealthCheck),
 )
 def test_generated_requests_end_in_documented_answers(
-    case: schemathesis.Case, client: httpx.Client, fuzzed: dict[str, str]
+    case: schemathesis.Case, client: Client, fuzzed: dict[str, str], keyless: None
 ) -> None:
     url = str(client.base_url).rstrip("/")
     case.call_and_validate(base_url=url, checks=CHECKS)
