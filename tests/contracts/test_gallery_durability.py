@@ -425,6 +425,10 @@ def read_everything(path: Path, acks: dict[int, str]) -> int:
         return count
 
 
+def copy_keys(path: Path, copy: Path) -> None:
+    shutil.copy(path.with_name(f"{path.name}-keys"), copy.with_name(f"{copy.name}-keys"))
+
+
 def test_torn_copies_of_the_database(tmp_path: Path) -> None:
     """Cut short, zeroed, scribbled over, mixed with an older state: an error, or right answers."""
     path = tmp_path / "gallery.db"
@@ -436,6 +440,7 @@ def test_torn_copies_of_the_database(tmp_path: Path) -> None:
     sound = path.read_bytes()
     chance = random.Random(5)
     copy = tmp_path / "copy.db"
+    copy_keys(path, copy)
     errors = 0
     for number in range(60):
         torn = bytearray(sound)
@@ -476,6 +481,7 @@ def test_torn_and_lost_wal(tmp_path: Path) -> None:
         wal = path.with_name(path.name + "-wal").read_bytes()
     chance = random.Random(6)
     copy = tmp_path / "copy.db"
+    copy_keys(path, copy)
     copied_wal = copy.with_name(copy.name + "-wal")
     counts = []
     for number in range(24):
@@ -536,9 +542,10 @@ def add_people(url: str, count: int) -> None:
 
 
 def alone(path: Path, to: Path) -> Path:
-    """The database file without its companions, as somebody would copy it."""
+    """The database file with nothing but its keys, as somebody would copy it."""
     copy = to / "alone.db"
     shutil.copy(path, copy)
+    copy_keys(path, copy)
     return copy
 
 
@@ -696,6 +703,7 @@ def test_an_older_copy_and_another_gallery_in_its_place(tmp_path: Path) -> None:
     with Gallery.open(path) as gallery:
         assert "1 acknowledged write is gone" in gallery.check()[0]
     shutil.copy(other, path)
+    copy_keys(other, path)
     with Gallery.open(path) as gallery:
         assert "another gallery" in gallery.check()[0]
     with Gallery.open(backup) as gallery:  # restored without its mark: nothing to compare with
@@ -755,6 +763,6 @@ def test_a_gallery_that_every_user_may_read_is_refused(tmp_path: Path) -> None:
                 pass
     finally:
         os.umask(before)
-    assert set(made) == {"gallery.db" + s for s in ("", "-wal", "-shm", "-mark", "-spare")}
+    assert set(made) == {"gallery.db" + s for s in ("", "-wal", "-shm", "-mark", "-spare", "-keys")}
     assert all(not rights & 0o007 for rights in made.values())
     assert all(not file.stat().st_mode & 0o077 for file in tmp_path.glob("new.db*"))
