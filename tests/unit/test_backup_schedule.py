@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,10 @@ def test_doctor_says_how_they_are(
     monkeypatch.setenv("ARCID_BACKUPS", str(schedule.folder))
     monkeypatch.setenv("ARCID_BACKUP_EVERY_H", "6")
     count, problems = said()
-    assert count == 0 and "no backup yet" in problems[0]
+    assert count == 0 and "not of the key store" in problems[0] and "no backup yet" in problems[1]
+    keys = schedule.folder.with_name("keys") / "newest"
+    monkeypatch.setenv("ARCID_BACKUP_KEYS", str(keys))
+    schedule = replace(schedule, keys=keys)
     Backups(gallery, schedule).make()
     assert said() == (1, [])
     aged(schedule, 13)

@@ -23,10 +23,12 @@ from arcid.errors import ArcidError, ConfigError, GalleryError, UsageError
 from arcid.events import Audit
 from arcid.gallery import Gallery
 from arcid.gallery.copying import of_postgresql
+from arcid.gallery.key_copies import require_apart
 from arcid.types import instant
 
 EVERY_H, KEEP = 24.0, 14
 TRIED_AGAIN = timedelta(minutes=30)  # after one that failed
+_COARSE_S = 2.0  # some disks keep times in steps of it
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -37,6 +39,7 @@ class Schedule:
     folder: Path
     every: timedelta = timedelta(hours=EVERY_H)
     keep: int = KEEP
+    keys: Path | None = None  # file for the newest copy of the key store
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str] = os.environ) -> Schedule | None:
@@ -47,7 +50,8 @@ class Schedule:
             every = timedelta(hours=float(variables.get("ARCID_BACKUP_EVERY_H") or EVERY_H))
         except (ValueError, OverflowError):
             raise ConfigError("ARCID_BACKUP_EVERY_H is a number of hours") from None
-        return cls(Path(folder).expanduser(), every)
+        keys = variables.get("ARCID_BACKUP_KEYS")
+        return cls(Path(folder).expanduser(), every, keys=Path(keys).expanduser() if keys else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def state(identity: str, schedule: Schedule, now: datetime | None = None) -> Sta
             f"{schedule.every / timedelta(hours=1):g}; the service's log and its System page say "
             "why there is none",
         )
+    if schedule.keys is not None and not _is_newer(schedule.keys, found[0]):
+        return State(found, f"{schedule.keys} is missing, or older than the newest backup")
     return State(found, None)
 
 
@@ -142,7 +148,7 @@ class Backups:
         now, stem = datetime.now(UTC), _stem(self._gallery, self._identity)
         path = schedule.folder / f"{stem}-{now.strftime(_STAMP)}.db"
         try:
-            self._gallery.backup(path)
+            self._gallery.backup(path, keys=schedule.keys)
         except (GalleryError, UsageError) as error:
             self._failed = (time.monotonic(), error)
             with suppress(ArcidError):  # the disk may be full for that, too
@@ -161,9 +167,24 @@ class Backups:
 
 
 def check(schedule: Schedule | None, gallery: URL) -> None:
-    """Raise ``ConfigError`` where a gallery in PostgreSQL is to be backed up by itself."""
-    if schedule is not None and gallery.get_backend_name() != "sqlite":
+    """Raise ``ConfigError`` where a gallery in PostgreSQL is to be backed up by itself, or keys
+    would lie beside what they open."""
+    if schedule is None:
+        return
+    if gallery.get_backend_name() != "sqlite":
         raise ConfigError(f"ARCID_BACKUPS: {of_postgresql(gallery)}")
+    if schedule.keys is not None:
+        try:
+            require_apart(schedule.keys, schedule.folder / "backup")
+        except UsageError as error:
+            raise ConfigError(f"ARCID_BACKUP_KEYS: {error.message}") from None
+
+
+def _is_newer(keys: Path, backup: Backup) -> bool:
+    try:
+        return keys.stat().st_mtime >= backup.made_at.timestamp() - _COARSE_S
+    except OSError:
+        return False
 
 
 def _age(backup: Backup) -> timedelta:

@@ -258,6 +258,12 @@ def _backups(report: Report, facts: dict[str, Any]) -> None:
         return
     if schedule is None or facts["backend"] != "sqlite":
         return
+    if schedule.keys is None and facts["protection"]["encrypted"]:
+        report.warn(
+            "database",
+            "backups are made, but not of the key store, without which nobody can read them",
+            "set ARCID_BACKUP_KEYS to a file apart from them, or copy the key store yourself",
+        )
     found = backups.state(facts["identity"], schedule)
     facts["backups"] = len(found.backups)
     if found.backups:

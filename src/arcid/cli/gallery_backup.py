@@ -23,6 +23,14 @@ def register(app: typer.Typer) -> None:
 
 def backup(
     file: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys",
+            help="File, in another folder, for the newest copy of the key store; the one before is "
+            "replaced.",
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="A file that is there gives way to the new one.")
     ] = False,
@@ -32,18 +40,27 @@ def backup(
     """Copy the whole gallery into one file, while everything goes on.
 
     The copy is of one moment. It is read back and compared with what was copied before it takes its
-    name; where anything fails there is no file. Keep it as carefully as the gallery: only its
-    owner may read it. For PostgreSQL the command of its own tools is told.
+    name; where anything fails there is no file. Only its owner may read it. What it holds of
+    people's faces is sealed: their keys are copied with --keys, after it and apart from it. For
+    PostgreSQL the command of its own tools is told.
 
-    Example: arcid gallery backup staff-2026-11-29.db
+    Example: arcid gallery backup staff-2026-11-29.db --keys /mnt/safe/staff.keys
     """
     with open_gallery(database) as gallery, progress_bar("copying", None, quiet=json) as advance:
-        made = gallery.backup(file, replace=replace, progress=steps(advance))
+        made = gallery.backup(file, keys=keys, replace=replace, progress=steps(advance))
     facts = made.to_dict()
-    done(
+    words = (
         f"Copied {facts['people']} people and {facts['faces']} faces into {file}, up to change "
-        f"{made.last_change}; read back and found whole.",
+        f"{made.last_change}; read back and found whole."
+    )
+    if keys is not None:
+        words += f" Their keys are in {keys}."
+    elif made.protected:
+        words += " Their keys are not in it; without them nobody can read the faces: see --keys."
+    done(
+        words,
         json,
+        keys=None if keys is None else str(keys),
         file=str(file),
         bytes=file.stat().st_size,
         **facts,
@@ -52,6 +69,10 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup.", metavar="FILE")],
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="The copy of the key store, where that is gone, too."),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option("--replace", help="A gallery that is there is kept under another name."),
@@ -64,7 +85,8 @@ def restore(
 
     All of the backup is read before anything is changed. A gallery that is there is replaced with
     --replace only, asks unless --yes is given, and is kept beside it under another name. Refused
-    while the service or another command has it open.
+    while the service or another command has it open. The key store that is there stays: who was
+    erased since the backup is erased again when the gallery is next opened.
 
     Example: arcid gallery restore staff-2026-11-29.db --replace --yes
     """
@@ -74,7 +96,9 @@ def restore(
         confirm(f"Put {file.name} in the place of the gallery?", yes=yes)
     acting_here()
     with progress_bar("copying", None, quiet=json) as advance:
-        restored = opening.restore(file, database, replace=replace, progress=steps(advance))
+        restored = opening.restore(
+            file, database, keys=keys, replace=replace, progress=steps(advance)
+        )
     done("\n".join(_words(restored)), json, **restored.to_dict())
 
 

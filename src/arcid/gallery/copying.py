@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
@@ -32,6 +32,7 @@ _STEP = 4096  # pages
 _BEFORE = "-before-"  # and what is changed: schema-0014
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _READING = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
+T = TypeVar("T")
 Progress = Callable[[int, int], None]  # pages done, of all
 
 
@@ -44,6 +45,7 @@ class Contents:
     last_change: int
     writes: int
     audit_last: int
+    protected: bool  # what it holds of people is sealed; the keys are elsewhere
     rows: Mapping[str, int] = field(repr=False)  # by table
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class Contents:
             "schema_version": self.schema,
             "last_change": self.last_change,
             "audit_last": self.audit_last,
+            "encrypted": self.protected,
             **{name: self.rows.get(name, 0) for name in ("collections", "people", "faces")},
         }
 
@@ -72,15 +75,29 @@ def copy(
     written, before the copy takes its name. Raises ``StorageFull``, ``UsageError`` and, where what
     was written is not what was read, ``GalleryDamaged``; then there is no copy.
     """
+    return transfer(gallery, path, contents, inspect, still=still, ready=ready, progress=progress)
+
+
+def transfer(
+    database: Path,
+    path: Path,
+    look: Callable[[Connection], T],
+    check: Callable[[Path, str], T],
+    *,
+    still: bool = False,
+    ready: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
+) -> T:
+    """``copy`` of any SQLite database: ``look`` says what is copied, ``check`` what was written."""
     with files.placing(path) as part:
-        with _opened(gallery, still=still) as source:
-            seen = contents(source)
+        with opened(database, still=still) as source:
+            seen = look(source)
             size = source.exec_driver_sql("PRAGMA page_count").scalar_one()
             size *= source.exec_driver_sql("PRAGMA page_size").scalar_one()
             _require_room(path, size)
             _pages(source, part, path, progress)
         files.sync(part)
-        if inspect(part, path.name) != seen:
+        if check(part, path.name) != seen:
             raise GalleryDamaged(f"{path.name} is not what was copied; check the disk it lies on")
         ready()
     return seen
@@ -95,7 +112,7 @@ def inspect(path: Path, name: str | None = None) -> Contents:
     name = name or path.name
     if not path.is_file():
         raise NotFound(f"there is no file {name}")
-    with _translated(path, name), _opened(path, still=True) as connection:
+    with _translated(path, name), opened(path, still=True) as connection:
         found = versions.check(connection, create=False)
         wrong = list(_findings(connection, found))
         if wrong:
@@ -119,6 +136,7 @@ def contents(connection: Connection) -> Contents:
         head["last_change"],
         head.get("writes", 0),
         head.get("audit_last", 0),
+        bool(head.get("protected", False)),
         rows,
     )
 
@@ -187,7 +205,7 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, *, still: bool = False) -> Iterator[Connection]:
+def opened(path: Path, *, still: bool = False) -> Iterator[Connection]:
     """One state of the file throughout."""
     engine = engines.read_only(path, still=still)
     with translated(path), engine.connect() as connection:

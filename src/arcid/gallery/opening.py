@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
 from arcid import files, paths
 from arcid.errors import NotFound, UsageError
-from arcid.gallery import restoring
-from arcid.gallery.copying import Progress, of_postgresql
+from arcid.gallery import key_copies, restoring
+from arcid.gallery.copying import Progress, inspect, of_postgresql
 from arcid.gallery.database import Database
 from arcid.gallery.engines import parse_url
 from arcid.gallery.gallery import Gallery
 from arcid.gallery.restoring import Restored
 from arcid.gallery.store.audit import append
+from arcid.vault.keystore import SETTING, place_of
 
 
 def open_gallery(database: str | None = None, *, create: bool = False) -> Gallery:
@@ -34,17 +36,31 @@ def restore(
     backup: Path,
     database: str | None = None,
     *,
+    keys: Path | None = None,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> Restored:
     """``restoring.restore`` at the place of a gallery, whose database is then opened once: an older
     schema is brought up to date, and the audit is told. Raises what both do. It needs no key;
-    ``Gallery.open`` erases again who was erased since the backup."""
+    ``Gallery.open`` erases again who was erased since the backup.
+
+    ``keys``: the copy of the key store, where that is gone, too.
+    """
     url = database or paths.database_url()
     file = sqlite_file(url)
     if file is None:
         raise UsageError(of_postgresql(parse_url(url), backup))
-    done = restoring.restore(backup, file.absolute(), replace=replace, progress=progress)
+    store = place_of(parse_url(url), os.environ.get(SETTING))
+    if keys is not None:
+        if store.get_backend_name() != "sqlite" or store.database is None:
+            raise UsageError("the key store is in PostgreSQL: put it back with pg_restore")
+        key_copies.restore(keys, Path(store.database), inspect(backup).identity)
+    try:
+        done = restoring.restore(backup, file.absolute(), replace=replace, progress=progress)
+    except BaseException:
+        if keys is not None and store.database is not None:
+            Path(store.database).unlink()
+        raise
     with closing(Database(file, create=False)) as opened, opened.write() as connection:
         subject = f"gallery:{done.now.identity}"
         append(connection, verb="gallery.restore", subject=subject, details=done.to_dict())

@@ -12,6 +12,7 @@ import numpy as np
 from arcid.errors import UsageError
 from arcid.gallery import copying, health
 from arcid.gallery import encrypting as _encrypting
+from arcid.gallery import key_copies as _key_copies
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery import restored as _restored
 from arcid.gallery.database import Database
@@ -84,14 +85,21 @@ class Upkeep:
         self.database.rebuild()
 
     def backup(
-        self, path: Path, *, replace: bool = False, progress: copying.Progress | None = None
+        self,
+        path: Path,
+        *,
+        keys: Path | None = None,
+        replace: bool = False,
+        progress: copying.Progress | None = None,
     ) -> copying.Contents:
         """Write a copy of the gallery as it is at one moment, read back and found whole before it
         takes its name; who reads and writes goes on. For its owner only.
 
+        ``keys``: the copy of the key store, in another folder, is brought up to date afterwards.
         ``replace``: a file that is there gives way, once the new one is whole. Raises
-        ``UsageError``, also on PostgreSQL, whose own tools are named; ``StorageFull``, and
-        ``GalleryDamaged`` where the gallery is not sound.
+        ``UsageError``, also on PostgreSQL, whose own tools are named; ``StorageFull``,
+        ``GalleryDamaged`` where the gallery is not sound, and what ``key_copies.copy`` does, where
+        the copy of the gallery is made already.
         """
         gallery = self.database.path
         if gallery is None:
@@ -102,13 +110,19 @@ class Upkeep:
             )
         if copying.belongs_to(path, gallery):
             raise UsageError(f"{path} is a file of the gallery itself; name another one")
+        if keys is not None:
+            _key_copies.require_apart(keys, path)
+            if not self.protection()["encrypted"]:
+                raise UsageError("this gallery is not encrypted, and has no keys to be copied")
         made = copying.copy(gallery, path, progress=progress)
+        if keys is not None:
+            _key_copies.copy(self.database.vault.store, keys, path)
         with self.database.write() as connection:
             _audit.append(
                 connection,
                 verb="gallery.backup",
                 subject=f"gallery:{made.identity}",
-                details={"last_change": made.last_change},
+                details={"last_change": made.last_change, "keys": keys is not None},
             )
         return made
 

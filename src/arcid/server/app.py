@@ -167,7 +167,8 @@ def _schedule(settings: Settings) -> backups.Schedule | None:
     if settings.backups is None:
         return None
     every = timedelta(hours=settings.backup_every_h)
-    return backups.Schedule(settings.backups.expanduser(), every, settings.backup_keep)
+    keys = settings.backup_keys and settings.backup_keys.expanduser()
+    return backups.Schedule(settings.backups.expanduser(), every, settings.backup_keep, keys)
 
 
 def _own_tasks(looks: Looks, ring: KeyRing, saving: backups.Backups) -> tuple[Task, ...]:

@@ -202,6 +202,11 @@ class Settings(BaseSettings):
     backup_keep: int = Field(
         14, ge=1, le=10_000, description="How many of the newest stay; older ones are removed."
     )
+    backup_keys: Path | None = Field(
+        None,
+        description="File that the newest copy of the key store is kept in beside that; in another "
+        "folder than ARCID_BACKUPS, better on another disk.",
+    )
     audit_searches: bool = Field(
         True,
         description="Whether each search for a person leaves a row in the audit; `arcid search` "
