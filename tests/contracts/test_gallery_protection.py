@@ -12,17 +12,26 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.databases import leave_unsealed
+from tests.unit.test_decide import ruler
 
+from arcid.apps.duplicates import Duplicates, work
+from arcid.apps.duplicates.tables import answers
+from arcid.apps.onboarding import store as onboarding
+from arcid.apps.onboarding.cases import Cases
+from arcid.apps.watchlists import Alerts, Seen, Terms, Watchlists
 from arcid.errors import KeyUnavailable, SealBroken
+from arcid.events import Place
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.gallery.database import KEYS_LEFT
 from arcid.gallery.seals import image_seal, vector_seal
-from arcid.gallery.store import vectors
+from arcid.gallery.store import journal, sealed, vectors
 from arcid.types import Embeddings
 from arcid.vault import keystore, roots
 from arcid.vault.vault import Erased
@@ -474,6 +483,105 @@ def test_keys_are_changed_while_another_process_searches(url: str, tmp_path: Pat
     with Gallery.open(url) as again:
         assert nearest(again, 41) == "Dot"
         assert again.search("guests", vector(51), k=1)[0][0].name == "Eve"
+
+
+# what people wrote
+
+WRITTEN = {"needle-reason", "needle-step", "needle-pair", "needle-case"}
+
+
+def written(gallery: Gallery) -> None:
+    """A reason, and notes on an alert, a pair and an onboarding, of Ann and Bea."""
+    own, ann = Watchlists(gallery), id_of(gallery, "Ann")
+    at = datetime.now(UTC)
+    terms = Terms(
+        purpose="bans", legal_basis="house right", owner="op", expires_at=at + timedelta(days=90)
+    )
+    banned = own.create("Banned", "staff", terms, actor="op")
+    own.add(banned.id, ann, actor="op", reason="needle-reason")
+    seen = Seen(
+        banned.id, ann, level="alert", place=Place("door", "door"), at=at, until=at, mark="1,2,3,4",
+        grounds={}, vector=vector(2), crop=crop(2),
+    )  # fmt: skip
+    alert = Alerts(gallery).raise_(seen)
+    assert alert is not None
+    Alerts(gallery).answer(alert.id, "acknowledge", actor="op", note="needle-step")
+    twins = Duplicates(gallery)
+    same = Embeddings(vector(61).vectors, ruler().contract_id)
+    for name in ("Ann", "Bea"):
+        gallery.add_faces("staff", id_of(gallery, name), [NewFace(same, f"twin of {name}")])
+    work(gallery, "staff", twins.runs.begin("staff", ruler(), actor="op").id, ruler())
+    (pair,) = twins.every("staff")
+    twins.answer("staff", pair.id, "unsure", actor="op", note="needle-pair")
+    session, _ = Cases(gallery).start("staff")
+    with journal.writing(gallery.database) as log:
+        row = onboarding.find(log.connection, session.id)
+        onboarding.answer(log.connection, row, "review", "op", "needle-case", log.now)
+
+
+def read_back(gallery: Gallery) -> set[str]:
+    found = {member.reason for member in Watchlists(gallery).members("Banned")}
+    for alert in Alerts(gallery).find():
+        found |= {step.note for step in alert.steps}
+    found |= {answer.note for answer in Duplicates(gallery).answers("staff")}
+    for case in Cases(gallery).find("staff", states=("started",)):
+        found |= {answer.note for answer in case.answers}
+    return found
+
+
+def texts(gallery: Gallery) -> str:
+    """Every column of text as it is stored."""
+    found = []
+    with gallery.database.read() as connection:
+        for table in schema.metadata.sorted_tables:
+            for row in connection.execute(sa.select(table)):
+                found += [value for value in row if isinstance(value, str)]
+    return "\n".join(found)
+
+
+def test_what_people_wrote_is_sealed_and_goes_where_merges_go(url: str) -> None:
+    with filled(url) as gallery:
+        written(gallery)
+        assert read_back(gallery) == WRITTEN
+        assert "needle" not in texts(gallery)
+        gallery.merge_people("staff", id_of(gallery, "Bea"), id_of(gallery, "Ann"), reversible=True)
+        assert read_back(gallery) == WRITTEN
+        (merge,) = gallery.merges("staff")
+        gallery.unmerge("staff", merge.id)
+        assert read_back(gallery) == WRITTEN
+        with gallery.database.read() as connection:
+            stored = connection.execute(sa.select(answers.c.note)).scalars()
+            keys = set(sealed.keys_of(stored))
+        gallery.delete_person("staff", id_of(gallery, "Ann"))
+        assert read_back(gallery) == {"needle-case"}
+        assert keys and keys <= set(gallery.database.vault.destroyed(0).keys)
+
+
+def test_what_was_written_before_is_sealed_with_the_rest(url: str) -> None:
+    with filled(url) as gallery:
+        gallery.delete_collection("staff")
+        leave_unsealed(gallery)
+        gallery.create_collection("staff")
+        for i, name in enumerate(["Ann", "Bea"]):
+            gallery.enrol("staff", name, [new_face(i)])
+        written(gallery)
+        assert all(needle in texts(gallery) for needle in WRITTEN)
+        gallery.encrypt()
+        assert read_back(gallery) == WRITTEN
+        assert "needle" not in texts(gallery)
+
+
+def test_a_forgotten_onboarding_stays_so(url: str, backup: Backup) -> None:
+    with filled(url) as gallery:
+        written(gallery)
+    backup.take()
+    with Gallery.open(url) as gallery:
+        (case,) = Cases(gallery).find("staff", states=("started",))
+        Cases(gallery).forget(case.id)
+    backup.put_back()
+    with Gallery.open(url) as gallery:
+        assert list(Cases(gallery).find("staff", states=("started",))) == []
+        assert read_back(gallery) == WRITTEN - {"needle-case"}
 
 
 # the byte hunt

@@ -16,11 +16,13 @@ from arcid.apps.duplicates.tables import answers, pairs, runs
 from arcid.errors import InputError, NotFound, ReviewAnswered
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, people
-from arcid.gallery.store import audit
+from arcid.gallery.store import audit, sealed
+from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import merges as _merges
 from arcid.gallery.store import people as _people
 from arcid.gallery.store.journal import Journal, from_us, now_us
 from arcid.gallery.store.keys import chunks
+from arcid.vault import place
 
 ANSWERS = Order("duplicate_answers", (int,))  # key
 _KEPT = ("a_face_uid", "b_face_uid", "cosine", "probability", "fmr", "templates", "found_at")
@@ -64,14 +66,16 @@ def give(
         if keep_id is None:
             keep, other = _fuller(connection, collection, a, b)
         merge_uid = _merges.merge(log, collection, keep, other, reversible=True)
+    uid = uuid.uuid4().hex
+    key_id = sealed.new_key(connection, collection) if note else None
     values: dict[str, Any] = {
-        "uid": uuid.uuid4().hex,
+        "uid": uid,
         "collection_id": collection["id"],
         "a_uid": first,
         "b_uid": second,
         "verdict": verdict,
         "actor": actor,
-        "note": note,
+        "note": sealed.seal_text(connection, key_id, note, _note_place(uid)),
         "at": log.now,
         "pair": json.dumps(asked),
         "merge_uid": merge_uid,
@@ -156,12 +160,34 @@ def records(connection: Connection, collection: Row, rows: Sequence[Row]) -> lis
             row["uid"], row["verdict"],
             row["a_uid"], names.get(row["a_uid"], merged.get(row["a_uid"])),
             row["b_uid"], names.get(row["b_uid"], merged.get(row["b_uid"])),
-            json.loads(row["pair"])["cosine"], row["actor"], row["note"], from_us(row["at"]),
+            json.loads(row["pair"])["cosine"], row["actor"],
+            sealed.unseal_text(connection, row["note"], _note_place(row["uid"])),
+            from_us(row["at"]),
             row["merge_uid"],
             None if row["undone_at"] is None else from_us(row["undone_at"]), row["undone_by"],
         )
         for row in rows
     ]  # fmt: skip
+
+
+def erase(connection: Connection, person: Row) -> None:
+    """Everything that was said about a person."""
+    about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
+    notes = connection.execute(sa.select(answers.c.note).where(about)).scalars()
+    sealed.doom(connection, sealed.keys_of(notes))
+    connection.execute(answers.delete().where(about))
+
+
+def seal(connection: Connection) -> int:
+    """Seal the notes written before the gallery was protected; how many."""
+    query = sa.select(answers).where(sealed.clear_text(answers.c.note))
+    rows = connection.execute(query).mappings().all()
+    for row in rows:
+        own = _collections.by_id(connection, row["collection_id"])
+        key_id = sealed.new_key(connection, own)
+        note = sealed.seal_text(connection, key_id, row["note"], _note_place(row["uid"]))
+        connection.execute(answers.update().where(answers.c.id == row["id"]).values(note=note))
+    return len(rows)
 
 
 def cannot_be_one(connection: Connection, collection: Row) -> list[tuple[str, str]]:
@@ -226,3 +252,7 @@ def _ask_again(connection: Connection, collection: Row, answer: Row) -> None:
             state="open", **values,
         )
     )  # fmt: skip
+
+
+def _note_place(uid: str) -> bytes:
+    return place("pair-note", uid)

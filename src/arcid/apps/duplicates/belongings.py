@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.apps.duplicates import answers as answering
 from arcid.apps.duplicates import apart
 from arcid.apps.duplicates.tables import answers, pairs, runs
 from arcid.gallery.rooms import Handed
@@ -59,10 +60,13 @@ def take_back(
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
     """Before a person is deleted: nothing that was said about them stays."""
-    if merged:
-        return
-    about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
-    connection.execute(answers.delete().where(about))
+    if not merged:
+        answering.erase(connection, person)
+
+
+def seal(connection: Connection) -> int:
+    """Seal the notes written before the gallery was protected; how many."""
+    return answering.seal(connection)
 
 
 def _of(connection: Connection, person: Row) -> list[Row]:

@@ -32,13 +32,14 @@ def take_back(
 
 
 def forget(connection: Connection, keys: Sequence[int]) -> None:
-    """Pictures whose data keys were destroyed: an older copy was put back."""
+    """Pictures and sessions whose data keys were destroyed: an older copy was put back."""
     kept.forget(connection, keys)
+    store.forget(connection, keys)
 
 
 def seal(connection: Connection) -> int:
-    """Seal what was kept before the gallery was protected; how many pictures."""
-    return kept.seal(connection)
+    """Seal what was kept before the gallery was protected; how much that was."""
+    return kept.seal(connection) + store.seal(connection)
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:

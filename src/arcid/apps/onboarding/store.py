@@ -26,8 +26,10 @@ from arcid.apps.onboarding.tables import answers, pictures, sessions
 from arcid.errors import OnboardingNotFound
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections
-from arcid.gallery.store import audit
+from arcid.gallery.store import audit, sealed
 from arcid.gallery.store.journal import from_us, now_us
+from arcid.gallery.store.keys import chunks
+from arcid.vault import place
 
 CASES = Order("onboarding cases", (int,))
 #: What is personal in a session's row, and what it is when it is erased.
@@ -134,7 +136,8 @@ def records(connection: Connection, collection: Row, rows: Iterable[Row]) -> lis
     for answer in connection.execute(query).mappings():
         said.setdefault(answer["onboarding_id"], []).append(
             Answer(
-                answer["uid"], answer["outcome"], answer["actor"], answer["note"],
+                answer["uid"], answer["outcome"], answer["actor"],
+                sealed.unseal_text(connection, answer["note"], _note_place(answer["uid"])),
                 from_us(answer["at"]), _time(answer["undone_at"]), answer["undone_by"],
             )
         )  # fmt: skip
@@ -153,6 +156,8 @@ def records(connection: Connection, collection: Row, rows: Iterable[Row]) -> lis
 def answer(connection: Connection, row: Row, outcome: str, actor: str, note: str, now: int) -> str:
     """A decision more; its id."""
     uid = uuid.uuid4().hex
+    key_id = sealed.new_key(connection, collection_of(connection, row)) if note else None
+    note = sealed.seal_text(connection, key_id, note, _note_place(uid))
     connection.execute(
         answers.insert().values(
             uid=uid, onboarding_id=row["id"], outcome=outcome, actor=actor, note=note, at=now
@@ -181,8 +186,39 @@ def undo(connection: Connection, answer_row: Row, actor: str, now: int) -> None:
 
 def delete(connection: Connection, condition: Any) -> int:
     """Erase sessions with everything of them; how many."""
-    kept_pictures.delete_of(connection, sa.select(sessions.c.id).where(condition))
+    chosen = sa.select(sessions.c.id).where(condition)
+    kept_pictures.delete_of(connection, chosen)
+    notes = sa.select(answers.c.note).where(answers.c.onboarding_id.in_(chosen))
+    sealed.doom(connection, sealed.keys_of(connection.execute(notes).scalars()))
     return connection.execute(sessions.delete().where(condition)).rowcount
+
+
+def forget(connection: Connection, keys: Sequence[int]) -> None:
+    """Erase the sessions whose notes these data keys sealed: such go with their session only."""
+    query = sa.select(answers.c.onboarding_id, answers.c.note).where(answers.c.note != "")
+    gone = set(keys)
+    theirs = {one for one, note in connection.execute(query) if gone & set(sealed.keys_of([note]))}
+    for part in chunks(sorted(theirs)):
+        delete(connection, sessions.c.id.in_(part))
+
+
+def seal(connection: Connection) -> int:
+    """Seal the notes written before the gallery was protected; how many."""
+    query = (
+        sa.select(answers.c.id, answers.c.uid, answers.c.note, sessions.c.collection_id)
+        .join(sessions, sessions.c.id == answers.c.onboarding_id)
+        .where(sealed.clear_text(answers.c.note))
+    )
+    rows = connection.execute(query).mappings().all()
+    for row in rows:
+        key_id = sealed.new_key(connection, collection_of(connection, row))
+        note = sealed.seal_text(connection, key_id, row["note"], _note_place(row["uid"]))
+        connection.execute(answers.update().where(answers.c.id == row["id"]).values(note=note))
+    return len(rows)
+
+
+def _note_place(uid: str) -> bytes:
+    return place("onboarding-note", uid)
 
 
 def _one(connection: Connection, condition: Any, what: str) -> Row:

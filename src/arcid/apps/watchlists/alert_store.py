@@ -20,9 +20,12 @@ from arcid.events.tables import traces as _traces
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections, people
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import people as _people
+from arcid.gallery.store import sealed
 from arcid.gallery.store.audit import actor_now, append
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.gallery.store.keys import chunks
+from arcid.vault import place
 
 Outboxes = Mapping[str, Collection[str] | None]  # those who subscribed, and to which kinds
 Told = tuple[Sequence[str], Outboxes]  # outboxes that whoever writes names, and those
@@ -120,21 +123,37 @@ def change(connection: Connection, row: Row, **values: Any) -> None:
 def step(
     connection: Connection, row: Row, verb: str, actor: str, note: str, correction: str | None
 ) -> None:
+    values = {"alert_id": row["id"], "at": now_us(), "note": note}
+    values["note"] = _sealed_note(connection, row["person_id"], values)
     connection.execute(
         steps.insert().values(
-            alert_id=row["id"], verb=verb, actor=actor, credential=actor_now(), note=note,
-            at=now_us(), correction_uid=correction,
+            **values, verb=verb, actor=actor, credential=actor_now(), correction_uid=correction
         )
-    )  # fmt: skip
+    )
+
+
+def seal(connection: Connection) -> int:
+    """Seal the notes written before the gallery was protected; how many."""
+    query = (
+        sa.select(steps, alerts.c.person_id)
+        .join(alerts, alerts.c.id == steps.c.alert_id)
+        .where(sealed.clear_text(steps.c.note))
+    )
+    rows = connection.execute(query).mappings().all()
+    for row in rows:
+        note = _sealed_note(connection, row["person_id"], row)
+        connection.execute(steps.update().where(steps.c.id == row["id"]).values(note=note))
+    return len(rows)
 
 
 def steps_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[Row]]:
-    """Steps by alert key, oldest first."""
+    """Steps by alert key, oldest first, their notes opened."""
     found: dict[int, list[Row]] = {}
     for part in chunks(keys):
         query = sa.select(steps).where(steps.c.alert_id.in_(part)).order_by(steps.c.id)
         for row in connection.execute(query).mappings():
-            found.setdefault(row["alert_id"], []).append(row)
+            note = sealed.unseal_text(connection, row["note"], _note_place(row))
+            found.setdefault(row["alert_id"], []).append(dict(row) | {"note": note})
     return found
 
 
@@ -188,3 +207,15 @@ def step_record(row: Row) -> Step:
         row["verb"], row["actor"], row["note"], from_us(row["at"]), row["undone_by"],
         row["credential"],
     )  # fmt: skip
+
+
+def _sealed_note(connection: Connection, person_key: int, row: Row) -> str:
+    """With the key of whom the alert is about."""
+    person = _people.by_keys(connection, [person_key])[person_key]
+    own = _collections.by_id(connection, person["collection_id"])
+    key_id = sealed.key_of(connection, own, person)
+    return sealed.seal_text(connection, key_id, row["note"], _note_place(row))
+
+
+def _note_place(row: Row) -> bytes:
+    return place("alert-note", row["alert_id"], row["at"])

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.watchlists import store
+from arcid.apps.watchlists import alert_store, store
 from arcid.apps.watchlists.tables import alerts, members, watchlists
 from arcid.gallery.rooms import Handed
 from arcid.gallery.schema import Row
@@ -23,7 +23,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     connection.execute(members.delete().where(members.c.person_id == other["id"]))
     for key, one in places.items():
         if key not in kept:
-            connection.execute(members.insert().values(list_id=key, person_id=keep["id"], **one))
+            store.place_on(connection, keep, {"list_id": key, **one})
     store.touch(connection, list(places))
     own = alerts.update().where(alerts.c.person_id == other["id"])
     connection.execute(own.values(person_id=keep["id"]))
@@ -50,11 +50,16 @@ def take_back(
         if uid not in handed["both"]:
             own = sa.and_(members.c.list_id == key, members.c.person_id == keep["id"])
             connection.execute(members.delete().where(own))
-        connection.execute(members.insert().values(list_id=key, person_id=other["id"], **one))
+        store.place_on(connection, other, {"list_id": key, **one})
         store.touch(connection, [key])
     for part in chunks(handed["alerts"]):
         theirs = sa.and_(alerts.c.uid.in_(part), alerts.c.person_id == keep["id"])
         connection.execute(alerts.update().where(theirs).values(person_id=other["id"]))
+
+
+def seal(connection: Connection) -> int:
+    """Seal what was written before the gallery was protected; how much that was."""
+    return store.seal(connection) + alert_store.seal(connection)
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:

@@ -18,7 +18,11 @@ from arcid.gallery import rules
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, collections, people
 from arcid.gallery.seals import check_row, row_seal
+from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import people as _people
+from arcid.gallery.store import sealed
 from arcid.gallery.store.journal import from_us, now_us, to_us
+from arcid.vault import place
 
 WATCHLISTS = Order("watchlists", (str,))  # name_key
 MEMBERS = Order("watchlist_members", (str,))  # name_key
@@ -127,14 +131,31 @@ def put(connection: Connection, row: Row, person: Row, reason: str, actor: str) 
     own = sa.and_(members.c.list_id == row["id"], members.c.person_id == person["id"])
     if connection.execute(sa.select(members.c.id).where(own)).first() is not None:
         return False
-    connection.execute(
-        members.insert().values(
-            list_id=row["id"], person_id=person["id"], reason=reason, added_by=actor,
-            added_at=now_us(),
-        )
-    )  # fmt: skip
+    values = {"list_id": row["id"], "reason": reason, "added_by": actor, "added_at": now_us()}
+    place_on(connection, person, values)
     touch(connection, [row["id"]])
     return True
+
+
+def place_on(connection: Connection, person: Row, values: Row) -> None:
+    """A member's row; ``values`` of it but the person, their reason sealed or not."""
+    own = _collections.by_id(connection, person["collection_id"])
+    key_id = sealed.key_of(connection, own, person)
+    reason = sealed.seal_text(connection, key_id, values["reason"], _reason_place(values))
+    connection.execute(
+        members.insert().values({**values, "person_id": person["id"], "reason": reason})
+    )
+
+
+def seal(connection: Connection) -> int:
+    """Seal the reasons written before the gallery was protected; how many."""
+    rows = connection.execute(sa.select(members).where(sealed.clear_text(members.c.reason)))
+    found = rows.mappings().all()
+    for row in found:
+        person = _people.by_keys(connection, [row["person_id"]])[row["person_id"]]
+        connection.execute(members.delete().where(members.c.id == row["id"]))
+        place_on(connection, person, row)
+    return len(found)
 
 
 def take(connection: Connection, row: Row, person: Row) -> bool:
@@ -166,11 +187,22 @@ def listed(connection: Connection, row: Row, after: str | None, limit: int) -> P
     found = MEMBERS.page(row["uid"], rows, limit, lambda one: (one["name_key"],))
     return Page(
         [
-            Member(m["uid"], m["name"], m["reason"], m["added_by"], from_us(m["added_at"]))
+            Member(
+                m["uid"],
+                m["name"],
+                sealed.unseal_text(connection, m["reason"], _reason_place(m)),
+                m["added_by"],
+                from_us(m["added_at"]),
+            )
             for m in found
         ],
         found.next,
     )
+
+
+def _reason_place(row: Row) -> bytes:
+    """It goes to the kept one of two people who are merged, so that neither is part of it."""
+    return place("reason", row["list_id"], row["added_at"])
 
 
 def _free(connection: Connection, name: str, own_key: int | None) -> str:

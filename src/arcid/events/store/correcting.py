@@ -23,7 +23,7 @@ TYPED = ("key", "local", "os")  # credentials whose holders type the name of who
 
 def remark(what: str, value: str) -> str:
     """Who makes a change (``actor``, never blank), or why (``note``)."""
-    if not isinstance(value, str) or len(value) > MAX_REMARK or "\0" in value:
+    if not isinstance(value, str) or len(value) > MAX_REMARK or "\0" in value or "\1" in value:
         raise InputError(f"{what} must be text of at most {MAX_REMARK} characters")
     if what == "actor" and not value.strip():
         raise InputError("say who makes the change: actor")

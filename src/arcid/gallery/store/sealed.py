@@ -6,15 +6,17 @@ commit that erases what it sealed (``doom``), so that no older copy of the datab
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import base64
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.schema import Row, gallery, inherited, people, shreds
-from arcid.vault import Vault
+from arcid.vault import Vault, sealing
 
+TEXT = "\x01"  # how a sealed text begins, which nobody types; base64 follows
 OPTION = "arcid_vault"  # execution option of every connection of a gallery
 
 
@@ -60,6 +62,32 @@ def unseal(connection: Connection, key_id: int | None, value: bytes, where: byte
         keys.allow_unsealed()
         return value
     return keys.unseal(value, where)
+
+
+def seal_text(connection: Connection, key_id: int | None, text: str, where: bytes) -> str:
+    """A column of text: the empty one and what is sealed already stay; ``key_id`` as ``seal``."""
+    if key_id is None or not text or text.startswith(TEXT):
+        return text
+    return TEXT + base64.b64encode(seal(connection, key_id, text.encode(), where)).decode()
+
+
+def unseal_text(connection: Connection, text: str, where: bytes) -> str:
+    """What ``seal_text`` was handed. Raises ``SealBroken``, ``KeyUnavailable``."""
+    if text.startswith(TEXT):
+        return vault(connection).unseal(base64.b64decode(text[1:]), where).decode()
+    if text:
+        vault(connection).allow_unsealed()
+    return text
+
+
+def clear_text(column: sa.Column[str]) -> sa.ColumnElement[bool]:
+    """Rows whose text ``seal_text`` would seal."""
+    return sa.and_(column != "", column.not_like(f"{TEXT}%"))
+
+
+def keys_of(texts: Iterable[str]) -> list[int]:
+    """The data keys that sealed these."""
+    return [sealing.key_of(base64.b64decode(t[1:])) for t in texts if t.startswith(TEXT)]
 
 
 def doom(connection: Connection, keys: Collection[int | None]) -> None:
