@@ -138,7 +138,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_to_be_replaced(
     assert file.read_bytes() == b"mine"
     gallery.backup(file, replace=True)
     assert len(people(file)) == 6
-    for name in ("gallery.db", "gallery.db-wal", "gallery.db-mark"):
+    for name in ("gallery.db", "gallery.db-wal", "gallery.db-mark", "gallery.db-keys"):
         with pytest.raises(UsageError):
             gallery.backup(place.with_name(name), replace=True)
 

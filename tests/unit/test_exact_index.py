@@ -18,6 +18,7 @@ from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import int8
 from arcid.gallery.index.blocks import Piece
 from arcid.gallery.index.exact import FETCH_ROWS, ExactIndex
+from arcid.gallery.index.state import Part
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -326,6 +327,38 @@ def test_packed_rows_come_back_as_they_went_in() -> None:
         pytest.skip("this processor has no exact prepacked int8 product")
     codes = int8.quantise(hard_rows(100)).codes
     assert np.array_equal(int8.PackedRows(codes).unpack(350), codes[:350])
+
+
+@pytest.mark.parametrize("block_rows", [7, 32, 500])
+def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> None:
+    rows = hard_rows(100)
+    index = indexed(rows, np.arange(400) // 3, block_rows=block_rows)
+    index.remove(np.arange(10, 150))
+    index.set_person(np.array([5, 300]), np.array([900, 901]))
+    state = index.state()
+    index.remove(np.array([399]))  # of what was there then, nothing changes
+    assert len(state) == 260
+    parts = list(state.parts())
+    assert [len(part) for part in parts[:-1]] == [block_rows] * (260 // block_rows)
+    again = ExactIndex(100, index.store.fetch, block_rows=block_rows)  # type: ignore[attr-defined]
+    again.begin(Part.unpacked(bytearray(part.packed()), 100) for part in parts)
+    again.remove(np.array([399]))
+    for one in (index, again):
+        one.add(np.arange(20, 40), np.arange(20, 40), rows[20:40])
+        one.remove(np.arange(200, 230))
+    assert len(again) == len(index) == 260 - 1 + 20 - 30
+    for k in (1, 12):
+        for own, other in zip(
+            index.search_faces(rows[::40], k), again.search_faces(rows[::40], k), strict=True
+        ):
+            assert all(np.array_equal(a, b) for a, b in zip(own, other, strict=True))
+        assert index.search_people(rows[::40], k) == again.search_people(rows[::40], k)
+    with pytest.raises(InvalidArray, match="begins empty"):
+        again.begin(parts)
+    smaller = ExactIndex(100, index.store.fetch, block_rows=5)  # type: ignore[attr-defined]
+    with pytest.raises(InvalidArray, match="whole blocks"):
+        smaller.begin(parts)
+    assert len(smaller) == 0
 
 
 def test_what_cannot_be_added_is_refused_and_changes_nothing() -> None:

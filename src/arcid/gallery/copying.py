@@ -143,7 +143,8 @@ def contents(connection: Connection) -> Contents:
 
 def belongs_to(path: Path, gallery: Path) -> bool:
     """Whether a file is the gallery's, or one of those beside it that it cannot do without."""
-    names = {gallery.name + end for end in ("", "-wal", "-shm", "-journal", "-mark", "-spare")}
+    ends = ("", "-wal", "-shm", "-journal", "-mark", "-spare", "-keys")
+    names = {gallery.name + end for end in ends}
     return path.absolute().parent.resolve() == gallery.parent.resolve() and path.name in names
 
 

@@ -2,7 +2,8 @@
 
 Every search runs inside one read transaction. If the change log stands where the indexes stand, the
 search goes ahead together with others; otherwise the indexes first take in what happened since.
-An index is built from SQL on first use and can be dropped at any time; nothing is written twice.
+An index is built from SQL on first use and can be dropped at any time. A large one of a protected
+gallery is kept in a sealed file as well (``keeping``), from which the next process begins.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +19,18 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from arcid.errors import ArcidError
 from arcid.gallery.database import Database
 from arcid.gallery.index import FetchVectors, IndexFactory, Keys, VectorIndex
+from arcid.gallery.index.exact import ExactIndex
+from arcid.gallery.keeping import Held, Keeping, Slot
 from arcid.gallery.locks import SharedLock
-from arcid.gallery.schema import changes, embeddings, faces
+from arcid.gallery.schema import embeddings, faces
 from arcid.gallery.store import journal, vectors
 from arcid.gallery.store.keys import chunks
 from arcid.types import FloatArray
 
 log = logging.getLogger(__name__)
-
-FAR_BEHIND = 100_000  # changes after which building anew is cheaper than following
-Slot = tuple[int, str]  # collection key, contract_id
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Projection:
         self._indexes: dict[Slot, VectorIndex] = {}
         self._head: journal.Head | None = None
         self._mark: Sequence[Any] | None = None  # the log entry the indexes stand at
+        self._keeping = Keeping(database, self.sizes, self._held)
 
     @contextmanager
     def snapshot(self, connection: Connection | None = None) -> Iterator[Snapshot]:
@@ -86,6 +88,18 @@ class Projection:
     def _reading(self, connection: Connection | None) -> AbstractContextManager[Connection]:
         return self._database.read() if connection is None else nullcontext(connection)
 
+    def keep(self) -> None:
+        """Write files of indexes anew, in the background, where that was not done for a while."""
+        self._keeping.soon(list(self._indexes))
+
+    def close(self) -> None:
+        """Forget every index, once the files that begin the next process are written."""
+        if self._indexes:
+            with suppress(ArcidError), self.snapshot():
+                pass  # who was erased since is in no index any more
+            self._keeping.close(list(self._indexes))
+        self.drop()
+
     def drop(self) -> None:
         """Forget every index; each is built anew when next used."""
         with self._lock.exclusive():
@@ -97,7 +111,7 @@ class Projection:
     def built(self, connection: Connection, collection_key: int, made_by: Any) -> VectorIndex:
         slot = (collection_key, made_by["uid"])
         with self._building:
-            if slot not in self._indexes:
+            if slot not in self._indexes and not self._begun(connection, slot, made_by):
                 index = self._make_index(made_by["dim"], self._fetcher(made_by))
                 for face_keys, person_keys, rows in vectors.blocks(
                     connection, collection_key, made_by
@@ -105,7 +119,33 @@ class Projection:
                     index.add(face_keys, person_keys, rows)
                 self._indexes[slot] = index
                 log.info("index built", extra={"faces": len(index), "dim": made_by["dim"]})
+                self._keeping.soon([slot])
             return self._indexes[slot]
+
+    def _begun(self, connection: Connection, slot: Slot, made_by: Any) -> bool:
+        """Whether a file held the index, or what it was some changes ago."""
+        index = self._make_index(made_by["dim"], self._fetcher(made_by))
+        entries = self._keeping.begin(connection, slot, index)
+        if entries is None:
+            index.close()
+            return False
+        self._indexes[slot] = index
+        try:
+            self._apply(connection, entries, [slot])
+        except BaseException:
+            self._indexes.pop(slot).close()
+            raise
+        log.info("index read", extra={"faces": len(index), "dim": made_by["dim"]})
+        return True
+
+    def _held(self, slot: Slot) -> Held | None:
+        """An index as it is now, and the state of the gallery that it shows."""
+        with self.snapshot():
+            index = self._indexes.get(slot)
+            if not isinstance(index, ExactIndex) or self._head is None:
+                return None
+            self._keeping.counted(slot)
+            return Held(index.state(), self._head, self._mark)
 
     def _opened(self, connection: Connection) -> Snapshot:
         self._local.connection = connection
@@ -137,12 +177,12 @@ class Projection:
             if log_entries is None:
                 self._forget()
             else:
-                self._apply(connection, log_entries)
+                self._apply(connection, log_entries, list(self._indexes))
         except BaseException:
             self._forget()
             raise
         self._head = now
-        self._mark = _entry(connection, now.last_change)
+        self._mark = journal.entry(connection, now.last_change)
 
     def _entries(self, connection: Connection, now: journal.Head) -> list[Any] | None:
         """What happened since; None when the log does not lead from here to there.
@@ -153,24 +193,22 @@ class Projection:
         seen = self._head
         if seen is None or not self._indexes or seen.identity != now.identity:
             return None
-        if not 0 < now.last_change - seen.last_change <= FAR_BEHIND:
+        if now.last_change <= seen.last_change:
             return None
-        if seen.last_change and _entry(connection, seen.last_change) != self._mark:
+        if seen.last_change and journal.entry(connection, seen.last_change) != self._mark:
             return None
-        entries = list(
-            connection.execute(
-                sa.select(changes).where(changes.c.seq > seen.last_change).order_by(changes.c.seq)
-            ).mappings()
-        )
-        complete = len(entries) == now.last_change - seen.last_change
-        return entries if complete else None
+        return journal.since(connection, seen.last_change, now)
 
-    def _apply(self, connection: Connection, entries: list[Any]) -> None:
+    def _apply(self, connection: Connection, entries: list[Any], slots: Sequence[Slot]) -> None:
         touched: dict[Slot, _Touched] = {}
         if any(entry["kind"] == "person_removed" for entry in entries):
             self._database.vault.forget_data()
         for entry in entries:
-            for slot in [s for s in self._indexes if s[0] == entry["collection_key"]]:
+            for slot in [s for s in slots if s[0] == entry["collection_key"]]:
+                if slot not in self._indexes:
+                    continue
+                if entry["kind"] in journal.ERASING:
+                    self._keeping.void(slot)
                 if entry["kind"] == "collection_removed" or (
                     entry["kind"] == "contract_removed" and entry["contract"] == slot[1]
                 ):
@@ -189,6 +227,7 @@ class Projection:
             return
         index = self._indexes[slot]
         replaced = sorted(what.replaced)
+        self._keeping.changed(slot, len(replaced) + len(what.moved))
         if replaced:
             index.remove(np.array(replaced, np.int64))
             added = vectors.of_faces(connection, slot[0], made_by, replaced)
@@ -204,8 +243,3 @@ class Projection:
             if rows:
                 pairs = np.array(rows, np.int64)
                 index.set_person(pairs[:, 0], pairs[:, 1])
-
-
-def _entry(connection: Connection, seq: int) -> Sequence[Any] | None:
-    row = connection.execute(sa.select(changes).where(changes.c.seq == seq)).first()
-    return None if row is None else tuple(row)

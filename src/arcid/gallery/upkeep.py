@@ -75,6 +75,7 @@ class Upkeep:
             with self.database.write(erases=True) as connection:
                 _receipts.forget_old(connection)
         _restored.erase_again(self.database)
+        self._projection.keep()
         self.database.settle()
 
     def scrub(self) -> None:
@@ -136,7 +137,7 @@ class Upkeep:
 
     def close(self) -> None:
         """Flushes too."""
-        self._projection.drop()
+        self._projection.close()
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -33,6 +33,7 @@ SCHEMA = "arcid_keys"
 LAYOUT = 1
 BUSY_S = 10.0
 PART = 500  # numbers asked for at once
+INDEX = "index-"  # how the name begins under which the keys of a collection's index stand
 _MAKING = 0x61726B79  # PostgreSQL advisory lock held while the tables are made
 
 _metadata = sa.MetaData()
@@ -115,6 +116,11 @@ def place_of(gallery: URL, named: str | None) -> URL:
         return gallery
     path = Path(gallery.database or "").expanduser().absolute()
     return gallery.set(database=str(path.with_name(path.name + SUFFIX)))
+
+
+def of_index(collection: str) -> str:
+    """Under which name keys of the copies of a collection's index stand, to be destroyed alone."""
+    return (INDEX + collection)[:32]
 
 
 class KeyStore:
@@ -272,7 +278,8 @@ class KeyStore:
                 connection.execute(_data.delete().where(_data.c.id.in_(part)))
             rows: list[dict[str, Any]]
             rows = [{"key_id": key, "collection": None, "at": now} for key in listed]
-            rows += [{"key_id": None, "collection": uid, "at": now} for uid in collections]
+            whole = [uid for uid in collections if not uid.startswith(INDEX)]
+            rows += [{"key_id": None, "collection": uid, "at": now} for uid in whole]
             if rows:
                 connection.execute(_destroyed.insert(), rows)
         self._vacuum()

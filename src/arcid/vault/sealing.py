@@ -26,7 +26,9 @@ OVERHEAD = _BODY + 16  # bytes by which a sealed value is longer
 class Cipher(Protocol):
     """What ``cryptography``'s AESGCM does with one key."""
 
-    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+    def encrypt(
+        self, nonce: bytes, data: bytes | memoryview, associated_data: bytes | None
+    ) -> bytes: ...
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
 

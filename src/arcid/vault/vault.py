@@ -57,6 +57,20 @@ class Vault:
                 ahead += self._make(collection)
             return ahead.pop()
 
+    def index_key(self, collection: str) -> tuple[int, Cipher]:
+        """A new data key for one copy of a collection's index, with its number."""
+        with self._lock:
+            ((key_id, bare),) = self._made_new(keystore.of_index(collection), 1)
+        return key_id, sealing.cipher(bare)
+
+    def index_cipher(self, key_id: int) -> Cipher:
+        """Of a key that ``index_key`` made, not kept in memory. Raises ``KeyUnavailable`` where it
+        was destroyed or never was here."""
+        with self._lock:
+            for key in self.store.data_keys([key_id]):
+                return sealing.cipher(self._bare(key))
+        raise KeyUnavailable("the key of this copy of an index was destroyed")
+
     def seal(self, key_id: int, value: bytes, where: bytes) -> bytes:
         """Opens ``where`` it is stored only."""
         return sealing.seal(key_id, self.ciphers([key_id])[key_id], value, where)
@@ -106,7 +120,7 @@ class Vault:
             self.store.destroy(keys, collections)
             for key in keys:
                 self._opened.pop(key, None)
-            if collections:
+            if not all(name.startswith(keystore.INDEX) for name in collections):
                 self.forget()
 
     def destroyed(self, after: int) -> Destroyed:
@@ -187,15 +201,18 @@ class Vault:
 
     def _make(self, collection: str) -> list[int]:
         count = self._made[collection] = min(AHEAD, 4 * self._made.get(collection, 1))
+        bare = self._made_new(collection, count)
+        self._opened |= bare
+        return [key for key, _ in bare]
+
+    def _made_new(self, collection: str, count: int) -> list[tuple[int, bytes]]:
         bare = [(keystore.new_id(), os.urandom(sealing.KEY_BYTES)) for _ in range(count)]
         while True:  # a change of keys may take the parent away meanwhile
             parent = self.store.collection_key(collection) or self._make_collection(collection)
             by = self._collection(parent)
             wrapped = [self._wrapped(key, parent.id, by, data) for key, data in bare]
             if self.store.add_data_keys(wrapped):
-                break
-        self._opened |= bare
-        return [key for key, _ in bare]
+                return bare
 
     def _make_collection(self, collection: str) -> CollectionKey:
         self._root = None  # another process may have changed it: what it wraps must open later

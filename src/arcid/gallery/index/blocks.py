@@ -186,7 +186,7 @@ def remove(blocks: Sequence[Block], keys: Keys, full: int) -> list[Block]:
             block = replace(block, error=error, removed=block.removed + len(rows))  # noqa: PLW2901
         (sparse if block.removed * REMOVED_SHARE > block.size else kept).append(block)
     for block in sparse:
-        kept = append(kept, _rows_of(block, block.alive), full)
+        kept = append(kept, rows_of(block, block.alive), full)
     return kept
 
 
@@ -219,7 +219,7 @@ def _with_room(block: Block, size: int, full: int) -> Block:
         return block
     while room < size:
         room = min(2 * room, full)
-    old = _rows_of(block, slice(block.size))
+    old = rows_of(block, slice(block.size))
     larger = _empty(old.dim, room)
     _write(larger, old)
     return replace(larger, size=block.size, removed=block.removed)
@@ -232,7 +232,8 @@ def _write(block: Block, new: NewRows) -> None:
     block.faces[part], block.people[part] = new.faces, new.people
 
 
-def _rows_of(block: Block, rows: Any) -> NewRows:
+def rows_of(block: Block, rows: Any) -> NewRows:
+    """Some rows of a block, their codes unpacked."""
     codes = block.rows.unpack(block.size)[rows]
     held = int8.Quantised(codes, block.step[rows], block.error[rows])
     return NewRows(held, block.faces[rows], block.people[rows])

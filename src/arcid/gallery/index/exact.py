@@ -8,7 +8,7 @@ are those of a float32 scan for a quarter of its memory traffic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +19,7 @@ from arcid.gallery.index import blocks as block_list
 from arcid.gallery.index.blocks import BLOCK_ROWS, Block, NewRows, Piece
 from arcid.gallery.index.candidates import Candidates
 from arcid.gallery.index.people import MeanRivals, by_best_face
+from arcid.gallery.index.state import Part, State
 from arcid.runtime import default_threads
 from arcid.types import FloatArray
 
@@ -97,6 +98,24 @@ class ExactIndex:
             newest = int(unique[-1])
             self._newest = newest if self._newest is None else max(self._newest, newest)
             self._blocks = tuple(blocks)
+
+    def state(self) -> State:
+        """All it holds now, to be written to a file."""
+        with self._writing:
+            return State(tuple(self._written()), self._full, self._dim)
+
+    def begin(self, parts: Iterable[Part]) -> None:
+        """Hold what another index's state held. Raises ``InvalidArray`` unless this one is empty
+        and the parts are whole blocks of its own, but for the last."""
+        blocks: list[Block] = []
+        for part in parts:
+            if len(self) or (blocks and blocks[-1].size != self._full) or len(part) > self._full:
+                raise InvalidArray("an index begins empty, with whole blocks of its own size")
+            blocks.append(_block_of(part, self._full))
+        with self._writing:
+            self._written()
+            self._blocks = tuple(blocks)
+            self._newest = max((int(block.faces.max()) for block in blocks), default=None)
 
     def remove(self, face_keys: Keys) -> None:
         """Forget faces; keys that are not held are ignored."""
@@ -295,6 +314,16 @@ class ExactIndex:
             if self._helpers is None:
                 self._helpers = ThreadPoolExecutor(self._threads - 1, "arcid-search")
             return [self._helpers.submit(work) for _ in range(count)]
+
+
+def _block_of(part: Part, full: int) -> Block:
+    columns = (part.faces, part.people, part.step, part.error)
+    rows: int8.ArrayRows | int8.PackedRows
+    if len(part) == full and int8.packing_works():
+        rows = int8.PackedRows.of_columns(part.columns)
+    else:
+        rows = int8.ArrayRows(np.ascontiguousarray(part.columns.T))
+    return Block(rows, *columns, size=len(part))
 
 
 def _offered(sets: Sequence[Candidates]) -> Visit:

@@ -192,15 +192,25 @@ class PackedRows:
     """
 
     def __init__(self, codes: Codes) -> None:
+        self._pack(transposed(codes))
+
+    @classmethod
+    def of_columns(cls, columns: Codes) -> PackedRows:
+        """(D,N) in: the codes as ``transposed`` gives them."""
+        made = cls.__new__(cls)
+        made._pack(columns)
+        return made
+
+    def _pack(self, columns: Codes) -> None:
         import onnxruntime
 
-        self.piece, self._dim = map(int, codes.shape)
+        self._dim, self.piece = map(int, columns.shape)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(
-            _product(_transposed(codes)), options, providers=["CPUExecutionProvider"]
+            _product(columns), options, providers=["CPUExecutionProvider"]
         )
         # The Python wrapper would hold the serialised model, a second copy of every row.
         self._session._model_bytes = None
@@ -228,7 +238,7 @@ class PackedRows:
         return codes[:size]
 
 
-def _transposed(codes: Codes) -> Codes:
+def transposed(codes: Codes) -> Codes:
     """(N,D) to (D,N), a strip at a time: NumPy's own copy misses the cache on every byte."""
     result = np.empty(codes.shape[::-1], np.int8)
     for start in range(0, len(codes), 128):

@@ -21,7 +21,10 @@ from arcid.errors import InputError
 from arcid.gallery.database import Database
 from arcid.gallery.records import Change, ChangeKind
 from arcid.gallery.schema import changes, gallery
+from arcid.gallery.store import sealed
 
+FAR_BEHIND = 100_000  # changes after which building an index anew is cheaper than following
+ERASING = ("face_removed", "contract_removed", "collection_removed")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -87,6 +90,8 @@ class Journal:
         first = head(self.connection).last_change + 1
         numbered = [{"seq": first + i} | entry for i, entry in enumerate(self._entries)]
         self.connection.execute(changes.insert(), numbered)
+        for uid in {e["collection_uid"] for e in self._entries if e["kind"] in ERASING}:
+            sealed.doom_index(self.connection, uid)
         self.connection.execute(
             gallery.update().values(last_change=numbered[-1]["seq"], stamp=secrets.randbits(62))
         )
@@ -127,6 +132,21 @@ def read(connection: Connection, after: int, limit: int) -> list[Change]:
         )
         for row in rows
     ]
+
+
+def entry(connection: Connection, seq: int) -> tuple[Any, ...] | None:
+    """The entry of that number, None where it is not there."""
+    row = connection.execute(sa.select(changes).where(changes.c.seq == seq)).first()
+    return None if row is None else tuple(row)
+
+
+def since(connection: Connection, after: int, now: Head) -> list[Any] | None:
+    """Every entry above ``after``; None where some were pruned, or building anew is cheaper."""
+    if not 0 <= now.last_change - after <= FAR_BEHIND:
+        return None
+    query = sa.select(changes).where(changes.c.seq > after).order_by(changes.c.seq)
+    entries = list(connection.execute(query).mappings())
+    return entries if len(entries) == now.last_change - after else None
 
 
 def prune(connection: Connection, keep: int) -> int:

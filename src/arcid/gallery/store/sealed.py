@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.schema import Row, gallery, inherited, people, shreds
-from arcid.vault import Vault, sealing
+from arcid.vault import Vault, keystore, sealing
 
 TEXT = "\x01"  # how a sealed text begins, which nobody types; base64 follows
 OPTION = "arcid_vault"  # execution option of every connection of a gallery
@@ -107,6 +107,13 @@ def doom_collection(connection: Connection, collection: Row) -> None:
     """All keys of a collection."""
     if is_on(connection):
         connection.execute(shreds.insert().values(key_id=None, collection_uid=collection["uid"]))
+
+
+def doom_index(connection: Connection, uid: str) -> None:
+    """All copies of the index of the collection of that uid: a face in them is erased."""
+    if is_on(connection):
+        name = keystore.of_index(uid)
+        connection.execute(shreds.insert().values(key_id=None, collection_uid=name))
 
 
 def hand_over(connection: Connection, other: Row, keep: Row) -> None:
