@@ -16,7 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
             "python_multipart",
             "prometheus_client",
         ),
-        *("nicegui", "argon2", "zxcvbn", "edgefirst", "xlsxwriter"),
+        *("nicegui", "argon2", "zxcvbn", "segno", "edgefirst", "xlsxwriter"),
     ),
     "postgres": ("psycopg",),
     "video": ("edgefirst",),

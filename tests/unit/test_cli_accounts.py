@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.test_console_second import code_at
 
 from arcid import paths
 from arcid.server.console.auth.accounts import Accounts
@@ -102,3 +104,18 @@ def test_sessions_are_listed_and_ended(cli: Any, store: Accounts) -> None:
 def test_without_a_gallery_there_are_no_accounts(cli: Any) -> None:
     ran = cli("accounts", "list", "--json")
     assert ran.code == 0 and ran.json == {"accounts": []}
+
+
+def test_a_second_factor_is_reset_after_a_yes(cli: Any, store: Accounts) -> None:
+    ada = store.named("Ada Admin")
+    secret, key = store.second.draft(ada.id, ada.name, bytes(32)), bytes(32)
+    code = code_at(secret.secret, int(time.time()))
+    store.second.add(ada.id, secret, code, key)
+    assert cli("accounts", "list", "--json").json["accounts"][0]["factors"]["app"] is True
+    assert cli("accounts", "reset-second-factor", "Ada Admin").code != 0, "nobody said yes"
+    assert store.named("Ada Admin").factors
+    ran = cli("accounts", "reset-second-factor", "Ada Admin", "--yes", "--json")
+    assert ran.code == 0 and ran.json["removed"] is True
+    assert not store.named("Ada Admin").factors and store.sessions() == []
+    again = cli("accounts", "reset-second-factor", "Ada Admin", "--yes")
+    assert again.code == 0 and "had no second factor" in again.out

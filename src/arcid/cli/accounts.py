@@ -13,7 +13,7 @@ import typer
 
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Database
-from arcid.cli.output import Json, print_json, print_table, say
+from arcid.cli.output import Json, confirm, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arcid.server.console.auth.accounts import Account, Accounts
@@ -76,13 +76,14 @@ def list_(database: Database = None, json: Json = False) -> None:
         print_json({"accounts": [asdict(a) | {"sessions": counts[a.id]} for a in found]})
         return
     print_table(
-        ("name", "role", "may sign in", "last sign-in (UTC)", "sessions"),
+        ("name", "role", "may sign in", "last sign-in (UTC)", "second factor", "sessions"),
         [
             (
                 a.name,
                 a.role,
                 "yes" if a.enabled else "no",
                 f"{a.signed_in_at:%Y-%m-%d %H:%M}" if a.signed_in_at else "never",
+                "yes" if a.factors else "no",
                 counts[a.id],
             )
             for a in found
@@ -132,6 +133,29 @@ def reset(
     shown = {"password": password} if generate else {}
     closed = "" if account.enabled else "; the account is closed: arcid accounts enable opens it"
     _tell(account, f"{account.name} has a new password{closed}", json, **shown)
+
+
+@app.command("reset-second-factor")
+def reset_second_factor(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """For somebody who lost the phone and the recovery codes; their sessions end.
+
+    The password alone lets them in then, or, where a second factor is demanded, they set a new one
+    up at the next sign-in.
+
+    Example: arcid accounts reset-second-factor "Ada Admin" --yes
+    """
+    with _opened(database) as store:
+        account = store.named(name)
+        confirm(f"Reset the second factor of {account.name}?", yes=yes)
+        had = bool(account.factors)
+        account = store.reset_second(account.id)
+    what = "has no second factor any more" if had else "had no second factor"
+    _tell(account, f"{account.name} {what}", json, removed=had)
 
 
 @app.command()

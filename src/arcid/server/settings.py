@@ -207,6 +207,11 @@ class Settings(BaseSettings):
         description="File that the newest copy of the key store is kept in beside that; in another "
         "folder than ARCID_BACKUPS, better on another disk.",
     )
+    second_factor: Literal["optional", "admins", "everybody"] = Field(
+        "optional",
+        description="Which accounts of the console need a second factor; whoever has none sets it "
+        "up at the next sign-in.",
+    )
     audit_searches: bool = Field(
         True,
         description="Whether each search for a person leaves a row in the audit; `arcid search` "

@@ -176,8 +176,10 @@ class Console:
         async with self._opening:
             if self._door is None:
                 url = self._settings.database or paths.database_url()
-                home = paths.home_dir()
-                self._door = await asyncio.to_thread(Door, url, home, self._first, self._left)
+                home, demand = paths.home_dir(), self._settings.second_factor
+                self._door = await asyncio.to_thread(
+                    Door, url, home, self._first, self._left, demand
+                )
             return self._door
 
     async def _nicegui(self) -> ASGIApp:

@@ -10,13 +10,13 @@ import hashlib
 import secrets
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -31,10 +31,11 @@ from arcid.server.addresses import ip_of
 from arcid.server.console import strings as S
 from arcid.server.console.auth import schema
 from arcid.server.console.auth.attempts import Attempts, attempt_keys
-from arcid.server.console.auth.errors import AccountRefused, SignInRefused
+from arcid.server.console.auth.errors import AccountRefused, SignedOut, SignInRefused
 from arcid.server.console.auth.passwords import Passwords, name_key
 from arcid.server.console.auth.roles import Permission, Role, may, role_of
 from arcid.server.console.auth.schema import accounts, attempts, sessions
+from arcid.server.console.auth.second import Demand, Factors, SecondFactors, demanded, factors
 from arcid.server.throttle import client_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ MIGRATIONS = Path(schema.__file__).parent / "migrations"
 MAX_NAME = 60
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
+WAITING = HOUR // 6  # how long somebody has for the second factor
+Waits = Literal["second", "enrol"]  # a code; to be set up
 LIFETIME: dict[Role, tuple[int, int]] = {  # microseconds: idle, in all
     "admin": (12 * HOUR, 7 * 24 * HOUR),
     "officer": (12 * HOUR, 7 * 24 * HOUR),
@@ -76,6 +79,7 @@ class Account:
     created_at: datetime  # UTC
     signed_in_at: datetime | None  # UTC
     kiosk: KioskRules
+    factors: Factors
 
     def may(self, permission: Permission) -> bool:
         return may(self.role, permission)
@@ -94,11 +98,26 @@ class OpenSession:
     browser: str | None  # in words, as "Firefox, Linux"
 
 
-class Accounts:
-    """Thread-safe. Several processes may hold one each."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody whose password was right, and who is let in once what it waits for was done."""
 
-    def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
+    account: Account
+    waits: Waits
+
+
+class Accounts:
+    """Thread-safe. Several processes may hold one each. ``demand``: who needs a second factor."""
+
+    def __init__(
+        self,
+        database: Database,
+        hasher: PasswordHasher | None = None,
+        demand: Demand = "optional",
+    ) -> None:
         self._database = database
+        self._demand = demand
+        self.second = SecondFactors(database)
         self._passwords = Passwords(hasher)
         self._attempts = Attempts(database)
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="arcid-seen")
@@ -107,9 +126,14 @@ class Accounts:
         upgrade(database, MIGRATIONS, schema.VERSION_TABLE, schema.KNOWN, "the console's tables")
 
     @classmethod
-    def open(cls, url: str | Path, hasher: PasswordHasher | None = None) -> Accounts:
+    def open(
+        cls,
+        url: str | Path,
+        hasher: PasswordHasher | None = None,
+        demand: Demand = "optional",
+    ) -> Accounts:
         """Beside the gallery of that path or URL; raises as ``Gallery.open``."""
-        return cls(Database(url), hasher)
+        return cls(Database(url), hasher, demand)
 
     def close(self) -> None:
         """What is being noted is waited for."""
@@ -142,16 +166,16 @@ class Accounts:
         """By name."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(accounts).order_by(accounts.c.name_key))
-            return [_record(row) for row in rows.mappings()]
+            return [_record(connection, row) for row in rows.mappings().all()]
 
     def named(self, name: str) -> Account:
         """Raises ``AccountRefused`` where there is none."""
         with self._database.read() as connection:
             query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
             row = connection.execute(query).mappings().first()
-        if row is None:
-            raise AccountRefused(S.ACCOUNT_UNKNOWN.format(name=name))
-        return _record(row)
+            if row is None:
+                raise AccountRefused(S.ACCOUNT_UNKNOWN.format(name=name))
+            return _record(connection, row)
 
     def change(
         self,
@@ -185,7 +209,7 @@ class Accounts:
                 key = attempt_keys(row["name"], "")["name"]
                 connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
-            done = _record(_find(connection, account_id))
+            done = _record(connection, _find(connection, account_id))
             return _note(connection, "change", done, *values) if values else done
 
     def set_kiosk(self, account_id: str, rules: KioskRules) -> Account:
@@ -197,15 +221,16 @@ class Accounts:
                 .where(accounts.c.id == row["id"])
                 .values(kiosk_collection=rules.collection_id, kiosk_challenge=int(rules.challenge))
             )
-            return _record(_find(connection, account_id))
+            return _record(connection, _find(connection, account_id))
 
     def delete(self, account_id: str) -> None:
         """With its sessions. An enabled admin always remains."""
         with self._database.write(erases=True) as connection:
             row = _find(connection, account_id)
+            gone = _record(connection, row)
             connection.execute(accounts.delete().where(accounts.c.id == row["id"]))
             _keep_an_admin(connection)
-            _note(connection, "delete", _record(row))
+            _note(connection, "delete", gone)
 
     # signing in
 
@@ -214,18 +239,10 @@ class Accounts:
     ) -> tuple[str, Account]:
         """A new session's token and its account. ``browser``: in words.
 
+        Where the account has a second factor, or needs one, the session is ``waiting`` at first.
         Raises ``SignInRefused``, or ``TooManyAttempts`` before the password is looked at.
         """
-        keys = attempt_keys(name, client_of(address))
-        self._attempts.check(keys)
-        with self._database.read() as connection:
-            query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
-            row = connection.execute(query).mappings().first()
-        right = self._passwords.verify(row["password"] if row else None, password)
-        if row is None or not right or not row["enabled"]:
-            self._attempts.count(keys)
-            raise SignInRefused(S.SIGN_IN_WRONG)
-        token = secrets.token_urlsafe(32)
+        keys, row = self._checked(name, password, address)
         now = now_us()
         with self._database.write() as connection:
             connection.execute(attempts.delete().where(attempts.c.key == keys["both"]))
@@ -241,25 +258,59 @@ class Accounts:
             done = connection.execute(accounts.update().where(as_checked).values(**values))
             if done.rowcount == 0:  # changed, closed or deleted while the password was checked
                 raise SignInRefused(S.SIGN_IN_WRONG)
-            _, longest = LIFETIME[role_of(row["role"])]
-            ip = ip_of(address)
-            connection.execute(
-                sessions.insert().values(
-                    token=_digest(token),
-                    account_id=row["id"],
-                    created_at=now,
-                    seen_at=now,
-                    expires_at=now + longest,
-                    address=None if ip is None else str(ip),
-                    browser=browser or None,
-                )
-            )
-            subject = f"account:{row['uid']}"
-            append(
-                connection, verb="session.begin", subject=subject, actor=subject,
-                address="" if ip is None else str(ip), details={"session": session_id(token)},
-            )  # fmt: skip
-            return token, _record(_find(connection, row["uid"]))
+            ip, account = ip_of(address), _record(connection, _find(connection, row["uid"]))
+            waits: Waits | None = None
+            if account.factors or demanded(self._demand, account.role):
+                waits = "second" if account.factors else "enrol"
+            place = {"address": None if ip is None else str(ip), "browser": browser or None}
+            return _begin(connection, row, place, "password", waits), account
+
+    def _checked(self, name: str, password: str, address: str) -> tuple[dict[str, str], Any]:
+        """The account's row where the password is right, and what its attempts count for."""
+        keys = attempt_keys(name, client_of(address))
+        self._attempts.check(keys)
+        with self._database.read() as connection:
+            query = sa.select(accounts).where(accounts.c.name_key == name_key(name))
+            row = connection.execute(query).mappings().first()
+        right = self._passwords.verify(row["password"] if row else None, password)
+        if row is None or not right or not row["enabled"]:
+            self._attempts.count(keys)
+            raise SignInRefused(S.SIGN_IN_WRONG)
+        return keys, row
+
+    def confirm(self, name: str, password: str, address: str) -> None:
+        """Whether somebody who is signed in knows the password; raises as ``sign_in``."""
+        self._checked(name, password, address)
+
+    def waiting(self, token: str) -> Waiting | None:
+        """Who waits with a session that opens nothing yet; None where it is none, or ran out."""
+        with self._database.read() as connection:
+            query = _QUERY.where(sessions.c.token == _digest(token), sessions.c.waits.is_not(None))
+            row = connection.execute(query).mappings().first()
+            if row is None or not row["enabled"] or row["expires_at"] < now_us():
+                return None
+            return Waiting(_record(connection, row), row["waits"])
+
+    def let_in(self, token: str, by: str) -> str:
+        """What somebody waited for was done, ``by`` what; the token of the session that opens.
+
+        Raises ``SignedOut``.
+        """
+        with self._database.write() as connection:
+            query = _QUERY.where(sessions.c.token == _digest(token), sessions.c.waits.is_not(None))
+            row = connection.execute(query).mappings().first()
+            if row is None or not row["enabled"] or row["expires_at"] < now_us():
+                raise SignedOut(S.SIGNED_OUT)
+            connection.execute(sessions.delete().where(sessions.c.token == row["token"]))
+            return _begin(connection, row, row, by, None)
+
+    def strengthen(self, token: str) -> None:
+        """An open session's account has got a second factor: it stays, all others end."""
+        with self._database.write() as connection:
+            mine = sessions.c.token == _digest(token)
+            connection.execute(sessions.update().where(mine).values(strong=1))
+            owner = connection.execute(sa.select(sessions.c.account_id).where(mine)).scalar()
+            _end(connection, sa.and_(sessions.c.account_id == owner, sa.not_(mine)))
 
     def session(self, token: str) -> Account | None:
         """Whose session it is; None where it ended, ran out, or the account is closed."""
@@ -267,12 +318,13 @@ class Accounts:
         with self._database.read() as connection:
             query = _QUERY.where(sessions.c.token == _digest(token))
             row = connection.execute(query).mappings().first()
-        if row is None or not _good(row, now):
-            return None
+            if row is None or not self._good(row, now):
+                return None
+            found = _record(connection, row)
         if row["seen_at"] + SEEN_EVERY < now and row["token"] not in self._noting:
             self._noting.add(row["token"])
             self._notes.submit(self._note_seen, row["token"], now)
-        return _record(row)
+        return found
 
     def alive(self, tokens: Iterable[str]) -> set[str]:
         """Those whose sessions are still good; none of them counts as used by that."""
@@ -280,7 +332,16 @@ class Accounts:
         query = _QUERY.where(sessions.c.token.in_(asked))
         with self._database.read() as connection:
             rows = connection.execute(query).mappings().all()
-        return {asked[row["token"]] for row in rows if _good(row, now)}
+        return {asked[row["token"]] for row in rows if self._good(row, now)}
+
+    def _good(self, row: Any, now: int) -> bool:
+        """Whether a session lets somebody in."""
+        idle, _ = LIFETIME[role_of(row["role"])]
+        if not row["enabled"] or row["waits"] is not None:
+            return False
+        if not row["strong"] and demanded(self._demand, role_of(row["role"])):
+            return False
+        return bool(now <= min(row["expires_at"], row["seen_at"] + idle))
 
     def _note_seen(self, digest: str, now: int) -> None:
         """In a thread of its own: nobody who is signed in waits for others that write."""
@@ -297,13 +358,20 @@ class Accounts:
         with self._database.write() as connection:
             _end(connection, sessions.c.token == _digest(token))
 
+    def reset_second(self, account_id: str) -> Account:
+        """For somebody who lost theirs: the second factor goes, and every session ends."""
+        self.second.remove(account_id)
+        self.end_sessions(account_id)
+        with self._database.read() as connection:
+            return _record(connection, _find(connection, account_id))
+
     def sessions(self, account_id: str | None = None) -> list[OpenSession]:
         """Of one account or of all, those that are still good, last seen first."""
         now = now_us()
         query = _QUERY if account_id is None else _QUERY.where(accounts.c.uid == account_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(sessions.c.seen_at.desc())).mappings().all()
-        return [_session(row) for row in rows if _good(row, now)]
+            return [_session(connection, row) for row in rows if self._good(row, now)]
 
     def end_session(self, session_id: str, account_id: str | None = None) -> None:
         """End one session, of that account where one is given; one that ended already is fine."""
@@ -327,19 +395,45 @@ _QUERY = sa.select(
     accounts,
     sessions.c.token,
     sessions.c.created_at.label("started_at"),
-    *(sessions.c[name] for name in ("seen_at", "expires_at", "address", "browser")),
+    *(
+        sessions.c[name]
+        for name in ("seen_at", "expires_at", "address", "browser", "waits", "strong")
+    ),
 ).join(sessions, sessions.c.account_id == accounts.c.id)
 
 
-def _good(row: Any, now: int) -> bool:
-    """Whether a session lets somebody in."""
-    idle, _ = LIFETIME[role_of(row["role"])]
-    return bool(row["enabled"]) and now <= min(row["expires_at"], row["seen_at"] + idle)
+def _begin(
+    connection: Connection, row: Any, place: Mapping[str, Any], by: str, waits: Waits | None
+) -> str:
+    """A session's token. One that ``waits`` opens nothing, and is in no list and no audit."""
+    token, now = secrets.token_urlsafe(32), now_us()
+    _, longest = LIFETIME[role_of(row["role"])]
+    connection.execute(
+        sessions.insert().values(
+            token=_digest(token),
+            account_id=row["id"],
+            created_at=now,
+            seen_at=now,
+            expires_at=now + (WAITING if waits else longest),
+            address=place["address"],
+            browser=place["browser"],
+            waits=waits,
+            strong=int(by != "password"),
+        )
+    )
+    if waits is None:
+        subject, details = f"account:{row['uid']}", {"session": session_id(token), "by": by}
+        append(
+            connection, verb="session.begin", subject=subject, actor=subject,
+            address=place["address"] or "", details=details,
+        )  # fmt: skip
+    return token
 
 
 def _end(connection: Connection, those: sa.ColumnElement[bool]) -> int:
     """End sessions, a row of the audit for each account; how many they were."""
-    query = sa.select(accounts.c.uid, sessions.c.token).join(accounts).where(those)
+    query = sa.select(accounts.c.uid, sessions.c.token).join(accounts)
+    query = query.where(those, sessions.c.waits.is_(None))
     ended: dict[str, list[str]] = {}
     for uid, token in connection.execute(query.order_by(sessions.c.created_at)):
         ended.setdefault(uid, []).append(token[:SESSION_ID])
@@ -374,7 +468,7 @@ def _insert(connection: Connection, name: str, hashed: str, role: Role) -> Accou
             signed_in_at=None,
         )
     )
-    return _record(_find(connection, uid))
+    return _record(connection, _find(connection, uid))
 
 
 def _find(connection: Connection, uid: str) -> Any:
@@ -400,7 +494,7 @@ def _keep_an_admin(connection: Connection) -> None:
         raise AccountRefused(S.LAST_ADMIN)
 
 
-def _record(row: Any) -> Account:
+def _record(connection: Connection, row: Any) -> Account:
     signed_in = row["signed_in_at"]
     return Account(
         row["uid"],
@@ -410,6 +504,7 @@ def _record(row: Any) -> Account:
         from_us(row["created_at"]),
         None if signed_in is None else from_us(signed_in),
         KioskRules(row["kiosk_collection"], bool(row["kiosk_challenge"])),
+        factors(connection, row),
     )
 
 
@@ -418,11 +513,11 @@ def session_id(token: str) -> str:
     return _digest(token)[:SESSION_ID]
 
 
-def _session(row: Any) -> OpenSession:
+def _session(connection: Connection, row: Any) -> OpenSession:
     idle, _ = LIFETIME[role_of(row["role"])]
     return OpenSession(
         row["token"][:SESSION_ID],
-        _record(row),
+        _record(connection, row),
         from_us(row["started_at"]),
         from_us(row["seen_at"]),
         from_us(min(row["expires_at"], row["seen_at"] + idle)),

@@ -16,7 +16,7 @@ from arcid.server.throttle import wait_after_s
 
 SECOND = 1_000_000
 FORGET_AFTER = 3600 * SECOND
-FREE_TRIES = {"both": 5, "name": 25, "address": 50}
+FREE_TRIES = {"both": 5, "name": 25, "address": 50, "second": 5}
 
 
 class Attempts:
@@ -66,6 +66,11 @@ def attempt_keys(name: str, address: str) -> dict[str, str]:
         "name": _digest(f"name:{key}"),
         "address": _digest(f"address:{address}"),
     }
+
+
+def second_keys(account_id: str) -> dict[str, str]:
+    """The same of a second factor, which only somebody is asked for who knows the password."""
+    return {"second": _digest(f"second:{account_id}")}
 
 
 def _digest(text: str) -> str:

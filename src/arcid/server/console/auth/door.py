@@ -11,6 +11,7 @@ import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -24,10 +25,11 @@ from arcid.events import acting
 from arcid.server.auth import address_of, audited_address
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.accounts import Account, Accounts, Waiting, Waits
 from arcid.server.console.auth.browsers import browser_of
-from arcid.server.console.auth.errors import AccountRefused, TooManyAttempts
+from arcid.server.console.auth.errors import AccountRefused, SignedOut, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.second import Demand, Draft
 from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.auth.session import Session, Sessions
 
@@ -43,7 +45,12 @@ class Door:
     """The one place that lets a browser in."""
 
     def __init__(
-        self, url: str, home: Path, first: FirstAccount, left: Callable[[str], None]
+        self,
+        url: str,
+        home: Path,
+        first: FirstAccount,
+        left: Callable[[str], None],
+        demand: Demand = "optional",
     ) -> None:
         """Blocks: reads the key where there is one and opens the accounts beside the gallery.
 
@@ -54,7 +61,7 @@ class Door:
         self._first = first
         self._left = left
         self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
-        self.accounts = Accounts.open(url)
+        self.accounts = Accounts.open(url, demand=demand)
         self.sessions = Sessions(self.accounts, left)
         self._passwords = ThreadPoolExecutor(HASHING_AT_ONCE, thread_name_prefix="arcid-password")
         self._hashing = 0  # at work and waiting
@@ -65,10 +72,18 @@ class Door:
 
     async def session(self, request: HTTPConnection) -> Session | None:
         """The session of a request's cookie."""
+        token = self._token(request)
+        return None if token is None else await self.sessions.find(token)
+
+    async def waiting(self, request: HTTPConnection) -> Waiting | None:
+        """Whose password was right and who is not let in yet."""
+        token = self._token(request)
+        return None if token is None else await asyncio.to_thread(self.accounts.waiting, token)
+
+    def _token(self, request: HTTPConnection) -> str | None:
         if self.secret is None:
             return None
-        token = unsign(self.secret, request.cookies.get(COOKIE, ""))
-        return None if token is None else await self.sessions.find(token)
+        return unsign(self.secret, request.cookies.get(COOKIE, ""))
 
     async def has_accounts(self) -> bool:
         """Whether set-up is done."""
@@ -98,23 +113,115 @@ class Door:
         self._first.done()
         return await self.sign_in(request, name, password)
 
+    async def second(self, request: HTTPConnection, code: str) -> tuple[str, Account]:
+        """The session of somebody who waits for it. Raises ``SignedOut`` and as
+        ``SecondFactors.check``."""
+        account = (await self._awaited(request, "second")).account
+        check = self.accounts.second.check
+        with self._acting(account, request):
+            how = await asyncio.to_thread(check, account.id, code, self.secret)
+        return await self._let_in(request, f"password+{how}"), account
+
+    async def draft(self, request: HTTPConnection, sealed: str | None = None) -> Draft:
+        """A new secret for an authenticator app, or the one that was handed out ``sealed``.
+
+        Raises ``SignedOut``, ``AccountRefused``.
+        """
+        account, _ = await self.setting_up(request)
+        second, key = self.accounts.second, await self.key()
+        if sealed is None:
+            return second.draft(account.id, account.name, key)
+        return second.drafted(account.id, account.name, sealed, key)
+
+    async def add_app(
+        self, request: HTTPConnection, draft: Draft, code: str, password: str
+    ) -> tuple[str, list[str]]:
+        """The token of the session from now on, and recovery codes. Raises as ``draft``,
+        ``confirm`` and ``SecondFactors.add``."""
+        account, waits = await self.setting_up(request)
+        if not waits:
+            await self.confirm(request, account, password)
+        second, key = self.accounts.second, await self.key()
+        with self._acting(account, request):
+            codes = await asyncio.to_thread(second.add, account.id, draft, code, key)
+            token = self._token(request)
+            assert token is not None
+            if waits:
+                return await self._let_in(request, "password+app"), codes
+            await asyncio.to_thread(self.accounts.strengthen, token)
+            self.sessions.forget(token)
+            return token, codes
+
+    async def renew_codes(self, request: HTTPConnection, password: str) -> list[str]:
+        """New recovery codes. Raises as ``confirm``, ``AccountRefused`` where none are needed."""
+        account = await self._signed_in(request)
+        await self.confirm(request, account, password)
+        with self._acting(account, request):
+            return await asyncio.to_thread(self.accounts.second.renew_codes, account.id)
+
+    async def remove_second(self, request: HTTPConnection, password: str) -> None:
+        """Let the password alone be asked for again. Raises as ``confirm``."""
+        account = await self._signed_in(request)
+        await self.confirm(request, account, password)
+        with self._acting(account, request):
+            await asyncio.to_thread(self.accounts.second.remove, account.id)
+
+    async def setting_up(self, request: HTTPConnection) -> tuple[Account, bool]:
+        """Who may set up a second factor: somebody who is signed in, or who waits (True) for just
+        that. Raises ``SignedOut``."""
+        waiting = await self.waiting(request)
+        if waiting is not None and waiting.waits == "enrol":
+            return waiting.account, True
+        return await self._signed_in(request), False
+
+    async def confirm(self, request: HTTPConnection, account: Account, password: str) -> None:
+        """Before how somebody signs in is changed. Raises as ``sign_in``."""
+        confirm, address = self.accounts.confirm, address_of(request)
+        await self._with_password(confirm, account.name, password, address)
+
+    async def key(self) -> bytes:
+        """Of the console, made where there is none. Raises ``ConfigError``."""
+        if self.secret is None:
+            self.secret = await asyncio.to_thread(load_secret, self._home)
+        return self.secret
+
+    async def _signed_in(self, request: HTTPConnection) -> Account:
+        session = await self.session(request)
+        if session is None:
+            raise SignedOut(S.SIGNED_OUT)
+        return session.account
+
+    async def _awaited(self, request: HTTPConnection, waits: Waits) -> Waiting:
+        waiting = await self.waiting(request)
+        if waiting is None or waiting.waits != waits:
+            raise SignedOut(S.SIGNED_OUT)
+        return waiting
+
+    async def _let_in(self, request: HTTPConnection, by: str) -> str:
+        token = self._token(request)
+        assert token is not None
+        return await asyncio.to_thread(self.accounts.let_in, token, by)
+
+    def _acting(self, account: Account, request: HTTPConnection) -> AbstractContextManager[None]:
+        return acting(f"account:{account.id}", audited_address(request))
+
     async def sign_out(self, request: HTTPConnection, response: Response) -> None:
         """End the session of the request and have the answer take its cookie."""
-        session = await self.session(request)
+        session, token = await self.session(request), self._token(request)
         if session is not None:
             self.sessions.forget(session.token)
-            with acting(f"account:{session.account.id}", audited_address(request)):
+            with self._acting(session.account, request):
                 await asyncio.to_thread(self.accounts.sign_out, session.token)
             self._left(session.token)
+        elif token is not None:  # one that waits
+            await asyncio.to_thread(self.accounts.sign_out, token)
         response.delete_cookie(COOKIE, path=ROOT, httponly=True, samesite="strict")
 
     async def welcome(self, request: HTTPConnection, token: str, response: Response) -> None:
         """Have the answer hand the browser its session."""
-        if self.secret is None:
-            self.secret = await asyncio.to_thread(load_secret, self._home)
         response.set_cookie(
             COOKIE,
-            sign(self.secret, token),
+            sign(await self.key(), token),
             path=ROOT,
             max_age=365 * 24 * 3600,
             httponly=True,

@@ -12,6 +12,7 @@ KNOWN = (
     "0002",
     "0003",
     "0004",
+    "0005",
 )  # every migration it can start from; the last is the newest
 VERSION_TABLE = "console_version"
 
@@ -39,6 +40,8 @@ accounts = sa.Table(
     sa.Column("signed_in_at", sa.BigInteger, nullable=True),
     sa.Column("kiosk_collection", sa.String(32), nullable=True),  # its uid
     sa.Column("kiosk_challenge", sa.SmallInteger, nullable=False, server_default="1"),
+    sa.Column("totp", sa.Text, nullable=True),  # an app's secret, sealed
+    sa.Column("totp_step", sa.BigInteger, nullable=True),  # of the last code that was taken
     sqlite_autoincrement=True,
 )
 
@@ -57,6 +60,21 @@ sessions = sa.Table(
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("address", sa.Text, nullable=True),  # from where it began; unknown: None
     sa.Column("browser", sa.Text, nullable=True),  # in words
+    sa.Column("waits", sa.String(8), nullable=True),  # for what, before it opens anything
+    sa.Column("strong", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Index(None, "account_id"),
+)
+
+recovery = sa.Table(
+    "console_recovery",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # sha256 of a code
+    sa.Column(
+        "account_id",
+        BigInt,
+        sa.ForeignKey("console_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
     sa.Index(None, "account_id"),
 )
 

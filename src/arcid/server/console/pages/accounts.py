@@ -99,6 +99,8 @@ def _account(
                 chip(S.ROLE_NAMES[account.role], "info")
                 if own:
                     chip(S.ACCOUNT_YOU)
+                if account.factors:
+                    chip(S.ACCOUNT_SECOND, "good")
                 if not account.enabled:
                     chip(S.ACCOUNT_CLOSED, "warn")
             when = S.moment(account.signed_in_at) if account.signed_in_at else S.NEVER
@@ -164,6 +166,18 @@ def _account(
 
             if signed_in:
                 button(S.ACCOUNT_SIGN_OUT, sign_out, icon="out")
+
+            @action(context, "accounts")
+            async def reset_second() -> None:
+                title = S.ACCOUNT_SECOND_RESET_TITLE.format(name=account.name)
+                if not await confirm(title, S.ACCOUNT_SECOND_RESET_TEXT, S.ACCOUNT_SECOND_RESET):
+                    return
+                await context.allow("accounts")
+                await context.run(context.accounts.reset_second, account.id)
+                await done()
+
+            if account.factors:
+                button(S.ACCOUNT_SECOND_RESET, reset_second)
 
             @action(context, "accounts")
             async def close() -> None:

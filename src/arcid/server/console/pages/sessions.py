@@ -6,12 +6,22 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import OpenSession, session_id
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
-from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
+from arcid.server.console.ui.widgets import (
+    action,
+    button,
+    card,
+    chip,
+    element,
+    link_button,
+    say,
+    text,
+)
 
 Show = Callable[[], Awaitable[None]]
 
@@ -19,7 +29,24 @@ Show = Callable[[], Awaitable[None]]
 async def sessions(context: ConsoleContext) -> None:
     """One's own."""
     with frame(context, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
-        await session_card(context, "", "home", own=True)
+        _second(context)
+        await session_card(context, S.SESSIONS_OWN_OPEN, "home", own=True)
+
+
+def _second(context: ConsoleContext) -> None:
+    """What one has beside the password; it is changed on pages that ask for the password."""
+    own = context.account.factors
+    with card(S.SECOND_FACTOR):
+        told = S.SECOND_FACTOR_APP.format(n=own.recovery_left) if own else S.SECOND_FACTOR_NONE
+        text(told, "soft", tag="p")
+        with element("div", "row"):
+            again = S.SECOND_FACTOR_CHANGE if own else S.APP_ADD
+            link_button(
+                again, f"{ROOT}/two-step?next=/sessions", kind="plain" if own else "primary"
+            )
+            if own:
+                link_button(S.CODES_RENEW, f"{ROOT}/two-step/codes")
+                link_button(S.SECOND_REMOVE, f"{ROOT}/two-step/remove")
 
 
 async def session_card(

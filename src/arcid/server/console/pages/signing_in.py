@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from arcid.server.console import ROOT
+from arcid.server.console import strings as S
+from arcid.server.console.auth.accounts import Waits
 from arcid.server.console.auth.door import SAFE_METHODS, Door
-from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
+from arcid.server.console.auth.errors import (
+    AccountRefused,
+    SignedOut,
+    SignInRefused,
+    TooManyAttempts,
+)
 from arcid.server.console.ui import forms
 
 log = logging.getLogger(__name__)
@@ -22,7 +30,8 @@ async def sign_in(request: Request, door: Door) -> Response:
         return RedirectResponse(f"{ROOT}/set-up", 303)
     after = forms.local_path(request.query_params.get("next"))
     if request.method in SAFE_METHODS:
-        return forms.sign_in(after)
+        waiting = await door.waiting(request)
+        return forms.sign_in(after) if waiting is None else _on_to(waiting.waits, after)
     fields = await forms.fields(request)
     name, password = fields.get("name", ""), fields.get("password", "")
     try:
@@ -35,6 +44,104 @@ async def sign_in(request: Request, door: Door) -> Response:
         return forms.sign_in(after, name, error.message, 401)
     log.info("signed in", extra={"account": account.id, "role": account.role})
     return await _welcome(request, door, token, after)
+
+
+async def second(request: Request, door: Door) -> Response:
+    """The code after the password."""
+    after = forms.local_path(request.query_params.get("next"))
+    waiting = await door.waiting(request)
+    if waiting is None or waiting.waits != "second":
+        return _to_sign_in(after)
+    if request.method in SAFE_METHODS:
+        return forms.second(after)
+    fields = await forms.fields(request)
+    try:
+        token, account = await door.second(request, fields.get("code", ""))
+    except SignedOut:
+        return _to_sign_in(after)
+    except TooManyAttempts as error:
+        log.warning("second factor held back", extra={"code": error.code})
+        return _held(forms.second(after, error.message, 429), error)
+    except SignInRefused as error:
+        log.warning("second factor refused", extra={"code": error.code})
+        return forms.second(after, error.message, 401)
+    log.info("signed in", extra={"account": account.id, "role": account.role})
+    return await _welcome(request, door, token, after)
+
+
+async def two_step(request: Request, door: Door) -> Response:
+    """An authenticator app, set up or exchanged; also where one is demanded of who signs in."""
+    after = forms.local_path(request.query_params.get("next"))
+    try:
+        _, waits = await door.setting_up(request)
+        if request.method in SAFE_METHODS:
+            return forms.set_up_app(await door.draft(request), after, waits=waits)
+        fields = await forms.fields(request)
+        draft = await door.draft(request, fields.get("draft", ""))
+        code, password = fields.get("code", ""), fields.get("password", "")
+        try:
+            token, codes = await door.add_app(request, draft, code, password)
+        except TooManyAttempts as error:
+            shown = forms.set_up_app(draft, after, waits=waits, problem=error.message, status=429)
+            return _held(shown, error)
+        except (AccountRefused, SignInRefused) as error:
+            problem = S.PASSWORD_WRONG if isinstance(error, SignInRefused) else error.message
+            return forms.set_up_app(draft, after, waits=waits, problem=problem, status=422)
+    except SignedOut:
+        return _to_sign_in(after)
+    except AccountRefused:
+        return RedirectResponse(f"{ROOT}/two-step", 303)
+    log.info("second factor set up")
+    response = forms.recovery_codes(codes, after)
+    await door.welcome(request, token, response)
+    return response
+
+
+async def codes(request: Request, door: Door) -> Response:
+    """New recovery codes."""
+
+    async def renew(password: str) -> Response:
+        return forms.recovery_codes(await door.renew_codes(request, password), "/sessions")
+
+    return await _confirmed(
+        request, door, "/two-step/codes", S.CODES_RENEW, S.CODES_RENEW_TEXT, renew
+    )
+
+
+async def one_step(request: Request, door: Door) -> Response:
+    """The second factor taken away."""
+
+    async def remove(password: str) -> Response:
+        await door.remove_second(request, password)
+        return RedirectResponse(f"{ROOT}/sessions", 303)
+
+    return await _confirmed(
+        request, door, "/two-step/remove", S.SECOND_REMOVE, S.SECOND_REMOVE_TEXT, remove
+    )
+
+
+async def _confirmed(
+    request: Request,
+    door: Door,
+    path: str,
+    title: str,
+    text: str,
+    work: Callable[[str], Awaitable[Response]],
+) -> Response:
+    """Ask for the password, then do it."""
+    if await door.session(request) is None:
+        return _to_sign_in("/sessions")
+    if request.method in SAFE_METHODS:
+        return forms.confirm(path, title, text)
+    fields = await forms.fields(request)
+    try:
+        return await work(fields.get("password", ""))
+    except TooManyAttempts as error:
+        return _held(forms.confirm(path, title, text, error.message, 429), error)
+    except SignInRefused:
+        return forms.confirm(path, title, text, S.PASSWORD_WRONG, 422)
+    except (SignedOut, AccountRefused):
+        return _to_sign_in("/sessions")
 
 
 async def set_up(request: Request, door: Door) -> Response:
@@ -68,6 +175,19 @@ async def sign_out(request: Request, door: Door) -> Response:
     return response
 
 
+def _to_sign_in(after: str) -> Response:
+    return RedirectResponse(
+        f"{ROOT}/sign-in" + ("" if after == "/" else f"?next={quote(after)}"), 303
+    )
+
+
+def _on_to(waits: Waits, after: str) -> Response:
+    path = "/sign-in/second" if waits == "second" else "/two-step"
+    return RedirectResponse(
+        f"{ROOT}{path}" + ("" if after == "/" else f"?next={quote(after)}"), 303
+    )
+
+
 async def _welcome(request: Request, door: Door, token: str, after: str) -> Response:
     response = RedirectResponse(ROOT + after, 303)
     await door.welcome(request, token, response)
@@ -81,6 +201,10 @@ def _held(response: Response, error: TooManyAttempts) -> Response:
 
 OPEN: dict[str, Callable[[Request, Door], Awaitable[Response]]] = {
     "/sign-in": sign_in,
+    "/sign-in/second": second,
     "/set-up": set_up,
+    "/two-step": two_step,
+    "/two-step/codes": codes,
+    "/two-step/remove": one_step,
     "/sign-out": sign_out,
 }

@@ -13,6 +13,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import MAX_NAME, Account
 from arcid.server.console.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
+from arcid.server.console.auth.second import Draft, qr_code
 from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
@@ -41,15 +42,63 @@ $body
 
 def sign_in(after: str, name: str = "", problem: str | None = None, status: int = 200) -> Response:
     """The form, again with what went wrong."""
-    action = f"{ROOT}/sign-in" + ("" if after == "/" else f"?next={quote(after)}")
     body = _form(
-        action,
+        _on(f"{ROOT}/sign-in", after),
         S.SIGN_IN,
         problem,
         _field("name", S.ACCOUNT_NAME, "text", "username", name, first=not name),
         _field("password", S.PASSWORD, "password", "current-password", first=bool(name)),
     )
     return _page(S.SIGN_IN, S.SIGN_IN_TEXT, body, status)
+
+
+def second(after: str, problem: str | None = None, status: int = 200) -> Response:
+    """Asks for a code, after the password was right."""
+    action = _on(f"{ROOT}/sign-in/second", after)
+    code = _field("code", S.SECOND_CODE, "text", "one-time-code", first=True, hint=S.SECOND_HINT)
+    body = _form(action, S.SIGN_IN, problem, code) + _sign_out(S.SIGN_IN_AS_OTHER)
+    return _page(S.SECOND, S.SECOND_TEXT, body, status)
+
+
+def set_up_app(
+    draft: Draft, after: str, *, waits: bool, problem: str | None = None, status: int = 200
+) -> Response:
+    """The QR code of an authenticator app, and a field for its first code."""
+    picture = f'<img class="qr" src="{escape(qr_code(draft.uri))}" alt="{escape(S.APP_QR)}">'
+    secret = " ".join(draft.secret[at : at + 4] for at in range(0, len(draft.secret), 4))
+    body = _form(
+        _on(f"{ROOT}/two-step", after),
+        S.APP_ADD,
+        problem,
+        f'<input type="hidden" name="draft" value="{escape(draft.sealed)}">',
+        picture,
+        f'<p class="soft small">{escape(S.APP_SECRET)}</p>'
+        f'<code class="secret">{escape(secret)}</code>',
+        "" if waits else _field("password", S.PASSWORD, "password", "current-password"),
+        _field("code", S.APP_CODE, "text", "one-time-code", first=waits),
+    )
+    leave = _sign_out(S.SIGN_IN_AS_OTHER) if waits else _back("/sessions")
+    return _page(S.APP_ADD, S.APP_NEEDED if waits else S.APP_TEXT, body + leave, status)
+
+
+def recovery_codes(codes: list[str], after: str) -> Response:
+    """Shown this once."""
+    shown = "".join(f"<li><code>{escape(code)}</code></li>" for code in codes)
+    body = (
+        f'<ol class="codes">{shown}</ol><p><a class="button primary wide" '
+        f'href="{escape(ROOT + after)}">{escape(S.CODES_KEPT)}</a></p>'
+    )
+    return _page(S.CODES, S.CODES_TEXT, body, 200)
+
+
+def confirm(
+    path: str, title: str, text: str, problem: str | None = None, status: int = 200
+) -> Response:
+    """Asks for the password before how somebody signs in is changed."""
+    password = _field("password", S.PASSWORD, "password", "current-password", first=True)
+    return _page(
+        title, text, _form(ROOT + path, title, problem, password) + _back("/sessions"), status
+    )
 
 
 def set_up(
@@ -90,18 +139,14 @@ def on_the_way(address: str) -> Response:
 
 def refused(account: Account) -> Response:
     """For a page the role does not reach."""
-    body = (
-        f'<p><a class="button" href="{ROOT}/">{escape(S.BACK)}</a></p>'
-        f'<form method="post" action="{ROOT}/sign-out"><button class="button quiet">'
-        f"{escape(S.SIGN_IN_AS_OTHER)}</button></form>"
-    )
+    body = _back("/") + _sign_out(S.SIGN_IN_AS_OTHER)
     text = S.NOT_ALLOWED_TEXT.format(name=account.name, role=S.ROLE_NAMES[account.role])
     return _page(S.NOT_ALLOWED_TITLE, text, body, 403)
 
 
 def missing() -> Response:
     """For an address behind which nothing of the console is."""
-    body = f'<p><a class="button" href="{ROOT}/">{escape(S.BACK)}</a></p>'
+    body = _back("/")
     return _page(S.MISSING, S.MISSING_TEXT, body, 404)
 
 
@@ -126,6 +171,21 @@ async def fields(request: Request) -> dict[str, str]:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise HttpError(413, "body_too_large", "the form has too many fields") from None
+
+
+def _on(action: str, after: str) -> str:
+    return action + ("" if after == "/" else f"?next={quote(after)}")
+
+
+def _back(path: str) -> str:
+    return f'<p><a class="button" href="{ROOT}{path}">{escape(S.BACK)}</a></p>'
+
+
+def _sign_out(words: str) -> str:
+    return (
+        f'<form method="post" action="{ROOT}/sign-out"><button class="button quiet">'
+        f"{escape(words)}</button></form>"
+    )
 
 
 def _page(title: str, text: str, body: str, status: int) -> Response:
