@@ -53,7 +53,7 @@ def sign_in(page: Page, name: str = ADMIN, password: str = PASSWORD) -> None:
     page.goto("/console/sign-in")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def fill(page: Page, photos: Path) -> None:

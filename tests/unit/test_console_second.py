@@ -150,7 +150,7 @@ def test_two_at_once_cannot_use_one_code(store: Accounts, path: Path, clock: Clo
     other = Accounts.open(path, FAST)
     row_before = store.second
     with store._database.read() as connection:
-        row = second._find(connection, ada.id)  # both read it before either writes
+        row = second.find_account(connection, ada.id)  # both read it before either writes
     code = code_at(secret, clock.now_s)
     assert row_before._take_step(row, code, KEY)
     assert not other.second._take_step(row, code, KEY)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -78,6 +79,28 @@ def listed(value: str | Sequence[str]) -> tuple[str, ...]:
     """Text separated by commas, or a list; the parts that are not empty out."""
     parts = value.split(",") if isinstance(value, str) else list(value)
     return tuple(filter(None, map(str.strip, parts)))
+
+
+def origin_of(value: str | None) -> str | None:
+    """An https address without a path, or an http one of this machine; as browsers write it."""
+    if value is None:
+        return None
+    parts = urlsplit(value.strip().rstrip("/"))
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    name = parts.hostname or ""
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(name))
+    more = parts.path or parts.query or parts.fragment or parts.username or parts.password
+    if not safe or not name or more or port == -1 or not value.isascii():
+        raise ValueError(
+            "give https:// and a host, and a port where it is not 443, without a path; http:// is "
+            "for localhost only"
+        )
+    shown = f"[{name}]" if ":" in name else name
+    usual = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{shown}" + ("" if port in (None, usual) else f":{port}")
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
@@ -206,6 +229,11 @@ class Settings(BaseSettings):
         None,
         description="File that the newest copy of the key store is kept in beside that; in another "
         "folder than ARCID_BACKUPS, better on another disk.",
+    )
+    public_url: Annotated[str | None, BeforeValidator(origin_of)] = Field(
+        None,
+        description="Where browsers find the service, as https://faces.example: what passkeys and "
+        "sign-in by OpenID Connect are tied to. Without it passkeys work on localhost only.",
     )
     second_factor: Literal["optional", "admins", "everybody"] = Field(
         "optional",

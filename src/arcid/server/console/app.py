@@ -176,9 +176,9 @@ class Console:
         async with self._opening:
             if self._door is None:
                 url = self._settings.database or paths.database_url()
-                home, demand = paths.home_dir(), self._settings.second_factor
+                home, own = paths.home_dir(), self._settings
                 self._door = await asyncio.to_thread(
-                    Door, url, home, self._first, self._left, demand
+                    Door, url, home, self._first, self._left, own.second_factor, own.public_url
                 )
             return self._door
 

@@ -32,10 +32,18 @@ from arcid.server.console import strings as S
 from arcid.server.console.auth import schema
 from arcid.server.console.auth.attempts import Attempts, attempt_keys
 from arcid.server.console.auth.errors import AccountRefused, SignedOut, SignInRefused
+from arcid.server.console.auth.passkeys import Passkeys
 from arcid.server.console.auth.passwords import Passwords, name_key
 from arcid.server.console.auth.roles import Permission, Role, may, role_of
 from arcid.server.console.auth.schema import accounts, attempts, sessions
-from arcid.server.console.auth.second import Demand, Factors, SecondFactors, demanded, factors
+from arcid.server.console.auth.second import (
+    Demand,
+    Factors,
+    SecondFactors,
+    demanded,
+    factors,
+    find_account,
+)
 from arcid.server.throttle import client_of
 
 if TYPE_CHECKING:
@@ -118,6 +126,7 @@ class Accounts:
         self._database = database
         self._demand = demand
         self.second = SecondFactors(database)
+        self.passkeys = Passkeys(database)
         self._passwords = Passwords(hasher)
         self._attempts = Attempts(database)
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="arcid-seen")
@@ -190,7 +199,7 @@ class Accounts:
         A new password also ends the wait after wrong ones.
         """
         with self._database.read() as connection:
-            name = _find(connection, account_id)["name"]
+            name = find_account(connection, account_id)["name"]
         values: dict[str, Any] = {}
         if role is not None:
             values["role"] = role_of(role)
@@ -199,7 +208,7 @@ class Accounts:
         if password is not None:
             values["password"] = self._passwords.hash(name, password)
         with self._database.write() as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
             if values:
                 connection.execute(
                     accounts.update().where(accounts.c.id == row["id"]).values(**values)
@@ -209,24 +218,24 @@ class Accounts:
                 key = attempt_keys(row["name"], "")["name"]
                 connection.execute(attempts.delete().where(attempts.c.key == key))
             _keep_an_admin(connection)
-            done = _record(connection, _find(connection, account_id))
+            done = _record(connection, find_account(connection, account_id))
             return _note(connection, "change", done, *values) if values else done
 
     def set_kiosk(self, account_id: str, rules: KioskRules) -> Account:
         """Kiosks of the account that are open follow within seconds; nobody is signed out."""
         with self._database.write() as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
             connection.execute(
                 accounts.update()
                 .where(accounts.c.id == row["id"])
                 .values(kiosk_collection=rules.collection_id, kiosk_challenge=int(rules.challenge))
             )
-            return _record(connection, _find(connection, account_id))
+            return _record(connection, find_account(connection, account_id))
 
     def delete(self, account_id: str) -> None:
         """With its sessions. An enabled admin always remains."""
         with self._database.write(erases=True) as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
             gone = _record(connection, row)
             connection.execute(accounts.delete().where(accounts.c.id == row["id"]))
             _keep_an_admin(connection)
@@ -258,7 +267,7 @@ class Accounts:
             done = connection.execute(accounts.update().where(as_checked).values(**values))
             if done.rowcount == 0:  # changed, closed or deleted while the password was checked
                 raise SignInRefused(S.SIGN_IN_WRONG)
-            ip, account = ip_of(address), _record(connection, _find(connection, row["uid"]))
+            ip, account = ip_of(address), _record(connection, find_account(connection, row["uid"]))
             waits: Waits | None = None
             if account.factors or demanded(self._demand, account.role):
                 waits = "second" if account.factors else "enrol"
@@ -291,6 +300,25 @@ class Accounts:
                 return None
             return Waiting(_record(connection, row), row["waits"])
 
+    def begin(
+        self, account_id: str, by: str, address: str, browser: str = ""
+    ) -> tuple[str, Account]:
+        """A session of somebody who proved ``by`` something stronger than a password who they are.
+
+        Raises ``SignInRefused`` where the account is closed, ``AccountRefused`` where it is gone.
+        """
+        ip, now = ip_of(address), now_us()
+        with self._database.write() as connection:
+            row = find_account(connection, account_id)
+            if not row["enabled"]:
+                raise SignInRefused(S.SIGN_IN_WRONG)
+            connection.execute(sessions.delete().where(sessions.c.expires_at < now))
+            mine = accounts.c.id == row["id"]
+            connection.execute(accounts.update().where(mine).values(signed_in_at=now))
+            place = {"address": None if ip is None else str(ip), "browser": browser or None}
+            token = _begin(connection, row, place, by, None)
+            return token, _record(connection, find_account(connection, account_id))
+
     def let_in(self, token: str, by: str) -> str:
         """What somebody waited for was done, ``by`` what; the token of the session that opens.
 
@@ -302,7 +330,8 @@ class Accounts:
             if row is None or not row["enabled"] or row["expires_at"] < now_us():
                 raise SignedOut(S.SIGNED_OUT)
             connection.execute(sessions.delete().where(sessions.c.token == row["token"]))
-            return _begin(connection, row, row, by, None)
+            place = {"address": row["address"], "browser": row["browser"]}
+            return _begin(connection, row, place, by, None)
 
     def strengthen(self, token: str) -> None:
         """An open session's account has got a second factor: it stays, all others end."""
@@ -363,7 +392,7 @@ class Accounts:
         self.second.remove(account_id)
         self.end_sessions(account_id)
         with self._database.read() as connection:
-            return _record(connection, _find(connection, account_id))
+            return _record(connection, find_account(connection, account_id))
 
     def sessions(self, account_id: str | None = None) -> list[OpenSession]:
         """Of one account or of all, those that are still good, last seen first."""
@@ -378,14 +407,14 @@ class Accounts:
         named = sa.func.substr(sessions.c.token, 1, SESSION_ID) == session_id
         with self._database.write() as connection:
             if account_id is not None:
-                owner = _find(connection, account_id)["id"]
+                owner = find_account(connection, account_id)["id"]
                 named = sa.and_(named, sessions.c.account_id == owner)
             _end(connection, named)
 
     def end_sessions(self, account_id: str, *, but: str | None = None) -> int:
         """End all of an account's, or all ``but`` that of a token; how many there were."""
         with self._database.write() as connection:
-            those = sessions.c.account_id == _find(connection, account_id)["id"]
+            those = sessions.c.account_id == find_account(connection, account_id)["id"]
             if but is not None:
                 those = sa.and_(those, sessions.c.token != _digest(but))
             return _end(connection, those)
@@ -468,14 +497,7 @@ def _insert(connection: Connection, name: str, hashed: str, role: Role) -> Accou
             signed_in_at=None,
         )
     )
-    return _record(connection, _find(connection, uid))
-
-
-def _find(connection: Connection, uid: str) -> Any:
-    row = connection.execute(sa.select(accounts).where(accounts.c.uid == uid)).mappings().first()
-    if row is None:
-        raise AccountRefused(S.ACCOUNT_GONE)
-    return row
+    return _record(connection, find_account(connection, uid))
 
 
 def _note(connection: Connection, what: str, account: Account, *changed: str) -> Account:

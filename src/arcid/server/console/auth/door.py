@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from arcid.events import acting
+from arcid.server.addresses import ip_of
 from arcid.server.auth import address_of, audited_address
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
@@ -29,9 +30,11 @@ from arcid.server.console.auth.accounts import Account, Accounts, Waiting, Waits
 from arcid.server.console.auth.browsers import browser_of
 from arcid.server.console.auth.errors import AccountRefused, SignedOut, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.passkeys import Site, available
 from arcid.server.console.auth.second import Demand, Draft
 from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
 from arcid.server.console.auth.session import Session, Sessions
+from arcid.server.throttle import client_of
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -51,6 +54,7 @@ class Door:
         first: FirstAccount,
         left: Callable[[str], None],
         demand: Demand = "optional",
+        public_url: str | None = None,
     ) -> None:
         """Blocks: reads the key where there is one and opens the accounts beside the gallery.
 
@@ -60,6 +64,7 @@ class Door:
         self._home = home
         self._first = first
         self._left = left
+        self._public_url = public_url
         self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
         self.accounts = Accounts.open(url, demand=demand)
         self.sessions = Sessions(self.accounts, left)
@@ -122,6 +127,85 @@ class Door:
             how = await asyncio.to_thread(check, account.id, code, self.secret)
         return await self._let_in(request, f"password+{how}"), account
 
+    def site(self, request: HTTPConnection) -> Site | None:
+        """Where a passkey of this request's page would count; None where none can.
+
+        The public address where one is set, and without it localhost: no other name that a request
+        brings is believed.
+        """
+        host = request.headers.get("host", "")
+        here = f"{request.url.scheme.replace('ws', 'http')}://{host}".lower()
+        origin = self._public_url or (here if host.partition(":")[0] == "localhost" else None)
+        name = urlsplit(origin or "").hostname
+        if not available() or origin != here or not name or ip_of(name) is not None:
+            return None
+        return Site(name, origin)
+
+    async def passkey_question(self, request: HTTPConnection) -> str:
+        """What the browser is asked for a passkey. Raises ``AccountRefused``."""
+        site, waiting = self._here(request), await self.waiting(request)
+        account_id = waiting.account.id if waiting and waiting.waits == "second" else None
+        ask = self.accounts.passkeys.question
+        return await asyncio.to_thread(ask, site, await self.key(), account_id)
+
+    async def with_passkey(self, request: HTTPConnection, answer: str) -> tuple[str, Account]:
+        """The session of somebody who showed one, alone or after the password. Raises
+        ``AccountRefused`` and as ``Passkeys.check``."""
+        site, waiting = self._here(request), await self.waiting(request)
+        second = waiting is not None and waiting.waits == "second"
+        account_id = waiting.account.id if waiting is not None and second else None
+        address, key = address_of(request), await self.key()
+        with acting(f"account:{account_id}" if account_id else "anybody", audited_address(request)):
+            check = self.accounts.passkeys.check
+            client = client_of(address)
+            found = await asyncio.to_thread(check, answer, site, key, client, account_id)
+        if waiting is not None and second:
+            return await self._let_in(request, "password+passkey"), waiting.account
+        browser = browser_of(request.headers.get("user-agent", ""))
+        return await asyncio.to_thread(self.accounts.begin, found, "passkey", address, browser)
+
+    async def passkey_registration(self, request: HTTPConnection) -> str:
+        """What the browser is asked for a new passkey. Raises ``SignedOut``, ``AccountRefused``."""
+        account, _ = await self.setting_up(request)
+        site, ask = self._here(request), self.accounts.passkeys.registration
+        return await asyncio.to_thread(ask, account.id, site, await self.key())
+
+    async def add_passkey(
+        self, request: HTTPConnection, name: str, answer: str, password: str
+    ) -> tuple[str, list[str]]:
+        """The token of the session from now on, and recovery codes where there were none. Raises
+        ``SignedOut`` and as ``confirm`` and ``Passkeys.register``."""
+        account, waits = await self.setting_up(request)
+        site, key, register = self._here(request), await self.key(), self.accounts.passkeys.register
+        if not waits:
+            await self.confirm(request, account, password)
+        with self._acting(account, request):
+            codes = await asyncio.to_thread(register, account.id, name, answer, site, key)
+            return await self._stronger(request, waits, "password+passkey"), codes
+
+    async def remove_passkey(self, request: HTTPConnection, passkey: int, password: str) -> None:
+        """One of one's own. Raises as ``confirm``."""
+        account = await self._signed_in(request)
+        await self.confirm(request, account, password)
+        with self._acting(account, request):
+            await asyncio.to_thread(self.accounts.passkeys.remove, account.id, passkey)
+
+    def _here(self, request: HTTPConnection) -> Site:
+        site = self.site(request)
+        if site is None:
+            raise AccountRefused(S.PASSKEY_NOT_HERE)
+        return site
+
+    async def _stronger(self, request: HTTPConnection, waits: bool, by: str) -> str:
+        """The token of a session whose account has a second factor from now on."""
+        token = self._token(request)
+        assert token is not None
+        if waits:
+            return await self._let_in(request, by)
+        await asyncio.to_thread(self.accounts.strengthen, token)
+        self.sessions.forget(token)
+        return token
+
     async def draft(self, request: HTTPConnection, sealed: str | None = None) -> Draft:
         """A new secret for an authenticator app, or the one that was handed out ``sealed``.
 
@@ -144,13 +228,7 @@ class Door:
         second, key = self.accounts.second, await self.key()
         with self._acting(account, request):
             codes = await asyncio.to_thread(second.add, account.id, draft, code, key)
-            token = self._token(request)
-            assert token is not None
-            if waits:
-                return await self._let_in(request, "password+app"), codes
-            await asyncio.to_thread(self.accounts.strengthen, token)
-            self.sessions.forget(token)
-            return token, codes
+            return await self._stronger(request, waits, "password+app"), codes
 
     async def renew_codes(self, request: HTTPConnection, password: str) -> list[str]:
         """New recovery codes. Raises as ``confirm``, ``AccountRefused`` where none are needed."""

@@ -13,6 +13,7 @@ KNOWN = (
     "0003",
     "0004",
     "0005",
+    "0006",
 )  # every migration it can start from; the last is the newest
 VERSION_TABLE = "console_version"
 
@@ -76,6 +77,35 @@ recovery = sa.Table(
         nullable=False,
     ),
     sa.Index(None, "account_id"),
+)
+
+passkeys = sa.Table(
+    "console_passkeys",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True, autoincrement=True),
+    sa.Column(
+        "account_id",
+        BigInt,
+        sa.ForeignKey("console_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("credential", sa.Text, nullable=False, unique=True),  # its id, hexadecimal
+    sa.Column("public_key", sa.LargeBinary, nullable=False),  # COSE
+    sa.Column("sign_count", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("synced", sa.SmallInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger, nullable=True),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+
+# Those that were answered, as long as they could be answered again.
+challenges = sa.Table(
+    "console_challenges",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # sha256
+    sa.Column("ends_at", sa.BigInteger, nullable=False),
 )
 
 # Failed sign-ins, counted by name, by address and by both; keys are hashed.

@@ -26,7 +26,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.auth.attempts import SECOND, Attempts, second_keys
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.roles import Role
-from arcid.server.console.auth.schema import accounts, attempts, recovery
+from arcid.server.console.auth.schema import accounts, attempts, passkeys, recovery
 
 Demand = Literal["optional", "admins", "everybody"]
 DEMANDS: tuple[Demand, ...] = get_args(Demand)
@@ -42,9 +42,10 @@ class Factors:
 
     app: bool  # an authenticator app
     recovery_left: int  # codes not used yet
+    passkeys: int = 0
 
     def __bool__(self) -> bool:
-        return self.app
+        return self.app or self.passkeys > 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +72,7 @@ class SecondFactors:
     def of(self, account_id: str) -> Factors:
         """Raises ``AccountRefused`` where there is no such account."""
         with self._database.read() as connection:
-            return factors(connection, _find(connection, account_id))
+            return factors(connection, find_account(connection, account_id))
 
     def draft(self, account_id: str, name: str, key: bytes) -> Draft:
         """A new secret, which is stored nowhere until ``add``."""
@@ -98,28 +99,29 @@ class SecondFactors:
         if step is None:
             raise AccountRefused(S.SECOND_CODE_WRONG)
         with self._database.write() as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
             sealed = seal(key, account_id, draft.secret, PURPOSE)
             of = accounts.c.id == row["id"]
             connection.execute(accounts.update().where(of).values(totp=sealed, totp_step=step))
             _note(connection, "factor.add", account_id, kind="app")
-            return _new_codes(connection, row)
+            return new_codes(connection, row)
 
     def renew_codes(self, account_id: str) -> list[str]:
         """New recovery codes in place of the old ones."""
         with self._database.write() as connection:
-            codes = _new_codes(connection, _find(connection, account_id))
+            codes = new_codes(connection, find_account(connection, account_id))
             _note(connection, "factor.codes", account_id)
             return codes
 
     def remove(self, account_id: str) -> None:
         """All of them, and the wait after wrong codes; the password alone is asked for again."""
         with self._database.write(erases=True) as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
             had = bool(factors(connection, row))
             of = accounts.c.id == row["id"]
             connection.execute(accounts.update().where(of).values(totp=None, totp_step=None))
-            connection.execute(recovery.delete().where(recovery.c.account_id == row["id"]))
+            for table in (recovery, passkeys):
+                connection.execute(table.delete().where(table.c.account_id == row["id"]))
             connection.execute(attempts.delete().where(_held_back(account_id)))
             if had:
                 _note(connection, "factor.remove", account_id)
@@ -133,7 +135,7 @@ class SecondFactors:
         keys = second_keys(account_id)
         self._attempts.check(keys)
         with self._database.read() as connection:
-            row = _find(connection, account_id)
+            row = find_account(connection, account_id)
         typed = "".join(code.split()).replace("-", "").upper()
         how = "app" if typed.isascii() and typed.isdigit() else "recovery"
         taken = self._take_step(row, typed, key) if how == "app" else self._take_code(row, typed)
@@ -177,8 +179,11 @@ class SecondFactors:
 
 def factors(connection: Connection, row: Any) -> Factors:
     """Of an account's row."""
-    counted = sa.select(sa.func.count()).where(recovery.c.account_id == row["id"])
-    return Factors(row["totp"] is not None, connection.execute(counted).scalar_one())
+    left, made = (
+        sa.select(sa.func.count()).where(table.c.account_id == row["id"]).scalar_subquery()
+        for table in (recovery, passkeys)
+    )
+    return Factors(row["totp"] is not None, *connection.execute(sa.select(left, made)).one())
 
 
 def qr_code(uri: str) -> str:
@@ -206,7 +211,8 @@ def _step_of(secret: str, code: str) -> int | None:
     return found
 
 
-def _new_codes(connection: Connection, row: Any) -> list[str]:
+def new_codes(connection: Connection, row: Any) -> list[str]:
+    """Recovery codes in place of the old ones of an account's row."""
     connection.execute(recovery.delete().where(recovery.c.account_id == row["id"]))
     codes = [base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode() for _ in range(CODES)]
     rows = [{"account_id": row["id"], "digest": _digest(code)} for code in codes]
@@ -218,7 +224,8 @@ def _digest(code: str) -> str:
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _find(connection: Connection, uid: str) -> Any:
+def find_account(connection: Connection, uid: str) -> Any:
+    """Its row; raises ``AccountRefused``."""
     row = connection.execute(sa.select(accounts).where(accounts.c.uid == uid)).mappings().first()
     if row is None:
         raise AccountRefused(S.ACCOUNT_GONE)

@@ -29,7 +29,9 @@ Show = Callable[[], Awaitable[None]]
 async def sessions(context: ConsoleContext) -> None:
     """One's own."""
     with frame(context, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
-        _second(context)
+        with element("div", "columns"):
+            _second(context)
+            await _passkeys(context)
         await session_card(context, S.SESSIONS_OWN_OPEN, "home", own=True)
 
 
@@ -37,16 +39,42 @@ def _second(context: ConsoleContext) -> None:
     """What one has beside the password; it is changed on pages that ask for the password."""
     own = context.account.factors
     with card(S.SECOND_FACTOR):
-        told = S.SECOND_FACTOR_APP.format(n=own.recovery_left) if own else S.SECOND_FACTOR_NONE
+        kept = S.SECOND_FACTOR_APP if own.app else S.SECOND_FACTOR_PASSKEYS
+        told = kept.format(n=own.recovery_left) if own else S.SECOND_FACTOR_NONE
         text(told, "soft", tag="p")
         with element("div", "row"):
-            again = S.SECOND_FACTOR_CHANGE if own else S.APP_ADD
+            again = S.SECOND_FACTOR_CHANGE if own.app else S.APP_ADD
             link_button(
                 again, f"{ROOT}/two-step?next=/sessions", kind="plain" if own else "primary"
             )
             if own:
                 link_button(S.CODES_RENEW, f"{ROOT}/two-step/codes")
                 link_button(S.SECOND_REMOVE, f"{ROOT}/two-step/remove")
+
+
+async def _passkeys(context: ConsoleContext) -> None:
+    found = await context.run(context.accounts.passkeys.of, context.account.id)
+    with card(S.PASSKEYS):
+        with element("div", "account-list"):
+            for one in found:
+                with element("div", "account"):
+                    with element("div", "person-lines grow"):
+                        with element("span", "row tight"):
+                            text(one.name, "person-name")
+                            if one.synced:
+                                chip(S.PASSKEY_SYNCED)
+                        used = S.moment(one.used_at) if one.used_at else S.NEVER
+                        made = S.moment(one.created_at)
+                        text(S.PASSKEY_USED.format(made=made, used=used), "soft small")
+                    link_button(
+                        S.PASSKEY_REMOVE,
+                        f"{ROOT}/two-step/passkey/remove?id={one.id}",
+                        name=S.PASSKEY_REMOVE_NAME.format(name=one.name),
+                    )
+        if not found:
+            text(S.PASSKEYS_NONE, "soft", tag="p")
+        with element("div", "row"):
+            link_button(S.PASSKEY_ADD, f"{ROOT}/two-step/passkey?next=/sessions")
 
 
 async def session_card(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
@@ -29,19 +30,22 @@ async def sign_in(request: Request, door: Door) -> Response:
     if not await door.has_accounts():
         return RedirectResponse(f"{ROOT}/set-up", 303)
     after = forms.local_path(request.query_params.get("next"))
+    shown = door.site(request) is not None and await asyncio.to_thread(door.accounts.passkeys.any)
     if request.method in SAFE_METHODS:
         waiting = await door.waiting(request)
-        return forms.sign_in(after) if waiting is None else _on_to(waiting.waits, after)
+        if waiting is not None:
+            return _on_to(waiting.waits, after)
+        return forms.sign_in(after, passkeys=shown)
     fields = await forms.fields(request)
     name, password = fields.get("name", ""), fields.get("password", "")
     try:
         token, account = await door.sign_in(request, name, password)
     except TooManyAttempts as error:
         log.warning("sign-in held back", extra={"code": error.code})
-        return _held(forms.sign_in(after, name, error.message, 429), error)
+        return _held(forms.sign_in(after, name, error.message, 429, passkeys=shown), error)
     except SignInRefused as error:
         log.warning("sign-in refused", extra={"code": error.code})
-        return forms.sign_in(after, name, error.message, 401)
+        return forms.sign_in(after, name, error.message, 401, passkeys=shown)
     log.info("signed in", extra={"account": account.id, "role": account.role})
     return await _welcome(request, door, token, after)
 
@@ -52,8 +56,9 @@ async def second(request: Request, door: Door) -> Response:
     waiting = await door.waiting(request)
     if waiting is None or waiting.waits != "second":
         return _to_sign_in(after)
+    has, site = waiting.account.factors, door.site(request)
     if request.method in SAFE_METHODS:
-        return forms.second(after)
+        return forms.second(after, has, site)
     fields = await forms.fields(request)
     try:
         token, account = await door.second(request, fields.get("code", ""))
@@ -61,10 +66,10 @@ async def second(request: Request, door: Door) -> Response:
         return _to_sign_in(after)
     except TooManyAttempts as error:
         log.warning("second factor held back", extra={"code": error.code})
-        return _held(forms.second(after, error.message, 429), error)
+        return _held(forms.second(after, has, site, error.message, 429), error)
     except SignInRefused as error:
         log.warning("second factor refused", extra={"code": error.code})
-        return forms.second(after, error.message, 401)
+        return forms.second(after, has, site, error.message, 401)
     log.info("signed in", extra={"account": account.id, "role": account.role})
     return await _welcome(request, door, token, after)
 
@@ -74,19 +79,25 @@ async def two_step(request: Request, door: Door) -> Response:
     after = forms.local_path(request.query_params.get("next"))
     try:
         _, waits = await door.setting_up(request)
+        site = door.site(request)
         if request.method in SAFE_METHODS:
-            return forms.set_up_app(await door.draft(request), after, waits=waits)
+            return forms.set_up_app(await door.draft(request), after, waits=waits, site=site)
         fields = await forms.fields(request)
         draft = await door.draft(request, fields.get("draft", ""))
         code, password = fields.get("code", ""), fields.get("password", "")
         try:
             token, codes = await door.add_app(request, draft, code, password)
         except TooManyAttempts as error:
-            shown = forms.set_up_app(draft, after, waits=waits, problem=error.message, status=429)
-            return _held(shown, error)
+            problem = error.message
+            again = forms.set_up_app(
+                draft, after, waits=waits, site=site, problem=problem, status=429
+            )
+            return _held(again, error)
         except (AccountRefused, SignInRefused) as error:
             problem = S.PASSWORD_WRONG if isinstance(error, SignInRefused) else error.message
-            return forms.set_up_app(draft, after, waits=waits, problem=problem, status=422)
+            return forms.set_up_app(
+                draft, after, waits=waits, site=site, problem=problem, status=422
+            )
     except SignedOut:
         return _to_sign_in(after)
     except AccountRefused:
@@ -95,6 +106,85 @@ async def two_step(request: Request, door: Door) -> Response:
     response = forms.recovery_codes(codes, after)
     await door.welcome(request, token, response)
     return response
+
+
+async def passkey(request: Request, door: Door) -> Response:
+    """A passkey, alone or after the password; asked with GET, shown with POST."""
+    after = forms.local_path(request.query_params.get("next"))
+    if request.method in SAFE_METHODS:
+        return await _asked(door.passkey_question(request))
+    waiting = await door.waiting(request)
+    fields = await forms.fields(request)
+    try:
+        token, account = await door.with_passkey(request, fields.get("answer", ""))
+    except (TooManyAttempts, SignInRefused, AccountRefused, SignedOut) as error:
+        log.warning("passkey refused", extra={"code": error.code})
+        status = 429 if isinstance(error, TooManyAttempts) else 401
+        if waiting is not None and waiting.waits == "second":
+            has, site = waiting.account.factors, door.site(request)
+            response = forms.second(after, has, site, error.message, status)
+        else:
+            response = forms.sign_in(after, "", error.message, status, passkeys=True)
+        return _held(response, error) if isinstance(error, TooManyAttempts) else response
+    log.info("signed in", extra={"account": account.id, "role": account.role})
+    return await _welcome(request, door, token, after)
+
+
+async def passkey_new(request: Request, door: Door) -> Response:
+    """One more passkey; also where a second factor is demanded of who signs in."""
+    after = forms.local_path(request.query_params.get("next"))
+    try:
+        _, waits = await door.setting_up(request)
+        if request.method in SAFE_METHODS:
+            return forms.add_passkey(after, waits=waits)
+        fields = await forms.fields(request)
+        label, answer = fields.get("label", ""), fields.get("answer", "")
+        try:
+            token, codes = await door.add_passkey(
+                request, label, answer, fields.get("password", "")
+            )
+        except (TooManyAttempts, AccountRefused, SignInRefused) as error:
+            wrong = isinstance(error, SignInRefused)
+            problem = S.PASSWORD_WRONG if wrong else error.message
+            held = isinstance(error, TooManyAttempts)
+            again = forms.add_passkey(
+                after, waits=waits, name=label, problem=problem, status=429 if held else 422
+            )
+            return _held(again, error) if isinstance(error, TooManyAttempts) else again
+    except SignedOut:
+        return _to_sign_in(after)
+    log.info("passkey registered")
+    if not codes:
+        return await _welcome(request, door, token, after)
+    response = forms.recovery_codes(codes, after)
+    await door.welcome(request, token, response)
+    return response
+
+
+async def passkey_question(request: Request, door: Door) -> Response:
+    """What the browser is asked for a new one."""
+    return await _asked(door.passkey_registration(request))
+
+
+async def passkey_remove(request: Request, door: Door) -> Response:
+    """One of them taken back."""
+    number = request.query_params.get("id", "")
+    passkey = int(number) if number.isascii() and number.isdigit() and len(number) < 16 else 0
+
+    async def remove(password: str) -> Response:
+        await door.remove_passkey(request, passkey, password)
+        return RedirectResponse(f"{ROOT}/sessions", 303)
+
+    path = f"/two-step/passkey/remove?id={passkey}"
+    return await _confirmed(request, door, path, S.PASSKEY_REMOVE, S.PASSKEY_REMOVE_TEXT, remove)
+
+
+async def _asked(question: Awaitable[str]) -> Response:
+    try:
+        return Response(await question, media_type="application/json")
+    except (SignedOut, AccountRefused) as error:
+        said = {"error": {"code": error.code, "message": error.message}}
+        return JSONResponse(said, 401 if isinstance(error, SignedOut) else 409)
 
 
 async def codes(request: Request, door: Door) -> Response:
@@ -202,9 +292,13 @@ def _held(response: Response, error: TooManyAttempts) -> Response:
 OPEN: dict[str, Callable[[Request, Door], Awaitable[Response]]] = {
     "/sign-in": sign_in,
     "/sign-in/second": second,
+    "/sign-in/passkey": passkey,
     "/set-up": set_up,
     "/two-step": two_step,
     "/two-step/codes": codes,
     "/two-step/remove": one_step,
+    "/two-step/passkey": passkey_new,
+    "/two-step/passkey/question": passkey_question,
+    "/two-step/passkey/remove": passkey_remove,
     "/sign-out": sign_out,
 }

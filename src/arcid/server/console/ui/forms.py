@@ -12,8 +12,9 @@ from starlette.responses import HTMLResponse, Response
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import MAX_NAME, Account
+from arcid.server.console.auth.passkeys import Site
 from arcid.server.console.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
-from arcid.server.console.auth.second import Draft, qr_code
+from arcid.server.console.auth.second import Draft, Factors, qr_code
 from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
@@ -27,6 +28,7 @@ _PAGE = Template("""<!doctype html>
 <link rel="icon" href="$root/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="$root/static/console.css">
 <script src="$root/static/console.js"></script>
+<script src="$root/static/passkey.js" defer></script>
 </head>
 <body class="door">
 <main class="door-card">
@@ -40,8 +42,15 @@ $body
 """)
 
 
-def sign_in(after: str, name: str = "", problem: str | None = None, status: int = 200) -> Response:
-    """The form, again with what went wrong."""
+def sign_in(
+    after: str,
+    name: str = "",
+    problem: str | None = None,
+    status: int = 200,
+    *,
+    passkeys: bool = False,
+) -> Response:
+    """The form, again with what went wrong; ``passkeys``: whether one may be shown instead."""
     body = _form(
         _on(f"{ROOT}/sign-in", after),
         S.SIGN_IN,
@@ -49,19 +58,29 @@ def sign_in(after: str, name: str = "", problem: str | None = None, status: int 
         _field("name", S.ACCOUNT_NAME, "text", "username", name, first=not name),
         _field("password", S.PASSWORD, "password", "current-password", first=bool(name)),
     )
+    body += _passkey(after, S.PASSKEY_SIGN_IN) if passkeys else ""
     return _page(S.SIGN_IN, S.SIGN_IN_TEXT, body, status)
 
 
-def second(after: str, problem: str | None = None, status: int = 200) -> Response:
-    """Asks for a code, after the password was right."""
+def second(
+    after: str, factors: Factors, site: Site | None, problem: str | None = None, status: int = 200
+) -> Response:
+    """Asks for a code or a passkey, after the password was right."""
     action = _on(f"{ROOT}/sign-in/second", after)
     code = _field("code", S.SECOND_CODE, "text", "one-time-code", first=True, hint=S.SECOND_HINT)
-    body = _form(action, S.SIGN_IN, problem, code) + _sign_out(S.SIGN_IN_AS_OTHER)
+    passkey = _passkey(after, S.PASSKEY_SHOW) if site and factors.passkeys else ""
+    body = _form(action, S.SIGN_IN, problem, code) + passkey + _sign_out(S.SIGN_IN_AS_OTHER)
     return _page(S.SECOND, S.SECOND_TEXT, body, status)
 
 
 def set_up_app(
-    draft: Draft, after: str, *, waits: bool, problem: str | None = None, status: int = 200
+    draft: Draft,
+    after: str,
+    *,
+    waits: bool,
+    site: Site | None,
+    problem: str | None = None,
+    status: int = 200,
 ) -> Response:
     """The QR code of an authenticator app, and a field for its first code."""
     picture = f'<img class="qr" src="{escape(qr_code(draft.uri))}" alt="{escape(S.APP_QR)}">'
@@ -78,7 +97,27 @@ def set_up_app(
         _field("code", S.APP_CODE, "text", "one-time-code", first=waits),
     )
     leave = _sign_out(S.SIGN_IN_AS_OTHER) if waits else _back("/sessions")
+    if site is not None and waits:
+        instead = escape(_on(f"{ROOT}/two-step/passkey", after))
+        leave = f'<p><a class="button" href="{instead}">{escape(S.PASSKEY_INSTEAD)}</a></p>{leave}'
     return _page(S.APP_ADD, S.APP_NEEDED if waits else S.APP_TEXT, body + leave, status)
+
+
+def add_passkey(
+    after: str, *, waits: bool, name: str = "", problem: str | None = None, status: int = 200
+) -> Response:
+    """Asks the browser for a new passkey; ``passkey.js`` puts what it answers into the form."""
+    body = _form(
+        _on(f"{ROOT}/two-step/passkey", after),
+        S.PASSKEY_ADD,
+        problem,
+        _field("label", S.PASSKEY_NAME, "text", "off", name, first=True, hint=S.PASSKEY_NAME_HINT),
+        "" if waits else _field("password", S.PASSWORD, "password", "current-password"),
+        passkey="create",
+        ask="/two-step/passkey/question",
+    )
+    leave = _sign_out(S.SIGN_IN_AS_OTHER) if waits else _back("/sessions")
+    return _page(S.PASSKEY_ADD, S.PASSKEY_TEXT, body + leave, status)
 
 
 def recovery_codes(codes: list[str], after: str) -> Response:
@@ -193,12 +232,34 @@ def _page(title: str, text: str, body: str, status: int) -> Response:
     return HTMLResponse(page, status)
 
 
-def _form(action: str, button: str, problem: str | None, *parts: str) -> str:
+def _form(
+    action: str,
+    button: str,
+    problem: str | None,
+    *parts: str,
+    passkey: str = "",
+    ask: str = "",
+    kind: str = "primary",
+) -> str:
+    """``passkey``: get or create, and ``ask``: from where ``passkey.js`` has the question."""
     alert = f'<p class="door-problem" role="alert">{escape(problem)}</p>' if problem else ""
+    extra = answer = ""
+    if passkey:
+        words = (
+            f'data-failed="{escape(S.PASSKEY_FAILED)}" data-missing="{escape(S.PASSKEY_MISSING)}"'
+        )
+        extra = f'data-passkey="{passkey}" data-ask="{ROOT}{ask}" {words}'
+        answer = '<input type="hidden" name="answer">'
     return (
-        f'<form method="post" action="{escape(action)}" class="door-form">{alert}{"".join(parts)}'
-        f'<button class="button primary wide" type="submit">{escape(button)}</button></form>'
+        f'<form method="post" action="{escape(action)}" class="door-form" {extra}>{alert}'
+        f"{''.join(parts)}{answer}"
+        f'<button class="button {kind} wide" type="submit">{escape(button)}</button></form>'
     )
+
+
+def _passkey(after: str, button: str) -> str:
+    action = _on(f"{ROOT}/sign-in/passkey", after)
+    return _form(action, button, None, passkey="get", ask="/sign-in/passkey", kind="plain")
 
 
 def _field(
@@ -212,7 +273,7 @@ def _field(
     extra: str = "",
     first: bool = False,
 ) -> str:
-    longest = MAX_NAME if name == "name" else MAX_PASSWORD
+    longest = MAX_NAME if name in {"name", "label"} else MAX_PASSWORD
     described = f'aria-describedby="{name}-hint"' if hint else ""
     return (
         f'<label class="field"><span>{escape(label)}</span>'

@@ -75,9 +75,13 @@ def button(
     return made
 
 
-def link_button(label: str, href: str, *, icon: str = "", kind: Kind = "plain") -> Element:
-    """A link that looks like a button."""
+def link_button(
+    label: str, href: str, *, icon: str = "", kind: Kind = "plain", name: str = ""
+) -> Element:
+    """A link that looks like a button; ``name`` says more to a screen reader."""
     made = element("a", f"button {kind}", href=href)
+    if name:
+        made.props["aria-label"] = name
     with made:
         html((svg(icon) if icon else "") + f"<span>{escape(label)}</span>", cls="button-inner")
     return made
