@@ -200,7 +200,7 @@ def test_sessions_are_seen_and_ended(url: str, browser: Browser, page: Page) -> 
     expect(third).to_have_url(re.compile("/console/sign-in"))
 
     page.goto("/console/accounts")
-    row = page.locator(".account", has_text="Operator").filter(has_text="Last sign-in")
+    row = page.locator(".account", has_text="Olga Operator").filter(has_text="Last sign-in")
     ends = page.get_by_role("button", name=re.compile("End the session of Olga Operator"))
     expect(ends).to_have_count(1)
     row.get_by_role("button", name="Sign out everywhere").click()
