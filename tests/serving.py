@@ -29,7 +29,12 @@ SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first 
 
 @contextmanager
 def serving(
-    home: Path, data: Path, *, stop: signal.Signals = signal.SIGTERM, **environment: str
+    home: Path,
+    data: Path,
+    *,
+    stop: signal.Signals = signal.SIGTERM,
+    port: int = 0,
+    **environment: str,
 ) -> Iterator[str]:
     """``arcid serve`` on a free port with a home of its own; its address without a slash."""
     kept = {
@@ -38,7 +43,7 @@ def serving(
     env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
     with (home / "service.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "arcid", "serve", "--port", "0", "--json"],
+            [sys.executable, "-m", "arcid", "serve", "--port", str(port), "--json"],
             env=env,
             stdout=subprocess.PIPE,
             stderr=log,

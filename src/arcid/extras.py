@@ -19,6 +19,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
         *("nicegui", "argon2", "zxcvbn", "segno", "edgefirst", "xlsxwriter"),
     ),
     "passkeys": ("webauthn",),
+    "sso": ("authlib", "joserfc", "httpx"),
     "postgres": ("psycopg",),
     "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),

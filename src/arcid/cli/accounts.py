@@ -76,7 +76,7 @@ def list_(database: Database = None, json: Json = False) -> None:
         print_json({"accounts": [asdict(a) | {"sessions": counts[a.id]} for a in found]})
         return
     print_table(
-        ("name", "role", "may sign in", "last sign-in (UTC)", "second factor", "sessions"),
+        ("name", "role", "may sign in", "last (UTC)", "second factor", "kept at", "sessions"),
         [
             (
                 a.name,
@@ -84,6 +84,7 @@ def list_(database: Database = None, json: Json = False) -> None:
                 "yes" if a.enabled else "no",
                 f"{a.signed_in_at:%Y-%m-%d %H:%M}" if a.signed_in_at else "never",
                 "yes" if a.factors else "no",
+                a.issuer or "here",
                 counts[a.id],
             )
             for a in found

@@ -103,6 +103,29 @@ def origin_of(value: str | None) -> str | None:
     return f"{parts.scheme}://{shown}" + ("" if port in (None, usual) else f":{port}")
 
 
+def issuer_of(value: str | None) -> str | None:
+    """As the provider writes it itself; a path is fine."""
+    if value is not None:
+        parts = urlsplit(value)
+        origin_of(f"{parts.scheme}://{parts.netloc}")
+        if parts.query or parts.fragment:
+            raise ValueError("an issuer has no ? and no #")
+    return value
+
+
+def pairs(value: str | Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    """``a=b,c=d``, or a list of pairs; what stands before the last = may have others in it."""
+    if not isinstance(value, str):
+        return tuple((str(left), str(right)) for left, right in value)
+    found = []
+    for part in filter(None, map(str.strip, value.split(","))):
+        left, sign, right = part.rpartition("=")
+        if not sign or not left.strip() or not right.strip():
+            raise ValueError("give group=role, separated by commas")
+        found.append((left.strip(), right.strip()))
+    return tuple(found)
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 
 
@@ -234,6 +257,36 @@ class Settings(BaseSettings):
         None,
         description="Where browsers find the service, as https://faces.example: what passkeys and "
         "sign-in by OpenID Connect are tied to. Without it passkeys work on localhost only.",
+    )
+    oidc_issuer: Annotated[str | None, BeforeValidator(issuer_of)] = Field(
+        None, description="OpenID Connect provider whose accounts may sign in to the console."
+    )
+    oidc_client_id: str | None = Field(None, description="What this service is called there.")
+    oidc_client_secret: str | None = Field(
+        None, repr=False, description="Its secret there; without one PKCE alone protects the code."
+    )
+    oidc_name: str = Field(
+        "single sign-on", min_length=1, max_length=40, description="What its button says."
+    )
+    oidc_scopes: Listed = Field(
+        ("email", "profile"),
+        description="What is asked for beside openid, separated by commas; some want groups here.",
+    )
+    oidc_claim: str = Field("groups", description="Claim that lists somebody's groups.")
+    oidc_roles: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(pairs)] = Field(
+        (),
+        description="Which role a group has, as face-admins=admin,staff=viewer; the first that "
+        "fits counts, at every sign-in.",
+    )
+    oidc_default_role: str | None = Field(
+        None,
+        description="Role of somebody in none of these groups; without it they are refused. Needs "
+        "ARCID_OIDC_EMAILS.",
+    )
+    oidc_emails: Listed = Field(
+        (),
+        description="Who may sign in by it at all: verified addresses and @domains, separated by "
+        "commas; empty: whoever has a role.",
     )
     second_factor: Literal["optional", "admins", "everybody"] = Field(
         "optional",

@@ -28,6 +28,7 @@ from arcid.server.console import ROOT, registry
 from arcid.server.console import strings as S
 from arcid.server.console.auth.door import SAFE_METHODS, Door, same_origin
 from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.oidc import SingleSignOn, provider_of
 from arcid.server.console.auth.secret import is_set_up
 from arcid.server.console.auth.session import Session
 from arcid.server.console.context import ConsoleContext
@@ -57,6 +58,8 @@ class Console:
         self._settings = settings
         self._state = state
         self._first = FirstAccount(settings.api_keys, guesses)
+        provider = provider_of(settings)
+        self._sso = None if provider is None else SingleSignOn(provider)
         self._photos = Photos(settings.max_inflight_bytes)
         self._feeds = Feeds()
         self._last_collection: dict[str, str] = {}
@@ -178,8 +181,9 @@ class Console:
                 url = self._settings.database or paths.database_url()
                 home, own = paths.home_dir(), self._settings
                 self._door = await asyncio.to_thread(
-                    Door, url, home, self._first, self._left, own.second_factor, own.public_url
-                )
+                    Door, url, home, self._first, self._left, own.second_factor, own.public_url,
+                    self._sso,
+                )  # fmt: skip
             return self._door
 
     async def _nicegui(self) -> ASGIApp:

@@ -49,6 +49,8 @@ from arcid.server.throttle import client_of
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
+    from arcid.server.console.auth.oidc import Known
+
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
 MAX_NAME = 60
 SECOND = 1_000_000
@@ -88,6 +90,7 @@ class Account:
     signed_in_at: datetime | None  # UTC
     kiosk: KioskRules
     factors: Factors
+    issuer: str | None = None  # of the provider that keeps it; None: it has a password here
 
     def may(self, permission: Permission) -> bool:
         return may(self.role, permission)
@@ -199,14 +202,16 @@ class Accounts:
         A new password also ends the wait after wrong ones.
         """
         with self._database.read() as connection:
-            name = find_account(connection, account_id)["name"]
+            found = find_account(connection, account_id)
+        if password is not None and found["issuer"] is not None:
+            raise AccountRefused(S.ACCOUNT_ELSEWHERE)
         values: dict[str, Any] = {}
         if role is not None:
             values["role"] = role_of(role)
         if enabled is not None:
             values["enabled"] = int(enabled)
         if password is not None:
-            values["password"] = self._passwords.hash(name, password)
+            values["password"] = self._passwords.hash(found["name"], password)
         with self._database.write() as connection:
             row = find_account(connection, account_id)
             if values:
@@ -290,6 +295,33 @@ class Accounts:
     def confirm(self, name: str, password: str, address: str) -> None:
         """Whether somebody who is signed in knows the password; raises as ``sign_in``."""
         self._checked(name, password, address)
+
+    def from_provider(self, known: Known, address: str, browser: str = "") -> tuple[str, Account]:
+        """A session of somebody a provider knows, whose account is made where there is none.
+
+        The role is the provider's word, every time. Raises ``SignInRefused`` where it is closed.
+        """
+        c = accounts.c
+        mine = sa.and_(c.issuer == known.issuer, c.subject == known.subject)
+        with self._database.write() as connection:
+            row = connection.execute(sa.select(accounts).where(mine)).mappings().first()
+            if row is None:
+                name = _free_name(connection, known.names)
+                made = _insert(connection, name, "", known.role, (known.issuer, known.subject))
+                _note(connection, "add", made)
+            elif not row["enabled"]:
+                raise SignInRefused(S.SIGN_IN_WRONG)
+            elif row["role"] != known.role:
+                connection.execute(accounts.update().where(mine).values(role=known.role))
+                connection.execute(sessions.delete().where(sessions.c.account_id == row["id"]))
+                _note(
+                    connection,
+                    "change",
+                    _record(connection, dict(row) | {"role": known.role}),
+                    "role",
+                )
+            uid = connection.execute(sa.select(c.uid).where(mine)).scalar_one()
+        return self.begin(uid, "provider", address, browser)
 
     def waiting(self, token: str) -> Waiting | None:
         """Who waits with a session that opens nothing yet; None where it is none, or ran out."""
@@ -479,7 +511,29 @@ def _name(name: str) -> str:
     return shown
 
 
-def _insert(connection: Connection, name: str, hashed: str, role: Role) -> Account:
+def _free_name(connection: Connection, names: tuple[str, ...]) -> str:
+    """The first that nobody has, else one with a number."""
+    usable = [shown[:MAX_NAME] for name in names if (shown := _printable(name))] or ["?"]
+    numbered = (f"{usable[0][: MAX_NAME - 6]} {number}" for number in range(2, 1000))
+    for name in (*usable, *numbered):
+        key = sa.select(accounts.c.id).where(accounts.c.name_key == name_key(name))
+        if connection.execute(key).first() is None:
+            return name
+    raise AccountRefused(S.ACCOUNT_NAME_TAKEN)
+
+
+def _printable(name: str) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", name))
+    return " ".join(shown.split())
+
+
+def _insert(
+    connection: Connection,
+    name: str,
+    hashed: str,
+    role: Role,
+    provider: tuple[str | None, str | None] = (None, None),
+) -> Account:
     key = name_key(name)
     known = connection.execute(sa.select(accounts.c.id).where(accounts.c.name_key == key)).first()
     if known is not None:
@@ -492,6 +546,8 @@ def _insert(connection: Connection, name: str, hashed: str, role: Role) -> Accou
             name_key=key,
             role=role,
             password=hashed,
+            issuer=provider[0],
+            subject=provider[1],
             enabled=1,
             created_at=now_us(),
             signed_in_at=None,
@@ -510,8 +566,11 @@ def _note(connection: Connection, what: str, account: Account, *changed: str) ->
 
 
 def _keep_an_admin(connection: Connection) -> None:
-    """Called last inside a transaction, which the error undoes."""
-    query = sa.select(accounts.c.id).where(accounts.c.role == "admin", accounts.c.enabled == 1)
+    """Called last inside a transaction, which the error undoes. One with a password: providers
+    fail."""
+    query = sa.select(accounts.c.id).where(
+        accounts.c.role == "admin", accounts.c.enabled == 1, accounts.c.issuer.is_(None)
+    )
     if connection.execute(query.limit(1)).first() is None:
         raise AccountRefused(S.LAST_ADMIN)
 
@@ -527,6 +586,7 @@ def _record(connection: Connection, row: Any) -> Account:
         None if signed_in is None else from_us(signed_in),
         KioskRules(row["kiosk_collection"], bool(row["kiosk_challenge"])),
         factors(connection, row),
+        row["issuer"],
     )
 
 

@@ -11,14 +11,14 @@ import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from arcid.events import acting
@@ -30,6 +30,7 @@ from arcid.server.console.auth.accounts import Account, Accounts, Waiting, Waits
 from arcid.server.console.auth.browsers import browser_of
 from arcid.server.console.auth.errors import AccountRefused, SignedOut, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
+from arcid.server.console.auth.oidc import LIFE_S, ProviderUnreachable, SingleSignOn
 from arcid.server.console.auth.passkeys import Site, available
 from arcid.server.console.auth.second import Demand, Draft
 from arcid.server.console.auth.secret import is_set_up, load_secret, sign, unsign
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 COOKIE = "arcid_session"
+LEAVING, LEAVING_PATH = "arcid_oidc", f"{ROOT}/sign-in/oidc"  # a cookie
 HASHING_AT_ONCE, MAX_HASHING = 1, 32
+ASKING_AT_ONCE, MAX_ASKING = 4, 32
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -55,6 +58,7 @@ class Door:
         left: Callable[[str], None],
         demand: Demand = "optional",
         public_url: str | None = None,
+        sso: SingleSignOn | None = None,
     ) -> None:
         """Blocks: reads the key where there is one and opens the accounts beside the gallery.
 
@@ -65,6 +69,9 @@ class Door:
         self._first = first
         self._left = left
         self._public_url = public_url
+        self.sso = sso
+        self._provider = ThreadPoolExecutor(ASKING_AT_ONCE, thread_name_prefix="arcid-provider")
+        self._asking = 0
         self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
         self.accounts = Accounts.open(url, demand=demand)
         self.sessions = Sessions(self.accounts, left)
@@ -72,7 +79,8 @@ class Door:
         self._hashing = 0  # at work and waiting
 
     def close(self) -> None:
-        self._passwords.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._passwords, self._provider):
+            pool.shutdown(wait=False, cancel_futures=True)
         self.accounts.close()
 
     async def session(self, request: HTTPConnection) -> Session | None:
@@ -126,6 +134,47 @@ class Door:
         with self._acting(account, request):
             how = await asyncio.to_thread(check, account.id, code, self.secret)
         return await self._let_in(request, f"password+{how}"), account
+
+    async def leave(self, request: HTTPConnection, after: str) -> Response:
+        """Send a browser to the provider. Raises ``ProviderUnreachable``, ``TooManyAttempts``."""
+        address, sealed = await self._at_provider(self._sso.leave, after, await self.key())
+        response = RedirectResponse(address, 303)
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            LEAVING, sealed, path=LEAVING_PATH, max_age=LIFE_S, httponly=True, samesite="lax",
+            secure=secure,
+        )  # fmt: skip
+        return response
+
+    async def come_back(self, request: HTTPConnection) -> tuple[str, Account, str]:
+        """The session of whoever comes from the provider, and where they wanted to go. Raises
+        ``ProviderRefused``, ``SignInRefused`` and as ``leave``."""
+        told, cookie = dict(request.query_params), request.cookies.get(LEAVING, "")
+        come_back, key = self._sso.come_back, await self.key()
+        known, after = await self._at_provider(come_back, told, cookie, key)
+        browser, address = browser_of(request.headers.get("user-agent", "")), address_of(request)
+        with acting("anybody", audited_address(request)):
+            enter = self.accounts.from_provider
+            token, account = await asyncio.to_thread(enter, known, address, browser)
+        self.sessions.forget()
+        return token, account, after
+
+    @property
+    def _sso(self) -> SingleSignOn:
+        if self.sso is None:
+            raise AccountRefused(S.OIDC_DOWN)
+        return self.sso
+
+    async def _at_provider(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that may wait for the provider, in threads that nothing else needs."""
+        if self._asking >= MAX_ASKING:
+            raise TooManyAttempts(S.SIGN_IN_BUSY, retry_after_s=2)
+        self._asking += 1
+        try:
+            work = functools.partial(call, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._provider, work)
+        finally:
+            self._asking -= 1
 
     def site(self, request: HTTPConnection) -> Site | None:
         """Where a passkey of this request's page would count; None where none can.
@@ -282,6 +331,17 @@ class Door:
 
     def _acting(self, account: Account, request: HTTPConnection) -> AbstractContextManager[None]:
         return acting(f"account:{account.id}", audited_address(request))
+
+    async def farewell(self, request: HTTPConnection) -> str | None:
+        """Where whoever signs out has to go on to, so as to be signed out at the provider too."""
+        session = await self.session(request)
+        if session is None or self.sso is None:
+            return None
+        if session.account.issuer != self.sso.provider.issuer:
+            return None
+        with suppress(ProviderUnreachable, TooManyAttempts):
+            return await self._at_provider(self.sso.leave_for_good)
+        return None
 
     async def sign_out(self, request: HTTPConnection, response: Response) -> None:
         """End the session of the request and have the answer take its cookie."""

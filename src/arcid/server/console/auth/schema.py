@@ -14,6 +14,7 @@ KNOWN = (
     "0004",
     "0005",
     "0006",
+    "0007",
 )  # every migration it can start from; the last is the newest
 VERSION_TABLE = "console_version"
 
@@ -41,8 +42,11 @@ accounts = sa.Table(
     sa.Column("signed_in_at", sa.BigInteger, nullable=True),
     sa.Column("kiosk_collection", sa.String(32), nullable=True),  # its uid
     sa.Column("kiosk_challenge", sa.SmallInteger, nullable=False, server_default="1"),
+    sa.Column("issuer", sa.Text, nullable=True),  # of an account kept elsewhere; no password then
+    sa.Column("subject", sa.Text, nullable=True),
     sa.Column("totp", sa.Text, nullable=True),  # an app's secret, sealed
     sa.Column("totp_step", sa.BigInteger, nullable=True),  # of the last code that was taken
+    sa.Index(None, "issuer", "subject", unique=True),
     sqlite_autoincrement=True,
 )
 

@@ -99,6 +99,8 @@ def _account(
                 chip(S.ROLE_NAMES[account.role], "info")
                 if own:
                     chip(S.ACCOUNT_YOU)
+                if account.issuer is not None:
+                    chip(S.ACCOUNT_PROVIDER)
                 if account.factors:
                     chip(S.ACCOUNT_SECOND, "good")
                 if not account.enabled:
@@ -153,7 +155,8 @@ def _account(
                 role.on_value_change(turn)
             if account.may("kiosk"):
                 button(S.ACCOUNT_KIOSK, kiosk, icon="kiosk")
-            button(S.ACCOUNT_RESET, reset, icon="lock")
+            if account.issuer is None:
+                button(S.ACCOUNT_RESET, reset, icon="lock")
             if own:
                 return
 

@@ -29,9 +29,14 @@ Show = Callable[[], Awaitable[None]]
 async def sessions(context: ConsoleContext) -> None:
     """One's own."""
     with frame(context, S.SESSIONS_OWN, "/sessions", lead=S.SESSIONS_OWN_LEAD):
-        with element("div", "columns"):
-            _second(context)
-            await _passkeys(context)
+        if context.account.issuer is None:
+            with element("div", "columns"):
+                _second(context)
+                await _passkeys(context)
+        else:
+            with card(S.SECOND_FACTOR):
+                told = S.SECOND_FACTOR_ELSEWHERE.format(issuer=context.account.issuer)
+                text(told, "soft", tag="p")
         await session_card(context, S.SESSIONS_OWN_OPEN, "home", own=True)
 
 

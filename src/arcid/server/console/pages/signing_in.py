@@ -13,13 +13,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Waits
-from arcid.server.console.auth.door import SAFE_METHODS, Door
+from arcid.server.console.auth.door import LEAVING, LEAVING_PATH, SAFE_METHODS, Door
 from arcid.server.console.auth.errors import (
     AccountRefused,
     SignedOut,
     SignInRefused,
     TooManyAttempts,
 )
+from arcid.server.console.auth.oidc import ProviderRefused, ProviderUnreachable
 from arcid.server.console.ui import forms
 
 log = logging.getLogger(__name__)
@@ -30,22 +31,21 @@ async def sign_in(request: Request, door: Door) -> Response:
     if not await door.has_accounts():
         return RedirectResponse(f"{ROOT}/set-up", 303)
     after = forms.local_path(request.query_params.get("next"))
-    shown = door.site(request) is not None and await asyncio.to_thread(door.accounts.passkeys.any)
     if request.method in SAFE_METHODS:
         waiting = await door.waiting(request)
         if waiting is not None:
             return _on_to(waiting.waits, after)
-        return forms.sign_in(after, passkeys=shown)
+        return await _form(request, door, after)
     fields = await forms.fields(request)
     name, password = fields.get("name", ""), fields.get("password", "")
     try:
         token, account = await door.sign_in(request, name, password)
     except TooManyAttempts as error:
         log.warning("sign-in held back", extra={"code": error.code})
-        return _held(forms.sign_in(after, name, error.message, 429, passkeys=shown), error)
+        return _held(await _form(request, door, after, name, error.message, 429), error)
     except SignInRefused as error:
         log.warning("sign-in refused", extra={"code": error.code})
-        return forms.sign_in(after, name, error.message, 401, passkeys=shown)
+        return await _form(request, door, after, name, error.message, 401)
     log.info("signed in", extra={"account": account.id, "role": account.role})
     return await _welcome(request, door, token, after)
 
@@ -124,7 +124,7 @@ async def passkey(request: Request, door: Door) -> Response:
             has, site = waiting.account.factors, door.site(request)
             response = forms.second(after, has, site, error.message, status)
         else:
-            response = forms.sign_in(after, "", error.message, status, passkeys=True)
+            response = await _form(request, door, after, "", error.message, status)
         return _held(response, error) if isinstance(error, TooManyAttempts) else response
     log.info("signed in", extra={"account": account.id, "role": account.role})
     return await _welcome(request, door, token, after)
@@ -260,9 +260,54 @@ async def sign_out(request: Request, door: Door) -> Response:
     """Only a form's POST ends the session; a link goes to the start."""
     if request.method in SAFE_METHODS:
         return RedirectResponse(f"{ROOT}/", 303)
-    response = RedirectResponse(f"{ROOT}/sign-in", 303)
+    on = await door.farewell(request)
+    response = RedirectResponse(f"{ROOT}/sign-in", 303) if on is None else forms.on_the_way(on)
     await door.sign_out(request, response)
     return response
+
+
+async def leave(request: Request, door: Door) -> Response:
+    """To the provider."""
+    after = forms.local_path(request.query_params.get("next"))
+    if door.sso is None:
+        return forms.missing()
+    try:
+        return await door.leave(request, after)
+    except (ProviderUnreachable, TooManyAttempts) as error:
+        return await _form(request, door, after, "", error.message, 503)
+
+
+async def come_back(request: Request, door: Door) -> Response:
+    """From the provider, with a code or a refusal."""
+    if door.sso is None:
+        return forms.missing()
+    try:
+        token, account, after = await door.come_back(request)
+    except (ProviderUnreachable, TooManyAttempts) as error:
+        return await _form(request, door, "/", "", error.message, 503)
+    except (ProviderRefused, SignInRefused) as error:
+        words = S.OIDC_REFUSED if isinstance(error, SignInRefused) else error.message
+        response = await _form(request, door, "/", "", words, 403)
+    else:
+        log.info("signed in", extra={"account": account.id, "role": account.role})
+        response = forms.on_the_way(ROOT + after)  # our cookie is strict: the next request has it
+        await door.welcome(request, token, response)
+    response.delete_cookie(LEAVING, path=LEAVING_PATH, httponly=True, samesite="lax")
+    return response
+
+
+async def _form(
+    request: Request,
+    door: Door,
+    after: str,
+    name: str = "",
+    problem: str | None = None,
+    status: int = 200,
+) -> Response:
+    """All ways in that there are."""
+    shown = door.site(request) is not None and await asyncio.to_thread(door.accounts.passkeys.any)
+    provider = "" if door.sso is None else door.sso.provider.name
+    return forms.sign_in(after, name, problem, status, passkeys=shown, provider=provider)
 
 
 def _to_sign_in(after: str) -> Response:
@@ -293,6 +338,8 @@ OPEN: dict[str, Callable[[Request, Door], Awaitable[Response]]] = {
     "/sign-in": sign_in,
     "/sign-in/second": second,
     "/sign-in/passkey": passkey,
+    "/sign-in/oidc": leave,
+    "/sign-in/oidc/return": come_back,
     "/set-up": set_up,
     "/two-step": two_step,
     "/two-step/codes": codes,

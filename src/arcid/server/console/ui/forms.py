@@ -49,8 +49,10 @@ def sign_in(
     status: int = 200,
     *,
     passkeys: bool = False,
+    provider: str = "",
 ) -> Response:
-    """The form, again with what went wrong; ``passkeys``: whether one may be shown instead."""
+    """The form, again with what went wrong; ``passkeys``: whether one may be shown instead;
+    ``provider``: what one is called that may be gone to."""
     body = _form(
         _on(f"{ROOT}/sign-in", after),
         S.SIGN_IN,
@@ -59,6 +61,10 @@ def sign_in(
         _field("password", S.PASSWORD, "password", "current-password", first=bool(name)),
     )
     body += _passkey(after, S.PASSKEY_SIGN_IN) if passkeys else ""
+    if provider:
+        there, words = escape(_on(f"{ROOT}/sign-in/oidc", after)), S.OIDC_SIGN_IN
+        words = escape(words.format(name=provider))
+        body += f'<p><a class="button wide" href="{there}">{words}</a></p>'
     return _page(S.SIGN_IN, S.SIGN_IN_TEXT, body, status)
 
 
