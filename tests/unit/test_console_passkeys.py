@@ -97,13 +97,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    Gallery.open(tmp_path / "gallery.db").close()
-    return tmp_path / "gallery.db"
+def path(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
-def store(path: Path, clock: Clock) -> Iterator[Accounts]:
+def store(path: str, clock: Clock) -> Iterator[Accounts]:
     found = Accounts.open(path, PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     yield found
     found.close()
@@ -128,7 +127,7 @@ def shown(store: Accounts, device: Device, account: Account | None = None) -> st
 
 
 def test_a_passkey_lets_in_alone_and_as_second_factor(
-    store: Accounts, path: Path, ada: Account
+    store: Accounts, path: str, ada: Account
 ) -> None:
     device = Device()
     assert not store.passkeys.any()
@@ -273,7 +272,7 @@ def test_who_guesses_waits(store: Accounts, ada: Account) -> None:
     ],
 )
 def test_the_site_is_the_public_address_or_localhost(
-    path: Path,
+    path: str,
     tmp_path: Path,
     public_url: str | None,
     scheme: str,
@@ -281,7 +280,7 @@ def test_the_site_is_the_public_address_or_localhost(
     expected: Site | None,
 ) -> None:
     first = FirstAccount((), Throttle())
-    door = Door(str(path), tmp_path, first, lambda token: None, public_url=public_url)
+    door = Door(path, tmp_path, first, lambda token: None, public_url=public_url)
     scope = {
         "type": "http", "method": "GET", "scheme": scheme, "path": "/", "query_string": b"",
         "headers": [(b"host", host.encode())],

@@ -245,7 +245,10 @@ class SingleSignOn:
             claims.validate(leeway=LEEWAY_S)
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise _refused(getattr(error, "error", "token")) from None
-        if not isinstance(claims["sub"], str) or not claims["sub"]:
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
+            raise _refused("subject")
+        if not subject.isprintable():
             raise _refused("subject")
         return self._with_userinfo(dict(claims), answer.get("access_token"))
 

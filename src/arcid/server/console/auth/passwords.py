@@ -59,4 +59,5 @@ class Passwords:
 
 def name_key(name: str) -> str:
     """What makes two names one: case, spacing and Unicode composition do not count."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    shown = name.replace("\0", "")  # which no name has, and PostgreSQL no text
+    return " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
