@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from nicegui import core, ui
+from nicegui import core
 from nicegui.client import Client
 from socketio.exceptions import ConnectionRefusedError as Refused
 
@@ -50,12 +50,11 @@ def guard() -> None:
 
 
 def reload_pages(token: str) -> None:
-    """Have the browser ask anew for every page of a session."""
+    """Have the browser ask anew for every page of a session, but not for one that signs out."""
     for client in list(Client.instances.values()):
         session = client.request.scope.get("arcid.session")
         if isinstance(session, Session) and session.token == token:
-            with client:
-                ui.navigate.reload()
+            client.run_javascript("arcid.reload()")
 
 
 def _own(environ: dict[str, Any], client_id: object) -> bool:

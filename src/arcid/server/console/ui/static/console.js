@@ -24,6 +24,9 @@ const arcid = {
     if (open) document.querySelector(".rail a")?.focus();
     else if (document.activeElement?.closest(".rail")) button?.focus();
   },
+  reload() {  // the session of this page has ended
+    if (!arcid.leaving) location.reload();
+  },
   code() {  // of the link that makes the first account
     const field = document.querySelector('.door-form input[name="code"]');
     if (!field || location.hash.length < 2) return;
@@ -118,6 +121,9 @@ document.addEventListener("keydown", (event) => {
   if (!part || !by) return;
   event.preventDefault();
   found.step(part, by);
+});
+document.addEventListener("submit", (event) => {
+  arcid.leaving = event.target.action.endsWith("/sign-out");
 });
 arcid.paint();
 document.addEventListener("DOMContentLoaded", () => {
