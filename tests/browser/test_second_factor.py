@@ -142,7 +142,11 @@ def test_where_everybody_needs_one_it_is_set_up_before_anything_is_shown(
         assert "/console/two-step" in ada.get("/console/sign-in").headers["location"]
         for path in ("two-step/codes", "two-step/remove", "sign-in/second"):
             assert ada.post(f"/console/{path}", data={"password": service.PASSWORD}).is_redirect
-        set_up(ada, password=False)
+        with httpx.Client(base_url=url, headers={"Origin": url}, timeout=30) as eve:
+            assert eve.post("/console/sign-in", data=fields).status_code == 303
+            assert eve.get("/console/two-step").status_code == 200
+            set_up(ada, password=False)
+            assert eve.get("/console/two-step").is_redirect, "it was theirs until it was Ada's"
         assert ada.get("/console/people").status_code == 200
     log = (tmp_path / "service.log").read_text()
     assert "otpauth" not in log and service.PASSWORD not in log

@@ -246,6 +246,17 @@ def test_what_is_registered_is_checked_and_bounded(store: Accounts, ada: Account
     assert asked["rp"] == {"id": "faces.example", "name": "arcid"}
 
 
+def test_where_there_is_a_factor_the_password_alone_adds_none(
+    store: Accounts, ada: Account
+) -> None:
+    question = store.passkeys.registration(ada.id, SITE, KEY)
+    late = store.passkeys.registration(ada.id, SITE, KEY)
+    register = store.passkeys.register
+    assert len(register(ada.id, "mine", Device().create(question), SITE, KEY, first=True)) == 10
+    with pytest.raises(AccountRefused, match="meanwhile"):
+        register(ada.id, "theirs", Device().create(late), SITE, KEY, first=True)
+
+
 def test_who_guesses_waits(store: Accounts, ada: Account) -> None:
     device = Device()
     registered(store, ada, device)

@@ -272,6 +272,19 @@ def test_where_one_is_demanded_old_sessions_and_passwords_are_not_enough(
     assert not demanded("admins", "officer")
 
 
+def test_of_two_who_know_the_password_one_sets_the_second_factor_up(
+    store: Accounts, clock: Clock
+) -> None:
+    ada = store.set_up("Ada", GOOD)
+    drafts = [store.second.draft(ada.id, ada.name, KEY) for _ in range(2)]
+    codes = [code_at(draft.secret, clock.now_s) for draft in drafts]
+    store.second.add(ada.id, drafts[0], codes[0], KEY, first=True)
+    with pytest.raises(AccountRefused, match="meanwhile"):
+        store.second.add(ada.id, drafts[1], codes[1], KEY, first=True)
+    clock.now_s += 60
+    assert store.second.check(ada.id, code_at(drafts[0].secret, clock.now_s), KEY) == "app"
+
+
 def test_what_is_shown_of_a_draft_is_drawn_and_nothing_of_it_in_words(store: Accounts) -> None:
     ada = store.set_up("Ada Admin", GOOD)
     draft = SecondFactors(store._database).draft(ada.id, ada.name, KEY)

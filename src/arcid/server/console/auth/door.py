@@ -229,7 +229,9 @@ class Door:
         if not waits:
             await self.confirm(request, account, password)
         with self._acting(account, request):
-            codes = await asyncio.to_thread(register, account.id, name, answer, site, key)
+            codes = await asyncio.to_thread(
+                register, account.id, name, answer, site, key, first=waits
+            )
             return await self._stronger(request, waits, "password+passkey"), codes
 
     async def remove_passkey(self, request: HTTPConnection, passkey: int, password: str) -> None:
@@ -276,7 +278,7 @@ class Door:
             await self.confirm(request, account, password)
         second, key = self.accounts.second, await self.key()
         with self._acting(account, request):
-            codes = await asyncio.to_thread(second.add, account.id, draft, code, key)
+            codes = await asyncio.to_thread(second.add, account.id, draft, code, key, first=waits)
             return await self._stronger(request, waits, "password+app"), codes
 
     async def renew_codes(self, request: HTTPConnection, password: str) -> list[str]:
@@ -297,7 +299,7 @@ class Door:
         """Who may set up a second factor: somebody who is signed in, or who waits (True) for just
         that. Raises ``SignedOut``."""
         waiting = await self.waiting(request)
-        if waiting is not None and waiting.waits == "enrol":
+        if waiting is not None and waiting.waits == "enrol" and not waiting.account.factors:
             return waiting.account, True
         return await self._signed_in(request), False
 

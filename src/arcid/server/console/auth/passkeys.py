@@ -28,7 +28,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.auth.attempts import SECOND, Attempts
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.schema import accounts, challenges, passkeys, recovery
-from arcid.server.console.auth.second import find_account, new_codes
+from arcid.server.console.auth.second import check_first, find_account, new_codes
 
 MAX_LABEL, MAX_PASSKEYS = 60, 10
 LIFE = 300 * SECOND  # of a challenge
@@ -104,11 +104,18 @@ class Passkeys:
         return webauthn.options_to_json(options)
 
     def register(
-        self, account_id: str, name: str, answer: str, site: Site, key: bytes
+        self,
+        account_id: str,
+        name: str,
+        answer: str,
+        site: Site,
+        key: bytes,
+        *,
+        first: bool = False,
     ) -> list[str]:
         """Keep what the browser answered; recovery codes where the account has none yet.
 
-        Raises ``AccountRefused``.
+        ``first``: as ``SecondFactors.add``. Raises ``AccountRefused``.
         """
         import webauthn
 
@@ -130,6 +137,7 @@ class Passkeys:
             if not _spend(connection, key, f"create:{account_id}", challenge):
                 raise AccountRefused(S.PASSKEY_REFUSED)
             row = find_account(connection, account_id)
+            check_first(connection, row, first)
             identity = made.credential_id.hex()
             known = sa.select(passkeys.c.id).where(passkeys.c.credential == identity)
             if (

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.cameras.sealing import SealBroken, seal, unseal
+from arcid.cameras.sealing import seal, unseal
+from arcid.errors import SealBroken
 from arcid.gallery.database import Database
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import now_us
@@ -90,16 +91,20 @@ class SecondFactors:
             secret, f"otpauth://totp/arcid:{quote(name)}?secret={secret}&issuer=arcid", sealed
         )
 
-    def add(self, account_id: str, draft: Draft, code: str, key: bytes) -> list[str]:
+    def add(
+        self, account_id: str, draft: Draft, code: str, key: bytes, *, first: bool = False
+    ) -> list[str]:
         """Have the app count from now on, in place of any other; new recovery codes.
 
-        Raises ``AccountRefused`` where ``code`` is not one of the app's.
+        ``first``: only where the account has no second factor yet, since the password alone was
+        asked for. Raises ``AccountRefused``, also where ``code`` is not one of the app's.
         """
         step = _step_of(draft.secret, code)
         if step is None:
             raise AccountRefused(S.SECOND_CODE_WRONG)
         with self._database.write() as connection:
             row = find_account(connection, account_id)
+            check_first(connection, row, first)
             sealed = seal(key, account_id, draft.secret, PURPOSE)
             of = accounts.c.id == row["id"]
             connection.execute(accounts.update().where(of).values(totp=sealed, totp_step=step))
@@ -184,6 +189,12 @@ def factors(connection: Connection, row: Any) -> Factors:
         for table in (recovery, passkeys)
     )
     return Factors(row["totp"] is not None, *connection.execute(sa.select(left, made)).one())
+
+
+def check_first(connection: Connection, row: Any, first: bool) -> None:
+    """Raises ``AccountRefused`` where it has to be the ``first`` factor, and is not."""
+    if first and factors(connection, row):
+        raise AccountRefused(S.SECOND_THERE)
 
 
 def qr_code(uri: str) -> str:

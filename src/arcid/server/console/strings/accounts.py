@@ -15,6 +15,7 @@ SECOND_CODE = "Code"
 SECOND_HINT = "The six digits your authenticator app shows, or a recovery code."
 SECOND_WRONG = "This code is wrong, or was used already."
 SECOND_CODE_WRONG = "This is not the code the app shows now. The clocks of phone and service agree?"
+SECOND_THERE = "This account has got a second factor meanwhile. Sign in again, with it."
 SECOND_AGAIN = "Scan the picture again."
 SECOND_UNREADABLE = (
     "The key that the app's secret was sealed with is not here any more. Use a recovery code, or "
