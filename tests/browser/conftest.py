@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from tests.browser import service
 from tests.serving import serving
 
@@ -26,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def player() -> Iterator[Playwright]:
     if service.chromium() is None:
         pytest.skip("no Chromium found: install one, or name it in ARCID_CHROMIUM")
+    expect.set_options(timeout=15_000)  # hashing a password takes seconds on a busy machine
     with sync_playwright() as playwright:
         yield playwright
 
