@@ -5,7 +5,7 @@ WORKDIR /src
 RUN python -m venv /opt/arcid
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /opt/arcid/bin/pip install -c constraints.txt '.[server,postgres,video,attendance,mqtt]'
+RUN /opt/arcid/bin/pip install -c constraints.txt '.[server,passkeys,sso,postgres,video,attendance,mqtt]'
 
 FROM python:3.13-slim-trixie
 RUN useradd --uid 10001 --no-log-init --create-home --home-dir /var/lib/arcid arcid
