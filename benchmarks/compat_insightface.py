@@ -58,7 +58,7 @@ def turn(python: str, module: str, root: Path, size: str, photos: list[str]) -> 
 def main() -> None:
     from arcid.bench import common
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--theirs", required=True, help="the Python that has insightface")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

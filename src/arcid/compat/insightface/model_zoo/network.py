@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from arcid.embed import CHUNK
 from arcid.errors import ModelUnsupported
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session, open_session
@@ -46,11 +47,11 @@ class Network:
 
     def run(self, tensor: Array) -> list[Array]:
         """Every output of a tensor, in the file's order; a fixed batch is filled up."""
-        size = self.session.input_shape[0] or len(tensor)
-        parts = []
+        fixed = self.session.input_shape[0]
+        size, parts = fixed or CHUNK, []
         for start in range(0, len(tensor), size):
             part = tensor[start : start + size]
-            filler = np.repeat(part[-1:], size - len(part), axis=0)
+            filler = np.repeat(part[-1:], fixed - len(part) if fixed else 0, axis=0)
             found = self.session.run(np.concatenate([part, filler]))
             parts.append([found[name][: len(part)] for name in self.output_names])
         return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
