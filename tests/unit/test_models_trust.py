@@ -49,7 +49,7 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 def own(home: Path, name: str = "mine", source: str = FACE, **changes: Any) -> Path:
     """A bundle as somebody hands it over, in ``ARCID_MODELS``."""
     folder = home / "home" / "models" / name
-    shutil.copytree(SHIPPED / source, folder)
+    shutil.copytree(SHIPPED / source, folder, ignore=shutil.ignore_patterns("manifest.sig"))
     edit(folder / "manifest.json", lambda m: m.update(name=name, default=False, **changes))
     (folder / "goldens.json").unlink()
     return folder

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from arcid import detect, pipeline
-from arcid.errors import ArcidError, CalibrationMissing
-from arcid.models import goldens, measured, weights
+from arcid.errors import ArcidError, CalibrationMissing, ModelHashMismatch
+from arcid.models import goldens, measured, trust, weights
 from arcid.models.manifest import Task
 from arcid.models.pull import Offer
 from arcid.models.weights import Bundle
@@ -39,6 +39,24 @@ def summary(bundle: Bundle, default: Mapping[str, str] | None = None) -> dict[st
         "commercial_use": manifest.licence.commercial_use,
         "measured": known.to_dict() if known else None,
     }
+
+
+def signed(bundle: Bundle) -> bool:
+    """Whether a bundle carries arcid's signature.
+
+    Raises ``ModelHashMismatch`` where it has one that is not over what is there, or ships and has
+    none.
+    """
+    if bundle.folder is None:
+        return False
+    good = trust.signature(bundle.manifest, bundle.folder)
+    if good is False or (bundle.origin == "packaged" and not good):
+        raise ModelHashMismatch(
+            f"{bundle.name} does not carry arcid's signature on its manifest, calibration and "
+            "goldens as they are: something was changed. Install or download it again",
+            model=bundle.name,
+        )
+    return bool(good)
 
 
 def offer(wanted: Offer) -> dict[str, Any]:

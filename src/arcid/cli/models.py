@@ -165,7 +165,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the hashes, load every model and run recognisers on made-up crops.
+    """Check hashes and arcid's signatures, load every model, run recognisers on made-up crops.
 
     Exit code 4 when one fails.
 
@@ -182,8 +182,9 @@ def verify(
     with progress_bar("verifying", len(chosen), quiet=json) as advance:
         for name in chosen:
             try:
-                checked = model_facts.check(weights.resolve(name, judging=True))
-                results.append({"name": name, "ok": True, "checked": checked})
+                bundle = weights.resolve(name, judging=True)
+                checked, signed = model_facts.check(bundle), model_facts.signed(bundle)
+                results.append({"name": name, "ok": True, "checked": checked, "signed": signed})
             except ArcidError as error:
                 results.append({"name": name, "ok": False, "error": error_dict(error)})
             advance(1)
@@ -193,6 +194,8 @@ def verify(
     else:
         for row in results:
             what = row["checked"] if row["ok"] else "FAILED: " + row["error"]["message"]
+            if row.get("signed"):
+                what += ", signed by arcid"
             say(f"{row['name']}: {what}")
         say(f"{len(results) - len(failed)} of {len(results)} models are sound")
     if failed:
@@ -224,7 +227,7 @@ def accept(
         done(f"{name} is unverified again", json, name=name, accepted=False)
         return
     bundle = weights.resolve(name, judging=True)
-    if bundle.folder is None or bundle.trust in ("packaged", "catalogue"):
+    if bundle.folder is None or bundle.trust in ("packaged", "signed", "catalogue"):
         checked, sha256 = "vouched for already", None
     else:
         checked, sha256 = model_facts.check(bundle), trust.accept(bundle.name, bundle.folder)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VERIFIED: dict[Trust, str] = {
     "packaged": "yes: packaged",
+    "signed": "yes: signed",
     "catalogue": "yes: catalogue",
     "accepted": "yes: accepted",
     "unverified": "NO",

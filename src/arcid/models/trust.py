@@ -1,8 +1,9 @@
 """Who vouches for a bundle: arcid, the catalogue, whoever runs this machine, or nobody yet.
 
 A manifest states the sha256 of its model files, but nothing states the manifest's, so whoever
-writes one can claim anything. The digests of the bundles that ship are pinned here; those you
-accepted are kept in ``$ARCID_HOME/accepted-models.json``.
+writes one can claim anything. The digests of the bundles that ship are pinned here; others that
+arcid made carry its signature (``signing``); those you accepted are kept in
+``$ARCID_HOME/accepted-models.json``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any, Literal
 
 from arcid import files, paths
 from arcid.errors import ManifestInvalid, StorageFull, UsageError
-from arcid.models import catalogue
+from arcid.models import catalogue, signing
 from arcid.models.manifest import Manifest, canonical_json
 
 log = logging.getLogger(__name__)
-Trust = Literal["packaged", "catalogue", "accepted", "changed", "unverified"]
-VOUCHED: tuple[Trust, ...] = ("packaged", "catalogue", "accepted")
+Trust = Literal["packaged", "signed", "catalogue", "accepted", "changed", "unverified"]
+VOUCHED: tuple[Trust, ...] = ("packaged", "signed", "catalogue", "accepted")
 CALIBRATION = "calibration.json"
 #: sha256 of the calibrations of models that do not ship.
 CALIBRATIONS = {
@@ -52,17 +53,28 @@ def digest(folder: Path) -> str:
 def judge(name: str, manifest: Manifest, folder: Path, *, packaged: bool = False) -> Trust:
     """Who vouches for the bundle in ``folder`` as it is now.
 
-    ``changed``: it ships with arcid or was accepted under this name, but not with this content.
+    ``changed``: it ships with arcid, was signed or was accepted under this name, but not with this
+    content.
     """
     found = digest(folder)
     if packaged:
         return "packaged" if PACKAGED.get(name) == found else "changed"
     if _is_of_catalogue(name, manifest, folder):
         return "catalogue"
+    own = signing.signed(folder, manifest.name, found)
+    if own:
+        return "signed"
     known = accepted()
     if found in known:
         return "accepted"
+    if own is False:
+        return "changed"
     return "changed" if any(row["name"] == name for row in known.values()) else "unverified"
+
+
+def signature(manifest: Manifest, folder: Path) -> bool | None:
+    """Whether a bundle carries arcid's signature on what it says now; None where it has none."""
+    return signing.signed(folder, manifest.name, digest(folder))
 
 
 def accepted() -> dict[str, dict[str, Any]]:
@@ -133,5 +145,6 @@ __all__ = [
     "accepted",
     "digest",
     "judge",
+    "signature",
     "withdraw",
 ]

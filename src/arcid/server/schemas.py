@@ -216,8 +216,8 @@ class ModelOut(Out):
     sha256: str | None
     trust: Trust | None = Field(
         default=None,
-        description="Who vouches for it: arcid (packaged), the catalogue, you (accepted), or "
-        "nobody (unverified; changed: not any more). null: it has no file.",
+        description="Who vouches for it: arcid (packaged, signed), the catalogue, you (accepted), "
+        "or nobody (unverified; changed: not any more). null: it has no file.",
     )
     licence: LicenceOut | None
     contract_id: str | None = Field(

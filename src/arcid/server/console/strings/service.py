@@ -13,6 +13,7 @@ MODEL_VOUCHED = "Verified"
 MODEL_ACCEPT = "To accept it"
 MODEL_TRUST = {
     "packaged": "as it came with arcid",
+    "signed": "signed by arcid",
     "catalogue": "the publisher's file, by its sha256",
     "accepted": "accepted on this machine",
     "unverified": "Nobody vouches for this model yet.",
