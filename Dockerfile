@@ -3,9 +3,10 @@ FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/arcid
-COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY locked.txt pyproject.toml README.md LICENSE ./
+RUN /opt/arcid/bin/pip install --require-hashes -r locked.txt
 COPY src src
-RUN /opt/arcid/bin/pip install -c constraints.txt '.[server,passkeys,sso,postgres,video,attendance,mqtt]'
+RUN /opt/arcid/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.13-slim-trixie
 RUN useradd --uid 10001 --no-log-init --create-home --home-dir /var/lib/arcid arcid

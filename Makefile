@@ -98,10 +98,16 @@ reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md, settings
 docs: $(VENV)/.written ## the documentation as a site in build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-constraints: $(VENV)/.served ## resolve constraints.txt anew, for every system and Python
+# locked.txt: what the container and a release install, with the sha256 of every file pip may take.
+LOCKED := --extra server --extra passkeys --extra sso --extra postgres --extra video --extra attendance --extra mqtt
+
+constraints: $(VENV)/.served ## resolve constraints.txt and locked.txt anew, for every system and Python
 	$(BIN)/python -m pip install -q 'uv>=0.9,<1'
 	echo '$(TORCH)' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 	  --upgrade --no-header --no-annotate pyproject.toml - --output-file constraints.txt
+	echo 'hatchling>=1.27,<2' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(LOCKED) \
+	  --constraint constraints.txt --generate-hashes --no-header --no-annotate pyproject.toml - \
+	  --output-file locked.txt
 
 clean: ## remove the environment and build products
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -90,6 +93,58 @@ def test_constraints_pin_every_dependency_within_its_range() -> None:
             (exact,) = pin.specifier
             assert exact.operator == "=="
             assert dependency.specifier.contains(exact.version), str(pin)
+
+
+def locked() -> dict[str, tuple[Requirement, str]]:
+    """By name: what ``locked.txt`` pins, and the hashes beside it."""
+    text = (ROOT / "locked.txt").read_text("utf-8")
+    found = {}
+    for block in re.split(r"\n(?=\S)", text.strip()):
+        pin, *hashes = block.replace("\\\n", "\n").split("\n")
+        assert hashes and all(re.fullmatch(r"\s*--hash=sha256:[0-9a-f]{64}\s*", h) for h in hashes)
+        requirement = Requirement(pin)
+        found[canonicalize_name(requirement.name)] = (requirement, "".join(hashes))
+    return found
+
+
+def test_what_is_released_is_locked_by_hashes_in_the_versions_that_are_tested() -> None:
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    tested = {(canonicalize_name(pin.name), str(pin.specifier)) for pin in
+              map(Requirement, text.splitlines())}  # fmt: skip
+    pins = locked()
+    known = {name for name, _ in tested}
+    for name, (pin, _) in pins.items():
+        assert name not in known or (name, str(pin.specifier)) in tested, str(pin)
+    extras = re.findall(r"--extra (\w+)", (ROOT / "Makefile").read_text("utf-8"))
+    assert {"server", "postgres", "mqtt"} <= set(extras)
+    wanted = chain(
+        PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)
+    )
+    for dependency in map(Requirement, wanted):
+        (exact,) = pins[canonicalize_name(dependency.name)][0].specifier
+        assert dependency.specifier.contains(exact.version), str(dependency)
+    assert "hatchling" in pins  # builds arcid itself, without a look at the index
+    docker = (ROOT / "Dockerfile").read_text("utf-8")
+    assert "--require-hashes -r locked.txt" in docker
+
+
+def test_a_release_says_what_it_is_made_of(tmp_path: Path) -> None:
+    pytest.importorskip("cyclonedx_py", reason="pip install cyclonedx-bom")
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))
+    steps = "\n".join(step.get("run", "") for step in workflow["jobs"]["build"]["steps"])
+    (line,) = re.findall(r"^cyclonedx-py .*$", steps, re.M)
+    words = shlex.split(line.replace("env/bin/python", sys.executable))[1:]
+    words[words.index("--output-file") + 1] = str(tmp_path / "sbom.json")
+    subprocess.run([sys.executable, "-m", "cyclonedx_py", *words], cwd=ROOT, check=True)
+    made = json.loads((tmp_path / "sbom.json").read_text("utf-8"))
+    assert (made["bomFormat"], made["metadata"]["component"]["name"]) == ("CycloneDX", "arcid")
+    listed = {canonicalize_name(part["name"]) for part in made["components"]}
+    assert {canonicalize_name(Requirement(d).name) for d in PROJECT["dependencies"]} <= listed
+
+
+def test_the_audit_reads_both_lists() -> None:
+    text = (ROOT / ".github/workflows/audit.yml").read_text("utf-8")
+    assert "--require-hashes -r locked.txt" in text and "-r constraints.txt" in text
 
 
 def test_the_workflow_runs_every_python_that_is_supported() -> None:
