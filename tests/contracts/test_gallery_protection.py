@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ from arcid.apps.duplicates.tables import answers
 from arcid.apps.onboarding import store as onboarding
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.watchlists import Alerts, Seen, Terms, Watchlists
-from arcid.errors import KeyUnavailable, SealBroken
-from arcid.events import Place
+from arcid.errors import KeyUnavailable, NotFound, SealBroken
+from arcid.events import Events, Place, Sightings
 from arcid.gallery import Gallery, NewFace, schema
 from arcid.gallery.database import KEYS_LEFT
 from arcid.gallery.seals import image_seal, vector_seal
@@ -555,6 +556,51 @@ def test_what_people_wrote_is_sealed_and_goes_where_merges_go(url: str) -> None:
         gallery.delete_person("staff", id_of(gallery, "Ann"))
         assert read_back(gallery) == {"needle-case"}
         assert keys and keys <= set(gallery.database.vault.destroyed(0).keys)
+
+
+READERS: dict[str, Callable[[Gallery, str], Iterable[Any]]] = {
+    "members": lambda g, event: Watchlists(g).members("Banned"),
+    "alerts": lambda g, event: Alerts(g).find(),
+    "answers": lambda g, event: Duplicates(g).answers("staff"),
+    "cases": lambda g, event: Cases(g).find("staff"),
+    "history": lambda g, event: Events(g).history("staff", event),
+    "unknown": lambda g, event: Events(g).unknown("staff", CONTRACT),
+    "blocked": lambda g, event: Events(g).blocked("staff", CONTRACT),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_read_that_meets_who_is_erased_meanwhile_begins_anew(url: str, name: str) -> None:
+    with filled(url) as gallery:
+        written(gallery)
+        at, door = datetime.now(UTC), Place("door", "door")
+        (seen,) = Sightings(gallery).visitor(
+            "staff", door, at, at, "mark", cooldown_s=60, alike=0.9, grounds={}, vector=vector(82)
+        )
+        events = Events(gallery)
+        events.correct("staff", seen.id, "retime", actor="op", note="needle", at=at)
+        (alert,) = Alerts(gallery).find()
+        Alerts(gallery).answer(alert.id, "dismiss", actor="op", note="needle-step")
+    with Gallery.open(url) as gallery, Gallery.open(url) as other:
+        real = gallery.database.vault.unseal
+        met: list[int] = []
+
+        def unseal(value: bytes, where: bytes) -> bytes:
+            if not met:  # the read has begun, and nothing of it was opened
+                met.append(1)
+                other.delete_collection("staff")
+                other.create_collection("staff")
+            return real(value, where)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gallery.database.vault, "unseal", unseal)
+            read = READERS[name]
+            if name in ("members", "history"):
+                with pytest.raises(NotFound):
+                    read(gallery, seen.id)
+            else:
+                assert list(read(gallery, seen.id)) == []
+        assert met
 
 
 def test_what_was_written_before_is_sealed_with_the_rest(url: str) -> None:

@@ -13,10 +13,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.databases import leave_unsealed
 
+from arcid.gallery import Gallery, NewFace
 from arcid.models import weights
 from arcid.models.catalogue import ENTRIES
+from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
 
@@ -275,3 +279,26 @@ def test_serve_without_its_packages(cli: Any, monkeypatch: pytest.MonkeyPatch) -
     ran = cli("serve", "--json")
     assert ran.code == 2 and code_of(ran) == "missing_extra"
     assert "arcid[server]" in ran.json["error"]["message"]
+
+
+def test_an_older_gallery_is_encrypted_and_its_keys_are_changed(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    face = Embeddings.normalised(np.random.default_rng(1).normal(size=(1, 64)), "a" * 64)
+    with Gallery.open(path) as gallery:
+        leave_unsealed(gallery)
+        gallery.create_collection("staff")
+        gallery.enrol("staff", "Ann", [NewFace(face)])
+    for name in ("before-schema-0012", "before-schema-0018", "before-console_version-0001"):
+        (tmp_path / f"gallery.db-{name}").touch()
+    ran = cli("gallery", "rotate-key", "--database", path)
+    assert ran.code == 2 and "arcid gallery encrypt" in ran.err
+    ran = cli("gallery", "encrypt", "--database", path)
+    assert ran.code == 0 and "1 faces were not before" in ran.out
+    assert "gallery.db-before-schema-0012" in ran.out and "0018" not in ran.out
+    ran = cli("gallery", "encrypt", "--database", path, "--json")
+    assert (ran.json["sealed"], ran.json["protection"]["complete"]) == (0, True)
+    assert ran.json["unsealed_copies"] == ["gallery.db-before-schema-0012"]
+    ran = cli("gallery", "rotate-key", "--database", path, "--json")
+    assert ran.code == 0 and ran.json["rewrapped"] > 0
+    with Gallery.open(path) as gallery:
+        assert gallery.search("staff", face, k=1)[0][0].name == "Ann"

@@ -192,9 +192,12 @@ def encrypt(database: Database = None, json: Json = False) -> None:
         total = sum(c.faces for c in gallery.collections())
         with progress_bar("sealing", total, quiet=json) as advance:
             count = gallery.encrypt(progress=steps(advance))
-        protection = gallery.protection()
-    done(f"The gallery is encrypted; {count} faces were not before.", json, sealed=count,
-          protection=protection)  # fmt: skip
+        protection, left = gallery.protection(), gallery.unsealed_copies()
+    words = [f"The gallery is encrypted; {count} faces were not before."]
+    words += [f"Not encrypted, delete it once you do not need it: {name}" for name in left]
+    if count:
+        words.append("Backups made before are not encrypted either.")
+    done("\n".join(words), json, sealed=count, unsealed_copies=left, protection=protection)
 
 
 def rotate_key(

@@ -13,6 +13,7 @@ from arcid.events.store import traces as _traces
 from arcid.events.store.log import Log, reading
 from arcid.events.store.readings import EVENTS, corrected, names_of, newest_first, written
 from arcid.gallery import Gallery
+from arcid.gallery.again import again
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.paging import Page, check_limit
 from arcid.gallery.schema import Row
@@ -28,6 +29,7 @@ class EventReading:
     def __init__(self, gallery: Gallery) -> None:
         self._database = gallery.database
 
+    @again
     def find(
         self,
         collection: str,
@@ -63,11 +65,13 @@ class EventReading:
             )
             return Page([event for _, event in found], found.next)
 
+    @again
     def get(self, collection: str, event_id: str) -> Event:
         """One event with corrections applied. Raises ``EventNotFound``."""
         with reading(self._database, collection) as log:
             return corrected(log, [_rows.find(log, event_id)])[0]
 
+    @again
     def history(self, collection: str, event_id: str) -> list[Event]:
         """The event as written, and the corrections about it, oldest first."""
         with reading(self._database, collection) as log:
@@ -90,6 +94,7 @@ class EventReading:
         with reading(self._database, collection) as log:
             return _stays_of(log, _stays.unfinished(log))
 
+    @again
     def trace(self, collection: str, event_id: str) -> Trace | None:
         """The face behind an event; None once it is erased."""
         with reading(self._database, collection) as log:
@@ -104,6 +109,7 @@ class EventReading:
             None if crop is None or hidden else decode_crop(crop),
         )
 
+    @again
     def unknown(
         self, collection: str, contract_id: str, *, limit: int = 1000
     ) -> list[tuple[Event, FloatArray]]:
@@ -119,6 +125,7 @@ class EventReading:
             if row["id"] in traced and traced[row["id"]][0] == contract_id
         ]
 
+    @again
     def blocked(self, collection: str, contract_id: str) -> list[tuple[str, FloatArray]]:
         """(person id, (D,) vector of a face that is not theirs)."""
         with reading(self._database, collection) as log:

@@ -21,6 +21,7 @@ from arcid.events.store.log import Log, noted, reading, writing
 from arcid.events.store.readings import corrected, names_of
 from arcid.events.tables import events
 from arcid.gallery import Gallery
+from arcid.gallery.again import again
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
@@ -33,6 +34,7 @@ class Reviews:
     def __init__(self, gallery: Gallery) -> None:
         self._database = gallery.database
 
+    @again
     def find(
         self,
         collection: str,
@@ -52,6 +54,7 @@ class Reviews:
             found = _reviews.page(log, wanted, limit, after)
             return Page(_records(log, found), found.next)
 
+    @again
     def get(self, collection: str, review_id: str) -> Review:
         """Raises ``EventNotFound``."""
         with reading(self._database, collection) as log:

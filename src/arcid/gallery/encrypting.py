@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from arcid import files
 from arcid.errors import UsageError
-from arcid.gallery import rooms
+from arcid.gallery import copying, rooms
 from arcid.gallery.database import Database
 from arcid.gallery.schema import crops, embeddings, faces, gallery
 from arcid.gallery.store import audit, vectors
@@ -27,6 +27,7 @@ from arcid.vault.sealing import MARK
 
 Progress = Callable[[int, int], None]
 _SUBJECT = "keys:gallery"
+SINCE = "0017"  # the schema that can be sealed
 BATCH = 200  # faces a commit
 
 
@@ -77,6 +78,13 @@ def encrypt(database: Database, progress: Progress | None) -> int:
         database.rebuild()
         store.completed()
     return done
+
+
+def unsealed_copies(database: Database) -> list[str]:
+    """Names of the copies that arcid made of this gallery before it could seal anything."""
+    made = [] if database.path is None else copying.copies(database.path)
+    versions = {path.name: path.name.partition("-before-schema-")[2] for path in made}
+    return [name for name, version in versions.items() if "" < version < SINCE]
 
 
 def rotate(database: Database, to: str | None) -> int:

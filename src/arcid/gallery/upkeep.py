@@ -178,6 +178,11 @@ class Upkeep:
         """
         return _encrypting.encrypt(self.database, progress)
 
+    def unsealed_copies(self) -> list[str]:
+        """Names of files beside the gallery that arcid copied from it before it could seal
+        anything; they stay readable without any key until they are deleted."""
+        return _encrypting.unsealed_copies(self.database)
+
     def rotate_keys(self, to: str | None = None) -> int:
         """New keys for collections and, where it is in a file, a new root key; how many people's
         keys were wrapped anew. Older copies of the key store open nothing afterwards.

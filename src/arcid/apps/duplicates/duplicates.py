@@ -12,6 +12,7 @@ from arcid.apps.duplicates.records import Answer, Group, Pair, Undone, Verdict
 from arcid.apps.duplicates.runs import Runs
 from arcid.events.store.correcting import remark, signed
 from arcid.gallery import Gallery, Page, pages
+from arcid.gallery.again import again
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 
@@ -97,6 +98,7 @@ class Duplicates:
             (answer,) = _answers.records(log.connection, own, [done])
             return Undone(answer, None if pair is None else pair["uid"], missing)
 
+    @again
     def answers(
         self,
         collection: str,

@@ -33,6 +33,7 @@ from arcid.apps.onboarding.tables import sessions
 from arcid.errors import FaceNotFound, InputError, OnboardingClosed, ReviewAnswered
 from arcid.events.store.correcting import remark
 from arcid.gallery import Gallery
+from arcid.gallery.again import again
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
@@ -66,6 +67,7 @@ class Cases:
             store.note(connection, row, "start")
             return store.records(connection, own, [row])[0], token
 
+    @again
     def get(self, session_id: str) -> Session:
         """Raises ``OnboardingNotFound``."""
         with self._gallery.database.read() as connection:
@@ -78,6 +80,7 @@ class Cases:
             store.note(connection, row, "look")
             return read(connection, row)
 
+    @again
     def find(
         self,
         collection: str,
@@ -95,6 +98,7 @@ class Cases:
         with _collections.reading(self._gallery.database, collection) as (connection, own):
             return store.waiting(connection, own)
 
+    @again
     def picture(self, session_id: str, role: Role) -> bytes:
         """JPEG of the portrait or the selfie; the look is audited.
 

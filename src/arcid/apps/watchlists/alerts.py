@@ -22,6 +22,7 @@ from arcid.events.store.correcting import remark, signed
 from arcid.events.store.log import Log
 from arcid.events.tables import events
 from arcid.gallery import Gallery, Page
+from arcid.gallery.again import again
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.schema import Row
 from arcid.gallery.store import policies
@@ -50,6 +51,7 @@ class Alerts:
 
     # people
 
+    @again
     def find(
         self,
         *,
@@ -73,11 +75,13 @@ class Alerts:
             found = alert_store.page(connection, conditions, limit, after)
             return Page(alert_store.records(connection, found), found.next)
 
+    @again
     def get(self, alert_id: str) -> Alert:
         """Raises ``AlertNotFound``."""
         with self._database.read() as connection:
             return alert_store.records(connection, [alert_store.find(connection, alert_id)])[0]
 
+    @again
     def face(self, alert_id: str) -> Trace | None:
         """The face behind an alert; None once it is erased. Raises ``AlertNotFound``."""
         with self._database.read() as connection:

@@ -21,6 +21,7 @@ from arcid.errors import InputError
 from arcid.events.audit import append
 from arcid.events.store.correcting import remark, signed
 from arcid.gallery import Gallery, Page
+from arcid.gallery.again import again
 from arcid.gallery.database import Database
 from arcid.gallery.paging import pages
 from arcid.gallery.schema import Row
@@ -118,6 +119,7 @@ class Watchlists:
                 _note(connection, "list.remove", row, person=person["uid"])
             return done
 
+    @again
     def members(self, list_id: str, *, limit: int = 100, after: str | None = None) -> Page[Member]:
         """Who is on a list, by name."""
         with self._database.read() as connection:
