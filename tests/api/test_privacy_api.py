@@ -9,6 +9,7 @@ import httpx
 from tests.serving import Client, StartService
 
 from arcid.protection import Policies, Retention
+from arcid.protection.receipts import verify
 
 Face = Callable[[int], bytes]
 
@@ -95,3 +96,20 @@ def test_what_is_due_and_what_was_erased_is_told(client: Client, collection: str
     assert client.get("/v1/retention").json()["runs"][0]["by"] == run.by
     tasks = {task["name"] for task in client.get("/v1/system").json()["tasks"]}
     assert "retention" in tasks
+
+
+def test_receipts_disclosures_and_a_persons_own_data(
+    client: Client, collection: str, face: Face
+) -> None:
+    person = enrol(client, collection, face(1)).json()["person"]["id"]
+    own = client.post(f"{collection}/people/{person}/export")
+    assert own.status_code == 200 and own.content[:2] == b"PK"
+    told = client.get("/v1/disclosures", params={"person_id": person}).json()["disclosures"]
+    assert [one["kind"] for one in told] == ["subject"]
+    receipt = client.delete(f"{collection}/people/{person}").headers["Arcid-Receipt"]
+    found = client.get("/v1/receipts", params={"subject": f"person:{person}"}).json()["receipts"]
+    assert [one["id"] for one in found] == [receipt] and found[0]["destroyed"]["faces"] == 1
+    key = client.get("/privacy/key").json()["fingerprint"]
+    said, signed_by = verify(client.get(f"/v1/receipts/{receipt}").content, fingerprint=key)
+    assert said["id"] == receipt and signed_by == key
+    assert client.get(f"/v1/receipts/{'0' * 32}").status_code == 404

@@ -105,7 +105,8 @@ def test_deletions_merges_and_moves_are_written_with_them_and_outlive_them(
         collection = gallery.collection("staff").id
         gallery.delete_collection("staff")
     found = Audit(gallery).find(collection=collection)
-    assert [(e.verb, e.subject, dict(e.details)) for e in reversed(found)] == [
+    told = [{k: v for k, v in e.details.items() if k not in ("receipt", "sha256")} for e in found]
+    assert [(e.verb, e.subject, d) for e, d in zip(found[::-1], told[::-1], strict=True)] == [
         ("face.delete", f"face:{faces[0]}", {"person": ann}),
         ("face.move", f"face:{faces[1]}", {"to": ben}),
         ("person.merge", f"person:{ben}", {"other": ann}),

@@ -70,3 +70,30 @@ def test_retention_shows_first_asks_and_tells_what_it_did(
     shown = cli("gallery", "retention", "--runs")
     assert "staff" in shown.out and "The last turn began" in shown.out
     assert cli("gallery", "people", "--collection", "staff", "--json").json["people"] == []
+
+
+def test_receipts_are_listed_saved_and_verified_and_people_exported(
+    cli: Any, tmp_path: Path
+) -> None:
+    assert cli("gallery", "create", "staff").code == 0
+    with Gallery.open(paths.database_url()) as gallery:
+        gallery.add_person("staff", "Ann Needle")
+    data = tmp_path / "ann.zip"
+    assert cli("people", "export", "Ann Needle", "-o", str(data), "--collection", "staff").code == 0
+    assert data.read_bytes()[:2] == b"PK" and data.stat().st_mode & 0o077 == 0
+    told = cli("people", "disclosures", "--json").json["disclosures"]
+    assert [one["kind"] for one in told] == ["subject"]
+    assert "the person" in cli("people", "disclosures").out
+    gone = cli("gallery", "delete-person", "Ann Needle", "--collection", "staff", "--json").json
+    (listed,) = cli("receipts", "list", "--json").json["receipts"]
+    assert listed["id"] == gone["receipt"] and listed["destroyed"] == {"names": 1}
+    assert "names: 1" in cli("receipts", "list").out
+    file = tmp_path / "receipt.json"
+    assert cli("receipts", "save", gone["receipt"], "-o", str(file)).code == 0
+    key = cli("receipts", "key", "--json").json["fingerprint"]
+    valid = cli("receipts", "verify", str(file), "--fingerprint", key)
+    assert valid.code == 0 and f"signed by {key}" in valid.out and "Needle" not in valid.out
+    assert cli("receipts", "verify", str(file), "--fingerprint", "0" * 64).code == 3
+    file.write_bytes(file.read_bytes().replace(b'"names":1', b'"names":2'))
+    assert cli("receipts", "verify", str(file), "--json").code == 3
+    assert cli("receipts", "save", "0" * 32, "-o", str(file)).code == 5

@@ -196,7 +196,8 @@ def test_every_row_goes_with_its_collection() -> None:
     """Deleting one asks no room: what a room keeps must refer to it, or to what does."""
     outlive = {"gallery", "losses", "collections", "contracts", "changes", "audit", "duties"}
     outlive.add("shreds")  # numbers of keys, until those are destroyed
-    outlive.add("retention_runs")  # numbers of what was erased
+    outlive |= {"retention_runs", "erasures"}  # numbers of what was erased
+    outlive.add("disclosures")  # ids, which say who was told
     outlive.add("watched_hours")  # counts of nobody
     outlive.add("door_holidays")  # days of nobody
     outlive.add("api_keys")  # of programs

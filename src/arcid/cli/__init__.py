@@ -51,6 +51,7 @@ from arcid.cli import (
     onboarding,
     onboarding_evidence,
     people,
+    receipts,
     review,
     search,
     serve,
@@ -128,6 +129,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(receipts.app, name="receipts")
 app.add_typer(review.app, name="review")
 duplicate_runs.register(duplicates.app)
 app.add_typer(duplicates.app, name="duplicates")

@@ -189,6 +189,7 @@ def export(
         found = _duplicates(gallery)
         pairs = list(found.every(collection))
         found.looked(collection, "export")
+        found.disclosed(collection, pairs, out.suffix[1:])
     files.write_text(out, write(pairs), private=True)
     if json:
         print_json({"file": str(out), "pairs": len(pairs)})

@@ -137,9 +137,10 @@ def delete_collection(
     with open_gallery(database) as gallery:
         found = gallery.collection(name)
         confirm(f"Delete collection {name} with {_count(found)}?", yes=yes)
-        gallery.delete_collection(name)
+        receipt = gallery.delete_collection(name)
         erasure = gallery.unscrubbed()
-    done(f"Deleted collection {name}.", json, deleted=found.to_dict(), erasure=erasure)
+    words = f"Deleted collection {name}. Receipt: {receipt}"
+    done(words, json, deleted=found.to_dict(), receipt=receipt, erasure=erasure)
 
 
 def _count(found: store.Collection) -> str:

@@ -181,12 +181,13 @@ def delete_person(
     """
     with open_gallery(database, collection) as gallery:
         found = gallery.person_called(collection, person)
-        gallery.delete_person(collection, found.id)
+        receipt = gallery.delete_person(collection, found.id)
         erasure = gallery.unscrubbed()
     done(
-        f"Deleted {found.name} with {found.faces} faces.",
+        f"Deleted {found.name} with {found.faces} faces. Receipt: {receipt}",
         json,
         deleted=found.to_dict(),
+        receipt=receipt,
         erasure=erasure,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import (
+    After,
     AgreedAt,
     AgreedBy,
     Collection,
@@ -16,8 +18,9 @@ from arcid.cli.options import (
     Person,
     Yes,
     consent_from,
+    when,
 )
-from arcid.cli.output import Json, clock, confirm, done, print_json, print_table
+from arcid.cli.output import Json, clock, confirm, done, note, print_json, print_table
 
 app = typer.Typer(
     help="What people agreed to, and what is their right (docs/concepts/privacy.md).\n\n"
@@ -115,3 +118,72 @@ def withdraw(
         "arcid gallery delete-person, or arcid people consent.",
     }
     done(words[led.outcome], json, withdrawal=led.to_dict(), erasure=erasure)
+
+
+@app.command()
+def export(
+    person: Person,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip to write.")],
+    vectors: Annotated[
+        bool, typer.Option("--vectors/--no-vectors", help="With the numbers of their faces.")
+    ] = True,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Write all that is held of a person to one zip, JSON and pictures, for themselves.
+
+    Faces, consents, events, stays, lists, identity checks, who looked at them, whom it was told.
+    Names of other people are left out. It is noted in the audit and in the disclosures.
+
+    Example: arcid people export "Ann Lee" --collection staff -o ann.zip
+    """
+    from arcid import files
+    from arcid.protection import exported
+
+    files.require_place(output)
+    with open_gallery(database, collection) as gallery:
+        found = gallery.person_called(collection, person)
+        data = exported(gallery, collection, found.id, vectors=vectors)
+        files.write_bytes(output, data, private=True)
+    done(f"{output}: all that is held of {found.name}", json, file=str(output), person=found.id)
+
+
+@app.command()
+def disclosures(
+    person: Annotated[
+        str | None,
+        typer.Option("--person", help="Only about this person, by id; also of one who is erased."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="From this day or time on, ISO 8601; local time.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before this day or time.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="Most shown.")] = 100,
+    after: After = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Show who was told what about whom, newest first.
+
+    Receivers of events (webhooks, MQTT, mail), files that were exported, people who asked for
+    their own data. Kept for three years.
+
+    Example: arcid people disclosures --since 2026-03-01
+    """
+    from arcid.protection import Disclosures
+
+    with open_gallery(database) as gallery:
+        found = Disclosures(gallery).find(
+            person_id=person, since=when(since), until=when(until), limit=limit, after=after
+        )
+    if json:
+        print_json({"disclosures": [one.to_dict() for one in found], "next": found.next})
+        return
+    rows = [
+        (clock(one.at), one.kind, one.recipient, one.actor, one.person_id or "", one.what)
+        for one in found
+    ]
+    print_table(("when", "how", "to", "by", "about", "what"), rows)
+    if found.next:
+        note(f"there are more: --after {found.next}")

@@ -14,9 +14,10 @@ from arcid.events.store import stays as _stays
 from arcid.events.store.log import Log
 from arcid.events.store.readings import corrected
 from arcid.events.tables import blocks, candidates, events, stays
-from arcid.gallery.rooms import Handed
+from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row
 from arcid.gallery.store.keys import chunks
+from arcid.gallery.store.telling import plain
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
@@ -94,7 +95,7 @@ def take_back(
     _settle(log, [*asked, *reviews.of_person(log, other)])
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
     """Erase the faces behind a person's events and behind questions whether it is them, what was
     noted about those events, their stays, and that they were asked about.
 
@@ -105,13 +106,38 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
     doubtful = reviews.of_person(log, person)
     asked = [row for row, event in _read(log, doubtful) if event.kind == "review"]
     mine = [row for row, e in theirs if e.person_id in (None, person["uid"])]  # nobody else's now
-    traces.erase_of(log, [row["id"] for row in [*mine, *asked]])
-    traces.drop_blocks(log, blocks.c.person_id == person["id"])
+    gone = {
+        "refused_faces": traces.drop_blocks(log, blocks.c.person_id == person["id"]),
+        "questions": _count(log, candidates, candidates.c.person_id == person["id"]),
+        "stays": _count(log, stays, stays.c.person_uid == person["uid"]),
+        "event_faces": traces.erase_of(log, [row["id"] for row in [*mine, *asked]]),
+    }
     if not merged:
-        _events.forget_notes(log, [*(row for row, _ in theirs), *asked], person["uid"])
+        written = [*(row for row, _ in theirs), *asked]
+        gone["notes"] = _events.forget_notes(log, written, person["uid"])
     _stays.forget(log, person["uid"])
     reviews.erase(log, person)
     _settle(log, doubtful)
+    return gone
+
+
+def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
+    """Their events as they read, with the faces behind them, stays and questions."""
+    log = Log(connection, collection)
+    theirs = _theirs(log, person["uid"])
+    told.records["events"] = [event.to_dict() | {"grounds": event.grounds} for _, event in theirs]
+    uids = {row["id"]: row["uid"] for row, _ in theirs}
+    for key, (contract, vector, crop) in traces.read(log, [row for row, _ in theirs]).items():
+        name = f"event-{uids[key]}"
+        kept = {"event": uids[key], "contract_id": contract, "vector": vector.tolist()}
+        told.records.setdefault("event_faces", []).append(kept)
+        if crop is not None:
+            told.pictures[f"{name}.png"] = bytes(crop)
+    told.records["stays"] = plain(connection, stays, stays.c.person_uid == person["uid"])
+    told.records["questions"] = plain(
+        connection, candidates, candidates.c.person_id == person["id"]
+    )
+    told.records["refused_faces"] = plain(connection, blocks, blocks.c.person_id == person["id"])
 
 
 def forget(connection: Connection, keys: Sequence[int]) -> None:
@@ -144,6 +170,11 @@ def _theirs(log: Log, person_uid: str) -> list[tuple[Row, Event]]:
 
 def _ids(log: Log, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[int]:
     return list(log.execute(sa.select(table.c.id).where(condition)).scalars())
+
+
+def _count(log: Log, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(table).where(condition)
+    return int(log.execute(query).scalar_one())
 
 
 def _read(log: Log, rows: list[Row]) -> list[tuple[Row, Event]]:

@@ -18,7 +18,9 @@ from arcid.events.store.log import Log
 from arcid.events.store.readings import written
 from arcid.events.tables import events, outbox
 from arcid.gallery import Gallery
+from arcid.gallery.schema import collections
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import disclosures
 from arcid.gallery.store.journal import now_us, to_us
 
 KEPT = timedelta(days=30)
@@ -52,9 +54,17 @@ class Outbox:
         return found
 
     def delivered(self, delivery: int) -> None:
-        """It was told."""
+        """It was told, and that is disclosed."""
         with self._database.write() as connection:
             _settle(connection, delivery, done_at=now_us(), last_error=None)
+            query = (
+                sa.select(outbox.c.target, events.c.kind, events.c.person_uid, collections.c.uid)
+                .join(events, events.c.id == outbox.c.event_id)
+                .join(collections, collections.c.id == events.c.collection_id)
+                .where(outbox.c.id == delivery)
+            )
+            for target, kind, person, own in connection.execute(query).all():
+                disclosures.note(connection, "told", target, [person], kind, collection=own)
 
     def not_delivered(self, delivery: int, why: str, next_at: datetime | None) -> None:
         """Try again at ``next_at``; None gives up."""

@@ -92,22 +92,22 @@ class Gallery(Merging):
         with _journal.writing(self.database, erases=True) as log:
             return _collections.update(log, name, new_name, keep_crops, metadata)
 
-    def delete_collection(self, name: str) -> None:
-        """Erase a collection with its people, faces, vectors and crops.
+    def delete_collection(self, name: str) -> str:
+        """Erase a collection with its people, faces, vectors and crops; the id of the receipt.
 
         At once; where the disk is too full for that, person by person.
         """
         try:
-            self._delete_collection(name)
+            return self._delete_collection(name)
         except StorageFull:
             while some := self.people(name):
                 for person in some:
                     self.delete_person(name, person.id)
-            self._delete_collection(name)
+            return self._delete_collection(name)
 
-    def _delete_collection(self, name: str) -> None:
+    def _delete_collection(self, name: str) -> str:
         with _journal.writing(self.database, erases=True) as log:
-            _collections.delete(log, name)
+            return _collections.delete(log, name)
 
     # people
 
@@ -177,21 +177,22 @@ class Gallery(Merging):
             _people.update(log, own, row, name, metadata)
             return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
 
-    def delete_person(self, collection: str, person_id: str) -> None:
+    def delete_person(self, collection: str, person_id: str) -> str:
         """Erase a person with all faces, vectors, crops, and what every room keeps of them.
 
-        At once; where the disk is too full for that, face by face.
+        At once; where the disk is too full for that, face by face. The id of the receipt, which
+        says what was destroyed (``protection.Receipts``).
         """
         try:
-            self._delete_person(collection, person_id)
+            return self._delete_person(collection, person_id)
         except StorageFull:
             for face in self.faces(collection, person_id):
                 self.delete_face(collection, face.id)
-            self._delete_person(collection, person_id)
+            return self._delete_person(collection, person_id)
 
-    def _delete_person(self, collection: str, person_id: str) -> None:
+    def _delete_person(self, collection: str, person_id: str) -> str:
         with _collections.writing(self.database, collection, erases=True) as (log, own):
-            _people.delete(log, own, _people.find(log.connection, own, person_id))
+            return _people.delete(log, own, _people.find(log.connection, own, person_id)) or ""
 
     def split_person(
         self,

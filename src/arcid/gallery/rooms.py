@@ -9,6 +9,7 @@ person goes with it (``schema.reference``); a room is asked about what it knows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -39,14 +40,41 @@ class Room(Protocol):
         A room that can give it back answers with what it needs for that, and has a ``take_back``.
         """
 
-    def erase(self, connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
-        """Before a person is deleted: nothing of them stays. ``merged``: after ``hand_over``."""
+    def erase(
+        self, connection: Connection, collection: Row, person: Row, *, merged: bool
+    ) -> dict[str, int]:
+        """Before a person is deleted: nothing of them stays. ``merged``: after ``hand_over``.
+
+        What was destroyed, by kind, in words of the room's own.
+        """
 
 
 @cache
 def rooms() -> tuple[Room, ...]:
     """Every room, loaded."""
     return tuple(cast("Room", import_module(name)) for name in ROOMS)
+
+
+@dataclass(slots=True, repr=False)
+class Told:
+    """All that is held of somebody, for themselves: rows by kind, and pictures by file name."""
+
+    records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counted = {kind: len(rows) for kind, rows in self.records.items()}
+        return f"Told({counted}, {len(self.pictures)} pictures)"
+
+
+def tell(connection: Connection, collection: Row, person: Row) -> Told:
+    """What every room holds of a person. Rooms that hold nothing have no ``tell``."""
+    told = Told()
+    for room in rooms():
+        own = getattr(room, "tell", None)
+        if own is not None:
+            own(connection, collection, person, told)
+    return told
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> dict[str, Handed]:

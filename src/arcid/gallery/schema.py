@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0017"  # the newest migration
+HEAD = "0018"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -33,6 +33,7 @@ KNOWN = (
     "0015",
     "0016",
     "0017",
+    "0018",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -185,6 +186,34 @@ retention_runs = table(
     sa.Column("ended_at", sa.BigInteger, nullable=True),
     sa.Column("holder", sa.Text, nullable=False),  # for people: which process
     sa.Column("erased", sa.Text, nullable=False),  # JSON: counts by the collection's uid
+)
+
+# What was destroyed, by kind and count, and no name: outlives what it speaks of.
+erasures = table(
+    "erasures",
+    key(),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("collection_uid", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),  # KIND:ID, as in the audit
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("statement", sa.Text, nullable=False),  # canonical JSON
+    sa.Column("signed", sa.Text, nullable=True),  # the whole file, once it was asked for
+    sa.Index(None, "subject"),
+)
+
+# Who was told what about whom, outside of the service. People by uid: it outlives them.
+disclosures = table(
+    "disclosures",
+    key(),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),  # as the audit names them
+    sa.Column("collection_uid", sa.String(32), nullable=True),
+    sa.Column("person_uid", sa.String(32), nullable=True),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Index(None, "person_uid"),
+    sa.Index(None, "at"),
 )
 
 # That somebody agreed to be enrolled. Gone with the person; the audit keeps that it was recorded.

@@ -7,7 +7,7 @@ consents.withdraw("staff", person_id).outcome     erased, or review: as the poli
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from arcid.errors import StorageFull
@@ -26,6 +26,7 @@ class Withdrawal:
     person_id: str
     ended: int  # consents that stood
     outcome: Literal["erased", "review"]  # gone, or still found until somebody decides
+    receipt: str | None = None  # of the erasure
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -60,7 +61,8 @@ class Consents:
         except StorageFull:  # face by face, then
             found = self._withdraw(collection, person_id, reason, erase=False)
             if found.outcome == "erased":
-                self._gallery.delete_person(collection, person_id)
+                gone = self._gallery.delete_person(collection, person_id)
+                return replace(found, receipt=gone)
             return found
 
     def _withdraw(self, collection: str, person_id: str, reason: str, *, erase: bool) -> Withdrawal:
@@ -73,6 +75,7 @@ class Consents:
                 log.connection, verb="consent.withdraw", subject=f"person:{person['uid']}",
                 collection=own["uid"], reason=reason, details={"ended": ended, "led_to": outcome},
             )  # fmt: skip
+            receipt = None
             if erased and erase:
-                _people.delete(log, own, person)
-            return Withdrawal(person["uid"], ended, outcome)
+                receipt = _people.delete(log, own, person, reason="consent was taken back")
+            return Withdrawal(person["uid"], ended, outcome, receipt)

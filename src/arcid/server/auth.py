@@ -25,7 +25,16 @@ from arcid.server.throttle import Throttle
 
 KEY_SHOWN = 8  # digits of the sha256 of a key of the settings that name it
 OPEN_PATHS = frozenset(
-    {"/", "/docs", "/openapi.json", "/v1/health", "/console", "/onboarding", "/privacy"}
+    {
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/v1/health",
+        "/console",
+        "/onboarding",
+        "/privacy",
+        "/privacy/key",
+    }
 )
 #: The console asks for a sign-in of its own, onboarding for the token of a link.
 OPEN_PREFIXES = ("/docs/", "/console/", "/onboarding/")

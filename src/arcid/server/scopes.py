@@ -42,8 +42,8 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "answer_onboarding undo_onboarding unlock_person",
         "delete": "delete_collection delete_person delete_face withdraw_consent forget_onboarding",
         "doors": "forgive_person",
-        "admin": "change_collection change_policy add_door_group delete_door_group join_door_group "
-        "leave_door_group add_door_schedule delete_door_schedule",
+        "admin": "change_collection change_policy export_person add_door_group delete_door_group "
+        "join_door_group leave_door_group add_door_schedule delete_door_schedule",
     },
     "none": {
         "read": "system models metrics",
@@ -63,7 +63,8 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "doors": "open_door lock_all_down lift_all lock_door_down lift_door tell_contact "
         "tell_duress tell_exit acknowledge_alarm",
         "admin": "create_collection add_camera try_source change_camera delete_camera try_camera "
-        "list_audit verify_audit get_retention add_door change_door delete_door add_door_holiday "
+        "list_audit verify_audit get_retention list_receipts get_receipt list_disclosures "
+        "add_door change_door delete_door add_door_holiday "
         "delete_door_holiday add_door_rule delete_door_rule create_watchlist change_watchlist "
         "expire_watchlist list_keys add_key rotate_key revoke_key list_backups make_backup",
     },

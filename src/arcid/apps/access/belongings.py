@@ -8,9 +8,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.access.tables import members, openings, positions
-from arcid.gallery.rooms import Handed
+from arcid.apps.access.tables import groups, members, openings, positions
+from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row
+from arcid.gallery.store.telling import plain
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
@@ -42,7 +43,24 @@ def take_back(
     connection.execute(members.update().where(theirs).values(person_id=other["id"]))
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
-    """Openings say no more who it was."""
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
+    """Openings say no more who it was; groups and positions go with the row they refer to."""
     theirs = openings.update().where(openings.c.person_uid == person["uid"])
-    connection.execute(theirs.values(person_uid=None))
+    opened = connection.execute(theirs.values(person_uid=None)).rowcount
+    counted = {}
+    for kind, table in (("groups_at_doors", members), ("positions_at_doors", positions)):
+        query = sa.select(sa.func.count()).select_from(table)
+        own = query.where(table.c.person_id == person["id"])
+        counted[kind] = int(connection.execute(own).scalar_one())
+    return counted | {"openings_named": opened}
+
+
+def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
+    """Their groups, where they were last, and the doors that were opened for them."""
+    named = sa.select(groups.c.name).join(members, members.c.group_id == groups.c.id)
+    mine = named.where(members.c.person_id == person["id"])
+    told.records["groups_at_doors"] = [{"group": name} for name in connection.scalars(mine)]
+    told.records["positions_at_doors"] = plain(
+        connection, positions, positions.c.person_id == person["id"]
+    )
+    told.records["openings"] = plain(connection, openings, openings.c.person_uid == person["uid"])

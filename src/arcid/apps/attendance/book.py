@@ -14,9 +14,11 @@ from arcid.apps.attendance import export, sheets
 from arcid.apps.attendance.sheets import Day, Month
 from arcid.calibration import Calibration
 from arcid.errors import InputError, PersonNotFound
-from arcid.events import ATTENDANCE, Action, Audit, Event, Events, Stay
+from arcid.events import ATTENDANCE, Action, Event, Events, Stay
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace, Page
 from arcid.gallery.records import Person
+from arcid.gallery.store import audit, disclosures
+from arcid.gallery.store import collections as _collections
 from arcid.types import FloatArray, Image
 
 VISITOR_FMR = 1e-3
@@ -51,7 +53,7 @@ class Attendance:
     def __init__(self, gallery: Gallery, collection: str, *, targets: Sequence[str] = ()) -> None:
         self.collection = gallery.collection(collection).name
         self._gallery = gallery
-        self._events, self._audit = Events(gallery), Audit(gallery)
+        self._events = Events(gallery)
         self._targets = tuple(targets)
 
     # reading
@@ -121,12 +123,17 @@ class Attendance:
     def exported(self, table: export.Table, kind: str) -> bytes:
         """A table of this collection as a file: csv, xlsx or json; the audit says who took it."""
         written = export.written(table, kind)
-        self._audit.record(
-            verb="attendance.export",
-            subject=f"collection:{self._gallery.collection(self.collection).id}",
-            collection=self.collection,
-            details={"kind": kind, "rows": len(table.rows)},
-        )
+        column = table.columns.index("person_id")
+        people = (None if row[column] is None else str(row[column]) for row in table.rows)
+        with _collections.writing(self._gallery.database, self.collection) as (log, own):
+            audit.append(
+                log.connection, verb="attendance.export", subject=f"collection:{own['uid']}",
+                collection=own["uid"], details={"kind": kind, "rows": len(table.rows)},
+            )  # fmt: skip
+            disclosures.note(
+                log.connection, "export", f"{kind} file", people, f"attendance: {table.title}",
+                collection=own["uid"],
+            )  # fmt: skip
         return written
 
     # changing

@@ -170,12 +170,12 @@ def records(connection: Connection, collection: Row, rows: Sequence[Row]) -> lis
     ]  # fmt: skip
 
 
-def erase(connection: Connection, person: Row) -> None:
-    """Everything that was said about a person."""
+def erase(connection: Connection, person: Row) -> int:
+    """Everything that was said about a person; how much that was."""
     about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
     notes = connection.execute(sa.select(answers.c.note).where(about)).scalars()
     sealed.doom(connection, sealed.keys_of(notes))
-    connection.execute(answers.delete().where(about))
+    return connection.execute(answers.delete().where(about)).rowcount
 
 
 def seal(connection: Connection) -> int:

@@ -16,9 +16,10 @@ from sqlalchemy.engine import Connection
 from arcid.apps.duplicates import answers as answering
 from arcid.apps.duplicates import apart
 from arcid.apps.duplicates.tables import answers, pairs, runs
-from arcid.gallery.rooms import Handed
+from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row, people
 from arcid.gallery.store.keys import chunks
+from arcid.gallery.store.telling import plain
 
 _MEASURED = ("cosine", "probability", "fmr", "templates", "found_at", "state")
 
@@ -58,15 +59,32 @@ def take_back(
     apart.settle(connection, made)
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
     """Before a person is deleted: nothing that was said about them stays."""
-    if not merged:
-        answering.erase(connection, person)
+    if merged:
+        return {}
+    near = len(_of(connection, person))
+    return {"pairs": near, "answers_about_pairs": answering.erase(connection, person)}
 
 
 def seal(connection: Connection) -> int:
     """Seal the notes written before the gallery was protected; how many."""
     return answering.seal(connection)
+
+
+def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
+    """What was said about whether they are enrolled twice; not who the others are."""
+    about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
+    rows = connection.execute(sa.select(answers).where(about)).mappings().all()
+    read = answering.records(connection, collection, rows)
+    told.records["answers_about_pairs"] = [
+        {name: value for name, value in row.items() if name not in ("uid", "a_uid", "b_uid")}
+        | {"note": one.note}
+        for row, one in zip(plain(connection, answers, about), read, strict=True)
+    ]
+    told.records["pairs"] = [
+        {name: row[name] for name in _MEASURED} for row in _of(connection, person)
+    ]
 
 
 def _of(connection: Connection, person: Row) -> list[Row]:

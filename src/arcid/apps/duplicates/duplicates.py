@@ -15,6 +15,7 @@ from arcid.gallery import Gallery, Page, pages
 from arcid.gallery.again import again
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
+from arcid.gallery.store import disclosures as _disclosures
 
 MERGES_KEPT = timedelta(days=30)  # a merge can be undone for so long
 RUNS_KEPT = timedelta(days=180)
@@ -45,6 +46,15 @@ class Duplicates:
     def every(self, collection: str, states: Sequence[str] | None = None) -> Iterator[Pair]:
         """All pairs, most probable first, read page by page."""
         return pages(lambda after: self.find(collection, states=states, limit=500, after=after))
+
+    def disclosed(self, collection: str, pairs: Sequence[Pair], kind: str) -> None:
+        """Note that whoever acts was given these pairs as a file."""
+        people = (side.person_id for pair in pairs for side in (pair.a, pair.b))
+        with _collections.writing(self._database, collection) as (log, own):
+            _disclosures.note(
+                log.connection, "export", f"{kind} file", people, "people enrolled twice",
+                collection=own["uid"],
+            )  # fmt: skip
 
     def get(self, collection: str, pair_id: str) -> Pair:
         """Raises ``NotFound``."""

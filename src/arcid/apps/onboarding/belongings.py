@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.apps.onboarding import kept, store
-from arcid.apps.onboarding.tables import sessions
-from arcid.gallery.rooms import Handed
+from arcid.apps.onboarding.records import ROLES
+from arcid.apps.onboarding.tables import pictures, sessions
+from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row
 from arcid.gallery.store.keys import chunks
+from arcid.gallery.store.telling import plain
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
@@ -42,7 +44,26 @@ def seal(connection: Connection) -> int:
     return kept.seal(connection) + store.seal(connection)
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
     """The sessions that enrolled a person are erased with them."""
-    if not merged:
-        store.delete(connection, sessions.c.person_uid == person["uid"])
+    if merged:
+        return {}
+    theirs = sessions.c.person_uid == person["uid"]
+    query = sa.select(sa.func.count()).select_from(pictures)
+    own = pictures.c.onboarding_id.in_(sa.select(sessions.c.id).where(theirs))
+    shown = int(connection.execute(query.where(own)).scalar_one())
+    return {
+        "identity_check_pictures": shown,
+        "identity_checks": store.delete(connection, theirs),
+    }
+
+
+def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
+    """The sessions that enrolled them, with their pictures."""
+    theirs = sessions.c.person_uid == person["uid"]
+    told.records["identity_checks"] = plain(connection, sessions, theirs)
+    for row in connection.execute(sa.select(sessions).where(theirs)).mappings().all():
+        for role in ROLES:
+            found = kept.picture(connection, row, role)
+            if found is not None and found["picture"] is not None:
+                told.pictures[f"identity-check-{row['uid']}-{role}.jpg"] = bytes(found["picture"])

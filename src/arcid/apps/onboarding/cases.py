@@ -37,7 +37,7 @@ from arcid.gallery.again import again
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import Row
 from arcid.gallery.store import collections as _collections
-from arcid.gallery.store import policies
+from arcid.gallery.store import disclosures, policies
 from arcid.gallery.store.journal import Journal, now_us
 from arcid.types import instant
 
@@ -213,6 +213,11 @@ class Cases:
             if not session.decided:
                 raise OnboardingClosed("evidence is of decided cases", state=session.state)
             store.note(connection, row, "evidence")
+            own = store.collection_of(connection, row)["uid"]
+            disclosures.note(
+                connection, "export", "evidence file", [row["person_uid"]], "identity check",
+                collection=own,
+            )  # fmt: skip
             found = {role: kept.picture(connection, row, role) for role in ROLES}
         shown: dict[str, Any] = {
             role: {

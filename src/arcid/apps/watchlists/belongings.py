@@ -9,9 +9,12 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.watchlists import alert_store, store
 from arcid.apps.watchlists.tables import alerts, members, watchlists
-from arcid.gallery.rooms import Handed
+from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row
+from arcid.gallery.store.journal import from_us
 from arcid.gallery.store.keys import chunks
+from arcid.gallery.store.telling import plain
+from arcid.types import instant
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
@@ -62,9 +65,25 @@ def seal(connection: Connection) -> int:
     return store.seal(connection) + alert_store.seal(connection)
 
 
-def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> None:
+def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
     """Their places on lists and their alerts go with the row they refer to."""
-    store.touch(connection, list(_places(connection, person)))
+    places = _places(connection, person)
+    store.touch(connection, list(places))
+    query = sa.select(sa.func.count()).select_from(alerts)
+    raised = connection.execute(query.where(alerts.c.person_id == person["id"])).scalar_one()
+    return {"places_on_watchlists": len(places), "alerts": int(raised)}
+
+
+def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
+    """The lists they are on, and alerts about them."""
+    names = dict(connection.execute(sa.select(watchlists.c.id, watchlists.c.name)).all())
+    rows = connection.execute(sa.select(members).where(members.c.person_id == person["id"]))
+    told.records["places_on_watchlists"] = [
+        {"list": names[row["list_id"]], "reason": store.reason_of(connection, row),
+         "added_by": row["added_by"], "added_at": instant(from_us(row["added_at"]))}
+        for row in rows.mappings().all()
+    ]  # fmt: skip
+    told.records["alerts"] = plain(connection, alerts, alerts.c.person_id == person["id"])
 
 
 def _places(connection: Connection, person: Row) -> dict[int, dict[str, Any]]:

@@ -190,7 +190,7 @@ def listed(connection: Connection, row: Row, after: str | None, limit: int) -> P
             Member(
                 m["uid"],
                 m["name"],
-                sealed.unseal_text(connection, m["reason"], _reason_place(m)),
+                reason_of(connection, m),
                 m["added_by"],
                 from_us(m["added_at"]),
             )
@@ -198,6 +198,11 @@ def listed(connection: Connection, row: Row, after: str | None, limit: int) -> P
         ],
         found.next,
     )
+
+
+def reason_of(connection: Connection, row: Row) -> str:
+    """Why somebody is on a list."""
+    return sealed.unseal_text(connection, row["reason"], _reason_place(row))
 
 
 def _reason_place(row: Row) -> bytes:

@@ -170,18 +170,20 @@ def corrections(log: Log, uids: Sequence[str]) -> dict[str, list[Row]]:
     return found
 
 
-def forget_notes(log: Log, about: Sequence[Row], person_uid: str) -> None:
+def forget_notes(log: Log, about: Sequence[Row], person_uid: str) -> int:
     """Erase what people wrote beside events, beside rows that name a person, and what was said
-    about either."""
+    about either; how many notes that were."""
     named = sa.select(events).where(events.c.person_uid == person_uid)
-    rows = [*about, *_checked(log, named)]
+    rows, gone = [*about, *_checked(log, named)], set()
     while rows:
         for row in rows:
             if row["note"]:
                 sealed.doom(log.connection, [row["note_key"]])
                 _set_note(log.connection, row, {"note": None, "note_key": None})
+                gone.add(row["id"])
         said = corrections(log, [row["uid"] for row in rows])
         rows = [row for found in said.values() for row in found]
+    return len(gone)
 
 
 def note_of(log: Log, row: Row) -> str | None:

@@ -69,10 +69,11 @@ def erase(log: Log, condition: sa.ColumnElement[bool]) -> int:
     return _drop(log.connection, traces, traces.c.event_id.in_(chosen))
 
 
-def erase_of(log: Log, event_keys: Sequence[int]) -> None:
-    """Erase the faces behind these events."""
-    for part in chunks(event_keys):
-        _drop(log.connection, traces, traces.c.event_id.in_(part))
+def erase_of(log: Log, event_keys: Sequence[int]) -> int:
+    """Erase the faces behind these events; how many that were."""
+    return sum(
+        _drop(log.connection, traces, traces.c.event_id.in_(part)) for part in chunks(event_keys)
+    )
 
 
 def block(log: Log, person: Row, about: Row, actor: str) -> bool:

@@ -18,7 +18,7 @@ from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import audit, sealed
+from arcid.gallery.store import erasures, sealed
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store.journal import Journal, from_us
 
@@ -134,12 +134,14 @@ def update(
     return record(journal.connection, row)
 
 
-def delete(journal: Journal, name: str) -> None:
+def delete(journal: Journal, name: str) -> str:
+    """The id of the receipt."""
     row = find(journal.connection, name)
+    destroyed = erasures.of_collection(journal.connection, row)
     sealed.doom_collection(journal.connection, row)
     journal.connection.execute(collections.delete().where(collections.c.id == row["id"]))
     journal.record("collection_removed", row)
-    audit.note(journal, row, "collection.delete", row)
+    return erasures.write(journal.connection, row, "collection.delete", row, destroyed)
 
 
 def _erase_crops(connection: Connection, collection_key: int) -> None:

@@ -17,7 +17,7 @@ from arcid.gallery.records import Person
 from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import audit, receipts, sealed
+from arcid.gallery.store import erasures, receipts, sealed
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -142,24 +142,28 @@ def touch(journal: Journal, *keys: int) -> None:
 
 def delete(
     journal: Journal, collection: Row, person: Row, *, merged: bool = False, reason: str = ""
-) -> None:
-    """``merged``: all that was theirs was handed over. ``reason``: for the audit."""
+) -> str | None:
+    """The id of the receipt. ``merged``: all that was theirs was handed over; then there is none.
+
+    ``reason``: for the audit and the receipt.
+    """
     query = sa.select(faces.c.id, faces.c.uid).where(faces.c.person_id == person["id"])
     own = journal.connection.execute(query).mappings().all()
     for face in own:
         journal.record("face_removed", collection, person=person, face=face)
-    if not merged:
-        audit.append(
-            journal.connection, verb="person.delete", subject=f"person:{person['uid']}",
-            collection=collection["uid"], reason=reason, details={"faces": len(own)},
-        )  # fmt: skip
+    destroyed = erasures.of_person(journal.connection, person)
     for room in rooms():
-        room.erase(journal.connection, collection, person, merged=merged)
-    receipts.forget(journal.connection, person["uid"])
+        destroyed |= room.erase(journal.connection, collection, person, merged=merged)
+    receipt = None
     if not merged:
-        sealed.doom_person(journal.connection, person)
+        receipt = erasures.write(
+            journal.connection, collection, "person.delete", person, destroyed, reason=reason,
+            data_keys=sealed.doom_person(journal.connection, person),
+        )  # fmt: skip
+    receipts.forget(journal.connection, person["uid"])
     journal.connection.execute(people.delete().where(people.c.id == person["id"]))
     journal.record("person_removed", collection, person=person)
+    return receipt
 
 
 def _first(connection: Connection, collection: Row, condition: Any) -> Row | None:

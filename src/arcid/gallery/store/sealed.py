@@ -97,10 +97,12 @@ def doom(connection: Connection, keys: Collection[int | None]) -> None:
         connection.execute(shreds.insert(), rows)
 
 
-def doom_person(connection: Connection, person: Row) -> None:
-    """A person's data keys, those of people who became part of them too."""
+def doom_person(connection: Connection, person: Row) -> list[int]:
+    """A person's data keys, those of people who became part of them too; which they are."""
     mine = sa.select(inherited.c.key_id).where(inherited.c.person_id == person["id"])
-    doom(connection, [person["key_id"], *connection.execute(mine).scalars()])
+    every = [person["key_id"], *connection.execute(mine).scalars()]
+    doom(connection, every)
+    return [key for key in every if key is not None]
 
 
 def doom_collection(connection: Connection, collection: Row) -> None:

@@ -74,6 +74,8 @@ ROUTES = {  # by the first part of the path
     "crop": Route("people", "people:crop"),
     "evidence": Route("cases", "onboarding:evidence"),
     "export": Route("export", "downloads:exported"),
+    "receipt": Route("privacy", "privacy_files:receipt"),
+    "person.zip": Route("privacy", "privacy_files:person"),
     "pairs": Route("duplicates", "duplicates_export:exported"),
 }
 _PERMISSIONS = [

@@ -49,12 +49,13 @@ ERASED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def erased(running: Services) -> Response:
-    """204, or 202 while something holds the bytes of what was deleted."""
+def erased(running: Services, receipt: str | None = None) -> Response:
+    """204, or 202 while something holds the bytes of what was deleted; ``receipt`` in a header."""
     held = running.gallery.unscrubbed()
+    headers = {} if receipt is None else {"Arcid-Receipt": receipt}
     if HELD_UP not in held:
-        return Response(status_code=204)
-    return JSONResponse(ErasureOut(message=HELD_UP).model_dump(), 202)
+        return Response(status_code=204, headers=headers)
+    return JSONResponse(ErasureOut(message=HELD_UP).model_dump(), 202, headers)
 
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows of a page.")]

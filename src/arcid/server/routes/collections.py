@@ -58,9 +58,8 @@ def change_collection(
     "/{collection}", status_code=204, response_model=None, responses=ERASED | errors(404, 503, 507)
 )
 def delete_collection(running: Running, collection: CollectionPath) -> Response:
-    """Delete a collection with all its people and faces."""
-    running.gallery.delete_collection(collection)
-    return erased(running)
+    """Delete a collection with all its people and faces; `Arcid-Receipt` names the receipt."""
+    return erased(running, running.gallery.delete_collection(collection))
 
 
 @router.get("/{collection}/contracts", responses=errors(404, 503))

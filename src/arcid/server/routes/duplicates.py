@@ -216,7 +216,9 @@ def export_pairs(
 ) -> Response:
     """Every pair with its state."""
     running.looks.note(VIEW, "duplicates:export", collection)
-    pairs = Duplicates(running.gallery).every(collection)
+    book = Duplicates(running.gallery)
+    pairs = list(book.every(collection))
+    book.disclosed(collection, pairs, format)
     text = export.WRITERS[format](pairs)
     headers = {"Content-Disposition": f'attachment; filename="duplicates.{format}"'}
     return Response(text, media_type=export.MEDIA[format], headers=headers)

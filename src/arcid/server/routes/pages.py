@@ -11,10 +11,12 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from arcid import paths
 from arcid.gallery import Policy
 from arcid.protection import Policies
 from arcid.server.deps import Running
 from arcid.server.headers import page
+from arcid.signing import Signer
 
 PAGES = Path(__file__).parent.parent / "pages"
 ASSETS = "/docs/assets"
@@ -55,6 +57,13 @@ def schedule(running: Running) -> HTMLResponse:
     shown = page(markup.replace("<!--content-->", content or "<p>Nothing is published here.</p>"))
     shown.status_code = 200 if told else 404
     return shown
+
+
+@router.get("/privacy/key")
+def signing_key() -> dict[str, str]:
+    """What receipts of erasures and seals of the audit are verified with."""
+    signer = Signer(paths.home_dir())
+    return {"public_key": signer.public.hex(), "fingerprint": signer.fingerprint}
 
 
 def _told(name: str, policy: Policy) -> str:

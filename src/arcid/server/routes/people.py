@@ -57,9 +57,8 @@ def change_person(
     "/{person_id}", status_code=204, response_model=None, responses=ERASED | errors(404, 503, 507)
 )
 def delete_person(running: Running, collection: CollectionPath, person_id: PersonPath) -> Response:
-    """Delete a person with all faces."""
-    running.gallery.delete_person(collection, person_id)
-    return erased(running)
+    """Delete a person with all faces; the header `Arcid-Receipt` names the receipt."""
+    return erased(running, running.gallery.delete_person(collection, person_id))
 
 
 @router.post("/{person_id}/merge", responses=errors(400, 404, 409, 413, 503, 507))

@@ -5,15 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
+from arcid import paths
 from arcid.gallery import NewConsent
-from arcid.protection import Consents, Policies, Retention
+from arcid.protection import (
+    Consents,
+    Disclosures,
+    Policies,
+    Receipts,
+    Retention,
+    exported,
+)
 from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.lanes import Route
-from arcid.server.routes._common import errors
-from arcid.server.schemas import In, Out
+from arcid.server.routes._common import After, Limit, errors, require_crops
+from arcid.server.routes.audit import Moment
+from arcid.server.schemas import Id, In, Next, Out
+from arcid.server.scopes import Credential
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["privacy"], route_class=Route)
 schedule = APIRouter(prefix="/v1", tags=["privacy"], route_class=Route)
@@ -111,6 +121,7 @@ class WithdrawalOut(Out):
         description="erased: the person is deleted; review: they are found as before until "
         "somebody decides."
     )
+    receipt: str | None = Field(description="Of the erasure.")
 
 
 @router.get("/policy", responses=errors(404, 503))
@@ -187,3 +198,103 @@ def get_retention(running: Running) -> RetentionOut:
         due={name: CountsOut(**counts.to_dict()) for name, counts in book.due().items()},
         runs=[RunOut.model_validate(run.to_dict()) for run in book.runs()],
     )
+
+
+class ReceiptOut(Out):
+    id: str
+    subject: str = Field(examples=["person:3f2a9c01d4b74e0c9a3c5d1f0b6a7e88"])
+    collection_id: str
+    at: datetime
+    by: str = Field(description="The credential, as the audit names it.")
+    reason: str
+    destroyed: dict[str, int] = Field(description="How much, by kind.")
+    data_keys: list[int] = Field(description="Ids of keys that were destroyed with it.")
+    audit_row: int
+
+
+class ReceiptsOut(Out):
+    receipts: list[ReceiptOut] = Field(description="Newest first.")
+    next: Next
+
+
+class DisclosureOut(Out):
+    at: datetime
+    kind: Literal["told", "export", "subject"] = Field(
+        description="To a receiver of events; as a file; to the person themselves."
+    )
+    recipient: str
+    actor: str
+    collection_id: str | None
+    person_id: str | None = Field(description="null: nobody known.")
+    what: str
+
+
+class DisclosuresOut(Out):
+    disclosures: list[DisclosureOut] = Field(description="Newest first.")
+    next: Next
+
+
+@schedule.get("/receipts", responses=errors(503))
+def list_receipts(
+    running: Running,
+    subject: Annotated[
+        str | None, Query(max_length=200, description="person:ID or collection:ID.")
+    ] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> ReceiptsOut:
+    """What was erased, by kind and count. No names."""
+    book = Receipts(running.gallery, paths.home_dir())
+    found = book.find(subject=subject, limit=limit, after=after)
+    told = [ReceiptOut.model_validate(one.to_dict()) for one in found]
+    return ReceiptsOut(receipts=told, next=found.next)
+
+
+@schedule.get(
+    "/receipts/{receipt_id}",
+    response_class=Response,
+    responses=errors(404, 501, 503, 507) | {200: {"content": {"application/json": {}}}},
+)
+def get_receipt(running: Running, receipt_id: Id) -> Response:
+    """The signed file; `arcid receipts verify FILE` checks it offline."""
+    data = Receipts(running.gallery, paths.home_dir()).file(receipt_id)
+    headers = {"Content-Disposition": f'attachment; filename="receipt-{receipt_id[:12]}.json"'}
+    return Response(data, media_type="application/json", headers=headers)
+
+
+@schedule.get("/disclosures", responses=errors(503))
+def list_disclosures(
+    running: Running,
+    person_id: Annotated[
+        Id | None, Query(description="Also of somebody who is erased by now.")
+    ] = None,
+    since: Moment = None,
+    until: Moment = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> DisclosuresOut:
+    """Who was told what about whom; kept for three years."""
+    found = Disclosures(running.gallery).find(
+        person_id=person_id, since=since, until=until, limit=limit, after=after
+    )
+    told = [DisclosureOut.model_validate(one.to_dict()) for one in found]
+    return DisclosuresOut(disclosures=told, next=found.next)
+
+
+@router.post(
+    "/people/{person_id}/export",
+    response_class=Response,
+    responses=errors(404, 503, 507) | {200: {"content": {"application/zip": {}}}},
+)
+def export_person(
+    running: Running, collection: CollectionPath, person_id: PersonPath, request: Request
+) -> Response:
+    """All that is held of a person as a zip of JSON and pictures, for themselves.
+
+    Without the numbers of their faces, unless the key has the verb `vectors`.
+    """
+    require_crops(running, collection)
+    credential: Credential = request.scope["state"]["credential"]
+    data = exported(running.gallery, collection, person_id, vectors="vectors" in credential.verbs)
+    headers = {"Content-Disposition": f'attachment; filename="person-{person_id[:12]}.zip"'}
+    return Response(data, media_type="application/zip", headers=headers)

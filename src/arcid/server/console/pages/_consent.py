@@ -10,10 +10,20 @@ from nicegui import ui
 from arcid.errors import UsageError
 from arcid.gallery import Collection, NewConsent, Person
 from arcid.protection import Consents, Policies
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.dialogs import confirm
-from arcid.server.console.ui.widgets import action, button, card, chip, element, say, text
+from arcid.server.console.ui.widgets import (
+    action,
+    button,
+    card,
+    chip,
+    element,
+    link_button,
+    say,
+    text,
+)
 
 
 async def consent_fields(
@@ -72,6 +82,10 @@ async def consent_card(context: ConsoleContext, current: Collection, person: Per
 
                 with element("div", "row end"):
                     button(S.CONSENT_RECORD, record, kind="primary")
+        if context.may("privacy"):
+            where = f"{ROOT}/person.zip?collection={quote(current.name)}&person={person.id}"
+            save = link_button(S.SUBJECT_EXPORT, where, icon="download")
+            save.props["download"] = ""
         if context.may("privacy") and any(one.withdrawn_at is None for one in kept):
             _withdraw(context, book, current, person)
 

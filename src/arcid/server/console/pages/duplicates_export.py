@@ -34,7 +34,9 @@ async def exported(request: Request, context: ConsoleContext) -> Response:
         raise HttpError(422, "usage_error", f"export as {', '.join(MEDIA)}")
 
     def written() -> str:
-        pairs = Duplicates(context.gallery).every(name)
+        book = Duplicates(context.gallery)
+        pairs = list(book.every(name))
+        book.disclosed(name, pairs, kind)
         return export.WRITERS[kind](pairs)
 
     context.looked(VIEW, "duplicates:export", name)

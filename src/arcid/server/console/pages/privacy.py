@@ -8,16 +8,26 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from arcid import paths
 from arcid.gallery import Collection, Policy
-from arcid.protection import VIEWERS, Counts, Policies, Retention
+from arcid.protection import VIEWERS, Counts, Disclosures, Policies, Receipts, Retention
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.layout import frame
-from arcid.server.console.ui.widgets import action, button, card, element, say, text
+from arcid.server.console.ui.widgets import (
+    action,
+    button,
+    card,
+    element,
+    link_button,
+    say,
+    text,
+)
 
+SHOWN = 20  # receipts, disclosures
 Show = Callable[[], Awaitable[None]]
 SPANS = ("unseen_days", "keep_days", "strangers_hours", "event_faces_days", "refused_days")
 
@@ -39,6 +49,10 @@ async def privacy(context: ConsoleContext, collection: str | None = None) -> Non
                     board = element("div")
                 with card(S.RETENTION):
                     await _retention(context, current)
+                with card(S.RECEIPTS):
+                    await _receipts(context)
+                with card(S.DISCLOSURES):
+                    await _disclosures(context)
 
         async def show() -> None:
             board.clear()
@@ -128,6 +142,35 @@ async def _retention(context: ConsoleContext, current: Collection) -> None:
                 when=S.moment(run.began_at), what=_counted(run.erased[current.id])
             )
             text(line, "small", tag="p")
+
+
+async def _receipts(context: ConsoleContext) -> None:
+    """The newest of the whole gallery."""
+    book = Receipts(context.gallery, paths.home_dir())
+    found = await context.run(book.find, limit=SHOWN)
+    if not found:
+        text(S.RECEIPTS_NONE, "soft", tag="p")
+    for one in found:
+        kind, _, uid = one.subject.partition(":")
+        what, when = S.RECEIPT_OF[kind].format(id=uid[:8]), S.moment(one.at)
+        with element("div", "row"):
+            text(S.RECEIPT_LINE.format(when=when, what=what), "small grow")
+            save = link_button(S.RECEIPT_SAVE, f"{ROOT}/receipt/{one.id}", icon="download")
+            save.props["download"] = ""
+            save.props["aria-label"] = S.RECEIPT_NAME.format(when=when)
+
+
+async def _disclosures(context: ConsoleContext) -> None:
+    """The newest of the whole gallery."""
+    found = await context.run(Disclosures(context.gallery).find, limit=SHOWN)
+    text(S.DISCLOSURES_TEXT if found else S.DISCLOSURES_NONE, "soft small", tag="p")
+    for one in found:
+        whom = S.DISCLOSURE_NOBODY
+        if one.person_id is not None:
+            whom = S.RECEIPT_OF["person"].format(id=one.person_id[:8])
+        to = S.DISCLOSED[one.kind].format(to=one.recipient)
+        line = S.DISCLOSURE_LINE.format(when=S.moment(one.at), to=to, what=f"{one.what}, {whom}")
+        text(line, "small", tag="p")
 
 
 def _counted(counts: Counts) -> str:

@@ -126,6 +126,7 @@ AUDIT_VERBS = {
     "keys.change": "Changed its keys",
     "attendance.export": "Exported attendance",
     "audit.export": "Exported the audit",
+    "person.export": "Exported all that is held of a person",
     "retention.erase": "Erased what was too old",
     "policy.change": "Changed what a collection keeps",
     "consent.record": "Recorded a consent",

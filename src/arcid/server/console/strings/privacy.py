@@ -73,3 +73,18 @@ RETENTION_KINDS = {
     "event_faces": ("1 face behind an event", "{n} faces behind events"),
     "refused": ("1 face said not to be somebody", "{n} faces said not to be somebody"),
 }
+
+# receipts, disclosures, a person's own data
+RECEIPTS = "Receipts of erasures"
+RECEIPTS_NONE = "Nobody was erased yet."
+RECEIPT_LINE = "{when} · {what}"
+RECEIPT_SAVE = "Save"
+RECEIPT_NAME = "Save the receipt of {when}"
+RECEIPT_OF = {"person": "Person {id}", "collection": "Collection {id}"}
+DISCLOSURES = "Who was told"
+DISCLOSURES_NONE = "Nobody was told anything."
+DISCLOSURES_TEXT = "Kept for three years."
+DISCLOSURE_LINE = "{when} · {to} · {what}"
+DISCLOSED = {"told": "to {to}", "export": "as a {to}", "subject": "to {to}"}
+DISCLOSURE_NOBODY = "nobody known"
+SUBJECT_EXPORT = "Export all that is held"
