@@ -142,7 +142,7 @@ def test_pages_and_errors(
         ("POST", f"{base}/events/{arrival}/corrections",
          {"action": "reassign", "actor": "op"}, 422, "bad_input"),
         ("POST", f"{base}/events/{arrival}/corrections",
-         {"action": "void"}, 422, "validation_error"),
+         {"action": "void", "actor": "x" * 201}, 422, "validation_error"),
         ("POST", f"{base}/events",
          {"kind": "arrival", "person_id": "x", "at": NOON.isoformat(), "actor": "op"},
          404, "person_not_found"),

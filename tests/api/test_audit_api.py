@@ -12,12 +12,15 @@ import pytest
 import sqlalchemy as sa
 from tests.serving import Client, StartService
 
+from arcid import paths
 from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.events import Audit
 from arcid.events.audit import Entry
+from arcid.events.seals import Seals
 from arcid.gallery import Gallery
 from arcid.gallery.schema import audit as rows
+from arcid.protection import Keys
 
 
 @pytest.mark.data
@@ -142,3 +145,32 @@ def test_a_search_at_the_command_line_is_a_row(
         ann = gallery.person_called("default", "Ann").id
     assert by_photo.details == {"faces": 1, "found": [ann], "fpir": 0.01, "shown": [ann]}
     assert by_person.subject == f"person:{ann}" and by_person.details["shown"] == []
+
+
+@pytest.mark.data
+def test_who_did_it_is_the_key_and_what_is_typed_a_remark(start: StartService) -> None:
+    with start(api_keys="correct-horse-battery") as client:
+        client.gallery.create_collection("staff")
+        ann = client.gallery.add_person("staff", "Ann").id
+        made, secret = Keys(client.gallery).add("desk", ["decide", "read"])
+        client.services.keys.refresh()
+        url, headers = "/v1/collections/staff/attendance/events", {"X-API-Key": secret}
+        entry = {"kind": "arrival", "person_id": ann, "at": "2026-03-02T08:00:00Z"}
+        for typed, told in (({}, f"key:{made.id}"), ({"actor": "account:1"}, None)):
+            body = entry | typed | {"at": f"2026-03-0{2 + len(typed)}T08:00:00Z"}
+            answer = client.post(url, json=body, headers=headers)
+            assert answer.status_code == 201, answer.text
+            assert answer.json()["actor"] == (told or f"account:1 (key:{made.id})")
+        rows = Audit(client.gallery).find(verb="event.enter")
+        assert {row.actor for row in rows} == {f"key:{made.id}"}
+
+
+@pytest.mark.data
+def test_seals_are_part_of_what_is_verified(client: Client) -> None:
+    client.gallery.ensure_collection("sealed")
+    Audit(client.gallery).record(verb="list.view", subject="list:a")
+    Seals(client.gallery, paths.home_dir()).seal()
+    found = client.get("/v1/audit/verify").json()
+    assert (found["problem"], found["seals"], found["unsealed_days"]) == (None, 1, [])
+    tasks = {task["name"] for task in client.get("/v1/system").json()["tasks"]}
+    assert {"seals", "disclosures", "retention"} <= tasks

@@ -77,7 +77,7 @@ def test_a_door_from_its_set_up_to_its_log(
     assert [(p["outcome"], p["opening"]) for p in passages] == [
         ("refused", None), ("granted", "opened"),
     ]  # fmt: skip
-    assert passages[1]["words"] == "opened by hand by Gus: courier"
+    assert passages[1]["words"] == "opened by hand by Gus (local): courier"
     lately = client.get(own).json()["lately"]
     assert [answer["outcome"] for answer in lately] == ["refused", "granted"]
 

@@ -84,7 +84,7 @@ def test_the_public_reads_what_is_published_and_nothing_else(start: StartService
         shown = client.get("/privacy")
         assert shown.status_code == 200 and "365 days after they were seen" in shown.text
         assert "&lt;script&gt;" in shown.text and "<script" not in shown.text
-        assert "24 hours at most" in shown.text and "secret" not in shown.text
+        assert "erased after 24 hours" in shown.text and "secret" not in shown.text
         assert client.get("/v1/collections").status_code == 401
 
 

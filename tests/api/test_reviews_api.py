@@ -70,7 +70,7 @@ def test_a_doubtful_face_is_listed_shown_answered_and_taken_back(
     assert client.post(f"{url}/{first}/answer", json=yes).json() == done.json()
     other = client.post(f"{url}/{first}/answer", json={"answer": "no", "actor": "op 2"})
     assert other.status_code == 409 and other.json()["error"]["code"] == "review_answered"
-    assert other.json()["error"]["details"]["actor"] == "op"
+    assert other.json()["error"]["details"]["actor"] == "op (local)"
     present = client.get(f"{collection}/attendance/present").json()["present"]
     assert [stay["name"] for stay in present] == ["Ann"]
 
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said(
         {"answer": "yes", "actor": "op"},
         {"answer": "no", "person_id": people["Ann"], "actor": "op"},
         {"answer": "perhaps", "actor": "op"},
-        {"answer": "no", "actor": ""},
+        {"answer": "no", "actor": "x" * 201},
     ]
     event = doubt(3)
     for body in bad:

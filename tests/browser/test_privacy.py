@@ -38,7 +38,7 @@ def test_an_officer_sets_a_policy_and_takes_a_consent_back(
     officer.goto("/console/privacy")
     officer.get_by_label("Purpose").fill("Opening doors")
     officer.get_by_text("Nobody is enrolled who did not agree").click()
-    officer.get_by_label("Delete people so many days after they were seen").fill("365")
+    officer.get_by_label("Delete people unseen for (days)").fill("365")
     officer.get_by_role("button", name="Save").click()
     officer.locator(".dialog").get_by_role("button", name="Save").click()
     expect(officer.get_by_text("Saved.")).to_be_visible()

@@ -61,7 +61,7 @@ def test_a_review_is_listed_answered_and_taken_back(
         "answer", event, "yes", code=2
     )
     assert "Ann" in run("answer", event, "not-person", "--person", "Ann", "--actor", "op")
-    assert "it is Ben (last answer by op)" in run("answer", event, "yes", "--actor", "op")
+    assert "it is Ben (last answer by op (os:" in run("answer", event, "yes", "--actor", "op")
     assert "settled before: yes, Ben, by op" in run("answer", event, "no", code=5)
     assert told("list")["waiting"] == 0
     assert told("list", "--state", "yes")["reviews"][0]["name"] == "Ben"

@@ -197,7 +197,7 @@ def test_every_row_goes_with_its_collection() -> None:
     outlive = {"gallery", "losses", "collections", "contracts", "changes", "audit", "duties"}
     outlive.add("shreds")  # numbers of keys, until those are destroyed
     outlive |= {"retention_runs", "erasures"}  # numbers of what was erased
-    outlive.add("disclosures")  # ids, which say who was told
+    outlive |= {"disclosures", "audit_seals"}  # ids, which say who was told; digests
     outlive.add("watched_hours")  # counts of nobody
     outlive.add("door_holidays")  # days of nobody
     outlive.add("api_keys")  # of programs

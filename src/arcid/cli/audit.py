@@ -70,23 +70,64 @@ def list_(
 
 
 @app.command()
-def verify(database: Database = None, json: Json = False) -> None:
-    """Check that no row was altered, removed or moved; exit code 5 where one was.
+def verify(
+    fingerprint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fingerprint",
+            help="Of a key that seals may be signed by, whole; may be repeated; default: that of "
+            "signing.key in ARCID_HOME.",
+        ),
+    ] = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Check that no row was altered, removed or moved, and every seal; exit code 5 where one was.
 
     Names the first such row, and prints the digest of the newest: kept elsewhere, it shows
-    later that everything up to it is still as it was.
+    later that everything up to it is still as it was. Days that nobody sealed are said.
 
     Example: arcid audit verify
     """
+    from arcid import paths
     from arcid.events import Audit
+    from arcid.events.seals import own_keys
 
     with open_gallery(database) as gallery:
-        found = Audit(gallery).verify()
+        found = Audit(gallery).verify(set(fingerprint or ()) or own_keys(paths.home_dir()))
     if json:
         print_json(found.to_dict())
     elif found.problem is None:
         say(f"{found.rows} rows, each as it was written; the newest is {found.digest}")
+        say(
+            f"sealed up to row {found.sealed}, seals: {found.seals}"
+            if found.seals
+            else "no day is sealed"
+        )
     else:
         say(f"{found.problem}; the {found.rows} rows before it are as they were written")
+    for day in found.unsealed_days:
+        note(f"nobody sealed {day}")
     if found.problem is not None:
         raise Exit(SERVICE)
+
+
+@app.command()
+def seal(database: Database = None, json: Json = False) -> None:
+    """Seal the day before, where that is not done; the service does it every day.
+
+    Prints the newest seal, for keeping elsewhere.
+
+    Example: arcid audit seal
+    """
+    from arcid import paths
+    from arcid.events.seals import Seals
+
+    with open_gallery(database) as gallery:
+        seals = Seals(gallery, paths.home_dir())
+        seals.seal()
+        every = seals.all()
+    if json:
+        print_json({"seals": [one.to_dict() for one in every]})
+        return
+    say(every[0].file.strip() if every else "nothing was written yet")

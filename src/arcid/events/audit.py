@@ -3,7 +3,7 @@
     audit = Audit(gallery)
     audit.record(verb="list.view", subject="list:8f3a…", collection="guests", reason="shift change")
     audit.find(subject="person:3f2a…")        newest first
-    audit.verify().problem                    None, or the first row that is not as written
+    audit.verify().problem                    None, or the first row or seal that is not as written
 
     with acting("account:77c0…", "192.0.2.7"): ...    whom rows name that are written in the block
     append(connection, verb=…, subject=…)     in a transaction of one's own
@@ -16,15 +16,16 @@ are deleted; so whoever gives a ``reason`` leaves names out of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import CollectionNotFound
+from arcid.events import seals as _seals
 from arcid.gallery import Gallery
 from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, audit, gallery
@@ -78,6 +79,9 @@ class Verified:
     digest: str  # of the last of them; 64 zeros where there is none
     first_wrong: int | None  # seq of the first row that is not as written, or is missing
     problem: str | None  # in words
+    seals: int = 0  # days that are sealed, each as it was signed
+    sealed: int = 0  # up to this row
+    unsealed_days: tuple[date, ...] = ()  # since the first seal, that should have one
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -86,6 +90,9 @@ class Verified:
             "digest": self.digest,
             "first_wrong": self.first_wrong,
             "problem": self.problem,
+            "seals": self.seals,
+            "sealed": self.sealed,
+            "unsealed_days": [day.isoformat() for day in self.unsealed_days],
         }
 
 
@@ -157,11 +164,18 @@ class Audit:
             found = AUDIT.page(owner, rows, limit, lambda row: (row["seq"],))
         return Page([_entry(row) for row in found], found.next)
 
-    def verify(self) -> Verified:
-        """Read every row: whether each is as it was written, in its place, and none is missing."""
-        rows, previous = 0, FIRST
+    def verify(
+        self, fingerprints: Collection[str] | None = None, now: datetime | None = None
+    ) -> Verified:
+        """Read every row and seal: whether each is as it was written, in its place, and none is
+        missing. ``fingerprints``: of the keys that seals may be signed by; None: any.
+        """
+        rows, previous, held = 0, FIRST, 0
         with self._database.read() as connection:
-            head = connection.execute(sa.select(gallery.c.audit_last, gallery.c.audit_digest)).one()
+            head = connection.execute(sa.select(gallery)).mappings().one()
+            seals = _seals.every(connection)
+            unsealed = tuple(_seals.missing(seals, now or datetime.now(UTC)))
+            sealed = {seal.row: None for seal in seals}
             query = sa.select(audit).order_by(audit.c.seq)
             with connection.execute(query, execution_options={"yield_per": 1000}) as streamed:
                 for row in streamed.mappings():
@@ -169,15 +183,30 @@ class Audit:
                     if wrong is not None:
                         return Verified(rows, previous, *wrong)
                     rows, previous = row["seq"], row["digest"]
-        if rows < head.audit_last:
-            gone = f"row {rows + 1} was removed: the audit ended with row {head.audit_last}"
-            return Verified(rows, previous, rows + 1, gone)
-        if (rows, previous) != tuple(head):
-            last = head.audit_last
-            added = f"row {last + 1} was not added by arcid: the audit ended with row {last}"
-            other = f"row {rows} is not the one that was written last"
-            return Verified(rows, previous, *((last + 1, added) if rows > last else (rows, other)))
-        return Verified(rows, previous, None, None)
+                    if rows in sealed:
+                        sealed[rows] = previous
+        wrong = _at_the_end(head, rows, previous)
+        for seal in seals:
+            told = _seals.wrong(seal, head["identity"], sealed[seal.row], fingerprints)
+            if told is not None and wrong is None:
+                wrong = seal.row, told
+            held += told is None
+        last = seals[-1].row if seals else 0
+        first, problem = wrong or (None, None)
+        return Verified(rows, previous, first, problem, held, last, unsealed)
+
+
+def _at_the_end(head: Row, rows: int, previous: str) -> tuple[int, str] | None:
+    """What is wrong where the rows end, which were read up to ``rows``."""
+    last = head["audit_last"]
+    if rows < last:
+        return rows + 1, f"row {rows + 1} was removed: the audit ended with row {last}"
+    if rows > last:
+        added = f"row {last + 1} was not added by arcid: the audit ended with row {last}"
+        return last + 1, added
+    if previous != head["audit_digest"]:
+        return rows, f"row {rows} is not the one that was written last"
+    return None
 
 
 def _wrong(row: Row, expected: int, previous: str) -> tuple[int, str] | None:

@@ -19,7 +19,7 @@ from arcid.events.store import correcting as _correcting
 from arcid.events.store import decided as _decided
 from arcid.events.store import events as _rows
 from arcid.events.store import traces as _traces
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.events.store.events import Evidence
 from arcid.events.store.log import Log, noted, writing
 from arcid.events.store.readings import corrected, written
@@ -57,13 +57,14 @@ class Events(EventReading):
         """An arrival or departure entered by hand. Raises ``PersonNotFound``."""
         if kind not in ("arrival", "departure"):
             raise InputError(f"arrivals and departures can be entered by hand, not {kind!r}")
+        who = signed(actor)
         with writing(self._database, collection, targets) as log:
             _people.find(log.connection, log.collection, person_id)
             row = _rows.add(
                 log,
-                _rows.key("manual", kind, person_id, _rows.happened(at), remark("actor", actor)),
+                _rows.key("manual", kind, person_id, _rows.happened(at), who),
                 {"kind": kind, "at": _rows.happened(at), "camera": "", "place": place,
-                 "person_uid": person_id, "actor": actor, "note": remark("note", note)},
+                 "person_uid": person_id, "actor": who, "note": remark("note", note)},
                 Evidence(json.dumps({"reason": "entered by hand"})),
             )  # fmt: skip
             if row is None:
@@ -103,7 +104,7 @@ class Events(EventReading):
             if person_id is not None:
                 _people.find(log.connection, log.collection, person_id)
             row, blocked = _correcting.correct(
-                log, about, action, remark("actor", actor), remark("note", note),
+                log, about, action, signed(actor), remark("note", note),
                 person_uid=person_id, at=None if at is None else _rows.happened(at), block=block,
             )  # fmt: skip
             noted(log, f"event.{action}", event_id, person=person_id)
@@ -127,7 +128,7 @@ class Events(EventReading):
         that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` and
         ``consent`` as there.
         """
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         new = list(faces.values())
         with self._duplicates.enrolling(collection, new, decide, erases=True) as (journal, own):
             connection = journal.connection

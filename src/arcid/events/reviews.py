@@ -16,7 +16,7 @@ from arcid.events.store import corrections as _corrections
 from arcid.events.store import events as _events
 from arcid.events.store import reviews as _reviews
 from arcid.events.store import traces as _traces
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.events.store.log import Log, noted, reading, writing
 from arcid.events.store.readings import corrected, names_of
 from arcid.events.tables import events
@@ -91,7 +91,7 @@ class Reviews:
             raise InputError(f"answer {verdict!r} is unknown; use {', '.join(VERDICTS)}")
         if (verdict == "no") != (person_id is None):
             raise InputError("yes and not_person, and nothing else, say of whom: person_id")
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         with writing(self._database, collection, targets, erases=True) as log:
             event, row = _find(log, review_id)
             (now,) = _records(log, [row])
@@ -135,7 +135,7 @@ class Reviews:
         is, and one that was followed by another is refused with ``ReviewAnswered``. Raises
         ``EventNotFound``, and ``InputError`` where nothing was answered.
         """
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         with writing(self._database, collection, targets, erases=True) as log:
             event, row = _find(log, review_id)
             (now,) = _records(log, [row])

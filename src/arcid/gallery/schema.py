@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0018"  # the newest migration
+HEAD = "0019"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -34,6 +34,7 @@ KNOWN = (
     "0016",
     "0017",
     "0018",
+    "0019",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -102,6 +103,16 @@ audit = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("address", sa.String(64), nullable=True),  # of the client; NULL before 0013
     sa.Index(None, "subject"),
+)
+
+# The end of the audit, signed at the end of each day (``events.seals``).
+audit_seals = table(
+    "audit_seals",
+    key(),
+    sa.Column("day", sa.String(10), nullable=False, unique=True),  # ISO 8601, UTC
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("signed", sa.Text, nullable=False),  # the whole file
 )
 
 # Keys of the service's REST interface. Of a key only its sha256 is kept; ``collections`` are uids,

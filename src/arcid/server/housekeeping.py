@@ -51,6 +51,7 @@ TASKS: tuple[Task, ...] = (
     Task("duplicates", 3600.0, "arcid.apps.duplicates.duplicates:tidy"),
     Task("alerts", 3600.0, "arcid.apps.watchlists.keeping:forget"),
     Task("retention", 600.0, "arcid.protection.retention:sweep"),
+    Task("seals", 3600.0, "arcid.events.seals:sweep"),
     Task("disclosures", 86_400.0, "arcid.protection.disclosures:forget"),
     Task("outbox", 3600.0, "arcid.events.outbox:forget"),
 )

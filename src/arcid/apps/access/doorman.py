@@ -35,6 +35,7 @@ from arcid.apps.access.rules import Door, Site
 from arcid.apps.access.states import Answer, Face, Now, Order, Sight
 from arcid.apps.watching.recorder import passing
 from arcid.errors import ArcidError
+from arcid.events.store.correcting import signed
 from arcid.gallery import Gallery
 
 log = logging.getLogger(__name__)
@@ -155,7 +156,8 @@ class Doorman:
         """Ask for one opening and wait for what becomes of it. ``once``: an id of the asker's; with
         the same one nothing is opened again. Raises ``DoorNotFound``."""
         door = self.door(reference)
-        order = Order(once or uuid.uuid4().hex, door.id, actor, why, self._board.now().at)
+        who = signed(actor)
+        order = Order(once or uuid.uuid4().hex, door.id, who, why, self._board.now().at)
         try:
             opening = self._openings.ask(order)
         except ArcidError as error:

@@ -24,6 +24,7 @@ from arcid.apps.access.machine import ASKED_S, Answer, DoorState, Now, Order, Po
 from arcid.apps.access.rules import Door
 from arcid.apps.access.tables import doors, openings
 from arcid.errors import NotFound
+from arcid.events.store.correcting import signed
 from arcid.events.store.events import key
 from arcid.gallery import Gallery
 from arcid.gallery.store.audit import append
@@ -85,7 +86,7 @@ class Openings:
 
     def order(self, door: Door, actor: str, why: str) -> str:
         """``ask`` for one opening now; its id."""
-        return self.ask(Order(uuid.uuid4().hex, door.id, actor, why, datetime.now(UTC)))
+        return self.ask(Order(uuid.uuid4().hex, door.id, signed(actor), why, datetime.now(UTC)))
 
     def wait(self, opening: str, seconds: float = WAIT_S, *, taken: bool = False) -> Opening:
         """What became of one, or how it stands after so long; ``taken``: once somebody has it."""

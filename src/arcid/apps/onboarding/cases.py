@@ -31,7 +31,7 @@ from arcid.apps.onboarding.records import (
 )
 from arcid.apps.onboarding.tables import sessions
 from arcid.errors import FaceNotFound, InputError, OnboardingClosed, ReviewAnswered
-from arcid.events.store.correcting import remark
+from arcid.events.store.correcting import remark, signed
 from arcid.gallery import Gallery
 from arcid.gallery.again import again
 from arcid.gallery.paging import Page
@@ -132,7 +132,7 @@ class Cases:
         """
         if verdict not in ("accepted", "rejected"):
             raise InputError(f"a case is accepted or rejected, not {verdict!r}")
-        who, why = remark("actor", actor), remark("note", note)
+        who, why = signed(actor), remark("note", note)
         with self._deciding(session_id) as (journal, own, row):
             said = store.standing(journal.connection, row)
             last = said[-1] if said else None
@@ -152,7 +152,7 @@ class Cases:
 
         Raises ``OnboardingClosed`` where nobody said anything.
         """
-        who = remark("actor", actor)
+        who = signed(actor)
         with self._deciding(session_id, erases=True) as (journal, own, row):
             said = store.standing(journal.connection, row)
             if not said or said[-1]["actor"] == MACHINE:

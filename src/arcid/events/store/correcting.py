@@ -22,22 +22,30 @@ TYPED = ("key", "local", "os")  # credentials whose holders type the name of who
 
 
 def remark(what: str, value: str) -> str:
-    """Who makes a change (``actor``, never blank), or why (``note``)."""
+    """Who makes a change (``actor``; blank where a credential says so), or why (``note``)."""
     if not isinstance(value, str) or len(value) > MAX_REMARK or "\0" in value or "\1" in value:
         raise InputError(f"{what} must be text of at most {MAX_REMARK} characters")
-    if what == "actor" and not value.strip():
+    if what == "actor" and not value.strip() and not _typed(actor_now()):
         raise InputError("say who makes the change: actor")
     return value
 
 
 def signed(actor: str, credential: str | None = None) -> str:
-    """Who made a change, as a row tells it: a console account by its name, a caller of REST or the
-    command line by what they typed and what let them in, as ``Ada (key:1f8e22aa)``.
+    """Who made a change, as a row tells it: a console account by its name; a caller of REST or the
+    command line by what let them in, behind what they typed, as ``Ada (key:1f8e22aa)``, which is
+    a remark and may be left out.
 
     ``credential``: by default ``actor_now``.
     """
-    who, by = remark("actor", actor), actor_now() if credential is None else credential
-    return f"{who} ({by})" if by.partition(":")[0] in TYPED else who
+    by = actor_now() if credential is None else credential
+    who = remark("actor", actor) if credential is None else actor
+    if not _typed(by):
+        return who
+    return f"{who} ({by})" if who.strip() else by
+
+
+def _typed(credential: str) -> bool:
+    return credential.partition(":")[0] in TYPED
 
 
 def correct(

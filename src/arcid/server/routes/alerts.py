@@ -81,12 +81,12 @@ class AlertAnswerIn(In):
         "list wants that). dismiss: it is not, and this face is not taken for them again. "
         "escalate: somebody else has to act."
     )
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
 class AlertUndoIn(In):
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 

@@ -29,7 +29,14 @@ Zone = Annotated[
     str | None,
     Query(max_length=64, description="Time zone by name, as Europe/Berlin; default: the server's."),
 ]
-Actor = Annotated[str, Field(min_length=1, max_length=200, description="Who makes the change.")]
+Actor = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="A remark: for whom, in your words. Who did it is the API key, which stands "
+        "beside it.",
+    ),
+]
 Remark = Annotated[str, Field(max_length=1000, description="Why; kept with the row.")]
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {media.partition(";")[0]: {} for media in export.MEDIA.values()}}
@@ -78,13 +85,13 @@ class CorrectionIn(In):
     action: Literal["void", "reassign", "retime"]
     person_id: Id | None = Field(default=None, description="For reassign: who it was.")
     at: AwareDatetime | None = Field(default=None, description="For retime: when it was.")
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
 class NotPersonIn(In):
     block: bool = Field(default=True, description="Never take this face for that person again.")
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
@@ -92,7 +99,7 @@ class EntryIn(In):
     kind: Literal["arrival", "departure"]
     person_id: Id
     at: AwareDatetime
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 

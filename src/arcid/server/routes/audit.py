@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
+from arcid import paths
 from arcid.events import Audit
+from arcid.events.seals import own_keys
 from arcid.server.deps import Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
@@ -44,6 +46,9 @@ class VerifiedOut(Out):
     digest: str = Field(description="Of the last of them.")
     first_wrong: int | None = Field(description="The first row that is not as written.")
     problem: str | None = Field(description="What is wrong, in words; null: nothing.")
+    seals: int = Field(description="Days that are sealed, each as it was signed.")
+    sealed: int = Field(description="Up to this row.")
+    unsealed_days: list[date] = Field(description="Since the first seal, that should have one.")
 
 
 @router.get("", responses=errors(404, 503))
@@ -74,5 +79,6 @@ def list_audit(
 
 @router.get("/verify", responses=errors(503))
 def verify_audit(running: Running) -> VerifiedOut:
-    """Read the whole chain: no row was altered, removed or moved."""
-    return VerifiedOut.model_validate(Audit(running.gallery).verify().to_dict())
+    """Read the whole chain and every seal: no row was altered, removed or moved."""
+    found = Audit(running.gallery).verify(own_keys(paths.home_dir()))
+    return VerifiedOut.model_validate(found.to_dict())

@@ -36,7 +36,7 @@ Once = Annotated[
 
 class OpenIn(In):
     reason: Why
-    actor: Actor
+    actor: Actor = ""
 
 
 class LockIn(In):

@@ -36,7 +36,7 @@ class RunIn(In):
     allow_extrapolation: bool = Field(
         default=False, description="Use the calibration beyond its data, and say so."
     )
-    actor: Actor
+    actor: Actor = ""
 
 
 class RunOut(Out):

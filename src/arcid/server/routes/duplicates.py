@@ -82,7 +82,7 @@ class PairAnswerIn(In):
         default=None, description="Of same: who stays; default: whoever has more faces."
     )
     merge: bool = Field(default=True, description="Of same: make them one person.")
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
@@ -116,7 +116,7 @@ class UndoPairIn(In):
         max_length=200,
         description="For whom there is again, where their name is taken now.",
     )
-    actor: Actor
+    actor: Actor = ""
 
 
 class UndonePairOut(Out):

@@ -142,12 +142,12 @@ class KeyOut(Out):
 
 class VerdictIn(In):
     outcome: Verdict
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
 class UndoIn(In):
-    actor: Actor
+    actor: Actor = ""
 
 
 class AuthenticatedOut(Out):

@@ -12,6 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from arcid import paths
+from arcid.apps.watchlists import Watchlists
 from arcid.gallery import Policy
 from arcid.protection import Policies
 from arcid.server.deps import Running
@@ -52,7 +53,10 @@ def schedule(running: Running) -> HTMLResponse:
     """What is kept of whom and how long, of the collections whose policies are published."""
     every = Policies(running.gallery).every()
     told = {name: policy for name, policy in every.items() if policy.published}
-    content = "".join(_told(name, policy) for name, policy in told.items())
+    alerts: dict[str, int] = {}  # by collection, the days that its lists keep them at most
+    for one in Watchlists(running.gallery).find():
+        alerts[one.collection] = max(alerts.get(one.collection, 0), one.terms.keep_days)
+    content = "".join(_told(name, policy, alerts.get(name)) for name, policy in told.items())
     markup = (PAGES / "privacy.html").read_text("utf-8")
     shown = page(markup.replace("<!--content-->", content or "<p>Nothing is published here.</p>"))
     shown.status_code = 200 if told else 404
@@ -66,14 +70,15 @@ def signing_key() -> dict[str, str]:
     return {"public_key": signer.public.hex(), "fingerprint": signer.fingerprint}
 
 
-def _told(name: str, policy: Policy) -> str:
+def _told(name: str, policy: Policy, alert_days: int | None) -> str:
     rows = "".join(
-        f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>" for what, said in _schedule(policy)
+        f"<dt>{escape(what)}</dt><dd>{escape(said)}</dd>"
+        for what, said in _schedule(policy, alert_days)
     )
     return f"<section><h2>{escape(name)}</h2><dl>{rows}</dl></section>"
 
 
-def _schedule(policy: Policy) -> list[tuple[str, str]]:
+def _schedule(policy: Policy, alert_days: int | None) -> list[tuple[str, str]]:
     ends = [
         f"{days:g} days after {since}"
         for days, since in (
@@ -82,17 +87,21 @@ def _schedule(policy: Policy) -> list[tuple[str, str]]:
         )
         if days is not None
     ]
+    seen = f"{policy.event_faces_days:g} days"
     refused = "as long as the person"
     if policy.refused_days is not None:
         refused = f"{policy.refused_days:g} days"
     led = {"erase": "they are erased at once", "review": "somebody decides about erasing them"}
+    raised = [] if alert_days is None else [("Faces in alerts", f"erased after {alert_days} days")]
     return [
         ("What it is for", policy.purpose or "not stated"),
         ("Legal basis", policy.legal_basis or "not stated"),
         ("Who is enrolled", "only who agreed" if policy.consent else "agreement is not demanded"),
         ("When somebody takes that back", led[policy.on_withdrawal]),
         ("People are erased", ", or ".join(ends) or "when somebody erases them"),
-        ("Faces of people who are not enrolled", f"{policy.strangers_hours:g} hours at most"),
-        ("Faces of enrolled people behind events", f"{policy.event_faces_days:g} days at most"),
+        ("Faces of people who are not enrolled", f"erased after {policy.strangers_hours:g} hours"),
+        ("Faces of enrolled people behind events", f"erased after {seen}"),
+        ("Faces that somebody still has to look at", f"erased after {seen}"),
         ("Faces said not to be a person, as numbers", refused),
+        *raised,
     ]

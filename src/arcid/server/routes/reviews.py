@@ -70,13 +70,13 @@ class AnswerIn(In):
     block: bool = Field(
         default=True, description="Never take this face for whom it is said not to be."
     )
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 
 class UndoIn(In):
     answer_id: Id | None = Field(default=None, description="Which answer; default: the newest.")
-    actor: Actor
+    actor: Actor = ""
     note: Remark = ""
 
 

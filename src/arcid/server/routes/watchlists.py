@@ -25,7 +25,9 @@ Looks = Annotated[int, Field(ge=1, le=10, description="Looks at a face that have
 Cooldown = Annotated[float, Field(ge=0, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=3650, description="Until alerts are erased.")]
 ListPath = Annotated[str, Path(min_length=1, max_length=200, description="Id or name of a list.")]
-By = Annotated[str, Query(min_length=1, max_length=200, description="Who makes the change.")]
+By = Annotated[
+    str, Query(max_length=200, description="A remark: for whom. Who did it is the API key.")
+]
 
 
 class WatchlistIn(In):
@@ -33,7 +35,7 @@ class WatchlistIn(In):
 
     name: CollectionName
     collection: CollectionName = Field(description="Whose people can be on it.")
-    actor: Actor
+    actor: Actor = ""
     purpose: Said
     legal_basis: Said
     owner: Said
@@ -53,7 +55,7 @@ class WatchlistIn(In):
 class WatchlistPatch(In):
     """What is given is changed."""
 
-    actor: Actor
+    actor: Actor = ""
     name: CollectionName | None = None
     purpose: Said | None = None
     legal_basis: Said | None = None
@@ -102,7 +104,7 @@ class WatchlistsOut(Out):
 
 
 class MemberIn(In):
-    actor: Actor
+    actor: Actor = ""
     reason: Remark = ""
 
 
@@ -194,7 +196,7 @@ def change_watchlist(running: Running, watchlist: ListPath, body: WatchlistPatch
 
 
 @router.post("/{watchlist}/expire", responses=errors(404, 503, 507))
-def expire_watchlist(running: Running, watchlist: ListPath, actor: By) -> WatchlistOut:
+def expire_watchlist(running: Running, watchlist: ListPath, actor: By = "") -> WatchlistOut:
     """End a list now: it matches nobody from here on."""
     return WatchlistOut.model_validate(Watchlists(running.gallery).expire(watchlist, actor=actor))
 
@@ -205,7 +207,7 @@ def expire_watchlist(running: Running, watchlist: ListPath, actor: By) -> Watchl
     response_class=Response,
     responses=ERASED | errors(404, 503, 507),
 )
-def delete_watchlist(running: Running, watchlist: ListPath, actor: By) -> Response:
+def delete_watchlist(running: Running, watchlist: ListPath, actor: By = "") -> Response:
     """Erase a list with its alerts and the faces behind them; its people stay enrolled."""
     Watchlists(running.gallery).delete(watchlist, actor=actor)
     return erased(running)
@@ -258,7 +260,7 @@ def put_on_watchlist(
     responses=errors(404, 503, 507),
 )
 def take_off_watchlist(
-    running: Running, watchlist: ListPath, person_id: PersonPath, actor: By
+    running: Running, watchlist: ListPath, person_id: PersonPath, actor: By = ""
 ) -> Response:
     """Take a person off a list; their alerts stay."""
     Watchlists(running.gallery).remove(watchlist, person_id, actor=actor)

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from arcid import files
+from arcid import files, paths
 from arcid.apps.attendance.sheets import bounds
 from arcid.errors import ArcidError
 from arcid.events import Audit
 from arcid.events.audit import Entry
+from arcid.events.seals import own_keys
 from arcid.gallery import Gallery
 from arcid.protection import Keys
 from arcid.server.console import ROOT
@@ -46,12 +47,17 @@ async def audit(
     actor: str = "",
     verb: str = "",
     subject: str = "",
+    collection: str = "",
     since: str = "",
     until: str = "",
     after: str = "",
 ) -> None:
     """A page of rows, newest first."""
-    asked = {"actor": actor, "verb": verb, "subject": subject, "since": since, "until": until}
+    asked = {
+        "actor": actor, "verb": verb, "subject": subject, "collection": collection,
+        "since": since, "until": until,
+    }  # fmt: skip
+    known = {one.id: one.name for one in await context.run(context.gallery.collections)}
     accounts = {f"account:{one.id}": one.name for one in await context.run(context.accounts.all)}
     cameras = await context.run(context.cameras.book.all)
     accounts |= {f"camera:{one.id}": S.AUDIT_CAMERA.format(name=one.name) for one in cameras}
@@ -62,7 +68,7 @@ async def audit(
     with frame(context, S.AUDIT, "/audit", lead=lead):
         if not searches:
             note(S.AUDIT_SEARCHES_OFF, "warn")
-        _filters(asked, accounts)
+        _filters(asked, accounts, known)
         book = Audit(context.gallery)
         try:
             page = await context.run(book.find, **_wanted(asked), limit=ROWS, after=after or None)
@@ -86,7 +92,7 @@ async def audit(
 
                 @action(context, "audit")
                 async def check() -> None:
-                    done = await context.run(book.verify)
+                    done = await context.run(book.verify, own_keys(paths.home_dir()))
                     sound = done.problem is None
                     words = (S.AUDIT_SOUND if sound else S.AUDIT_BROKEN).format(
                         n=done.rows, digest=done.digest[:16], problem=done.problem
@@ -94,6 +100,14 @@ async def audit(
                     found.clear()
                     with found:
                         note(words, "good" if sound else "bad")
+                        if sound and done.seals:
+                            days = S.count(done.seals, S.AUDIT_ONE_DAY, S.AUDIT_DAYS)
+                            note(S.AUDIT_SEALED.format(days=days, row=done.sealed), "good")
+                        elif sound:
+                            note(S.AUDIT_NOT_SEALED, "warn")
+                        if done.unsealed_days:
+                            days = ", ".join(day.isoformat() for day in done.unsealed_days)
+                            note(S.AUDIT_UNSEALED.format(days=days), "warn")
 
                 button(S.AUDIT_CHECK, check, icon="check")
             found = element("div", aria_live="polite")
@@ -138,6 +152,7 @@ def _wanted(asked: Mapping[str, str]) -> dict[str, Any]:
         "actor": asked.get("actor") or None,
         "verb": asked.get("verb") or None,
         "subject": asked.get("subject") or None,
+        "collection": asked.get("collection") or None,
         "since": None if since is None else bounds(since, None)[0],
         "until": None if until is None else bounds(until, None)[1],
     }
@@ -151,7 +166,9 @@ def _day(value: str) -> date | None:
     return found if date(1970, 1, 2) <= found <= date.today() + timedelta(days=366) else None
 
 
-def _filters(asked: Mapping[str, str], accounts: Mapping[str, str]) -> None:
+def _filters(
+    asked: Mapping[str, str], accounts: Mapping[str, str], collections: Mapping[str, str]
+) -> None:
     form = element("form", "toolbar audit-filters", method="get", action=f"{ROOT}/audit")
     with form:
         _choice(
@@ -165,6 +182,7 @@ def _filters(asked: Mapping[str, str], accounts: Mapping[str, str]) -> None:
             type="search",
             placeholder=S.AUDIT_ABOUT_LIKE,
         )
+        _choice("collection", S.COLLECTION, S.AUDIT_ANYWHERE, collections, asked["collection"])
         _field("since", S.AUDIT_SINCE, asked["since"], type="date")
         _field("until", S.AUDIT_UNTIL, asked["until"], type="date")
         with element("button", "button", type="submit"):

@@ -70,10 +70,10 @@ def _form(context: ConsoleContext, current: Collection, policy: Policy, show: Sh
     consent = ui.checkbox(S.POLICY_CONSENT, value=policy.consent)
     led = ui.select(S.POLICY_LEDS, value=policy.on_withdrawal, label=S.POLICY_LED)
     led.props("outlined dense options-dense").classes("wide")
-    unseen = _number(S.POLICY_UNSEEN, policy.unseen_days, S.POLICY_NEVER)
-    keep = _number(S.POLICY_KEEP, policy.keep_days, S.POLICY_NEVER)
+    unseen = _number(S.POLICY_UNSEEN, policy.unseen_days, S.POLICY_UNSEEN_TEXT)
+    keep = _number(S.POLICY_KEEP, policy.keep_days, S.POLICY_KEEP_TEXT)
     strangers = _number(S.POLICY_STRANGERS, policy.strangers_hours, S.POLICY_STRANGERS_TEXT)
-    seen = _number(S.POLICY_EVENTS, policy.event_faces_days)
+    seen = _number(S.POLICY_EVENTS, policy.event_faces_days, S.POLICY_EVENTS_TEXT)
     refused = _number(S.POLICY_REFUSED, policy.refused_days, S.POLICY_REFUSED_TEXT)
     everybody = ui.checkbox(S.POLICY_CROPS_ALL, value=policy.crops_for is None)
     names = {role: S.ROLE_NAMES.get(role, S.ROLE_KEY) for role in VIEWERS}
@@ -186,9 +186,8 @@ def _line(label: str, value: str) -> ui.input:
     return ui.input(label, value=value).props("outlined maxlength=1000").classes("wide")
 
 
-def _number(label: str, value: float | None, hint: str = "") -> ui.number:
+def _number(label: str, value: float | None, hint: str) -> ui.number:
     made = ui.number(label, value=value, min=0.01, max=36_500).props("outlined dense")
     made.classes("wide")
-    if hint:
-        text(hint, "soft small", tag="p")
+    text(hint, "soft small", tag="p")
     return made

@@ -109,6 +109,7 @@ TASK_NAMES = {
     "settle": "Erase what a reader held up",
     "keys": "Note when API keys were used last",
     "retention": "Erase people and faces that are too old",
+    "seals": "Seal the audit of the day before",
     "disclosures": "Forget who was told what three years ago",
     "outbox": "Forget what was told 30 days ago",
     "looks": "Write who looked and searched to the audit",
