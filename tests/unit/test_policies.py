@@ -66,6 +66,7 @@ def test_a_policy_is_changed_kept_and_told_to_the_audit(gallery: Gallery) -> Non
         {"strangers_hours": 0.0}, {"strangers_hours": 721.0}, {"strangers_hours": float("nan")},
         {"unseen_days": 0.0}, {"keep_days": -1.0}, {"event_faces_days": None},
         {"refused_days": float("inf")}, {"on_withdrawal": "nothing"}, {"purpose": "x" * 1001},
+        {"purpose": "a\0b"}, {"legal_basis": "\ud800"},
     ],
 )  # fmt: skip
 def test_what_no_policy_may_say(gallery: Gallery, wrong: dict[str, Any]) -> None:
@@ -185,6 +186,8 @@ def test_a_consent_is_not_given_in_the_future_or_to_nothing(gallery: Gallery) ->
         NewConsent(" "),
         NewConsent("v", by=""),
         NewConsent("v", evidence="x" * 1001),
+        NewConsent("v", evidence="\ud800"),
+        NewConsent("v\0"),
     ):
         with pytest.raises(InputError):
             Consents(gallery).record("staff", ann.id, wrong)

@@ -36,6 +36,17 @@ def name_key(cleaned: str) -> str:
     return unicodedata.normalize("NFC", cleaned.casefold())
 
 
+def plain_text(what: str, value: Any, least: int, most: int) -> str:
+    """Text of so many characters that both databases store. Raises ``InputError``."""
+    try:
+        good = least <= len(value) <= most and b"\0" not in value.encode()
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        good = False
+    if not good:
+        raise InputError(f"{what} must be text of {least} to {most} characters")
+    return str(value)
+
+
 def json_text(value: Mapping[str, Any] | None, what: str = "metadata") -> str:
     """A JSON object of at most 16 KiB as text."""
     if value is None:

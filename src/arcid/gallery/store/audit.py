@@ -90,12 +90,12 @@ def append(
     row: dict[str, Any] = {
         "seq": last.audit_last + 1,
         "at": now_us(),
-        "actor": _text("actor", actor_now() if actor is None else actor, 1, MAX_WHO),
+        "actor": rules.plain_text("actor", actor_now() if actor is None else actor, 1, MAX_WHO),
         "address": (address_now() if address is None else address) or None,
         "verb": verb,
-        "subject": _text("subject", subject, 1, MAX_SUBJECT),
+        "subject": rules.plain_text("subject", subject, 1, MAX_SUBJECT),
         "collection_uid": collection,
-        "reason": _text("reason", reason, 0, MAX_REASON),
+        "reason": rules.plain_text("reason", reason, 0, MAX_REASON),
         "details": _canonical(json.loads(rules.json_text(details, "details"))),
         "previous": last.audit_digest,
     }
@@ -125,18 +125,10 @@ def digest(row: Row) -> str:
 
 
 def _checked(actor: str, address: str) -> tuple[str, str]:
-    return _text("actor", actor, 1, MAX_WHO), _text("address", address, 0, MAX_ADDRESS)
+    return rules.plain_text("actor", actor, 1, MAX_WHO), rules.plain_text(
+        "address", address, 0, MAX_ADDRESS
+    )
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _text(what: str, value: str, least: int, most: int) -> str:
-    try:
-        good = least <= len(value) <= most and b"\0" not in value.encode()
-    except (AttributeError, TypeError, UnicodeEncodeError):
-        good = False
-    if not good:
-        raise InputError(f"{what} must be text of {least} to {most} characters")
-    return value

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import ConsentMissing, InputError
+from arcid.gallery import rules
 from arcid.gallery.records import Consent, NewConsent
 from arcid.gallery.schema import Row, consents, people
 from arcid.gallery.store import audit, policies
@@ -115,7 +116,4 @@ def read(row: Row, person: Row) -> Consent:
 
 
 def _text(what: str, value: Any, least: int, most: int) -> str:
-    good = isinstance(value, str) and least <= len(value.strip()) <= most and "\0" not in value
-    if not good:
-        raise InputError(f"{what} must be text of {least} to {most} characters")
-    return str(value).strip()
+    return rules.plain_text(what, value.strip() if isinstance(value, str) else value, least, most)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import InputError
+from arcid.gallery import rules
 from arcid.gallery.records import Policy
 from arcid.gallery.schema import Row, policies
 
@@ -67,8 +68,7 @@ def put(connection: Connection, collection: Row, policy: Policy) -> None:
 def checked(policy: Policy) -> Policy:
     """Raises ``InputError`` for values without meaning."""
     for name in ("purpose", "legal_basis"):
-        if len(getattr(policy, name)) > MAX_TEXT:
-            raise InputError(f"{name} must be text of at most {MAX_TEXT} characters")
+        rules.plain_text(name, getattr(policy, name), 0, MAX_TEXT)
     if policy.on_withdrawal not in ("erase", "review"):
         raise InputError(f"on_withdrawal is erase or review, not {policy.on_withdrawal!r}")
     for name in _SPANS:

@@ -108,6 +108,8 @@ def _form(context: ConsoleContext, current: Collection, policy: Policy, show: Sh
         await show()
 
     with element("div", "row end"):
+        if policy.published:
+            link_button(S.POLICY_PUBLIC, "/privacy", kind="quiet")
         button(S.POLICY_SAVE, save, kind="primary")
 
 

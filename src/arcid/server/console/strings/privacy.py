@@ -24,6 +24,7 @@ POLICY_REFUSED_TEXT = "Faces said not to be somebody, as numbers. Empty: as long
 POLICY_CROPS_ALL = "Everybody who may see people sees pictures of faces"
 POLICY_CROPS = "Otherwise only"
 POLICY_PUBLISHED = "Show this to the public at /privacy"
+POLICY_PUBLIC = "The public page"
 POLICY_SAVE = "Save"
 POLICY_SAVED = "Saved. What is too old by now is erased within the hour."
 POLICY_TITLE = "Erase sooner?"
