@@ -156,6 +156,7 @@ def test_ids_of_another_collection_are_not_there(service: Client, face: Any) -> 
         "change_person": {"name": "Eve"}, "merge_people": {"other_id": person},
         "split_person": {"face_ids": [face_id], "name": "Eve"},
         "move_face": {"person_id": person},
+        "record_consent": {"text": "2026-03"}, "withdraw_consent": {},
         "correct_event": {"action": "void", "actor": "x"}, "not_this_person": {"actor": "x"},
         "answer_review": {"answer": "no", "actor": "x"}, "undo_review": {"actor": "x"},
         "answer_onboarding": {"outcome": "rejected", "actor": "x"},
