@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from arcid.apps.attendance import Attendance, export
+from arcid.apps.watchlists import Terms, Watchlists
 from arcid.errors import EvidenceInvalid, GalleryDamaged, NotFound, UsageError
 from arcid.events import Audit, Events, Outbox, Place, Sightings, acting
 from arcid.gallery import Gallery, NewConsent, NewFace
@@ -165,6 +166,10 @@ def test_a_merge_leaves_none_and_what_was_merged_goes_with_the_kept(
 
 
 def test_all_that_is_held_of_one_person_and_of_nobody_else(gallery: Gallery, ann: str) -> None:
+    ends = datetime.now(UTC) + timedelta(days=9)
+    terms = Terms(purpose="bans", legal_basis="house right", owner="Ada", expires_at=ends)
+    bans = Watchlists(gallery).create("bans", "staff", terms, actor="op")
+    Watchlists(gallery).add(bans.id, ann, actor="op", reason="threats")
     with acting("account:7"):
         data = exported(gallery, "staff", ann)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -174,6 +179,8 @@ def test_all_that_is_held_of_one_person_and_of_nobody_else(gallery: Gallery, ann
     assert told["person"]["name"] == "Ann Needle" and len(told["faces"]) == 2
     assert [one["text"] for one in told["consents"]] == ["2026-03"]
     assert [one["kind"] for one in told["events"]] == ["arrival"] and len(told["stays"]) == 1
+    (place,) = told["places_on_watchlists"]
+    assert (place["list"], place["reason"]) == ("bans", "threats")  # stored sealed, told open
     assert len(pictures) == 3 and all(picture[:4] == b"\x89PNG" for picture in pictures)
     own = np.array([one["vector"] for one in told["vectors"]], np.float32)
     assert np.allclose(sorted(own @ vector(1).vectors[0])[-1], 1.0, atol=1e-5)
