@@ -25,6 +25,7 @@ from arcid.memory import give_back_freed_memory
 from arcid.pipeline import Pipeline
 from arcid.results import Faces, Prepared
 from arcid.runtime import default_threads
+from arcid.server.decoder import Decoder
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings
 from arcid.types import Selection
@@ -61,6 +62,7 @@ class Batcher:
             max_bytes=settings.max_upload_bytes, max_pixels=settings.max_image_pixels
         )
         self.workers = settings.workers or default_threads()
+        self._apart = Decoder(self.workers, self._limits) if settings.decode_apart else None
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._pending = 0  # admitted and not yet answered
@@ -108,6 +110,8 @@ class Batcher:
         self._pool.shutdown(wait=True)
         self._ready.put(None)
         self._embedder.join()
+        if self._apart is not None:
+            self._apart.close()
 
     def _submit(self, jobs: list[_Job]) -> list[Future[Any]]:
         for job in jobs:
@@ -192,7 +196,10 @@ class Batcher:
                 self._room.notify_all()
 
     def _decode_and_detect(self, job: _Job, started: float) -> Prepared:
-        image = load_image(job.data, limits=self._limits)
+        if self._apart is None:
+            image = load_image(job.data, limits=self._limits)
+        else:
+            image = self._apart.load(job.data)
         decoded = time.perf_counter()
         self._metrics.stage_seconds.labels("decode").observe(decoded - started)
         prepared = self._pipeline.prepare(

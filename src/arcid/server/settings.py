@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -210,6 +211,11 @@ class Settings(BaseSettings):
     max_wait_ms: float = Field(
         3.0, ge=0, le=1000, description="How long a face waits for others whose photo is in work."
     )
+    decode_apart: bool = Field(
+        False,
+        description="Whether uploads are decoded in processes of their own, one per worker, each "
+        "under a memory limit; Linux only.",
+    )
     workers: int | None = Field(
         None, ge=1, le=256, description="Threads that decode and detect; by default one per core."
     )
@@ -308,6 +314,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key go together")
         if self.uds is not None and self.tls_cert is not None:
             raise ValueError("a Unix socket speaks no TLS: leave uds or tls_cert out")
+        if self.decode_apart and sys.platform != "linux":
+            raise ValueError("decode_apart needs Linux; leave it off here")
         if self.max_images > self.queue_size:
             raise ValueError("queue_size must be at least max_images")
         if self.max_request_bytes > self.max_inflight_bytes:
