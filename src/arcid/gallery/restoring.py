@@ -115,6 +115,7 @@ def _put_aside(gallery: Path, kept: Path, held: ExitStack) -> None:
     files.sync(gallery.parent)
     if merged:
         _beside(kept, "-wal").unlink(missing_ok=True)
+        _beside(gallery, "-mark").unlink(missing_ok=True)  # a mark never outlives its gallery
     elif "-wal" in beside:
         gallery.unlink(missing_ok=True)
         _beside(gallery, "-wal").unlink(missing_ok=True)
