@@ -47,6 +47,11 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
         ("--collection", "none_such", "-o", "OUT/keep.csv"),
         ("--collection", "none_such", "-o", "OUT/keep.txt"),
     ],
+    "people export": [
+        ("none_such", "--collection", "none_such", "-o", "OUT/keep.json"),
+        ("none_such", "-o", "OUT"),
+    ],
+    "receipts save": [("none_such", "-o", "OUT/keep.json")],
     "onboarding evidence": [("none_such", "-o", "OUT/keep.json")],
     "onboarding calibrate": [
         ("PEOPLE", "-o", "OUT/keep.json"),

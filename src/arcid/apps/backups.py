@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,13 @@ class Backups:
         self.schedule = schedule
         self.newest: Backup | None = None  # that this process found or made
         self._gallery = gallery
-        self._identity = str(gallery.stats()["identity"])
         self._failed: tuple[float, ArcidError] | None = None
         self._alone = threading.Lock()
+
+    @cached_property
+    def _identity(self) -> str:
+        """Of the gallery, asked when it is first needed: a service starts without."""
+        return str(self._gallery.stats()["identity"])
 
     @property
     def failed(self) -> bool:
