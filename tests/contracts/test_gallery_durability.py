@@ -465,7 +465,7 @@ def test_torn_copies_of_the_database(tmp_path: Path) -> None:
             errors += 1
         for suffix in ("-wal", "-shm", "-mark"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
-    assert errors >= 30
+    assert errors > 15  # each of those that were cut short, and others
 
 
 def test_torn_and_lost_wal(tmp_path: Path) -> None:
