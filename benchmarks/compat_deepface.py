@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -123,21 +122,11 @@ def main() -> None:
         ours.append(turn(sys.executable, OURS, models, photos))
     rows: list[common.Row] = []
     for what, unit in UNITS.items():
-        ratios = [a[what] / b[what] for a, b in zip(ours, theirs, strict=True)]
-        for form, told in (("deepface 0.0.103", theirs), ("arcid", ours)):
-            rows.append(
-                common.row(
-                    what,
-                    form,
-                    statistics.median(one[what] for one in told),
-                    unit,
-                    samples=options.rounds,
-                    peer="deepface 0.0.103",
-                    ratio=statistics.median(ratios) if told is ours else 1.0,
-                    notes=f"{len(photos)} photos, ratios {min(ratios):.2f} to {max(ratios):.2f}, "
-                    f"load {os.getloadavg()[0]:.1f}",
-                )
-            )
+        mine, others = [one[what] for one in ours], [one[what] for one in theirs]
+        rows += common.by_turns(
+            what, unit, mine, others, peer="deepface 0.0.103", samples=options.rounds,
+            notes=f"{len(photos)} photos",
+        )  # fmt: skip
     print("\n".join(common.lines(rows)))
     common.write_csv(
         Path(__file__).parent / f"results/compat-deepface-{common.hardware_slug()}.csv", rows

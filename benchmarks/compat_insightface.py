@@ -79,21 +79,14 @@ def main() -> None:
                 theirs.append(turn(options.theirs, "insightface", root, size, photos))
                 ours.append(turn(sys.executable, "arcid.compat.insightface", root, size, photos))
             for what, unit in (("photo", "ms"), ("ready", "s"), ("memory", "MiB")):
-                ratios = [a[what] / b[what] for a, b in zip(ours, theirs, strict=True)]
-                for form, told in (("insightface 2.1", theirs), ("arcid", ours)):
-                    rows.append(
-                        common.row(
-                            f"{what}_{size}",
-                            form,
-                            statistics.median(one[what] for one in told),
-                            unit,
-                            samples=len(photos) * 2 if what == "photo" else 1,
-                            peer="insightface 2.1",
-                            ratio=statistics.median(ratios) if told is ours else 1.0,
-                            notes=f"{options.rounds} turns, ratios {min(ratios):.2f} to "
-                            f"{max(ratios):.2f}, load {os.getloadavg()[0]:.1f}",
-                        )
-                    )
+                rows += common.by_turns(
+                    f"{what}_{size}",
+                    unit,
+                    [one[what] for one in ours],
+                    [one[what] for one in theirs],
+                    peer="insightface 2.1",
+                    samples=len(photos) * 2 if what == "photo" else 1,
+                )
     print("\n".join(common.lines(rows)))
     common.write_csv(
         Path(__file__).parent / f"results/compat-insightface-{common.hardware_slug()}.csv", rows

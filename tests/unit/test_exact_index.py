@@ -36,12 +36,18 @@ class Store:
         return self.rows[keys]
 
 
-def indexed(rows: np.ndarray, people: np.ndarray | None = None, **options: int) -> ExactIndex:
-    store = Store(rows)
-    index = ExactIndex(rows.shape[1], store.fetch, **options)
+class Indexed(ExactIndex):
+    """An index with the store its vectors are fetched from."""
+
+    def __init__(self, rows: np.ndarray, **options: int) -> None:
+        self.store = Store(rows)
+        super().__init__(rows.shape[1], self.store.fetch, **options)
+
+
+def indexed(rows: np.ndarray, people: np.ndarray | None = None, **options: int) -> Indexed:
+    index = Indexed(rows, **options)
     keys = np.arange(len(rows))
     index.add(keys, keys if people is None else people, rows)
-    index.store = store  # type: ignore[attr-defined]
     return index
 
 
@@ -173,13 +179,13 @@ def test_few_rows_are_fetched_and_never_many_at_once() -> None:
     rows = unit(rng.standard_normal((40_000, 128)))
     index = indexed(rows)
     index.search_faces(rows[:1], 10)
-    assert sum(index.store.asked) < 400  # type: ignore[attr-defined]
+    assert sum(index.store.asked) < 400
 
     same = np.repeat(unit(rng.standard_normal((1, 16))), 9000, axis=0)
     index = indexed(same)
     (found,) = index.search_faces(same[:1], 5)
     assert found[0].tolist() == [0, 1, 2, 3, 4]
-    assert sum(index.store.asked) == 9000 and max(index.store.asked) <= FETCH_ROWS  # type: ignore[attr-defined]
+    assert sum(index.store.asked) == 9000 and max(index.store.asked) <= FETCH_ROWS
 
 
 def test_probes_that_want_the_same_face_fetch_it_once() -> None:
@@ -188,7 +194,7 @@ def test_probes_that_want_the_same_face_fetch_it_once() -> None:
     index.search_faces(np.repeat(rows[:1], 12, axis=0), 3)
     alone = indexed(rows)
     alone.search_faces(rows[:1], 3)
-    assert index.store.asked == alone.store.asked  # type: ignore[attr-defined]
+    assert index.store.asked == alone.store.asked
 
 
 def test_columns_and_codes_are_all_there_is() -> None:
@@ -340,7 +346,7 @@ def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> Non
     assert len(state) == 260
     parts = list(state.parts())
     assert [len(part) for part in parts[:-1]] == [block_rows] * (260 // block_rows)
-    again = ExactIndex(100, index.store.fetch, block_rows=block_rows)  # type: ignore[attr-defined]
+    again = ExactIndex(100, index.store.fetch, block_rows=block_rows)
     again.begin(Part.unpacked(bytearray(part.packed()), 100) for part in parts)
     again.remove(np.array([399]))
     for one in (index, again):
@@ -355,7 +361,7 @@ def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> Non
         assert index.search_people(rows[::40], k) == again.search_people(rows[::40], k)
     with pytest.raises(InvalidArray, match="begins empty"):
         again.begin(parts)
-    smaller = ExactIndex(100, index.store.fetch, block_rows=5)  # type: ignore[attr-defined]
+    smaller = ExactIndex(100, index.store.fetch, block_rows=5)
     with pytest.raises(InvalidArray, match="whole blocks"):
         smaller.begin(parts)
     assert len(smaller) == 0
@@ -428,7 +434,10 @@ def test_a_missing_library_is_said_and_searched_around(
         (found,) = index.search_faces(rows[3:4], 5)
     assert found[0].tolist() == float32_top(rows, rows[3], 5)
     assert index.kernel == "numpy-float32"
-    assert {record.kernel for record in caplog.records} == {"numkong-int8", "onnxruntime-int8"}  # type: ignore[attr-defined]
+    assert {vars(record)["kernel"] for record in caplog.records} == {
+        "numkong-int8",
+        "onnxruntime-int8",
+    }
 
 
 @pytest.mark.usefixtures("fresh_kernels")

@@ -120,6 +120,30 @@ def row(
     }
 
 
+def by_turns(
+    measure: str,
+    unit: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    peer: str,
+    samples: int,
+    notes: str = "",
+) -> list[Row]:
+    """Two rows of what whole processes told that took turns: the peer's, then arcid's with the
+    median ratio of the turns. Their range and the machine's load are noted."""
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    spread = f"ratios {min(ratios):.2f} to {max(ratios):.2f}, load {os.getloadavg()[0]:.1f}"
+    said = f"{notes}, {len(ratios)} turns, {spread}".removeprefix(", ")
+    return [
+        row(measure, form, statistics.median(told), unit, samples=samples, peer=peer, ratio=ratio,
+            notes=said)
+        for form, told, ratio in (
+            (peer, theirs, 1.0), ("arcid", ours, statistics.median(ratios)),
+        )
+    ]  # fmt: skip
+
+
 def hardware() -> dict[str, str]:
     """Processor, cores and the instruction sets that matter; no host name."""
     from arcid.runtime.hardware import cpu_name, instruction_sets

@@ -11,6 +11,7 @@ from arcid.align import align
 from arcid.compat.insightface.face import Face
 from arcid.compat.insightface.model_zoo.detection import Size, largest, sizes
 from arcid.compat.insightface.model_zoo.network import Array, device_of
+from arcid.compat.insightface.model_zoo.recognition import ArcFaceONNX
 from arcid.models import weights
 from arcid.pipeline.opening import load_detector, load_embedder
 from arcid.types import Crops, Detections
@@ -105,10 +106,7 @@ class OwnRecogniser:
         crops = np.stack(imgs if isinstance(imgs, (list, tuple)) else [imgs])[..., ::-1]
         return self._embedder.embed(Crops(np.ascontiguousarray(crops))).vectors.copy()
 
-    def compute_sim(self, feat1: Any, feat2: Any) -> Any:
-        """Cosine of two vectors."""
-        a, b = np.ravel(feat1), np.ravel(feat2)
-        return np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    compute_sim = staticmethod(ArcFaceONNX.compute_sim)
 
 
 __all__ = ["OWN", "own_models"]

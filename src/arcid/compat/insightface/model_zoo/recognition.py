@@ -53,7 +53,8 @@ class ArcFaceONNX(Network):
         tensor = (np.asarray(batch_data, np.float32) - self.input_mean) / self.input_std
         return self.run(np.asarray(tensor, np.float32))[0]
 
-    def compute_sim(self, feat1: Any, feat2: Any) -> Any:
+    @staticmethod
+    def compute_sim(feat1: Any, feat2: Any) -> Any:
         """Cosine of two vectors."""
         a, b = np.ravel(feat1), np.ravel(feat2)
         return np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
