@@ -1,7 +1,7 @@
 """arcid: self-hosted face identity. Start reading at ``arcid.pipeline``.
 
 All that a caller needs is named here, every error included. The modules behind the names are loaded
-when they are first used; ``import arcid`` itself loads NumPy only.
+when they are first used; ``import arcid`` itself loads the errors only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from arcid import errors
 from arcid.errors import *  # noqa: F403
-from arcid.types import Crops, Decision, Detections, Embeddings, Match
 
 if TYPE_CHECKING:
     from arcid.apps.enrol import enrol_photos
@@ -32,19 +31,25 @@ if TYPE_CHECKING:
         PersonVerification,
         Verification,
     )
+    from arcid.types import Crops, Decision, Detections, Embeddings, Match
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "BatchItem": "arcid.batch",
     "Calibration": "arcid.calibration",
+    "Crops": "arcid.types",
+    "Decision": "arcid.types",
+    "Detections": "arcid.types",
     "Detector": "arcid.detect",
     "Embedder": "arcid.embed",
+    "Embeddings": "arcid.types",
     "Face": "arcid.results",
     "Faces": "arcid.results",
     "Gallery": "arcid.gallery",
     "Identification": "arcid.results",
     "Identified": "arcid.results",
+    "Match": "arcid.types",
     "NewFace": "arcid.gallery",
     "PersonVerification": "arcid.results",
     "Pipeline": "arcid.pipeline",

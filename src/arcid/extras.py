@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
         ),
         *("nicegui", "argon2", "zxcvbn", "segno", "edgefirst", "xlsxwriter"),
     ),
+    "client": ("httpx", "pydantic"),
     "passkeys": ("webauthn",),
     "sso": ("authlib", "joserfc", "httpx"),
     "postgres": ("psycopg",),

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from arcid.client import Client
 from arcid.errors import ConfigError
 from arcid.server.run import _bind, serve
 from arcid.server.settings import Settings
@@ -82,8 +83,9 @@ def test_tls_is_spoken_and_nothing_else(tmp_path: Path, data_dir: Path) -> None:
         url = ready["url"]
         assert url.startswith("https://127.0.0.1:") and ready["set_up"].startswith(url)
         trusting = ssl.create_default_context(cafile=str(cert))
+        with Client(url, verify=trusting) as arcid:
+            assert arcid.health().status == "ready"
         with httpx.Client(base_url=url, verify=trusting, timeout=60) as client:
-            assert client.get("v1/health").json()["status"] == "ready"
             code = ready["set_up"].partition("#")[2]
             made = client.post(
                 "console/set-up",
@@ -108,9 +110,10 @@ def test_a_unix_socket_is_for_its_owner_and_a_named_proxy_needs_keys(
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         through = httpx.HTTPTransport(uds=str(path))
         with httpx.Client(base_url="http://localhost", transport=through, timeout=60) as client:
-            assert client.get("/v1/collections").status_code == 200
             forwarded = client.get("/v1/collections", headers={"X-Forwarded-For": "192.0.2.7"})
             assert forwarded.json()["error"]["code"] == "proxy_refused"
+        with Client("http://localhost", transport=httpx.HTTPTransport(uds=str(path))) as arcid:
+            assert arcid.list_collections().collections == []
         with pytest.raises(ConfigError, match="another service answers"):
             _bind(Settings.load(uds=path))
     assert not path.exists()

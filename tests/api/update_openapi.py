@@ -1,8 +1,12 @@
-"""Write ``openapi.json`` anew: ``python -m tests.api.update_openapi``; then review the diff."""
+"""Write ``openapi.json`` and the client's modules anew: ``python -m tests.api.update_openapi``.
+
+Then review the diff.
+"""
 
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 from arcid.server.app import create_app
@@ -11,3 +15,5 @@ from arcid.server.settings import Settings
 if __name__ == "__main__":
     text = json.dumps(create_app(Settings.load()).openapi(), indent=1, ensure_ascii=False)
     (Path(__file__).parent / "openapi.json").write_text(text + "\n", "utf-8")
+    root = Path(__file__).parents[2]
+    runpy.run_path(str(root / "scripts" / "make_client.py"), run_name="__main__")

@@ -18,10 +18,14 @@ def _modules_after(statement: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 
 
-def test_import_arcid_loads_numpy_only() -> None:
-    loaded = _modules_after("import arcid")
-    assert "numpy" in loaded
-    assert not loaded & set(HEAVY)
+def test_import_arcid_loads_nothing_heavy() -> None:
+    assert not _modules_after("import arcid") & {"numpy", *HEAVY}
+
+
+def test_the_client_needs_httpx_and_pydantic_alone() -> None:
+    loaded = _modules_after("import arcid.client")
+    assert {"httpx", "pydantic"} <= loaded
+    assert not loaded & {"numpy", *HEAVY} - {"rich"}  # of httpx's own command line
 
 
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
@@ -48,10 +52,10 @@ def test_every_error_and_everything_loaded_later_is_at_the_top() -> None:
     assert dir(arcid) == sorted(arcid.__all__)
 
 
-def test_import_arcid_loads_three_modules_of_its_own() -> None:
+def test_import_arcid_loads_two_modules_of_its_own() -> None:
     code = "import sys, arcid; print(*sorted(m for m in sys.modules if m.startswith('arcid')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.split() == ["arcid", "arcid.errors", "arcid.types"]
+    assert done.stdout.split() == ["arcid", "arcid.errors"]
 
 
 def test_every_public_name_resolves() -> None:

@@ -1,0 +1,373 @@
+"""Write the client's models and methods from the reviewed OpenAPI snapshot.
+
+``python scripts/make_client.py``; ``make openapi`` does it after the snapshot. A method is named as
+its operation; what it requires comes first, the rest by keyword.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SNAPSHOT = ROOT / "tests" / "api" / "openapi.json"
+ROOM = ROOT / "src" / "arcid" / "client"
+COMMAND = "python scripts/make_client.py"
+HEAD = f'"""{{}} Written by ``{COMMAND}``."""\n\nfrom __future__ import annotations\n\n'
+#: Routes that are asked with POST and change nothing, or the same thing twice.
+REPEATABLE = frozenset({
+    "detect", "embeddings", "compare", "search_photo", "search_embedding", "search_person",
+    "verify_person",
+})  # fmt: skip
+SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+FORMATS = {"date-time": "datetime", "date": "date"}
+
+Schema = Mapping[str, Any]
+
+
+def public_names(schemas: Schema) -> dict[str, str]:
+    """By a schema's name: the class's. FastAPI puts the module before a name that occurs twice."""
+    names = {}
+    for name in schemas:
+        *_, module, own = name.split("__") if "__" in name else ("", "", name)
+        room = "" if module == "schemas" else "".join(w.title() for w in module.split("_"))
+        names[name] = room + own
+    if len(set(names.values())) < len(names):
+        raise ValueError("two schemas would have one name; give one of them another")
+    return names
+
+
+@dataclass
+class Types:
+    """A schema as a Python annotation: the one place that decides it, for models and methods."""
+
+    names: Mapping[str, str]
+    prefix: str  # before a model's name
+    many: str  # of arrays
+    named: str  # of objects with names of their own
+    open_ended: bool = False  # answers may bring words that this version does not know
+
+    def of(self, schema: Schema) -> str:
+        """The annotation. Raises ``ValueError`` for what no operation of arcid has."""
+        known = schema.keys() & {"type", "$ref", "anyOf", "enum", "const"}
+        if not known or schema.get("$ref") == "#/components/schemas/JsonValue":
+            return "Any"
+        if "$ref" in schema:
+            return self.prefix + self.names[schema["$ref"].rpartition("/")[2]]
+        if "anyOf" in schema:
+            kinds = dict.fromkeys(self.of(one) for one in schema["anyOf"])
+            return "Any" if "Any" in kinds else " | ".join(kinds)
+        if "enum" in schema or "const" in schema:
+            words = ", ".join(f'"{word}"' for word in schema.get("enum", [schema.get("const")]))
+            return f"Literal[{words}]" + (" | str" if self.open_ended else "")
+        if "contentMediaType" in schema:
+            return "Photo"
+        kind = schema["type"]
+        if kind == "array":
+            if "prefixItems" in schema:
+                return f"tuple[{', '.join(map(self.of, schema['prefixItems']))}]"
+            return f"{self.many}[{self.of(schema.get('items', {}))}]"
+        if kind == "object":
+            values = schema.get("additionalProperties", True)
+            return f"{self.named}[str, {'Any' if values is True else self.of(values)}]"
+        if kind not in SIMPLE:
+            raise ValueError(f"no annotation is known for {schema}")
+        return FORMATS.get(schema.get("format", ""), SIMPLE[kind])
+
+
+@dataclass
+class Argument:
+    """A parameter of a method, from wherever the request takes it."""
+
+    name: str
+    sent: str  # its name in the request
+    place: str  # path, query, header, once, body, form or photos
+    annotation: str
+    required: bool
+    about: str = ""
+
+    @property
+    def written(self) -> str:
+        """As it stands in the signature."""
+        if self.required:
+            return f"{self.name}: {self.annotation}"
+        absent, kind = ("OMIT", "Omit") if self.place == "body" else ("None", "None")
+        kinds = self.annotation.split(" | ")
+        return f"{self.name}: {' | '.join(dict.fromkeys([*kinds, kind]))} = {absent}"
+
+
+@dataclass
+class Operation:
+    """One method."""
+
+    name: str
+    method: str
+    path: str
+    about: str
+    arguments: list[Argument] = field(default_factory=list)
+    answer: str = "NoneType"
+    rows: tuple[str, str] | None = None  # of a page: its list, and what it lists
+
+    @property
+    def ordered(self) -> list[Argument]:
+        """Required ones first, as the request names them."""
+        return sorted(self.arguments, key=lambda a: not a.required)
+
+    @property
+    def repeatable(self) -> bool:
+        return self.method in ("GET", "PUT", "DELETE") or self.name in REPEATABLE
+
+    def signature(self, without: str = "") -> str:
+        chosen = [a for a in self.ordered if a.name != without]
+        first = [a.written for a in chosen if a.required]
+        rest = [a.written for a in chosen if not a.required]
+        return ", ".join(["self", *first, *(["*", *rest] if rest else [])])
+
+    def call(self) -> str:
+        path = re.sub(r"{(\w+)}", r"{segment(\1)}", self.path)
+        parts = [f'"{self.method}"', f'{"f" if path != self.path else ""}"{path}"', self.answer]
+        parts.append(f"repeatable={self.repeatable}")
+        for place, word in (("query", "query"), ("header", "headers"), ("body", "body"),
+                            ("form", "form"), ("photos", "photos")):  # fmt: skip
+            held = [f'"{a.sent}": {a.name}' for a in self.arguments if a.place == place]
+            if held:
+                parts.append(f"{word}={{{', '.join(held)}}}")
+        parts += [f'once={a.name} or ""' for a in self.arguments if a.place == "once"]
+        return ", ".join(parts)
+
+
+def operations(described: Schema, names: Mapping[str, str]) -> Iterator[Operation]:
+    """Every operation of the description, in its order."""
+    for path, methods in described["paths"].items():
+        for method, told in methods.items():
+            yield _operation(method.upper(), path, told, described["components"]["schemas"], names)
+
+
+def _operation(
+    method: str, path: str, told: Schema, schemas: Schema, names: Mapping[str, str]
+) -> Operation:
+    types = Types(names, "m.", "Sequence", "Mapping")
+    needs = told.get("x-arcid-needs")
+    key = f" An API key needs ``{needs['verb']}``." if needs else ""
+    about = f"{told['description']}\n\n``{method} {path}``.{key}"
+    made = Operation(told["operationId"], method, path, about)
+    for given in told.get("parameters", []):
+        made.arguments.append(_parameter(given, types))
+    made.arguments += _body(told.get("requestBody"), schemas, types)
+    taken = [argument.name for argument in made.arguments]
+    if len(set(taken)) < len(taken):
+        raise ValueError(f"{made.name}: two parameters would have one name: {sorted(taken)}")
+    made.answer = _answer(told["responses"], types)
+    if "after" in taken:
+        page = schemas[_page_name(told["responses"])]["properties"]
+        lists = [name for name, kind in page.items() if kind.get("type") == "array"]
+        if "next" not in page or len(lists) != 1:
+            raise ValueError(f"{made.name} takes `after`; a page is one list and `next`")
+        made.rows = lists[0], types.of(page[lists[0]]["items"])
+    return made
+
+
+def _parameter(given: Schema, types: Types) -> Argument:
+    place, sent = given["in"], given["name"]
+    name = sent.lower().removeprefix("x-").replace("-", "_")
+    if name == "idempotency_key":
+        about = "A key of your own for this request; left out: a new one."
+        return Argument(name, sent, "once", "str", False, about)
+    about = given.get("description", given["schema"].get("description", ""))
+    required = given.get("required", False)
+    return Argument(_safe(name), sent, place, types.of(given["schema"]), required, about)
+
+
+def _body(body: Schema | None, schemas: Schema, types: Types) -> Iterator[Argument]:
+    if body is None:
+        return
+    ((media, content),) = body["content"].items()
+    held = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+    for name, schema in held["properties"].items():
+        annotation, place = types.of(schema), "body" if media == "application/json" else "form"
+        if "Photo" in re.findall(r"\w+", annotation):
+            place = "photos"
+            annotation = annotation.replace("Sequence[Photo]", "Photo | Sequence[Photo]")
+        yield Argument(
+            _safe(name),
+            name,
+            place,
+            annotation,
+            name in held.get("required", ()),
+            schema.get("description", ""),
+        )
+
+
+def _answer(responses: Schema, types: Types) -> str:
+    if "202" in responses and "204" in responses:
+        return "Erased"
+    ((_, good),) = ((s, r) for s, r in responses.items() if s.startswith("2"))
+    content = good.get("content", {})
+    if not content:
+        return "NoneType"
+    if "application/json" not in content or len(content) > 1:
+        return "str" if set(content) == {"text/plain"} else "bytes"
+    schema = content["application/json"].get("schema", {})
+    return types.of(schema) if "$ref" in schema else "dict"
+
+
+def _page_name(responses: Schema) -> str:
+    return str(responses["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2])
+
+
+def _safe(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def methods(made: Operation, waits: bool) -> Iterator[str]:
+    """The operation's method, and one that goes through all pages."""
+    head, wait = ("async def", "await ") if waits else ("def", "")
+    kind = {"NoneType": "None", "dict": "dict[str, Any]"}.get(made.answer, made.answer)
+    back = "" if made.answer == "NoneType" else "return "
+    listed = "" if waits else _listed(made.ordered)
+    yield (
+        f"{head} {made.name}({made.signature()}) -> {kind}:\n"
+        f"{_docstring(made.about + listed)}"
+        f"    {back}{wait}self._send({made.call()})\n"
+    )
+    if made.rows:
+        rows, row = made.rows
+        every = made.name.removeprefix("list_")
+        passed = ", ".join(f"{a.name}={a.name}" for a in made.ordered)
+        about = f"Every row of ``{made.name}``, fetched a page of ``limit`` rows at a time."
+        yield (
+            f"def iter_{every}({made.signature('after')}) -> "
+            f"{'AsyncIterator' if waits else 'Iterator'}[{row}]:\n{_docstring(about)}"
+            f"    return self._rows(lambda after: self.{made.name}({passed}), "
+            f"lambda page: page.{rows})\n"
+        )
+
+
+def _listed(arguments: list[Argument]) -> str:
+    told = [f"{a.name}: {a.about}" for a in arguments if a.about]
+    return "\n\nArgs:\n" + "\n".join(f"    {line}" for line in told) if told else ""
+
+
+def _docstring(text: str, indent: str = "    ") -> str:
+    lines = []
+    for line in text.replace("\\", "\\\\").split("\n"):
+        inner = re.match(r" *", line).group()  # type: ignore[union-attr]
+        further = inner + ("    " if inner else "")
+        lines += textwrap.wrap(line, 88, subsequent_indent=further, break_long_words=False) or [""]
+    lines[0] = f'"""{lines[0]}'
+    lines = [*lines, '"""'] if len(lines) > 1 else [f'{lines[0]}"""']
+    return "".join(f"{indent}{line}".rstrip() + "\n" for line in lines)
+
+
+def client(made: list[Operation], waits: bool) -> str:
+    """The module of one of the two clients."""
+    kind = "Async" if waits else ""
+    text = "".join(method for one in made for method in methods(one, waits))
+    about = "As ``Client``, to be awaited." if waits else "The service, method by method."
+    body = f"class {kind}Client({kind}Sender):\n{_docstring(about)}\n" + textwrap.indent(
+        text, "    "
+    )
+    head = HEAD.format("The asynchronous client." if waits else "The client.")
+    names = {
+        "collections.abc": [f"{'Async' if waits else ''}Iterator", "Mapping", "Sequence"],
+        "datetime": ["date", "datetime"],
+        "types": ["NoneType"],
+        "typing": ["Any", "Literal"],
+        "arcid.client.photos": ["Photo"],
+        "arcid.client.sending": ["OMIT", "Erased", "Omit", f"{kind}Sender", "segment"],
+    }
+    named = "import arcid.client.models as m\n"  # an operation is called models
+    return f'{head}{named}{imports(names, body)}\n\n{body}\n\n__all__ = ["{kind}Client"]\n'
+
+
+def imports(names: Mapping[str, list[str]], body: str) -> str:
+    """Those that the body uses."""
+    words = set(re.findall(r"\w+", body))
+    used = {module: [n for n in given if n in words] for module, given in names.items()}
+    return "".join(f"from {m} import {', '.join(given)}\n" for m, given in used.items() if given)
+
+
+def reached(described: Schema) -> set[str]:
+    """Schemas that an answer has, or that stand inside a body."""
+    schemas = described["components"]["schemas"]
+    todo: list[Any] = []
+    found: set[str] = set()
+    for path in described["paths"].values():
+        for told in path.values():
+            todo += [r for s, r in told["responses"].items() if s.startswith("2")]
+            if body := told.get("requestBody"):
+                ((_, content),) = body["content"].items()
+                todo.append(schemas[content["schema"]["$ref"].rpartition("/")[2]]["properties"])
+    while todo:
+        new = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(todo.pop()))) - found
+        found |= new
+        todo += [schemas[name] for name in new]
+    return found - {"JsonValue", "ErasureOut"}
+
+
+def models(described: Schema, names: Mapping[str, str]) -> str:
+    """The module of what is answered."""
+    text = [
+        "class Model(BaseModel):",
+        '    """Words and fields that a newer service adds do not disturb an older client."""\n',
+        '    model_config = ConfigDict(protected_namespaces=(), extra="ignore")\n',
+    ]
+    for name in sorted(reached(described), key=lambda n: names[n]):
+        schema = described["components"]["schemas"][name]
+        taken = schema.get("additionalProperties") is False  # a body refuses what it does not know
+        types = Types(names, "", "list", "dict", open_ended=not taken)
+        text.append(f"class {names[name]}(Model):")
+        text.append(_docstring(schema.get("description") or f"``{names[name]}`` of the service."))
+        for own, kind in schema["properties"].items():
+            annotation = types.of(kind)
+            if own not in schema.get("required", ()):
+                annotation += f" = {kind.get('default')!r}"
+            about = " ".join(kind.get("description", "").split())
+            text.append(f"    {own}: {annotation}")
+            if about:
+                text.append(_docstring(about))
+    body = "\n".join(text)
+    standard = {"datetime": ["date", "datetime"], "typing": ["Any", "Literal"]}
+    head = imports(standard, body) + "\nfrom pydantic import BaseModel, ConfigDict\n\n\n"
+    return HEAD.format("What the service answers.") + head + body + "\n"
+
+
+def written() -> dict[str, str]:
+    """By file name: what stands in it."""
+    described = json.loads(SNAPSHOT.read_text("utf-8"))
+    names = public_names(described["components"]["schemas"])
+    made = list(operations(described, names))
+    texts = {
+        "models.py": models(described, names),
+        "sync.py": client(made, waits=False),
+        "asynchronous.py": client(made, waits=True),
+    }
+    return {name: _formatted(text, name) for name, text in texts.items()}
+
+
+def _formatted(text: str, name: str) -> str:
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    for work in (["check", "--quiet", "--fix", "--select", "I,RUF036"], ["format"]):
+        done = subprocess.run(
+            [ruff, *work, "--stdin-filename", str(ROOM / name), "-"],
+            input=text.encode(),
+            capture_output=True,
+            check=True,
+            cwd=ROOT,
+        )
+        text = done.stdout.decode()
+    return text
+
+
+if __name__ == "__main__":
+    for name, text in written().items():
+        (ROOM / name).write_text(text, "utf-8", newline="\n")
+        print(f"{ROOM / name}: {len(text.splitlines())} lines")

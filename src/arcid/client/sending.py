@@ -1,0 +1,314 @@
+"""A call of a generated method → a request → an answer or an error; for both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from itertools import count
+from types import NoneType
+from typing import Any, Final, Protocol, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from arcid.client.errors import UnexpectedAnswer, Unreachable, refusal
+from arcid.client.photos import Photo, uploads
+from arcid.client.retrying import Retries
+from arcid.errors import ConfigError
+
+T = TypeVar("T")
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class Omit(Enum):
+    """The type of ``OMIT``."""
+
+    OMIT = "left out"
+
+
+#: A value that is left out of a body, so that what is stored stays; None is sent, as null.
+OMIT: Final = Omit.OMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What a deletion left behind."""
+
+    complete: bool  # False: deleted, but something still holds its bytes; ``message`` says so
+    message: str | None = None
+    receipt: str | None = None  # the id of the signed receipt, where one was given
+
+
+class Page(Protocol):
+    """One page of a list."""
+
+    @property
+    def next(self) -> str | None:
+        """Where the next one begins."""
+
+
+P = TypeVar("P", bound=Page)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """One request as it is sent, as often as it takes."""
+
+    method: str
+    path: str
+    repeatable: bool
+    parts: Mapping[str, Any]  # for httpx
+
+
+def segment(value: str | date) -> str:
+    """A value as one step of a path; whatever it holds, it names no other route."""
+    text = str(value)
+    if text in ("", ".", ".."):
+        raise ConfigError(f"{text!r} cannot stand in the path of a request")
+    return quote(text, safe="")
+
+
+def request(
+    method: str,
+    path: str,
+    *,
+    repeatable: bool,
+    query: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str | None] | None = None,
+    once: str | None = None,
+    body: Mapping[str, Any] | None = None,
+    form: Mapping[str, Any] | None = None,
+    photos: Mapping[str, Photo | Sequence[Photo] | None] | None = None,
+) -> Request:
+    """``once``: the ``Idempotency-Key``, which makes it repeatable; empty: a new one."""
+    sent = {name: value for name, value in (headers or {}).items() if value is not None}
+    if once is not None:
+        sent["Idempotency-Key"] = once or uuid.uuid4().hex
+    parts: dict[str, Any] = {"params": _texts(query), "headers": sent}
+    if body is not None:
+        parts["json"] = {k: _plain(v) for k, v in body.items() if v is not OMIT}
+    if photos is not None:
+        parts["data"] = _texts(form)
+        parts["files"] = [
+            (field, upload)
+            for field, given in photos.items()
+            if given is not None
+            for upload in uploads(given)
+        ]
+    return Request(method, path, repeatable or once is not None, parts)
+
+
+def answered(response: httpx.Response, answer: type[T]) -> T:
+    """Raises what the service refused with, or ``UnexpectedAnswer``."""
+    if response.status_code >= 400:
+        raise refusal(response)
+    value: Any
+    try:
+        if not response.is_success:
+            raise ValueError(f"a redirect to {response.headers.get('Location')}")
+        if answer is NoneType:
+            value = None
+        elif answer is bytes:
+            value = response.content
+        elif answer is str:
+            value = response.text
+        elif answer is dict:
+            value = response.json()
+        elif answer is Erased:
+            message = response.json()["message"] if response.status_code == 202 else None
+            value = Erased(message is None, message, response.headers.get("Arcid-Receipt"))
+        else:
+            assert issubclass(answer, BaseModel)
+            value = answer.model_validate_json(response.content)
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        # What was answered is left out: it may hold names and vectors.
+        why = _what_is_wrong(error) if isinstance(error, ValidationError) else str(error)
+        raise UnexpectedAnswer(
+            f"{response.url.host} answered {response.status_code} with {why}; is it arcid, "
+            "in the version of this client?",
+            status=response.status_code,
+        ) from None
+    return value  # type: ignore[no-any-return]
+
+
+class Settings:
+    """What both clients are given."""
+
+    def __init__(self, url: str, key: str | None, timeout: float, retries: Retries | int) -> None:
+        parsed = httpx.URL(url)
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key):
+            raise ConfigError("the API key holds characters that no key has")
+        if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+            raise ConfigError("the address is http://HOST or https://HOST, and holds no password")
+        self.url = str(parsed).rstrip("/")
+        self.retries = Retries(retries) if isinstance(retries, int) else retries
+        self.http: dict[str, Any] = {
+            "base_url": self.url,
+            "timeout": timeout,
+            "headers": {"User-Agent": "arcid-client"}
+            | ({} if key is None else {"Authorization": f"Bearer {key}"}),
+        }
+
+    def unreachable(self, error: httpx.TransportError) -> Unreachable:
+        """The last of the tries ended in this."""
+        what = "answered too late" if isinstance(error, httpx.TimeoutException) else str(error)
+        return Unreachable(f"no answer of {self.url}: {what or type(error).__name__}")
+
+
+class Sender:
+    """Sends requests, again where that is safe.
+
+    Args:
+        url: Where the service is, as ``https://faces.example`` or ``http://127.0.0.1:8000``.
+        key: An API key. It goes to this address alone; redirects are not followed.
+        timeout: Seconds without a byte, connecting included.
+        retries: How often a request is sent again, or ``Retries`` with its waits.
+        verify: An ``ssl.SSLContext`` for a certificate authority of your own.
+        transport: httpx's, as ``httpx.HTTPTransport(uds="/run/arcid.sock")`` for a Unix socket.
+
+    Raises ``ConfigError`` for an address that is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        retries: Retries | int = 4,
+        verify: Any = True,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._settings = Settings(url, key, timeout, retries)
+        self._http = httpx.Client(**self._settings.http, verify=verify, transport=transport)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, method: str, path: str, answer: type[T], **parts: Any) -> T:
+        asked = request(method, path, **parts)
+        for tried in count():
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = self._http.request(asked.method, asked.path, **asked.parts)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
+            if wait is None:
+                break
+            time.sleep(wait)
+        if isinstance(outcome, httpx.TransportError):
+            raise self._settings.unreachable(outcome) from outcome
+        return answered(outcome, answer)
+
+    def _rows(self, page: Callable[[str | None], P], rows: Callable[[P], list[T]]) -> Iterator[T]:
+        after: str | None = None
+        while True:
+            found = page(after)
+            yield from rows(found)
+            if (after := found.next) is None:
+                return
+
+
+class AsyncSender:
+    """As ``Sender``, for asyncio: ``transport`` is one of httpx's asynchronous ones."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        retries: Retries | int = 4,
+        verify: Any = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._settings = Settings(url, key, timeout, retries)
+        self._http = httpx.AsyncClient(**self._settings.http, verify=verify, transport=transport)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, method: str, path: str, answer: type[T], **parts: Any) -> T:
+        asked = await asyncio.to_thread(request, method, path, **parts)  # reads files
+        for tried in count():
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = await self._http.request(asked.method, asked.path, **asked.parts)
+            except httpx.TransportError as error:
+                outcome = error
+            wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
+            if wait is None:
+                break
+            await asyncio.sleep(wait)
+        if isinstance(outcome, httpx.TransportError):
+            raise self._settings.unreachable(outcome) from outcome
+        return answered(outcome, answer)
+
+    async def _rows(
+        self, page: Callable[[str | None], Awaitable[P]], rows: Callable[[P], list[T]]
+    ) -> AsyncIterator[T]:
+        after: str | None = None
+        while True:
+            found = await page(after)
+            for row in rows(found):
+                yield row
+            if (after := found.next) is None:
+                return
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"a body of another form ({'.'.join(map(str, first['loc']))}: {first['type']})"
+
+
+def _texts(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Query or form: what is None is left out, lists are repeated."""
+    return {
+        name: [_text(item) for item in value] if isinstance(value, (list, tuple)) else _text(value)
+        for name, value in (values or {}).items()
+        if value is not None
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON; of a model only what was set."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return to_jsonable_python(value)

@@ -1,0 +1,3426 @@
+"""The client. Written by ``python scripts/make_client.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from types import NoneType
+from typing import Any, Literal
+
+import arcid.client.models as m
+from arcid.client.photos import Photo
+from arcid.client.sending import OMIT, Erased, Omit, Sender, segment
+
+
+class Client(Sender):
+    """The service, method by method."""
+
+    def health(self) -> m.Health:
+        """Answers at once; the gallery is asked every second, by nobody's request.
+
+        ``GET /v1/health``.
+        """
+        return self._send("GET", "/v1/health", m.Health, repeatable=True)
+
+    def system(self) -> m.System:
+        """Version, hardware, runtime and database.
+
+        ``GET /v1/system``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/system", m.System, repeatable=True)
+
+    def models(self) -> m.Models:
+        """The detector and the recogniser: facts, licences, and what their scores mean.
+
+        ``GET /v1/models``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/models", m.Models, repeatable=True)
+
+    def metrics(self) -> str:
+        """Prometheus text format. Answers at once, as health does.
+
+        ``GET /metrics``. An API key needs ``read``.
+        """
+        return self._send("GET", "/metrics", str, repeatable=True)
+
+    def detect(
+        self,
+        image: Photo,
+        *,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+    ) -> m.Detected:
+        """Where are the faces, and can they be used?
+
+        ``POST /v1/detect``. An API key needs ``search``.
+
+        Args:
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+        """
+        return self._send(
+            "POST",
+            "/v1/detect",
+            m.Detected,
+            repeatable=True,
+            form={"select": select},
+            photos={"image": image},
+        )
+
+    def embeddings(
+        self,
+        image: Photo,
+        *,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aligned: bool | None = None,
+    ) -> m.Embedded:
+        """One unit vector per face, with the contract of the model that made it.
+
+        ``POST /v1/embeddings``. An API key needs ``vectors``.
+
+        Args:
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aligned: The image is an aligned, square crop already: detection is left out.
+        """
+        return self._send(
+            "POST",
+            "/v1/embeddings",
+            m.Embedded,
+            repeatable=True,
+            form={"select": select, "aligned": aligned},
+            photos={"image": image},
+        )
+
+    def compare(
+        self,
+        image_a: Photo,
+        image_b: Photo,
+        *,
+        fmr: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aligned: bool | None = None,
+        extrapolate: bool | None = None,
+    ) -> m.Compared:
+        """Do two photos show one person, at a false match rate of your choice?
+
+        ``POST /v1/compare``. An API key needs ``search``.
+
+        Args:
+            image_a: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image_b: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            fmr: Target false match rate.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aligned: The image is an aligned, square crop already: detection is left out.
+            extrapolate: Allow rates beyond what the calibration's data supports.
+        """
+        return self._send(
+            "POST",
+            "/v1/compare",
+            m.Compared,
+            repeatable=True,
+            form={"fmr": fmr, "select": select, "aligned": aligned, "extrapolate": extrapolate},
+            photos={"image_a": image_a, "image_b": image_b},
+        )
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        keep_crops: bool | Omit = OMIT,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.CollectionOut:
+        """Create an empty collection.
+
+        ``POST /v1/collections``. An API key needs ``admin``.
+
+        Args:
+            keep_crops: Keep aligned crops, so that a new model can re-embed the faces.
+        """
+        return self._send(
+            "POST",
+            "/v1/collections",
+            m.CollectionOut,
+            repeatable=False,
+            body={"name": name, "keep_crops": keep_crops, "metadata": metadata},
+        )
+
+    def list_collections(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> m.Collections:
+        """Collections by name with their sizes, a page at a time.
+
+        ``GET /v1/collections``. An API key needs ``read``.
+
+        Args:
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/collections",
+            m.Collections,
+            repeatable=True,
+            query={"limit": limit, "after": after},
+        )
+
+    def iter_collections(self, *, limit: int | None = None) -> Iterator[m.CollectionOut]:
+        """Every row of ``list_collections``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_collections(limit=limit, after=after),
+            lambda page: page.collections,
+        )
+
+    def get_collection(self, collection: str) -> m.CollectionOut:
+        """One collection.
+
+        ``GET /v1/collections/{collection}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET", f"/v1/collections/{segment(collection)}", m.CollectionOut, repeatable=True
+        )
+
+    def change_collection(
+        self,
+        collection: str,
+        *,
+        name: str | Omit | None = OMIT,
+        keep_crops: bool | Omit | None = OMIT,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.CollectionOut:
+        """Rename it, or change its metadata or whether it keeps crops.
+
+        ``PATCH /v1/collections/{collection}``. An API key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            keep_crops: false erases the crops stored so far.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/collections/{segment(collection)}",
+            m.CollectionOut,
+            repeatable=False,
+            body={"name": name, "keep_crops": keep_crops, "metadata": metadata},
+        )
+
+    def delete_collection(self, collection: str) -> Erased:
+        """Delete a collection with all its people and faces; `Arcid-Receipt` names the receipt.
+
+        ``DELETE /v1/collections/{collection}``. An API key needs ``delete``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "DELETE", f"/v1/collections/{segment(collection)}", Erased, repeatable=True
+        )
+
+    def list_contracts(self, collection: str) -> m.Contracts:
+        """Which models embedded its faces: the progress of a model change.
+
+        ``GET /v1/collections/{collection}/contracts``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET", f"/v1/collections/{segment(collection)}/contracts", m.Contracts, repeatable=True
+        )
+
+    def add_person(
+        self, collection: str, name: str, *, metadata: Mapping[str, Any] | Omit | None = OMIT
+    ) -> m.PersonOut:
+        """Add a person without faces.
+
+        ``POST /v1/collections/{collection}/people``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people",
+            m.PersonOut,
+            repeatable=False,
+            body={"name": name, "metadata": metadata},
+        )
+
+    def list_people(
+        self,
+        collection: str,
+        *,
+        search: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.People:
+        """People by name, a page at a time.
+
+        ``GET /v1/collections/{collection}/people``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            search: Part of a name, in any case.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/people",
+            m.People,
+            repeatable=True,
+            query={"search": search, "limit": limit, "after": after},
+        )
+
+    def iter_people(
+        self, collection: str, *, search: str | None = None, limit: int | None = None
+    ) -> Iterator[m.PersonOut]:
+        """Every row of ``list_people``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_people(
+                collection=collection, search=search, limit=limit, after=after
+            ),
+            lambda page: page.people,
+        )
+
+    def get_person(self, collection: str, person_id: str) -> m.PersonOut:
+        """One person.
+
+        ``GET /v1/collections/{collection}/people/{person_id}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}",
+            m.PersonOut,
+            repeatable=True,
+        )
+
+    def change_person(
+        self,
+        collection: str,
+        person_id: str,
+        *,
+        name: str | Omit | None = OMIT,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.PersonOut:
+        """Rename a person or replace the metadata.
+
+        ``PATCH /v1/collections/{collection}/people/{person_id}``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}",
+            m.PersonOut,
+            repeatable=False,
+            body={"name": name, "metadata": metadata},
+        )
+
+    def delete_person(self, collection: str, person_id: str) -> Erased:
+        """Delete a person with all faces; the header `Arcid-Receipt` names the receipt.
+
+        ``DELETE /v1/collections/{collection}/people/{person_id}``. An API key needs ``delete``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        return self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}",
+            Erased,
+            repeatable=True,
+        )
+
+    def merge_people(self, collection: str, person_id: str, other_id: str) -> m.PersonOut:
+        """Take over all faces of another person, who is then removed.
+
+        Two people seen in one photo are never merged.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/merge``. An API key needs
+        ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            other_id: Whose faces move over; this person is removed.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/merge",
+            m.PersonOut,
+            repeatable=False,
+            body={"other_id": other_id},
+        )
+
+    def split_person(
+        self,
+        collection: str,
+        person_id: str,
+        face_ids: Sequence[str],
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.PersonOut:
+        """Move some faces to a new person, who is the answer.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/split``. An API key needs
+        ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            name: Of the new person.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/split",
+            m.PersonOut,
+            repeatable=False,
+            body={"face_ids": face_ids, "name": name, "metadata": metadata},
+        )
+
+    def get_policy(self, collection: str) -> m.PolicyOut:
+        """What the collection is for, who must have agreed, how long what is kept, and who agreed.
+
+        ``GET /v1/collections/{collection}/policy``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET", f"/v1/collections/{segment(collection)}/policy", m.PolicyOut, repeatable=True
+        )
+
+    def change_policy(
+        self,
+        collection: str,
+        *,
+        purpose: str | Omit | None = OMIT,
+        legal_basis: str | Omit | None = OMIT,
+        consent: bool | Omit | None = OMIT,
+        on_withdrawal: Literal["erase", "review"] | Omit | None = OMIT,
+        unseen_days: float | Omit | None = OMIT,
+        keep_days: float | Omit | None = OMIT,
+        strangers_hours: float | Omit | None = OMIT,
+        event_faces_days: float | Omit | None = OMIT,
+        refused_days: float | Omit | None = OMIT,
+        crops_for: Sequence[str] | Omit | None = OMIT,
+        published: bool | Omit | None = OMIT,
+    ) -> m.PolicyOut:
+        """Change it. A shorter time erases at the service's next turn.
+
+        ``PATCH /v1/collections/{collection}/policy``. An API key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            unseen_days: null: without end.
+            keep_days: null: without end.
+            refused_days: null: without end.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/collections/{segment(collection)}/policy",
+            m.PolicyOut,
+            repeatable=False,
+            body={
+                "purpose": purpose,
+                "legal_basis": legal_basis,
+                "consent": consent,
+                "on_withdrawal": on_withdrawal,
+                "unseen_days": unseen_days,
+                "keep_days": keep_days,
+                "strangers_hours": strangers_hours,
+                "event_faces_days": event_faces_days,
+                "refused_days": refused_days,
+                "crops_for": crops_for,
+                "published": published,
+            },
+        )
+
+    def list_consents(self, collection: str, person_id: str) -> m.ConsentsOut:
+        """What a person agreed to, and what was taken back.
+
+        ``GET /v1/collections/{collection}/people/{person_id}/consents``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/consents",
+            m.ConsentsOut,
+            repeatable=True,
+        )
+
+    def record_consent(
+        self,
+        collection: str,
+        person_id: str,
+        text: str,
+        *,
+        evidence: str | Omit = OMIT,
+        by: str | Omit = OMIT,
+        what: str | Omit = OMIT,
+        at: datetime | Omit | None = OMIT,
+    ) -> m.PrivacyConsentOut:
+        """Record that a person agreed.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/consents``. An API key needs
+        ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            text: Version of the text they agreed to.
+            evidence: Where that can be seen; no name.
+            by: Or who agreed for them, as a parent.
+            what: To what; empty: the purpose of the collection.
+            at: When; left out: now.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/consents",
+            m.PrivacyConsentOut,
+            repeatable=False,
+            body={"text": text, "evidence": evidence, "by": by, "what": what, "at": at},
+        )
+
+    def withdraw_consent(
+        self, collection: str, person_id: str, *, reason: str | Omit = OMIT
+    ) -> m.WithdrawalOut:
+        """Take back what a person agreed to; the collection's policy says what follows.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/consents/withdraw``. An API key
+        needs ``delete``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            reason: Kept in the audit; no name.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/consents/withdraw",
+            m.WithdrawalOut,
+            repeatable=False,
+            body={"reason": reason},
+        )
+
+    def export_person(self, collection: str, person_id: str) -> bytes:
+        """All that is held of a person as a zip of JSON and pictures, for themselves.
+
+        Without the numbers of their faces, unless the key has the verb `vectors`.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/export``. An API key needs
+        ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/export",
+            bytes,
+            repeatable=False,
+        )
+
+    def get_retention(self) -> m.RetentionOut:
+        """What is older than its collection keeps it, and what was erased when.
+
+        ``GET /v1/retention``. An API key needs ``admin``.
+        """
+        return self._send("GET", "/v1/retention", m.RetentionOut, repeatable=True)
+
+    def list_receipts(
+        self, *, subject: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> m.ReceiptsOut:
+        """What was erased, by kind and count. No names.
+
+        ``GET /v1/receipts``. An API key needs ``admin``.
+
+        Args:
+            subject: person:ID or collection:ID.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/receipts",
+            m.ReceiptsOut,
+            repeatable=True,
+            query={"subject": subject, "limit": limit, "after": after},
+        )
+
+    def iter_receipts(
+        self, *, subject: str | None = None, limit: int | None = None
+    ) -> Iterator[m.ReceiptOut]:
+        """Every row of ``list_receipts``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_receipts(subject=subject, limit=limit, after=after),
+            lambda page: page.receipts,
+        )
+
+    def get_receipt(self, receipt_id: str) -> dict[str, Any]:
+        """The signed file; `arcid receipts verify FILE` checks it offline.
+
+        ``GET /v1/receipts/{receipt_id}``. An API key needs ``admin``.
+        """
+        return self._send("GET", f"/v1/receipts/{segment(receipt_id)}", dict, repeatable=True)
+
+    def list_disclosures(
+        self,
+        *,
+        person_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.DisclosuresOut:
+        """Who was told what about whom; kept for three years.
+
+        ``GET /v1/disclosures``. An API key needs ``admin``.
+
+        Args:
+            person_id: Also of somebody who is erased by now.
+            since: ISO 8601 with a zone.
+            until: ISO 8601 with a zone.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/disclosures",
+            m.DisclosuresOut,
+            repeatable=True,
+            query={
+                "person_id": person_id,
+                "since": since,
+                "until": until,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def iter_disclosures(
+        self,
+        *,
+        person_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.DisclosureOut]:
+        """Every row of ``list_disclosures``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_disclosures(
+                person_id=person_id, since=since, until=until, limit=limit, after=after
+            ),
+            lambda page: page.disclosures,
+        )
+
+    def enrol(
+        self,
+        collection: str,
+        name: str,
+        image: Photo | Sequence[Photo],
+        *,
+        idempotency_key: str | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aligned: bool | None = None,
+        require_quality: bool | None = None,
+        allow_duplicate: bool | None = None,
+        partial: bool | None = None,
+        consent: str | None = None,
+        consent_evidence: str | None = None,
+        consent_by: str | None = None,
+        consent_at: datetime | None = None,
+    ) -> m.Enrolled:
+        """Add faces under a name; who is not there yet is created. All images or none, unless
+        `partial`.
+
+        ``POST /v1/collections/{collection}/enrol``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            name: Of the person.
+            image: One or several images, one face each.
+            idempotency_key: A key of your own for this request; left out: a new one.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aligned: The image is an aligned, square crop already: detection is left out.
+            require_quality: Refuse faces that are blurred, dark, small or turned away.
+            allow_duplicate: Enrol faces that are somebody else of the collection already.
+            partial: Enrol the images that can be; `results` say why the others are not.
+            consent: The person agreed: the version of the text they agreed to. Demanded where
+                the collection's policy says so.
+            consent_evidence: Where that can be seen, as the number of a form.
+            consent_by: Or who agreed for them, as a parent.
+            consent_at: When; left out: now.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/enrol",
+            m.Enrolled,
+            repeatable=False,
+            form={
+                "name": name,
+                "select": select,
+                "aligned": aligned,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "partial": partial,
+                "consent": consent,
+                "consent_evidence": consent_evidence,
+                "consent_by": consent_by,
+                "consent_at": consent_at,
+            },
+            photos={"image": image},
+            once=idempotency_key or "",
+        )
+
+    def add_faces(
+        self,
+        collection: str,
+        person_id: str,
+        image: Photo | Sequence[Photo],
+        *,
+        idempotency_key: str | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aligned: bool | None = None,
+        require_quality: bool | None = None,
+        allow_duplicate: bool | None = None,
+        partial: bool | None = None,
+        consent: str | None = None,
+        consent_evidence: str | None = None,
+        consent_by: str | None = None,
+        consent_at: datetime | None = None,
+    ) -> m.Enrolled:
+        """Add faces to a person. All images or none, unless `partial`.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/faces``. An API key needs
+        ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            image: One or several images, one face each.
+            idempotency_key: A key of your own for this request; left out: a new one.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aligned: The image is an aligned, square crop already: detection is left out.
+            require_quality: Refuse faces that are blurred, dark, small or turned away.
+            allow_duplicate: Enrol faces that are somebody else of the collection already.
+            partial: Enrol the images that can be; `results` say why the others are not.
+            consent: The person agreed: the version of the text they agreed to. Demanded where
+                the collection's policy says so.
+            consent_evidence: Where that can be seen, as the number of a form.
+            consent_by: Or who agreed for them, as a parent.
+            consent_at: When; left out: now.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/faces",
+            m.Enrolled,
+            repeatable=False,
+            form={
+                "select": select,
+                "aligned": aligned,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "partial": partial,
+                "consent": consent,
+                "consent_evidence": consent_evidence,
+                "consent_by": consent_by,
+                "consent_at": consent_at,
+            },
+            photos={"image": image},
+            once=idempotency_key or "",
+        )
+
+    def list_faces(
+        self, collection: str, person_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> m.FacesPage:
+        """Faces of a person, oldest first, a page at a time.
+
+        ``GET /v1/collections/{collection}/people/{person_id}/faces``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/faces",
+            m.FacesPage,
+            repeatable=True,
+            query={"limit": limit, "after": after},
+        )
+
+    def iter_faces(
+        self, collection: str, person_id: str, *, limit: int | None = None
+    ) -> Iterator[m.StoredFaceOut]:
+        """Every row of ``list_faces``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_faces(
+                collection=collection, person_id=person_id, limit=limit, after=after
+            ),
+            lambda page: page.faces,
+        )
+
+    def get_face(self, collection: str, face_id: str) -> m.StoredFaceOut:
+        """One face.
+
+        ``GET /v1/collections/{collection}/faces/{face_id}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            face_id: Id of an enrolled face.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/faces/{segment(face_id)}",
+            m.StoredFaceOut,
+            repeatable=True,
+        )
+
+    def delete_face(self, collection: str, face_id: str) -> Erased:
+        """Delete a face with its vectors and its crop.
+
+        ``DELETE /v1/collections/{collection}/faces/{face_id}``. An API key needs ``delete``.
+
+        Args:
+            collection: Name of a collection.
+            face_id: Id of an enrolled face.
+        """
+        return self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/faces/{segment(face_id)}",
+            Erased,
+            repeatable=True,
+        )
+
+    def move_face(self, collection: str, face_id: str, person_id: str) -> m.StoredFaceOut:
+        """Give a face to another person.
+
+        ``POST /v1/collections/{collection}/faces/{face_id}/move``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            face_id: Id of an enrolled face.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/faces/{segment(face_id)}/move",
+            m.StoredFaceOut,
+            repeatable=False,
+            body={"person_id": person_id},
+        )
+
+    def get_crop(self, collection: str, face_id: str) -> bytes:
+        """The aligned crop as PNG, where the collection keeps crops.
+
+        ``GET /v1/collections/{collection}/faces/{face_id}/crop``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            face_id: Id of an enrolled face.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/faces/{segment(face_id)}/crop",
+            bytes,
+            repeatable=True,
+        )
+
+    def search_photo(
+        self,
+        collection: str,
+        image: Photo,
+        *,
+        k: int | None = None,
+        fpir: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aggregate: Literal["max", "mean"] | None = None,
+        unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        aligned: bool | None = None,
+    ) -> m.SearchOut:
+        """Who of a collection is in a photo? Two faces of it are never one person.
+
+        ``POST /v1/collections/{collection}/search``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            k: Candidates per face.
+            fpir: Target false positive identification rate.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aggregate: A person's score: the best face, or the mean of the best three.
+            unsupported: Where the calibration has no data for the rate and this gallery's size:
+                leave it to a human, extrapolate, or raise an error.
+            aligned: The image is an aligned, square crop already: detection is left out.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search",
+            m.SearchOut,
+            repeatable=True,
+            form={
+                "k": k,
+                "fpir": fpir,
+                "select": select,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+                "aligned": aligned,
+            },
+            photos={"image": image},
+        )
+
+    def search_embedding(
+        self,
+        collection: str,
+        vector: Sequence[float],
+        contract_id: str,
+        *,
+        k: int | Omit = OMIT,
+        fpir: float | Omit = OMIT,
+        aggregate: Literal["max", "mean"] | Omit = OMIT,
+        unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+    ) -> m.VectorSearchOut:
+        """Whose vector is it? It must be of the model that runs here.
+
+        ``POST /v1/collections/{collection}/search/embedding``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            vector: Any length; brought to unit norm.
+            contract_id: Of the model that made the vector.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/embedding",
+            m.VectorSearchOut,
+            repeatable=True,
+            body={
+                "vector": vector,
+                "contract_id": contract_id,
+                "k": k,
+                "fpir": fpir,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+            },
+        )
+
+    def search_person(
+        self,
+        collection: str,
+        person_id: str,
+        *,
+        k: int | Omit = OMIT,
+        fpir: float | Omit = OMIT,
+        unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+    ) -> m.PersonSearchOut:
+        """Who looks like this enrolled person? Finds people enrolled twice.
+
+        ``POST /v1/collections/{collection}/search/person``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/person",
+            m.PersonSearchOut,
+            repeatable=True,
+            body={"person_id": person_id, "k": k, "fpir": fpir, "unsupported": unsupported},
+        )
+
+    def verify_person(
+        self,
+        collection: str,
+        person_id: str,
+        image: Photo,
+        *,
+        fmr: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aligned: bool | None = None,
+        extrapolate: bool | None = None,
+    ) -> m.PersonVerified:
+        """Is the face of a photo this enrolled person, at a false match rate of your choice?
+
+        ``POST /v1/collections/{collection}/people/{person_id}/verify``. An API key needs
+        ``search``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            fmr: Target false match rate.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aligned: The image is an aligned, square crop already: detection is left out.
+            extrapolate: Allow rates beyond what the calibration's data supports.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/verify",
+            m.PersonVerified,
+            repeatable=True,
+            form={"fmr": fmr, "select": select, "aligned": aligned, "extrapolate": extrapolate},
+            photos={"image": image},
+        )
+
+    def list_events(
+        self,
+        collection: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        kind: Sequence[
+            Literal[
+                "arrival",
+                "departure",
+                "unknown",
+                "review",
+                "spoof",
+                "alert",
+                "access",
+                "onboarding",
+                "duplicate",
+            ]
+        ]
+        | None = None,
+        person_id: str | None = None,
+        camera: str | None = None,
+        voided: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.Events:
+        """Arrivals, departures, unknown visitors, doubtful cases and suspected attacks,
+        corrections
+        applied.
+
+        ``GET /v1/collections/{collection}/attendance/events``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            since: ISO 8601 with a zone.
+            until: ISO 8601 with a zone.
+            kind: May be repeated; default: those of attendance.
+            voided: Also what was taken back.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/events",
+            m.Events,
+            repeatable=True,
+            query={
+                "since": since,
+                "until": until,
+                "kind": kind,
+                "person_id": person_id,
+                "camera": camera,
+                "voided": voided,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def iter_events(
+        self,
+        collection: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        kind: Sequence[
+            Literal[
+                "arrival",
+                "departure",
+                "unknown",
+                "review",
+                "spoof",
+                "alert",
+                "access",
+                "onboarding",
+                "duplicate",
+            ]
+        ]
+        | None = None,
+        person_id: str | None = None,
+        camera: str | None = None,
+        voided: bool | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.EventOut]:
+        """Every row of ``list_events``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_events(
+                collection=collection,
+                since=since,
+                until=until,
+                kind=kind,
+                person_id=person_id,
+                camera=camera,
+                voided=voided,
+                limit=limit,
+                after=after,
+            ),
+            lambda page: page.events,
+        )
+
+    def add_event(
+        self,
+        collection: str,
+        kind: Literal["arrival", "departure"],
+        person_id: str,
+        at: datetime,
+        *,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.EventOut:
+        """Enter an arrival or departure by hand.
+
+        ``POST /v1/collections/{collection}/attendance/events``. An API key needs ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/attendance/events",
+            m.EventOut,
+            repeatable=False,
+            body={"kind": kind, "person_id": person_id, "at": at, "actor": actor, "note": note},
+        )
+
+    def explain_event(self, collection: str, event_id: str) -> m.Explained:
+        """One event, on what grounds it was decided, and what was corrected since.
+
+        ``GET /v1/collections/{collection}/attendance/events/{event_id}``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            event_id: Id of an event.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/events/{segment(event_id)}",
+            m.Explained,
+            repeatable=True,
+        )
+
+    def correct_event(
+        self,
+        collection: str,
+        event_id: str,
+        action: Literal["void", "reassign", "retime"],
+        *,
+        person_id: str | Omit | None = OMIT,
+        at: datetime | Omit | None = OMIT,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.Corrected:
+        """Void, reassign or retime an event by a new row; voiding a correction undoes it.
+
+        ``POST /v1/collections/{collection}/attendance/events/{event_id}/corrections``. An API
+        key needs ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            event_id: Id of an event.
+            person_id: For reassign: who it was.
+            at: For retime: when it was.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/attendance/events/{segment(event_id)}/corrections",
+            m.Corrected,
+            repeatable=False,
+            body={"action": action, "person_id": person_id, "at": at, "actor": actor, "note": note},
+        )
+
+    def not_this_person(
+        self,
+        collection: str,
+        event_id: str,
+        *,
+        block: bool | Omit = OMIT,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.Corrected:
+        """Remove a match and, while the face is kept, never take it for that person again.
+
+        ``POST /v1/collections/{collection}/attendance/events/{event_id}/not-this-person``. An
+        API key needs ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            event_id: Id of an event.
+            block: Never take this face for that person again.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/attendance/events/{segment(event_id)}/not-this-person",
+            m.Corrected,
+            repeatable=False,
+            body={"block": block, "actor": actor, "note": note},
+        )
+
+    def list_present(self, collection: str) -> m.PresentOut:
+        """Who is there: people seen within the cooldown.
+
+        ``GET /v1/collections/{collection}/attendance/present``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/present",
+            m.PresentOut,
+            repeatable=True,
+        )
+
+    def day_sheet(self, collection: str, day: date, *, zone: str | None = None) -> m.DayOut:
+        """Everybody's first in, last out and hours of a day.
+
+        ``GET /v1/collections/{collection}/attendance/days/{day}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            zone: Time zone by name, as Europe/Berlin; default: the server's.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/days/{segment(day)}",
+            m.DayOut,
+            repeatable=True,
+            query={"zone": zone},
+        )
+
+    def month_sheet(self, collection: str, month: str, *, zone: str | None = None) -> m.MonthOut:
+        """Everybody's days of a month.
+
+        ``GET /v1/collections/{collection}/attendance/months/{month}``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            zone: Time zone by name, as Europe/Berlin; default: the server's.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/months/{segment(month)}",
+            m.MonthOut,
+            repeatable=True,
+            query={"zone": zone},
+        )
+
+    def export_attendance(
+        self,
+        collection: str,
+        *,
+        format: Literal["csv", "xlsx", "json"] | None = None,
+        day: date | None = None,
+        month: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        zone: str | None = None,
+    ) -> bytes:
+        """Events, or the sheet of a day or month, as a file. Names never become formulas.
+
+        ``GET /v1/collections/{collection}/attendance/export``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            format: Of the file.
+            day: The sheet of a day.
+            month: The sheet of a month.
+            since: ISO 8601 with a zone.
+            until: ISO 8601 with a zone.
+            zone: Time zone by name, as Europe/Berlin; default: the server's.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/attendance/export",
+            bytes,
+            repeatable=True,
+            query={
+                "format": format,
+                "day": day,
+                "month": month,
+                "since": since,
+                "until": until,
+                "zone": zone,
+            },
+        )
+
+    def list_reviews(
+        self,
+        collection: str,
+        *,
+        state: Sequence[Literal["open", "yes", "no", "withdrawn"]] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.ReviewsOut:
+        """Doubtful cases that wait for a human, or were answered.
+
+        ``GET /v1/collections/{collection}/reviews``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            state: May be repeated; default: open.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/reviews",
+            m.ReviewsOut,
+            repeatable=True,
+            query={"state": state, "limit": limit, "after": after},
+        )
+
+    def iter_reviews(
+        self,
+        collection: str,
+        *,
+        state: Sequence[Literal["open", "yes", "no", "withdrawn"]] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.ReviewOut]:
+        """Every row of ``list_reviews``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_reviews(
+                collection=collection, state=state, limit=limit, after=after
+            ),
+            lambda page: page.reviews,
+        )
+
+    def get_review(self, collection: str, review_id: str) -> m.ReviewOut:
+        """One doubtful case.
+
+        ``GET /v1/collections/{collection}/reviews/{review_id}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            review_id: Id of a review, which is that of its event.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/reviews/{segment(review_id)}",
+            m.ReviewOut,
+            repeatable=True,
+        )
+
+    def review_face(self, collection: str, review_id: str) -> bytes:
+        """PNG of the aligned face in doubt, where the camera keeps crops.
+
+        ``GET /v1/collections/{collection}/reviews/{review_id}/face``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            review_id: Id of a review, which is that of its event.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/reviews/{segment(review_id)}/face",
+            bytes,
+            repeatable=True,
+        )
+
+    def answer_review(
+        self,
+        collection: str,
+        review_id: str,
+        answer: Literal["yes", "no", "not_person"],
+        *,
+        person_id: str | Omit | None = OMIT,
+        block: bool | Omit = OMIT,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.ReviewOut:
+        """A human's word. The same again changes nothing; another answer is refused until it is
+        taken
+        back.
+
+        ``POST /v1/collections/{collection}/reviews/{review_id}/answer``. An API key needs
+        ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            review_id: Id of a review, which is that of its event.
+            answer: yes: it is `person_id`. not_person: it is not, ask about the next. no: it is
+                nobody known, an unknown visitor.
+            person_id: For yes and not_person.
+            block: Never take this face for whom it is said not to be.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/reviews/{segment(review_id)}/answer",
+            m.ReviewOut,
+            repeatable=False,
+            body={
+                "answer": answer,
+                "person_id": person_id,
+                "block": block,
+                "actor": actor,
+                "note": note,
+            },
+        )
+
+    def undo_review(
+        self,
+        collection: str,
+        review_id: str,
+        *,
+        answer_id: str | Omit | None = OMIT,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.ReviewOut:
+        """Take an answer back: the event, stay and departure are as before it.
+
+        ``POST /v1/collections/{collection}/reviews/{review_id}/undo``. An API key needs
+        ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            review_id: Id of a review, which is that of its event.
+            answer_id: Which answer; default: the newest.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/reviews/{segment(review_id)}/undo",
+            m.ReviewOut,
+            repeatable=False,
+            body={"answer_id": answer_id, "actor": actor, "note": note},
+        )
+
+    def begin_run(
+        self,
+        collection: str,
+        *,
+        other: str | Omit | None = OMIT,
+        since_last: bool | Omit = OMIT,
+        false_pairs: float | Omit = OMIT,
+        allow_extrapolation: bool | Omit = OMIT,
+        actor: str | Omit = OMIT,
+    ) -> m.DuplicateRunsRunOut:
+        """Compare everybody with everybody, in the background; ask for the run to see how far it
+        is.
+
+        ``POST /v1/collections/{collection}/duplicates/runs``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            other: Compare with that collection instead of within.
+            since_last: Only who came since the last whole run, with everybody.
+            false_pairs: At most so many false pairs are expected.
+            allow_extrapolation: Use the calibration beyond its data, and say so.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/duplicates/runs",
+            m.DuplicateRunsRunOut,
+            repeatable=False,
+            body={
+                "other": other,
+                "since_last": since_last,
+                "false_pairs": false_pairs,
+                "allow_extrapolation": allow_extrapolation,
+                "actor": actor,
+            },
+        )
+
+    def list_runs(
+        self, collection: str, *, limit: int | None = None, after: str | None = None
+    ) -> m.RunsOut:
+        """Runs of a collection, newest first.
+
+        ``GET /v1/collections/{collection}/duplicates/runs``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/runs",
+            m.RunsOut,
+            repeatable=True,
+            query={"limit": limit, "after": after},
+        )
+
+    def iter_runs(
+        self, collection: str, *, limit: int | None = None
+    ) -> Iterator[m.DuplicateRunsRunOut]:
+        """Every row of ``list_runs``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_runs(collection=collection, limit=limit, after=after),
+            lambda page: page.runs,
+        )
+
+    def get_run(self, collection: str, run_id: str) -> m.DuplicateRunsRunOut:
+        """How far a run is.
+
+        ``GET /v1/collections/{collection}/duplicates/runs/{run_id}``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            run_id: Id of a run.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/runs/{segment(run_id)}",
+            m.DuplicateRunsRunOut,
+            repeatable=True,
+        )
+
+    def delete_run(self, collection: str, run_id: str) -> Erased:
+        """Forget a run and the pairs that it was the last to find; answers stay.
+
+        ``DELETE /v1/collections/{collection}/duplicates/runs/{run_id}``. An API key needs
+        ``delete``.
+
+        Args:
+            collection: Name of a collection.
+            run_id: Id of a run.
+        """
+        return self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/duplicates/runs/{segment(run_id)}",
+            Erased,
+            repeatable=True,
+        )
+
+    def stop_run(self, collection: str, run_id: str) -> m.DuplicateRunsRunOut:
+        """End a run after its last whole block; what it found stays.
+
+        ``POST /v1/collections/{collection}/duplicates/runs/{run_id}/stop``. An API key needs
+        ``search``.
+
+        Args:
+            collection: Name of a collection.
+            run_id: Id of a run.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/duplicates/runs/{segment(run_id)}/stop",
+            m.DuplicateRunsRunOut,
+            repeatable=False,
+        )
+
+    def resume_run(self, collection: str, run_id: str) -> m.DuplicateRunsRunOut:
+        """Go on with a run that was stopped, failed or was cut off.
+
+        ``POST /v1/collections/{collection}/duplicates/runs/{run_id}/resume``. An API key needs
+        ``search``.
+
+        Args:
+            collection: Name of a collection.
+            run_id: Id of a run.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/duplicates/runs/{segment(run_id)}/resume",
+            m.DuplicateRunsRunOut,
+            repeatable=False,
+        )
+
+    def list_pairs(
+        self,
+        collection: str,
+        *,
+        state: Sequence[Literal["open", "same", "different", "lookalike", "unsure", "photo"]]
+        | None = None,
+        run: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.PairsOut:
+        """Pairs of people who may be one, the most probable first.
+
+        ``GET /v1/collections/{collection}/duplicates/pairs``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            state: May be repeated; default: open.
+            run: Of one run.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/pairs",
+            m.PairsOut,
+            repeatable=True,
+            query={"state": state, "run": run, "limit": limit, "after": after},
+        )
+
+    def iter_pairs(
+        self,
+        collection: str,
+        *,
+        state: Sequence[Literal["open", "same", "different", "lookalike", "unsure", "photo"]]
+        | None = None,
+        run: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.PairOut]:
+        """Every row of ``list_pairs``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_pairs(
+                collection=collection, state=state, run=run, limit=limit, after=after
+            ),
+            lambda page: page.pairs,
+        )
+
+    def get_pair(self, collection: str, pair_id: str) -> m.PairOut:
+        """One pair.
+
+        ``GET /v1/collections/{collection}/duplicates/pairs/{pair_id}``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            pair_id: Id of a pair.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/pairs/{segment(pair_id)}",
+            m.PairOut,
+            repeatable=True,
+        )
+
+    def answer_pair(
+        self,
+        collection: str,
+        pair_id: str,
+        answer: Literal["same", "different", "lookalike", "unsure"],
+        *,
+        keep_id: str | Omit | None = OMIT,
+        merge: bool | Omit = OMIT,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.PairAnswerOut:
+        """A human's word. The same again changes nothing; another answer is refused until it is
+        taken
+        back.
+
+        ``POST /v1/collections/{collection}/duplicates/pairs/{pair_id}/answer``. An API key
+        needs ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            pair_id: Id of a pair.
+            answer: same: they are merged. different: asked again only where faces enrolled
+                since are nearer. lookalike: different for good. unsure: asked no more for now.
+            keep_id: Of same: who stays; default: whoever has more faces.
+            merge: Of same: make them one person.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/duplicates/pairs/{segment(pair_id)}/answer",
+            m.PairAnswerOut,
+            repeatable=False,
+            body={
+                "answer": answer,
+                "keep_id": keep_id,
+                "merge": merge,
+                "actor": actor,
+                "note": note,
+            },
+        )
+
+    def list_pair_answers(
+        self,
+        collection: str,
+        *,
+        undone: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.PairAnswersOut:
+        """What was answered, newest first.
+
+        ``GET /v1/collections/{collection}/duplicates/answers``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            undone: Also those that were taken back.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/answers",
+            m.PairAnswersOut,
+            repeatable=True,
+            query={"undone": undone, "limit": limit, "after": after},
+        )
+
+    def iter_pair_answers(
+        self, collection: str, *, undone: bool | None = None, limit: int | None = None
+    ) -> Iterator[m.PairAnswerOut]:
+        """Every row of ``list_pair_answers``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_pair_answers(
+                collection=collection, undone=undone, limit=limit, after=after
+            ),
+            lambda page: page.answers,
+        )
+
+    def undo_pair_answer(
+        self,
+        collection: str,
+        answer_id: str,
+        *,
+        name: str | Omit | None = OMIT,
+        actor: str | Omit = OMIT,
+    ) -> m.UndonePairOut:
+        """Take an answer back; people it merged are two again, with faces, names and events.
+
+        ``POST /v1/collections/{collection}/duplicates/answers/{answer_id}/undo``. An API key
+        needs ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            answer_id: Id of an answer.
+            name: For whom there is again, where their name is taken now.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/duplicates/answers/{segment(answer_id)}/undo",
+            m.UndonePairOut,
+            repeatable=False,
+            body={"name": name, "actor": actor},
+        )
+
+    def list_groups(self, collection: str) -> m.GroupsOut:
+        """Groups of people who may all be one; two who cannot be one are never in one group.
+
+        ``GET /v1/collections/{collection}/duplicates/groups``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/groups",
+            m.GroupsOut,
+            repeatable=True,
+        )
+
+    def export_pairs(
+        self, collection: str, *, format: Literal["csv", "json"] | None = None
+    ) -> bytes:
+        """Every pair with its state.
+
+        ``GET /v1/collections/{collection}/duplicates/export``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/duplicates/export",
+            bytes,
+            repeatable=True,
+            query={"format": format},
+        )
+
+    def list_cameras(self, *, limit: int | None = None, after: str | None = None) -> m.Cameras:
+        """Cameras by name with how they are doing in this process, a page at a time.
+
+        ``GET /v1/cameras``. An API key needs ``read``.
+
+        Args:
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET", "/v1/cameras", m.Cameras, repeatable=True, query={"limit": limit, "after": after}
+        )
+
+    def iter_cameras(self, *, limit: int | None = None) -> Iterator[m.CameraOut]:
+        """Every row of ``list_cameras``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_cameras(limit=limit, after=after), lambda page: page.cameras
+        )
+
+    def add_camera(
+        self,
+        name: str,
+        source: str,
+        collection: str,
+        *,
+        place: str | Omit = OMIT,
+        liveness: Literal["off", "flag", "require"] | Omit = OMIT,
+        enabled: bool | Omit = OMIT,
+        attendance: bool | Omit = OMIT,
+    ) -> m.CameraOut:
+        """Add a camera; where it is enabled it is opened at once, and again whenever it fails.
+
+        ``POST /v1/cameras``. An API key needs ``admin``.
+
+        Args:
+            source: A stream's address (rtsp, rtsps, rtmp, http, https), the number of a webcam
+                of the service's machine, or the path of a file or folder there.
+            collection: Whose people it looks for.
+            place: Cameras of one place see the same comings and goings; empty: its own.
+            liveness: What follows from a suspected picture of a face: `flag` records it beside
+                arrivals, `require` in their place.
+            attendance: Whether arrivals and visitors are written in the attendance book.
+                Without, it serves whatever else observes it, and looks at nobody where nothing
+                does.
+        """
+        return self._send(
+            "POST",
+            "/v1/cameras",
+            m.CameraOut,
+            repeatable=False,
+            body={
+                "name": name,
+                "source": source,
+                "collection": collection,
+                "place": place,
+                "liveness": liveness,
+                "enabled": enabled,
+                "attendance": attendance,
+            },
+        )
+
+    def try_source(self, source: str) -> m.SourceTest:
+        """Whether a source gives a picture within ten seconds; nothing is stored.
+
+        ``POST /v1/cameras/test``. An API key needs ``admin``.
+
+        Args:
+            source: A stream's address (rtsp, rtsps, rtmp, http, https), the number of a webcam
+                of the service's machine, or the path of a file or folder there.
+        """
+        return self._send(
+            "POST", "/v1/cameras/test", m.SourceTest, repeatable=False, body={"source": source}
+        )
+
+    def get_camera(self, camera_id: str) -> m.CameraOut:
+        """One camera.
+
+        ``GET /v1/cameras/{camera_id}``. An API key needs ``read``.
+
+        Args:
+            camera_id: Id of a camera.
+        """
+        return self._send("GET", f"/v1/cameras/{segment(camera_id)}", m.CameraOut, repeatable=True)
+
+    def change_camera(
+        self,
+        camera_id: str,
+        *,
+        name: str | Omit | None = OMIT,
+        source: str | Omit | None = OMIT,
+        collection: str | Omit | None = OMIT,
+        place: str | Omit | None = OMIT,
+        liveness: Literal["off", "flag", "require"] | Omit | None = OMIT,
+        enabled: bool | Omit | None = OMIT,
+        attendance: bool | Omit | None = OMIT,
+    ) -> m.CameraOut:
+        """Change a camera, which is then opened anew.
+
+        ``PATCH /v1/cameras/{camera_id}``. An API key needs ``admin``.
+
+        Args:
+            camera_id: Id of a camera.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/cameras/{segment(camera_id)}",
+            m.CameraOut,
+            repeatable=False,
+            body={
+                "name": name,
+                "source": source,
+                "collection": collection,
+                "place": place,
+                "liveness": liveness,
+                "enabled": enabled,
+                "attendance": attendance,
+            },
+        )
+
+    def delete_camera(self, camera_id: str) -> Erased:
+        """Delete a camera; what it has seen stays.
+
+        ``DELETE /v1/cameras/{camera_id}``. An API key needs ``admin``.
+
+        Args:
+            camera_id: Id of a camera.
+        """
+        return self._send("DELETE", f"/v1/cameras/{segment(camera_id)}", Erased, repeatable=True)
+
+    def try_camera(self, camera_id: str) -> m.SourceTest:
+        """Whether a camera gives a picture now; one that is live is not opened a second time.
+
+        ``POST /v1/cameras/{camera_id}/test``. An API key needs ``admin``.
+
+        Args:
+            camera_id: Id of a camera.
+        """
+        return self._send(
+            "POST", f"/v1/cameras/{segment(camera_id)}/test", m.SourceTest, repeatable=False
+        )
+
+    def list_audit(
+        self,
+        *,
+        actor: str | None = None,
+        verb: str | None = None,
+        subject: str | None = None,
+        collection: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.AuditOut:
+        """Who looked at or decided about people, when and why.
+
+        ``GET /v1/audit``. An API key needs ``admin``.
+
+        Args:
+            verb: person.delete, or person for all of them.
+            collection: By name, or by id where it is deleted.
+            since: ISO 8601 with a zone.
+            until: ISO 8601 with a zone.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/audit",
+            m.AuditOut,
+            repeatable=True,
+            query={
+                "actor": actor,
+                "verb": verb,
+                "subject": subject,
+                "collection": collection,
+                "since": since,
+                "until": until,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def iter_audit(
+        self,
+        *,
+        actor: str | None = None,
+        verb: str | None = None,
+        subject: str | None = None,
+        collection: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.EntryOut]:
+        """Every row of ``list_audit``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_audit(
+                actor=actor,
+                verb=verb,
+                subject=subject,
+                collection=collection,
+                since=since,
+                until=until,
+                limit=limit,
+                after=after,
+            ),
+            lambda page: page.entries,
+        )
+
+    def verify_audit(self) -> m.VerifiedOut:
+        """Read the whole chain and every seal: no row was altered, removed or moved.
+
+        ``GET /v1/audit/verify``. An API key needs ``admin``.
+        """
+        return self._send("GET", "/v1/audit/verify", m.VerifiedOut, repeatable=True)
+
+    def list_backups(self) -> m.BackupsOut:
+        """Backups in the folder of `ARCID_BACKUPS`, and whether one is overdue or failed.
+
+        ``GET /v1/backups``. An API key needs ``admin``.
+        """
+        return self._send("GET", "/v1/backups", m.BackupsOut, repeatable=True)
+
+    def make_backup(self) -> m.BackupOut:
+        """Make a backup now: of one moment, read back and compared before it counts. Answers when
+        it
+        is done, and lets the oldest go.
+
+        ``POST /v1/backups``. An API key needs ``admin``.
+        """
+        return self._send("POST", "/v1/backups", m.BackupOut, repeatable=False)
+
+    def list_keys(self) -> m.KeysOut:
+        """Stored keys; those of `ARCID_API_KEYS` are not among them.
+
+        ``GET /v1/keys``. An API key needs ``admin``.
+        """
+        return self._send("GET", "/v1/keys", m.KeysOut, repeatable=True)
+
+    def add_key(
+        self,
+        name: str,
+        verbs: Sequence[
+            Literal["read", "search", "enrol", "decide", "delete", "doors", "admin", "vectors"]
+        ],
+        *,
+        collections: Sequence[str] | Omit | None = OMIT,
+        days: float | Omit | None = OMIT,
+        per_minute: int | Omit | None = OMIT,
+    ) -> m.MadeOut:
+        """A new key. Nobody hands out what their own key may not do.
+
+        ``POST /v1/keys``. An API key needs ``admin``.
+
+        Args:
+            name: Of the program that will show it.
+            verbs: What it may do.
+            collections: The only ones it reaches; null: all.
+            days: It expires after so many; null: never.
+            per_minute: Requests; one more is answered with 429.
+        """
+        return self._send(
+            "POST",
+            "/v1/keys",
+            m.MadeOut,
+            repeatable=False,
+            body={
+                "name": name,
+                "verbs": verbs,
+                "collections": collections,
+                "days": days,
+                "per_minute": per_minute,
+            },
+        )
+
+    def rotate_key(
+        self, key: str, *, overlap_hours: float | Omit = OMIT, days: float | Omit | None = OMIT
+    ) -> m.MadeOut:
+        """A new secret for a key; id, verbs and collections stay.
+
+        ``POST /v1/keys/{key}/rotate``. An API key needs ``admin``.
+
+        Args:
+            key: Id or name of a key.
+            overlap_hours: For so long the old one is taken, too.
+            days: It expires after so many; null: when it did before.
+        """
+        return self._send(
+            "POST",
+            f"/v1/keys/{segment(key)}/rotate",
+            m.MadeOut,
+            repeatable=False,
+            body={"overlap_hours": overlap_hours, "days": days},
+        )
+
+    def revoke_key(self, key: str) -> None:
+        """Revoke a key: it opens nothing any more. It stays listed, for the audit.
+
+        ``DELETE /v1/keys/{key}``. An API key needs ``admin``.
+
+        Args:
+            key: Id or name of a key.
+        """
+        self._send("DELETE", f"/v1/keys/{segment(key)}", NoneType, repeatable=True)
+
+    def start_onboarding(
+        self, collection: str, *, reference: str | Omit = OMIT, rules: m.RulesIn | Omit = OMIT
+    ) -> m.StartedOut:
+        """A session for one applicant, and the link that is theirs.
+
+        ``POST /v1/collections/{collection}/onboarding``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            reference: Your own; leave names out of it.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/onboarding",
+            m.StartedOut,
+            repeatable=False,
+            body={"reference": reference, "rules": rules},
+        )
+
+    def list_onboarding(
+        self,
+        collection: str,
+        *,
+        state: Sequence[
+            Literal[
+                "started",
+                "consented",
+                "documented",
+                "review",
+                "accepted",
+                "rejected",
+                "expired",
+                "withdrawn",
+            ]
+        ]
+        | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.SessionsOut:
+        """Sessions and cases.
+
+        ``GET /v1/collections/{collection}/onboarding``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            state: May be repeated; default: all.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/onboarding",
+            m.SessionsOut,
+            repeatable=True,
+            query={"state": state, "limit": limit, "after": after},
+        )
+
+    def iter_onboarding(
+        self,
+        collection: str,
+        *,
+        state: Sequence[
+            Literal[
+                "started",
+                "consented",
+                "documented",
+                "review",
+                "accepted",
+                "rejected",
+                "expired",
+                "withdrawn",
+            ]
+        ]
+        | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.SessionOut]:
+        """Every row of ``list_onboarding``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_onboarding(
+                collection=collection, state=state, limit=limit, after=after
+            ),
+            lambda page: page.sessions,
+        )
+
+    def onboarding_key(self, collection: str) -> m.OnboardingKeyOut:
+        """Which key signs this service's evidence.
+
+        ``GET /v1/collections/{collection}/onboarding/key``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/onboarding/key",
+            m.OnboardingKeyOut,
+            repeatable=True,
+        )
+
+    def get_onboarding(self, collection: str, session_id: str) -> m.SessionOut:
+        """One session with what was looked at; looking is audited.
+
+        ``GET /v1/collections/{collection}/onboarding/{session_id}``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}",
+            m.SessionOut,
+            repeatable=True,
+        )
+
+    def forget_onboarding(self, collection: str, session_id: str) -> Erased:
+        """Erase a session with everything of it; who was enrolled stays.
+
+        ``DELETE /v1/collections/{collection}/onboarding/{session_id}``. An API key needs
+        ``delete``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+        """
+        return self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}",
+            Erased,
+            repeatable=True,
+        )
+
+    def onboarding_picture(
+        self, collection: str, session_id: str, role: Literal["document", "selfie"]
+    ) -> bytes:
+        """JPEG of the document's portrait or of the selfie; looking is audited.
+
+        ``GET /v1/collections/{collection}/onboarding/{session_id}/pictures/{role}``. An API key
+        needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}/pictures/{segment(role)}",
+            bytes,
+            repeatable=True,
+        )
+
+    def onboarding_evidence(self, collection: str, session_id: str) -> dict[str, Any]:
+        """The signed file of a decided case; `arcid onboarding verify FILE` checks it offline.
+
+        ``GET /v1/collections/{collection}/onboarding/{session_id}/evidence``. An API key needs
+        ``read``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}/evidence",
+            dict,
+            repeatable=True,
+        )
+
+    def answer_onboarding(
+        self,
+        collection: str,
+        session_id: str,
+        outcome: Literal["accepted", "rejected"],
+        *,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.SessionOut:
+        """A human's word, also over what arcid decided. The same again changes nothing.
+
+        ``POST /v1/collections/{collection}/onboarding/{session_id}/answer``. An API key needs
+        ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}/answer",
+            m.SessionOut,
+            repeatable=False,
+            body={"outcome": outcome, "actor": actor, "note": note},
+        )
+
+    def undo_onboarding(
+        self, collection: str, session_id: str, *, actor: str | Omit = OMIT
+    ) -> m.SessionOut:
+        """Take the newest word of a human back; who was enrolled by it is not any more.
+
+        ``POST /v1/collections/{collection}/onboarding/{session_id}/undo``. An API key needs
+        ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            session_id: Id of a session.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/onboarding/{segment(session_id)}/undo",
+            m.SessionOut,
+            repeatable=False,
+            body={"actor": actor},
+        )
+
+    def authenticate_person(
+        self, collection: str, person_id: str, image: Photo, *, fmr: float | None = None
+    ) -> m.AuthenticatedOut:
+        """Is the living face of a photo taken now this person? Locks the person after failed
+        tries.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/authenticate``. An API key needs
+        ``search``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            fmr: Target false match rate.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/authenticate",
+            m.AuthenticatedOut,
+            repeatable=False,
+            form={"fmr": fmr},
+            photos={"image": image},
+        )
+
+    def unlock_person(self, collection: str, person_id: str) -> None:
+        """Forgive a person's failed tries to authenticate.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/unlock``. An API key needs
+        ``decide``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/unlock",
+            NoneType,
+            repeatable=False,
+        )
+
+    def applicant_session(self, onboarding_token: str) -> m.ApplicantOut:
+        """Where the session stands; the way back into one that was left.
+
+        ``GET /onboarding/session``.
+
+        Args:
+            onboarding_token: Of the session's link.
+        """
+        return self._send(
+            "GET",
+            "/onboarding/session",
+            m.ApplicantOut,
+            repeatable=True,
+            headers={"X-Onboarding-Token": onboarding_token},
+        )
+
+    def applicant_consent(
+        self,
+        onboarding_token: str,
+        version: str,
+        name: str,
+        *,
+        birth_date: date | Omit | None = OMIT,
+    ) -> m.ApplicantOut:
+        """Consent to the text of that version, and who consents.
+
+        ``POST /onboarding/session/consent``.
+
+        Args:
+            onboarding_token: Of the session's link.
+            version: Of the text that was shown.
+        """
+        return self._send(
+            "POST",
+            "/onboarding/session/consent",
+            m.ApplicantOut,
+            repeatable=False,
+            headers={"X-Onboarding-Token": onboarding_token},
+            body={"version": version, "name": name, "birth_date": birth_date},
+        )
+
+    def applicant_withdraw(self, onboarding_token: str) -> m.ApplicantOut:
+        """Take consent back before a decision: everything is erased at once.
+
+        ``POST /onboarding/session/withdraw``.
+
+        Args:
+            onboarding_token: Of the session's link.
+        """
+        return self._send(
+            "POST",
+            "/onboarding/session/withdraw",
+            m.ApplicantOut,
+            repeatable=False,
+            headers={"X-Onboarding-Token": onboarding_token},
+        )
+
+    def applicant_document(
+        self,
+        onboarding_token: str,
+        image: Photo,
+        *,
+        back: Photo | None = None,
+        zone: str | None = None,
+    ) -> m.ApplicantOut:
+        """A photo of the document's page with the portrait. The machine-readable zone is read in
+        the
+        pictures where `arcid[mrz]` is installed.
+
+        ``POST /onboarding/session/document``.
+
+        Args:
+            onboarding_token: Of the session's link.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            back: The other side, where the zone stands there.
+            zone: The machine-readable zone, typed, to be surer.
+        """
+        return self._send(
+            "POST",
+            "/onboarding/session/document",
+            m.ApplicantOut,
+            repeatable=False,
+            headers={"X-Onboarding-Token": onboarding_token},
+            form={"zone": zone},
+            photos={"image": image, "back": back},
+        )
+
+    def applicant_selfie(self, onboarding_token: str, image: Photo) -> m.ApplicantOut:
+        """A picture of the face, where no camera can be used; a human then decides.
+
+        ``POST /onboarding/session/selfie``.
+
+        Args:
+            onboarding_token: Of the session's link.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+        """
+        return self._send(
+            "POST",
+            "/onboarding/session/selfie",
+            m.ApplicantOut,
+            repeatable=False,
+            headers={"X-Onboarding-Token": onboarding_token},
+            photos={"image": image},
+        )
+
+    def lock_all_down(self, *, reason: str | Omit = OMIT) -> None:
+        """Lock every door down: nobody is let in, by hand neither, until it is lifted.
+
+        ``POST /v1/doors/lockdown``. An API key needs ``doors``.
+
+        Args:
+            reason: Shown to whoever is refused.
+        """
+        self._send(
+            "POST", "/v1/doors/lockdown", NoneType, repeatable=False, body={"reason": reason}
+        )
+
+    def lift_all(self) -> None:
+        """End every lock-down.
+
+        ``DELETE /v1/doors/lockdown``. An API key needs ``doors``.
+        """
+        self._send("DELETE", "/v1/doors/lockdown", NoneType, repeatable=True)
+
+    def open_door(
+        self,
+        door_id: str,
+        reason: str,
+        *,
+        idempotency_key: str | None = None,
+        actor: str | Omit = OMIT,
+    ) -> m.OpeningOut:
+        """Open a door once, by hand; logged with its reason. Waits for what becomes of it.
+
+        ``POST /v1/doors/{door_id}/open``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+            reason: Why, in a few words without names.
+            idempotency_key: A key of your own for this request; left out: a new one.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+        """
+        return self._send(
+            "POST",
+            f"/v1/doors/{segment(door_id)}/open",
+            m.OpeningOut,
+            repeatable=False,
+            body={"reason": reason, "actor": actor},
+            once=idempotency_key or "",
+        )
+
+    def lock_door_down(self, door_id: str, *, reason: str | Omit = OMIT) -> None:
+        """Lock one door down.
+
+        ``POST /v1/doors/{door_id}/lockdown``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+            reason: Shown to whoever is refused.
+        """
+        self._send(
+            "POST",
+            f"/v1/doors/{segment(door_id)}/lockdown",
+            NoneType,
+            repeatable=False,
+            body={"reason": reason},
+        )
+
+    def lift_door(self, door_id: str) -> None:
+        """End a door's lock-down.
+
+        ``DELETE /v1/doors/{door_id}/lockdown``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        self._send("DELETE", f"/v1/doors/{segment(door_id)}/lockdown", NoneType, repeatable=True)
+
+    def tell_contact(self, door_id: str, open: bool | None) -> None:
+        """Whether a door's contact says that it is open: it may be forced or held open, and others
+        may
+        wait for it to be shut.
+
+        ``POST /v1/doors/{door_id}/contact``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+            open: null: the contact says nothing any more.
+        """
+        self._send(
+            "POST",
+            f"/v1/doors/{segment(door_id)}/contact",
+            NoneType,
+            repeatable=False,
+            body={"open": open},
+        )
+
+    def tell_exit(self, door_id: str) -> None:
+        """Somebody inside asks to leave: the door is not forced when it opens now. Opens nothing.
+
+        ``POST /v1/doors/{door_id}/exit``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        self._send("POST", f"/v1/doors/{segment(door_id)}/exit", NoneType, repeatable=False)
+
+    def acknowledge_alarm(self, door_id: str) -> None:
+        """A door's alarm was seen; audited.
+
+        ``POST /v1/doors/{door_id}/acknowledge``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        self._send("POST", f"/v1/doors/{segment(door_id)}/acknowledge", NoneType, repeatable=False)
+
+    def tell_duress(self, door_id: str) -> None:
+        """A duress code was typed, or an alarm button pressed, beside a door.
+
+        ``POST /v1/doors/{door_id}/duress``. An API key needs ``doors``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        self._send("POST", f"/v1/doors/{segment(door_id)}/duress", NoneType, repeatable=False)
+
+    def list_passages(
+        self,
+        door_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.PassageList:
+        """What a door answered, a page at a time: who, why, and what became of it.
+
+        ``GET /v1/doors/{door_id}/passages``. An API key needs ``read``.
+
+        Args:
+            door_id: Id of a door.
+            since: From then on.
+            until: Before then.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/doors/{segment(door_id)}/passages",
+            m.PassageList,
+            repeatable=True,
+            query={"since": since, "until": until, "limit": limit, "after": after},
+        )
+
+    def iter_passages(
+        self,
+        door_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.PassageOut]:
+        """Every row of ``list_passages``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_passages(
+                door_id=door_id, since=since, until=until, limit=limit, after=after
+            ),
+            lambda page: page.passages,
+        )
+
+    def list_doors(self) -> m.DoorList:
+        """Doors by name with how they stand.
+
+        ``GET /v1/doors``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/doors", m.DoorList, repeatable=True)
+
+    def add_door(
+        self,
+        name: str,
+        collection: str,
+        *,
+        camera: str | Omit | None = OMIT,
+        output: str | Omit | None = OMIT,
+        enabled: bool | Omit | None = OMIT,
+        release_s: float | Omit | None = OMIT,
+        shuts_s: float | Omit | None = OMIT,
+        held_s: float | Omit | None = OMIT,
+        near: float | Omit | None = OMIT,
+        fpir: float | Omit | None = OMIT,
+        looks: int | Omit | None = OMIT,
+        liveness: bool | Omit | None = OMIT,
+        two_person: bool | Omit | None = OMIT,
+        two_person_s: float | Omit | None = OMIT,
+        passback: Literal["off", "soft", "hard", "timed"] | Omit | None = OMIT,
+        passback_s: float | Omit | None = OMIT,
+        from_area: str | Omit | None = OMIT,
+        to_area: str | Omit | None = OMIT,
+        interlock: Sequence[str] | Omit | None = OMIT,
+        duress: Literal["open", "refuse"] | Omit | None = OMIT,
+        fresh_s: float | Omit | None = OMIT,
+        offline_s: float | Omit | None = OMIT,
+        keep_days: float | Omit | None = OMIT,
+    ) -> m.DoorOut:
+        """Set a door up. Nobody may pass it until a rule says so.
+
+        ``POST /v1/doors``. An API key needs ``admin``.
+
+        Args:
+            collection: Whose people may pass.
+            camera: A camera of the service.
+            output: `none`, `https://…`, `mqtt://…`, `osdp:///dev/…` or `gpio:PIN`.
+            release_s: How long it is unlocked.
+            held_s: Open for longer, it is held open: an alarm.
+            near: From this share of the picture's height on.
+            fpir: How often a stranger's passage may open it; see `chance`.
+            looks: So many in a row say who it is.
+            interlock: Doors that have to be shut.
+        """
+        return self._send(
+            "POST",
+            "/v1/doors",
+            m.DoorOut,
+            repeatable=False,
+            body={
+                "camera": camera,
+                "output": output,
+                "enabled": enabled,
+                "release_s": release_s,
+                "shuts_s": shuts_s,
+                "held_s": held_s,
+                "near": near,
+                "fpir": fpir,
+                "looks": looks,
+                "liveness": liveness,
+                "two_person": two_person,
+                "two_person_s": two_person_s,
+                "passback": passback,
+                "passback_s": passback_s,
+                "from_area": from_area,
+                "to_area": to_area,
+                "interlock": interlock,
+                "duress": duress,
+                "fresh_s": fresh_s,
+                "offline_s": offline_s,
+                "keep_days": keep_days,
+                "name": name,
+                "collection": collection,
+            },
+        )
+
+    def get_door(self, door_id: str) -> m.DoorOut:
+        """One door, how it stands and what it answered last.
+
+        ``GET /v1/doors/{door_id}``. An API key needs ``read``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        return self._send("GET", f"/v1/doors/{segment(door_id)}", m.DoorOut, repeatable=True)
+
+    def change_door(
+        self,
+        door_id: str,
+        *,
+        camera: str | Omit | None = OMIT,
+        output: str | Omit | None = OMIT,
+        enabled: bool | Omit | None = OMIT,
+        release_s: float | Omit | None = OMIT,
+        shuts_s: float | Omit | None = OMIT,
+        held_s: float | Omit | None = OMIT,
+        near: float | Omit | None = OMIT,
+        fpir: float | Omit | None = OMIT,
+        looks: int | Omit | None = OMIT,
+        liveness: bool | Omit | None = OMIT,
+        two_person: bool | Omit | None = OMIT,
+        two_person_s: float | Omit | None = OMIT,
+        passback: Literal["off", "soft", "hard", "timed"] | Omit | None = OMIT,
+        passback_s: float | Omit | None = OMIT,
+        from_area: str | Omit | None = OMIT,
+        to_area: str | Omit | None = OMIT,
+        interlock: Sequence[str] | Omit | None = OMIT,
+        duress: Literal["open", "refuse"] | Omit | None = OMIT,
+        fresh_s: float | Omit | None = OMIT,
+        offline_s: float | Omit | None = OMIT,
+        keep_days: float | Omit | None = OMIT,
+        name: str | Omit | None = OMIT,
+    ) -> m.DoorOut:
+        """Change a door.
+
+        ``PATCH /v1/doors/{door_id}``. An API key needs ``admin``.
+
+        Args:
+            door_id: Id of a door.
+            camera: A camera of the service.
+            output: `none`, `https://…`, `mqtt://…`, `osdp:///dev/…` or `gpio:PIN`.
+            release_s: How long it is unlocked.
+            held_s: Open for longer, it is held open: an alarm.
+            near: From this share of the picture's height on.
+            fpir: How often a stranger's passage may open it; see `chance`.
+            looks: So many in a row say who it is.
+            interlock: Doors that have to be shut.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/doors/{segment(door_id)}",
+            m.DoorOut,
+            repeatable=False,
+            body={
+                "camera": camera,
+                "output": output,
+                "enabled": enabled,
+                "release_s": release_s,
+                "shuts_s": shuts_s,
+                "held_s": held_s,
+                "near": near,
+                "fpir": fpir,
+                "looks": looks,
+                "liveness": liveness,
+                "two_person": two_person,
+                "two_person_s": two_person_s,
+                "passback": passback,
+                "passback_s": passback_s,
+                "from_area": from_area,
+                "to_area": to_area,
+                "interlock": interlock,
+                "duress": duress,
+                "fresh_s": fresh_s,
+                "offline_s": offline_s,
+                "keep_days": keep_days,
+                "name": name,
+            },
+        )
+
+    def delete_door(self, door_id: str) -> None:
+        """Take a door away; its passages are kept for as long as it said.
+
+        ``DELETE /v1/doors/{door_id}``. An API key needs ``admin``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        self._send("DELETE", f"/v1/doors/{segment(door_id)}", NoneType, repeatable=True)
+
+    def list_door_groups(self, collection: str) -> m.GroupList:
+        """Groups with their members.
+
+        ``GET /v1/collections/{collection}/door-groups``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/door-groups",
+            m.GroupList,
+            repeatable=True,
+        )
+
+    def add_door_group(self, collection: str, name: str) -> m.GroupIn:
+        """Make a group.
+
+        ``POST /v1/collections/{collection}/door-groups``. An API key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/door-groups",
+            m.GroupIn,
+            repeatable=False,
+            body={"name": name},
+        )
+
+    def delete_door_group(self, collection: str, name: str) -> None:
+        """Take a group away: its members pass by it no more.
+
+        ``DELETE /v1/collections/{collection}/door-groups/{name}``. An API key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            name: Its name.
+        """
+        self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/door-groups/{segment(name)}",
+            NoneType,
+            repeatable=True,
+        )
+
+    def join_door_group(
+        self,
+        collection: str,
+        name: str,
+        person_id: str,
+        *,
+        valid_from: datetime | Omit | None = OMIT,
+        valid_until: datetime | Omit | None = OMIT,
+    ) -> None:
+        """Put somebody in a group, or change for how long.
+
+        ``PUT /v1/collections/{collection}/door-groups/{name}/members/{person_id}``. An API key
+        needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            name: Its name.
+            person_id: Id of a person.
+            valid_until: Exclusive.
+        """
+        self._send(
+            "PUT",
+            f"/v1/collections/{segment(collection)}/door-groups/{segment(name)}/members/{segment(person_id)}",
+            NoneType,
+            repeatable=True,
+            body={"valid_from": valid_from, "valid_until": valid_until},
+        )
+
+    def leave_door_group(self, collection: str, name: str, person_id: str) -> None:
+        """Take somebody out of a group.
+
+        ``DELETE /v1/collections/{collection}/door-groups/{name}/members/{person_id}``. An API
+        key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            name: Its name.
+            person_id: Id of a person.
+        """
+        self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/door-groups/{segment(name)}/members/{segment(person_id)}",
+            NoneType,
+            repeatable=True,
+        )
+
+    def list_door_schedules(self, collection: str) -> m.ScheduleList:
+        """Schedules and their hours.
+
+        ``GET /v1/collections/{collection}/door-schedules``. An API key needs ``read``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "GET",
+            f"/v1/collections/{segment(collection)}/door-schedules",
+            m.ScheduleList,
+            repeatable=True,
+        )
+
+    def add_door_schedule(
+        self, collection: str, name: str, hours: str, *, zone: str | Omit = OMIT
+    ) -> m.ScheduleIn:
+        """Make a schedule.
+
+        ``POST /v1/collections/{collection}/door-schedules``. An API key needs ``admin``.
+
+        Args:
+            collection: Name of a collection.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/door-schedules",
+            m.ScheduleIn,
+            repeatable=False,
+            body={"name": name, "hours": hours, "zone": zone},
+        )
+
+    def delete_door_schedule(self, collection: str, name: str) -> None:
+        """Take a schedule away, and the rules that go by it.
+
+        ``DELETE /v1/collections/{collection}/door-schedules/{name}``. An API key needs
+        ``admin``.
+
+        Args:
+            collection: Name of a collection.
+            name: Its name.
+        """
+        self._send(
+            "DELETE",
+            f"/v1/collections/{segment(collection)}/door-schedules/{segment(name)}",
+            NoneType,
+            repeatable=True,
+        )
+
+    def list_door_holidays(self) -> m.HolidayList:
+        """Days on which only hours of holidays count.
+
+        ``GET /v1/door-holidays``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/door-holidays", m.HolidayList, repeatable=True)
+
+    def add_door_holiday(self, day: date, *, name: str | Omit = OMIT) -> None:
+        """Add a holiday, or rename it.
+
+        ``PUT /v1/door-holidays/{day}``. An API key needs ``admin``.
+        """
+        self._send(
+            "PUT",
+            f"/v1/door-holidays/{segment(day)}",
+            NoneType,
+            repeatable=True,
+            body={"name": name},
+        )
+
+    def delete_door_holiday(self, day: date) -> None:
+        """Take a holiday away.
+
+        ``DELETE /v1/door-holidays/{day}``. An API key needs ``admin``.
+        """
+        self._send("DELETE", f"/v1/door-holidays/{segment(day)}", NoneType, repeatable=True)
+
+    def list_door_rules(self, door_id: str) -> m.RuleList:
+        """Which groups may pass a door, and when.
+
+        ``GET /v1/doors/{door_id}/rules``. An API key needs ``read``.
+
+        Args:
+            door_id: Id of a door.
+        """
+        return self._send("GET", f"/v1/doors/{segment(door_id)}/rules", m.RuleList, repeatable=True)
+
+    def add_door_rule(
+        self, door_id: str, group: str, *, schedule: str | Omit | None = OMIT
+    ) -> None:
+        """Let a group pass a door.
+
+        ``POST /v1/doors/{door_id}/rules``. An API key needs ``admin``.
+
+        Args:
+            door_id: Id of a door.
+            schedule: null: at any time.
+        """
+        self._send(
+            "POST",
+            f"/v1/doors/{segment(door_id)}/rules",
+            NoneType,
+            repeatable=False,
+            body={"group": group, "schedule": schedule},
+        )
+
+    def delete_door_rule(
+        self, door_id: str, group: str, *, schedule: str | Omit | None = OMIT
+    ) -> None:
+        """Take a rule back.
+
+        ``POST /v1/doors/{door_id}/rules/delete``. An API key needs ``admin``.
+
+        Args:
+            door_id: Id of a door.
+            schedule: null: at any time.
+        """
+        self._send(
+            "POST",
+            f"/v1/doors/{segment(door_id)}/rules/delete",
+            NoneType,
+            repeatable=False,
+            body={"group": group, "schedule": schedule},
+        )
+
+    def forgive_person(self, collection: str, person_id: str) -> None:
+        """Forget where somebody is, so that anti-passback lets them through once.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/forgive``. An API key needs
+        ``doors``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+        """
+        self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/forgive",
+            NoneType,
+            repeatable=False,
+        )
+
+    def list_watchlists(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> m.WatchlistsOut:
+        """All lists, expired ones too.
+
+        ``GET /v1/watchlists``. An API key needs ``read``.
+
+        Args:
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/watchlists",
+            m.WatchlistsOut,
+            repeatable=True,
+            query={"limit": limit, "after": after},
+        )
+
+    def iter_watchlists(self, *, limit: int | None = None) -> Iterator[m.WatchlistOut]:
+        """Every row of ``list_watchlists``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_watchlists(limit=limit, after=after),
+            lambda page: page.watchlists,
+        )
+
+    def create_watchlist(
+        self,
+        name: str,
+        collection: str,
+        purpose: str,
+        legal_basis: str,
+        owner: str,
+        expires_at: datetime,
+        *,
+        actor: str | Omit = OMIT,
+        roles: Sequence[str] | Omit = OMIT,
+        accounts: Sequence[str] | Omit = OMIT,
+        cameras: Sequence[str] | Omit = OMIT,
+        four_eyes: bool | Omit = OMIT,
+        false_alerts_per_hour: float | Omit = OMIT,
+        reviews_per_hour: float | Omit = OMIT,
+        confirm_looks: int | Omit = OMIT,
+        cooldown_s: float | Omit = OMIT,
+        keep_days: int | Omit = OMIT,
+        strangers: Literal["nothing", "vector", "crop"] | Omit = OMIT,
+    ) -> m.WatchlistOut:
+        """A list, nobody on it yet.
+
+        ``POST /v1/watchlists``. An API key needs ``admin``.
+
+        Args:
+            collection: Whose people can be on it.
+            expires_at: It matches nobody from then on.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            roles: Console roles that may see it.
+            accounts: Console accounts that may see it too, by name.
+            cameras: Cameras that look for it; none: all.
+            four_eyes: Two people have to confirm an alert.
+            false_alerts_per_hour: Budget of one camera-hour.
+            reviews_per_hour: The same of silent reviews.
+            confirm_looks: Looks at a face that have to agree.
+            keep_days: Until alerts are erased.
+            strangers: Kept of passers-by who are on no list.
+        """
+        return self._send(
+            "POST",
+            "/v1/watchlists",
+            m.WatchlistOut,
+            repeatable=False,
+            body={
+                "name": name,
+                "collection": collection,
+                "actor": actor,
+                "purpose": purpose,
+                "legal_basis": legal_basis,
+                "owner": owner,
+                "expires_at": expires_at,
+                "roles": roles,
+                "accounts": accounts,
+                "cameras": cameras,
+                "four_eyes": four_eyes,
+                "false_alerts_per_hour": false_alerts_per_hour,
+                "reviews_per_hour": reviews_per_hour,
+                "confirm_looks": confirm_looks,
+                "cooldown_s": cooldown_s,
+                "keep_days": keep_days,
+                "strangers": strangers,
+            },
+        )
+
+    def get_watchlist(self, watchlist: str) -> m.WatchlistOut:
+        """One list.
+
+        ``GET /v1/watchlists/{watchlist}``. An API key needs ``read``.
+
+        Args:
+            watchlist: Id or name of a list.
+        """
+        return self._send(
+            "GET", f"/v1/watchlists/{segment(watchlist)}", m.WatchlistOut, repeatable=True
+        )
+
+    def change_watchlist(
+        self,
+        watchlist: str,
+        *,
+        actor: str | Omit = OMIT,
+        name: str | Omit | None = OMIT,
+        purpose: str | Omit | None = OMIT,
+        legal_basis: str | Omit | None = OMIT,
+        owner: str | Omit | None = OMIT,
+        expires_at: datetime | Omit | None = OMIT,
+        roles: Sequence[str] | Omit | None = OMIT,
+        accounts: Sequence[str] | Omit | None = OMIT,
+        cameras: Sequence[str] | Omit | None = OMIT,
+        four_eyes: bool | Omit | None = OMIT,
+        false_alerts_per_hour: float | Omit | None = OMIT,
+        reviews_per_hour: float | Omit | None = OMIT,
+        confirm_looks: int | Omit | None = OMIT,
+        cooldown_s: float | Omit | None = OMIT,
+        keep_days: int | Omit | None = OMIT,
+        strangers: Literal["nothing", "vector", "crop"] | Omit | None = OMIT,
+    ) -> m.WatchlistOut:
+        """Change what is given; cameras that watch follow within seconds.
+
+        ``PATCH /v1/watchlists/{watchlist}``. An API key needs ``admin``.
+
+        Args:
+            watchlist: Id or name of a list.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/watchlists/{segment(watchlist)}",
+            m.WatchlistOut,
+            repeatable=False,
+            body={
+                "actor": actor,
+                "name": name,
+                "purpose": purpose,
+                "legal_basis": legal_basis,
+                "owner": owner,
+                "expires_at": expires_at,
+                "roles": roles,
+                "accounts": accounts,
+                "cameras": cameras,
+                "four_eyes": four_eyes,
+                "false_alerts_per_hour": false_alerts_per_hour,
+                "reviews_per_hour": reviews_per_hour,
+                "confirm_looks": confirm_looks,
+                "cooldown_s": cooldown_s,
+                "keep_days": keep_days,
+                "strangers": strangers,
+            },
+        )
+
+    def delete_watchlist(self, watchlist: str, *, actor: str | None = None) -> Erased:
+        """Erase a list with its alerts and the faces behind them; its people stay enrolled.
+
+        ``DELETE /v1/watchlists/{watchlist}``. An API key needs ``delete``.
+
+        Args:
+            watchlist: Id or name of a list.
+            actor: A remark: for whom. Who did it is the API key.
+        """
+        return self._send(
+            "DELETE",
+            f"/v1/watchlists/{segment(watchlist)}",
+            Erased,
+            repeatable=True,
+            query={"actor": actor},
+        )
+
+    def expire_watchlist(self, watchlist: str, *, actor: str | None = None) -> m.WatchlistOut:
+        """End a list now: it matches nobody from here on.
+
+        ``POST /v1/watchlists/{watchlist}/expire``. An API key needs ``admin``.
+
+        Args:
+            watchlist: Id or name of a list.
+            actor: A remark: for whom. Who did it is the API key.
+        """
+        return self._send(
+            "POST",
+            f"/v1/watchlists/{segment(watchlist)}/expire",
+            m.WatchlistOut,
+            repeatable=False,
+            query={"actor": actor},
+        )
+
+    def watchlist_budget(self, watchlist: str, *, camera: str | None = None) -> m.BudgetOut:
+        """Thresholds of a list now, by its size and the faces that a camera sees, and what to
+        expect of
+        them.
+
+        ``GET /v1/watchlists/{watchlist}/budget``. An API key needs ``read``.
+
+        Args:
+            watchlist: Id or name of a list.
+            camera: Whose faces an hour count; default: one unknown.
+        """
+        return self._send(
+            "GET",
+            f"/v1/watchlists/{segment(watchlist)}/budget",
+            m.BudgetOut,
+            repeatable=True,
+            query={"camera": camera},
+        )
+
+    def watchlist_people(
+        self, watchlist: str, *, limit: int | None = None, after: str | None = None
+    ) -> m.MembersOut:
+        """Who is on a list.
+
+        ``GET /v1/watchlists/{watchlist}/people``. An API key needs ``read``.
+
+        Args:
+            watchlist: Id or name of a list.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            f"/v1/watchlists/{segment(watchlist)}/people",
+            m.MembersOut,
+            repeatable=True,
+            query={"limit": limit, "after": after},
+        )
+
+    def iter_watchlist_people(
+        self, watchlist: str, *, limit: int | None = None
+    ) -> Iterator[m.WatchlistsMemberOut]:
+        """Every row of ``watchlist_people``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.watchlist_people(watchlist=watchlist, limit=limit, after=after),
+            lambda page: page.people,
+        )
+
+    def put_on_watchlist(
+        self, watchlist: str, person_id: str, *, actor: str | Omit = OMIT, reason: str | Omit = OMIT
+    ) -> None:
+        """Put a person of the list's collection on it; they may be on it already.
+
+        ``PUT /v1/watchlists/{watchlist}/people/{person_id}``. An API key needs ``enrol``.
+
+        Args:
+            watchlist: Id or name of a list.
+            person_id: Id of a person.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            reason: Why; kept with the row.
+        """
+        self._send(
+            "PUT",
+            f"/v1/watchlists/{segment(watchlist)}/people/{segment(person_id)}",
+            NoneType,
+            repeatable=True,
+            body={"actor": actor, "reason": reason},
+        )
+
+    def take_off_watchlist(
+        self, watchlist: str, person_id: str, *, actor: str | None = None
+    ) -> None:
+        """Take a person off a list; their alerts stay.
+
+        ``DELETE /v1/watchlists/{watchlist}/people/{person_id}``. An API key needs ``enrol``.
+
+        Args:
+            watchlist: Id or name of a list.
+            person_id: Id of a person.
+            actor: A remark: for whom. Who did it is the API key.
+        """
+        self._send(
+            "DELETE",
+            f"/v1/watchlists/{segment(watchlist)}/people/{segment(person_id)}",
+            NoneType,
+            repeatable=True,
+            query={"actor": actor},
+        )
+
+    def list_alerts(
+        self,
+        *,
+        watchlist: str | None = None,
+        state: Sequence[Literal["new", "acknowledged", "confirmed", "dismissed", "escalated"]]
+        | None = None,
+        level: Sequence[Literal["alert", "review"]] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> m.AlertsOut:
+        """What cameras raised.
+
+        ``GET /v1/alerts``. An API key needs ``read``.
+
+        Args:
+            watchlist: Of one list, by id or name.
+            state: May be repeated; default: all.
+            level: May be repeated; default: both.
+            limit: Rows of a page.
+            after: `next` of the page before; outlives deletions.
+        """
+        return self._send(
+            "GET",
+            "/v1/alerts",
+            m.AlertsOut,
+            repeatable=True,
+            query={
+                "watchlist": watchlist,
+                "state": state,
+                "level": level,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def iter_alerts(
+        self,
+        *,
+        watchlist: str | None = None,
+        state: Sequence[Literal["new", "acknowledged", "confirmed", "dismissed", "escalated"]]
+        | None = None,
+        level: Sequence[Literal["alert", "review"]] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[m.AlertOut]:
+        """Every row of ``list_alerts``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_alerts(
+                watchlist=watchlist, state=state, level=level, limit=limit, after=after
+            ),
+            lambda page: page.alerts,
+        )
+
+    def get_alert(self, alert_id: str) -> m.AlertOut:
+        """One alert.
+
+        ``GET /v1/alerts/{alert_id}``. An API key needs ``read``.
+
+        Args:
+            alert_id: Id of an alert.
+        """
+        return self._send("GET", f"/v1/alerts/{segment(alert_id)}", m.AlertOut, repeatable=True)
+
+    def alert_face(self, alert_id: str) -> bytes:
+        """PNG of the aligned face that the alert was raised about; the audit notes who looked.
+
+        ``GET /v1/alerts/{alert_id}/face``. An API key needs ``read``.
+
+        Args:
+            alert_id: Id of an alert.
+        """
+        return self._send("GET", f"/v1/alerts/{segment(alert_id)}/face", bytes, repeatable=True)
+
+    def answer_alert(
+        self,
+        alert_id: str,
+        answer: Literal["acknowledge", "confirm", "dismiss", "escalate"],
+        *,
+        actor: str | Omit = OMIT,
+        note: str | Omit = OMIT,
+    ) -> m.AlertOut:
+        """A human's word. The same again changes nothing; another answer is refused until it is
+        taken
+        back.
+
+        ``POST /v1/alerts/{alert_id}/answer``. An API key needs ``decide``.
+
+        Args:
+            alert_id: Id of an alert.
+            answer: acknowledge: somebody looks at it. confirm: it is them (two people, where
+                the list wants that). dismiss: it is not, and this face is not taken for them
+                again. escalate: somebody else has to act.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/alerts/{segment(alert_id)}/answer",
+            m.AlertOut,
+            repeatable=False,
+            body={"answer": answer, "actor": actor, "note": note},
+        )
+
+    def undo_alert(
+        self, alert_id: str, *, actor: str | Omit = OMIT, note: str | Omit = OMIT
+    ) -> m.AlertOut:
+        """Take the newest answer back; after a dismissal the face may alert again.
+
+        ``POST /v1/alerts/{alert_id}/undo``. An API key needs ``decide``.
+
+        Args:
+            alert_id: Id of an alert.
+            actor: A remark: for whom, in your words. Who did it is the API key, which stands
+                beside it.
+            note: Why; kept with the row.
+        """
+        return self._send(
+            "POST",
+            f"/v1/alerts/{segment(alert_id)}/undo",
+            m.AlertOut,
+            repeatable=False,
+            body={"actor": actor, "note": note},
+        )
+
+
+__all__ = ["Client"]
