@@ -14,7 +14,7 @@ from arcid.server.deps import Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors
 from arcid.server.routes.attendance import Actor
-from arcid.server.routes.doors import DoorPath, ReasonOut
+from arcid.server.routes.doors import DoorPath, DoorReasonOut
 from arcid.server.schemas import In, Next, Out
 
 router = APIRouter(prefix="/v1/doors", tags=["doors"], route_class=Route)
@@ -60,7 +60,7 @@ class PassageOut(Out):
     door: str
     outcome: Outcome
     words: str
-    reasons: list[ReasonOut]
+    reasons: list[DoorReasonOut]
     person_id: str | None
     name: str | None = Field(description="As it is now; null once the person is deleted.")
     with_id: str | None = Field(description="The first of two persons.")

@@ -64,7 +64,7 @@ class DoorPatch(DoorSettings):
     name: Name | None = None
 
 
-class ReasonOut(Out):
+class DoorReasonOut(Out):
     code: str
     words: str
 
@@ -75,7 +75,7 @@ class AnswerOut(Out):
     at: datetime
     outcome: Outcome
     words: str
-    reasons: list[ReasonOut]
+    reasons: list[DoorReasonOut]
     person_id: str | None
     name: str | None
     actor: str | None

@@ -1,0 +1,80 @@
+"""Faces of photos, and decisions about them; nothing of them is stored."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from arcid.server.schemas.base import Out
+from arcid.types import Outcome
+
+
+class Box(Out):
+    """Pixels of the photo, origin top-left; may reach past its border."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class ReasonOut(Out):
+    code: str = Field(examples=["blurred"])
+    value: float
+    threshold: float
+    message: str
+
+
+class QualityOut(Out):
+    ok: bool = Field(description="Whether the face should be enrolled.")
+    reasons: list[ReasonOut]
+    measured: dict[str, float] = Field(examples=[{"inter_eye_px": 61.2, "sharpness": 0.9}])
+
+
+class FaceOut(Out):
+    box: Box | None = Field(description="null for crops that came aligned")
+    points: list[tuple[float, float]] | None = Field(
+        description="Eyes (viewer's left first), nose, corners of the mouth."
+    )
+    score: float | None = Field(description="Detection score, 0–1.")
+    quality: QualityOut | None
+
+
+class Detected(Out):
+    width: int
+    height: int
+    faces: list[FaceOut] = Field(description="Best score first; none is ordinary.")
+
+
+class FaceVector(FaceOut):
+    vector: list[float] = Field(description="Unit norm; comparable within one contract_id only.")
+
+
+class Embedded(Out):
+    model: str
+    contract_id: str
+    dim: int
+    faces: list[FaceVector]
+
+
+class DecisionOut(Out):
+    outcome: Outcome
+    cosine: float | None = Field(description="Higher is closer; null where nobody was compared.")
+    cosine_threshold: float = Field(description="The cosine that the target rate asks for.")
+    probability: float | None = Field(
+        description="That both faces are one person, at equal prior odds."
+    )
+    fmr: float | None = Field(
+        description="At most this share of comparisons of two people reaches this cosine; "
+        "never below the smallest rate that the calibration's data supports."
+    )
+    target_fmr: float | None = Field(description="The error rate asked for, of a comparison.")
+    target_fpir: float | None = Field(description="The error rate asked for, of a search.")
+    gallery_size: int = Field(description="Templates compared; 1 for two photos.")
+    calibration_id: str
+    extrapolated: bool = Field(description="Beyond the measured data.")
+    reason: str
+
+
+class Compared(DecisionOut):
+    a: FaceOut
+    b: FaceOut

@@ -1,0 +1,80 @@
+"""Who is it? What is asked and what is answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from arcid.decide import DEFAULT_FPIR, Unsupported
+from arcid.gallery import Aggregate
+from arcid.server.schemas.base import MAX_VECTOR, Id, In, Out, Rate
+from arcid.server.schemas.photos import DecisionOut, FaceOut
+
+
+class Candidate(Out):
+    person_id: str
+    name: str
+    metadata: dict[str, Any]
+    cosine: float
+    probability: float | None = Field(
+        description="That both faces are one person, at equal prior odds."
+    )
+    fmr: float | None = Field(description="As of a decision.")
+    face_id: str = Field(description="The person's face nearest to the probe.")
+    faces: int = Field(description="How many faces of the person were compared.")
+    given_to: int | None = Field(
+        default=None,
+        description="The face of this photo, counted from 0, that this nearest person was given to "
+        "instead; such a candidate stands last and is never the match.",
+    )
+
+
+class Identified(Out):
+    candidates: list[Candidate] = Field(description="Best first.")
+    decision: DecisionOut = Field(description="On the first candidate.")
+
+
+class IdentifiedFace(Identified):
+    face: FaceOut
+
+
+class SearchOut(Out):
+    collection: str
+    contract_id: str
+    faces: list[IdentifiedFace]
+
+
+class VectorSearchOut(Identified):
+    collection: str
+    contract_id: str
+
+
+class PersonSearchOut(Identified):
+    collection: str
+    contract_id: str
+
+
+class VectorSearchIn(In):
+    vector: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        min_length=2, max_length=MAX_VECTOR, description="Any length; brought to unit norm."
+    )
+    contract_id: str = Field(
+        min_length=1, max_length=128, description="Of the model that made the vector."
+    )
+    k: int = Field(default=5, ge=1, le=100)
+    fpir: Rate = DEFAULT_FPIR
+    aggregate: Aggregate = "max"
+    unsupported: Unsupported = "review"
+
+
+class PersonSearchIn(In):
+    person_id: Id
+    k: int = Field(default=5, ge=1, le=100)
+    fpir: Rate = DEFAULT_FPIR
+    unsupported: Unsupported = "review"
+
+
+class PersonVerified(DecisionOut):
+    face: FaceOut
+    person: Candidate = Field(description="The person, with the face nearest to the probe.")
