@@ -178,7 +178,8 @@ def routes_page() -> str:
 
 
 def _needed(need: dict[str, str]) -> str:
-    return f"`{need['verb']}`" + (" for all" if need["reach"] == "all" else "")
+    verbs = " and ".join(f"`{need[part]}`" for part in ("verb", "also") if part in need)
+    return verbs + (" for all" if need["reach"] == "all" else "")
 
 
 def _takes(operation: dict[str, Any], described: dict[str, Any]) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.serving import Client, StartService, running
+from tests.toys import Brightness, Squares
 
+from arcid.calibration import Calibration
 from arcid.gallery import Gallery
+from arcid.models import weights
 from arcid.pipeline import Pipeline
 from arcid.server.settings import Settings
 
@@ -22,6 +25,22 @@ def pipeline(data_dir: Path) -> Iterator[Pipeline]:
         patch.setenv("ARCID_DATA", str(data_dir))
         pipeline = Pipeline.from_models()
         yield pipeline
+
+
+@pytest.fixture(scope="session")
+def toy() -> Pipeline:
+    """A detector and an embedder that need no photographs of people."""
+    packaged = weights.packaged_calibration(weights.resolve("arcid-face-s"))
+    data = packaged.data | {"contract_id": Brightness.contract_id}
+    return Pipeline(Squares(), Brightness(), calibration=Calibration(data))
+
+
+@pytest.fixture(scope="module")
+def toys(toy: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One service over ``toy`` for a whole test file."""
+    database = tmp_path_factory.mktemp("toys") / "gallery.db"
+    with running(Settings.load(database=str(database)), toy, None) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import pytest
 from PIL import Image as Pil
-from tests.toys import Brightness, Squares, picture
+from tests.toys import picture
 
-from arcid import Calibration, Pipeline
-from arcid.models import weights
-
-
-@pytest.fixture
-def toy() -> Pipeline:
-    packaged = weights.packaged_calibration(weights.resolve("arcid-face-s"))
-    data = packaged.data | {"contract_id": Brightness.contract_id}
-    return Pipeline(Squares(), Brightness(), calibration=Calibration(data))
+from arcid import Pipeline
 
 
 def png(*columns: int) -> bytes:

@@ -161,6 +161,7 @@ def test_ids_of_another_collection_are_not_there(service: Client, face: Any) -> 
         "answer_review": {"answer": "no", "actor": "x"}, "undo_review": {"actor": "x"},
         "answer_onboarding": {"outcome": "rejected", "actor": "x"},
         "undo_onboarding": {"actor": "x"}, "search_person": {"person_id": person},
+        "add_embeddings": {"vectors": [[1, 2]], "contract_id": service.services.contract_id},
     }  # fmt: skip
     before = service.gallery.last_change()
     asked = set()

@@ -631,6 +631,76 @@ class AsyncClient(AsyncSender):
             lambda page: page.faces,
         )
 
+    async def enrol_embeddings(
+        self,
+        collection: str,
+        vectors: Sequence[Sequence[float]],
+        contract_id: str,
+        name: str,
+        *,
+        idempotency_key: str | None = None,
+        source: str | Omit = OMIT,
+        allow_duplicate: bool | Omit = OMIT,
+        partial: bool | Omit = OMIT,
+        consent: m.ConsentGiven | Omit | None = OMIT,
+    ) -> m.Enrolled:
+        """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is
+        created.
+        All or none, unless `partial`. For keys trusted with vectors.
+
+        ``POST /v1/collections/{collection}/enrol/embeddings``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/enrol/embeddings",
+            m.Enrolled,
+            repeatable=False,
+            body={
+                "vectors": vectors,
+                "contract_id": contract_id,
+                "source": source,
+                "allow_duplicate": allow_duplicate,
+                "partial": partial,
+                "consent": consent,
+                "name": name,
+            },
+            once=idempotency_key or "",
+        )
+
+    async def add_embeddings(
+        self,
+        collection: str,
+        person_id: str,
+        vectors: Sequence[Sequence[float]],
+        contract_id: str,
+        *,
+        idempotency_key: str | None = None,
+        source: str | Omit = OMIT,
+        allow_duplicate: bool | Omit = OMIT,
+        partial: bool | Omit = OMIT,
+        consent: m.ConsentGiven | Omit | None = OMIT,
+    ) -> m.Enrolled:
+        """Add vectors to a person. All or none, unless `partial`. For keys trusted with vectors.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/faces/embeddings``. An API key
+        needs ``enrol``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/faces/embeddings",
+            m.Enrolled,
+            repeatable=False,
+            body={
+                "vectors": vectors,
+                "contract_id": contract_id,
+                "source": source,
+                "allow_duplicate": allow_duplicate,
+                "partial": partial,
+                "consent": consent,
+            },
+            once=idempotency_key or "",
+        )
+
     async def get_face(self, collection: str, face_id: str) -> m.StoredFaceOut:
         """One face.
 

@@ -390,6 +390,22 @@ class Compared(Model):
     b: FaceOut
 
 
+class ConsentGiven(Model):
+    """That the person agreed; demanded where the collection's policy says so."""
+
+    text: str
+    """The version of the text they agreed to."""
+
+    evidence: str = ""
+    """Where that can be seen, as the number of a form."""
+
+    by: str = "themselves"
+    """Or who agreed for them, as a parent."""
+
+    at: datetime | None = None
+    """When; left out: now."""
+
+
 class ConsentsOut(Model):
     """``ConsentsOut`` of the service."""
 
@@ -580,6 +596,13 @@ class DoorOut(Model):
     """Its newest answers in this process."""
 
 
+class DoorReasonOut(Model):
+    """``DoorReasonOut`` of the service."""
+
+    code: str
+    words: str
+
+
 class DoorRulesGroupOut(Model):
     """``DoorRulesGroupOut`` of the service."""
 
@@ -602,7 +625,7 @@ class DoorsAnswerOut(Model):
     at: datetime
     outcome: Literal["granted", "refused", "alarm"] | str
     words: str
-    reasons: list[DoorsReasonOut]
+    reasons: list[DoorReasonOut]
     person_id: str | None
     name: str | None
     actor: str | None
@@ -610,13 +633,6 @@ class DoorsAnswerOut(Model):
     offline: bool
     decision: DecisionOut | None
     """With the error rate it was decided at."""
-
-
-class DoorsReasonOut(Model):
-    """``DoorsReasonOut`` of the service."""
-
-    code: str
-    words: str
 
 
 class DuplicateRunsRunOut(Model):
@@ -910,7 +926,7 @@ class IdentifiedFace(Model):
 
 
 class ImageResult(Model):
-    """What became of one image: a face, or an error."""
+    """What became of one image or vector: a face, or an error."""
 
     image: int
     """Its place in the request, from 0."""
@@ -1215,7 +1231,7 @@ class PassageOut(Model):
     door: str
     outcome: Literal["granted", "refused", "alarm"] | str
     words: str
-    reasons: list[DoorsReasonOut]
+    reasons: list[DoorReasonOut]
     person_id: str | None
     name: str | None
     """As it is now; null once the person is deleted."""

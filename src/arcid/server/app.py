@@ -195,7 +195,7 @@ def _describe_keys(app: FastAPI) -> None:
         for item in schema["paths"].values():
             for operation in item.values():
                 if (need := need_of(operation["operationId"])) is not None:
-                    operation["x-arcid-needs"] = need._asdict()
+                    operation["x-arcid-needs"] = need.to_dict()
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -21,10 +21,15 @@ Reach = Literal["collection", "none", "all"]
 
 class Need(NamedTuple):
     """``reach``: the collection of the path; none, so that every key of the verb will do; or all,
-    so that a key limited to some is refused."""
+    so that a key limited to some is refused. ``also``: a second verb that the key must have."""
 
     verb: Verb
     reach: Reach
+    also: Verb | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """As the OpenAPI description says it."""
+        return {part: value for part, value in self._asdict().items() if value is not None}
 
 
 _TABLE: dict[Reach, dict[Verb, str]] = {
@@ -36,6 +41,7 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "list_door_schedules",
         "search": "search_photo search_embedding search_person verify_person authenticate_person",
         "enrol": "add_person change_person merge_people split_person enrol add_faces move_face "
+        "enrol_embeddings add_embeddings "
         "record_consent "
         "start_onboarding",
         "decide": "add_event correct_event not_this_person answer_review undo_review "
@@ -74,8 +80,10 @@ OPEN = frozenset({
     "health", "page", "script", "applicant_session", "applicant_consent", "applicant_withdraw",
     "applicant_document", "applicant_selfie", "applicant_live",
 })  # fmt: skip
+#: Whoever enrols numbers says that they are somebody's face, and nobody can look.
+ALSO: dict[str, Verb] = {"enrol_embeddings": "vectors", "add_embeddings": "vectors"}
 NEEDS = {
-    name: Need(verb, reach)
+    name: Need(verb, reach, ALSO.get(name))
     for reach, by_verb in _TABLE.items()
     for verb, names in by_verb.items()
     for name in names.split()
@@ -103,8 +111,11 @@ def need_of(route: str) -> Need | None:
 async def check(need: Need, request: Request) -> None:
     """Before anything of the body is read. Raises ``HttpError`` 403."""
     credential: Credential = request.scope["state"]["credential"]
-    if need.verb not in credential.verbs:
-        raise lacking(f"this API key may not do what this route needs: {need.verb}", need)
+    for verb in (need.verb, need.also):
+        if verb is not None and verb not in credential.verbs:
+            raise lacking(
+                f"this API key may not do what this route needs: {verb}", need._replace(verb=verb)
+            )
     if credential.collections is None or need.reach == "none":
         return
     if need.reach == "all":

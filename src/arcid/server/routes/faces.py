@@ -1,107 +1,18 @@
-"""Enrolled faces: add, list, look at, move, delete."""
+"""Enrolled faces: list, look at, move, delete."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-from collections.abc import Sequence
-from dataclasses import astuple
-from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Form, Response, UploadFile
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Response
 
-from arcid.apps.enrol import new_face
-from arcid.errors import ArcidError, FaceNotFound
-from arcid.gallery import Enrolment, NewConsent, Once
+from arcid.errors import FaceNotFound
 from arcid.server.deps import CollectionPath, FacePath, PersonPath, Running
-from arcid.server.routes._common import (
-    ERASED,
-    UPLOAD,
-    After,
-    Agreed,
-    AgreedAt,
-    AgreedBy,
-    AgreedEvidence,
-    Aligned,
-    AllowDuplicate,
-    IdempotencyKey,
-    Images,
-    Limit,
-    Partial,
-    RequireQuality,
-    Select,
-    consent_of,
-    erased,
-    errors,
-    require_crops,
-)
-from arcid.server.schemas import (
-    Enrolled,
-    FacesPage,
-    MoveIn,
-    StoredFaceOut,
-)
-from arcid.server.uploads import UploadRoute, read_images
-from arcid.types import Selection
+from arcid.server.lanes import Route
+from arcid.server.routes._common import ERASED, After, Limit, erased, errors, require_crops
+from arcid.server.schemas import FacesPage, MoveIn, StoredFaceOut
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["faces"], route_class=UploadRoute)
-
-
-@router.post("/enrol", status_code=201, responses=errors(*UPLOAD, 404, 409, 503, 507))
-async def enrol(
-    running: Running,
-    response: Response,
-    collection: CollectionPath,
-    name: Annotated[str, Form(min_length=1, max_length=200, description="Of the person.")],
-    image: Images,
-    select: Select = "prominent",
-    aligned: Aligned = False,
-    require_quality: RequireQuality = True,
-    allow_duplicate: AllowDuplicate = False,
-    partial: Partial = False,
-    consent: Agreed = None,
-    consent_evidence: AgreedEvidence = "",
-    consent_by: AgreedBy = "themselves",
-    consent_at: AgreedAt = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Enrolled:
-    """Add faces under a name; who is not there yet is created. All images or none, unless
-    `partial`."""
-    await run_in_threadpool(running.gallery.collection, collection)
-    given = consent_of(consent, consent_evidence, consent_by, consent_at)
-    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
-    return await _enrol(running, response, collection, asked, idempotency_key, name=name)
-
-
-@router.post(
-    "/people/{person_id}/faces",
-    status_code=201,
-    responses=errors(*UPLOAD, 404, 409, 503, 507),
-)
-async def add_faces(
-    running: Running,
-    response: Response,
-    collection: CollectionPath,
-    person_id: PersonPath,
-    image: Images,
-    select: Select = "prominent",
-    aligned: Aligned = False,
-    require_quality: RequireQuality = True,
-    allow_duplicate: AllowDuplicate = False,
-    partial: Partial = False,
-    consent: Agreed = None,
-    consent_evidence: AgreedEvidence = "",
-    consent_by: AgreedBy = "themselves",
-    consent_at: AgreedAt = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Enrolled:
-    """Add faces to a person. All images or none, unless `partial`."""
-    await run_in_threadpool(running.gallery.person, collection, person_id)
-    given = consent_of(consent, consent_evidence, consent_by, consent_at)
-    asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
-    return await _enrol(running, response, collection, asked, idempotency_key, person_id=person_id)
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["faces"], route_class=Route)
 
 
 @router.get("/people/{person_id}/faces", responses=errors(404, 503))
@@ -161,72 +72,3 @@ def get_crop(running: Running, collection: CollectionPath, face_id: FacePath) ->
     buffer = io.BytesIO()
     Pil.fromarray(crop).save(buffer, "PNG")
     return Response(buffer.getvalue(), media_type="image/png")
-
-
-class _Asked(NamedTuple):
-    """What both ways to enrol are asked for."""
-
-    images: list[UploadFile]
-    select: Selection
-    aligned: bool
-    require_quality: bool
-    allow_duplicate: bool
-    partial: bool
-    consent: NewConsent | None
-
-
-async def _enrol(
-    running: Running,
-    response: Response,
-    collection: str,
-    asked: _Asked,
-    key: str | None,
-    *,
-    name: str | None = None,
-    person_id: str | None = None,
-) -> Enrolled:
-    photos = await read_images(asked.images, running.settings)
-    once = None
-    if key is not None:
-        whose = [name, person_id]
-        given = None if asked.consent is None else list(map(str, astuple(asked.consent)))
-        options = [*asked[1:-1], given]
-        once = Once(key, await run_in_threadpool(_fingerprint, whose, options, photos))
-        done = await run_in_threadpool(running.gallery.answered, collection, once)
-        if done is not None:
-            return _enrolled(response, done)
-    found = await running.each_face(
-        photos,
-        select=asked.select,
-        aligned=asked.aligned,
-        require_quality=asked.require_quality,
-    )
-    origin = running.pipeline.provenance
-    images = [
-        face if isinstance(face, ArcidError) else new_face(face, file.filename or "", origin)
-        for file, face in zip(asked.images, found, strict=True)
-    ]
-    done = await running.writes.run(
-        running.gallery.enrol_images,
-        collection,
-        images,
-        name=name,
-        person_id=person_id,
-        decide=None if asked.allow_duplicate else running.pipeline.duplicate,
-        partial=asked.partial,
-        once=once,
-        consent=asked.consent,
-    )
-    return _enrolled(response, done)
-
-
-def _fingerprint(whose: Sequence[Any], options: Sequence[Any], photos: Sequence[bytes]) -> str:
-    """sha256 over all that a request asks for; file names are no part of it."""
-    digests = [hashlib.sha256(photo).hexdigest() for photo in photos]
-    return hashlib.sha256(json.dumps([whose, options, digests]).encode()).hexdigest()
-
-
-def _enrolled(response: Response, done: Enrolment) -> Enrolled:
-    if done.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return Enrolled.model_validate(done)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form
 from fastapi.concurrency import run_in_threadpool
 
+from arcid.apps.vectors import embedding_of
 from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR, Unsupported
-from arcid.errors import ContractMismatch, InvalidArray
 from arcid.gallery import Aggregate
 from arcid.results import Faces, Identification, Identified
 from arcid.server import schemas
@@ -25,7 +25,6 @@ from arcid.server.schemas import (
     VectorSearchOut,
 )
 from arcid.server.uploads import UploadRoute
-from arcid.types import Embeddings
 
 
 class SearchRoute(UploadRoute):
@@ -84,17 +83,7 @@ def search_embedding(
     running: Running, collection: CollectionPath, body: VectorSearchIn
 ) -> VectorSearchOut:
     """Whose vector is it? It must be of the model that runs here."""
-    embedder = running.pipeline.embedder
-    if body.contract_id != embedder.contract_id:
-        raise ContractMismatch(
-            f"the vector is of contract {body.contract_id[:12]}, the service runs "
-            f"{embedder.contract_id[:12]}; embed the photo with POST /v1/embeddings"
-        )
-    if len(body.vector) != embedder.dim:
-        raise InvalidArray(
-            f"the vector has {len(body.vector)} values; this model's have {embedder.dim}"
-        )
-    probe = Embeddings.normalised([body.vector], body.contract_id)
+    probe = embedding_of(body.vector, body.contract_id, running.pipeline.embedder)
     (found,) = running.pipeline.identify_embeddings(
         probe,
         running.gallery,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from arcid.server.schemas.base import (
     MAX_VECTOR,
     CollectionName,
+    ContractId,
     ErrorBody,
     ErrorEnvelope,
     Id,
@@ -13,6 +14,15 @@ from arcid.server.schemas.base import (
     Next,
     Out,
     Rate,
+    Vector,
+)
+from arcid.server.schemas.enrolling import (
+    MAX_VECTORS,
+    ConsentGiven,
+    Enrolled,
+    EnrolVectorsIn,
+    ImageResult,
+    VectorsIn,
 )
 from arcid.server.schemas.people import (
     CollectionIn,
@@ -21,9 +31,7 @@ from arcid.server.schemas.people import (
     Collections,
     ContractOut,
     Contracts,
-    Enrolled,
     FacesPage,
-    ImageResult,
     MergeIn,
     MoveIn,
     People,
@@ -73,6 +81,7 @@ from arcid.server.schemas.system import (
 
 __all__ = [
     "MAX_VECTOR",
+    "MAX_VECTORS",
     "Box",
     "CalibrationOut",
     "Candidate",
@@ -82,11 +91,14 @@ __all__ = [
     "CollectionPatch",
     "Collections",
     "Compared",
+    "ConsentGiven",
+    "ContractId",
     "ContractOut",
     "Contracts",
     "DecisionOut",
     "Detected",
     "Embedded",
+    "EnrolVectorsIn",
     "Enrolled",
     "ErasureOut",
     "ErrorBody",
@@ -128,6 +140,8 @@ __all__ = [
     "System",
     "TaskOut",
     "UnansweredOut",
+    "Vector",
     "VectorSearchIn",
     "VectorSearchOut",
+    "VectorsIn",
 ]

@@ -19,6 +19,15 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CollectionName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]+$")
 ]
+ContractId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    Field(description="Of the model that made the vector."),
+]
+Vector = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False)]],
+    Field(min_length=2, max_length=MAX_VECTOR, description="Any length; brought to unit norm."),
+]
 Rate = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 

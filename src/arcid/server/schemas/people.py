@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from arcid.server.schemas.base import CollectionName, ErrorBody, Id, In, Metadata, Next, Out
+from arcid.server.schemas.base import CollectionName, Id, In, Metadata, Next, Out
 from arcid.server.schemas.photos import Box
 
 
@@ -118,17 +118,3 @@ class StoredFaceOut(Out):
 class FacesPage(Out):
     faces: list[StoredFaceOut]
     next: Next
-
-
-class ImageResult(Out):
-    """What became of one image: a face, or an error."""
-
-    image: int = Field(description="Its place in the request, from 0.")
-    face_id: str | None
-    error: ErrorBody | None
-
-
-class Enrolled(Out):
-    person: PersonOut
-    faces: list[StoredFaceOut]
-    results: list[ImageResult] = Field(description="One an image, in the order of the request.")

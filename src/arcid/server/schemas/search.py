@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from arcid.decide import DEFAULT_FPIR, Unsupported
 from arcid.gallery import Aggregate
-from arcid.server.schemas.base import MAX_VECTOR, Id, In, Out, Rate
+from arcid.server.schemas.base import ContractId, Id, In, Out, Rate, Vector
 from arcid.server.schemas.photos import DecisionOut, FaceOut
 
 
@@ -56,12 +56,8 @@ class PersonSearchOut(Identified):
 
 
 class VectorSearchIn(In):
-    vector: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(
-        min_length=2, max_length=MAX_VECTOR, description="Any length; brought to unit norm."
-    )
-    contract_id: str = Field(
-        min_length=1, max_length=128, description="Of the model that made the vector."
-    )
+    vector: Vector
+    contract_id: ContractId
     k: int = Field(default=5, ge=1, le=100)
     fpir: Rate = DEFAULT_FPIR
     aggregate: Aggregate = "max"
