@@ -157,7 +157,8 @@ def _operation(
     types = Types(names, "m.", "Sequence", "Mapping")
     needs = told.get("x-arcid-needs")
     key = f" An API key needs ``{needs['verb']}``." if needs else ""
-    about = f"{told['description']}\n\n``{method} {path}``.{key}"
+    paragraphs = (" ".join(part.split()) for part in told["description"].split("\n\n"))
+    about = "\n\n".join(paragraphs) + f"\n\n``{method} {path}``.{key}"
     made = Operation(told["operationId"], method, path, about)
     for given in told.get("parameters", []):
         made.arguments.append(_parameter(given, types))

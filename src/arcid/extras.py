@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "postgres": ("psycopg",),
     "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),
+    "mcp": ("mcp", "httpx", "pydantic"),
     "pkcs11": ("pkcs11",),
     "mqtt": ("paho",),
     "osdp": ("osdp",),

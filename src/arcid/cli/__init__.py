@@ -46,6 +46,7 @@ from arcid.cli import (
     gallery_upkeep,
     keys,
     liveness,
+    mcp,
     models,
     models_import,
     onboarding,
@@ -102,6 +103,7 @@ calibrate.register(app)
 compare.register(app)
 serve.register(app)
 demo.register(app)
+mcp.register(app)
 attend.register(app)
 doctor.register(app)
 bench.register(app)

@@ -645,8 +645,7 @@ class AsyncClient(AsyncSender):
         consent: m.ConsentGiven | Omit | None = OMIT,
     ) -> m.Enrolled:
         """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is
-        created.
-        All or none, unless `partial`. For keys trusted with vectors.
+        created. All or none, unless `partial`. For keys trusted with vectors.
 
         ``POST /v1/collections/{collection}/enrol/embeddings``. An API key needs ``enrol``.
         """
@@ -885,8 +884,7 @@ class AsyncClient(AsyncSender):
         after: str | None = None,
     ) -> m.Events:
         """Arrivals, departures, unknown visitors, doubtful cases and suspected attacks,
-        corrections
-        applied.
+        corrections applied.
 
         ``GET /v1/collections/{collection}/attendance/events``. An API key needs ``read``.
         """
@@ -1172,8 +1170,7 @@ class AsyncClient(AsyncSender):
         note: str | Omit = OMIT,
     ) -> m.ReviewOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/collections/{collection}/reviews/{review_id}/answer``. An API key needs
         ``decide``.
@@ -1383,8 +1380,7 @@ class AsyncClient(AsyncSender):
         note: str | Omit = OMIT,
     ) -> m.PairAnswerOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/collections/{collection}/duplicates/pairs/{pair_id}/answer``. An API key
         needs ``decide``.
@@ -1673,8 +1669,7 @@ class AsyncClient(AsyncSender):
 
     async def make_backup(self) -> m.BackupOut:
         """Make a backup now: of one moment, read back and compared before it counts. Answers when
-        it
-        is done, and lets the oldest go.
+        it is done, and lets the oldest go.
 
         ``POST /v1/backups``. An API key needs ``admin``.
         """
@@ -2002,8 +1997,7 @@ class AsyncClient(AsyncSender):
         zone: str | None = None,
     ) -> m.ApplicantOut:
         """A photo of the document's page with the portrait. The machine-readable zone is read in
-        the
-        pictures where `arcid[mrz]` is installed.
+        the pictures where `arcid[mrz]` is installed.
 
         ``POST /onboarding/session/document``.
         """
@@ -2092,8 +2086,7 @@ class AsyncClient(AsyncSender):
 
     async def tell_contact(self, door_id: str, open: bool | None) -> None:
         """Whether a door's contact says that it is open: it may be forced or held open, and others
-        may
-        wait for it to be shut.
+        may wait for it to be shut.
 
         ``POST /v1/doors/{door_id}/contact``. An API key needs ``doors``.
         """
@@ -2662,8 +2655,7 @@ class AsyncClient(AsyncSender):
 
     async def watchlist_budget(self, watchlist: str, *, camera: str | None = None) -> m.BudgetOut:
         """Thresholds of a list now, by its size and the faces that a camera sees, and what to
-        expect of
-        them.
+        expect of them.
 
         ``GET /v1/watchlists/{watchlist}/budget``. An API key needs ``read``.
         """
@@ -2801,8 +2793,7 @@ class AsyncClient(AsyncSender):
         note: str | Omit = OMIT,
     ) -> m.AlertOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/alerts/{alert_id}/answer``. An API key needs ``decide``.
         """

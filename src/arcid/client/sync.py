@@ -799,8 +799,7 @@ class Client(Sender):
         consent: m.ConsentGiven | Omit | None = OMIT,
     ) -> m.Enrolled:
         """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is
-        created.
-        All or none, unless `partial`. For keys trusted with vectors.
+        created. All or none, unless `partial`. For keys trusted with vectors.
 
         ``POST /v1/collections/{collection}/enrol/embeddings``. An API key needs ``enrol``.
 
@@ -1105,8 +1104,7 @@ class Client(Sender):
         after: str | None = None,
     ) -> m.Events:
         """Arrivals, departures, unknown visitors, doubtful cases and suspected attacks,
-        corrections
-        applied.
+        corrections applied.
 
         ``GET /v1/collections/{collection}/attendance/events``. An API key needs ``read``.
 
@@ -1460,8 +1458,7 @@ class Client(Sender):
         note: str | Omit = OMIT,
     ) -> m.ReviewOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/collections/{collection}/reviews/{review_id}/answer``. An API key needs
         ``decide``.
@@ -1731,8 +1728,7 @@ class Client(Sender):
         note: str | Omit = OMIT,
     ) -> m.PairAnswerOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/collections/{collection}/duplicates/pairs/{pair_id}/answer``. An API key
         needs ``decide``.
@@ -2084,8 +2080,7 @@ class Client(Sender):
 
     def make_backup(self) -> m.BackupOut:
         """Make a backup now: of one moment, read back and compared before it counts. Answers when
-        it
-        is done, and lets the oldest go.
+        it is done, and lets the oldest go.
 
         ``POST /v1/backups``. An API key needs ``admin``.
         """
@@ -2490,8 +2485,7 @@ class Client(Sender):
         zone: str | None = None,
     ) -> m.ApplicantOut:
         """A photo of the document's page with the portrait. The machine-readable zone is read in
-        the
-        pictures where `arcid[mrz]` is installed.
+        the pictures where `arcid[mrz]` is installed.
 
         ``POST /onboarding/session/document``.
 
@@ -2605,8 +2599,7 @@ class Client(Sender):
 
     def tell_contact(self, door_id: str, open: bool | None) -> None:
         """Whether a door's contact says that it is open: it may be forced or held open, and others
-        may
-        wait for it to be shut.
+        may wait for it to be shut.
 
         ``POST /v1/doors/{door_id}/contact``. An API key needs ``doors``.
 
@@ -3300,8 +3293,7 @@ class Client(Sender):
 
     def watchlist_budget(self, watchlist: str, *, camera: str | None = None) -> m.BudgetOut:
         """Thresholds of a list now, by its size and the faces that a camera sees, and what to
-        expect of
-        them.
+        expect of them.
 
         ``GET /v1/watchlists/{watchlist}/budget``. An API key needs ``read``.
 
@@ -3469,8 +3461,7 @@ class Client(Sender):
         note: str | Omit = OMIT,
     ) -> m.AlertOut:
         """A human's word. The same again changes nothing; another answer is refused until it is
-        taken
-        back.
+        taken back.
 
         ``POST /v1/alerts/{alert_id}/answer``. An API key needs ``decide``.
 
