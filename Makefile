@@ -45,7 +45,7 @@ $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 	$(PYTHON) -m venv $(VENV)/judges/insightface
 	$(VENV)/judges/insightface/bin/python -m pip install -q insightface==2.1
 	$(PYTHON) -m venv $(VENV)/judges/deepface
-	$(VENV)/judges/deepface/bin/python -m pip install -q deepface==0.0.103 insightface==2.1 flask
+	$(VENV)/judges/deepface/bin/python -m pip install -q deepface==0.0.103 insightface==2.1 flask flask-cors
 	@touch $@
 
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.

@@ -19,7 +19,7 @@ from tests.compat.ask_deepface import answers, digest
 from tests.compat.judges import ask, judge, run_script, scripts
 
 from arcid.compat.deepface import DeepFace, models
-from arcid.compat.deepface.modules import exceptions
+from arcid.compat.deepface.modules import exceptions, verification
 from arcid.pipeline import Pipeline
 
 pytestmark = pytest.mark.data
@@ -247,6 +247,48 @@ def test_pictures_come_in_every_form(pairs: Path) -> None:
     with pytest.raises(ValueError, match="img1_path") as raised:
         DeepFace.verify("https://example.com/a.jpg", str(path), **OURS)
     assert "fetches nothing" in str(raised.value.__cause__)
+
+
+def test_a_face_cut_out_before_is_laid_by_its_points(pairs: Path, folder: Path) -> None:
+    for name in ("img1.jpg", "img3.jpg", "img5.jpg"):
+        photo = str(pairs / name)
+        whole = DeepFace.represent(photo, **OURS)[0]["embedding"]
+        faces = DeepFace.extract_faces(photo, OURS["detector_backend"], color_face="bgr")
+        settings = {"model_name": OURS["model_name"], "detector_backend": "skip"}
+        (seen,) = DeepFace.represent(faces[0]["face"], **settings)
+        (blind,) = DeepFace.represent(faces[0]["face"], align=False, **settings)
+        near = 1 - verification.find_cosine_distance(whole, seen["embedding"])
+        assert near > 0.9
+        assert near > 1 - verification.find_cosine_distance(whole, blind["embedding"])
+        assert (seen["face_confidence"], seen["facial_area"]["left_eye"]) == (0.0, None)
+
+
+def test_earlier_versions_rows(pairs: Path, folder: Path) -> None:
+    (rows,) = DeepFace.find(str(pairs / "img1.jpg"), str(folder), batched=True, **OURS)
+    assert isinstance(rows, list)
+    assert list(rows[0]) == [name for name in DeepFace.FIND_COLUMNS if name != "confidence"]
+
+
+def test_distances_of_vectors() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((3, 8)), rng.standard_normal((2, 8))
+    for metric in ("cosine", "euclidean", "euclidean_l2", "angular"):
+        found = verification.find_distance(a, b, metric)
+        assert found.shape == (3, 2)
+        for i, j in np.ndindex(3, 2):
+            one = verification.find_distance(a[i].tolist(), b[j].tolist(), metric)
+            assert one == pytest.approx(found[i, j], abs=1e-6)
+    assert verification.find_distance(a, b, lambda x, y: (x @ y.T) ** 2).shape == (3, 2)
+    assert verification.find_distance([3.0, 4.0], [0.0, 0.0], "euclidean") == 5
+    assert verification.find_angular_distance([1.0, 0.0], [0.0, 2.0]) == pytest.approx(0.5)
+    np.testing.assert_allclose(np.linalg.norm(verification.l2_normalize(a, axis=1), axis=1), 1)
+    one = [1.0] + [0.0] * 255
+    limit = verification.find_threshold(OURS["model_name"], "cosine")
+    assert limit == DeepFace.verify(one, one, **OURS)["threshold"]
+    with pytest.raises(ValueError, match="Z"):
+        verification.find_distance(a, b, "Z")
+    with pytest.raises(ValueError, match=r"\(3, 8\)"):
+        verification.find_cosine_distance(a, b[:, :4])
 
 
 def test_the_default_threshold_is_calibrated(pairs: Path) -> None:

@@ -25,6 +25,7 @@ from arcid.compat.deepface.tables import Answer, answer
 from arcid.types import FloatArray
 
 Row = dict[str, Any]
+__version__ = "0.0.103"
 ACTIONS = ("emotion", "age", "gender", "race")
 
 
@@ -204,8 +205,9 @@ def find(
 
     The folder's faces are kept in a gallery inside it, ``arcid-faces.db``; what is new, changed or
     gone since is all that is looked at again. Tables are pandas frames where pandas is installed,
-    else lists of dicts; ``return_type`` "pandas" or "dict" chooses. ``datastore_format`` and
-    ``batched`` change nothing; pickles are never read.
+    else lists of dicts; ``return_type`` "pandas" or "dict" chooses. ``batched``, as before version
+    0.0.101: dicts without ``confidence``. ``datastore_format`` changes nothing; pickles are never
+    read.
     """
     if credentials is not None:
         raise ValueError("arcid's galleries are sealed by keys of their own; leave credentials out")
@@ -225,6 +227,7 @@ def find(
             enforce_detection=enforce_detection, detector_backend=detector_backend, align=align,
             similarity_search=similarity_search, k=k, threshold=threshold,
             refresh_database=False, anti_spoofing=anti_spoofing, return_type=return_type,
+            batched=batched,
         )  # fmt: skip
         return [again(one) for one in img_path]
     found, live = find_faces(
@@ -252,7 +255,10 @@ def find(
             }
             for face, value in near
         ]
-        tables.append(answer(rows, FIND_COLUMNS, return_type))
+        if batched:
+            for row in rows:
+                del row["confidence"]
+        tables.append(answer(rows, FIND_COLUMNS, "dict" if batched else return_type))
     return tables
 
 

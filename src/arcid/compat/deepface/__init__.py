@@ -4,7 +4,6 @@ docs/compat/deepface.md lists what is alike, better and different.
 """
 
 from arcid.compat.deepface import DeepFace, modules
-
-__version__ = "0.0.103"
+from arcid.compat.deepface.DeepFace import __version__
 
 __all__ = ["DeepFace", "__version__", "modules"]

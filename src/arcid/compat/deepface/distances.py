@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
@@ -26,16 +27,31 @@ def check_metric(metric: Metric, threshold: float | None) -> None:
 
 def distance(a: Any, b: Any, metric: Metric) -> float:
     """Of two vectors, rounded to six digits."""
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if callable(metric):
         return round(float(metric(a, b)), 6)
-    if metric == "euclidean":
-        return round(float(np.linalg.norm(x - y)), 6)
-    x, y = x / (np.linalg.norm(x) + 1e-10), y / (np.linalg.norm(y) + 1e-10)
-    if metric == "euclidean_l2":
-        return round(float(np.linalg.norm(x - y)), 6)
-    cosine = float(np.clip(x @ y, -1, 1))
-    return round(of_cosine(cosine, str(metric)), 6)
+    return round(float(apart(a, b, metric)), 6)
+
+
+def apart(a: npt.ArrayLike, b: npt.ArrayLike, metric: str) -> Any:
+    """The distance of two vectors (D,), or (N,M) of (N,D) with (M,D). ``ValueError`` for others."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if x.ndim not in (1, 2) or x.ndim != y.ndim or x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"vectors must be (D,) and (D,), or (N,D) and (M,D): {x.shape}, {y.shape}")
+    one, x, y = x.ndim == 1, np.atleast_2d(x), np.atleast_2d(y)
+    if metric != "euclidean":
+        x, y = unit(x, axis=1), unit(y, axis=1)
+    if metric.startswith("euclidean"):
+        found = np.linalg.norm(x[:, None] - y[None], axis=2)
+    else:
+        cosines = np.clip(x @ y.T, -1, 1)
+        found = 1 - cosines if metric == "cosine" else np.arccos(cosines) / math.pi
+    return found[0, 0] if one else found
+
+
+def unit(x: npt.ArrayLike, axis: int | None = None, epsilon: float = 1e-10) -> Any:
+    """Divided by their length, along ``axis`` or altogether."""
+    array = np.asarray(x)
+    return array / (np.linalg.norm(array, axis=axis, keepdims=axis is not None) + epsilon)
 
 
 def of_cosine(cosine: float, metric: str) -> float:
@@ -88,4 +104,14 @@ def confidence(
     return round(49 * min(max(found / limit if limit else 0.0, 0.0), 1.0), 2)
 
 
-__all__ = ["METRICS", "Metric", "between", "check_metric", "confidence", "distance", "threshold_of"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "apart",
+    "between",
+    "check_metric",
+    "confidence",
+    "distance",
+    "threshold_of",
+    "unit",
+]

@@ -23,7 +23,8 @@ _SPOTS = {"left_eye": 1, "right_eye": 0, "nose": 2, "mouth_left": 4, "mouth_righ
 
 @dataclass(frozen=True, repr=False)
 class Found:
-    """The faces of one picture; none where ``skip`` or a picture without faces stands for one."""
+    """The faces of one picture. Where the picture itself is taken for one, ``detections`` holds at
+    most where that face's points lie."""
 
     image: Image
     detections: Detections
@@ -59,8 +60,9 @@ def find_faces(
     """The faces of a picture, best score first, the largest ``max_faces``; and where it is asked
     whether each is live, with its score. ``FaceNotDetected`` where ``enforce`` wants one."""
     image = pictures.read(source)
-    detections = Detections.empty((image.shape[0], image.shape[1]))
-    if backend != SKIP:
+    if backend == SKIP:
+        found = Found(image, _largest(image), whole=True)
+    else:
         detections = models.detector(backend)[1].detect([image])[0]
         if not len(detections) and enforce:
             raise FaceNotDetected(
@@ -68,15 +70,25 @@ def find_faces(
                 "picture is a face photo or consider to set enforce_detection param to False."
             )
         if max_faces is not None and len(detections) > max_faces:
-            order = np.argsort(-detections.sizes.prod(axis=1), kind="stable")[:max_faces]
-            detections = detections[order]
-    found = Found(image, detections, not len(detections))
+            detections = detections[_by_size(detections)[:max_faces]]
+        found = Found(image, detections, whole=not len(detections))
     if not anti_spoofing:
         return found, []
     if found.whole:
         return found, [(False, 0.0)]
     scores = _liveness().scores(image, detections)
     return found, [(bool(score >= passive.THRESHOLD), float(score)) for score in scores]
+
+
+def _by_size(detections: Detections) -> npt.NDArray[np.int64]:
+    """Rows, the largest face first."""
+    return np.argsort(-detections.sizes.prod(axis=1), kind="stable")
+
+
+def _largest(image: Image) -> Detections:
+    """The largest face in a picture of one, where there is any."""
+    found = models.default_detector().detect([image])[0]
+    return found[_by_size(found)[:1]]
 
 
 _opened: list[passive.PassiveLiveness] = []
@@ -96,9 +108,10 @@ def refuse_spoofs(live: list[tuple[bool, float]], words: str) -> None:
 
 def vectors(found: Found, model: Recogniser, *, by_points: bool) -> tuple[FloatArray, Crops]:
     """(N,D) float32 and the crops they were made of. Faces are laid on the model's template by
-    their five points, or cut upright around the box."""
+    their five points, or cut upright around the box. A picture that is a face is laid by its points
+    where they are found, else taken as it is."""
     embedder = model.embedder
-    if found.whole:
+    if found.whole and not (by_points and len(found.detections)):
         import cv2
 
         side = embedder.size

@@ -76,9 +76,15 @@ def detector(name: str) -> tuple[str, Detector]:
                 raise UnimplementedError(
                     f"Invalid model_name passed - face_detector/{name}"
                 ) from error
-    found = load_detector()
+    found = default_detector()
     _tell(name, detect.name_of(found), "detector")
     return detect.name_of(found), found
+
+
+@functools.cache
+def default_detector() -> Detector:
+    """arcid's own, opened once."""
+    return load_detector()
 
 
 def _tell(asked: str, answers: str, kind: str) -> None:
@@ -87,4 +93,12 @@ def _tell(asked: str, answers: str, kind: str) -> None:
     )
 
 
-__all__ = ["DETECTORS", "RECOGNISERS", "SKIP", "Recogniser", "detector", "recogniser"]
+__all__ = [
+    "DETECTORS",
+    "RECOGNISERS",
+    "SKIP",
+    "Recogniser",
+    "default_detector",
+    "detector",
+    "recogniser",
+]

@@ -23,7 +23,9 @@ def read(source: Any) -> Image:
     no picture; nothing is fetched."""
     try:
         return _read(source)
-    except (ImageError, InvalidArray) as error:
+    except ImageError as error:
+        raise ValueError(f"Failed to decode image: {error.message}") from error
+    except InvalidArray as error:
         raise ValueError(error.message) from error
 
 

@@ -1,5 +1,5 @@
-"""Where deepface keeps its exceptions."""
+"""Where deepface keeps its exceptions, and its distances of vectors."""
 
-from arcid.compat.deepface.modules import exceptions
+from arcid.compat.deepface.modules import exceptions, verification
 
-__all__ = ["exceptions"]
+__all__ = ["exceptions", "verification"]
