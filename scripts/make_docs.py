@@ -189,11 +189,12 @@ def _takes(operation: dict[str, Any], described: dict[str, Any]) -> str:
         names = [p["name"] for p in operation.get("parameters", ()) if p["in"] == place]
         if names:
             parts.append(f"{place}: {_codes(names)}")
-    for media, body in operation.get("requestBody", {}).get("content", {}).items():
+    content = operation.get("requestBody", {}).get("content", {})
+    if content:
+        body = next(iter(content.values()))  # a form, and the same fields in JSON
         schema = described["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
-        parts.append(
-            f"{'form' if 'form' in media else 'JSON'}: {_codes(schema.get('properties', {}))}"
-        )
+        kinds = " or ".join("form" if "form" in media else "JSON" for media in content)
+        parts.append(f"{kinds}: {_codes(schema.get('properties', {}))}")
     return "; ".join(parts)
 
 

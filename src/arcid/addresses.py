@@ -4,11 +4,13 @@ Cameras and receivers of events live on loopback and in private networks, so tho
 Link-local addresses are not: nobody keeps a camera there on purpose, and in a cloud they answer
 with the machine's credentials. They are refused unless ``ARCID_ALLOW_LINK_LOCAL=1``, however they
 are written (decimal, IPv4 in IPv6) and wherever they come from (a name's answer, a redirect): what
-is checked is the address a connection is made to.
+is checked is the address a connection is made to. ``public`` asks for more: an address of the
+internet, whatever the variable says.
 """
 
 from __future__ import annotations
 
+import functools
 import http.client
 import ipaddress
 import os
@@ -48,30 +50,33 @@ def refuse_literal(host: str) -> None:
         raise _refused(host)
 
 
-def resolve(host: str, port: int) -> list[tuple[Any, ...]]:
+def resolve(host: str, port: int, *, public: bool = False) -> list[tuple[Any, ...]]:
     """What ``socket.getaddrinfo`` says, without refused addresses.
 
     Raises ``AddressRefused`` where none is left, and ``OSError`` where the name has no address.
     """
-    refuse_literal(host)
+    if not public:
+        refuse_literal(host)
     try:
         answers: list[tuple[Any, ...]] = list(
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )
     except UnicodeError:
         raise OSError(f"{host!r} is no host name") from None
-    if _allowed():
+    if not public and _allowed():
         return answers
-    kept = [answer for answer in answers if not _is_refused(str(answer[4][0]))]
+    kept = [answer for answer in answers if not _is_refused(str(answer[4][0]), public)]
     if not kept:
-        raise _refused(host)
+        raise _not_public(host) if public else _refused(host)
     return kept
 
 
-def connect(address: tuple[str, int], timeout: Any = None, source: Any = None) -> socket.socket:
+def connect(
+    address: tuple[str, int], timeout: Any = None, source: Any = None, *, public: bool = False
+) -> socket.socket:
     """``socket.create_connection`` to an address that was looked at. Raises as ``resolve`` does."""
     failed: OSError | None = None
-    for family, kind, protocol, _, where in resolve(*address):
+    for family, kind, protocol, _, where in resolve(*address, public=public):
         connection = socket.socket(family, kind, protocol)
         try:
             if isinstance(timeout, (int, float)):
@@ -84,6 +89,13 @@ def connect(address: tuple[str, int], timeout: Any = None, source: Any = None) -
             connection.close()
             failed = error
     raise failed or OSError("no address")
+
+
+def public_https(host: str, port: int, timeout_s: float) -> http.client.HTTPSConnection:
+    """A connection to an address of the internet, its certificate checked; without a proxy."""
+    made = _SecureConnection(host, port, timeout=timeout_s)
+    made._create_connection = functools.partial(connect, public=True)
+    return made
 
 
 def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
@@ -113,15 +125,22 @@ class _Https(urllib.request.HTTPSHandler):
         return self.do_open(_SecureConnection, request)
 
 
-def _is_refused(address: str) -> bool:
-    whole = ipaddress.ip_address(address)
+def _is_refused(address: str, public: bool = False) -> bool:
+    whole = ipaddress.ip_address(address.partition("%")[0])
     found: list[Any] = [whole]
     if isinstance(whole, ipaddress.IPv6Address):
         if whole in _NAT64 or whole in _COMPATIBLE:
             found.append(ipaddress.IPv4Address(int(whole) & 0xFFFFFFFF))
         teredo = whole.teredo
         found += [whole.ipv4_mapped, whole.sixtofour, *(teredo or ())]
-    return any(ip is not None and (ip.is_link_local or ip in _METADATA) for ip in found)
+    return any(
+        ip is not None and (ip.is_link_local or ip in _METADATA or (public and not _is_public(ip)))
+        for ip in found
+    )
+
+
+def _is_public(ip: Any) -> bool:
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
 def _allowed() -> bool:
@@ -138,4 +157,16 @@ def _refused(host: str) -> AddressRefused:
     )
 
 
-__all__ = ["ALLOW", "AddressRefused", "connect", "opener", "refuse_literal", "resolve"]
+def _not_public(host: str) -> AddressRefused:
+    return AddressRefused(f"{host} is no host of the internet, and nothing is fetched from others")
+
+
+__all__ = [
+    "ALLOW",
+    "AddressRefused",
+    "connect",
+    "opener",
+    "public_https",
+    "refuse_literal",
+    "resolve",
+]

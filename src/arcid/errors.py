@@ -8,7 +8,8 @@
     │   ├── ImageError
     │   │   ├── ImageUnreadable  not an image, damaged, cut short, or an unsupported kind
     │   │   ├── ImageTooLarge    more bytes, pixels or side length than the limits allow
-    │   │   └── ImageTooSmall    no face could be in it
+    │   │   ├── ImageTooSmall    no face could be in it
+    │   │   └── ImageNotFetched  the address that was given for it does not give it
     │   ├── NoFaceFound
     │   ├── SeveralFacesFound    one face was asked for, several may be meant
     │   ├── LandmarksRequired    boxes without points cannot be aligned
@@ -148,6 +149,12 @@ class ImageTooSmall(ImageError):
     """So small that no face could be in it."""
 
     code = "image_too_small"
+
+
+class ImageNotFetched(ImageError):
+    """The address that was given for an image does not give it."""
+
+    code = "image_not_fetched"
 
 
 class NoFaceFound(InputError):

@@ -29,7 +29,9 @@ MISSING = "0" * 32
 
 
 def family(kind: type[ArcidError]) -> list[type[ArcidError]]:
-    return [kind, *(found for child in kind.__subclasses__() for found in family(child))]
+    """Without the client's, which are there once another test of this process loaded it."""
+    children = [c for c in kind.__subclasses__() if not c.__module__.startswith("arcid.client")]
+    return [kind, *(found for child in children for found in family(child))]
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def test_bodies_that_are_not_what_the_route_takes(client: httpx.Client, face: Fa
     jpeg = {"Content-Type": "image/jpeg"}
     answer = client.post("/v1/detect", content=face(5), headers=jpeg)
     refused(answer, 415, "unsupported_media_type")
-    refused(client.post("/v1/detect", json={"image": "x"}), 415, "unsupported_media_type")
+    refused(client.post("/v1/detect", data={"image": "x"}), 415, "unsupported_media_type")
     broken = {"Content-Type": "multipart/form-data; boundary=x"}
     refused(client.post("/v1/detect", content=b"--y\r\n", headers=broken), 400, "bad_request")
     refused(client.post("/v1/detect", files={"photo": face(5)}), 422, "validation_error")

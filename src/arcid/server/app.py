@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -31,6 +30,7 @@ from arcid.server.batching import Batcher
 from arcid.server.console import ROOT as CONSOLE
 from arcid.server.console.app import Console
 from arcid.server.deps import Services
+from arcid.server.describing import describe
 from arcid.server.housekeeping import TASKS, Housekeeping, Task
 from arcid.server.keyring import NOTE_EVERY_S, KeyRing
 from arcid.server.looks import EVERY_S, Looks
@@ -41,7 +41,6 @@ from arcid.server.proxies import Proxies
 from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
-from arcid.server.scopes import need_of
 from arcid.server.settings import Settings
 from arcid.server.telling import subscribe, told_by
 from arcid.server.throttle import Throttle
@@ -53,8 +52,8 @@ DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
 find them again. Every decision states the error rate it was made at.
 
-Photos travel as `multipart/form-data`, everything else as JSON. Errors have one shape: \
-`{"error": {"code", "message", "details"}, "request_id"}`."""
+Photos travel as `multipart/form-data` or as base64 in JSON, everything else as JSON. Errors have \
+one shape: `{"error": {"code", "message", "details"}, "request_id"}`."""
 
 
 def create_app(
@@ -97,7 +96,7 @@ def create_app(
     app.add_middleware(Edge, settings=settings, metrics=metrics, access=access)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies)
     errors.install(app)
-    _describe_keys(app)
+    describe(app)
     return app
 
 
@@ -179,23 +178,3 @@ def _own_tasks(looks: Looks, ring: KeyRing, saving: backups.Backups) -> tuple[Ta
         Task("looks", EVERY_S, looks.write, shared=False),
         Task("keys", NOTE_EVERY_S, ring.write, shared=False),
     )
-
-
-def _describe_keys(app: FastAPI) -> None:
-    """State both headers in the OpenAPI description; ``middleware`` is what checks them."""
-    build = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        schema = build()
-        schema["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-        }
-        schema["security"] = [{"bearer": []}, {"header": []}]
-        for item in schema["paths"].values():
-            for operation in item.values():
-                if (need := need_of(operation["operationId"])) is not None:
-                    operation["x-arcid-needs"] = need.to_dict()
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

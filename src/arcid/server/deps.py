@@ -34,6 +34,8 @@ from arcid.server.settings import Settings
 from arcid.server.uploads import read_images
 from arcid.types import Selection
 
+FETCHERS = 16  # requests whose images are being fetched
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -53,6 +55,9 @@ class Services:
     keys: KeyRing
     backups: Backups
     writes: Lane = field(default_factory=Lane)
+    fetching: Lane = field(
+        default_factory=lambda: Lane(FETCHERS, "requests are fetching their images")
+    )
     passive: Passive = field(default_factory=Passive)
     applicants: Applicants = field(default_factory=Applicants)
     started: float = field(default_factory=time.monotonic)

@@ -27,16 +27,16 @@ WRITERS = 64  # of which one writes and the others wait
 class Lane:
     """So many blocking calls at once; one more is refused. One event loop's."""
 
-    def __init__(self, size: int = WRITERS) -> None:
+    def __init__(
+        self, size: int = WRITERS, what: str = "changes of the gallery are waiting"
+    ) -> None:
         self._limiter = CapacityLimiter(size)
+        self._full = f"{size} {what}; try again in 10 s"
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``call`` in a thread. Raises ``Overloaded``."""
         if self._limiter.available_tokens < 1:
-            raise Overloaded(
-                f"{WRITERS} changes of the gallery are waiting; try again in 10 s",
-                retry_after_s=10,
-            )
+            raise Overloaded(self._full, retry_after_s=10)
         return await to_thread.run_sync(
             functools.partial(call, *args, **kwargs), limiter=self._limiter
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import math
 import re
 import time
 import uuid
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -20,6 +19,7 @@ from arcid.errors import GalleryBusy, Overloaded
 from arcid.events import acting
 from arcid.server.auth import Access, audited_address
 from arcid.server.errors import HttpError, envelope, http_error_response
+from arcid.server.exchanges import Exchange, Pace
 from arcid.server.headers import DEFAULTS
 from arcid.server.logging import request_id_var
 from arcid.server.metrics import Metrics
@@ -29,60 +29,11 @@ from arcid.server.settings import MIB, Settings
 log = logging.getLogger("arcid.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-RECENTLY_S = 1.0
 HARDLY_MOVES = 64 * 1024  # bytes a second; such an upload makes room where others need it
+#: In ``scope["state"]``: whether a JSON body may be as long as an upload, and who counts bytes that
+#: are held beside the body.
+HOLDS_PICTURES, HOLD = "holds_pictures", "hold"
 UNKNOWN = "(none)"  # one label for all unknown paths and methods, whatever is tried
-
-
-@dataclass(slots=True)
-class Pace:
-    """How fast a body comes, over the time that was spent waiting for it and no other."""
-
-    window_s: float
-    began: float = field(default_factory=time.monotonic)
-    deadline: asyncio.Timeout | None = None
-    waited_s: float = 0.0  # in this window, the wait in progress left out
-    came_bytes: int = 0  # in this window
-    last: float = field(default_factory=time.monotonic)  # when something came
-    recent: float = field(default_factory=time.monotonic)  # about a second ago
-    recent_bytes: int = 0  # since then
-    cut: bool = False  # in favour of others
-
-    def came(self, size: int, waited_s: float) -> None:
-        """A piece of the body."""
-        self.waited_s += waited_s
-        self.came_bytes += size
-        self.last = time.monotonic()
-        if self.last - self.recent > RECENTLY_S:
-            self.recent, self.recent_bytes = self.last, 0
-        self.recent_bytes += size
-
-    @property
-    def bytes_per_s(self) -> float:
-        """Of late; of one that has just begun nobody can tell, and it counts as fast."""
-        now = time.monotonic()
-        if now - self.began < RECENTLY_S:
-            return math.inf
-        if now - self.last > RECENTLY_S:
-            return 0.0
-        return self.recent_bytes / max(now - self.recent, RECENTLY_S)
-
-    def cut_off(self) -> None:
-        """End the wait at once."""
-        self.cut = True
-        if self.deadline is not None:
-            self.deadline.reschedule(asyncio.get_running_loop().time())
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """One request and what has been answered so far."""
-
-    request_id: str
-    status: int = 0
-    body_bytes: int = 0
-    held_bytes: int = 0  # of these, counted as in work
-    pace: Pace | None = None  # while the body is waited for
 
 
 class Edge:
@@ -113,7 +64,7 @@ class Edge:
         sender = self._sender(exchange, send)
         try:
             with self._let_in(scope):
-                await self._app(scope, self._limited(exchange, headers, receive), sender)
+                await self._app(scope, self._limited(exchange, scope, headers, receive), sender)
         except HttpError as error:
             state["error_code"] = error.code
             if not exchange.status:
@@ -152,31 +103,35 @@ class Edge:
         address = "" if credential is ANYBODY else audited_address(request)
         return acting(credential.actor, address)
 
-    def _limited(self, exchange: Exchange, headers: Headers, receive: Receive) -> Receive:
-        settings = self._settings
+    def _limited(
+        self, exchange: Exchange, scope: Scope, headers: Headers, receive: Receive
+    ) -> Receive:
+        settings, state = self._settings, scope["state"]
         form = headers.get("content-type", "").lower().startswith("multipart/")
-        limit = settings.max_request_bytes if form else settings.max_json_bytes
         declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise _too_large(form, limit)
+        announced = int(declared) if declared.isdecimal() else 0
+
+        def check(size: int) -> None:
+            upload = form or state.get(HOLDS_PICTURES, False)
+            limit = settings.max_request_bytes if upload else settings.max_json_bytes
+            if size > limit:
+                raise _too_large(upload, limit)
 
         exchange.pace = Pace(settings.upload_timeout_s)
+        state[HOLD] = functools.partial(self._hold, exchange)
 
         async def limited() -> Message:
             if exchange.pace is None:
                 return await receive()
+            check(announced)  # what is read of the body is known by now
             message = await self._paced(exchange, exchange.pace, receive)
             if message["type"] != "http.request" or not message.get("more_body"):
                 exchange.pace = None
             size = len(message.get("body", b"")) if message["type"] == "http.request" else 0
             if size:
                 exchange.body_bytes += size
-                exchange.held_bytes += size
-                self._inflight_bytes += size
-                self._metrics.inflight_bytes.set(self._inflight_bytes)
-                if exchange.body_bytes > limit:
-                    raise _too_large(form, limit)
-                self._make_room(exchange)
+                check(exchange.body_bytes)
+                self._hold(exchange, size)
             return message
 
         return limited
@@ -219,6 +174,13 @@ class Edge:
                 )
             slowest.pace.cut_off()
             self._let_go(slowest)
+
+    def _hold(self, exchange: Exchange, size: int) -> None:
+        """So many bytes more are in work. Raises ``HttpError`` 429 where those are too many."""
+        exchange.held_bytes += size
+        self._inflight_bytes += size
+        self._metrics.inflight_bytes.set(self._inflight_bytes)
+        self._make_room(exchange)
 
     def _let_go(self, exchange: Exchange) -> None:
         self._inflight_bytes -= exchange.held_bytes

@@ -25,7 +25,7 @@ _MEANING = {
     404: "No such collection, person, face or camera.",
     409: "In conflict with what the gallery holds.",
     413: "Too many bytes or pixels.",
-    415: "Not multipart/form-data.",
+    415: "Neither multipart/form-data nor JSON.",
     422: "A value is wrong, or the photo cannot be used for this.",
     429: "The queue is full; try again after Retry-After seconds.",
     501: "A package for this is not installed.",

@@ -77,6 +77,21 @@ def listed(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, parts)))
 
 
+def hosts(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of hosts, each with ``:PORT`` where it is not 443; without https:// and path."""
+    found = []
+    for name in listed(value):
+        parts = urlsplit(f"//{name}")
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if not parts.hostname or parts.netloc != name or "@" in name or port in (0, -1):
+            raise ValueError("give hosts as photos.example or photos.example:8443")
+        found.append(parts.hostname if port in (None, 443) else f"{parts.hostname}:{port}")
+    return tuple(found)
+
+
 def origin_of(value: str | None) -> str | None:
     """An https address without a path, or an http one of this machine; as browsers write it."""
     if value is None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic_settings import BaseSettings
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode
+
+from arcid.server.settings.parsing import hosts
 
 MIB = 2**20
 
@@ -29,6 +33,15 @@ class Photographs(BaseSettings):
         "has more by itself is taken when nothing else waits.",
     )
     max_images: int = Field(16, ge=1, le=1000, description="Most images of one request.")
+    image_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts)] = Field(
+        (),
+        description="Hosts that images may be fetched from where a request gives an address "
+        "instead of a picture, separated by commas; over https, at public addresses only. Empty: "
+        "none.",
+    )
+    image_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="How long the images of one request may take to be fetched."
+    )
     queue_size: int = Field(
         64, ge=1, description="Images waiting or being worked on; one more is answered with 429."
     )
