@@ -29,6 +29,7 @@ from arcid.server.auth import Access
 from arcid.server.batching import Batcher
 from arcid.server.console import ROOT as CONSOLE
 from arcid.server.console.app import Console
+from arcid.server.cors import Cors
 from arcid.server.deps import Services
 from arcid.server.describing import describe
 from arcid.server.housekeeping import TASKS, Housekeeping, Task
@@ -95,6 +96,8 @@ def create_app(
     access = Access(settings, guesses, ring)
     app.add_middleware(Edge, settings=settings, metrics=metrics, access=access)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
     errors.install(app)
     describe(app)
     return app

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
-from arcid.server.settings.parsing import hash_keys, networks
+from arcid.server.settings.parsing import hash_keys, networks, origins
 
 
 class Listening(BaseSettings):
@@ -33,6 +33,11 @@ class Listening(BaseSettings):
         (),
         description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are "
         "believed, separated by commas; unix: whoever comes through ARCID_UDS.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins)] = Field(
+        (),
+        description="Origins of web pages that may call /v1/ from a browser, with an API key, as "
+        "https://app.example, separated by commas. Empty: none.",
     )
     max_connections: int = Field(
         512, ge=4, description="Most open connections; idle ones make room for new ones."

@@ -114,6 +114,13 @@ def origin_of(value: str | None) -> str | None:
     return f"{parts.scheme}://{shown}" + ("" if port in (None, usual) else f":{port}")
 
 
+def origins(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Origins separated by commas, each as browsers write it; no pattern and no ``*``."""
+    if any("*" in one for one in listed(value)):
+        raise ValueError("give exact origins: * would let every page in")
+    return tuple(dict.fromkeys(filter(None, map(origin_of, listed(value)))))
+
+
 def issuer_of(value: str | None) -> str | None:
     """As the provider writes it itself; a path is fine."""
     if value is not None:
