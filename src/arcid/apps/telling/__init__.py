@@ -9,8 +9,9 @@ order; receivers drop repeats by ``id``, and of a webhook check the signature (`
 
 from __future__ import annotations
 
-from arcid.apps.telling.configured import targets_from
+from arcid.apps.telling.configured import home_assistant_from, targets_from
 from arcid.apps.telling.deliverer import Deliverer
+from arcid.apps.telling.home_assistant import HomeAssistant
 from arcid.apps.telling.mail import Mail
 from arcid.apps.telling.mqtt import Mqtt
 from arcid.apps.telling.target import DeliveryFailed, Target
@@ -19,10 +20,12 @@ from arcid.apps.telling.webhook import Webhook, check_signature
 __all__ = [
     "Deliverer",
     "DeliveryFailed",
+    "HomeAssistant",
     "Mail",
     "Mqtt",
     "Target",
     "Webhook",
     "check_signature",
+    "home_assistant_from",
     "targets_from",
 ]

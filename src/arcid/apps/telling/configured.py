@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from arcid.apps.telling.broker import MQTT_PASSWORD, MQTT_USER, Broker
+from arcid.apps.telling.home_assistant import HomeAssistant
 from arcid.apps.telling.mail import Mail, Security
 from arcid.apps.telling.mqtt import Mqtt
 from arcid.apps.telling.target import Target
 from arcid.apps.telling.webhook import Webhook
 from arcid.errors import ConfigError, MissingExtra
+from arcid.gallery import Gallery
 
 SECRET = "ARCID_WEBHOOK_SECRET"  # noqa: S105 - a name
-MQTT_USER, MQTT_PASSWORD = "ARCID_MQTT_USERNAME", "ARCID_MQTT_PASSWORD"
 SMTP_USER, SMTP_PASSWORD = "ARCID_SMTP_USERNAME", "ARCID_SMTP_PASSWORD"
 MAILED: dict[str, tuple[Security, int]] = {
     "smtp": ("starttls", 587), "smtps": ("tls", 465), "smtp+plain": ("none", 25),
@@ -44,6 +46,24 @@ def targets_from(
     if smtp is not None:
         found.append(_mail(smtp, smtp_from, tuple(smtp_to)))
     return found
+
+
+def home_assistant_from(address: str, open_alerts: Callable[[Gallery], int]) -> HomeAssistant:
+    """From mqtt://HOST:1883/TOPIC, with ?names=1 at most. Raises as ``targets_from``."""
+    if find_spec("paho") is None:
+        raise MissingExtra("MQTT", "mqtt")
+    parts = urlsplit(address)
+    query = parse_qs(parts.query)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or set(query) - {"names"}:
+        raise ConfigError(
+            "ARCID_HOME_ASSISTANT is mqtt://HOST:1883/TOPIC or mqtts://…, with ?names=1 at most; "
+            f"{MQTT_USER} and {MQTT_PASSWORD} sign in"
+        )
+    tls = parts.scheme == "mqtts"
+    topic = parts.path.strip("/") or "arcid/home"
+    broker = Broker(parts.hostname, _port(parts) or (8883 if tls else 1883), tls, topic)
+    name = _target_name("home-assistant", address)
+    return HomeAssistant(name, broker, names=query.get("names") == ["1"], open_alerts=open_alerts)
 
 
 def _mqtt(address: str) -> Mqtt:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from arcid.apps.telling.target import DeliveryFailed, Target, payload
+from arcid.apps.telling.target import DeliveryFailed, Standing, Target, payload
 from arcid.errors import ArcidError, UsageError
 from arcid.events import Duty, Outbox
 from arcid.gallery import Gallery
@@ -32,6 +32,7 @@ class Deliverer:
     def __init__(self, gallery: Gallery, targets: Sequence[Target]) -> None:
         if len({target.name for target in targets}) != len(targets):
             raise UsageError("two targets have the same name")
+        self._gallery = gallery
         self._outbox = Outbox(gallery)
         self._duties = {target: Duty(gallery, f"telling:{target.name}") for target in targets}
         self._stop = threading.Event()
@@ -63,7 +64,9 @@ class Deliverer:
         self._release()
 
     def _release(self) -> None:
-        for duty in self._duties.values():
+        for target, duty in self._duties.items():
+            if isinstance(target, Standing):
+                target.stand(None)
             duty.release()
 
     def _run(self, target: Target) -> None:
@@ -74,7 +77,10 @@ class Deliverer:
     def _turn(self, target: Target, stop: threading.Event, now: datetime | None = None) -> int:
         """A busy gallery is left for later."""
         try:
-            return self._deliver(target, stop, now) if self._duties[target].mine() else 0
+            mine = self._duties[target].mine()
+            if isinstance(target, Standing):
+                target.stand(self._gallery if mine else None)
+            return self._deliver(target, stop, now) if mine else 0
         except ArcidError as error:
             log.warning("outbox", extra={"target": target.name, "code": error.code})
         except Exception:  # whatever it was, it is tried again

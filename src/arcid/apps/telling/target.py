@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from arcid.events import Event
+from arcid.gallery import Gallery
 
 
 class DeliveryFailed(Exception):
@@ -21,6 +22,15 @@ class Target(Protocol):
 
     def send(self, body: bytes, event: Event, now: datetime) -> None:
         """Raises ``DeliveryFailed``."""
+        ...
+
+
+@runtime_checkable
+class Standing(Target, Protocol):
+    """A target that also tells how things stand, on a connection that it holds."""
+
+    def stand(self, gallery: Gallery | None) -> None:
+        """Called again and again while this process is the one to tell; then once with None."""
         ...
 
 

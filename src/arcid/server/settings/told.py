@@ -20,6 +20,12 @@ class Told(BaseSettings):
     mqtt: str | None = Field(
         None, repr=False, description="Broker that every event is published at: HOST:PORT or a URL."
     )
+    home_assistant: str | None = Field(
+        None,
+        repr=False,
+        description="Broker where Home Assistant finds cameras, how many are present and alerts: "
+        "mqtt://HOST:1883/TOPIC; with ?names=1 it is told names.",
+    )
     smtp: str | None = Field(
         None,
         repr=False,

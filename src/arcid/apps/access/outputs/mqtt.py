@@ -16,45 +16,27 @@ command states when it was given; a retained, late or repeated one does nothing.
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from arcid import addresses
-from arcid.addresses import AddressRefused
 from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
-from arcid.apps.telling.configured import MQTT_PASSWORD, MQTT_USER
-from arcid.errors import MissingExtra, UsageError
+from arcid.apps.telling.broker import DISCOVERY, OFFLINE, ONLINE, Broker, connect, device
+from arcid.errors import UsageError
 
-DISCOVERY = "homeassistant"
-CONNECT_S, ACKNOWLEDGE_S = 5.0, 3.0
+ACKNOWLEDGE_S = 3.0
 CONTACT = {b"OPEN": True, b"CLOSED": False}
 COMMAND_S = 5.0  # a command given longer ago does nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where, and what may be done."""
-
-    host: str
-    port: int
-    tls: bool
-    topic: str
-    commands: bool
-    inputs: bool
-
-
-def checked(output: str) -> Broker:
-    """Raises ``UsageError``."""
+def checked(output: str) -> tuple[Broker, bool, bool]:
+    """The broker; whether commands are obeyed; whether inputs are heard. Raises ``UsageError``."""
     parts = urlsplit(output)
     tls = parts.scheme == "mqtts"
     query = parse_qs(parts.query)
-    topic = parts.path.strip("/") or "arcid/doors"
     try:
         port = parts.port or (8883 if tls else 1883)
     except ValueError:
@@ -63,25 +45,23 @@ def checked(output: str) -> Broker:
         raise UsageError(
             "a broker is written mqtt://HOST:1883/TOPIC, with ?commands=1&inputs=1 at most"
         )
-    addresses.refuse_literal(parts.hostname)
     commands, inputs = (query.get(name) == ["1"] for name in ("commands", "inputs"))
-    return Broker(parts.hostname, port, tls, topic, commands, inputs)
+    topic = parts.path.strip("/") or "arcid/doors"
+    return Broker(parts.hostname, port, tls, topic), commands, inputs
 
 
 def opener(output: str, door_id: str, door: str, hear: Hear) -> Lock:
     """Raises ``MissingExtra``. A broker that is away is tried again in the background."""
-    return Lock(checked(output), door_id, door, hear)
+    return Lock(*checked(output), door_id, door, hear)
 
 
 class Lock:
     """One door at a broker."""
 
-    def __init__(self, broker: Broker, door_id: str, door: str, hear: Hear) -> None:
-        try:
-            import paho.mqtt.client as paho
-        except ModuleNotFoundError:
-            raise MissingExtra("opening doors over MQTT", "mqtt") from None
-        self._paho, self._broker = paho, broker
+    def __init__(
+        self, broker: Broker, commands: bool, inputs: bool, door_id: str, door: str, hear: Hear
+    ) -> None:
+        self._broker, self._commands, self._inputs = broker, commands, inputs
         self._id, self._door = door_id, door
         self._base = f"{broker.topic}/{door_id}"
         self._hear = hear
@@ -126,31 +106,17 @@ class Lock:
             self._relock.cancel()
         if self._connected.is_set():
             self._client.publish(f"{self._base}/state", "LOCKED", qos=1, retain=True)
-            gone = self._client.publish(f"{self._base}/available", "offline", qos=1, retain=True)
+            gone = self._client.publish(f"{self._base}/available", OFFLINE, qos=1, retain=True)
             with suppress(RuntimeError, ValueError):
                 gone.wait_for_publish(1.0)
         self._client.disconnect()
         self._client.loop_stop()
 
     def _connect(self) -> Any:
-        paho, broker = self._paho, self._broker
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        client.connect_timeout = CONNECT_S
-        client.reconnect_delay_set(1, 30)
-        if (user := os.environ.get(MQTT_USER)) is not None:
-            client.username_pw_set(user, os.environ.get(MQTT_PASSWORD))
-        if broker.tls:
-            client.tls_set()
-        client.will_set(f"{self._base}/available", "offline", qos=1, retain=True)
-        client.on_connect, client.on_disconnect = self._on, self._off
-        client.on_message = self._told
-        try:
-            addresses.resolve(broker.host, broker.port)
-            client.connect_async(broker.host, broker.port)
-        except (AddressRefused, OSError, ValueError) as error:
-            raise UsageError(f"the broker cannot be used ({type(error).__name__})") from None
-        client.loop_start()
-        return client
+        return connect(
+            self._broker, f"{self._base}/available",
+            on=self._on, off=self._connected.clear, told=self._told,
+        )  # fmt: skip
 
     def _anew(self) -> None:
         """Another connection, so that nothing of this one is sent later."""
@@ -161,22 +127,17 @@ class Lock:
         old.loop_stop()
         self._client = self._connect()
 
-    def _on(self, client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
-        if reason.is_failure:
-            return
+    def _on(self, client: Any) -> None:
         topic = f"{DISCOVERY}/lock/arcid_{self._id}/config"
         client.publish(topic, json.dumps(self._discovery()), qos=1, retain=True)
         client.publish(f"{self._base}/state", "LOCKED", qos=1, retain=True)
-        client.publish(f"{self._base}/available", "online", qos=1, retain=True)
-        topics = ["command"] * self._broker.commands + ["contact", "exit"] * self._broker.inputs
+        client.publish(f"{self._base}/available", ONLINE, qos=1, retain=True)
+        topics = ["command"] * self._commands + ["contact", "exit"] * self._inputs
         if topics:
             client.subscribe([(f"{self._base}/{topic}", 1) for topic in topics])
         self._connected.set()
 
-    def _off(self, *_: Any) -> None:
-        self._connected.clear()
-
-    def _told(self, _client: Any, _data: Any, message: Any) -> None:
+    def _told(self, message: Any) -> None:
         if message.topic == f"{self._base}/contact":
             self._hear("contact", CONTACT.get(message.payload))
             return
@@ -215,6 +176,5 @@ class Lock:
             "availability_topic": f"{self._base}/available",
             "optimistic": False,
             "qos": 1,
-            "device": {"identifiers": [f"arcid_{self._id}"], "name": self._door,
-                       "manufacturer": "arcid"},
-        }  # fmt: skip
+            "device": device(self._id, self._door),
+        }
