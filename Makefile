@@ -46,6 +46,8 @@ $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 	$(VENV)/judges/insightface/bin/python -m pip install -q insightface==2.1
 	$(PYTHON) -m venv $(VENV)/judges/deepface
 	$(VENV)/judges/deepface/bin/python -m pip install -q deepface==0.0.103 insightface==2.1 flask flask-cors
+	$(PYTHON) -m venv $(VENV)/judges/clients
+	$(VENV)/judges/clients/bin/python -m pip install -q compreface-sdk==0.6.0 'urllib3<2' boto3==1.44.8
 	@touch $@
 
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.

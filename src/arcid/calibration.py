@@ -151,8 +151,13 @@ class Calibration:
         x = [row["cosine"] for row in table]
         return float(np.interp(cosine, x, [row["fnmr"] for row in table]))
 
-    def probability(self, cosine: float) -> float:
-        """Probability that both faces are one person, at equal prior odds."""
+    def probability(self, cosine: float, among: int = 1) -> float:
+        """Probability that both faces are one person, at prior odds of 1 to ``among``: equal, or
+        those of one of so many templates of a search to be the one."""
+        p = self._at_equal_odds(cosine)
+        return p / (p + among * (1 - p)) if p > 0 else 0.0
+
+    def _at_equal_odds(self, cosine: float) -> float:
         spec = self.data["probability"]
         if spec["kind"] == "isotonic":
             return float(np.interp(cosine, spec["cosine"], spec["probability"]))

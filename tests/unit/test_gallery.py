@@ -214,6 +214,25 @@ def test_a_page_goes_on_after_its_last_row_was_deleted(gallery: Gallery) -> None
     assert len(gallery.collections()) == 6 and len(gallery.faces("staff", ann.id)) == 5
 
 
+def test_everybodys_faces_are_listed_and_their_vectors_read(gallery: Gallery) -> None:
+    ann, _ = gallery.enrol("staff", "Ann", [face(row) for row in range(3)])
+    gallery.enrol("staff", "Ben", [face(3)])
+    gallery.add_faces("staff", ann.id, [face(4)])
+    rows = [f.id for f in gallery.faces("staff")]
+    assert len(rows) == 5
+    first = gallery.faces("staff", limit=2, skip=1)
+    assert [f.id for f in first] == rows[1:3]
+    assert [f.id for f in gallery.faces("staff", limit=5, after=first.next)] == rows[3:]
+    assert [f.id for f in gallery.faces("staff", skip=4)] == rows[4:]
+    with pytest.raises(CursorInvalid):
+        gallery.faces("staff", ann.id, limit=2, after=first.next)
+    found = gallery.embedding("staff", rows[3], OLD)
+    assert np.allclose(found.vectors, vectors(50, OLD)[3].vectors, atol=1e-6)
+    for wrong in ((rows[3], NEW), ("nobody", OLD)):
+        with pytest.raises(FaceNotFound):
+            gallery.embedding("staff", *wrong)
+
+
 @pytest.mark.parametrize("sign", ["\U0001f600", "\u0390", "\ufb03", "\u4e2d", '"'])
 def test_a_page_may_end_at_the_longest_name(gallery: Gallery, sign: str) -> None:
     names = {gallery.add_person("staff", end + sign * 199).name for end in "abc"}

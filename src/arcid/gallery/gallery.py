@@ -307,12 +307,19 @@ class Gallery(Merging):
             return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
 
     def faces(
-        self, collection: str, person_id: str, *, limit: int | None = None, after: str | None = None
+        self,
+        collection: str,
+        person_id: str | None = None,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        skip: int = 0,
     ) -> Page[StoredFace]:
-        """A person's faces, oldest first; all, or with ``limit`` a page after the cursor."""
+        """A person's faces, or with None everybody's, oldest first; all, or with ``limit`` a page
+        of them, after the cursor ``after`` and ``skip`` faces more."""
         with _collections.reading(self.database, collection) as (connection, own):
-            person = _people.find(connection, own, person_id)
-            found = _faces.page(connection, own, person, limit, after)
+            person = None if person_id is None else _people.find(connection, own, person_id)
+            found = _faces.page(connection, own, person, limit, after, skip)
             return Page(_faces.records(connection, found), found.next)
 
     def face(self, collection: str, face_id: str) -> StoredFace:

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from arcid.errors import UsageError
+from arcid.errors import FaceNotFound, UsageError
 from arcid.gallery import copying, health
 from arcid.gallery import encrypting as _encrypting
 from arcid.gallery import key_copies as _key_copies
 from arcid.gallery import reembedding as _reembedding
 from arcid.gallery import restored as _restored
+from arcid.gallery.again import again
 from arcid.gallery.database import Database
 from arcid.gallery.duplicates import Duplicates
 from arcid.gallery.index import IndexFactory
@@ -24,10 +25,11 @@ from arcid.gallery.records import Change, ContractUsage, ReembedReport
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
+from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import receipts as _receipts
 from arcid.gallery.store import vectors as _vectors
-from arcid.types import FloatArray
+from arcid.types import Embeddings, FloatArray
 
 
 class Upkeep:
@@ -218,6 +220,22 @@ class Upkeep:
             if not face_ids:
                 return
             yield face_ids, person_ids, np.ascontiguousarray(rows)
+
+    @again
+    def embedding(self, collection: str, face_id: str, contract_id: str) -> Embeddings:
+        """The vector of one enrolled face, (1,D). Raises ``FaceNotFound``, also where that model
+        did not embed it."""
+        with _collections.reading(self.database, collection) as (connection, own):
+            face = _faces.find(connection, own, face_id)
+            made_by = _vectors.contract(connection, contract_id)
+            if made_by is not None:
+                rows = _vectors.of_faces(connection, own["id"], made_by, [face["id"]])[2]
+                if len(rows):
+                    return Embeddings(rows, contract_id)
+        raise FaceNotFound(
+            f"this face has no vector of contract {contract_id[:12]}: re-embed the collection",
+            contract_id=contract_id,
+        )
 
     def reembed(
         self,

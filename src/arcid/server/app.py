@@ -24,7 +24,7 @@ from arcid.gallery import Gallery
 from arcid.gallery.engines import parse_url
 from arcid.pipeline import Pipeline
 from arcid.protection import Keys
-from arcid.server import errors
+from arcid.server import compat, errors
 from arcid.server.auth import Access
 from arcid.server.batching import Batcher
 from arcid.server.console import ROOT as CONSOLE
@@ -87,14 +87,16 @@ def create_app(
     )
     app.state.settings = settings
     app.state.metrics = metrics
-    for router in ROUTERS:
+    adapters = compat.chosen(settings)
+    for router in (*ROUTERS, *(router for one in adapters for router in one.routers)):
         app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=assets_dir()))
     guesses = Throttle()
     app.state.console = Console(settings, app.state, guesses)
     app.mount(CONSOLE, app.state.console)
     access = Access(settings, guesses, ring)
-    app.add_middleware(Edge, settings=settings, metrics=metrics, access=access)
+    dialects = [one.dialect for one in adapters]
+    app.add_middleware(Edge, settings=settings, metrics=metrics, access=access, dialects=dialects)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from arcid.protection import VERBS
 from arcid.protection.keys import digest
 from arcid.server.addresses import ip_of
+from arcid.server.dialect import spoken
 from arcid.server.errors import HttpError
 from arcid.server.keyring import KeyRing
 from arcid.server.scopes import ANYBODY, LOCAL, Credential
@@ -58,9 +59,10 @@ class Access:
             _check_direct(request)
             _check_local(request.headers)
             return LOCAL
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+        dialect = spoken(request)
+        if path in OPEN_PATHS or path in dialect.open or path.startswith(OPEN_PREFIXES):
             return ANYBODY
-        key = presented_key(request.headers)
+        key = dialect.key(request.headers)
         if key is None:
             raise HttpError(
                 401,
@@ -123,14 +125,6 @@ def audited_address(request: HTTPConnection) -> str:
 def address_of(request: HTTPConnection) -> str:
     """The client's address, a trusted proxy's word for it included; empty where there is none."""
     return request.client.host if request.client else ""
-
-
-def presented_key(headers: Headers) -> str | None:
-    """The key of a request, from either header."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key") or None
 
 
 def is_known(digest: str, hashes: tuple[str, ...]) -> bool:

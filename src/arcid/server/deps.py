@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -15,11 +15,11 @@ from arcid.apps.backups import Backups
 from arcid.apps.duplicates.worker import Worker
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
-from arcid.decide import Unanswered, unanswered
+from arcid.decide import DEFAULT_FPIR, Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
-from arcid.results import Face, Faces, Prepared
+from arcid.results import Face, Faces, Identification, Prepared
 from arcid.server import schemas
 from arcid.server.applicants import Applicants
 from arcid.server.batching import Batcher
@@ -83,11 +83,17 @@ class Services:
     ) -> list[Faces]:
         """The faces of every uploaded photo; an error says which photo it is about."""
         photos = await read_images(files, self.settings)
+        return await self.faces_in(photos, select=select, aligned=aligned)
+
+    async def faces_in(
+        self, photos: list[bytes], *, select: Selection = "all", aligned: bool = False
+    ) -> list[Faces]:
+        """``faces`` of photos that were read."""
         found = []
         answers = await self._answers(photos, select=select, aligned=aligned)
         for index, answer in enumerate(answers):
             if isinstance(answer, BaseException):
-                if isinstance(answer, ArcidError) and len(files) > 1:
+                if isinstance(answer, ArcidError) and len(photos) > 1:
                     answer.details["image"] = index
                 raise answer
             found.append(answer)
@@ -127,8 +133,22 @@ class Services:
     async def detect(self, file: UploadFile, *, select: Selection) -> Prepared:
         """As ``faces`` for one photo, without embedding."""
         (photo,) = await read_images([file], self.settings)
+        return await self.detect_in(photo, select=select)
+
+    async def detect_in(self, photo: bytes, *, select: Selection = "all") -> Prepared:
+        """``detect`` in a photo that was read."""
         future = await run_in_threadpool(self.batcher.submit_detection, photo, select=select)
         return await asyncio.wrap_future(future)
+
+    def identify(
+        self, faces: Faces, collection: str, *, fpir: float = DEFAULT_FPIR, **options: Any
+    ) -> list[Identification]:
+        """``Pipeline.identify_faces``, timed and told to the audit."""
+        started = time.perf_counter()
+        found = self.pipeline.identify_faces(faces, self.gallery, collection, fpir=fpir, **options)
+        self.metrics.stage_seconds.labels("search").observe(time.perf_counter() - started)
+        self.looks.searched("photo", collection, found, fpir)
+        return found
 
     async def one_face_each(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +122,14 @@ def envelope(
     )
 
 
-def http_error_response(error: StarletteHTTPException, request_id: str) -> Response:
-    """Envelope of an ``HttpError`` or of a framework's own exception."""
+def http_error_response(
+    error: StarletteHTTPException, request_id: str, tell: Callable[..., Response] = envelope
+) -> Response:
+    """An ``HttpError`` or a framework's own exception as ``tell`` says it."""
     code = getattr(error, "code", None) or HTTP_CODES.get(error.status_code, "http_error")
     details = getattr(error, "details", {})
     message = str(error.detail)
-    return envelope(error.status_code, code, message, details, request_id, error.headers)
+    return tell(error.status_code, code, message, details, request_id, error.headers)
 
 
 def install(app: FastAPI) -> None:
@@ -139,6 +141,11 @@ def install(app: FastAPI) -> None:
 
 def _request_id(request: Request) -> str:
     return str(request.scope["state"]["request_id"])
+
+
+def _teller(request: Request) -> Callable[..., Response]:
+    tell: Callable[..., Response] = request.scope["state"]["dialect"].tell
+    return tell
 
 
 def _note_code(request: Request, code: str) -> None:
@@ -157,7 +164,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     response = (
         _missing()
         if error.status_code == 404 and _for_a_person(request)
-        else http_error_response(error, _request_id(request))
+        else http_error_response(error, _request_id(request), _teller(request))
     )
     _note_code(request, getattr(error, "code", None) or HTTP_CODES.get(error.status_code, ""))
     return response
@@ -172,7 +179,8 @@ def _missing() -> Response:
 def _for_a_person(request: Request) -> bool:
     """Whether a browser's address bar asked, and for none of the routes that answer programs."""
     wanted = request.headers.get("accept", "").split(",")[0]
-    return wanted == "text/html" and not request.url.path.startswith("/v1/")
+    ours = _teller(request) is envelope and not request.url.path.startswith("/v1/")
+    return wanted == "text/html" and ours
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
@@ -184,10 +192,6 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     ]
     first = problems[0] if problems else {"where": "request", "problem": "invalid"}
     _note_code(request, "validation_error")
-    return envelope(
-        422,
-        "validation_error",
-        f"{first['where']}: {first['problem']}",
-        {"problems": problems},
-        _request_id(request),
-    )
+    message = f"{first['where']}: {first['problem']}"
+    refused = HttpError(422, "validation_error", message, {"problems": problems})
+    return http_error_response(refused, _request_id(request), _teller(request))

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,7 +19,8 @@ from starlette.websockets import WebSocket
 from arcid.errors import GalleryBusy, Overloaded
 from arcid.events import acting
 from arcid.server.auth import Access, audited_address
-from arcid.server.errors import HttpError, envelope, http_error_response
+from arcid.server.dialect import OWN, Dialect, dialect_of
+from arcid.server.errors import HttpError, http_error_response
 from arcid.server.exchanges import Exchange, Pace
 from arcid.server.headers import DEFAULTS
 from arcid.server.logging import request_id_var
@@ -39,8 +41,16 @@ UNKNOWN = "(none)"  # one label for all unknown paths and methods, whatever is t
 class Edge:
     """Pure ASGI, so that bodies are refused before they are read."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, access: Access) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        access: Access,
+        dialects: Sequence[Dialect] = (),
+    ) -> None:
         self._app = app
+        self._dialects = dialects
         self._settings = settings
         self._access = access
         self._metrics = metrics
@@ -59,6 +69,7 @@ class Edge:
         exchange = Exchange(offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex)
         state = scope.setdefault("state", {})
         state["request_id"] = exchange.request_id
+        state["dialect"] = dialect = dialect_of(scope["path"], self._dialects)
         token = request_id_var.set(exchange.request_id)
         started = time.perf_counter()
         sender = self._sender(exchange, send)
@@ -68,13 +79,16 @@ class Edge:
         except HttpError as error:
             state["error_code"] = error.code
             if not exchange.status:
-                await http_error_response(error, exchange.request_id)(scope, receive, sender)
+                response = http_error_response(error, exchange.request_id, dialect.tell)
+                await response(scope, receive, sender)
         except Exception:
             log.exception("request failed")
             state["error_code"] = "internal_error"
             if not exchange.status:
                 message = "something went wrong inside arcid; the service's log has the request id"
-                response = envelope(500, "internal_error", message, {}, exchange.request_id)
+                response = dialect.tell(
+                    500, "internal_error", message, {}, exchange.request_id, None
+                )
                 await response(scope, receive, sender)
         finally:
             self._let_go(exchange)
@@ -82,6 +96,7 @@ class Edge:
             request_id_var.reset(token)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["dialect"] = OWN
         try:
             entered = self._let_in(scope)
         except HttpError as error:

@@ -78,16 +78,35 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
 #: Without a key: what holds nobody's data, and what asks for the token of a link.
 OPEN = frozenset({
     "health", "page", "script", "applicant_session", "applicant_consent", "applicant_withdraw",
-    "applicant_document", "applicant_selfie", "applicant_live",
+    "applicant_document", "applicant_selfie", "applicant_live", "compreface_config",
 })  # fmt: skip
 #: Whoever enrols numbers says that they are somebody's face, and nobody can look.
 ALSO: dict[str, Verb] = {"enrol_embeddings": "vectors", "add_embeddings": "vectors"}
-NEEDS = {
-    name: Need(verb, reach, ALSO.get(name))
-    for reach, by_verb in _TABLE.items()
-    for verb, names in by_verb.items()
-    for name in names.split()
+#: Routes of ``server/compat``, where they are switched on. CompreFace's protocol names no
+#: collection: the key does, by the one that it is limited to.
+_ADAPTERS: dict[Reach, dict[Verb, str]] = {
+    "none": {
+        "read": "compreface_subjects compreface_faces compreface_image",
+        "search": "compreface_recognize compreface_verify_face compreface_recognize_vectors "
+        "compreface_verify_face_vectors compreface_detect compreface_verify "
+        "compreface_verify_vectors",
+        "enrol": "compreface_add_subject compreface_rename_subject compreface_add_face",
+        "delete": "compreface_delete_subject compreface_delete_subjects compreface_delete_faces "
+        "compreface_delete_face compreface_delete_listed",
+    },
 }
+
+
+def _needs(table: dict[Reach, dict[Verb, str]]) -> dict[str, Need]:
+    return {
+        name: Need(verb, reach, ALSO.get(name))
+        for reach, by_verb in table.items()
+        for verb, names in by_verb.items()
+        for name in names.split()
+    }
+
+
+NEEDS, ADAPTERS = _needs(_TABLE), _needs(_ADAPTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,7 @@ LOCAL = Credential("local", frozenset(VERBS))
 
 def need_of(route: str) -> Need | None:
     """What a route needs, by its name; None: nothing. Raises ``KeyError``: it is not named here."""
-    return None if route in OPEN else NEEDS[route]
+    return None if route in OPEN else NEEDS.get(route) or ADAPTERS[route]
 
 
 async def check(need: Need, request: Request) -> None:

@@ -35,6 +35,15 @@ def find(connection: Connection, name: str) -> Row:
     return row
 
 
+def name_of(connection: Connection, uid: str) -> str:
+    """What the collection of an id is called now; raises ``CollectionNotFound``."""
+    query = sa.select(collections.c.name).where(collections.c.uid == uid)
+    name = connection.execute(query).scalar()
+    if name is None:
+        raise CollectionNotFound("there is no collection of that id any more")
+    return str(name)
+
+
 @contextmanager
 def reading(database: Database, name: str) -> Iterator[tuple[Connection, Row]]:
     """A read of one collection. Raises ``CollectionNotFound``."""

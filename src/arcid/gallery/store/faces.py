@@ -44,13 +44,20 @@ def of_person(connection: Connection, collection: Row, person: Row) -> list[Row]
 
 
 def page(
-    connection: Connection, collection: Row, person: Row, limit: int | None, after: str | None
+    connection: Connection,
+    collection: Row,
+    person: Row | None,
+    limit: int | None,
+    after: str | None,
+    skip: int = 0,
 ) -> Page[Row]:
-    condition = faces.c.person_id == person["id"]
+    """``person`` None: everybody's. ``skip``: so many faces are left out first."""
+    owner = (collection if person is None else person)["uid"]
+    condition = sa.true() if person is None else faces.c.person_id == person["id"]
     if after is not None:
-        condition &= faces.c.id > FACES.place(person["uid"], after)[0]
-    rows = _select(connection, collection, condition, check_limit(limit))
-    return FACES.page(person["uid"], rows, limit, lambda row: (row["id"],))
+        condition &= faces.c.id > FACES.place(owner, after)[0]
+    rows = _select(connection, collection, condition, check_limit(limit), skip)
+    return FACES.page(owner, rows, limit, lambda row: (row["id"],))
 
 
 def by_ids(connection: Connection, collection: Row, face_ids: Sequence[str]) -> list[Row]:
@@ -231,7 +238,11 @@ def contract_ids(connection: Connection, keys: Sequence[int]) -> dict[int, list[
 
 
 def _select(
-    connection: Connection, collection: Row, condition: Any, limit: int | None = None
+    connection: Connection,
+    collection: Row,
+    condition: Any,
+    limit: int | None = None,
+    skip: int = 0,
 ) -> list[Row]:
     rows = connection.execute(
         sa.select(
@@ -243,6 +254,7 @@ def _select(
         .where(faces.c.collection_id == collection["id"], condition)
         .order_by(faces.c.id)
         .limit(limit)
+        .offset(skip or None)
     ).mappings()
     found: list[Row] = list(rows)
     for row in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form
@@ -11,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.apps.vectors import embedding_of
 from arcid.decide import DEFAULT_FMR, DEFAULT_FPIR, Unsupported
 from arcid.gallery import Aggregate
-from arcid.results import Faces, Identification, Identified
+from arcid.results import Identified
 from arcid.server import schemas
 from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
@@ -69,7 +68,13 @@ async def search_photo(
     await run_in_threadpool(running.gallery.collection, collection)
     (faces,) = await running.faces([image], select=select, aligned=aligned)
     found = await run_in_threadpool(
-        _identify, running, faces, collection, k, fpir, aggregate, unsupported
+        running.identify,
+        faces,
+        collection,
+        k=k,
+        fpir=fpir,
+        aggregate=aggregate,
+        unsupported=unsupported,
     )
     return SearchOut(
         collection=collection,
@@ -146,27 +151,3 @@ async def verify_person(
 def _answer(found: Identified) -> dict[str, Any]:
     told = schemas.Identified.model_validate(found)
     return {"candidates": told.candidates, "decision": told.decision}
-
-
-def _identify(
-    running: Running,
-    faces: Faces,
-    collection: str,
-    k: int,
-    fpir: float,
-    aggregate: Aggregate,
-    unsupported: Unsupported,
-) -> list[Identification]:
-    started = time.perf_counter()
-    found = running.pipeline.identify_faces(
-        faces,
-        running.gallery,
-        collection,
-        k=k,
-        fpir=fpir,
-        aggregate=aggregate,
-        unsupported=unsupported,
-    )
-    running.metrics.stage_seconds.labels("search").observe(time.perf_counter() - started)
-    running.looks.searched("photo", collection, found, fpir)
-    return found

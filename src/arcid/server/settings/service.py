@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from arcid.errors import ConfigError
 from arcid.server.settings.listening import Listening
-from arcid.server.settings.parsing import HOW_TO_MAKE_A_KEY, is_loopback
+from arcid.server.settings.parsing import HOW_TO_MAKE_A_KEY, is_loopback, listed
 from arcid.server.settings.photographs import Photographs
 from arcid.server.settings.signing_in import SigningIn
 from arcid.server.settings.told import Told
+
+Protocol = Literal["compreface"]
 
 
 class Settings(SigningIn, Told, Photographs, Listening):
@@ -55,6 +57,11 @@ class Settings(SigningIn, Told, Photographs, Listening):
         None,
         description="File that the newest copy of the key store is kept in beside that; in another "
         "folder than ARCID_BACKUPS, better on another disk.",
+    )
+    compat: Annotated[tuple[Protocol, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (),
+        description="Protocols of other systems that are answered too, separated by commas: "
+        "compreface.",
     )
     audit_searches: bool = Field(
         True,
