@@ -371,7 +371,7 @@ def test_generated_requests_never_do_what_the_scope_lacks(
         both = {"Authorization": f"Bearer {scoped}", "X-API-Key": scoped}  # or it makes keys up
         answer = case.call(base_url=str(service.base_url).rstrip("/"), headers=both)
     assert answer.status_code < 500
-    if need is None or need == ("read", "none"):
+    if need is None or need[:2] == ("read", "none"):
         return
     assert answer.status_code in (403, 404, 405), (operation, answer.status_code)
     if answer.status_code != 403:  # no such address: a generated id with a slash
