@@ -28,7 +28,14 @@ def test_adding_says_what_is_wrong_with_a_photo_and_who_it_may_be(
     item.get_by_role("button", name="Remove").click()
     expect(enrol).to_be_disabled()
     drop.set_input_files(photos / "group/couple.jpg")
-    expect(page.get_by_text("2 faces may be the one meant")).to_be_visible()
+    several = page.locator(".tray-item", has_text="couple.jpg")
+    expect(several.get_by_text("2 faces may be the one meant. Choose one:")).to_be_visible()
+    expect(several.get_by_role("button", name="Face ")).to_have_count(2)
+    several.get_by_role("button", name="Face 1 from the left").click()
+    expect(several.get_by_alt_text("Face found in couple.jpg")).to_be_visible()
+    expect(several.get_by_role("button", name="Face ")).to_have_count(0)
+    several.get_by_role("button", name="Remove").click()
+    expect(several).to_have_count(0)
     drop.set_input_files(photos / "misc/no_face.png")
     expect(page.get_by_text("no face was found in the photo")).to_be_visible()
     drop.set_input_files(pairs / "img4.jpg")
@@ -108,6 +115,21 @@ def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: P
     page.get_by_label("False matches allowed").click()
     page.get_by_role("option", name="1 in 100 comparisons").click()
     expect(answer).to_contain_text("a false match rate of 1 in 100")
+
+
+def test_compare_asks_which_face_of_a_picture_with_several(page: Page, data_dir: Path) -> None:
+    couple = data_dir / "data/photos/group/couple.jpg"
+    page.goto("/console/compare")
+    for which in ("First", "Second"):
+        page.get_by_label(f"{which} picture").set_input_files(couple)
+    sides = page.locator(".pair-side")
+    sides.nth(0).get_by_role("button", name="Face 1 from the left").click()
+    sides.nth(1).get_by_role("button", name="Face 2 from the left").click()
+    answer = page.locator("article.answer")
+    expect(answer.get_by_role("heading", name="Two different people")).to_be_visible()
+    page.get_by_label("Second picture").set_input_files(couple)
+    sides.nth(1).get_by_role("button", name="Face 1 from the left").click()
+    expect(answer.get_by_role("heading", name="The same person")).to_be_visible()
 
 
 def test_a_picture_that_is_none_is_said_so(page: Page, tmp_path: Path) -> None:

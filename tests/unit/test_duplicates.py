@@ -407,6 +407,10 @@ def test_two_who_are_the_same_are_merged_and_two_again(gallery: Gallery) -> None
     assert gallery.merges("staff") == [] and gallery.check() == []
     assert [a.verdict for a in found.answers("staff")] == []
     assert [a.note for a in found.answers("staff", undone=True)] == ["the same passport"]
+    for person in (anna.id, pair.a.person_id):
+        assert len(found.answers("staff", undone=True, person_id=person)) == 1
+    nobody = gallery.add_person("staff", "Nobody").id
+    assert list(found.answers("staff", undone=True, person_id=nobody)) == []
 
 
 def test_who_is_kept_can_be_said(gallery: Gallery) -> None:

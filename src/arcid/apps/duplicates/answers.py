@@ -132,12 +132,19 @@ def find(connection: Connection, collection: Row, answer_id: str) -> Row:
 
 
 def page(
-    connection: Connection, collection: Row, undone: bool, limit: int | None, after: str | None
+    connection: Connection,
+    collection: Row,
+    undone: bool,
+    person_uid: str | None,
+    limit: int | None,
+    after: str | None,
 ) -> Page[Answer]:
     """Newest first; those taken back too where ``undone``."""
     query = sa.select(answers).where(answers.c.collection_id == collection["id"])
     if not undone:
         query = query.where(answers.c.undone_at.is_(None))
+    if person_uid is not None:
+        query = query.where(sa.or_(answers.c.a_uid == person_uid, answers.c.b_uid == person_uid))
     if after is not None:
         query = query.where(answers.c.id < ANSWERS.place(collection["uid"], after)[0])
     rows: list[Row] = list(

@@ -114,12 +114,16 @@ class Duplicates:
         collection: str,
         *,
         undone: bool = False,
+        person_id: str | None = None,
         limit: int | None = 100,
         after: str | None = None,
     ) -> Page[Answer]:
-        """Newest first; those taken back too where ``undone``. Raises ``CursorInvalid``."""
+        """Newest first; those taken back too where ``undone``, of all or about one person.
+
+        Raises ``CursorInvalid``.
+        """
         with _collections.reading(self._database, collection) as (connection, own):
-            return _answers.page(connection, own, undone, limit, after)
+            return _answers.page(connection, own, undone, person_id, limit, after)
 
     def groups(self, collection: str) -> list[Group]:
         """People who may all be one: of every pair that is not answered with different, the largest

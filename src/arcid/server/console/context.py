@@ -14,7 +14,6 @@ from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.gallery.store.policies import viewing
 from arcid.results import Face, Faces, Identified
-from arcid.server.console import strings as S
 from arcid.server.console.auth.accounts import Account, Accounts
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import Session, Sessions
@@ -102,14 +101,14 @@ class ConsoleContext:
         )
         return await asyncio.wrap_future(future)
 
-    async def one_face(self, photo: bytes, *, photo_ids: bool = False) -> Face:
-        """The one face of a photo, ``photo_ids`` where it is to be enrolled.
+    async def one_face(self, photo: bytes, *, photo_ids: bool = False) -> Face | Faces:
+        """The one face of a photo, ``photo_ids`` where it is to be enrolled; where several may be
+        meant, all of them.
 
-        Raises ``NoFaceFound`` and ``SeveralFacesFound``; quality is measured, not enforced.
+        Raises ``NoFaceFound``; quality is measured, not enforced.
         """
         try:
             found = await self.faces(photo, select="prominent", photo_ids=photo_ids)
-        except SeveralFacesFound as error:  # its message names a choice that no page offers
-            error.message = S.FACES_SEVERAL.format(**error.details)
-            raise
+        except SeveralFacesFound:
+            return await self.faces(photo, photo_ids=photo_ids)
         return self.services.pipeline.checked(found)

@@ -9,11 +9,12 @@ from nicegui import ui
 
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError
-from arcid.results import Face, Verification
+from arcid.results import Face, Faces, Verification
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._answers import TONES, grounds
 from arcid.server.console.ui.layout import frame
+from arcid.server.console.ui.picking import face_choice
 from arcid.server.console.ui.widgets import (
     PhotoDrop,
     action,
@@ -87,12 +88,20 @@ def _side(
                     with state:
                         note(error.message, "bad", role="alert")
                     return
-                held[index] = found
-                with state:
-                    _reasons(file, found)
-                await judge()
+                if isinstance(found, Faces):
+                    with state:
+                        face_choice(found, file, partial(taken, file))
+                else:
+                    await taken(file, found)
 
             await look()
+
+        async def taken(file: str, found: Face) -> None:
+            held[index] = found
+            state.clear()
+            with state:
+                _reasons(file, found)
+                await judge()
 
         PhotoDrop(label, arrived, max_bytes=context.services.settings.max_upload_bytes, paste=False)
         state = element("div", "side-state", aria_live="polite")

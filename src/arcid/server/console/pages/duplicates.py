@@ -11,13 +11,14 @@ from nicegui.element import Element
 from nicegui.events import KeyEventArguments
 
 from arcid.apps.duplicates import VIEW, Answer, Duplicates, Pair, Verdict
-from arcid.errors import AlreadyExists, NotFound, ReviewAnswered, SamePhotoConflict
+from arcid.errors import NotFound, ReviewAnswered, SamePhotoConflict
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._duplicate_runs import runs_card
 from arcid.server.console.pages._duplicate_sides import figure, picture_of
+from arcid.server.console.pages._unmerge import take_back
 from arcid.server.console.pages.duplicates_export import exports_card
 from arcid.server.console.ui.cases import (
     Choice,
@@ -27,7 +28,6 @@ from arcid.server.console.ui.cases import (
     listed,
     pressed,
 )
-from arcid.server.console.ui.dialogs import ask
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -222,25 +222,7 @@ class Desk:
     def _undo(self, one: Answer) -> Callable[[], Awaitable[None]]:
         @action(self._context, "duplicates")
         async def undo() -> None:
-            call = partial(
-                Duplicates(self._context.gallery).undo,
-                self._current.name,
-                one.id,
-                actor=self._context.account.name,
-            )
-            try:
-                try:
-                    done = await self._context.run(call)
-                except AlreadyExists:
-                    name = await ask(S.DUPLICATES_TAKEN, S.DUPLICATES_OTHER_NAME)
-                    if not name:
-                        return
-                    await self._context.allow("duplicates")
-                    done = await self._context.run(call, name=name)
-                missing = done.missing_faces
-                say(S.DUPLICATES_UNDONE_LESS.format(n=missing) if missing else S.DUPLICATES_UNDONE)
-            except (ReviewAnswered, NotFound, SamePhotoConflict) as error:
-                say(error.message, "warn")
+            await take_back(self._context, self._current.name, one.id)
             await self._refresh()
 
         return undo

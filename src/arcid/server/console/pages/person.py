@@ -12,7 +12,9 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen_person
 from arcid.server.console.pages._consent import consent_card
-from arcid.server.console.pages.enrolling import Tray, enrol_faces
+from arcid.server.console.pages._tray import Tray
+from arcid.server.console.pages._unmerge import merged_card
+from arcid.server.console.pages.enrolling import enrol_faces
 from arcid.server.console.pages.people import alike_from, crop_url, portrait, thumbnail
 from arcid.server.console.ui.dialogs import ask, confirm
 from arcid.server.console.ui.layout import frame
@@ -61,6 +63,7 @@ async def person_page(
                 if context.may("enrol"):
                     _add_photos(context, current, found)
                 await consent_card(context, current, found)
+                await merged_card(context, current, found)
                 with card(S.PERSON_ALIKE):
                     await _alike(context, current, found, shown)
 
