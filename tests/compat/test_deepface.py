@@ -18,7 +18,7 @@ import pytest
 from tests.compat.ask_deepface import answers, digest
 from tests.compat.judges import ask, judge, run_script, scripts
 
-from arcid.compat.deepface import DeepFace, models
+from arcid.compat.deepface import DeepFace, finding, models, registering
 from arcid.compat.deepface.modules import exceptions, verification
 from arcid.pipeline import Pipeline
 
@@ -185,7 +185,7 @@ def test_a_folder_is_looked_at_once(folder: Path, pairs: Path, caplog: Any) -> N
     (found,) = DeepFace.find(person, **ask_for)
     assert [Path(row["identity"]).name for row in found][:1] == ["img1.jpg"]
     assert found[0]["distance"] == pytest.approx(0, abs=1e-4)
-    assert set(found[0]) == set(DeepFace.FIND_COLUMNS)
+    assert set(found[0]) == set(finding.FIND_COLUMNS)
     assert all(row["distance"] <= row["threshold"] for row in found)
 
     shutil.copyfile(pairs / "img11.jpg", folder / "new.jpg")
@@ -266,7 +266,7 @@ def test_a_face_cut_out_before_is_laid_by_its_points(pairs: Path, folder: Path) 
 def test_earlier_versions_rows(pairs: Path, folder: Path) -> None:
     (rows,) = DeepFace.find(str(pairs / "img1.jpg"), str(folder), batched=True, **OURS)
     assert isinstance(rows, list)
-    assert list(rows[0]) == [name for name in DeepFace.FIND_COLUMNS if name != "confidence"]
+    assert list(rows[0]) == [name for name in finding.FIND_COLUMNS if name != "confidence"]
 
 
 def test_distances_of_vectors() -> None:
@@ -333,6 +333,65 @@ def test_faces_are_described_not_guessed_about(pairs: Path) -> None:
     assert DeepFace.detectFace(str(pairs / "img1.jpg"), (90, 60)).shape == (90, 60, 3)
 
 
+# stream
+
+
+def of_video(data_dir: Path, tmp_path: Path, count: int) -> tuple[str, Path]:
+    """The first frames of a video, and a folder with a picture of whoever is in the first."""
+    first, clip = None, tmp_path / "clip.mp4"
+    capture = cv2.VideoCapture(str(data_dir / "data/video/yakhyo_in_video.mp4"))
+    for _ in range(count):
+        frame = cv2.resize(capture.read()[1], (640, 360))
+        if first is None:
+            first = frame
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            writer = cv2.VideoWriter(str(clip), code, 10.0, (640, 360))
+        writer.write(frame)
+    writer.release()
+    people = tmp_path / "people"
+    people.mkdir()
+    cv2.imwrite(str(people / "visitor.png"), first)
+    return str(clip), people
+
+
+def test_a_video_names_who_is_in_it(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, people = of_video(data_dir, tmp_path, 6)
+    shown: list[list[str | None]] = []
+    monkeypatch.setattr(
+        finding, "drawn", lambda image, seen: shown.append([n for _, n in seen]) or image
+    )
+    written = tmp_path / "out.mp4"
+    DeepFace.stream(
+        str(people), source=clip, frame_threshold=3, time_threshold=1, output_path=str(written),
+        **OURS,
+    )  # fmt: skip
+    assert [any(names) for names in shown] == [False, False, True] * 2
+    assert {name for names in shown for name in names} <= {None, str(people / "visitor.png")}
+    capture = cv2.VideoCapture(str(written))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 4 + 2 * 10  # the still ones stand for a second
+
+
+def test_a_window_ends_by_q(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, people = of_video(data_dir, tmp_path, 2)
+    with pytest.raises(ValueError, match="output_path"):  # the OpenCV of the tests has no windows
+        DeepFace.stream(str(people), source=clip, **OURS)
+    shown: list[tuple[int, ...]] = []
+    closed: list[str] = []
+    monkeypatch.setattr(cv2, "imshow", lambda name, picture: shown.append(picture.shape))
+    monkeypatch.setattr(cv2, "waitKey", lambda wait: ord("q"))
+    monkeypatch.setattr(cv2, "destroyWindow", closed.append)
+    DeepFace.stream(str(people), source=clip, **OURS)
+    assert (shown, closed) == ([(360, 640, 3)], ["arcid"])
+    with pytest.raises(ValueError, match="at least 1"):
+        DeepFace.stream(str(people), source=clip, frame_threshold=0)
+    with pytest.raises(exceptions.PathNotFound):
+        DeepFace.stream(str(people / "no"), source=clip, **OURS)
+
+
 # register, search, identify
 
 
@@ -348,7 +407,7 @@ def test_faces_are_registered_and_found(pairs: Path, tmp_path: Path) -> None:
     DeepFace.build_index(**place)
     (found,) = DeepFace.search(str(pairs / "img10.jpg"), return_type="dict", **place)
     assert [row["img_name"] for row in found] == ["ann"]
-    assert list(found[0]) == list(DeepFace.SEARCH_COLUMNS)
+    assert list(found[0]) == list(registering.SEARCH_COLUMNS)
     done = DeepFace.identify(str(pairs / "img10.jpg"), found[0]["id"], **place)
     assert (done["verified"], done["img_name"], done["distance"]) == (
         True, "ann", found[0]["distance"],

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 Answer = Literal["pandas", "dict"]
+Row = dict[str, Any]
 
 
-def answer(rows: list[dict[str, Any]], columns: Sequence[str], kind: Answer | None) -> Any:
+def answer(rows: list[Row], columns: Sequence[str], kind: Answer | None) -> Any:
     """``kind`` None: a frame where pandas is installed."""
     if kind not in (None, "pandas", "dict"):
         raise ValueError(f"return_type is pandas or dict, got {kind!r}")
@@ -20,4 +21,4 @@ def answer(rows: list[dict[str, Any]], columns: Sequence[str], kind: Answer | No
     return pd.DataFrame(rows, columns=list(columns))
 
 
-__all__ = ["Answer", "answer"]
+__all__ = ["Answer", "Row", "answer"]
