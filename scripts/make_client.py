@@ -25,7 +25,8 @@ HEAD = f'"""{{}} Written by ``{COMMAND}``."""\n\nfrom __future__ import annotati
 #: Routes that are asked with POST and change nothing, or the same thing twice.
 REPEATABLE = frozenset({
     "detect", "embeddings", "compare", "search_photo", "search_embedding", "search_person",
-    "verify_person",
+    "verify_person", "compare_faces", "liveness", "search_photos", "search_embeddings",
+    "verify_embedding",
 })  # fmt: skip
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 FORMATS = {"date-time": "datetime", "date": "date"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from arcid.geometry import ARCFACE_TEMPLATE
-from arcid.types import Crops, Detections, Embeddings, Image
+from arcid.types import Crops, Detections, Embeddings, FloatArray, Image
 
 FACE = (200, 40, 40)
 
@@ -47,6 +47,16 @@ class Brightness:
         means = crops.pixels.reshape(len(crops), -1, 3).mean(axis=1)
         corner = crops.pixels[:, 0, 0, :2]
         return Embeddings.normalised(np.hstack([means, corner]) + 1, self.contract_id)
+
+
+class LeftHalf:
+    """A liveness check that finds the faces in the left half of a picture alive."""
+
+    name, threshold = "left half", 0.5
+
+    def scores(self, image: Image, detections: Detections) -> FloatArray:
+        middles = detections.boxes[:, [0, 2]].mean(axis=1)
+        return np.where(middles < image.shape[1] / 2, 0.9, 0.0).astype(np.float32)
 
 
 def picture(*faces: int, width: int = 300) -> Image:

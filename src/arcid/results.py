@@ -197,21 +197,22 @@ class PersonVerification:
     """The answer to "is this that enrolled person?", with their face nearest to the probe."""
 
     decision: Decision
-    face: Face
+    face: Face | None  # None: a vector was compared
     person: Match
 
     def __repr__(self) -> str:
         return f"PersonVerification({self.person.name}, {self.decision})"
 
     def _repr_html_(self) -> str:
-        drawn = [self.face._drawn(), _people([self.person])]
+        drawn = [] if self.face is None else [self.face._drawn()]
+        drawn.append(_people([self.person]))
         return notebook.block(str(self.decision), drawn, self.decision.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             **self.decision.to_dict(),
-            "face": self.face.to_dict(),
+            "face": None if self.face is None else self.face.to_dict(),
             "person": self.person.to_dict(),
         }
 

@@ -162,6 +162,8 @@ def test_ids_of_another_collection_are_not_there(service: Client, face: Any) -> 
         "answer_onboarding": {"outcome": "rejected", "actor": "x"},
         "undo_onboarding": {"actor": "x"}, "search_person": {"person_id": person},
         "add_embeddings": {"vectors": [[1, 2]], "contract_id": service.services.contract_id},
+        "verify_embedding": {"vector": [1] * service.services.pipeline.embedder.dim,
+                             "contract_id": service.services.contract_id},
     }  # fmt: skip
     before = service.gallery.last_change()
     asked = set()

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -22,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.serving import Client
+from tests.toys import LeftHalf
 
 from arcid import errors
 from arcid.errors import ArcidError
@@ -94,8 +94,9 @@ def test_error_codes_are_documented() -> None:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(client: httpx.Client) -> dict[str, str]:
-    """Ids that exist, so that generated requests get past the first door."""
+def fuzzed(client: Client) -> dict[str, str]:
+    """Ids that exist, and a liveness check, so that generated requests get past the first door."""
+    client.services.passive._found, client.services.passive._asked = LeftHalf(), True
     client.post("/v1/collections", json={"name": "fuzz"})
     person = client.post("/v1/collections/fuzz/people", json={"name": "Ann"}).json()["id"]
     return {"collection": "fuzz", "person_id": person}

@@ -245,7 +245,7 @@ def test_one_photo_never_gives_one_person_twice(gallery: Gallery) -> None:
     )
     apart = gallery.search("staff", probes, k=3)
     assert [found(m)[0] for m in apart] == ["Ann", "Ann"]
-    together = gallery.search("staff", probes, k=3, one_photo=True)
+    together = gallery.search("staff", probes, k=3, photos=[len(probes)])
     firsts = [found(m)[0] for m in together]
     assert len(set(firsts)) == 2
     assert "Ann" in firsts
@@ -268,10 +268,10 @@ def test_one_photo_with_more_faces_than_people(gallery: Gallery) -> None:
     probes = Embeddings(
         np.concatenate([near(rows, i % 2, 0.9 - i / 10, seed=i).vectors for i in range(5)]), OLD
     )
-    result = gallery.search("staff", probes, k=1, one_photo=True)
+    result = gallery.search("staff", probes, k=1, photos=[len(probes)])
     assert [found(m) for m in result] == [["Ann"], ["Bob"], ["Ann"], ["Bob"], ["Ann"]]
     assert [m[0].given_to for m in result] == [None, None, 0, 1, 0]
-    several = gallery.search("staff", probes, k=5, one_photo=True)
+    several = gallery.search("staff", probes, k=5, photos=[len(probes)])
     assert [found(m) for m in several] == [found(m) for m in result]
 
 
@@ -381,7 +381,7 @@ def test_eight_threads_enrol_search_move_and_delete(gallery: Gallery) -> None:
 
     def watch() -> None:
         while not stop.is_set():
-            for matches in gallery.search("staff", rows[[3, 30, 70]], k=3, one_photo=True):
+            for matches in gallery.search("staff", rows[[3, 30, 70]], k=3, photos=[3]):
                 if any(m.cosine < -1.001 or not m.name for m in matches):
                     wrong.append("nonsense")
 

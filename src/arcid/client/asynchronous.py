@@ -105,6 +105,48 @@ class AsyncClient(AsyncSender):
             photos={"image_a": image_a, "image_b": image_b},
         )
 
+    async def compare_faces(
+        self,
+        image_a: Photo,
+        image_b: Photo,
+        *,
+        fmr: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        extrapolate: bool | None = None,
+    ) -> m.ComparedFaces:
+        """Is the face of the first photo, by `select`, one of all those of the second?
+
+        ``POST /v1/compare/faces``. An API key needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/compare/faces",
+            m.ComparedFaces,
+            repeatable=True,
+            form={"fmr": fmr, "select": select, "extrapolate": extrapolate},
+            photos={"image_a": image_a, "image_b": image_b},
+        )
+
+    async def liveness(
+        self,
+        image: Photo,
+        *,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+    ) -> m.LivenessOut:
+        """Is each face alive, or a print or a screen held before the camera? Send the whole photo
+        as the camera took it. Needs models that are installed apart (`model_not_found`).
+
+        ``POST /v1/liveness``. An API key needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/liveness",
+            m.LivenessOut,
+            repeatable=True,
+            form={"select": select},
+            photos={"image": image},
+        )
+
     async def create_collection(
         self,
         name: str,
@@ -631,6 +673,43 @@ class AsyncClient(AsyncSender):
             lambda page: page.faces,
         )
 
+    async def enrol_each(
+        self,
+        collection: str,
+        image: Photo,
+        *,
+        name: str | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        require_quality: bool | None = None,
+        allow_duplicate: bool | None = None,
+        consent: str | None = None,
+        consent_evidence: str | None = None,
+        consent_by: str | None = None,
+        consent_at: datetime | None = None,
+    ) -> m.EnrolledEach:
+        """Enrol every face of a photo as a person of its own, or say why not. `consent` is that of
+        everybody in it.
+
+        ``POST /v1/collections/{collection}/enrol/faces``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/enrol/faces",
+            m.EnrolledEach,
+            repeatable=False,
+            form={
+                "name": name,
+                "select": select,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "consent": consent,
+                "consent_evidence": consent_evidence,
+                "consent_by": consent_by,
+                "consent_at": consent_at,
+            },
+            photos={"image": image},
+        )
+
     async def enrol_embeddings(
         self,
         collection: str,
@@ -855,6 +934,96 @@ class AsyncClient(AsyncSender):
             repeatable=True,
             form={"fmr": fmr, "select": select, "aligned": aligned, "extrapolate": extrapolate},
             photos={"image": image},
+        )
+
+    async def verify_embedding(
+        self,
+        collection: str,
+        person_id: str,
+        vector: Sequence[float],
+        contract_id: str,
+        *,
+        fmr: float | Omit = OMIT,
+        extrapolate: bool | Omit = OMIT,
+    ) -> m.PersonVerified:
+        """Is a vector this enrolled person's? It must be of the model that runs here.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/verify/embedding``. An API key
+        needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/verify/embedding",
+            m.PersonVerified,
+            repeatable=True,
+            body={
+                "vector": vector,
+                "contract_id": contract_id,
+                "fmr": fmr,
+                "extrapolate": extrapolate,
+            },
+        )
+
+    async def search_photos(
+        self,
+        collection: str,
+        image: Photo | Sequence[Photo],
+        *,
+        k: int | None = None,
+        fpir: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aggregate: Literal["max", "mean"] | None = None,
+        unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        aligned: bool | None = None,
+    ) -> m.SearchedImages:
+        """Who of a collection is in several photos? For each an answer or an error.
+
+        ``POST /v1/collections/{collection}/search/photos``. An API key needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/photos",
+            m.SearchedImages,
+            repeatable=True,
+            form={
+                "k": k,
+                "fpir": fpir,
+                "select": select,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+                "aligned": aligned,
+            },
+            photos={"image": image},
+        )
+
+    async def search_embeddings(
+        self,
+        collection: str,
+        vectors: Sequence[Sequence[float]],
+        contract_id: str,
+        *,
+        k: int | Omit = OMIT,
+        fpir: float | Omit = OMIT,
+        aggregate: Literal["max", "mean"] | Omit = OMIT,
+        unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+    ) -> m.SearchedVectors:
+        """Whose vectors are they? For each an answer or an error; all of the model that runs here.
+
+        ``POST /v1/collections/{collection}/search/embeddings``. An API key needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/embeddings",
+            m.SearchedVectors,
+            repeatable=True,
+            body={
+                "vectors": vectors,
+                "contract_id": contract_id,
+                "k": k,
+                "fpir": fpir,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+            },
         )
 
     async def list_events(

@@ -390,6 +390,51 @@ class Compared(Model):
     b: FaceOut
 
 
+class ComparedFace(Model):
+    """``ComparedFace`` of the service."""
+
+    outcome: Literal["match", "no_match", "review"] | str
+    cosine: float | None
+    """Higher is closer; null where nobody was compared."""
+
+    cosine_threshold: float
+    """The cosine that the target rate asks for."""
+
+    probability: float | None
+    """That both faces are one person, at equal prior odds."""
+
+    fmr: float | None
+    """At most this share of comparisons of two people reaches this cosine; never below the
+    smallest rate that the calibration's data supports.
+    """
+
+    target_fmr: float | None
+    """The error rate asked for, of a comparison."""
+
+    target_fpir: float | None
+    """The error rate asked for, of a search."""
+
+    gallery_size: int
+    """Templates compared; 1 for two photos."""
+
+    calibration_id: str
+    extrapolated: bool
+    """Beyond the measured data."""
+
+    reason: str
+    face: FaceOut
+
+
+class ComparedFaces(Model):
+    """``ComparedFaces`` of the service."""
+
+    a: FaceOut
+    faces: list[ComparedFace]
+    """Those of the second photo, the nearest first. The rate is that of one comparison: among
+    n faces of others about n times as many match.
+    """
+
+
 class ConsentGiven(Model):
     """That the person agreed; demanded where the collection's policy says so."""
 
@@ -723,6 +768,22 @@ class Enrolled(Model):
     """One an image, in the order of the request."""
 
 
+class EnrolledEach(Model):
+    """``EnrolledEach`` of the service."""
+
+    faces: list[EnrolledFace]
+    """Those of the photo, best score first."""
+
+
+class EnrolledFace(Model):
+    """What became of one face of a photo: a person of its own, or an error."""
+
+    face: FaceOut
+    person: PersonOut | None
+    face_id: str | None
+    error: ErrorBody | None
+
+
 class EntryOut(Model):
     """One row. It holds ids, and no names."""
 
@@ -1010,6 +1071,34 @@ class LineOut(Model):
     expected_high: float
     missed: float
     """Share of genuine comparisons below it (FNMR)."""
+
+
+class LiveFace(Model):
+    """``LiveFace`` of the service."""
+
+    box: Box | None
+    """null for crops that came aligned"""
+
+    points: list[tuple[float, float]] | None
+    """Eyes (viewer's left first), nose, corners of the mouth."""
+
+    score: float | None
+    """Detection score, 0–1."""
+
+    quality: QualityOut | None
+    live: bool
+    liveness: float
+    """0–1, higher is live."""
+
+
+class LivenessOut(Model):
+    """``LivenessOut`` of the service."""
+
+    model: str
+    liveness_threshold: float
+    """From which a face counts as live."""
+
+    faces: list[LiveFace]
 
 
 class MadeOut(Model):
@@ -1318,7 +1407,9 @@ class PersonVerified(Model):
     """Beyond the measured data."""
 
     reason: str
-    face: FaceOut
+    face: FaceOut | None
+    """null: a vector was handed in."""
+
     person: Candidate
     """The person, with the face nearest to the probe."""
 
@@ -1598,6 +1689,49 @@ class SearchOut(Model):
     collection: str
     contract_id: str
     faces: list[IdentifiedFace]
+
+
+class SearchedImage(Model):
+    """Who is in one image, or why nobody could be looked for."""
+
+    image: int
+    """Its place in the request, from 0."""
+
+    faces: list[IdentifiedFace] | None
+    error: ErrorBody | None
+
+
+class SearchedImages(Model):
+    """``SearchedImages`` of the service."""
+
+    collection: str
+    contract_id: str
+    results: list[SearchedImage]
+    """One an image, in the order of the request."""
+
+
+class SearchedVector(Model):
+    """Whose one vector is, or why that cannot be told."""
+
+    vector: int
+    """Its place in the request, from 0."""
+
+    candidates: list[Candidate] | None
+    """Best first."""
+
+    decision: DecisionOut | None
+    """On the first candidate."""
+
+    error: ErrorBody | None
+
+
+class SearchedVectors(Model):
+    """``SearchedVectors`` of the service."""
+
+    collection: str
+    contract_id: str
+    results: list[SearchedVector]
+    """One a vector, in the order of the request."""
 
 
 class SessionOut(Model):

@@ -125,6 +125,61 @@ class Client(Sender):
             photos={"image_a": image_a, "image_b": image_b},
         )
 
+    def compare_faces(
+        self,
+        image_a: Photo,
+        image_b: Photo,
+        *,
+        fmr: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        extrapolate: bool | None = None,
+    ) -> m.ComparedFaces:
+        """Is the face of the first photo, by `select`, one of all those of the second?
+
+        ``POST /v1/compare/faces``. An API key needs ``search``.
+
+        Args:
+            image_a: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image_b: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            fmr: Target false match rate.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            extrapolate: Allow rates beyond what the calibration's data supports.
+        """
+        return self._send(
+            "POST",
+            "/v1/compare/faces",
+            m.ComparedFaces,
+            repeatable=True,
+            form={"fmr": fmr, "select": select, "extrapolate": extrapolate},
+            photos={"image_a": image_a, "image_b": image_b},
+        )
+
+    def liveness(
+        self,
+        image: Photo,
+        *,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+    ) -> m.LivenessOut:
+        """Is each face alive, or a print or a screen held before the camera? Send the whole photo
+        as the camera took it. Needs models that are installed apart (`model_not_found`).
+
+        ``POST /v1/liveness``. An API key needs ``search``.
+
+        Args:
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+        """
+        return self._send(
+            "POST",
+            "/v1/liveness",
+            m.LivenessOut,
+            repeatable=True,
+            form={"select": select},
+            photos={"image": image},
+        )
+
     def create_collection(
         self,
         name: str,
@@ -785,6 +840,57 @@ class Client(Sender):
             lambda page: page.faces,
         )
 
+    def enrol_each(
+        self,
+        collection: str,
+        image: Photo,
+        *,
+        name: str | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        require_quality: bool | None = None,
+        allow_duplicate: bool | None = None,
+        consent: str | None = None,
+        consent_evidence: str | None = None,
+        consent_by: str | None = None,
+        consent_at: datetime | None = None,
+    ) -> m.EnrolledEach:
+        """Enrol every face of a photo as a person of its own, or say why not. `consent` is that of
+        everybody in it.
+
+        ``POST /v1/collections/{collection}/enrol/faces``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            name: What all are called, with digits behind it.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            require_quality: Refuse faces that are blurred, dark, small or turned away.
+            allow_duplicate: Enrol faces that are somebody else of the collection already.
+            consent: The person agreed: the version of the text they agreed to. Demanded where
+                the collection's policy says so.
+            consent_evidence: Where that can be seen, as the number of a form.
+            consent_by: Or who agreed for them, as a parent.
+            consent_at: When; left out: now.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/enrol/faces",
+            m.EnrolledEach,
+            repeatable=False,
+            form={
+                "name": name,
+                "select": select,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "consent": consent,
+                "consent_evidence": consent_evidence,
+                "consent_by": consent_by,
+                "consent_at": consent_at,
+            },
+            photos={"image": image},
+        )
+
     def enrol_embeddings(
         self,
         collection: str,
@@ -1075,6 +1181,120 @@ class Client(Sender):
             repeatable=True,
             form={"fmr": fmr, "select": select, "aligned": aligned, "extrapolate": extrapolate},
             photos={"image": image},
+        )
+
+    def verify_embedding(
+        self,
+        collection: str,
+        person_id: str,
+        vector: Sequence[float],
+        contract_id: str,
+        *,
+        fmr: float | Omit = OMIT,
+        extrapolate: bool | Omit = OMIT,
+    ) -> m.PersonVerified:
+        """Is a vector this enrolled person's? It must be of the model that runs here.
+
+        ``POST /v1/collections/{collection}/people/{person_id}/verify/embedding``. An API key
+        needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            person_id: Id of a person.
+            vector: Any length; brought to unit norm.
+            contract_id: Of the model that made the vector.
+            fmr: Target false match rate.
+            extrapolate: Allow rates beyond what the calibration's data supports.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/people/{segment(person_id)}/verify/embedding",
+            m.PersonVerified,
+            repeatable=True,
+            body={
+                "vector": vector,
+                "contract_id": contract_id,
+                "fmr": fmr,
+                "extrapolate": extrapolate,
+            },
+        )
+
+    def search_photos(
+        self,
+        collection: str,
+        image: Photo | Sequence[Photo],
+        *,
+        k: int | None = None,
+        fpir: float | None = None,
+        select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        aggregate: Literal["max", "mean"] | None = None,
+        unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        aligned: bool | None = None,
+    ) -> m.SearchedImages:
+        """Who of a collection is in several photos? For each an answer or an error.
+
+        ``POST /v1/collections/{collection}/search/photos``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            image: One or several images, one face each.
+            k: Candidates per face.
+            fpir: Target false positive identification rate.
+            select: Which faces: prominent is the face that the photo is of, by size and
+                nearness to the middle, and refuses where several may be meant.
+            aggregate: A person's score: the best face, or the mean of the best three.
+            unsupported: Where the calibration has no data for the rate and this gallery's size:
+                leave it to a human, extrapolate, or raise an error.
+            aligned: The image is an aligned, square crop already: detection is left out.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/photos",
+            m.SearchedImages,
+            repeatable=True,
+            form={
+                "k": k,
+                "fpir": fpir,
+                "select": select,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+                "aligned": aligned,
+            },
+            photos={"image": image},
+        )
+
+    def search_embeddings(
+        self,
+        collection: str,
+        vectors: Sequence[Sequence[float]],
+        contract_id: str,
+        *,
+        k: int | Omit = OMIT,
+        fpir: float | Omit = OMIT,
+        aggregate: Literal["max", "mean"] | Omit = OMIT,
+        unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+    ) -> m.SearchedVectors:
+        """Whose vectors are they? For each an answer or an error; all of the model that runs here.
+
+        ``POST /v1/collections/{collection}/search/embeddings``. An API key needs ``search``.
+
+        Args:
+            collection: Name of a collection.
+            contract_id: Of the model that made the vector.
+        """
+        return self._send(
+            "POST",
+            f"/v1/collections/{segment(collection)}/search/embeddings",
+            m.SearchedVectors,
+            repeatable=True,
+            body={
+                "vectors": vectors,
+                "contract_id": contract_id,
+                "k": k,
+                "fpir": fpir,
+                "aggregate": aggregate,
+                "unsupported": unsupported,
+            },
         )
 
     def list_events(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -26,6 +27,7 @@ from arcid.gallery.store import people as people_store
 from arcid.gallery.store.journal import Journal
 
 Image = NewFace | ArcidError
+MAX_PREFIX = rules.MAX_NAME - 9  # characters before what tells people apart
 
 
 def enrol(
@@ -67,6 +69,42 @@ def enrol(
         done = _enrolment(log, own, person, results)
         if once is not None:
             receipts.keep(log, own, person, once, done.results)
+        return done
+
+
+def enrol_each(
+    duplicates: Duplicates,
+    collection: str,
+    images: Sequence[Image],
+    *,
+    name: str,
+    metadata: Mapping[str, Any] | None,
+    decide: Decide | None,
+    consent: NewConsent | None,
+) -> list[Enrolment | ArcidError]:
+    """See ``Gallery.enrol_each``."""
+    new = [rules.new_face(image) for image in images if not isinstance(image, ArcidError)]
+    with duplicates.enrolling(collection, new, decide) as (log, own):
+        doubts = iter(duplicates.find(log, own, None, new, decide))
+        outcomes = [
+            image if isinstance(image, ArcidError) else next(doubts) or image for image in images
+        ]
+        done: list[Enrolment | ArcidError] = []
+        for face in outcomes:
+            if isinstance(face, ArcidError):
+                done.append(face)
+                continue
+            try:
+                with log.savepoint():
+                    called = f"{rules.clean_name(name)[:MAX_PREFIX]} {uuid.uuid4().hex[:8]}"
+                    person = people_store.add(log, own, called, metadata)
+                    consents.settle(log.connection, own, person, consent)
+                    results = faces_store.add(log, own, person, [face])
+                    done.append(_enrolment(log, own, person, results))
+            except (InputError, AlreadyExists) as error:
+                done.append(error)
+        if all(isinstance(one, ArcidError) for one in done):
+            raise _nothing(one for one in done if isinstance(one, ArcidError))
         return done
 
 

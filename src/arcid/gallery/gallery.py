@@ -296,6 +296,33 @@ class Gallery(Merging):
             consent=consent,
         )
 
+    def enrol_each(
+        self,
+        collection: str,
+        images: Sequence[NewFace | ArcidError],
+        *,
+        name: str = "Unnamed",
+        metadata: Mapping[str, Any] | None = None,
+        decide: Decide | None = None,
+        consent: NewConsent | None = None,
+    ) -> list[Enrolment | ArcidError]:
+        """Each face as a person of their own, or why not, in order and in one transaction.
+
+        They are called ``name`` with eight digits behind it. ``images``, ``decide`` and ``consent``
+        (of each of them) as in ``enrol_images``; faces are compared with who was there before, not
+        with one another: those of one photo are different people. Raises ``NothingEnrolled`` where
+        none can be.
+        """
+        return _enrolment.enrol_each(
+            self.duplicates,
+            collection,
+            images,
+            name=name,
+            metadata=metadata,
+            decide=decide,
+            consent=consent,
+        )
+
     def answered(self, collection: str, once: Once) -> Enrolment | None:
         """What ``enrol_images`` answered to the same request before; None: it is new."""
         with _collections.reading(self.database, collection) as (connection, own):
@@ -373,7 +400,7 @@ class Gallery(Merging):
         aggregate: Aggregate = "max",
         top_m: int = 3,
         exclude_person: str | None = None,
-        one_photo: bool = False,
+        photos: Sequence[int] = (),
     ) -> Hits:
         """(Q,D) probes in; per probe the best k people by aggregated cosine, best first. Exact.
 
@@ -381,10 +408,10 @@ class Gallery(Merging):
         probe was compared with, which a target FPIR depends on; both are of one snapshot.
 
         ``aggregate``: ``max`` is a person's nearest face, ``mean`` the mean of the nearest
-        ``top_m``. ``one_photo``: the probes are faces of one photo, so no person is given to two
-        of them; the assignment with the greatest total cosine is chosen. A probe's list lacks the
-        people given to the others, but for the nearest of all, who stands last with ``given_to``,
-        the row of the probe that was given them.
+        ``top_m``. ``photos``: how many of the probes, in order, are the faces of each photo. No
+        person is given to two faces of one photo; the assignment with the greatest total cosine is
+        chosen. A probe's list lacks the people given to the others, but for the nearest of all, who
+        stands last with ``given_to``, the place in its photo of the probe that was given them.
         Only vectors of the probes' contract are searched. Raises ``ContractMismatch`` if the
         collection has faces, but none of that contract; an empty collection finds nobody.
         """
@@ -401,7 +428,7 @@ class Gallery(Merging):
                 aggregate=aggregate,
                 top_m=top_m,
                 exclude=exclude,
-                one_photo=one_photo,
+                photos=photos,
             )
 
     @again

@@ -31,10 +31,12 @@ def search(
     aggregate: Aggregate,
     top_m: int,
     exclude: int | None,
-    one_photo: bool,
+    photos: Sequence[int],
 ) -> Hits:
     """See ``Gallery.search``."""
     check_options(k, aggregate, top_m)
+    if sum(photos) != len(probes) and photos:
+        raise InputError(f"photos of {sum(photos)} faces came with {len(probes)} probes")
     found = snapshot.index(collection["id"], probes.contract_id)
     if found is None or len(found[1]) == 0:
         _refuse_other_contract(snapshot.connection, collection, probes.contract_id)
@@ -46,15 +48,24 @@ def search(
         size -= len(_templates(snapshot.connection, exclude, made_by))
     if len(probes) == 0:
         return Hits([], size)
-    together = one_photo and len(probes) > 1
     hits = index.search_people(
         probes.vectors,
-        k + len(probes) - 1 if together else k,
+        k + max([1, *photos]) - 1,
         aggregate=aggregate,
         top_m=top_m,
         exclude_person=exclude,
     )
-    return Hits(matches(snapshot.connection, spread(hits, k) if together else hits), size)
+    return Hits(matches(snapshot.connection, _spread(hits, photos, k)), size)
+
+
+def _spread(
+    hits: Sequence[Sequence[PersonHit]], photos: Sequence[int], k: int
+) -> list[Sequence[PersonHit]]:
+    """The best k of each probe; nobody is given to two probes of one photo."""
+    if not photos:
+        return [own[:k] for own in hits]
+    left = iter(hits)
+    return [own for count in photos for own in spread([next(left) for _ in range(count)], k)]
 
 
 def like_person(

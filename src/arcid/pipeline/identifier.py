@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from arcid import decide
 from arcid.calibration import Calibration
 from arcid.errors import CalibrationMissing
-from arcid.results import Face, Identified, PersonVerification, Verification
+from arcid.results import Face, Faces, Identified, PersonVerification, Verification
 from arcid.types import Decision, Embeddings, Match
 
 if TYPE_CHECKING:
@@ -56,6 +56,23 @@ class Identifier:
         )
         return Verification(decision, a, b)
 
+    def verify_each(
+        self,
+        a: Face,
+        faces: Faces,
+        *,
+        fmr: float = decide.DEFAULT_FMR,
+        allow_extrapolation: bool = False,
+    ) -> list[Verification]:
+        """Is a face one of those of a photo? One answer a face, the nearest first.
+
+        The rate is that of one comparison: among n faces of others about n times as many match.
+        """
+        found = [
+            self.verify_faces(a, b, fmr=fmr, allow_extrapolation=allow_extrapolation) for b in faces
+        ]
+        return sorted(found, key=lambda one: -(one.decision.cosine or -1.0))
+
     def verify_cosine(self, cosine: float, *, fmr: float = decide.DEFAULT_FMR) -> Decision:
         """Whether two faces of that cosine are one person, at a target false match rate."""
         return decide.verify(cosine, self.calibration, fmr=fmr)
@@ -74,12 +91,29 @@ class Identifier:
 
         Raises ``PersonNotFound``, and ``FaceNotFound`` where the person has no face of this model.
         """
-        found = gallery.compare(collection, person_id, face.embedding)
+        found = self.verify_person_embedding(
+            face.embedding, gallery, collection, person_id, fmr=fmr,
+            allow_extrapolation=allow_extrapolation,
+        )  # fmt: skip
+        return replace(found, face=face)
+
+    def verify_person_embedding(
+        self,
+        probe: Embeddings,
+        gallery: Gallery,
+        collection: str,
+        person_id: str,
+        *,
+        fmr: float = decide.DEFAULT_FMR,
+        allow_extrapolation: bool = False,
+    ) -> PersonVerification:
+        """As ``verify_person_face`` for one vector."""
+        found = gallery.compare(collection, person_id, probe)
         decision = decide.verify_templates(
             found.cosines.tolist(), self.calibration, fmr=fmr,
             allow_extrapolation=allow_extrapolation,
         )  # fmt: skip
-        return PersonVerification(decision, face, self._explained(found.nearest))
+        return PersonVerification(decision, None, self._explained(found.nearest))
 
     def identify_embeddings(
         self,
@@ -91,15 +125,16 @@ class Identifier:
         k: int = 5,
         aggregate: Aggregate = "max",
         unsupported: decide.Unsupported = "review",
-        one_photo: bool = False,
+        photos: Sequence[int] = (),
         refuse: Refusal | None = None,
     ) -> list[Identified]:
         """Whose vectors are these? One answer a probe.
 
-        ``one_photo``: they are of one photo, so no two are given one person. ``refuse`` says of a
-        candidate and its probe whether it is known not to be them; such candidates are left out.
+        ``photos``: how many of them, in order, are the faces of each photo; no two of one are given
+        one person. ``refuse`` says of a candidate and its probe whether it is known not to be them;
+        such candidates are left out.
         """
-        hits = gallery.search(collection, probes, k=k, aggregate=aggregate, one_photo=one_photo)
+        hits = gallery.search(collection, probes, k=k, aggregate=aggregate, photos=photos)
         answers = []
         for i, found in enumerate(hits):
             kept = [m for m in found if refuse is None or not refuse(m, probes[i])]

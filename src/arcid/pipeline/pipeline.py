@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -450,19 +451,47 @@ class Pipeline(Identifier):
         unsupported: decide.Unsupported = "review",
     ) -> list[Identification]:
         """``identify`` for the faces of one photo already found."""
-        found = self.identify_embeddings(
-            faces.embeddings,
+        return self.identify_photos(
+            [faces],
             gallery,
             collection,
             fpir=fpir,
             k=k,
             aggregate=aggregate,
             unsupported=unsupported,
-            one_photo=True,
+        )[0]
+
+    def identify_photos(
+        self,
+        photos: Sequence[Faces],
+        gallery: Gallery,
+        collection: str,
+        *,
+        fpir: float = decide.DEFAULT_FPIR,
+        k: int = 5,
+        aggregate: Aggregate = "max",
+        unsupported: decide.Unsupported = "review",
+    ) -> list[list[Identification]]:
+        """``identify_faces`` of several photos, all against one state of the collection."""
+        empty = Embeddings.empty(self.embedder.dim, self.contract_id)
+        found = iter(
+            self.identify_embeddings(
+                Embeddings.concatenate([empty, *(faces.embeddings for faces in photos)]),
+                gallery,
+                collection,
+                k=k,
+                fpir=fpir,
+                aggregate=aggregate,
+                unsupported=unsupported,
+                photos=[len(faces) for faces in photos],
+            )
         )
         return [
-            Identification(answer.candidates, answer.decision, face)
-            for answer, face in zip(found, faces, strict=True)
+            [
+                Identification(one.candidates, one.decision, face)
+                for face, one in zip(faces, islice(found, len(faces)), strict=True)
+            ]
+            for faces in photos
         ]
 
     def identify_batch(

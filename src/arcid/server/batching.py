@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,11 +28,12 @@ from arcid.runtime import default_threads
 from arcid.server.decoder import Decoder
 from arcid.server.metrics import Metrics
 from arcid.server.settings import Settings
-from arcid.types import Selection
+from arcid.types import Image, Selection
 
 log = logging.getLogger(__name__)
 FIRST_GUESS_S = 0.2  # time of one image, until measured
 MAX_RETRY_S = 60.0
+Look = Callable[[Image, Prepared], Any]
 LARGE_PIXELS = 8_000_000  # after one of these, freed memory is given back
 
 
@@ -43,6 +44,8 @@ class _Job:
     aligned: bool
     embed: bool
     photo_ids: bool = False
+    look: Look | None = None  # at the photo, once its faces are known; what it says is the answer
+    said: Any = None
     pixels: int = 0  # that it counts for
     answer: Future[Any] = field(default_factory=Future)
     prepared: Prepared | None = None
@@ -97,6 +100,11 @@ class Batcher:
     def submit_detection(self, photo: bytes, *, select: Selection = "all") -> Future[Prepared]:
         """As ``submit`` for one photo, without embedding."""
         return self._submit([_Job(photo, select, aligned=False, embed=False)])[0]
+
+    def submit_look(self, photo: bytes, look: Look, *, select: Selection = "all") -> Future[Any]:
+        """As ``submit_detection``; a future for what ``look`` says of the photo and its faces."""
+        job = _Job(photo, select, aligned=False, embed=False, look=look)
+        return self._submit([job])[0]
 
     @property
     def pending(self) -> int:
@@ -173,7 +181,7 @@ class Batcher:
         elif job.embed:
             self._ready.put(job)
         else:
-            job.answer.set_result(job.prepared)
+            job.answer.set_result(job.prepared if job.look is None else job.said)
 
     @contextmanager
     def _decoding(self, job: _Job) -> Iterator[None]:
@@ -210,6 +218,8 @@ class Batcher:
             keep_photo=False,
         )
         self._metrics.stage_seconds.labels("detect").observe(time.perf_counter() - decoded)
+        if job.look is not None:
+            job.said = job.look(image, prepared)
         return prepared
 
     def _embed_loop(self) -> None:

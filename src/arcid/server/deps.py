@@ -32,7 +32,7 @@ from arcid.server.passive import Passive
 from arcid.server.pulse import Pulse
 from arcid.server.settings import Settings
 from arcid.server.uploads import read_images
-from arcid.types import Selection
+from arcid.types import Image, Selection
 
 FETCHERS = 16  # requests whose images are being fetched
 
@@ -79,21 +79,36 @@ class Services:
         return [] if found is None else unanswered(found, self.gallery.sizes(self.contract_id))
 
     async def faces(
-        self, files: list[UploadFile], *, select: Selection = "all", aligned: bool = False
+        self,
+        files: list[UploadFile],
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+        photo_ids: bool = False,
     ) -> list[Faces]:
-        """The faces of every uploaded photo; an error says which photo it is about."""
+        """The faces of every uploaded photo; an error says which photo it is about.
+
+        ``photo_ids``: they are to be enrolled.
+        """
         photos = await read_images(files, self.settings)
-        return await self.faces_in(photos, select=select, aligned=aligned)
+        return await self.faces_in(photos, select=select, aligned=aligned, photo_ids=photo_ids)
 
     async def faces_in(
-        self, photos: list[bytes], *, select: Selection = "all", aligned: bool = False
+        self,
+        photos: list[bytes],
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+        photo_ids: bool = False,
     ) -> list[Faces]:
         """``faces`` of photos that were read."""
         found = []
-        answers = await self._answers(photos, select=select, aligned=aligned)
+        answers = await self.faces_or_why(
+            photos, select=select, aligned=aligned, photo_ids=photo_ids
+        )
         for index, answer in enumerate(answers):
-            if isinstance(answer, BaseException):
-                if isinstance(answer, ArcidError) and len(photos) > 1:
+            if isinstance(answer, ArcidError):
+                if len(photos) > 1:
                     answer.details["image"] = index
                 raise answer
             found.append(answer)
@@ -122,6 +137,24 @@ class Services:
                 found.append(error)
         return found
 
+    async def faces_or_why(
+        self,
+        photos: list[bytes],
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+        photo_ids: bool = False,
+    ) -> list[Faces | ArcidError]:
+        """The faces of every photo, or why it has none to use."""
+        found: list[Faces | ArcidError] = []
+        for answer in await self._answers(
+            photos, select=select, aligned=aligned, photo_ids=photo_ids
+        ):
+            if not isinstance(answer, (Faces, ArcidError)):
+                raise answer
+            found.append(answer)
+        return found
+
     async def _answers(
         self, photos: list[bytes], *, select: Selection, aligned: bool, photo_ids: bool = False
     ) -> list[Faces | BaseException]:
@@ -143,12 +176,39 @@ class Services:
     def identify(
         self, faces: Faces, collection: str, *, fpir: float = DEFAULT_FPIR, **options: Any
     ) -> list[Identification]:
-        """``Pipeline.identify_faces``, timed and told to the audit."""
+        """``identify_photos`` of one."""
+        return self.identify_photos([faces], collection, fpir=fpir, **options)[0]
+
+    def identify_photos(
+        self, photos: list[Faces], collection: str, *, fpir: float = DEFAULT_FPIR, **options: Any
+    ) -> list[list[Identification]]:
+        """``Pipeline.identify_photos``, timed and told to the audit."""
         started = time.perf_counter()
-        found = self.pipeline.identify_faces(faces, self.gallery, collection, fpir=fpir, **options)
+        found = self.pipeline.identify_photos(
+            photos, self.gallery, collection, fpir=fpir, **options
+        )
         self.metrics.stage_seconds.labels("search").observe(time.perf_counter() - started)
-        self.looks.searched("photo", collection, found, fpir)
+        for one in found:
+            self.looks.searched("photo", collection, one, fpir)
         return found
+
+    async def living(self, file: UploadFile, *, select: Selection) -> dict[str, Any]:
+        """Whether each face of a photo is a living one. Raises ``ModelNotFound``."""
+        check = await run_in_threadpool(self.passive.needed)
+        (photo,) = await read_images([file], self.settings)
+
+        def look(image: Image, found: Prepared) -> list[dict[str, Any]]:
+            if found.detections is None or not len(found.detections):
+                return []
+            scores = check.scores(image, found.detections)
+            return [
+                {**face, "live": bool(score >= check.threshold), "liveness": float(score)}
+                for face, score in zip(found.to_dict()["faces"], scores, strict=True)
+            ]
+
+        future = await run_in_threadpool(self.batcher.submit_look, photo, look, select=select)
+        faces = await asyncio.wrap_future(future)
+        return {"model": check.name, "liveness_threshold": check.threshold, "faces": faces}
 
     async def one_face_each(
         self,

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from arcid.apps.watching.liveness import Liveness
-from arcid.errors import ModelError
+from arcid.errors import ModelError, ModelNotFound
 from arcid.liveness import passive
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,16 @@ class Passive:
     _found: Liveness | None = None
     _asked: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def needed(self) -> Liveness:
+        """Raises ``ModelNotFound`` where there is none."""
+        found = self.check()
+        if found is None:
+            raise ModelNotFound(
+                "the check for pictures of faces has no models here: arcid models pull "
+                f"{' '.join(passive.PAIR)}, then start the service again"
+            )
+        return found
 
     def check(self) -> Liveness | None:
         """None where its models are not installed or cannot be run, which is logged once."""

@@ -39,9 +39,10 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "list_reviews get_review review_face get_policy list_consents list_onboarding "
         "onboarding_key get_onboarding onboarding_picture onboarding_evidence list_door_groups "
         "list_door_schedules",
-        "search": "search_photo search_embedding search_person verify_person authenticate_person",
+        "search": "search_photo search_embedding search_person verify_person authenticate_person "
+        "search_photos search_embeddings verify_embedding",
         "enrol": "add_person change_person merge_people split_person enrol add_faces move_face "
-        "enrol_embeddings add_embeddings "
+        "enrol_embeddings add_embeddings enrol_each "
         "record_consent "
         "start_onboarding",
         "decide": "add_event correct_event not_this_person answer_review undo_review "
@@ -53,7 +54,7 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
     },
     "none": {
         "read": "system models metrics",
-        "search": "detect compare",
+        "search": "detect compare compare_faces liveness",
         "vectors": "embeddings",
     },
     "all": {

@@ -26,6 +26,7 @@ from arcid.server.routes import (
     privacy,
     reviews,
     search,
+    search_many,
     system,
     watchlists,
 )
@@ -42,6 +43,7 @@ ROUTERS = (
     faces.router,
     search.router,
     search.people,
+    search_many.router,
     attendance.router,
     reviews.router,
     duplicate_runs.router,

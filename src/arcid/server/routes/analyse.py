@@ -11,7 +11,14 @@ from arcid.decide import DEFAULT_FMR
 from arcid.server import schemas
 from arcid.server.deps import Running
 from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
-from arcid.server.schemas import Compared, Detected, Embedded, FaceVector
+from arcid.server.schemas import (
+    Compared,
+    ComparedFaces,
+    Detected,
+    Embedded,
+    FaceVector,
+    LivenessOut,
+)
 from arcid.server.uploads import UploadRoute
 
 router = APIRouter(tags=["photos"], route_class=UploadRoute)
@@ -60,3 +67,31 @@ async def compare(
         running.pipeline.verify_faces, a, b, fmr=fmr, allow_extrapolation=extrapolate
     )
     return Compared.model_validate(answer)
+
+
+@router.post("/v1/compare/faces", responses=errors(*UPLOAD, 503))
+async def compare_faces(
+    running: Running,
+    image_a: Image,
+    image_b: Image,
+    fmr: Annotated[schemas.Rate, Form(description="Target false match rate.")] = DEFAULT_FMR,
+    select: Select = "prominent",
+    extrapolate: Annotated[
+        bool, Form(description="Allow rates beyond what the calibration's data supports.")
+    ] = False,
+) -> ComparedFaces:
+    """Is the face of the first photo, by `select`, one of all those of the second?"""
+    ((_, face),) = await running.one_face_each([image_a], select=select)
+    (others,) = await running.faces([image_b])
+    found = await run_in_threadpool(
+        running.pipeline.verify_each, face, others, fmr=fmr, allow_extrapolation=extrapolate
+    )
+    told = [{**one.decision.to_dict(), "face": one.b.to_dict()} for one in found]
+    return ComparedFaces.model_validate({"a": face.to_dict(), "faces": told})
+
+
+@router.post("/v1/liveness", responses=errors(*UPLOAD, 503))
+async def liveness(running: Running, image: Image, select: Select = "all") -> LivenessOut:
+    """Is each face alive, or a print or a screen held before the camera? Send the whole photo as
+    the camera took it. Needs models that are installed apart (`model_not_found`)."""
+    return LivenessOut(**await running.living(image, select=select))

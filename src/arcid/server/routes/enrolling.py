@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.apps.enrol import new_face
-from arcid.errors import ArcidError
-from arcid.gallery import Enrolment, NewConsent, Once
+from arcid.errors import ArcidError, NoFaceFound, QualityRejected
+from arcid.gallery import Enrolment, NewConsent, NewFace, Once
+from arcid.gallery.records import Refused
 from arcid.server.deps import CollectionPath, PersonPath, Running
 from arcid.server.routes._common import (
     UPLOAD,
@@ -24,6 +25,7 @@ from arcid.server.routes._common import (
     Aligned,
     AllowDuplicate,
     IdempotencyKey,
+    Image,
     Images,
     Partial,
     RequireQuality,
@@ -31,7 +33,7 @@ from arcid.server.routes._common import (
     consent_of,
     errors,
 )
-from arcid.server.schemas import Enrolled
+from arcid.server.schemas import Enrolled, EnrolledEach
 from arcid.server.uploads import UploadRoute, read_images
 from arcid.types import Selection
 
@@ -91,6 +93,52 @@ async def add_faces(
     given = consent_of(consent, consent_evidence, consent_by, consent_at)
     asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
     return await _enrol(running, response, collection, asked, idempotency_key, person_id=person_id)
+
+
+@router.post("/enrol/faces", status_code=201, responses=errors(*UPLOAD, 404, 409, 503, 507))
+async def enrol_each(
+    running: Running,
+    collection: CollectionPath,
+    image: Image,
+    name: Annotated[
+        str,
+        Form(
+            min_length=1, max_length=180, description="What all are called, with digits behind it."
+        ),
+    ] = "Unnamed",
+    select: Select = "all",
+    require_quality: RequireQuality = True,
+    allow_duplicate: AllowDuplicate = False,
+    consent: Agreed = None,
+    consent_evidence: AgreedEvidence = "",
+    consent_by: AgreedBy = "themselves",
+    consent_at: AgreedAt = None,
+) -> EnrolledEach:
+    """Enrol every face of a photo as a person of its own, or say why not. `consent` is that of
+    everybody in it."""
+    await run_in_threadpool(running.gallery.collection, collection)
+    (faces,) = await running.faces([image], select=select, photo_ids=True)
+    if not len(faces):
+        raise NoFaceFound("no face was found in the photo; use one that shows faces clearly")
+    origin = running.pipeline.provenance
+    images: list[NewFace | ArcidError] = []
+    for face in faces:
+        try:
+            if require_quality:
+                face.check_quality()
+            images.append(new_face(face, image.filename or "", origin))
+        except QualityRejected as error:
+            images.append(error)
+    done = await running.writes.run(
+        running.gallery.enrol_each,
+        collection,
+        images,
+        name=name,
+        decide=None if allow_duplicate else running.pipeline.duplicate,
+        consent=consent_of(consent, consent_evidence, consent_by, consent_at),
+    )
+    told = [{"face": face.to_dict(), **_told(one)} for face, one in zip(faces, done, strict=True)]
+    return EnrolledEach.model_validate({"faces": told})
 
 
 class _Asked(NamedTuple):
@@ -160,3 +208,9 @@ def enrolled(response: Response, done: Enrolment) -> Enrolled:
     if done.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return Enrolled.model_validate(done)
+
+
+def _told(one: Enrolment | ArcidError) -> dict[str, Any]:
+    if isinstance(one, ArcidError):
+        return {"person": None, "face_id": None, "error": asdict(Refused.of(one))}
+    return {"person": one.person.to_dict(), "face_id": one.faces[0].id, "error": None}

@@ -22,6 +22,7 @@ from arcid.server.schemas import (
     SearchOut,
     VectorSearchIn,
     VectorSearchOut,
+    VerifyVectorIn,
 )
 from arcid.server.uploads import UploadRoute
 
@@ -38,12 +39,12 @@ router = APIRouter(
 people = APIRouter(
     prefix="/v1/collections/{collection}/people", tags=["search"], route_class=SearchRoute
 )
-_K = Annotated[int, Form(ge=1, le=100, description="Candidates per face.")]
-_Fpir = Annotated[schemas.Rate, Form(description="Target false positive identification rate.")]
-_Aggregate = Annotated[
+K = Annotated[int, Form(ge=1, le=100, description="Candidates per face.")]
+Fpir = Annotated[schemas.Rate, Form(description="Target false positive identification rate.")]
+How = Annotated[
     Aggregate, Form(description="A person's score: the best face, or the mean of the best three.")
 ]
-_Unsupported = Annotated[
+Unsupported_ = Annotated[
     Unsupported,
     Form(
         description="Where the calibration has no data for the rate and this gallery's size: leave "
@@ -57,11 +58,11 @@ async def search_photo(
     running: Running,
     collection: CollectionPath,
     image: Image,
-    k: _K = 5,
-    fpir: _Fpir = DEFAULT_FPIR,
+    k: K = 5,
+    fpir: Fpir = DEFAULT_FPIR,
     select: Select = "all",
-    aggregate: _Aggregate = "max",
-    unsupported: _Unsupported = "review",
+    aggregate: How = "max",
+    unsupported: Unsupported_ = "review",
     aligned: Aligned = False,
 ) -> SearchOut:
     """Who of a collection is in a photo? Two faces of it are never one person."""
@@ -144,6 +145,22 @@ async def verify_person(
         person_id,
         fmr=fmr,
         allow_extrapolation=extrapolate,
+    )
+    return PersonVerified.model_validate(found)
+
+
+@people.post("/{person_id}/verify/embedding", responses=errors(400, 404, 409, 413, 503))
+def verify_embedding(
+    running: Running, collection: CollectionPath, person_id: PersonPath, body: VerifyVectorIn
+) -> PersonVerified:
+    """Is a vector this enrolled person's? It must be of the model that runs here."""
+    found = running.pipeline.verify_person_embedding(
+        embedding_of(body.vector, body.contract_id, running.pipeline.embedder),
+        running.gallery,
+        collection,
+        person_id,
+        fmr=body.fmr,
+        allow_extrapolation=body.extrapolate,
     )
     return PersonVerified.model_validate(found)
 

@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-MAX_VECTOR = 4096
+MAX_VECTOR = 4096  # values of one
+MAX_VECTORS = 100  # of one request
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CollectionName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]+$")

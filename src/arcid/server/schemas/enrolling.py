@@ -5,10 +5,9 @@ from __future__ import annotations
 from pydantic import AwareDatetime, Field
 
 from arcid.gallery import NewConsent
-from arcid.server.schemas.base import ContractId, ErrorBody, In, Out, Vector
+from arcid.server.schemas.base import MAX_VECTORS, ContractId, ErrorBody, In, Out, Vector
 from arcid.server.schemas.people import PersonOut, StoredFaceOut
-
-MAX_VECTORS = 100
+from arcid.server.schemas.photos import FaceOut
 
 
 class ConsentGiven(In):
@@ -61,3 +60,16 @@ class Enrolled(Out):
     person: PersonOut
     faces: list[StoredFaceOut]
     results: list[ImageResult] = Field(description="One an image, in the order of the request.")
+
+
+class EnrolledFace(Out):
+    """What became of one face of a photo: a person of its own, or an error."""
+
+    face: FaceOut
+    person: PersonOut | None
+    face_id: str | None
+    error: ErrorBody | None
+
+
+class EnrolledEach(Out):
+    faces: list[EnrolledFace] = Field(description="Those of the photo, best score first.")

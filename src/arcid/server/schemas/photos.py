@@ -78,3 +78,26 @@ class DecisionOut(Out):
 class Compared(DecisionOut):
     a: FaceOut
     b: FaceOut
+
+
+class ComparedFace(DecisionOut):
+    face: FaceOut
+
+
+class ComparedFaces(Out):
+    a: FaceOut
+    faces: list[ComparedFace] = Field(
+        description="Those of the second photo, the nearest first. The rate is that of one "
+        "comparison: among n faces of others about n times as many match."
+    )
+
+
+class LiveFace(FaceOut):
+    live: bool
+    liveness: float = Field(description="0–1, higher is live.")
+
+
+class LivenessOut(Out):
+    model: str
+    liveness_threshold: float = Field(description="From which a face counts as live.")
+    faces: list[LiveFace]
