@@ -90,7 +90,7 @@ class Argument:
 
     name: str
     sent: str  # its name in the request
-    place: str  # path, query, header, once, body, form or photos
+    place: str  # path, query, header, once, body, form, photos or content
     annotation: str
     required: bool
     about: str = ""
@@ -141,6 +141,7 @@ class Operation:
             held = [f'"{a.sent}": {a.name}' for a in self.arguments if a.place == place]
             if held:
                 parts.append(f"{word}={{{', '.join(held)}}}")
+        parts += [f"content={a.name}" for a in self.arguments if a.place == "content"]
         parts += [f'once={a.name} or ""' for a in self.arguments if a.place == "once"]
         return ", ".join(parts)
 
@@ -192,6 +193,9 @@ def _body(body: Schema | None, schemas: Schema, types: Types) -> Iterator[Argume
     if body is None:
         return
     media, content = _sent(body)
+    if content["schema"].get("format") == "binary":
+        yield Argument("content", "", "content", "bytes", True, "The file.")
+        return
     held = schemas[content["schema"]["$ref"].rpartition("/")[2]]
     for name, schema in held["properties"].items():
         annotation, place = types.of(schema), "body" if media == "application/json" else "form"
@@ -314,6 +318,8 @@ def reached(described: Schema) -> set[str]:
             todo += [r for s, r in told["responses"].items() if s.startswith("2")]
             if body := told.get("requestBody"):
                 _, content = _sent(body)
+                if "$ref" not in content["schema"]:
+                    continue
                 todo.append(schemas[content["schema"]["$ref"].rpartition("/")[2]]["properties"])
     while todo:
         new = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(todo.pop()))) - found

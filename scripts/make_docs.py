@@ -192,6 +192,8 @@ def _takes(operation: dict[str, Any], described: dict[str, Any]) -> str:
     content = operation.get("requestBody", {}).get("content", {})
     if content:
         body = next(iter(content.values()))  # a form, and the same fields in JSON
+        if body["schema"].get("format") == "binary":
+            return "; ".join([*parts, *(f"`{media}`" for media in content)])
         schema = described["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
         kinds = " or ".join("form" if "form" in media else "JSON" for media in content)
         parts.append(f"{kinds}: {_codes(schema.get('properties', {}))}")

@@ -22,6 +22,8 @@
     │   ├── SourceUnreadable     a video file, photo folder or stream cannot be watched
     │   ├── MrzInvalid           a machine-readable zone of other length, characters or check digits
     │   ├── EvidenceInvalid      an evidence file is not what was signed
+    │   ├── ArchiveRefused       a zip file that is damaged, or was not made to carry photos
+    │   ├── UploadTooLarge       an archive has more bytes than are taken
     │   ├── DatasetInvalid       a list, folder or archive to measure on breaks its layout
     │   └── InvalidArray         shape, type or values (NaN, zero vector) are wrong
     ├── ModelError
@@ -46,6 +48,7 @@
     │   │   ├── CameraNotFound   no camera of the service has this id
     │   │   ├── DoorNotFound     no door has this id or name
     │   │   ├── KeyNotFound      no API key has this id or name
+    │   │   ├── JobNotFound
     │   │   ├── OnboardingNotFound  no session with this id or token
     │   │   ├── WatchlistNotFound
     │   │   └── AlertNotFound
@@ -230,6 +233,18 @@ class MrzInvalid(InputError):
     """A machine-readable zone has another length, other characters or other check digits."""
 
     code = "mrz_invalid"
+
+
+class ArchiveRefused(InputError):
+    """A zip file that is damaged, too large, or could lead out of itself; nothing was read."""
+
+    code = "archive_refused"
+
+
+class UploadTooLarge(InputError):
+    """An archive has more bytes than the service takes."""
+
+    code = "upload_too_large"
 
 
 class DatasetInvalid(InputError):
@@ -450,6 +465,12 @@ class SchemaTooNew(GalleryError):
     code = "schema_too_new"
 
 
+class JobNotFound(NotFound):
+    """No job of this id."""
+
+    code = "job_not_found"
+
+
 class KeyNotFound(NotFound):
     """No API key of this id or name."""
 
@@ -530,6 +551,7 @@ __all__ = [
     "AlertAnswered",
     "AlertNotFound",
     "AlreadyExists",
+    "ArchiveRefused",
     "ArcidError",
     "CalibrationError",
     "CalibrationInvalid",
@@ -560,6 +582,7 @@ __all__ = [
     "ImageUnreadable",
     "InputError",
     "InvalidArray",
+    "JobNotFound",
     "KeyNotFound",
     "KeyUnavailable",
     "LandmarksRequired",
@@ -592,6 +615,7 @@ __all__ = [
     "SourceUnreadable",
     "StorageFull",
     "TrainingDiverged",
+    "UploadTooLarge",
     "UsageError",
     "WatchlistNotFound",
 ]

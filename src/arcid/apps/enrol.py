@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
+
+from sqlalchemy.engine import Connection
 
 from arcid import batch
 from arcid.batch import BATCH, Key
@@ -26,7 +30,7 @@ from arcid.results import Face, Faces, Prepared
 from arcid.types import Selection
 
 Photo = tuple[str, ImageSource, str]  # person's name, picture, label for the report
-Answer = tuple[tuple[str, str], "Face | ArcidError"]  # (person, label), what became of it
+Answer = tuple[tuple[str, str], "NewFace | ArcidError"]  # (person, label), its face or why none
 Outcome = tuple[tuple[str, str], ArcidError | None]  # (person, label), why it was not enrolled
 
 
@@ -37,6 +41,18 @@ class Rejection:
     label: str
     person: str
     error: ArcidError
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is kept beside faces, by the name of whose they are, and who keeps account of them."""
+
+    consent: Callable[[str], NewConsent | None] = lambda person: None
+    metadata: Callable[[str], Mapping[str, Any]] = lambda person: {}  # of people who are new
+    #: Called with (person, label) of faces in the transaction that stores them.
+    noted: Callable[[Sequence[tuple[str, str]], Connection], None] | None = None
+    #: Told every outcome, once all before it are written.
+    outcomes: Callable[[Sequence[Outcome]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ def enrol_photos(
     allow_duplicate: bool = False,
     consent: NewConsent | None = None,
     on_progress: Callable[[int], None] | None = None,
+    keeping: Keeping | None = None,
 ) -> EnrolReport:
     """Enrol one face of every photo under the name given with it, creating people as needed.
 
@@ -94,11 +111,6 @@ def enrol_photos(
     """
     gallery.collection(collection)
     origin = pipeline.provenance
-    started = time.perf_counter()
-    rejected: list[Rejection] = []
-    people: set[str] = set()
-    enrolled = done = 0
-    decide = None if allow_duplicate else pipeline.duplicate
     contract_id = pipeline.embedder.contract_id
 
     def known(key: tuple[str, str], image_id: str) -> bool:
@@ -113,10 +125,39 @@ def enrol_photos(
         require_quality=require_quality,
         known=known,
     )
+    return enrol_faces(
+        gallery,
+        collection,
+        (
+            (key, face if isinstance(face, ArcidError) else new_face(face, key[1], origin))
+            for key, face in answers
+        ),
+        decide=None if allow_duplicate else pipeline.duplicate,
+        on_progress=on_progress,
+        keeping=keeping or Keeping(consent=lambda person: consent),
+    )
+
+
+def enrol_faces(
+    gallery: Gallery,
+    collection: str,
+    answers: Iterator[Answer],
+    *,
+    decide: Decide | None,
+    keeping: Keeping,
+    on_progress: Callable[[int], None] | None = None,
+) -> EnrolReport:
+    """Enrol faces as they come, each under the name of its key; the second half of
+    ``enrol_photos``, with the same errors."""
+    started = time.perf_counter()
+    rejected: list[Rejection] = []
+    people: set[str] = set()
+    enrolled = done = 0
+    writing = _Writing(gallery, collection, decide, keeping)
+    acting = copy_context()  # the audit names who called, not this thread
     with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
         for outcomes in _one_ahead(
-            writer.submit(_write_batch, gallery, collection, batch, origin, decide, consent)
-            for batch in _batches(answers)
+            writer.submit(acting.run, writing.batch, batch) for batch in _batches(answers)
         ):
             for (person, label), problem in outcomes:
                 if problem is None:
@@ -125,6 +166,8 @@ def enrol_photos(
                 else:
                     rejected.append(Rejection(label, person, problem))
             done += len(outcomes)
+            if keeping.outcomes:
+                keeping.outcomes(outcomes)
             if on_progress:
                 on_progress(done)
     return EnrolReport(enrolled, len(people), rejected, time.perf_counter() - started)
@@ -197,46 +240,52 @@ def _one_ahead(futures: Iterator[Future[list[Outcome]]]) -> Iterator[list[Outcom
         yield before.result()
 
 
-def _write_batch(
-    gallery: Gallery,
-    collection: str,
-    batch: list[Answer],
-    origin: dict[str, Any],
-    decide: Decide | None,
-    consent: NewConsent | None,
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
-        faces: list[tuple[str, NewFace]] = []
-        for key, answer in group:
-            if isinstance(answer, ArcidError):
-                outcomes.append((key, answer))
-            else:
-                faces.append((key[1], new_face(answer, key[1], origin)))
-        outcomes += _write(gallery, collection, person, faces, decide, consent)
-    return outcomes
+class _Writing:
+    """One thread's."""
 
+    def __init__(
+        self, gallery: Gallery, collection: str, decide: Decide | None, keeping: Keeping
+    ) -> None:
+        self._gallery, self._collection = gallery, collection
+        self._decide, self._keeping = decide, keeping
 
-def _write(
-    gallery: Gallery,
-    collection: str,
-    person: str,
-    faces: Sequence[tuple[str, NewFace]],
-    decide: Decide | None,
-    consent: NewConsent | None,
-) -> list[Outcome]:
-    """One transaction for all; where the gallery refuses, one for each."""
-    if not faces:
-        return []
-    try:
-        new = [face for _, face in faces]
-        gallery.enrol(collection, person, new, decide=decide, consent=consent)
-    except (InputError, AlreadyExists) as error:
-        if len(faces) == 1:
-            return [((person, faces[0][0]), error)]
-        return [
-            outcome
-            for one in faces
-            for outcome in _write(gallery, collection, person, [one], decide, consent)
-        ]
-    return [((person, label), None) for label, _ in faces]
+    def batch(self, batch: list[Answer]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
+            faces: list[tuple[str, NewFace]] = []
+            for key, answer in group:
+                if isinstance(answer, ArcidError):
+                    outcomes.append((key, answer))
+                else:
+                    faces.append((key[1], answer))
+            outcomes += self._write(person, faces)
+        return outcomes
+
+    def _write(self, person: str, faces: Sequence[tuple[str, NewFace]]) -> list[Outcome]:
+        """One transaction for all; where the gallery refuses, one for each."""
+        if not faces:
+            return []
+        keeping = self._keeping
+        keys = [(person, label) for label, _ in faces]
+        try:
+            self._gallery.enrol(
+                self._collection,
+                person,
+                [face for _, face in faces],
+                metadata=self._metadata(person),
+                decide=self._decide,
+                consent=keeping.consent(person),
+                noted=keeping.noted and partial(keeping.noted, keys),
+            )
+        except (InputError, AlreadyExists) as error:
+            if len(faces) == 1:
+                return [(keys[0], error)]
+            return [outcome for one in faces for outcome in self._write(person, [one])]
+        return [(key, None) for key in keys]
+
+    def _metadata(self, person: str) -> Mapping[str, Any] | None:
+        """Of somebody new; what is known of others stays."""
+        found = self._keeping.metadata(person)
+        if not found or self._gallery.find_person(self._collection, person) is not None:
+            return None
+        return found

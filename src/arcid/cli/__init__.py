@@ -44,6 +44,8 @@ from arcid.cli import (
     gallery_policy,
     gallery_retention,
     gallery_upkeep,
+    importing,
+    jobs,
     keys,
     liveness,
     mcp,
@@ -143,6 +145,8 @@ app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(access.app, name="access")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(importing.app, name="import")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(detector.app, name="detector")
 

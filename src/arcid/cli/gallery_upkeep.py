@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from arcid.cli.gallery_words import print_contracts
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Collection, Database, Yes
 from arcid.cli.output import (
@@ -21,10 +21,6 @@ from arcid.cli.output import (
     say_facts,
 )
 from arcid.progress import progress_bar, steps
-
-if TYPE_CHECKING:
-    from arcid.models.weights import Bundle
-from arcid.cli.gallery_words import print_contracts
 
 
 def register(app: typer.Typer) -> None:
@@ -81,12 +77,14 @@ def reembed(
     Example: arcid gallery reembed --collection staff --to w600k_r50
     """
     from arcid import pipeline
+    from arcid.apps.jobs import check_cut
     from arcid.models import weights
 
     with open_gallery(database, collection) as gallery:
         total = gallery.collection(collection).faces
         bundle = weights.resolve(to) if to else weights.resolve_default("recognition")
-        _check_template(bundle, [usage.contract_id for usage in gallery.contracts(collection)])
+        known = [usage.contract_id for usage in gallery.contracts(collection)]
+        check_cut(bundle.name, bundle.manifest.template, known)
         embedder = pipeline.load_embedder(bundle)
         with progress_bar("embedding", total, quiet=json) as advance:
             report = gallery.reembed(
@@ -236,17 +234,3 @@ def stats(database: Database = None, json: Json = False) -> None:
         print_json(values)
         return
     say_facts(values)
-
-
-def _check_template(bundle: Bundle, contracts: Sequence[str]) -> None:
-    """Kept crops are cut for the recogniser they were enrolled with; refuse another cut."""
-    from arcid.errors import ModelUnsupported
-    from arcid.models import weights
-
-    for contract in contracts:
-        old = weights.of_contract(contract)
-        if old and old.manifest.template != bundle.manifest.template:
-            raise ModelUnsupported(
-                f"{bundle.name} wants faces cut by {bundle.manifest.template!r}, the kept crops "
-                f"were cut by {old.manifest.template!r} for {old.name}: enrol people again"
-            )

@@ -1902,6 +1902,213 @@ class AsyncClient(AsyncSender):
         """
         await self._send("DELETE", f"/v1/keys/{segment(key)}", NoneType, repeatable=True)
 
+    async def upload_for_job(self, content: bytes) -> m.UploadOut:
+        """Send a zip of photos, or a CSV, as the body itself (`curl --data-binary @photos.zip`);
+        it is kept until its job ends, or for a day where none begins.
+
+        ``POST /v1/jobs/uploads``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "POST", "/v1/jobs/uploads", m.UploadOut, repeatable=False, content=content
+        )
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """Delete what was uploaded; where a job still needs it, that job fails.
+
+        ``DELETE /v1/jobs/uploads/{upload_id}``. An API key needs ``enrol``.
+        """
+        await self._send(
+            "DELETE", f"/v1/jobs/uploads/{segment(upload_id)}", NoneType, repeatable=True
+        )
+
+    async def check_import(
+        self,
+        collection: str,
+        *,
+        upload: str | Omit | None = OMIT,
+        folder: str | Omit | None = OMIT,
+        list_upload: str | Omit | None = OMIT,
+        select: Literal["prominent", "one", "largest", "center", "all"] | Omit = OMIT,
+        require_quality: bool | Omit = OMIT,
+        allow_duplicate: bool | Omit = OMIT,
+        aligned: bool | Omit = OMIT,
+        consent: m.JobsConsentIn | Omit | None = OMIT,
+    ) -> m.PreviewOut:
+        """What an import would take along and what not, and why; no photo is looked at.
+
+        ``POST /v1/jobs/imports/check``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/jobs/imports/check",
+            m.PreviewOut,
+            repeatable=False,
+            body={
+                "collection": collection,
+                "upload": upload,
+                "folder": folder,
+                "list_upload": list_upload,
+                "select": select,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "aligned": aligned,
+                "consent": consent,
+            },
+        )
+
+    async def begin_import(
+        self,
+        collection: str,
+        *,
+        upload: str | Omit | None = OMIT,
+        folder: str | Omit | None = OMIT,
+        list_upload: str | Omit | None = OMIT,
+        select: Literal["prominent", "one", "largest", "center", "all"] | Omit = OMIT,
+        require_quality: bool | Omit = OMIT,
+        allow_duplicate: bool | Omit = OMIT,
+        aligned: bool | Omit = OMIT,
+        consent: m.JobsConsentIn | Omit | None = OMIT,
+    ) -> m.JobOut:
+        """Import photos of many people: an uploaded zip, or a folder on the service's machine.
+
+        ``POST /v1/jobs/imports``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/jobs/imports",
+            m.JobOut,
+            repeatable=False,
+            body={
+                "collection": collection,
+                "upload": upload,
+                "folder": folder,
+                "list_upload": list_upload,
+                "select": select,
+                "require_quality": require_quality,
+                "allow_duplicate": allow_duplicate,
+                "aligned": aligned,
+                "consent": consent,
+            },
+        )
+
+    async def begin_deletion(self, collection: str, people: Sequence[str]) -> m.JobOut:
+        """Delete many people with all that is kept of them; each leaves a receipt.
+
+        ``POST /v1/jobs/deletions``. An API key needs ``delete``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/jobs/deletions",
+            m.JobOut,
+            repeatable=False,
+            body={"collection": collection, "people": people},
+        )
+
+    async def begin_reembedding(self, collection: str) -> m.JobOut:
+        """Embed the kept crops with the service's model, beside the vectors that are there.
+
+        ``POST /v1/jobs/reembeddings``. An API key needs ``admin``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/jobs/reembeddings",
+            m.JobOut,
+            repeatable=False,
+            body={"collection": collection},
+        )
+
+    async def begin_duplicates(
+        self,
+        collection: str,
+        *,
+        other: str | Omit | None = OMIT,
+        since_last: bool | Omit = OMIT,
+        false_pairs: float | Omit = OMIT,
+        allow_extrapolation: bool | Omit = OMIT,
+    ) -> m.JobOut:
+        """Compare everybody with everybody: a job that stands for a run of
+        `/v1/collections/{collection}/duplicates/runs`.
+
+        ``POST /v1/jobs/duplicates``. An API key needs ``search``.
+        """
+        return await self._send(
+            "POST",
+            "/v1/jobs/duplicates",
+            m.JobOut,
+            repeatable=False,
+            body={
+                "collection": collection,
+                "other": other,
+                "since_last": since_last,
+                "false_pairs": false_pairs,
+                "allow_extrapolation": allow_extrapolation,
+            },
+        )
+
+    async def list_jobs(self, *, limit: int | None = None, after: str | None = None) -> m.JobsOut:
+        """Jobs of the collections that the key may see, newest first.
+
+        ``GET /v1/jobs``. An API key needs ``read``.
+        """
+        return await self._send(
+            "GET", "/v1/jobs", m.JobsOut, repeatable=True, query={"limit": limit, "after": after}
+        )
+
+    def iter_jobs(self, *, limit: int | None = None) -> AsyncIterator[m.JobOut]:
+        """Every row of ``list_jobs``, fetched a page of ``limit`` rows at a time."""
+        return self._rows(
+            lambda after: self.list_jobs(limit=limit, after=after), lambda page: page.jobs
+        )
+
+    async def get_job(self, job_id: str) -> m.JobOut:
+        """How far a job is.
+
+        ``GET /v1/jobs/{job_id}``. An API key needs ``read``.
+        """
+        return await self._send("GET", f"/v1/jobs/{segment(job_id)}", m.JobOut, repeatable=True)
+
+    async def job_report(
+        self, job_id: str, *, format: Literal["csv", "json"] | None = None
+    ) -> bytes:
+        """Every item that was refused, and why.
+
+        ``GET /v1/jobs/{job_id}/report``. An API key needs ``read``.
+        """
+        return await self._send(
+            "GET",
+            f"/v1/jobs/{segment(job_id)}/report",
+            bytes,
+            repeatable=True,
+            query={"format": format},
+        )
+
+    async def stop_job(self, job_id: str) -> m.JobOut:
+        """Stop a job; what is done stays, and `resume` goes on. Needs what beginning it needs.
+
+        ``POST /v1/jobs/{job_id}/stop``. An API key needs ``read``.
+        """
+        return await self._send(
+            "POST", f"/v1/jobs/{segment(job_id)}/stop", m.JobOut, repeatable=False
+        )
+
+    async def resume_job(self, job_id: str) -> m.JobOut:
+        """Go on with a job that was stopped, failed or cut off.
+
+        ``POST /v1/jobs/{job_id}/resume``. An API key needs ``read``.
+        """
+        return await self._send(
+            "POST", f"/v1/jobs/{segment(job_id)}/resume", m.JobOut, repeatable=False
+        )
+
+    async def cancel_job(self, job_id: str) -> m.JobOut:
+        """End a job for good: what is done stays done, what was uploaded for it is deleted.
+
+        ``POST /v1/jobs/{job_id}/cancel``. An API key needs ``read``.
+        """
+        return await self._send(
+            "POST", f"/v1/jobs/{segment(job_id)}/cancel", m.JobOut, repeatable=False
+        )
+
     async def start_onboarding(
         self, collection: str, *, reference: str | Omit = OMIT, rules: m.RulesIn | Omit = OMIT
     ) -> m.StartedOut:

@@ -996,6 +996,69 @@ class ImageResult(Model):
     error: ErrorBody | None
 
 
+class JobOut(Model):
+    """Long work, or as far as it has come."""
+
+    id: str
+    kind: Literal["import", "delete_people", "reembed", "duplicates"] | str
+    collection: str
+    state: Literal["waiting", "running", "stopped", "done", "failed", "cancelled"] | str
+    silent: bool
+    """It runs, but whoever ran it was cut off; it is taken up."""
+
+    total: int
+    """Items; of duplicates: blocks."""
+
+    done: int
+    """Of them, refused ones too."""
+
+    refused: int
+    share: float
+    """How much of it is done, 0 to 1."""
+
+    run_id: str | None
+    """Of duplicates: the run that it stands for."""
+
+    actor: str
+    """Who began it, as the audit names them."""
+
+    holder: str
+    """Which process works on it, or did last."""
+
+    created_at: datetime
+    beat_at: datetime
+    """Its last change."""
+
+    ended_at: datetime | None
+    problem: str | None
+
+
+class JobsConsentIn(Model):
+    """``JobsConsentIn`` of the service."""
+
+    text: str
+    """Version of the text agreed to."""
+
+    evidence: str = ""
+    """Where that can be seen."""
+
+    by: str = "themselves"
+    """Who agreed."""
+
+    at: datetime | None = None
+    """When; left out: now."""
+
+
+class JobsOut(Model):
+    """``JobsOut`` of the service."""
+
+    jobs: list[JobOut]
+    """Newest first."""
+
+    next: str | None
+    """Hand it in as `after` for the next page; null: the end."""
+
+
 class KeysKeyOut(Model):
     """A key as it stands. What programs show is not in it."""
 
@@ -1038,6 +1101,19 @@ class LatencyOut(Model):
 
     delivered: SpreadOut
     """To a receiver taking it; each receiver counts."""
+
+
+class LeftOut(Model):
+    """Something that was not taken, and why."""
+
+    item: str
+    """Where a photo lies, or whom or what it is about."""
+
+    person: str
+    """Their name; empty where there is none."""
+
+    code: str
+    message: str
 
 
 class LicenceOut(Model):
@@ -1478,6 +1554,16 @@ class PresentOut(Model):
     """``PresentOut`` of the service."""
 
     present: list[StayOut]
+
+
+class PreviewOut(Model):
+    """What an import would take, and what not."""
+
+    people: int
+    items: int
+    left_by_reason: dict[str, int]
+    left: list[LeftOut]
+    """The first thousand."""
 
 
 class PrivacyConsentOut(Model):
@@ -1968,6 +2054,13 @@ class UndonePairOut(Model):
 
     missing_faces: int
     """Deleted or given to somebody else since."""
+
+
+class UploadOut(Model):
+    """``UploadOut`` of the service."""
+
+    id: str
+    bytes: int
 
 
 class VectorSearchOut(Model):

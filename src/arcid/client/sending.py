@@ -87,14 +87,18 @@ def request(
     body: Mapping[str, Any] | None = None,
     form: Mapping[str, Any] | None = None,
     photos: Mapping[str, Photo | Sequence[Photo] | None] | None = None,
+    content: bytes | None = None,
 ) -> Request:
-    """``once``: the ``Idempotency-Key``, which makes it repeatable; empty: a new one."""
+    """``once``: the ``Idempotency-Key``, which makes it repeatable; empty: a new one. ``content``:
+    the body as it is."""
     sent = {name: value for name, value in (headers or {}).items() if value is not None}
     if once is not None:
         sent["Idempotency-Key"] = once or uuid.uuid4().hex
     parts: dict[str, Any] = {"params": _texts(query), "headers": sent}
     if body is not None:
         parts["json"] = {k: _plain(v) for k, v in body.items() if v is not OMIT}
+    if content is not None:
+        parts["content"] = content
     if photos is not None:
         parts["data"] = _texts(form)
         parts["files"] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -42,6 +42,7 @@ def enrol(
     partial: bool,
     once: Once | None,
     consent: NewConsent | None,
+    noted: Callable[[Connection], None] | None,
 ) -> Enrolment:
     """See ``Gallery.enrol_images``."""
     new = [rules.new_face(image) for image in images if not isinstance(image, ArcidError)]
@@ -69,6 +70,8 @@ def enrol(
         done = _enrolment(log, own, person, results)
         if once is not None:
             receipts.keep(log, own, person, once, done.results)
+        if noted is not None:
+            noted(log.connection)
         return done
 
 

@@ -6,9 +6,11 @@ is one transaction: it returns after the commit is on disk, or raises and has ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from arcid.errors import (
     AlreadyExists,
@@ -228,14 +230,17 @@ class Gallery(Merging):
         metadata: Mapping[str, Any] | None = None,
         decide: Decide | None = None,
         consent: NewConsent | None = None,
+        noted: Callable[[Connection], None] | None = None,
     ) -> tuple[Person, list[StoredFace]]:
         """Add faces to the person of that name, who is made if missing, in one transaction.
 
-        ``metadata``, where given, replaces a known person's. Errors as ``add_faces``.
+        ``metadata``, where given, replaces a known person's. ``noted`` writes what belongs to the
+        same transaction; where it raises, nothing is changed. Errors as ``add_faces``.
         """
         done = self.enrol_images(
-            collection, faces, name=name, metadata=metadata, decide=decide, consent=consent
-        )
+            collection, faces, name=name, metadata=metadata, decide=decide, consent=consent,
+            noted=noted,
+        )  # fmt: skip
         return done.person, done.faces
 
     def add_faces(
@@ -273,6 +278,7 @@ class Gallery(Merging):
         partial: bool = False,
         once: Once | None = None,
         consent: NewConsent | None = None,
+        noted: Callable[[Connection], None] | None = None,
     ) -> Enrolment:
         """``enrol`` (``name``) and ``add_faces`` (``person_id``) with an outcome for each image.
 
@@ -294,6 +300,7 @@ class Gallery(Merging):
             partial=partial,
             once=once,
             consent=consent,
+            noted=noted,
         )
 
     def enrol_each(

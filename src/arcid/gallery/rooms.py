@@ -25,6 +25,7 @@ ROOMS = (
     "arcid.apps.duplicates.belongings",
     "arcid.apps.watchlists.belongings",
     "arcid.apps.access.belongings",
+    "arcid.apps.jobs.belongings",
 )
 Handed = Mapping[str, Any]  # plain values for JSON: what ``take_back`` needs
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0019"  # the newest migration
+HEAD = "0020"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -35,6 +35,7 @@ KNOWN = (
     "0017",
     "0018",
     "0019",
+    "0020",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written

@@ -16,6 +16,7 @@ from arcid import paths
 from arcid.apps import backups
 from arcid.apps.access import Doorman
 from arcid.apps.duplicates.worker import Worker
+from arcid.apps.jobs import JobWorker, Uploads
 from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.telling import Deliverer, Target
 from arcid.cameras.watching import Cameras
@@ -48,6 +49,7 @@ from arcid.server.throttle import Throttle
 
 SETTLE_S = 5.0
 BACKUP_S = 60.0  # how often it is asked whether a backup is due
+SWEEP_S = 3600.0
 READERS = 8  # threads that read; more of them in Python only hold up the event loop
 DESCRIPTION = """\
 Face identity on your own machine: find faces, compare two photos, keep a gallery of people and \
@@ -127,11 +129,14 @@ def _lifespan(
         await asyncio.to_thread(_say_if_off, store, settings)
         saving = await asyncio.to_thread(backups.Backups, store, _schedule(settings))
         metrics.watch(pulse, saving)
-        housekeeping = Housekeeping(store, (*_own_tasks(looks, ring, saving), *TASKS))
         searching = Worker(store, lambda: models.calibration)
+        imports = settings.imports and settings.imports.expanduser()
+        jobs = JobWorker(store, models, Uploads(paths.home_dir() / "uploads"), imports)
+        tasks = _own_tasks(looks, ring, saving, jobs)
+        housekeeping = Housekeeping(store, (*tasks, *TASKS))
         app.state.services = Services(
             settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks,
-            searching, ring, saving,
+            searching, jobs, ring, saving,
         )  # fmt: skip
         subscribe(store, settings, targets)
         deliverer = Deliverer(store, targets)
@@ -141,10 +146,12 @@ def _lifespan(
         await asyncio.to_thread(cameras.start)
         housekeeping.start()
         searching.start()
+        jobs.start()
         try:
             yield
         finally:
             await app.state.console.close()
+            await asyncio.to_thread(jobs.close)
             await asyncio.to_thread(searching.close)
             await asyncio.to_thread(cameras.close)
             await asyncio.to_thread(doorman.close)
@@ -175,11 +182,14 @@ def _schedule(settings: Settings) -> backups.Schedule | None:
     return backups.Schedule(settings.backups.expanduser(), every, settings.backup_keep, keys)
 
 
-def _own_tasks(looks: Looks, ring: KeyRing, saving: backups.Backups) -> tuple[Task, ...]:
+def _own_tasks(
+    looks: Looks, ring: KeyRing, saving: backups.Backups, jobs: JobWorker
+) -> tuple[Task, ...]:
     scheduled = (Task("backup", BACKUP_S, saving.run),) if saving.schedule is not None else ()
     return (
         *scheduled,
         Task("settle", SETTLE_S, Gallery.settle, shared=False),
         Task("looks", EVERY_S, looks.write, shared=False),
         Task("keys", NOTE_EVERY_S, ring.write, shared=False),
+        Task("jobs", SWEEP_S, jobs.sweep, shared=False),  # uploads lie on each machine
     )

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.apps.access import Doorman
 from arcid.apps.backups import Backups
 from arcid.apps.duplicates.worker import Worker
+from arcid.apps.jobs import JobWorker
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
 from arcid.decide import DEFAULT_FPIR, Unanswered, unanswered
@@ -52,6 +53,7 @@ class Services:
     housekeeping: Housekeeping
     looks: Looks
     duplicates: Worker
+    jobs: JobWorker
     keys: KeyRing
     backups: Backups
     writes: Lane = field(default_factory=Lane)

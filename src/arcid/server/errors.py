@@ -33,6 +33,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.InputError: 422,
     errors.ImageUnreadable: 400,
     errors.ImageTooLarge: 413,
+    errors.UploadTooLarge: 413,
     errors.SamePhotoConflict: 409,
     errors.ConsentMissing: 409,
     errors.ModelError: 503,

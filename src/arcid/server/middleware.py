@@ -31,6 +31,7 @@ from arcid.server.settings import MIB, Settings
 log = logging.getLogger("arcid.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UPLOADS = "/v1/jobs/uploads"
 HARDLY_MOVES = 64 * 1024  # bytes a second; such an upload makes room where others need it
 #: In ``scope["state"]``: whether a JSON body may be as long as an upload, and who counts bytes that
 #: are held beside the body.
@@ -123,14 +124,17 @@ class Edge:
     ) -> Receive:
         settings, state = self._settings, scope["state"]
         form = headers.get("content-type", "").lower().startswith("multipart/")
+        to_disk = scope["path"] == UPLOADS  # as it comes: it is not held
         declared = headers.get("content-length", "")
         announced = int(declared) if declared.isdecimal() else 0
 
         def check(size: int) -> None:
             upload = form or state.get(HOLDS_PICTURES, False)
             limit = settings.max_request_bytes if upload else settings.max_json_bytes
+            if to_disk:
+                upload, limit = True, settings.max_archive_bytes
             if size > limit:
-                raise _too_large(upload, limit)
+                raise _too_large(upload, limit, to_disk)
 
         exchange.pace = Pace(settings.upload_timeout_s)
         state[HOLD] = functools.partial(self._hold, exchange)
@@ -146,7 +150,8 @@ class Edge:
             if size:
                 exchange.body_bytes += size
                 check(exchange.body_bytes)
-                self._hold(exchange, size)
+                if not to_disk:
+                    self._hold(exchange, size)
             return message
 
         return limited
@@ -244,8 +249,10 @@ def _too_slow(cut: bool) -> HttpError:
     return HttpError(408, "upload_too_slow", message, headers={"Connection": "close"})
 
 
-def _too_large(form: bool, limit: int) -> HttpError:
-    what = "an upload" if form else "a JSON body"
-    code = "image_too_large" if form else "body_too_large"
+def _too_large(upload: bool, limit: int, to_disk: bool = False) -> HttpError:
+    what = "an upload" if upload else "a JSON body"
+    code = "image_too_large" if upload else "body_too_large"
+    if to_disk:
+        code = "upload_too_large"
     message = f"{what} may have at most {limit / MIB:.1f} MiB in all"
     return HttpError(413, code, message, {"max_bytes": limit})

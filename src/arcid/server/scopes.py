@@ -53,8 +53,12 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "join_door_group leave_door_group add_door_schedule delete_door_schedule",
     },
     "none": {
-        "read": "system models metrics",
-        "search": "detect compare compare_faces liveness",
+        # the routes of jobs ask for more themselves, by the kind and the collection of the job
+        "read": "system models metrics list_jobs get_job job_report stop_job resume_job cancel_job",
+        "enrol": "upload_for_job delete_upload check_import begin_import",
+        "delete": "begin_deletion",
+        "admin": "begin_reembedding",
+        "search": "begin_duplicates detect compare compare_faces liveness",
         "vectors": "embeddings",
     },
     "all": {
@@ -131,11 +135,7 @@ def need_of(route: str) -> Need | None:
 async def check(need: Need, request: Request) -> None:
     """Before anything of the body is read. Raises ``HttpError`` 403."""
     credential: Credential = request.scope["state"]["credential"]
-    for verb in (need.verb, need.also):
-        if verb is not None and verb not in credential.verbs:
-            raise lacking(
-                f"this API key may not do what this route needs: {verb}", need._replace(verb=verb)
-            )
+    _check_verb(credential, need)
     if credential.collections is None or need.reach == "none":
         return
     if need.reach == "all":
@@ -144,8 +144,23 @@ async def check(need: Need, request: Request) -> None:
         )
     gallery = request.app.state.services.gallery
     wanted = request.path_params["collection"]
-    if await run_in_threadpool(_uid, gallery, wanted) not in credential.collections:
+    await run_in_threadpool(require, credential, need, gallery, wanted)
+
+
+def require(credential: Credential, need: Need, gallery: Gallery, collection: str) -> None:
+    """The same for a collection that the path does not name. Raises ``HttpError`` 403."""
+    _check_verb(credential, need)
+    limits = credential.collections
+    if limits is not None and _uid(gallery, collection) not in limits:
         raise lacking("this API key is limited to other collections", need)
+
+
+def _check_verb(credential: Credential, need: Need) -> None:
+    for verb in (need.verb, need.also):
+        if verb is not None and verb not in credential.verbs:
+            raise lacking(
+                f"this API key may not do what this route needs: {verb}", need._replace(verb=verb)
+            )
 
 
 def lacking(message: str, need: Need) -> HttpError:

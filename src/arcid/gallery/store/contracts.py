@@ -40,6 +40,13 @@ def tally(connection: Connection, collection: Row, contract_id: str) -> tuple[in
     return todo, stuck, already
 
 
+def stuck(connection: Connection, collection: Row, contract_id: str) -> list[str]:
+    """Ids of faces that need the contract and have no crop to get it from."""
+    own = faces.c.collection_id == collection["id"]
+    query = sa.select(faces.c.uid).where(own, ~_embedded_by(contract_id), ~_has_crop)
+    return list(connection.execute(query.order_by(faces.c.id)).scalars())
+
+
 def waiting(
     connection: Connection, collection: Row, contract_id: str, after: int, limit: int
 ) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -31,6 +32,14 @@ class Photographs(BaseSettings):
         ge=256,
         description="Most pixels of all images waiting or being worked on at once; a request that "
         "has more by itself is taken when nothing else waits.",
+    )
+    max_archive_bytes: int = Field(
+        4096 * MIB, ge=1024, description="Most bytes of an archive that is uploaded for an import."
+    )
+    imports: Path | None = Field(
+        None,
+        description="Folder on this machine whose folders may be imported from; without it, "
+        "uploads are the only way.",
     )
     max_images: int = Field(16, ge=1, le=1000, description="Most images of one request.")
     image_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts)] = Field(

@@ -1,0 +1,86 @@
+"""``arcid import`` and ``arcid jobs``: dry runs, reports, going on, and deleting many."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture
+def people(data_dir: Path, tmp_path: Path) -> Path:
+    """Two people with two photos each, a file that is no picture, and one that is no photo."""
+    pairs, root = data_dir / "data" / "deepface-pairs", tmp_path / "people"
+    for name, numbers in {"Ann": (1, 2), "Bea": (3, 12)}.items():
+        (root / name).mkdir(parents=True)
+        for number in numbers:
+            shutil.copy(pairs / f"img{number}.jpg", root / name)
+    (root / "Bea" / "broken.jpg").write_bytes(b"no picture")
+    (root / "Bea" / "notes.txt").write_text("")
+    return root
+
+
+def test_said_first_then_done_then_nothing_is_left_to_do(
+    cli: Any, people: Path, tmp_path: Path
+) -> None:
+    said = cli("import", "folder", people, "--dry-run")
+    assert said.code == 0
+    assert said.out.splitlines()[0] == "Would import 5 photos of 2 people into default"
+    assert "1 would stay behind: 1 not a photo" in said.out
+    assert cli("gallery", "people", "--json").json["people"] == []
+    report = tmp_path / "left.csv"
+    done = cli("import", "folder", people, "--no-quality", "--report", report)
+    assert (done.code, done.out.splitlines()[0]) == (0, "Imported 4 of 6 into default")
+    rows = list(csv.DictReader(report.read_text().splitlines()))
+    assert {row["item"]: row["code"] for row in rows} == {
+        "Bea/broken.jpg": "image_unreadable", "Bea/notes.txt": "not_a_photo",
+    }  # fmt: skip
+    assert report.stat().st_mode & 0o077 == 0
+    again = cli("import", "folder", people, "--json")
+    assert (again.code, again.json["imported"]) == (1, 0)
+    assert again.json["left_by_reason"]["already_exists"] == 4
+    jobs = cli("jobs", "list", "--json").json["jobs"]
+    assert [job["state"] for job in jobs] == ["done", "done"]
+    shown = cli("jobs", "show", jobs[1]["id"], "--report", tmp_path / "left.json")
+    assert shown.code == 0 and "done: 6 of 6 of import in default, 2 refused" in shown.out
+    assert len(json.loads((tmp_path / "left.json").read_text())) == 2
+    assert cli("jobs", "cancel", jobs[1]["id"], "--yes").code == 0
+    assert cli("jobs", "resume", jobs[1]["id"]).code == 2
+
+
+def test_a_zip_with_a_list_and_consents(cli: Any, people: Path, tmp_path: Path) -> None:
+    cli("gallery", "create", "staff")
+    assert cli("gallery", "policy", "staff", "--consent").code == 0
+    packed = tmp_path / "people.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in people.rglob("*.jpg"):
+            archive.write(path, path.name)
+    listed = tmp_path / "list.csv"
+    listed.write_text("person,photo,consent,badge\nAnn,img1.jpg,2026,17\nBea,img3.jpg,,18\n")
+    done = cli("import", "folder", packed, "--list", listed, "--collection", "staff", "--json")
+    assert done.json["imported"] == 1
+    assert done.json["left_by_reason"]["consent_missing"] == 1
+    (ann,) = cli("gallery", "people", "--collection", "staff", "--json").json["people"]
+    assert (ann["name"], ann["metadata"]) == ("Ann", {"badge": "17"})
+    by_list = cli("import", "csv", listed, "--photos", people, "--dry-run", "--json")
+    assert by_list.json["left_by_reason"] == {"photo_missing": 2}
+
+
+def test_many_are_deleted_and_what_is_wrong_is_said(cli: Any, people: Path, tmp_path: Path) -> None:
+    assert cli("import", "folder", people, "--no-quality").code == 0
+    (tmp_path / "who.txt").write_text("ann\nnobody\n\n")
+    gone = cli("jobs", "delete-people", "--from", tmp_path / "who.txt", "--yes", "--json")
+    assert (gone.json["job"]["done"], gone.json["left"][0]["item"]) == (2, "nobody")
+    names = [p["name"] for p in cli("gallery", "people", "--json").json["people"]]
+    assert names == ["Bea"]
+    assert cli("import", "folder", tmp_path / "none").code == 3
+    assert cli("import", "folder", people, "--report", tmp_path / "x.txt").code == 2
+    assert cli("jobs", "show", "nothing").code == 5
+    assert cli("jobs", "stop", "nothing").code == 5
