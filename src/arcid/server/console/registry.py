@@ -63,6 +63,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
     Page("/keys", "accounts", "keys:keys", S.NAV_SERVICE, S.KEYS),
     Page("/sessions", "home", "sessions:sessions"),
+    Page("/overview", "attendance", "overview:overview"),
     Page("/people/new", "enrol", "enrolling:new_person"),
     Page("/attendance/month", "attendance", "attendance_month:month"),
     Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),

@@ -65,3 +65,17 @@ def hours(seconds: float) -> str:
     """7 h 45."""
     minutes = round(seconds / 60)
     return S.HOURS.format(h=minutes // 60, m=minutes % 60)
+
+
+def view_tabs(current: Collection, shown: str, day: date) -> None:
+    """A day, a month, or how much happened when; ``shown``: the path of the one looked at."""
+    where = f"?collection={quote(current.name)}"
+    with element("nav", "tabs", aria_label=S.ATTENDANCE):
+        for path, words, query in (
+            ("/attendance", S.VIEW_DAY, f"&day={day.isoformat()}"),
+            ("/attendance/month", S.VIEW_MONTH, f"&month={day:%Y-%m}"),
+            ("/overview", S.OVERVIEW, ""),
+        ):
+            link = link_button(words, f"{ROOT}{path}{where}{query}")
+            if path == shown:
+                link.props('aria-current="page"')

@@ -24,6 +24,7 @@ from arcid.server.console.pages._attendance import (
     no_such_day,
     person_url,
     step_link,
+    view_tabs,
 )
 from arcid.server.console.pages._collections import (
     chosen,
@@ -109,10 +110,7 @@ def _day_bar(
 ) -> None:
     base = f"{ROOT}/attendance?collection={quote(current.name)}&day="
     with element("div", "toolbar"):
-        with element("nav", "tabs", aria_label=S.ATTENDANCE):
-            link_button(S.VIEW_DAY, base + day.isoformat()).props('aria-current="page"')
-            month = f"{ROOT}/attendance/month?collection={quote(current.name)}"
-            link_button(S.VIEW_MONTH, f"{month}&month={day:%Y-%m}")
+        view_tabs(current, "/attendance", day)
         with element("div", "stepper"):
             step_link(base + (day - timedelta(days=1)).isoformat(), "back", S.DAY_BEFORE)
             field = element("input", "date-field", type="date", aria_label=S.DAY)

@@ -23,6 +23,7 @@ from arcid.server.console.pages._attendance import (
     no_such_day,
     person_url,
     step_link,
+    view_tabs,
 )
 from arcid.server.console.pages._collections import (
     chosen,
@@ -56,9 +57,7 @@ async def month(context: ConsoleContext, collection: str | None = None, month: s
             return
         base = f"{ROOT}/attendance/month?collection={quote(current.name)}&month="
         with element("div", "toolbar"):
-            with element("nav", "tabs", aria_label=S.ATTENDANCE):
-                link_button(S.VIEW_DAY, f"{ROOT}/attendance?collection={quote(current.name)}")
-                link_button(S.VIEW_MONTH, base + f"{first:%Y-%m}").props('aria-current="page"')
+            view_tabs(current, "/attendance/month", _day_in(first))
             _month_steps(base, first)
             selector("/attendance/month", current, known)
         book = Attendance(context.gallery, current.name)
@@ -77,6 +76,12 @@ async def month(context: ConsoleContext, collection: str | None = None, month: s
             ui.timer(0.1, lambda: ui.run_javascript(script), once=True)
         if context.may("export"):
             exports_card(current, month=f"{first:%Y-%m}")
+
+
+def _day_in(first: date) -> date:
+    """Today where it is in that month, else its first day."""
+    today = date.today()
+    return today if today.replace(day=1) == first else first
 
 
 def _month_steps(base: str, first: date) -> None:
