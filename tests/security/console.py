@@ -15,7 +15,8 @@ import psutil
 import socketio
 from websockets.sync.client import ClientConnection, connect
 
-from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.account import Account
+from arcid.server.console.auth.accounts import Accounts
 
 PASSWORD = "correct horse battery"
 SOCKET = "/console/_nicegui_ws/socket.io"

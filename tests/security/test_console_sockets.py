@@ -22,7 +22,8 @@ from websockets.sync.client import ClientConnection
 
 from arcid.apps.attendance import Attendance
 from arcid.gallery import Gallery
-from arcid.server.console.auth.accounts import Accounts, KioskRules
+from arcid.server.console.auth.account import KioskRules
+from arcid.server.console.auth.accounts import Accounts
 
 pytestmark = pytest.mark.data
 SOCKETS = 60
@@ -106,7 +107,7 @@ def test_a_session_that_was_ended_elsewhere_has_no_socket_a_second_later(
             assert not gone.is_set(), "nobody ends it by itself"
             began = time.monotonic()
             for name in ("Vera", "Front door"):
-                await asyncio.to_thread(store.end_sessions, store.named(name).id)
+                await asyncio.to_thread(store.sessions.end_all, store.named(name).id)
             await asyncio.wait_for(gone.wait(), 10)
             page_s = time.monotonic() - began
             with pytest.raises(ConnectionClosed) as ended:

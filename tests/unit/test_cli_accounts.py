@@ -31,30 +31,30 @@ def store(cli: Any, environment: Path, type_in: Type) -> Any:
     type_in(GOOD)
     assert cli("accounts", "add", "Ada Admin").code == 0
     found = Accounts.open(paths.database_url())
-    found.sign_in("Ada Admin", GOOD, "10.0.0.1")
+    found.entry.sign_in("Ada Admin", GOOD, "10.0.0.1")
     yield found
     found.close()
 
 
 def test_the_only_admin_gets_back_in(cli: Any, store: Accounts, type_in: Type) -> None:
     for number in range(25):
-        store._attempts.count({"name": _key("Ada Admin"), "address": str(number)})
+        store.entry._attempts.count({"name": _key("Ada Admin"), "address": str(number)})
     with pytest.raises(TooManyAttempts):
-        store.sign_in("Ada Admin", GOOD, "10.0.0.9")
+        store.entry.sign_in("Ada Admin", GOOD, "10.0.0.9")
     ran = cli("accounts", "reset", "ada admin", "--generate", "--json")
     made = ran.json["password"]
     assert ran.code == 0 and len(made) >= 16
-    assert store.sessions() == [], "every session has ended"
+    assert store.sessions.all() == [], "every session has ended"
     with pytest.raises(SignInRefused):
-        store.sign_in("Ada Admin", GOOD, "10.0.0.9")
-    store.sign_in("Ada Admin", made, "10.0.0.9")
+        store.entry.sign_in("Ada Admin", GOOD, "10.0.0.9")
+    store.entry.sign_in("Ada Admin", made, "10.0.0.9")
     type_in(OTHER)
     ran = cli("accounts", "reset", "Ada Admin")
     assert ran.code == 0 and OTHER not in ran.out + ran.err
-    store.sign_in("Ada Admin", OTHER, "10.0.0.9")
+    store.entry.sign_in("Ada Admin", OTHER, "10.0.0.9")
     type_in("short")
     assert cli("accounts", "reset", "Ada Admin").code == 2
-    store.sign_in("Ada Admin", OTHER, "10.0.0.9")
+    store.entry.sign_in("Ada Admin", OTHER, "10.0.0.9")
 
 
 def _key(name: str) -> str:
@@ -76,9 +76,9 @@ def test_accounts_are_listed_closed_and_opened(cli: Any, store: Accounts, type_i
     assert "Olga" in cli("accounts", "list").out
     assert cli("accounts", "disable", "Olga").code == 0
     with pytest.raises(SignInRefused):
-        store.sign_in("Olga", OTHER, "10.0.0.1")
+        store.entry.sign_in("Olga", OTHER, "10.0.0.1")
     assert cli("accounts", "enable", "Olga").code == 0
-    store.sign_in("Olga", OTHER, "10.0.0.1")
+    store.entry.sign_in("Olga", OTHER, "10.0.0.1")
     last = cli("accounts", "disable", "Ada Admin", "--json")
     assert last.code == 2 and "One admin" in last.json["error"]["message"]
     unknown = cli("accounts", "disable", "Nobody", "--json")
@@ -86,9 +86,9 @@ def test_accounts_are_listed_closed_and_opened(cli: Any, store: Accounts, type_i
 
 
 def test_sessions_are_listed_and_ended(cli: Any, store: Accounts) -> None:
-    token, _ = store.sign_in("Ada Admin", GOOD, "10.0.0.2")
+    token, _ = store.entry.sign_in("Ada Admin", GOOD, "10.0.0.2")
     store.add("Olga", OTHER, "operator")
-    kept, _ = store.sign_in("Olga", OTHER, "10.0.0.3")
+    kept, _ = store.entry.sign_in("Olga", OTHER, "10.0.0.3")
     found = cli("accounts", "sessions", "--json").json["sessions"]
     assert [s["account"] for s in found].count("Ada Admin") == 2 and len(found) == 3
     (one, _) = cli("accounts", "sessions", "Ada Admin", "--json").json["sessions"]
@@ -98,7 +98,7 @@ def test_sessions_are_listed_and_ended(cli: Any, store: Accounts) -> None:
     ended = cli("accounts", "sign-out", "Ada Admin", "--session", one["id"], "--json")
     assert ended.json["ended"] == 1
     assert cli("accounts", "sign-out", "Ada Admin", "--json").json["ended"] == 1
-    assert store.session(token) is None and store.session(kept) is not None
+    assert store.sessions.find(token) is None and store.sessions.find(kept) is not None
 
 
 def test_without_a_gallery_there_are_no_accounts(cli: Any) -> None:
@@ -116,6 +116,6 @@ def test_a_second_factor_is_reset_after_a_yes(cli: Any, store: Accounts) -> None
     assert store.named("Ada Admin").factors
     ran = cli("accounts", "reset-second-factor", "Ada Admin", "--yes", "--json")
     assert ran.code == 0 and ran.json["removed"] is True
-    assert not store.named("Ada Admin").factors and store.sessions() == []
+    assert not store.named("Ada Admin").factors and store.sessions.all() == []
     again = cli("accounts", "reset-second-factor", "Ada Admin", "--yes")
     assert again.code == 0 and "had no second factor" in again.out

@@ -20,17 +20,12 @@ from arcid.events import Audit, acting
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.server.console import strings as S
-from arcid.server.console.auth import accounts, attempts, schema
-from arcid.server.console.auth.accounts import (
-    HOUR,
-    LIFETIME,
-    SECOND,
-    Accounts,
-    KioskRules,
-    session_id,
-)
+from arcid.server.console.auth import account, attempts, entry, opened, schema
+from arcid.server.console.auth.account import KioskRules
+from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.browsers import browser_of
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
+from arcid.server.console.auth.opened import HOUR, LIFETIME, SECOND, session_id
 from arcid.server.console.auth.roles import MAY, ROLES, may, role_of
 from arcid.server.console.auth.secret import load_secret, sign, unsign
 
@@ -53,7 +48,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, attempts):
+    for module in (account, attempts, entry, opened):
         monkeypatch.setattr(module, "now_us", clock)
     return clock
 
@@ -73,26 +68,26 @@ def store(path: Path) -> Iterator[Accounts]:
 
 def noted(store: Accounts) -> None:
     """Wait until the sessions that were asked for are written down as seen."""
-    store._notes.submit(int).result()
+    store.sessions._notes.submit(int).result()
 
 
 def test_a_session_is_good_while_somebody_else_writes(clock: Clock, path: Path) -> None:
     hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     store = Accounts(Database(path, busy_s=1.0), hasher)
     store.set_up("Ada", GOOD)
-    token, _ = store.sign_in("Ada", GOOD, "192.0.2.7")
+    token, _ = store.entry.sign_in("Ada", GOOD, "192.0.2.7")
     clock.later(120)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
-    found = store.session(token)
+    found = store.sessions.find(token)
     assert found is not None and found.name == "Ada"
     assert time.monotonic() - began < 0.5, "it waits for nobody"
     noted(store)
     other.close()
-    store.session(token)
+    store.sessions.find(token)
     noted(store)
-    assert next(iter(store.sessions())).seen_at.timestamp() == clock.now / SECOND
+    assert next(iter(store.sessions.all())).seen_at.timestamp() == clock.now / SECOND
     store.close()
 
 
@@ -108,7 +103,7 @@ def test_the_first_account_is_an_admin_and_there_is_one_first(store: Accounts) -
 
 def test_passwords_are_kept_as_argon2id_and_tokens_as_digests(store: Accounts, path: Path) -> None:
     store.set_up("Ada", GOOD)
-    token, _ = store.sign_in("ada", GOOD, "10.0.0.1")
+    token, _ = store.entry.sign_in("ada", GOOD, "10.0.0.1")
     store.close()
     with sqlite3.connect(path) as connection:
         (kept,) = connection.execute("SELECT password FROM console_accounts").fetchone()
@@ -131,7 +126,7 @@ def test_names_that_differ_in_case_or_spacing_are_one(store: Accounts) -> None:
     store.set_up("Zoë  Muster", GOOD)
     with pytest.raises(AccountRefused):
         store.add("zoë muster", GOOD, "viewer")
-    assert store.sign_in("ZOË MUSTER", GOOD, "a")[1].name == "Zoë Muster"
+    assert store.entry.sign_in("ZOË MUSTER", GOOD, "a")[1].name == "Zoë Muster"
     for name in ("", "  ", "x" * 61, "a\0b"):
         with pytest.raises(AccountRefused):
             store.add(name, GOOD, "viewer")
@@ -144,37 +139,37 @@ def test_a_session_ends_by_sign_out_change_closing_and_time(store: Accounts, clo
     op = store.add("Op", GOOD, "operator")
 
     def signed_in() -> str:
-        token, _ = store.sign_in("Op", store_password[0], "a")
-        found = store.session(token)
+        token, _ = store.entry.sign_in("Op", store_password[0], "a")
+        found = store.sessions.find(token)
         assert found is not None and found.role == "operator"
         return token
 
     store_password = [GOOD]
     token = signed_in()
-    store.sign_out(token)
-    assert store.session(token) is None
+    store.sessions.sign_out(token)
+    assert store.sessions.find(token) is None
     token = signed_in()
     store.change(op.id, password=OTHER)
-    assert store.session(token) is None
+    assert store.sessions.find(token) is None
     with pytest.raises(SignInRefused):
-        store.sign_in("Op", GOOD, "a")
+        store.entry.sign_in("Op", GOOD, "a")
     store_password[0] = OTHER
     token = signed_in()
     store.change(op.id, enabled=False)
-    assert store.session(token) is None
+    assert store.sessions.find(token) is None
     with pytest.raises(SignInRefused):
-        store.sign_in("Op", OTHER, "a")
+        store.entry.sign_in("Op", OTHER, "a")
     store.change(op.id, enabled=True)
     idle = signed_in()
     clock.later(13 * 3600)
-    assert store.session(idle) is None
+    assert store.sessions.find(idle) is None
     busy = signed_in()
     for _ in range(16):
         clock.later(11 * 3600)
-        last = store.session(busy)
+        last = store.sessions.find(busy)
         noted(store)
     assert last is None, "a session must end after its whole life, however busy it is"
-    assert store.session("made up") is None
+    assert store.sessions.find("made up") is None
 
 
 @pytest.mark.parametrize("change", ["password", "closed", "deleted"])
@@ -197,7 +192,7 @@ def test_a_change_while_a_password_is_checked_leaves_no_session(
 
     monkeypatch.setattr(store._passwords, "verify", slow)
     with pytest.raises(SignInRefused):
-        store.sign_in("Ada", GOOD, "1.2.3.4")
+        store.entry.sign_in("Ada", GOOD, "1.2.3.4")
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT count(*) FROM console_sessions").fetchone() == (0,)
     database.close()
@@ -207,34 +202,36 @@ def test_attempts_are_held_back_by_name_and_address(store: Accounts, clock: Cloc
     store.set_up("Ada", GOOD)
     for _ in range(5):
         with pytest.raises(SignInRefused):
-            store.sign_in("Ada", "wrong password", "10.0.0.1")
+            store.entry.sign_in("Ada", "wrong password", "10.0.0.1")
     with pytest.raises(TooManyAttempts) as held:
-        store.sign_in("Ada", GOOD, "10.0.0.1")
+        store.entry.sign_in("Ada", GOOD, "10.0.0.1")
     assert 0 < held.value.details["retry_after_s"] <= 15
-    assert store.sign_in("Ada", GOOD, "10.0.0.2")[1].name == "Ada", "from elsewhere it goes on"
+    assert store.entry.sign_in("Ada", GOOD, "10.0.0.2")[1].name == "Ada", (
+        "from elsewhere it goes on"
+    )
     clock.later(16)
     with pytest.raises(SignInRefused):
-        store.sign_in("Ada", "wrong again", "10.0.0.1")
+        store.entry.sign_in("Ada", "wrong again", "10.0.0.1")
     with pytest.raises(TooManyAttempts) as longer:
-        store.sign_in("Ada", GOOD, "10.0.0.1")
+        store.entry.sign_in("Ada", GOOD, "10.0.0.1")
     assert longer.value.details["retry_after_s"] > 15
     clock.later(31)
-    store.sign_in("Ada", GOOD, "10.0.0.1")
+    store.entry.sign_in("Ada", GOOD, "10.0.0.1")
     with pytest.raises(SignInRefused):  # a right password clears the count
-        store.sign_in("Ada", "wrong password", "10.0.0.1")
+        store.entry.sign_in("Ada", "wrong password", "10.0.0.1")
 
 
 def test_one_address_cannot_try_many_names(store: Accounts, clock: Clock) -> None:
     store.set_up("Ada", GOOD)
     for number in range(50):
         with pytest.raises(SignInRefused):
-            store._attempts.count(attempts.attempt_keys(f"name {number}", "10.9.9.9"))
+            store.entry._attempts.count(attempts.attempt_keys(f"name {number}", "10.9.9.9"))
             raise SignInRefused("counted")
     with pytest.raises(TooManyAttempts):
-        store.sign_in("somebody else", GOOD, "10.9.9.9")
+        store.entry.sign_in("somebody else", GOOD, "10.9.9.9")
     clock.later(HOUR / SECOND + 1)
     with pytest.raises(SignInRefused):
-        store.sign_in("somebody else", GOOD, "10.9.9.9")
+        store.entry.sign_in("somebody else", GOOD, "10.9.9.9")
 
 
 def test_one_admin_remains(store: Accounts) -> None:
@@ -272,10 +269,10 @@ def test_a_second_opening_finds_the_tables_and_a_newer_schema_is_left_alone(path
 def test_what_a_kiosk_asks_for_is_its_accounts_and_signs_nobody_out(store: Accounts) -> None:
     made = store.add("Front door", GOOD, "kiosk")
     assert made.kiosk == KioskRules(None, challenge=True), "turns are asked for unless an admin"
-    token, _ = store.sign_in("Front door", GOOD, "here")
+    token, _ = store.entry.sign_in("Front door", GOOD, "here")
     rules = KioskRules("f" * 32, challenge=False)
     assert store.set_kiosk(made.id, rules).kiosk == rules
-    found = store.session(token)
+    found = store.sessions.find(token)
     assert found is not None and found.kiosk == rules
     with pytest.raises(AccountRefused):
         store.set_kiosk("nobody", rules)
@@ -345,38 +342,38 @@ def test_a_key_that_was_never_finished_is_removed(tmp_path: Path) -> None:
 
 def test_only_good_sessions_are_listed(store: Accounts, clock: Clock) -> None:
     ada = store.set_up("Ada", GOOD)
-    first, _ = store.sign_in("Ada", GOOD, "10.0.0.1")
+    first, _ = store.entry.sign_in("Ada", GOOD, "10.0.0.1")
     clock.later(6 * 3600)
-    second, _ = store.sign_in("Ada", GOOD, "10.0.0.1")
-    assert [s.id for s in store.sessions()] == [session_id(second), session_id(first)]
-    assert store.sessions(ada.id)[0].account == store.all()[0]
+    second, _ = store.entry.sign_in("Ada", GOOD, "10.0.0.1")
+    assert [s.id for s in store.sessions.all()] == [session_id(second), session_id(first)]
+    assert store.sessions.all(ada.id)[0].account == store.all()[0]
     clock.later(7 * 3600)  # the first was not used for more than 12 hours
-    assert [s.id for s in store.sessions()] == [session_id(second)]
-    store.end_session(session_id(second), ada.id)
-    assert store.sessions() == [] and store.session(second) is None
+    assert [s.id for s in store.sessions.all()] == [session_id(second)]
+    store.sessions.end(session_id(second), ada.id)
+    assert store.sessions.all() == [] and store.sessions.find(second) is None
 
 
 def test_sessions_say_where_they_began_and_leave_rows(store: Accounts, path: Path) -> None:
     ada = store.set_up("Ada", GOOD)
     eve = store.add("Eve", GOOD, "viewer")
-    first, _ = store.sign_in("Ada", GOOD, "192.0.2.7", "Firefox, Linux")
-    second, _ = store.sign_in("Ada", GOOD, "2001:db8::1:2:3", "Safari, iPhone")
-    third, _ = store.sign_in("Ada", GOOD, "unix")
-    hers, _ = store.sign_in("Eve", GOOD, "192.0.2.8")
-    assert {(s.address, s.browser) for s in store.sessions(ada.id)} == {
+    first, _ = store.entry.sign_in("Ada", GOOD, "192.0.2.7", "Firefox, Linux")
+    second, _ = store.entry.sign_in("Ada", GOOD, "2001:db8::1:2:3", "Safari, iPhone")
+    third, _ = store.entry.sign_in("Ada", GOOD, "unix")
+    hers, _ = store.entry.sign_in("Eve", GOOD, "192.0.2.8")
+    assert {(s.address, s.browser) for s in store.sessions.all(ada.id)} == {
         ("192.0.2.7", "Firefox, Linux"), ("2001:db8::1:2:3", "Safari, iPhone"), (None, None),
     }  # fmt: skip
-    assert store.alive([first, second, hers, "made up"]) == {first, second, hers}
+    assert store.sessions.alive([first, second, hers, "made up"]) == {first, second, hers}
     other = Accounts.open(path)  # another process would have one of its own
     with acting(f"account:{ada.id}", "192.0.2.9"):
-        other.end_session(session_id(second), eve.id)  # a session of somebody else
-        assert store.alive([second]) == {second}
-        other.end_session(session_id(second))
-        other.end_session(session_id(second))
-        assert other.end_sessions(ada.id, but=first) == 1
-        assert other.end_sessions(eve.id) == 1 and other.end_sessions(eve.id) == 0
+        other.sessions.end(session_id(second), eve.id)  # a session of somebody else
+        assert store.sessions.alive([second]) == {second}
+        other.sessions.end(session_id(second))
+        other.sessions.end(session_id(second))
+        assert other.sessions.end_all(ada.id, but=first) == 1
+        assert other.sessions.end_all(eve.id) == 1 and other.sessions.end_all(eve.id) == 0
     other.close()
-    assert store.alive([first, second, third, hers]) == {first}
+    assert store.sessions.alive([first, second, third, hers]) == {first}
     with Gallery.open(path) as gallery:
         found = list(reversed(Audit(gallery).find(verb="session")))
     assert [(e.verb, e.subject, e.actor, e.address) for e in found[:4]] == [
@@ -396,9 +393,9 @@ def test_one_line_of_addresses_is_held_back_as_one(store: Accounts, clock: Clock
     store.set_up("Ada", GOOD)
     for number in range(5):
         with pytest.raises(SignInRefused):
-            store.sign_in("Ada", "wrong password", f"2001:db8::{number}")
+            store.entry.sign_in("Ada", "wrong password", f"2001:db8::{number}")
     with pytest.raises(TooManyAttempts):
-        store.sign_in("Ada", GOOD, "2001:db8::77")
+        store.entry.sign_in("Ada", GOOD, "2001:db8::77")
 
 
 @pytest.mark.parametrize(

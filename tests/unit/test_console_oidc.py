@@ -249,35 +249,35 @@ def test_accounts_are_made_at_the_first_sign_in_and_follow_the_provider(
 ) -> None:
     local = store.set_up("Ada", GOOD)
     first = Known("https://login.example", "ada-1", "viewer", ("Ada", "ada@example.org"))
-    token, ada = store.from_provider(first, "192.0.2.7", "Firefox, Linux")
+    token, ada = store.entry.from_provider(first, "192.0.2.7", "Firefox, Linux")
     assert (ada.name, ada.role, ada.issuer) == ("ada@example.org", "viewer", first.issuer)
     assert ada.id != local.id, "a name alone makes nobody somebody who is here"
-    found = store.session(token)
+    found = store.sessions.find(token)
     assert found is not None and found.id == ada.id, "the provider asks for second factors"
-    again, same = store.from_provider(first, "192.0.2.8")
-    assert same.id == ada.id and len(store.sessions(ada.id)) == 2
+    again, same = store.entry.from_provider(first, "192.0.2.8")
+    assert same.id == ada.id and len(store.sessions.all(ada.id)) == 2
     promoted = Known(first.issuer, "ada-1", "admin", ("Countess",))
-    newest, now = store.from_provider(promoted, "192.0.2.8")
+    newest, now = store.entry.from_provider(promoted, "192.0.2.8")
     assert (now.id, now.role, now.name) == (ada.id, "admin", "ada@example.org")
-    assert store.session(token) is None and store.session(again) is None
-    assert store.session(newest) is not None
+    assert store.sessions.find(token) is None and store.sessions.find(again) is None
+    assert store.sessions.find(newest) is not None
     other = Known("https://evil.example", "ada-1", "viewer", ("Ada", "ada@example.org"))
-    _, stranger = store.from_provider(other, "192.0.2.9")
+    _, stranger = store.entry.from_provider(other, "192.0.2.9")
     assert stranger.id != ada.id and stranger.name == "Ada 2"
     for number, name in enumerate(("", "\0", "x" * 100)):
         one = Known("https://login.example", f"s{number}", "viewer", (name,))
-        made = store.from_provider(one, "a")[1]
+        made = store.entry.from_provider(one, "a")[1]
         assert 1 <= len(made.name) <= 60
     for name in ("ada@example.org", "a\0b"):
         with pytest.raises(SignInRefused):
-            store.sign_in(name, "", "192.0.2.7")
+            store.entry.sign_in(name, "", "192.0.2.7")
     with pytest.raises(AccountRefused):
         store.change(ada.id, password=GOOD)
     with pytest.raises(AccountRefused):  # the last who can sign in while the provider is down
         store.delete(local.id)
     store.change(ada.id, enabled=False)
     with pytest.raises(SignInRefused):
-        store.from_provider(promoted, "192.0.2.8")
+        store.entry.from_provider(promoted, "192.0.2.8")
     with Gallery.open(database_url) as gallery:
         begun = Audit(gallery).find(verb="session.begin")
         assert {entry.details["by"] for entry in begun} == {"provider"}

@@ -20,8 +20,9 @@ from starlette.requests import Request
 
 from arcid.events import Audit
 from arcid.gallery import Gallery
-from arcid.server.console.auth import accounts, attempts, passkeys, second
-from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth import account, attempts, entry, opened, passkeys, second
+from arcid.server.console.auth.account import Account
+from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.door import Door
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
@@ -91,7 +92,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, attempts, second, passkeys):
+    for module in (account, attempts, entry, opened, second, passkeys):
         monkeypatch.setattr(module, "now_us", clock)
     return clock
 
@@ -138,19 +139,19 @@ def test_a_passkey_lets_in_alone_and_as_second_factor(
     assert store.named("Ada").factors.passkeys == 2
     assert shown(store, device) == ada.id
     assert store.passkeys.of(ada.id)[0].used_at is not None
-    token, account = store.begin(ada.id, "passkey", "192.0.2.7", "Firefox, Linux")
-    assert account.id == ada.id and store.session(token) is not None
-    waits, _ = store.sign_in("Ada", GOOD, "192.0.2.7")
-    assert store.session(waits) is None, "the password alone is not enough any more"
+    token, account = store.entry.begin(ada.id, "passkey", "192.0.2.7", "Firefox, Linux")
+    assert account.id == ada.id and store.sessions.find(token) is not None
+    waits, _ = store.entry.sign_in("Ada", GOOD, "192.0.2.7")
+    assert store.sessions.find(waits) is None, "the password alone is not enough any more"
     assert shown(store, device, ada) == ada.id
-    assert store.session(store.let_in(waits, "password+passkey")) is not None
+    assert store.sessions.find(store.sessions.let_in(waits, "password+passkey")) is not None
     store.passkeys.remove(ada.id, one.id)
     with pytest.raises(SignInRefused):
         shown(store, device)
     store.change(store.add("Bob", GOOD, "admin").id)
     store.change(ada.id, enabled=False)
     with pytest.raises(SignInRefused):
-        store.begin(ada.id, "passkey", "192.0.2.7")
+        store.entry.begin(ada.id, "passkey", "192.0.2.7")
     with Gallery.open(path) as gallery:
         found = [(e.verb, e.details.get("kind")) for e in Audit(gallery).find(verb="factor")]
     assert found[::-1] == [
@@ -214,10 +215,10 @@ def test_another_site_and_an_unverified_user_are_refused(store: Accounts, ada: A
 def test_one_account_does_not_show_the_passkey_of_another(store: Accounts, ada: Account) -> None:
     eve, device = store.add("Eve", GOOD, "viewer"), Device()
     registered(store, ada, device)
-    for account in (eve, ada):
+    for one in (eve, ada):
         question = store.passkeys.question(SITE, KEY, eve.id)
         with pytest.raises(SignInRefused):
-            store.passkeys.check(device.get(question), SITE, KEY, account.name, account.id)
+            store.passkeys.check(device.get(question), SITE, KEY, one.name, one.id)
     question = store.passkeys.registration(ada.id, SITE, KEY)
     with pytest.raises(AccountRefused):
         store.passkeys.register(eve.id, "mine", Device().create(question), SITE, KEY)

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 
 from arcid.events import Audit
 from arcid.gallery import Gallery
-from arcid.server.console.auth import accounts, attempts, second
+from arcid.server.console.auth import account, attempts, entry, opened, second
 from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.errors import (
     AccountRefused,
@@ -52,7 +52,7 @@ def code_at(secret: str, now_s: int) -> str:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (accounts, attempts, second):
+    for module in (account, attempts, entry, opened, second):
         monkeypatch.setattr(module, "now_us", clock)
     return clock
 
@@ -96,29 +96,33 @@ def test_a_password_alone_opens_nothing_where_there_is_an_app(
     store: Accounts, path: str, clock: Clock
 ) -> None:
     ada = store.set_up("Ada", GOOD)
-    before, _ = store.sign_in("Ada", GOOD, ADDRESS, "Firefox, Linux")
-    assert store.session(before) is not None
+    before, _ = store.entry.sign_in("Ada", GOOD, ADDRESS, "Firefox, Linux")
+    assert store.sessions.find(before) is not None
     secret, codes = with_app(store, clock)
     assert len(codes) == len(set(codes)) == 10
-    store.strengthen(before)
-    token, account = store.sign_in("Ada", GOOD, ADDRESS, "Firefox, Linux")
+    store.sessions.strengthen(before)
+    token, account = store.entry.sign_in("Ada", GOOD, ADDRESS, "Firefox, Linux")
     assert account.factors.app and account.factors.recovery_left == 10
-    assert store.session(token) is None and store.alive([token]) == set()
-    assert len(store.sessions()) == 1, "one that waits is in no list"
-    waiting = store.waiting(token)
+    assert store.sessions.find(token) is None and store.sessions.alive([token]) == set()
+    assert len(store.sessions.all()) == 1, "one that waits is in no list"
+    waiting = store.sessions.waiting(token)
     assert waiting is not None and (waiting.account.id, waiting.waits) == (ada.id, "second")
     assert store.second.check(ada.id, code_at(secret, clock.now_s), KEY) == "app"
-    opened = store.let_in(token, "password+app")
-    assert opened != token and store.session(token) is None and store.waiting(token) is None
-    assert store.session(opened) is not None
-    assert {(s.address, s.browser) for s in store.sessions()} == {(ADDRESS, "Firefox, Linux")}
+    opened = store.sessions.let_in(token, "password+app")
+    assert (
+        opened != token
+        and store.sessions.find(token) is None
+        and store.sessions.waiting(token) is None
+    )
+    assert store.sessions.find(opened) is not None
+    assert {(s.address, s.browser) for s in store.sessions.all()} == {(ADDRESS, "Firefox, Linux")}
     with pytest.raises(SignedOut):
-        store.let_in(token, "password+app")
-    waits, _ = store.sign_in("Ada", GOOD, ADDRESS)
+        store.sessions.let_in(token, "password+app")
+    waits, _ = store.entry.sign_in("Ada", GOOD, ADDRESS)
     clock.now_s += 601
-    assert store.waiting(waits) is None
+    assert store.sessions.waiting(waits) is None
     with pytest.raises(SignedOut):
-        store.let_in(waits, "password+app")
+        store.sessions.let_in(waits, "password+app")
     assert verbs(path, "session") == ["session.begin", "session.begin"]
     assert verbs(path, "factor") == ["factor.add"]
 
@@ -150,7 +154,7 @@ def test_two_at_once_cannot_use_one_code(store: Accounts, path: str, clock: Cloc
     other = Accounts.open(path, FAST)
     row_before = store.second
     with store._database.read() as connection:
-        row = second.find_account(connection, ada.id)  # both read it before either writes
+        row = account.find_account(connection, ada.id)  # both read it before either writes
     code = code_at(secret, clock.now_s)
     assert row_before._take_step(row, code, KEY)
     assert not other.second._take_step(row, code, KEY)
@@ -230,15 +234,15 @@ def test_the_lost_phone_is_reset_and_every_session_ends(
 ) -> None:
     ada = store.set_up("Ada", GOOD)
     secret, codes = with_app(store, clock)
-    waits, _ = store.sign_in("Ada", GOOD, ADDRESS)
-    opened = store.let_in(waits, "password+recovery")
+    waits, _ = store.entry.sign_in("Ada", GOOD, ADDRESS)
+    opened = store.sessions.let_in(waits, "password+recovery")
     for _ in range(5):
         with pytest.raises(SignInRefused):
             store.second.check(ada.id, "000000", KEY)
     assert not store.reset_second(ada.id).factors
-    assert store.session(opened) is None
-    token, _ = store.sign_in("Ada", GOOD, ADDRESS)
-    assert store.session(token) is not None
+    assert store.sessions.find(opened) is None
+    token, _ = store.entry.sign_in("Ada", GOOD, ADDRESS)
+    assert store.sessions.find(token) is not None
     with pytest.raises(SignInRefused):
         store.second.check(ada.id, code_at(secret, clock.now_s), KEY)
     with pytest.raises(SignInRefused):
@@ -251,22 +255,22 @@ def test_where_one_is_demanded_old_sessions_and_passwords_are_not_enough(
     store: Accounts, path: str, clock: Clock
 ) -> None:
     _ada, _eve = store.set_up("Ada", GOOD), store.add("Eve", GOOD, "viewer")
-    old, _ = store.sign_in("Ada", GOOD, ADDRESS)
-    hers, _ = store.sign_in("Eve", GOOD, ADDRESS)
+    old, _ = store.entry.sign_in("Ada", GOOD, ADDRESS)
+    hers, _ = store.entry.sign_in("Eve", GOOD, ADDRESS)
     strict = Accounts.open(path, FAST, "admins")
-    assert strict.session(old) is None and strict.session(hers) is not None
-    token, _ = strict.sign_in("Ada", GOOD, ADDRESS)
-    waiting = strict.waiting(token)
-    assert waiting is not None and waiting.waits == "enrol" and strict.session(token) is None
+    assert strict.sessions.find(old) is None and strict.sessions.find(hers) is not None
+    token, _ = strict.entry.sign_in("Ada", GOOD, ADDRESS)
+    waiting = strict.sessions.waiting(token)
+    assert waiting is not None and waiting.waits == "enrol" and strict.sessions.find(token) is None
     _secret, _ = with_app(strict, clock)
-    assert strict.session(strict.let_in(token, "password+app")) is not None
-    again, _ = strict.sign_in("Ada", GOOD, ADDRESS)
-    assert strict.waiting(again).waits == "second"
+    assert strict.sessions.find(strict.sessions.let_in(token, "password+app")) is not None
+    again, _ = strict.entry.sign_in("Ada", GOOD, ADDRESS)
+    assert strict.sessions.waiting(again).waits == "second"
     strict.close()
     strictest = Accounts.open(path, FAST, "everybody")
-    assert strictest.session(hers) is None
-    token, _ = strictest.sign_in("Eve", GOOD, ADDRESS)
-    assert strictest.waiting(token).waits == "enrol"
+    assert strictest.sessions.find(hers) is None
+    token, _ = strictest.entry.sign_in("Eve", GOOD, ADDRESS)
+    assert strictest.sessions.waiting(token).waits == "enrol"
     strictest.close()
     assert demanded("everybody", "kiosk") and not demanded("optional", "admin")
     assert not demanded("admins", "officer")

@@ -16,7 +16,8 @@ from arcid.cli.options import Database
 from arcid.cli.output import Json, confirm, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from arcid.server.console.auth.accounts import Account, Accounts
+    from arcid.server.console.auth.account import Account
+    from arcid.server.console.auth.accounts import Accounts
 
 app = typer.Typer(
     help="Look after the console's accounts and sessions (docs/concepts/console.md).\n\n"
@@ -70,7 +71,7 @@ def list_(database: Database = None, json: Json = False) -> None:
     Example: arcid accounts list
     """
     with _opened(database) as store:
-        found, open_ = store.all(), [session.account.id for session in store.sessions()]
+        found, open_ = store.all(), [session.account.id for session in store.sessions.all()]
     counts = {account.id: open_.count(account.id) for account in found}
     if json:
         print_json({"accounts": [asdict(a) | {"sessions": counts[a.id]} for a in found]})
@@ -194,7 +195,7 @@ def sessions(
     Example: arcid accounts sessions
     """
     with _opened(database) as store:
-        found = store.sessions(store.named(name).id if name else None)
+        found = store.sessions.all(store.named(name).id if name else None)
     if json:
         shown = [asdict(session) | {"account": session.account.name} for session in found]
         print_json({"sessions": shown})
@@ -230,10 +231,10 @@ def sign_out(
     """
     with _opened(database) as store:
         account = store.named(name)
-        before = len(store.sessions(account.id))
+        before = len(store.sessions.all(account.id))
         if session is None:
-            store.end_sessions(account.id)
+            store.sessions.end_all(account.id)
         else:
-            store.end_session(session, account.id)
-        ended = before - len(store.sessions(account.id))
+            store.sessions.end(session, account.id)
+        ended = before - len(store.sessions.all(account.id))
     _tell(account, f"{ended} sessions of {account.name} have ended", json, ended=ended)

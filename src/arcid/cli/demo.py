@@ -124,7 +124,8 @@ def _home(wanted: Path | None, keep: bool) -> Iterator[Path]:
 
 def _accounts(database: str, greeted: str) -> dict[str, str]:
     """One for each role; name → password. ``greeted``: the collection that kiosks look for."""
-    from arcid.server.console.auth.accounts import Accounts, KioskRules
+    from arcid.server.console.auth.account import KioskRules
+    from arcid.server.console.auth.accounts import Accounts
 
     store = Accounts.open(database)
     try:

@@ -14,7 +14,8 @@ from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.gallery.store.policies import viewing
 from arcid.results import Face, Faces, Identified
-from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.account import Account
+from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import Session, Sessions
 from arcid.server.console.live.feeds import Feed, Feeds

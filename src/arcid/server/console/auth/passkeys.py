@@ -25,10 +25,11 @@ from arcid.gallery.database import Database
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import from_us, now_us
 from arcid.server.console import strings as S
+from arcid.server.console.auth.account import find_account
 from arcid.server.console.auth.attempts import SECOND, Attempts
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.schema import accounts, challenges, passkeys, recovery
-from arcid.server.console.auth.second import check_first, find_account, new_codes
+from arcid.server.console.auth.second import check_first, new_codes
 
 MAX_LABEL, MAX_PASSKEYS = 60, 10
 LIFE = 300 * SECOND  # of a challenge

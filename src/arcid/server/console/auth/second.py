@@ -24,6 +24,7 @@ from arcid.gallery.database import Database
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import now_us
 from arcid.server.console import strings as S
+from arcid.server.console.auth.account import Factors, factors, find_account
 from arcid.server.console.auth.attempts import SECOND, Attempts, second_keys
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused
 from arcid.server.console.auth.roles import Role
@@ -35,18 +36,6 @@ STEP_S, DIGITS = 30, 6
 LATE, EARLY = 1, 1  # steps that a code may be behind and ahead
 SECRET_BYTES, CODE_BYTES, CODES = 20, 10, 10
 PURPOSE = b"arcid-second-factor"
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """What an account has beside its password."""
-
-    app: bool  # an authenticator app
-    recovery_left: int  # codes not used yet
-    passkeys: int = 0
-
-    def __bool__(self) -> bool:
-        return self.app or self.passkeys > 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -182,15 +171,6 @@ class SecondFactors:
             return True
 
 
-def factors(connection: Connection, row: Any) -> Factors:
-    """Of an account's row."""
-    left, made = (
-        sa.select(sa.func.count()).where(table.c.account_id == row["id"]).scalar_subquery()
-        for table in (recovery, passkeys)
-    )
-    return Factors(row["totp"] is not None, *connection.execute(sa.select(left, made)).one())
-
-
 def check_first(connection: Connection, row: Any, first: bool) -> None:
     """Raises ``AccountRefused`` where it has to be the ``first`` factor, and is not."""
     if first and factors(connection, row):
@@ -233,14 +213,6 @@ def new_codes(connection: Connection, row: Any) -> list[str]:
 
 def _digest(code: str) -> str:
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def find_account(connection: Connection, uid: str) -> Any:
-    """Its row; raises ``AccountRefused``."""
-    row = connection.execute(sa.select(accounts).where(accounts.c.uid == uid)).mappings().first()
-    if row is None:
-        raise AccountRefused(S.ACCOUNT_GONE)
-    return row
 
 
 def _held_back(account_id: str) -> sa.ColumnElement[bool]:

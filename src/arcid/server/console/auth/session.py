@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from arcid.errors import ArcidError
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account, Accounts
+from arcid.server.console.auth.account import Account
+from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
 
@@ -35,7 +36,7 @@ class Session:
 
     async def allow(self, permission: Permission) -> Account:
         """The account as it is now; raises ``SignedOut`` or ``NotAllowed`` if it may not."""
-        account = await asyncio.to_thread(self.accounts.session, self.token)
+        account = await asyncio.to_thread(self.accounts.sessions.find, self.token)
         if account is None:
             raise SignedOut(S.SIGNED_OUT)
         if not account.may(permission):
@@ -81,7 +82,7 @@ class Sessions:
             await asyncio.sleep(WATCH_S)
             asked = set(self._sockets)
             try:
-                gone = asked - await asyncio.to_thread(self._accounts.alive, asked)
+                gone = asked - await asyncio.to_thread(self._accounts.sessions.alive, asked)
             except ArcidError as error:
                 log.warning("sessions could not be asked for", extra={"code": error.code})
                 continue
@@ -99,7 +100,7 @@ class Sessions:
         known = self._known.get(token)
         if known is not None and known[1] > time.monotonic():
             return known[0]
-        account = await asyncio.to_thread(self._accounts.session, token)
+        account = await asyncio.to_thread(self._accounts.sessions.find, token)
         if account is None:
             self._known.pop(token, None)
             return None

@@ -29,7 +29,7 @@ from arcid.cameras.runner import Viewer
 from arcid.cameras.watching import Cameras
 from arcid.errors import ArcidError, ImageUnreadable
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.account import Account
 from arcid.server.console.auth.errors import NotAllowed, SignedOut
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.auth.session import Session

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account, KioskRules
+from arcid.server.console.auth.account import Account, KioskRules
 from arcid.server.console.auth.passwords import MIN_PASSWORD
 from arcid.server.console.auth.roles import ROLES
 from arcid.server.console.context import ConsoleContext
@@ -39,7 +39,9 @@ async def accounts(context: ConsoleContext) -> None:
 
             async def show() -> None:
                 found = await context.run(context.accounts.all)
-                signed_in = {one.account.id for one in await context.run(context.accounts.sessions)}
+                signed_in = {
+                    one.account.id for one in await context.run(context.accounts.sessions.all)
+                }
                 listed.clear()
                 with listed:
                     for account in found:
@@ -162,7 +164,7 @@ def _account(
 
             @action(context, "accounts")
             async def sign_out() -> None:
-                ended = await context.run(context.accounts.end_sessions, account.id)
+                ended = await context.run(context.accounts.sessions.end_all, account.id)
                 context.sessions.forget()
                 say(S.SESSIONS_ENDED.format(n=ended))
                 await show()

@@ -11,7 +11,7 @@ from arcid.apps.kiosk import Kiosk, Look, State
 from arcid.gallery import Collection, Gallery
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import Account
+from arcid.server.console.auth.account import Account
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.live.feeds import Message, PushFeed
 from arcid.server.console.pages._collections import first_collection

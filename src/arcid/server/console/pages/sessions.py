@@ -8,7 +8,7 @@ from nicegui import ui
 
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import OpenSession, session_id
+from arcid.server.console.auth.opened import OpenSession, session_id
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
@@ -97,7 +97,7 @@ async def session_card(
 
         @action(context, permission)
         async def end() -> None:
-            await context.run(store.end_session, session.id, owner)
+            await context.run(store.sessions.end, session.id, owner)
             context.sessions.forget()
             if this:
                 ui.navigate.reload()
@@ -123,7 +123,7 @@ async def session_card(
             button(S.SESSION_END, end, name=name)
 
     async def show() -> None:
-        found = await context.run(store.sessions, owner)
+        found = await context.run(store.sessions.all, owner)
         listed.clear()
         with listed:
             for session in found:
@@ -137,7 +137,7 @@ async def session_card(
     @action(context, permission)
     async def end_others() -> None:
         account, this = context.account.id, context.session.token
-        ended = await context.run(store.end_sessions, account, but=this)
+        ended = await context.run(store.sessions.end_all, account, but=this)
         say(S.SESSIONS_ENDED.format(n=ended))
         await show()
 

@@ -11,10 +11,10 @@ from starlette.responses import HTMLResponse, Response
 
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.accounts import MAX_NAME, Account
+from arcid.server.console.auth.account import MAX_NAME, Account, Factors
 from arcid.server.console.auth.passkeys import Site
 from arcid.server.console.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
-from arcid.server.console.auth.second import Draft, Factors, qr_code
+from arcid.server.console.auth.second import Draft, qr_code
 from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
