@@ -10,6 +10,9 @@ from playwright.sync_api import Browser, expect
 from tests.browser import service
 from tests.serving import SET_UP, serving
 
+from arcid.events import Audit
+from arcid.gallery import Gallery
+
 pytestmark = pytest.mark.data
 
 
@@ -47,6 +50,11 @@ def test_set_up_sign_out_and_sign_in(browser: Browser, data_dir: Path, tmp_path:
         service.sign_in(page)
         expect(page.get_by_role("heading", name="Live", exact=True)).to_be_visible()
         context.close()
+    with Gallery.open(tmp_path / "gallery.db") as gallery:
+        made = Audit(gallery).find(verb="account.add")
+        refused = Audit(gallery).find(verb="session.refuse")
+    assert [row.actor for row in made] == ["setup"]
+    assert [(row.actor, row.details["failures"]) for row in refused] == [("anybody", 1)]
     log = (tmp_path / "service.log").read_text()
     assert "signed in" in log
     assert service.ADMIN not in log and service.PASSWORD not in log

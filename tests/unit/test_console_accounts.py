@@ -221,6 +221,25 @@ def test_attempts_are_held_back_by_name_and_address(store: Accounts, clock: Cloc
         store.entry.sign_in("Ada", "wrong password", "10.0.0.1")
 
 
+def test_wrong_passwords_are_in_the_audit_and_cannot_fill_it(
+    store: Accounts, clock: Clock, path: Path
+) -> None:
+    ada = store.set_up("Ada", GOOD)
+    for number in range(9):
+        for name in ("Ada", f"nobody {number}"):
+            with acting("anybody", "192.0.2.7"), pytest.raises(SignInRefused):
+                store.entry.sign_in(name, "wrong password", f"10.0.0.{number}")
+    with acting(f"account:{ada.id}", "192.0.2.7"), pytest.raises(SignInRefused):
+        store.entry.confirm("Ada", "wrong password", "10.0.1.1")
+    with Gallery.open(path) as gallery:
+        found = Audit(gallery).find(verb="session.refuse")
+    assert {(row.subject, row.details["failures"]) for row in found} == {
+        (f"account:{uid}", failures) for uid in (ada.id, "unknown") for failures in (1, 2, 4, 8)
+    }
+    assert {(row.actor, row.address) for row in found} == {("anybody", "192.0.2.7")}
+    assert "nobody 1" not in str(found) and "wrong password" not in str(found)
+
+
 def test_one_address_cannot_try_many_names(store: Accounts, clock: Clock) -> None:
     store.set_up("Ada", GOOD)
     for number in range(50):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from arcid.gallery.database import Database
 from arcid.gallery.store.journal import now_us
@@ -17,6 +20,13 @@ from arcid.server.throttle import wait_after_s
 SECOND = 1_000_000
 FORGET_AFTER = 3600 * SECOND
 FREE_TRIES = {"both": 5, "name": 25, "address": 50, "second": 5}
+
+
+class Noting(NamedTuple):
+    """Who writes a failure down, and by the count of which of the keys."""
+
+    kind: str
+    note: Callable[[Connection, int], None]
 
 
 class Attempts:
@@ -43,8 +53,8 @@ class Attempts:
                     retry_after_s=max(1, round(left_s)),
                 )
 
-    def count(self, keys: dict[str, str]) -> None:
-        """One more failure of each key."""
+    def count(self, keys: dict[str, str], noting: Noting | None = None) -> None:
+        """One more failure of each key; ``noting`` is told how many there are, at powers of two."""
         now = now_us()
         with self._database.write() as connection:
             connection.execute(attempts.delete().where(attempts.c.last_at < now - FORGET_AFTER))
@@ -56,6 +66,12 @@ class Attempts:
                 )
                 if done.rowcount == 0:
                     connection.execute(attempts.insert().values(key=key, failures=1, last_at=now))
+            if noting is None:
+                return
+            mine = attempts.c.key == keys[noting.kind]
+            failures = connection.execute(sa.select(attempts.c.failures).where(mine)).scalar_one()
+            if failures & (failures - 1) == 0:
+                noting.note(connection, failures)
 
 
 def attempt_keys(name: str, address: str) -> dict[str, str]:
@@ -66,6 +82,11 @@ def attempt_keys(name: str, address: str) -> dict[str, str]:
         "name": _digest(f"name:{key}"),
         "address": _digest(f"address:{address}"),
     }
+
+
+def nobodys_key() -> dict[str, str]:
+    """What an attempt with a name that nobody has counts for, which holds nobody back."""
+    return {"nobody": _digest("nobody")}
 
 
 def second_keys(account_id: str) -> dict[str, str]:

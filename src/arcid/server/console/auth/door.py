@@ -101,7 +101,8 @@ class Door:
     ) -> tuple[str, Account]:
         """A new session's token. Raises ``SignInRefused`` and ``TooManyAttempts``."""
         sign_in, place = self.accounts.entry.sign_in, _place(request)
-        return await self.passwords.run(sign_in, name, password, *place)
+        with acting("anybody", audited_address(request)):
+            return await self.passwords.run(sign_in, name, password, *place)
 
     async def set_up(
         self, request: HTTPConnection, code: str, name: str, password: str, repeated: str | None
@@ -110,7 +111,8 @@ class Door:
         self._first.check(code, address_of(request))
         if password != repeated:
             raise AccountRefused(S.PASSWORDS_DIFFER)
-        await self.passwords.run(self.accounts.set_up, name, password)
+        with acting("setup", audited_address(request)):
+            await self.passwords.run(self.accounts.set_up, name, password)
         self._first.done()
         return await self.sign_in(request, name, password)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from arcid.gallery.database import Database
+from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import now_us
 from arcid.server.addresses import ip_of
 from arcid.server.console import strings as S
 from arcid.server.console.auth import opened
 from arcid.server.console.auth.account import Account, find_account, free_name, insert, note, record
-from arcid.server.console.auth.attempts import Attempts, attempt_keys
+from arcid.server.console.auth.attempts import Attempts, Noting, attempt_keys, nobodys_key
 from arcid.server.console.auth.errors import SignInRefused
 from arcid.server.console.auth.opened import Waits
 from arcid.server.console.auth.passwords import Passwords, name_key
@@ -123,6 +125,19 @@ class Entry:
             row = connection.execute(query).mappings().first()
         right = self._passwords.verify(row["password"] if row else None, password)
         if row is None or not right or not row["enabled"]:
-            self._attempts.count(keys)
+            self._count(keys, row)
             raise SignInRefused(S.SIGN_IN_WRONG)
         return keys, row
+
+    def _count(self, keys: dict[str, str], row: Any) -> None:
+        """For the audit: the 1st, 2nd, 4th, 8th … wrong password of an account, and of names that
+        nobody has, so that nobody fills it. In one transaction either way, which takes as long."""
+
+        def note_it(connection: Connection, failures: int) -> None:
+            subject = f"account:{row['uid'] if row else 'unknown'}"
+            details = {"by": "password", "failures": failures}
+            append(connection, verb="session.refuse", subject=subject, details=details)
+
+        if row is None:
+            keys = keys | nobodys_key()
+        self._attempts.count(keys, Noting("name" if row else "nobody", note_it))

@@ -30,7 +30,8 @@ class OwnFactors:
     async def _confirm(self, request: HTTPConnection, account: Account, password: str) -> None:
         """Before how somebody signs in is changed. Raises as ``Entry.sign_in``."""
         confirm, address = self._accounts.entry.confirm, address_of(request)
-        await self._door.passwords.run(confirm, account.name, password, address)
+        with self._door.acting(account, request):
+            await self._door.passwords.run(confirm, account.name, password, address)
 
     async def passkey_registration(self, request: HTTPConnection) -> str:
         """What the browser is asked for a new passkey. Raises ``SignedOut``, ``AccountRefused``."""

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from arcid.server.console import strings as S
@@ -24,12 +25,12 @@ class Queue:
         self._inside = 0
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """``call`` in a thread. Raises ``TooManyAttempts`` where many wait."""
+        """``call`` in a thread, in this context. Raises ``TooManyAttempts`` where many wait."""
         if self._inside >= MAX_WAITING:
             raise TooManyAttempts(S.SIGN_IN_BUSY, retry_after_s=2)
         self._inside += 1
         try:
-            work = functools.partial(call, *args, **kwargs)
+            work = functools.partial(copy_context().run, call, *args, **kwargs)
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._inside -= 1

@@ -35,6 +35,7 @@ AUDIT_ACTORS = {
     "local": "A program on this machine",
     "library": "A program, through the library",
     "anybody": "Not signed in",
+    "setup": "The set-up page",
 }
 AUDIT_ACTOR_KINDS = {
     "account": "Account",
@@ -96,6 +97,7 @@ AUDIT_VERBS = {
     "account.delete": "Deleted an account",
     "session.begin": "Signed in",
     "session.end": "Ended sessions",
+    "session.refuse": "Gave a wrong name or password",
     "factor.add": "Set up a second factor",
     "factor.remove": "Removed a second factor",
     "factor.codes": "Made new recovery codes",
