@@ -41,6 +41,7 @@ from arcid.events.audit import Audit, acting
 from arcid.events.tables import events, traces
 from arcid.gallery import Gallery, NewFace
 from arcid.models import weights
+from arcid.protection import Keys
 from arcid.types import Embeddings
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -334,6 +335,24 @@ def test_four_eyes_are_of_two_people(gallery: Gallery) -> None:
     for _ in range(3):
         back = alerts.undo(made.id, actor="Gil")
     assert back.waits_for_second
+
+
+def test_nobody_is_the_second_pair_of_eyes_by_a_key_of_their_own(gallery: Gallery) -> None:
+    own, alerts, keys = listed(gallery, "Ann", four_eyes=True), Alerts(gallery), Keys(gallery)
+    with acting("account:1"):
+        mine, _ = keys.add("mine", ["decide", "admin"])
+    with acting(f"key:{mine.id}"):
+        hers, _ = keys.add("made by mine", ["decide"])
+    with acting("os:1000"):
+        program, _ = keys.add("program", ["decide"])
+    made = raised(gallery, own)
+    with acting("account:1"):
+        alerts.answer(made.id, "confirm", actor="Ada")
+    for key in (mine, hers):
+        with acting(f"key:{key.id}"), pytest.raises(SecondPersonNeeded, match="by a key of yours"):
+            alerts.answer(made.id, "confirm", actor="Gil")
+    with acting(f"key:{program.id}"):
+        assert alerts.answer(made.id, "confirm", actor="Gil").state == "confirmed"
 
 
 @pytest.mark.parametrize("by", ["key:1f8e22aa", "os:1000", "local"])

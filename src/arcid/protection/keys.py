@@ -211,6 +211,22 @@ def verbs_of(words: Iterable[str]) -> tuple[Verb, ...]:
     return tuple(verb for verb in VERBS if verb in given)
 
 
+def owner_of(connection: Connection, actor: str) -> str:
+    """Who answers for what a credential does: of a stored key, the account or key that made it.
+
+    A key that was made at the command line, without keys or through the library is its own.
+    """
+    seen: set[str] = set()
+    while actor.startswith("key:") and actor not in seen:
+        seen.add(actor)
+        made = sa.select(api_keys.c.created_by).where(api_keys.c.uid == actor.removeprefix("key:"))
+        by: str | None = connection.execute(made).scalar()
+        if by is None or not by.startswith(("account:", "key:")):
+            break
+        actor = by
+    return actor
+
+
 def digest(secret: str) -> str:
     """What is kept of a key: 256 random bits need no slower hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

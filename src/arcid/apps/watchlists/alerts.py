@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -26,6 +27,7 @@ from arcid.gallery.again import again
 from arcid.gallery.imaging import decode_crop
 from arcid.gallery.schema import Row
 from arcid.gallery.store import policies
+from arcid.protection.keys import owner_of
 from arcid.types import Embeddings
 
 TOLD = ("confirm", "escalate")  # of what people answer
@@ -119,7 +121,8 @@ class Alerts:
         with self._database.write() as connection:
             row = alert_store.find(connection, alert_id)
             (now,) = alert_store.records(connection, [row])
-            if not check(verb, now.steps, now.four_eyes, who, actor_now()):
+            owner = partial(owner_of, connection)
+            if not check(verb, now.steps, now.four_eyes, who, actor_now(), owner):
                 return now
             silent = row["level"] == "review" and verb not in TOLD
             log = alert_store.log_of(connection, row, None if silent else (targets, self._boxes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from arcid.apps.watchlists.records import AlertState, Step, Verb
 from arcid.errors import AlertAnswered, SecondPersonNeeded
@@ -38,12 +38,20 @@ def state_of(steps: Sequence[Step], four_eyes: bool) -> tuple[AlertState, tuple[
     return state, tuple(confirmed)
 
 
-def check(verb: Verb, steps: Sequence[Step], four_eyes: bool, actor: str, credential: str) -> bool:
+def check(
+    verb: Verb,
+    steps: Sequence[Step],
+    four_eyes: bool,
+    actor: str,
+    credential: str,
+    owner_of: Callable[[str], str] = str,
+) -> bool:
     """Whether a step is new; False where it was taken already.
 
-    Raises ``AlertAnswered`` where somebody answered otherwise, ``SecondPersonNeeded`` where whoever
-    confirmed an alert that needs two confirms it again: by the same name, or let in by the same
-    account, key or user of the system.
+    ``owner_of`` says who answers for a credential. Raises ``AlertAnswered`` where somebody answered
+    otherwise, ``SecondPersonNeeded`` where whoever confirmed an alert that needs two confirms it
+    again: by the same name, or let in by the same account, key or user of the system, or by a key
+    of theirs.
     """
     state, _ = state_of(steps, four_eyes)
     if state == TO[verb]:
@@ -58,10 +66,11 @@ def check(verb: Verb, steps: Sequence[Step], four_eyes: bool, actor: str, creden
     given = [step for step in steps if step.verb == "confirm" and step.undone_by is None]
     if verb == "confirm" and four_eyes and len(given) == 1:
         (first,) = given
-        if credential == first.credential:
+        if first.credential and owner_of(credential) == owner_of(first.credential):
             raise SecondPersonNeeded(
                 f"this list wants two people to confirm an alert; {first.who} was let in as you "
-                "are: the second has to sign in as somebody else, or have another API key"
+                "are, or by a key of yours: the second has to sign in as somebody else, or have an "
+                "API key that somebody else made"
             )
         if _same(actor, first.actor):
             raise SecondPersonNeeded(
