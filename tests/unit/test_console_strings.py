@@ -6,8 +6,11 @@ import ast
 import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import arcid
+from arcid.apps import onboarding
+from arcid.apps.onboarding.records import Effect
 from arcid.server import console
 from arcid.server.console import strings
 from arcid.server.console.ui.icons import svg
@@ -54,6 +57,19 @@ def test_no_page_shows_words_of_its_own() -> None:
                 if isinstance(value, ast.Constant) and value.value:
                     found.append(f"{path.name}: {name}({value.value!r})")
     assert found == []
+
+
+def test_every_check_of_onboarding_has_a_name_on_its_page() -> None:
+    made = {
+        call.args[0].value
+        for path in Path(onboarding.__file__).parent.glob("*.py")
+        for call in calls(ast.parse(path.read_text("utf-8")))
+        if getattr(call.func, "id", "") == "Check"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert len(made) > 20 and made == set(strings.ONBOARDING_CHECKS)
+    assert set(strings.ONBOARDING_EFFECTS) == set(get_args(Effect))
 
 
 def test_the_catalogue_holds_nothing_that_is_not_used() -> None:

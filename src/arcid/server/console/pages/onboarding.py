@@ -289,10 +289,15 @@ def _figure(picture: str | None, name: str, caption: str) -> None:
 
 def _check(check: Check) -> None:
     with element("div", "check-row"):
-        chip(check.code.replace("_", " "), EFFECTS[check.effect])
-        text(check.message, "small")
-    decided = {k: check.measured.get(k) for k in ("target_fmr", "fmr", "probability")}
-    rows = [(k.replace("_", " "), f"{v:.2g}") for k, v in decided.items() if v is not None]
+        with element("div"):
+            text(S.ONBOARDING_CHECKS.get(check.code, check.code), tag="p")
+            chip(S.ONBOARDING_EFFECTS[check.effect], EFFECTS[check.effect])
+        text(S.sentence(check.message), "small")
+    rows = [
+        (words, S.percent(value) if name == "probability" else S.rate(value))
+        for name, words in S.ONBOARDING_MEASURED.items()
+        if (value := check.measured.get(name))
+    ]
     if rows:
         facts(rows)
 

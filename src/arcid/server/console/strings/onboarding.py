@@ -72,3 +72,46 @@ ONBOARDING_REASONS = {
     "birth_date_differs": "The birth date is not that of the document.",
     "too_many_tries": "No try was left.",
 }
+# What was looked at, by the code of the check
+ONBOARDING_CHECKS = {
+    "match": "Document and face",
+    "match_unsure": "Document and face",
+    "match_uncalibrated": "Document and face",
+    "different_people": "Document and face",
+    "identical": "The document used as a face",
+    "too_identical": "The document used as a face",
+    "too_alike": "The document used as a face",
+    "replay": "The same picture elsewhere",
+    "replayed": "The same picture elsewhere",
+    "repeated": "The same picture elsewhere",
+    "challenge": "Turning the head",
+    "challenge_missing": "Turning the head",
+    "passive": "A living face",
+    "not_live": "A living face",
+    "passive_missing": "A living face",
+    "duplicate": "Enrolled already",
+    "possible_duplicate": "Enrolled already",
+    "duplicate_unknown": "Enrolled already",
+    "zone": "Machine-readable zone",
+    "zone_missing": "Machine-readable zone",
+    "zone_differs": "Machine-readable zone",
+    "document_expired": "Expiry",
+    "name": "Name",
+    "name_differs": "Name",
+    "name_uncertain": "Name",
+    "birth_date": "Birth date",
+    "birth_date_differs": "Birth date",
+    "birth_date_missing": "Birth date",
+    "too_many_tries": "Tries",
+}
+ONBOARDING_EFFECTS = {
+    "pass": "in order",
+    "note": "for your information",
+    "review": "a human decides",
+    "reject": "speaks against it",
+}
+ONBOARDING_MEASURED = {
+    "target_fmr": "Asked for: strangers taken for one person",
+    "fmr": "Strangers as alike as these two",
+    "probability": "One person, where half of those compared are",
+}
