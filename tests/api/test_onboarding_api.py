@@ -38,6 +38,16 @@ class Known:
         return np.full(len(detections), self.score, np.float32)
 
 
+class Apart:
+    """Stands in for processes that decode (``ARCID_DECODE_APART``)."""
+
+    pictures = 0
+
+    def load(self, data: bytes) -> Image:
+        self.pictures += 1
+        return load_image(data)
+
+
 @pytest.fixture(scope="module")
 def check(client: Client) -> Known:
     found = Known()
@@ -80,12 +90,19 @@ def consented(client: httpx.Client, token: dict[str, str], name: str = "Ada Exam
 
 
 def test_a_whole_way_from_link_to_evidence(
-    client: Client, check: Known, collection: str, papers: bytes, face: Callable[[int], bytes]
+    client: Client,
+    check: Known,
+    collection: str,
+    papers: bytes,
+    face: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path, token = started(client, collection, live=False, enrol=True)
     early = client.post("/onboarding/session/document", headers=token, files={"image": papers})
     assert (early.status_code, early.json()["error"]["code"]) == (409, "onboarding_closed")
     consented(client, token)
+    apart = Apart()
+    monkeypatch.setattr(client.services.batcher, "_apart", apart)
     taken = client.post(
         "/onboarding/session/document", headers=token, files={"image": papers}
     ).json()
@@ -93,6 +110,8 @@ def test_a_whole_way_from_link_to_evidence(
     done = client.post(
         "/onboarding/session/selfie", headers=token, files={"image": face(10)}
     ).json()
+    assert apart.pictures == 2
+    monkeypatch.undo()
     assert done["state"] == "accepted" and "checks" not in done
     session = client.get(path).json()
     assert session["state"] == "accepted" and session["person_id"]

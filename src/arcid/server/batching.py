@@ -203,11 +203,14 @@ class Batcher:
                 self._decoded_pixels -= job.pixels
                 self._room.notify_all()
 
-    def _decode_and_detect(self, job: _Job, started: float) -> Prepared:
+    def load(self, data: bytes) -> Image:
+        """An upload that is in no queue, decoded as those that are; (H,W,3) uint8 RGB."""
         if self._apart is None:
-            image = load_image(job.data, limits=self._limits)
-        else:
-            image = self._apart.load(job.data)
+            return load_image(data, limits=self._limits)
+        return self._apart.load(data)
+
+    def _decode_and_detect(self, job: _Job, started: float) -> Prepared:
+        image = self.load(job.data)
         decoded = time.perf_counter()
         self._metrics.stage_seconds.labels("decode").observe(decoded - started)
         prepared = self._pipeline.prepare(

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from arcid.apps.onboarding import judging, kept, mrz, store
 from arcid.apps.onboarding.captures import Capture, capture_of, taken_of
@@ -47,7 +48,7 @@ from arcid.gallery import Gallery, NewFace
 from arcid.gallery.rules import clean_name
 from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
-from arcid.image import DEFAULT_LIMITS, ImageLimits, ImageSource, load_image
+from arcid.image import ImageSource, load_image
 from arcid.pipeline import Pipeline
 from arcid.types import Image
 
@@ -63,12 +64,14 @@ class Applicant:
         liveness: Liveness | None = None,
         zones: Zones | None = None,
         calibration: Calibration | None = None,
+        load: Callable[[Any], Image] = load_image,
     ) -> None:
         """``liveness``: the passive check, None where its models are not installed. ``zones``:
         reads the machine-readable zone in pictures, None where it is typed alone.
-        ``calibration``: of documents against selfies; None takes the one in force."""
+        ``calibration``: of documents against selfies; None takes the one in force. ``load``:
+        what decodes a picture, as ``load_image``."""
         self._gallery, self._pipeline, self._zones = gallery, pipeline, zones
-        self._reader = Reader(pipeline)
+        self._reader, self._load = Reader(pipeline), load
         self._examiner = Examiner(gallery, pipeline, liveness, calibration)
 
     def session(self, token: str) -> Session:
@@ -109,7 +112,6 @@ class Applicant:
         *,
         back: ImageSource | None = None,
         zone: str = "",
-        limits: ImageLimits = DEFAULT_LIMITS,
     ) -> Attempt:
         """A photo of the document. Its machine-readable zone is read in it, or in one of its
         ``back``; ``zone`` is what the applicant typed of it.
@@ -122,8 +124,8 @@ class Applicant:
         except MrzInvalid as error:
             return Attempt(self.session(token), (error.code,), error.message)
         try:
-            found = self._reader.read(load_image(photo, limits=limits))
-            seen = self._seen(found, None if back is None else load_image(back, limits=limits))
+            found = self._reader.read(self._load(photo))
+            seen = self._seen(found, None if back is None else self._load(back))
         except InputError as error:
             return self._failed(row, error)
         details: dict[str, object] = {
@@ -151,14 +153,12 @@ class Applicant:
             return None
         return self._zones.document(found) or (None if back is None else self._zones.turned(back))
 
-    def selfie(
-        self, token: str, photo: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS
-    ) -> Attempt:
+    def selfie(self, token: str, photo: ImageSource) -> Attempt:
         """A picture of the applicant's face; where the session asks for a camera, a human decides
         in the end."""
         row = self._look(token, ("documented",))
         try:
-            return self.finish(token, self.capture(load_image(photo, limits=limits)))
+            return self.finish(token, self.capture(self._load(photo)))
         except InputError as error:
             return self._failed(row, error)
 

@@ -42,7 +42,6 @@ from arcid.server.deps import Running, Services
 from arcid.server.errors import HttpError
 from arcid.server.headers import make_nonce, page_policy, with_nonce
 from arcid.server.routes._common import UPLOAD, Image, errors
-from arcid.server.routes.onboarding import limits
 from arcid.server.schemas import In, Out
 from arcid.server.uploads import UploadRoute, read_images
 from arcid.video import PushedFrames
@@ -149,12 +148,12 @@ async def applicant_document(
     """A photo of the document's page with the portrait. The machine-readable zone is read in the
     pictures where `arcid[mrz]` is installed."""
     photo, *more = await read_images([image, *([] if back is None else [back])], running.settings)
-    other, most = (more[0] if more else None), limits(running.settings)
+    other = more[0] if more else None
     return await _told(
         running,
         request,
         token,
-        lambda one: one.document(token, photo, back=other, zone=zone, limits=most),
+        lambda one: one.document(token, photo, back=other, zone=zone),
     )
 
 
@@ -168,7 +167,7 @@ async def applicant_selfie(
         running,
         request,
         token,
-        lambda one: one.selfie(token, photo, limits=limits(running.settings)),
+        lambda one: one.selfie(token, photo),
     )
 
 
@@ -281,8 +280,9 @@ async def _told(
 
 def _applicant(running: Services) -> Applicant:
     return Applicant(
-        running.gallery, running.pipeline, liveness=running.passive.check(), zones=zones.load()
-    )
+        running.gallery, running.pipeline, liveness=running.passive.check(), zones=zones.load(),
+        load=running.batcher.load,
+    )  # fmt: skip
 
 
 def _answer(done: Session | Attempt, running: Services) -> ApplicantOut:

@@ -15,7 +15,6 @@ from arcid.apps.onboarding.cases import Cases, Verdict
 from arcid.apps.onboarding.evidence import Signer
 from arcid.apps.onboarding.records import MOST, Effect, Outcome, Role, Rules, Session, State
 from arcid.errors import OnboardingNotFound
-from arcid.image import ImageLimits, load_image
 from arcid.liveness.policy import Mode
 from arcid.server import schemas
 from arcid.server.deps import CollectionPath, PersonPath, Running
@@ -32,7 +31,6 @@ from arcid.server.routes._common import (
 )
 from arcid.server.routes.attendance import Actor, Remark
 from arcid.server.schemas import Id, In, Next, Out
-from arcid.server.settings import Settings
 from arcid.server.uploads import UploadRoute, read_images
 
 PAGE = "/onboarding/"
@@ -280,7 +278,7 @@ async def authenticate_person(
 
     def decide() -> Any:
         check = Authenticator(running.gallery, running.pipeline, running.passive.check())
-        picture = load_image(photo, limits=limits(running.settings))
+        picture = running.batcher.load(photo)
         return check.authenticate(collection, person_id, picture, fmr=fmr)
 
     return AuthenticatedOut.model_validate(await running.writes.run(decide))
@@ -291,11 +289,6 @@ def unlock_person(running: Running, collection: CollectionPath, person_id: Perso
     """Forgive a person's failed tries to authenticate."""
     Authenticator.unlock(running.gallery, collection, person_id)
     return Response(status_code=204)
-
-
-def limits(settings: Settings) -> ImageLimits:
-    """What is read of one uploaded image."""
-    return ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)
 
 
 def _of(running: Running, collection: str, session_id: str) -> Session:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from functools import partial
 
 from nicegui import ui
 
 from arcid.decide import DEFAULT_FPIR
 from arcid.gallery import Collection
-from arcid.image import load_image
 from arcid.results import Identification
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -33,7 +33,7 @@ from arcid.server.console.ui.widgets import (
     small_url,
     text,
 )
-from arcid.types import Detections, Match
+from arcid.types import Detections, Image, Match
 
 RATES = (0.1, DEFAULT_FPIR, 0.001)
 CANDIDATES = 5
@@ -82,7 +82,7 @@ async def search(context: ConsoleContext, collection: str | None = None) -> None
                     seconds = time.perf_counter() - started
                     context.searched(current.name, found, float(rate.value))
                     context.services.metrics.stage_seconds.labels("search").observe(seconds)
-                    picture = await context.run(shown_as, photo)
+                    picture = await context.run(shown_as, context.services.batcher.load, photo)
                     answers.clear()
                     with answers:
                         _found(context, current, picture, faces.detections, found)
@@ -96,9 +96,9 @@ async def search(context: ConsoleContext, collection: str | None = None) -> None
             answers.move(target_index=-1)
 
 
-def shown_as(photo: bytes) -> str:
+def shown_as(load: Callable[[bytes], Image], photo: bytes) -> str:
     """A photo, upright and small enough for a page, as a URL."""
-    return "data:image/jpeg;base64," + b64encode(jpeg(load_image(photo), WIDEST)).decode()
+    return "data:image/jpeg;base64," + b64encode(jpeg(load(photo), WIDEST)).decode()
 
 
 def _found(
