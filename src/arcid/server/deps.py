@@ -31,6 +31,7 @@ from arcid.server.looks import Looks
 from arcid.server.metrics import Metrics
 from arcid.server.passive import Passive
 from arcid.server.pulse import Pulse
+from arcid.server.scopes import Credential
 from arcid.server.settings import Settings
 from arcid.server.uploads import read_images
 from arcid.types import Image, Selection
@@ -238,7 +239,30 @@ async def services(request: Request) -> Services:
     return found
 
 
+async def limited(request: Request) -> frozenset[str] | None:
+    """Ids of the collections that the request's key is limited to; None: it is not."""
+    credential: Credential = request.scope["state"]["credential"]
+    return credential.collections
+
+
+Limited = Annotated[frozenset[str] | None, Depends(limited)]
+
+
+async def within(request: Request, limited: Limited) -> frozenset[str] | None:
+    """The same by their names now."""
+    if limited is None:
+        return None
+    found = await run_in_threadpool(request.app.state.services.gallery.collections)
+    return frozenset(own.name for own in found if own.id in limited)
+
+
+def inside(collection: str, within: frozenset[str] | None) -> bool:
+    """Whether a key that is limited to those may see it."""
+    return within is None or collection in within
+
+
 Running = Annotated[Services, Depends(services)]
+Within = Annotated[frozenset[str] | None, Depends(within)]
 CollectionPath = Annotated[
     schemas.CollectionName, Path(description="Name of a collection.", examples=["staff"])
 ]

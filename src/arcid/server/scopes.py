@@ -3,25 +3,29 @@ start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from arcid.errors import CollectionNotFound, InputError
+from arcid.apps.access import Doors
+from arcid.apps.watchlists import Alerts, Watchlists
+from arcid.cameras.book import Camera
+from arcid.errors import CollectionNotFound, InputError, NotFound
 from arcid.gallery import Gallery
 from arcid.gallery.store.collections import find as find_collection
 from arcid.protection import VERBS, Verb
 from arcid.server.errors import HttpError
 
-Reach = Literal["collection", "none", "all"]
+Reach = Literal["collection", "owner", "each", "none", "all"]
 
 
 class Need(NamedTuple):
-    """``reach``: the collection of the path; none, so that every key of the verb will do; or all,
-    so that a key limited to some is refused. ``also``: a second verb that the key must have."""
+    """``reach``: the collection of the path; that which owns what the path names; each, so that a
+    key limited to some is shown what is in them; none, so that every key of the verb will do; or
+    all, so that a limited key is refused. ``also``: a second verb that the key must have."""
 
     verb: Verb
     reach: Reach
@@ -52,6 +56,19 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "admin": "change_collection change_policy export_person add_door_group delete_door_group "
         "join_door_group leave_door_group add_door_schedule delete_door_schedule",
     },
+    "owner": {
+        "read": "get_camera get_door list_passages list_door_rules get_watchlist watchlist_budget "
+        "watchlist_people get_alert alert_face",
+        "enrol": "put_on_watchlist take_off_watchlist",
+        "decide": "answer_alert undo_alert",
+        "delete": "delete_watchlist",
+        "doors": "open_door lock_door_down lift_door tell_contact tell_duress tell_exit "
+        "acknowledge_alarm",
+        "admin": "change_watchlist expire_watchlist",
+    },
+    "each": {
+        "read": "list_collections list_cameras list_doors list_watchlists list_alerts",
+    },
     "none": {
         # the routes of jobs ask for more themselves, by the kind and the collection of the job
         "read": "system models metrics list_jobs get_job job_report stop_job resume_job cancel_job",
@@ -62,22 +79,18 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "vectors": "embeddings",
     },
     "all": {
-        # a comparison may be of two collections
-        "read": "list_collections list_runs get_run list_pairs get_pair list_pair_answers "
-        "list_groups export_pairs list_cameras get_camera list_doors get_door list_passages "
-        "list_door_holidays list_door_rules list_watchlists get_watchlist watchlist_budget "
-        "watchlist_people list_alerts get_alert alert_face",
+        # a comparison may be of two collections, what admins set up reaches others
+        "read": "list_runs get_run list_pairs get_pair list_pair_answers list_groups export_pairs "
+        "list_door_holidays",
         "search": "begin_run stop_run resume_run",
-        "enrol": "put_on_watchlist take_off_watchlist",
-        "decide": "answer_pair undo_pair_answer answer_alert undo_alert",
-        "delete": "delete_run delete_watchlist",
-        "doors": "open_door lock_all_down lift_all lock_door_down lift_door tell_contact "
-        "tell_duress tell_exit acknowledge_alarm",
+        "decide": "answer_pair undo_pair_answer",
+        "delete": "delete_run",
+        "doors": "lock_all_down lift_all",
         "admin": "create_collection add_camera try_source change_camera delete_camera try_camera "
         "list_audit verify_audit get_retention list_receipts get_receipt list_disclosures "
-        "add_door change_door delete_door add_door_holiday "
-        "delete_door_holiday add_door_rule delete_door_rule create_watchlist change_watchlist "
-        "expire_watchlist list_keys add_key rotate_key revoke_key list_backups make_backup",
+        "add_door change_door delete_door add_door_holiday delete_door_holiday add_door_rule "
+        "delete_door_rule create_watchlist list_keys add_key rotate_key revoke_key list_backups "
+        "make_backup",
     },
 }
 #: Without a key: what holds nobody's data, and what asks for the token of a link.
@@ -136,15 +149,18 @@ async def check(need: Need, request: Request) -> None:
     """Before anything of the body is read. Raises ``HttpError`` 403."""
     credential: Credential = request.scope["state"]["credential"]
     _check_verb(credential, need)
-    if credential.collections is None or need.reach == "none":
+    if credential.collections is None or need.reach in ("none", "each"):
         return
     if need.reach == "all":
         raise lacking(
             "this route reaches over all collections, and this API key is limited to some", need
         )
-    gallery = request.app.state.services.gallery
-    wanted = request.path_params["collection"]
-    await run_in_threadpool(require, credential, need, gallery, wanted)
+    services, named = request.app.state.services, request.path_params
+    if need.reach == "collection":
+        gallery, collection = services.gallery, named["collection"]
+        await run_in_threadpool(require, credential, need, gallery, collection)
+    elif await run_in_threadpool(_owner, services, named) not in credential.collections:
+        raise _elsewhere(need)
 
 
 def require(credential: Credential, need: Need, gallery: Gallery, collection: str) -> None:
@@ -152,7 +168,7 @@ def require(credential: Credential, need: Need, gallery: Gallery, collection: st
     _check_verb(credential, need)
     limits = credential.collections
     if limits is not None and _uid(gallery, collection) not in limits:
-        raise lacking("this API key is limited to other collections", need)
+        raise _elsewhere(need)
 
 
 def _check_verb(credential: Credential, need: Need) -> None:
@@ -168,9 +184,29 @@ def lacking(message: str, need: Need) -> HttpError:
     return HttpError(403, "scope_missing", message, {"verb": need.verb, "reach": need.reach})
 
 
+def _elsewhere(need: Need) -> HttpError:
+    return lacking("this API key is limited to other collections", need)
+
+
 def described() -> Iterator[tuple[str, Need]]:
     """Every route that needs something."""
     return iter(NEEDS.items())
+
+
+def _owner(services: Any, named: Mapping[str, str]) -> str | None:
+    """Of the collection that what a path names belongs to; None as ``_uid``."""
+    gallery: Gallery = services.gallery
+    try:
+        if "camera_id" in named:
+            camera: Camera = services.cameras.book.get(named["camera_id"])
+            return camera.collection_id
+        if "door_id" in named:
+            return _uid(gallery, Doors(gallery).get(named["door_id"]).collection)
+        if "alert_id" in named:
+            return _uid(gallery, Alerts(gallery).get(named["alert_id"]).collection)
+        return _uid(gallery, Watchlists(gallery).get(named["watchlist"]).collection)
+    except (NotFound, InputError):
+        return None
 
 
 def _uid(gallery: Gallery, name: str) -> str | None:

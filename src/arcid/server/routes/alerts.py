@@ -9,13 +9,14 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from arcid.apps.watchlists import Alerts, AlertState, Level, Verb, Watchlists
-from arcid.errors import FaceNotFound
+from arcid.errors import FaceNotFound, WatchlistNotFound
 from arcid.gallery.imaging import encode_crop
-from arcid.server.deps import Running
+from arcid.server.deps import Running, Within, inside
 from arcid.server.lanes import Route
 from arcid.server.routes._common import After, Limit, errors, require_crops
 from arcid.server.routes.attendance import Actor, Remark
 from arcid.server.schemas import Id, In, Next, Out
+from arcid.server.scopes import NEEDS, lacking
 
 router = APIRouter(prefix="/v1/alerts", tags=["watchlists"], route_class=Route)
 
@@ -93,6 +94,7 @@ class AlertUndoIn(In):
 @router.get("", responses=errors(404, 503))
 def list_alerts(
     running: Running,
+    within: Within,
     watchlist: Annotated[
         str | None, Query(max_length=200, description="Of one list, by id or name.")
     ] = None,
@@ -106,7 +108,7 @@ def list_alerts(
     after: After = None,
 ) -> AlertsOut:
     """What cameras raised."""
-    lists = None if watchlist is None else [Watchlists(running.gallery).get(watchlist).id]
+    lists = _lists(Watchlists(running.gallery), watchlist, within)
     found = Alerts(running.gallery).find(
         lists=lists, states=state, levels=level, limit=limit, after=after
     )
@@ -152,3 +154,21 @@ def undo_alert(running: Running, alert_id: AlertPath, body: AlertUndoIn) -> Aler
     """Take the newest answer back; after a dismissal the face may alert again."""
     done = Alerts(running.gallery).undo(alert_id, actor=body.actor, note=body.note)
     return AlertOut.model_validate(done)
+
+
+def _lists(
+    own: Watchlists, watchlist: str | None, within: frozenset[str] | None
+) -> list[str] | None:
+    """Ids of the lists whose alerts are meant; None: of all. What a limited key may not see is not
+    told from what is not there."""
+    if watchlist is None:
+        return None if within is None else [w.id for w in own.find() if w.collection in within]
+    try:
+        found = own.get(watchlist)
+    except WatchlistNotFound:
+        if within is None:
+            raise
+    else:
+        if inside(found.collection, within):
+            return [found.id]
+    raise lacking("this API key is limited to other collections", NEEDS["list_alerts"])

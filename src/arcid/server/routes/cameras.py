@@ -12,7 +12,7 @@ from arcid.apps.watching import LivenessMode
 from arcid.cameras.book import MAX_NAME, MAX_SOURCE, Camera
 from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import State, Status
-from arcid.server.deps import Running
+from arcid.server.deps import Limited, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import CollectionName, Id, In, Next, Out
@@ -123,10 +123,17 @@ class SourceTest(Out):
 
 
 @router.get("", responses=errors(503))
-def list_cameras(running: Running, limit: Limit = 100, after: After = None) -> Cameras:
+def list_cameras(
+    running: Running, limited: Limited, limit: Limit = 100, after: After = None
+) -> Cameras:
     """Cameras by name with how they are doing in this process, a page at a time."""
     found = running.cameras.book.page(limit, after)
-    return Cameras(cameras=[_out(running, camera) for camera in found], next=found.next)
+    shown = [
+        _out(running, camera)
+        for camera in found
+        if limited is None or camera.collection_id in limited
+    ]
+    return Cameras(cameras=shown, next=found.next)
 
 
 @router.post("", status_code=201, responses=errors(400, 404, 409, 413, 503, 507))

@@ -13,7 +13,7 @@ from arcid.apps.access import Door, Doors
 from arcid.apps.access.chance import Support, chance
 from arcid.apps.access.rules import Duress, Passback
 from arcid.apps.access.states import Outcome
-from arcid.server.deps import Running, Services
+from arcid.server.deps import Running, Services, Within, inside
 from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
 from arcid.server.schemas import CollectionName, DecisionOut, Id, In, Out
@@ -146,9 +146,10 @@ class DoorList(Out):
 
 
 @router.get("", responses=errors(503))
-def list_doors(running: Running) -> DoorList:
+def list_doors(running: Running, within: Within) -> DoorList:
     """Doors by name with how they stand."""
-    return DoorList(doors=[_out(running, door) for door in Doors(running.gallery).all()])
+    found = Doors(running.gallery).all()
+    return DoorList(doors=[_out(running, one) for one in found if inside(one.collection, within)])
 
 
 @router.post("", status_code=201, responses=errors(400, 404, 409, 413, 503, 507))

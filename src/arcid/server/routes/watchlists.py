@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from arcid.apps.watchlists import Terms, Watchlists
 from arcid.apps.watchlists.records import Strangers
-from arcid.server.deps import PersonPath, Running
+from arcid.server.deps import PersonPath, Running, Within, inside
 from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.routes.attendance import Actor, Remark
@@ -161,11 +161,16 @@ class BudgetOut(Out):
 
 
 @router.get("", responses=errors(503))
-def list_watchlists(running: Running, limit: Limit = 100, after: After = None) -> WatchlistsOut:
+def list_watchlists(
+    running: Running, within: Within, limit: Limit = 100, after: After = None
+) -> WatchlistsOut:
     """All lists, expired ones too."""
     found = Watchlists(running.gallery).find(limit=limit, after=after)
     return WatchlistsOut(
-        watchlists=[WatchlistOut.model_validate(own) for own in found], next=found.next
+        watchlists=[
+            WatchlistOut.model_validate(own) for own in found if inside(own.collection, within)
+        ],
+        next=found.next,
     )
 
 
