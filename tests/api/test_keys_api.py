@@ -170,8 +170,8 @@ def test_what_belongs_to_a_collection_is_shown_to_its_keys_alone(service: Client
     for named, status in ((None, 200), ("of ours", 200), ("of theirs", 403), ("nowhere", 403)):
         answer = ask(service, secret, "GET", "/v1/alerts", params=named and {"watchlist": named})
         assert answer.status_code == status, (named, answer.text)
-    for own in made.values():
-        for kind, uid in own.items():
+    for ids in made.values():
+        for kind, uid in ids.items():
             assert ask(service, BOOT, "DELETE", f"/v1/{kind}/{uid}").status_code in (202, 204)
 
 
