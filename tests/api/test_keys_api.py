@@ -412,6 +412,9 @@ def test_generated_requests_never_do_what_the_scope_lacks(
     assert answer.status_code < 500
     if need is None or need[:2] == ("read", "none"):
         return
+    if need == ("read", "each"):
+        assert answer.status_code == 422 or "theirs" not in answer.text, operation
+        return
     assert answer.status_code in (403, 404, 405), (operation, answer.status_code)
     if answer.status_code != 403:  # no such address: a generated id with a slash
         assert answer.json()["error"]["code"] in ("route_not_found", "method_not_allowed")
