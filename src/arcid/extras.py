@@ -42,9 +42,14 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
 }
 
 
+def missing(extra: str) -> tuple[str, ...]:
+    """Modules of an extra that cannot be imported; none is."""
+    return tuple(module for module in EXTRAS[extra] if not importlib.util.find_spec(module))
+
+
 def installed(extra: str) -> bool:
     """Whether every module of an extra can be imported; none is."""
-    return all(importlib.util.find_spec(module) for module in EXTRAS[extra])
+    return not missing(extra)
 
 
 def require(feature: str, extra: str, *modules: str) -> None:
@@ -53,4 +58,4 @@ def require(feature: str, extra: str, *modules: str) -> None:
         raise MissingExtra(feature, extra)
 
 
-__all__ = ["EXTRAS", "installed", "require"]
+__all__ = ["EXTRAS", "installed", "missing", "require"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,11 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from arcid.cameras.watching import Cameras
+from arcid.errors import GalleryBusy
+from arcid.server.app import create_app
+from arcid.server.settings import Settings
 
 pytestmark = pytest.mark.data
 PROGRAM = """
@@ -95,6 +103,26 @@ def test_refuses_to_start(data_dir: Path, tmp_path: Path) -> None:
             assert process.returncode == 1
             assert message in log, log
             assert "Traceback" not in log
+
+
+def test_a_start_that_fails_leaves_nothing_running(
+    pipeline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(cameras: Cameras) -> None:
+        raise GalleryBusy("nobody can write")
+
+    monkeypatch.setattr(Cameras, "start", fail)
+    app = create_app(Settings.load(database=str(tmp_path / "gallery.db")), pipeline=pipeline)
+    before = set(threading.enumerate())
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            raise AssertionError("it started")
+
+    with pytest.raises(GalleryBusy):
+        asyncio.run(start())
+    left = [thread.name for thread in set(threading.enumerate()) - before if thread.is_alive()]
+    assert left == []
 
 
 @pytest.mark.parametrize("left", [None, b""])

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 from tests.provider import CLIENT, SECRET, OpenIdProvider, providing
 
@@ -283,3 +284,25 @@ def test_accounts_are_made_at_the_first_sign_in_and_follow_the_provider(
         assert {entry.details["by"] for entry in begun} == {"provider"}
         changed = Audit(gallery).find(verb="account.change", subject=f"account:{ada.id}")
         assert changed[-1].details["changed"] == ["role"]
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)],
+                         indirect=True)  # fmt: skip
+def test_what_was_erased_of_an_account_is_vacuumed_too(database_url: str) -> None:
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    accounts, said = Accounts.open(database_url, hasher), list[str]()
+    accounts.set_up("Ada", GOOD)
+    eve = accounts.add("Eve", GOOD, "viewer")
+    engine = accounts._database._engine
+
+    def listen(*given: Any) -> None:
+        said.append(given[2])
+
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    accounts.delete(eve.id)
+    sa.event.remove(engine, "before_cursor_execute", listen)
+    accounts.close()
+    (vacuum,) = [one for one in said if one.startswith("VACUUM")]
+    assert {"console_accounts", "console_sessions", "cameras", "embeddings"} <= set(
+        vacuum.removeprefix("VACUUM ").split(", ")
+    )

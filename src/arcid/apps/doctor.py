@@ -67,13 +67,16 @@ def examine(database: str | None = None) -> Report:
     _models(report)
     _database(report, database)
     report.facts["environment"] = environment()
-    report.facts["extras"] = {
-        extra: "installed"
-        if extras.installed(extra)
-        else f"not installed: pip install 'arcid[{extra}]'"
-        for extra in extras.EXTRAS
-    }
+    report.facts["extras"] = {extra: _extra(extra) for extra in extras.EXTRAS}
     return report
+
+
+def _extra(extra: str) -> str:
+    if not (missing := extras.missing(extra)):
+        return "installed"
+    all_of_it = len(missing) == len(extras.EXTRAS[extra])
+    how = "not installed" if all_of_it else f"without {', '.join(missing)}"
+    return f"{how}: pip install 'arcid[{extra}]'"
 
 
 def mask(text: str) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from arcid.gallery.database import Database
 from arcid.gallery.migrating import upgrade
+from arcid.gallery.schema import beside
 
 KNOWN = ("0001", "0002")  # every migration this version can start from; the last is the newest
 VERSION_TABLE = "cameras_version"
@@ -18,6 +19,7 @@ VERSION_TABLE = "cameras_version"
 metadata = sa.MetaData(
     naming_convention={"uq": "uq_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
 )
+beside.append(metadata)
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 cameras = sa.Table(

@@ -385,11 +385,12 @@ class Database:
 
     def _vacuum(self, statement: str) -> None:
         """PostgreSQL keeps erased rows until they are vacuumed."""
-        names = ", ".join(table.name for table in schema.metadata.sorted_tables)
+        own = {name for tables in (schema.metadata, *schema.beside) for name in tables.tables}
         try:
             with translated(None), self._engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.exec_driver_sql(f"{statement} {names}")
+                there = own.intersection(sa.inspect(connection).get_table_names())
+                connection.exec_driver_sql(f"{statement} {', '.join(sorted(there))}")
         except GalleryError as error:
             log.warning("vacuuming failed", extra={"cause": type(error).__name__})
 

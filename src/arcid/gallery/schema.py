@@ -50,6 +50,9 @@ metadata = sa.MetaData(
 )
 
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+#: Tables beside these in the same database, with migrations of their own: what was erased of them
+#: goes as what was erased of these.
+beside: list[sa.MetaData] = []
 
 
 def key() -> sa.Column[int]:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -327,7 +328,7 @@ def _another(task: Task) -> str:
     found = sorted(
         (
             entry.manifest.licence.commercial_use is not True,
-            sum(file.size_bytes or 0 for file in entry.files),
+            sum(math.inf if file.size_bytes is None else file.size_bytes for file in entry.files),
             entry.name,
         )
         for entry in catalogue.ENTRIES.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from anyio import to_thread
@@ -119,52 +119,53 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models = await asyncio.to_thread(open_pipeline, settings) if pipeline is None else pipeline
         store = await asyncio.to_thread(open_gallery, settings) if gallery is None else gallery
-        to_thread.current_default_thread_limiter().total_tokens = READERS
-        pulse = Pulse(store)
-        await asyncio.to_thread(pulse.start)
-        batcher = Batcher(models, settings, metrics)
-        cameras = Cameras(models, store, paths.home_dir())
-        doorman = Doorman(store, models.contract_id, paths.home_dir())
-        looks = Looks(searches=settings.audit_searches)
-        await asyncio.to_thread(_say_if_off, store, settings)
-        saving = await asyncio.to_thread(backups.Backups, store, _schedule(settings))
-        metrics.watch(pulse, saving)
-        searching = Worker(store, lambda: models.calibration)
-        imports = settings.imports and settings.imports.expanduser()
-        jobs = JobWorker(store, models, Uploads(paths.home_dir() / "uploads"), imports)
-        tasks = _own_tasks(looks, ring, saving, jobs)
-        housekeeping = Housekeeping(store, (*tasks, *TASKS))
-        app.state.services = Services(
-            settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping, looks,
-            searching, jobs, ring, saving,
-        )  # fmt: skip
-        subscribe(store, settings, targets)
-        deliverer = Deliverer(store, targets)
-        deliverer.start()
-        await asyncio.to_thread(ring.start, store)
-        await asyncio.to_thread(doorman.start)
-        await asyncio.to_thread(cameras.start)
-        housekeeping.start()
-        searching.start()
-        jobs.start()
-        try:
+        async with AsyncExitStack() as ends:  # of what has begun, where the next does not begin too
+
+            def ends_by(close: Callable[[], object]) -> None:
+                ends.push_async_callback(asyncio.to_thread, close)
+
+            if gallery is None:
+                ends_by(store.close)
+            ends_by(store.flush)
+            to_thread.current_default_thread_limiter().total_tokens = READERS
+            pulse = Pulse(store)
+            await asyncio.to_thread(pulse.start)
+            ends_by(pulse.stop)
+            batcher = Batcher(models, settings, metrics)
+            ends_by(batcher.close)
+            cameras = Cameras(models, store, paths.home_dir())
+            doorman = Doorman(store, models.contract_id, paths.home_dir())
+            looks = Looks(searches=settings.audit_searches)
+            await asyncio.to_thread(_say_if_off, store, settings)
+            saving = await asyncio.to_thread(backups.Backups, store, _schedule(settings))
+            metrics.watch(pulse, saving)
+            searching = Worker(store, lambda: models.calibration)
+            imports = settings.imports and settings.imports.expanduser()
+            jobs = JobWorker(store, models, Uploads(paths.home_dir() / "uploads"), imports)
+            tasks = _own_tasks(looks, ring, saving, jobs)
+            housekeeping = Housekeeping(store, (*tasks, *TASKS))
+            app.state.services = Services(
+                settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping,
+                looks, searching, jobs, ring, saving,
+            )  # fmt: skip
+            subscribe(store, settings, targets)
+            deliverer = Deliverer(store, targets)
+            deliverer.start()
+            ends_by(deliverer.stop)
+            await asyncio.to_thread(ring.start, store)
+            ends_by(ring.close)
+            ends_by(housekeeping.close)
+            ends_by(doorman.close)
+            await asyncio.to_thread(doorman.start)
+            ends_by(cameras.close)
+            await asyncio.to_thread(cameras.start)
+            housekeeping.start()
+            searching.start()
+            ends_by(searching.close)
+            jobs.start()
+            ends_by(jobs.close)
+            ends.push_async_callback(app.state.console.close)
             yield
-        finally:
-            await app.state.console.close()
-            await asyncio.to_thread(jobs.close)
-            await asyncio.to_thread(searching.close)
-            await asyncio.to_thread(cameras.close)
-            await asyncio.to_thread(doorman.close)
-            await asyncio.to_thread(housekeeping.close)
-            await asyncio.to_thread(deliverer.stop)
-            await asyncio.to_thread(batcher.close)
-            await asyncio.to_thread(pulse.stop)
-            await asyncio.to_thread(ring.close)
-            try:
-                await asyncio.to_thread(store.flush)
-            finally:
-                if gallery is None:
-                    await asyncio.to_thread(store.close)
 
     return lifespan
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from arcid.gallery.schema import beside
+
 KNOWN = (
     "0001",
     "0002",
@@ -26,6 +28,7 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+beside.append(metadata)
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 accounts = sa.Table(
