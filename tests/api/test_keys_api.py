@@ -412,7 +412,7 @@ def test_generated_requests_never_do_what_the_scope_lacks(
     assert answer.status_code < 500
     if need is None or need[:2] == ("read", "none"):
         return
-    if need == ("read", "each"):
+    if need[:2] == ("read", "each"):
         assert answer.status_code == 422 or "theirs" not in answer.text, operation
         return
     assert answer.status_code in (403, 404, 405), (operation, answer.status_code)
