@@ -67,6 +67,9 @@ def test_starts_says_where_answers_and_stops(
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", ready["url"])
         assert "gallery.db" in ready["gallery"] and ready["api_keys"] == 0
         assert ready["set_up"].startswith(f"{ready['url']}console/set-up#")
+        if sys.platform == "linux":
+            limits = Path(f"/proc/{process.pid}/limits").read_text("ascii")
+            assert re.search(r"Max core file size +0 +0 ", limits), "a dump would hold keys"
         with httpx.Client(base_url=ready["url"]) as client:
             assert client.get("/v1/health").json()["status"] == "ready"
             client.post("/v1/collections", json={"name": "kept"})
