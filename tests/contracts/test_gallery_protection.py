@@ -473,7 +473,7 @@ def test_keys_are_changed_while_another_process_searches(url: str, tmp_path: Pat
     with filled(url) as gallery, Gallery.open(url) as other:
         assert nearest(other, 1) == "Ann"
         root = (tmp_path / "home" / "root.key").read_bytes()
-        assert gallery.rotate_keys() == 4
+        assert gallery.rotate_keys() == (4, 0)
         assert (tmp_path / "home" / "root.key").read_bytes() != root
         other.drop_indexes()
         for each in (gallery, other):
@@ -484,6 +484,91 @@ def test_keys_are_changed_while_another_process_searches(url: str, tmp_path: Pat
     with Gallery.open(url) as again:
         assert nearest(again, 41) == "Dot"
         assert again.search("guests", vector(51), k=1)[0][0].name == "Eve"
+
+
+def test_stolen_keys_open_nothing_of_a_gallery_whose_data_keys_were_changed(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = tmp_path / "thief"
+    thief.mkdir()
+    store = tmp_path / "keys" / "store"
+    with filled(url) as gallery:
+        for file in (store, tmp_path / "home" / "root.key"):
+            shutil.copy2(file, thief)
+        assert gallery.rotate_keys(data=True).people == 3
+        assert [nearest(gallery, i) for i in (1, 11, 21)] == ["Ann", "Bea", "Cid"]
+        assert gallery.check() == []
+    with monkeypatch.context() as stolen:
+        stolen.setenv("ARCID_HOME", str(thief))
+        stolen.setenv(keystore.SETTING, str(thief / "store"))
+        with Gallery.open(url) as gallery, pytest.raises(KeyUnavailable, match="it is older"):
+            nearest(gallery, 1)
+    with Gallery.open(url) as gallery:
+        assert nearest(gallery, 1) == "Ann"
+        assert gallery.rotate_keys(data=True).people == 3, "and once more"
+        assert nearest(gallery, 1) == "Ann"
+
+
+RESEALED = KILLED.replace("encrypting.BATCH = ", "resealing.BATCH = ").replace(
+    "import Gallery, encrypting", "import Gallery, resealing"
+).replace("gallery.encrypt()", "gallery.rotate_keys(data=True)")  # fmt: skip
+
+
+def test_killed_while_data_keys_change_everybody_is_found_and_the_next_try_goes_on(
+    url: str, tmp_path: Path
+) -> None:
+    filled(url).close()
+    for step in (0, 1, 2, 3, 4, 40):
+        code = [sys.executable, "-c", textwrap.dedent(RESEALED), url, str(step)]
+        ran = subprocess.run(code, check=False, capture_output=True, env=os.environ)
+        assert ran.returncode in (0, -9), ran.stderr
+        with Gallery.open(url) as gallery:
+            assert [nearest(gallery, i) for i in (1, 2, 11, 22)] == ["Ann", "Ann", "Bea", "Cid"]
+            assert gallery.check() == []
+    assert ran.returncode == 0
+
+
+def test_a_backup_from_before_data_keys_changed_opens_and_brings_no_erased_back(
+    url: str, backup: Backup
+) -> None:
+    filled(url).close()
+    backup.take()
+    with Gallery.open(url) as gallery:
+        gallery.rotate_keys(data=True)
+        gallery.delete_person("staff", id_of(gallery, "Ann"))
+    backup.put_back()
+    with Gallery.open(url) as gallery:
+        assert gallery.find_person("staff", "Ann") is None
+        assert [nearest(gallery, i) for i in (11, 22)] == ["Bea", "Cid"]
+
+
+def test_keys_from_before_follow_whoever_they_were_of_through_merges(url: str) -> None:
+    def keys(gallery: Gallery, name: str) -> set[int]:
+        own = sa.select(schema.people.c.id, schema.people.c.key_id).where(
+            schema.people.c.name == name
+        )
+        with gallery.database.read() as connection:
+            person, key = connection.execute(own).one()
+            more = sa.select(schema.inherited.c.key_id).where(
+                schema.inherited.c.person_id == person
+            )
+            return {key, *connection.execute(more).scalars()}
+
+    with filled(url) as gallery:
+        gallery.rotate_keys(data=True)
+        ann, bea = (id_of(gallery, name) for name in ("Ann", "Bea"))
+        of_bea = keys(gallery, "Bea")
+        gallery.merge_people("staff", ann, bea, reversible=True)
+        assert keys(gallery, "Ann") >= of_bea and len(of_bea) == 2
+        gallery.rotate_keys(data=True)
+        gallery.unmerge("staff", gallery.merges("staff")[0].id)
+        assert keys(gallery, "Bea") > of_bea and not keys(gallery, "Ann") & of_bea
+        every = keys(gallery, "Bea")
+        gallery.delete_person("staff", bea)
+        vault = gallery.database.vault
+        assert vault.store.data_keys(every) == []
+        assert len(vault.store.data_keys(keys(gallery, "Ann"))) == 3
+        assert [nearest(gallery, i) for i in (1, 22)] == ["Ann", "Cid"]
 
 
 # what people wrote

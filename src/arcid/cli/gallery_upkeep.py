@@ -207,20 +207,34 @@ def rotate_key(
             "command:PROGRAM. Set ARCID_ROOT_KEY to it afterwards.",
         ),
     ] = None,
+    data: Annotated[
+        bool,
+        typer.Option(
+            "--data",
+            help="Give people new data keys too and seal their vectors and crops anew: for when "
+            "key store and root key were stolen together.",
+        ),
+    ] = False,
     database: Database = None,
     json: Json = False,
 ) -> None:
     """Change the root key and the collections' keys; older copies of the key store open nothing.
 
-    Nothing of the gallery itself is written, and it works while the service runs. May be stopped at
-    any point and started again. A root key that is not in a file stays, unless --to names another.
+    Without --data nothing of the gallery itself is written. Works while the service runs. May be
+    stopped at any point and started again. A root key that is not in a file stays, unless --to
+    names another.
 
     Example: arcid gallery rotate-key
     """
     with open_gallery(database) as gallery:
-        count = gallery.rotate_keys(to)
-    words = f"Changed the keys; those of {count} people and rows were wrapped anew."
-    done(f"{words} Back up the key store and the root key.", json, rewrapped=count)
+        total = sum(c.people for c in gallery.collections()) if data else 0
+        with progress_bar("sealing anew", total, quiet=json or not data) as advance:
+            made = gallery.rotate_keys(to, data=data, progress=steps(advance))
+    words = f"Changed the keys; those of {made.keys} people and rows were wrapped anew."
+    if data:
+        words += f" What is stored of {made.people} people is sealed by new keys."
+    words += " Back up the key store and the root key."
+    done(words, json, rewrapped=made.keys, resealed_people=made.people)
 
 
 def stats(database: Database = None, json: Json = False) -> None:

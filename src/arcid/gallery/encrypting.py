@@ -9,13 +9,14 @@ on nothing unsealed is read any more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid import files
 from arcid.errors import UsageError
-from arcid.gallery import copying, rooms
+from arcid.gallery import copying, resealing, rooms
 from arcid.gallery.database import Database
 from arcid.gallery.schema import crops, embeddings, faces, gallery
 from arcid.gallery.store import audit, vectors
@@ -87,15 +88,24 @@ def unsealed_copies(database: Database) -> list[str]:
     return [name for name, version in versions.items() if "" < version < SINCE]
 
 
-def rotate(database: Database, to: str | None) -> int:
+class Rotated(NamedTuple):
+    """What a change of keys came to."""
+
+    keys: int  # data keys wrapped anew
+    people: int  # sealed anew, by new data keys
+
+
+def rotate(database: Database, to: str | None, data: bool, progress: Progress | None) -> Rotated:
     """See ``Gallery.rotate_keys``."""
     with database.read() as connection:
         if not is_protected(connection):
             raise UsageError("this gallery is not encrypted: arcid gallery encrypt")
     done = rotation.rotate(database.vault, to)
+    rotated = Rotated(done, resealing.reseal(database, progress) if data else 0)
     with database.write() as connection:
-        audit.append(connection, verb="keys.change", subject=_SUBJECT, details={"keys": done})
-    return done
+        details = rotated._asdict()
+        audit.append(connection, verb="keys.change", subject=_SUBJECT, details=details)
+    return rotated
 
 
 def _unsealed(connection: Connection, keys: list[int]) -> set[int]:

@@ -185,14 +185,23 @@ class Upkeep:
         anything; they stay readable without any key until they are deleted."""
         return _encrypting.unsealed_copies(self.database)
 
-    def rotate_keys(self, to: str | None = None) -> int:
-        """New keys for collections and, where it is in a file, a new root key; how many people's
-        keys were wrapped anew. Older copies of the key store open nothing afterwards.
+    def rotate_keys(
+        self,
+        to: str | None = None,
+        *,
+        data: bool = False,
+        progress: _encrypting.Progress | None = None,
+    ) -> _encrypting.Rotated:
+        """New keys for collections and, where it is in a file, a new root key. Older copies of the
+        key store open nothing afterwards.
 
         ``to``: where the root key moves, as ``ARCID_ROOT_KEY`` names it; set that afterwards.
-        Raises ``UsageError`` where the gallery is not encrypted, ``KeyUnavailable``.
+        ``data``: people get new data keys as well, for when keys and not only copies of the key
+        store were stolen; ``progress(done, total)`` follows each batch of people. A stopped run
+        goes on where it was. Raises ``UsageError`` where the gallery is not encrypted,
+        ``KeyUnavailable``.
         """
-        return _encrypting.rotate(self.database, to)
+        return _encrypting.rotate(self.database, to, data, progress)
 
     # models
 

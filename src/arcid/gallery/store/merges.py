@@ -60,8 +60,8 @@ def unmerge(
     other = people_store.add(
         log, collection, row["name"] if name is None else name, json.loads(row["metadata"]),
         uid=row["other_uid"], created_at=row["created_at"],
-        key_id=sealed.take_back(log.connection, keep, row["other_uid"]),
     )  # fmt: skip
+    sealed.take_back(log.connection, keep, other)
     wanted = json.loads(row["face_uids"])
     there = faces_store.by_ids(log.connection, collection, wanted)
     back = [face for face in there if face["person_id"] == keep["id"]]

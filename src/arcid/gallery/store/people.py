@@ -90,9 +90,8 @@ def add(
     *,
     uid: str | None = None,
     created_at: int | None = None,
-    key_id: int | None = None,
 ) -> Row:
-    """``uid``, ``created_at`` and ``key_id``: of somebody who was there before."""
+    """``uid`` and ``created_at``: of somebody who was there before."""
     cleaned = rules.clean_name(name)
     _refuse_taken(journal.connection, collection, cleaned, None)
     values = {
@@ -101,7 +100,7 @@ def add(
         "name": cleaned,
         "name_key": rules.name_key(cleaned),
         "metadata": rules.json_text(metadata),
-        "key_id": sealed.new_key(journal.connection, collection) if key_id is None else key_id,
+        "key_id": sealed.new_key(journal.connection, collection),
         "created_at": journal.now if created_at is None else created_at,
         "updated_at": journal.now,
     }

@@ -100,9 +100,10 @@ def doom(connection: Connection, keys: Collection[int | None]) -> None:
 def doom_person(connection: Connection, person: Row) -> list[int]:
     """A person's data keys, those of people who became part of them too; which they are."""
     mine = sa.select(inherited.c.key_id).where(inherited.c.person_id == person["id"])
-    every = [person["key_id"], *connection.execute(mine).scalars()]
+    theirs = dict.fromkeys([person["key_id"], *connection.execute(mine).scalars()])
+    every = [key for key in theirs if key is not None]
     doom(connection, every)
-    return [key for key in every if key is not None]
+    return every
 
 
 def doom_collection(connection: Connection, collection: Row) -> None:
@@ -122,7 +123,8 @@ def hand_over(connection: Connection, other: Row, keep: Row) -> None:
     """Before two people are merged: the kept one's keys now, destroyed with them."""
     earlier = inherited.c.person_id == other["id"]
     connection.execute(inherited.update().where(earlier).values(person_id=keep["id"]))
-    if other["key_id"] is not None:
+    known = sa.select(inherited.c.id).where(inherited.c.key_id == other["key_id"])
+    if other["key_id"] is not None and connection.execute(known).first() is None:
         connection.execute(
             inherited.insert().values(
                 person_id=keep["id"], key_id=other["key_id"], origin=other["uid"]
@@ -130,12 +132,10 @@ def hand_over(connection: Connection, other: Row, keep: Row) -> None:
         )
 
 
-def take_back(connection: Connection, keep: Row, uid: str) -> int | None:
-    """The key of somebody who became part of ``keep`` and is there again."""
-    theirs = (inherited.c.person_id == keep["id"]) & (inherited.c.origin == uid)
-    found: int | None = connection.execute(sa.select(inherited.c.key_id).where(theirs)).scalar()
-    connection.execute(inherited.delete().where(theirs))
-    return found
+def take_back(connection: Connection, keep: Row, other: Row) -> None:
+    """The keys of somebody who became part of ``keep`` and is there again, beside a new one."""
+    theirs = (inherited.c.person_id == keep["id"]) & (inherited.c.origin == other["uid"])
+    connection.execute(inherited.update().where(theirs).values(person_id=other["id"]))
 
 
 def doomed(connection: Connection) -> Sequence[Any]:
