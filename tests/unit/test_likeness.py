@@ -38,7 +38,7 @@ def test_odds_are_multiplied(calibration: Calibration) -> None:
     assert many / (1 - many) == pytest.approx(one / (1 - one) / 50)
 
 
-@pytest.mark.parametrize("page", ["compreface.md"])
+@pytest.mark.parametrize("page", ["compreface.md", "rekognition.md"])
 def test_the_rates_on_the_pages_are_those_of_the_calibration(
     calibration: Calibration, page: str
 ) -> None:
@@ -46,7 +46,7 @@ def test_the_rates_on_the_pages_are_those_of_the_calibration(
     text = (DOCS / page).read_text("utf-8")
     head, *rows = re.findall(r"^\| (similarity from .*|[\d.]+(?: \|.*)) \|$", text, re.MULTILINE)
     sizes = [int(size.replace(",", "").removeprefix("N = ")) for size in head.split(" | ")[1:]]
-    scale = 100 if "out of 100" in head else 1
+    scale = 100 if "(of 100)" in head else 1
     assert sizes == [1, 100, 1000, 10_000] and len(rows) >= 5
     for row in rows:
         least, *stated = row.split(" | ")

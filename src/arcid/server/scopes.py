@@ -101,11 +101,22 @@ OPEN = frozenset({
 #: Whoever enrols numbers says that they are somebody's face, and nobody can look.
 ALSO: dict[str, Verb] = {"enrol_embeddings": "vectors", "add_embeddings": "vectors"}
 #: Routes of ``server/compat``, where they are switched on. CompreFace's protocol names no
-#: collection: the key does, by the one that it is limited to.
+#: collection: the key does, by the one that it is limited to. Rekognition's operations share a
+#: route, which asks for what each needs.
 _ADAPTERS: dict[Reach, dict[Verb, str]] = {
+    "collection": {
+        "read": "rekognition_DescribeCollection rekognition_ListFaces rekognition_ListUsers",
+        "search": "rekognition_SearchFaces rekognition_SearchFacesByImage rekognition_SearchUsers "
+        "rekognition_SearchUsersByImage",
+        "enrol": "rekognition_IndexFaces rekognition_CreateUser rekognition_AssociateFaces "
+        "rekognition_DisassociateFaces",
+        "delete": "rekognition_DeleteCollection rekognition_DeleteFaces rekognition_DeleteUser",
+    },
+    "all": {"read": "rekognition_ListCollections", "admin": "rekognition_CreateCollection"},
     "none": {
         "read": "compreface_subjects compreface_faces compreface_image",
-        "search": "compreface_recognize compreface_verify_face compreface_recognize_vectors "
+        "search": "rekognition_CompareFaces rekognition_DetectFaces "
+        "compreface_recognize compreface_verify_face compreface_recognize_vectors "
         "compreface_verify_face_vectors compreface_detect compreface_verify "
         "compreface_verify_vectors",
         "enrol": "compreface_add_subject compreface_rename_subject compreface_add_face",

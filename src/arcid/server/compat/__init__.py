@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arcid.server.compat import compreface
+from arcid.server.compat import compreface, rekognition
 from arcid.server.compat.adapter import Adapter
 from arcid.server.settings import Settings
 
-ADAPTERS: Mapping[str, Adapter] = {"compreface": compreface.ADAPTER}
+ADAPTERS: Mapping[str, Adapter] = {
+    "compreface": compreface.ADAPTER,
+    "rekognition": rekognition.ADAPTER,
+}
 
 
 def chosen(settings: Settings) -> list[Adapter]:

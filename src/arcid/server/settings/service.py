@@ -17,7 +17,7 @@ from arcid.server.settings.photographs import Photographs
 from arcid.server.settings.signing_in import SigningIn
 from arcid.server.settings.told import Told
 
-Protocol = Literal["compreface"]
+Protocol = Literal["compreface", "rekognition"]
 
 
 class Settings(SigningIn, Told, Photographs, Listening):
@@ -61,7 +61,7 @@ class Settings(SigningIn, Told, Photographs, Listening):
     compat: Annotated[tuple[Protocol, ...], NoDecode, BeforeValidator(listed)] = Field(
         (),
         description="Protocols of other systems that are answered too, separated by commas: "
-        "compreface.",
+        "compreface, rekognition.",
     )
     audit_searches: bool = Field(
         True,
