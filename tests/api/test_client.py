@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,22 @@ def test_from_enrolment_to_deletion(
         arcid.delete_collection(name)
         with pytest.raises(errors.CollectionNotFound):
             arcid.get_collection(name)
+
+
+def test_what_the_page_shows_runs(
+    url: str, face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/concepts/python-client.md").read_text("utf-8")
+    shown: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
+        exec(block.replace("https://faces.example", url).replace("…", "none"), shown)
+    for name, number in (("ada1", 1), ("ada2", 2), ("group", 4)):
+        (tmp_path / f"{name}.jpg").write_bytes(face(number))
+    monkeypatch.chdir(tmp_path)
+    with Client(url) as arcid:
+        arcid.create_collection("staff")
+    assert shown["welcome"]("group.jpg") == "Ada Example"
+    assert asyncio.run(shown["names"](url)) == ["Ada Example"]
 
 
 class Losing(httpx.HTTPTransport):

@@ -21,6 +21,9 @@ def node(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("node")
     if program is None:
         pytest.skip("no Node: install Node 20 or newer")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    if int(version.stdout.lstrip("v").split(".")[0]) < 20:
+        pytest.skip(f"Node {version.stdout.strip()} is older than 20")
     known = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
     return subprocess.run(
         [program, *arguments], env=known, capture_output=True, text=True, check=False, timeout=60
