@@ -91,7 +91,7 @@ bench: $(VENV)/.tested ## measure speed and size as ratios in one run
 	$(PIP) -e '.[bench]'
 	$(BIN)/arcid bench
 
-openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot
+openapi: $(VENV)/.tested ## rewrite the reviewed OpenAPI snapshot and the Python client
 	$(BIN)/python -m tests.api.update_openapi
 
 reference: $(VENV)/.tested ## rewrite docs/commands.md, rest-routes.md, settings.md and catalogue.md from the code

@@ -577,6 +577,7 @@ __all__ = [
     "GalleryError",
     "IdempotencyKeyReused",
     "ImageError",
+    "ImageNotFetched",
     "ImageTooLarge",
     "ImageTooSmall",
     "ImageUnreadable",

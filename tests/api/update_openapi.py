@@ -6,7 +6,8 @@ Then review the diff.
 from __future__ import annotations
 
 import json
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 from arcid.server.app import create_app
@@ -16,4 +17,4 @@ if __name__ == "__main__":
     text = json.dumps(create_app(Settings.load()).openapi(), indent=1, ensure_ascii=False)
     (Path(__file__).parent / "openapi.json").write_text(text + "\n", "utf-8")
     root = Path(__file__).parents[2]
-    runpy.run_path(str(root / "scripts" / "make_client.py"), run_name="__main__")
+    subprocess.run([sys.executable, str(root / "scripts" / "make_client.py")], check=True)

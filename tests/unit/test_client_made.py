@@ -6,13 +6,14 @@ import inspect
 import json
 
 import make_client
+import openapi_operations
 import pytest
 
 from arcid.client import AsyncClient, Client
 
 DESCRIBED = json.loads(make_client.SNAPSHOT.read_text("utf-8"))
-NAMES = make_client.public_names(DESCRIBED["components"]["schemas"])
-OPERATIONS = {one.name: one for one in make_client.operations(DESCRIBED, NAMES)}
+NAMES = openapi_operations.public_names(DESCRIBED["components"]["schemas"])
+OPERATIONS = {one.name: one for one in openapi_operations.operations(DESCRIBED, NAMES)}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,10 @@ def test_both_have_every_operation() -> None:
 
 def test_what_may_be_sent_again_is_named_in_one_place() -> None:
     posts = {name for name, one in OPERATIONS.items() if one.method == "POST" and one.repeatable}
-    assert posts == make_client.REPEATABLE
-    assert posts <= set(OPERATIONS), "an operation was renamed: correct make_client.REPEATABLE"
+    assert posts == openapi_operations.REPEATABLE
+    assert posts <= set(OPERATIONS), (
+        "an operation was renamed: correct openapi_operations.REPEATABLE"
+    )
     keyed = {n for n, o in OPERATIONS.items() if any(a.place == "once" for a in o.arguments)}
     assert {"enrol", "add_faces", "open_door"} <= keyed
 
@@ -53,4 +56,4 @@ def test_what_may_be_sent_again_is_named_in_one_place() -> None:
 def test_two_schemas_of_one_name_are_refused() -> None:
     twice: dict[str, object] = {"arcid__server__routes__keys__KeyOut": {}, "KeysKeyOut": {}}
     with pytest.raises(ValueError, match="one name"):
-        make_client.public_names(twice)
+        openapi_operations.public_names(twice)

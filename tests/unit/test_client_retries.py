@@ -279,6 +279,31 @@ def test_photos_are_paths_bytes_files_and_pixels(tmp_path: Path) -> None:
             uploads(wrong)
 
 
+def test_a_large_file_is_read_as_it_is_sent_each_time_from_its_beginning(
+    tmp_path: Path, waits: list[float]
+) -> None:
+    path = tmp_path / "photos.zip"
+    path.write_bytes(bytes(range(256)) * 9000)
+    made = httpx.Response(201, json={"id": "u1", "bytes": path.stat().st_size})
+    flaky = Flaky(told(429, "overloaded", {"Retry-After": "1"}), made)
+
+    async def later() -> str:
+        transport = httpx.MockTransport(flaky)
+        async with AsyncClient("http://faces.example", transport=transport) as arcid:
+            return (await arcid.upload_for_job(path)).id
+
+    with client(flaky) as arcid:
+        assert arcid.upload_for_job(str(path)).id == "u1"
+        with pytest.raises(errors.InputError, match="No such file"):
+            arcid.upload_for_job(tmp_path / "none.zip")
+    assert asyncio.run(later()) == "u1"
+    assert len(flaky.asked) == 3
+    for request in flaky.asked:
+        assert request.headers["Content-Length"] == str(path.stat().st_size)
+        assert "Transfer-Encoding" not in request.headers
+        assert request.content == path.read_bytes()
+
+
 def test_addresses_keys_and_certificates() -> None:
     for wrong in ("faces.example", "ftp://faces.example", "https://user:word@faces.example", ""):
         with pytest.raises(errors.ConfigError):

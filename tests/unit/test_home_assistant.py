@@ -15,7 +15,7 @@ import pytest
 from tests.mqtt import Broker, Listener, until
 
 from arcid.apps.telling import Deliverer, home_assistant_from
-from arcid.errors import ConfigError
+from arcid.errors import ConfigError, UsageError
 from arcid.events import Outbox, Place, Sightings
 from arcid.gallery import Gallery
 from arcid.server.settings import Settings
@@ -151,3 +151,13 @@ def test_addresses_are_checked(address: str) -> None:
     assert home_assistant_from("mqtts://broker/home", lambda _: 0).name.startswith(
         "home-assistant-"
     )
+
+
+def test_a_broker_that_cannot_be_found_is_told_once_in_a_while(gallery: Gallery) -> None:
+    target = home_assistant_from("mqtt://no-such-broker.invalid/home", lambda _: 0)
+    with pytest.raises(UsageError, match="the broker cannot be used"):
+        target.stand(gallery)
+    target.stand(gallery)
+    target.stand(None)
+    with pytest.raises(UsageError):
+        target.stand(gallery)

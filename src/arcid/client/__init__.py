@@ -24,8 +24,9 @@ from arcid.client.errors import (
     Unreachable,
 )
 from arcid.client.photos import Photo
+from arcid.client.requests import OMIT, File, Omit
 from arcid.client.retrying import Retries
-from arcid.client.sending import OMIT, Erased, Omit
+from arcid.client.sending import Erased
 from arcid.client.sync import Client
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Client",
     "Conflict",
     "Erased",
+    "File",
     "Omit",
     "Photo",
     "Refused",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import arcid.client.models as m
 from arcid.client.photos import Photo
-from arcid.client.sending import OMIT, AsyncSender, Erased, Omit, segment
+from arcid.client.requests import OMIT, File, Omit, segment
+from arcid.client.sending import AsyncSender, Erased
 
 
 class AsyncClient(AsyncSender):
@@ -1902,7 +1903,7 @@ class AsyncClient(AsyncSender):
         """
         await self._send("DELETE", f"/v1/keys/{segment(key)}", NoneType, repeatable=True)
 
-    async def upload_for_job(self, content: bytes) -> m.UploadOut:
+    async def upload_for_job(self, content: File) -> m.UploadOut:
         """Send a zip of photos, or a CSV, as the body itself (`curl --data-binary @photos.zip`);
         it is kept until its job ends, or for a day where none begins.
 

@@ -1,41 +1,26 @@
-"""A call of a generated method → a request → an answer or an error; for both clients."""
+"""A request → an answer or an error: all that both clients share."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
-from enum import Enum
 from itertools import count
 from types import NoneType
-from typing import Any, Final, Protocol, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_jsonable_python
 
 from arcid.client.errors import UnexpectedAnswer, Unreachable, refusal
-from arcid.client.photos import Photo, uploads
+from arcid.client.requests import chunks, chunks_apart, request
 from arcid.client.retrying import Retries
 from arcid.errors import ConfigError
 
 T = TypeVar("T")
 DEFAULT_TIMEOUT_S = 60.0
-
-
-class Omit(Enum):
-    """The type of ``OMIT``."""
-
-    OMIT = "left out"
-
-
-#: A value that is left out of a body, so that what is stored stays; None is sent, as null.
-OMIT: Final = Omit.OMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,58 +41,6 @@ class Page(Protocol):
 
 
 P = TypeVar("P", bound=Page)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Request:
-    """One request as it is sent, as often as it takes."""
-
-    method: str
-    path: str
-    repeatable: bool
-    parts: Mapping[str, Any]  # for httpx
-
-
-def segment(value: str | date) -> str:
-    """A value as one step of a path; whatever it holds, it names no other route."""
-    text = str(value)
-    if text in ("", ".", ".."):
-        raise ConfigError(f"{text!r} cannot stand in the path of a request")
-    return quote(text, safe="")
-
-
-def request(
-    method: str,
-    path: str,
-    *,
-    repeatable: bool,
-    query: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str | None] | None = None,
-    once: str | None = None,
-    body: Mapping[str, Any] | None = None,
-    form: Mapping[str, Any] | None = None,
-    photos: Mapping[str, Photo | Sequence[Photo] | None] | None = None,
-    content: bytes | None = None,
-) -> Request:
-    """``once``: the ``Idempotency-Key``, which makes it repeatable; empty: a new one. ``content``:
-    the body as it is."""
-    sent = {name: value for name, value in (headers or {}).items() if value is not None}
-    if once is not None:
-        sent["Idempotency-Key"] = once or uuid.uuid4().hex
-    parts: dict[str, Any] = {"params": _texts(query), "headers": sent}
-    if body is not None:
-        parts["json"] = {k: _plain(v) for k, v in body.items() if v is not OMIT}
-    if content is not None:
-        parts["content"] = content
-    if photos is not None:
-        parts["data"] = _texts(form)
-        parts["files"] = [
-            (field, upload)
-            for field, given in photos.items()
-            if given is not None
-            for upload in uploads(given)
-        ]
-    return Request(method, path, repeatable or once is not None, parts)
 
 
 def answered(response: httpx.Response, answer: type[T]) -> T:
@@ -212,7 +145,7 @@ class Sender:
         for tried in count():
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = self._http.request(asked.method, asked.path, **asked.parts)
+                outcome = self._http.request(asked.method, asked.path, **asked.sent(chunks))
             except httpx.TransportError as error:
                 outcome = error
             wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
@@ -266,7 +199,8 @@ class AsyncSender:
         for tried in count():
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = await self._http.request(asked.method, asked.path, **asked.parts)
+                parts = asked.sent(chunks_apart)
+                outcome = await self._http.request(asked.method, asked.path, **parts)
             except httpx.TransportError as error:
                 outcome = error
             wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
@@ -292,27 +226,3 @@ class AsyncSender:
 def _what_is_wrong(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"a body of another form ({'.'.join(map(str, first['loc']))}: {first['type']})"
-
-
-def _texts(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Query or form: what is None is left out, lists are repeated."""
-    return {
-        name: [_text(item) for item in value] if isinstance(value, (list, tuple)) else _text(value)
-        for name, value in (values or {}).items()
-        if value is not None
-    }
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """JSON; of a model only what was set."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_unset=True)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return to_jsonable_python(value)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import arcid.client.models as m
 from arcid.client.photos import Photo
-from arcid.client.sending import OMIT, Erased, Omit, Sender, segment
+from arcid.client.requests import OMIT, File, Omit, segment
+from arcid.client.sending import Erased, Sender
 
 
 class Client(Sender):
@@ -2379,14 +2380,14 @@ class Client(Sender):
         """
         self._send("DELETE", f"/v1/keys/{segment(key)}", NoneType, repeatable=True)
 
-    def upload_for_job(self, content: bytes) -> m.UploadOut:
+    def upload_for_job(self, content: File) -> m.UploadOut:
         """Send a zip of photos, or a CSV, as the body itself (`curl --data-binary @photos.zip`);
         it is kept until its job ends, or for a day where none begins.
 
         ``POST /v1/jobs/uploads``. An API key needs ``enrol``.
 
         Args:
-            content: The file.
+            content: A path, or the bytes.
         """
         return self._send(
             "POST", "/v1/jobs/uploads", m.UploadOut, repeatable=False, content=content

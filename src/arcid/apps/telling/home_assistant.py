@@ -24,6 +24,7 @@ from arcid.gallery import Gallery
 
 KINDS = ("arrival", "departure", "unknown", "review", "spoof", "alert", "access")
 REFRESH_S = 15.0
+AGAIN_S = 30.0  # before a broker that cannot be found is looked for again
 ACKNOWLEDGE_S = 5.0
 FRESH = timedelta(minutes=1)  # what is told later triggers nothing
 OCCUPIED_S = 60
@@ -46,7 +47,7 @@ class HomeAssistant:
         self._client: Any = None
         self._connected = threading.Event()
         self._told: dict[str, str] = {}  # what is retained at the broker, by topic
-        self._refresh_at = 0.0
+        self._refresh_at = self._connect_at = 0.0
         self._hub = _short(broker.topic)
 
     def stand(self, gallery: Gallery | None) -> None:
@@ -55,6 +56,9 @@ class HomeAssistant:
             self._leave()
             return
         if self._client is None:
+            if time.monotonic() < self._connect_at:
+                return
+            self._connect_at = time.monotonic() + AGAIN_S
             self._client = connect(
                 self._broker, self._topic("available"), on=self._on, off=self._connected.clear
             )
@@ -151,6 +155,7 @@ class HomeAssistant:
         self._connected.set()
 
     def _leave(self) -> None:
+        self._connect_at = 0.0
         if self._client is None:
             return
         client, self._client = self._client, None
