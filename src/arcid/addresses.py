@@ -103,6 +103,13 @@ def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirect
     return urllib.request.build_opener(_Http(), _Https(), *handlers)
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An answer that points elsewhere is an ``HTTPError``: what was sent goes to one host alone."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
 class _Connection(http.client.HTTPConnection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

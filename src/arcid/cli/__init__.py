@@ -44,6 +44,7 @@ from arcid.cli import (
     gallery_policy,
     gallery_retention,
     gallery_upkeep,
+    import_systems,
     importing,
     jobs,
     keys,
@@ -145,6 +146,7 @@ app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(access.app, name="access")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+import_systems.register(importing.app)
 app.add_typer(importing.app, name="import")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")

@@ -128,3 +128,79 @@ def csv_(
         allow_duplicate=allow_duplicate, detector=detector, model=model, database=database,
         json=json,
     )  # fmt: skip
+
+
+@app.command()
+def deepface(
+    photos: Annotated[
+        Path, typer.Argument(help="The folder that was DeepFace.find's db_path.", metavar="DB_PATH")
+    ],
+    collection: Collection = "default",
+    dry_run: DryRun = False,
+    report: Report = None,
+    quality: Quality = True,
+    select: SelectOne = "prominent",
+    allow_duplicate: AllowDuplicate = False,
+    consent: ConsentText = None,
+    evidence: Evidence = "",
+    agreed_by: AgreedBy = "themselves",
+    agreed_at: AgreedAt = None,
+    detector: Detector = None,
+    model: Model = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Import the photos of a deepface database: one folder per person.
+
+    Its vectors stay behind: they do not say which model file made them, and a pickle can run code,
+    so it is never opened.
+
+    Example: arcid import deepface db/ --collection staff --dry-run
+    """
+    from arcid.apps import importing
+
+    agreed = consent_from(consent, evidence, agreed_by, agreed_at)
+    spec = {"kind": "deepface", "folder": str(photos.absolute())}
+    run_import(
+        importing.folder(photos, spec, consent=agreed), collection, dry_run=dry_run, report=report,
+        quality=quality, select=select, allow_duplicate=allow_duplicate, detector=detector,
+        model=model, database=database, json=json,
+    )  # fmt: skip
+
+
+@app.command()
+def rekognition(
+    faces: Annotated[
+        Path, typer.Argument(help="What aws rekognition list-faces printed.", metavar="FACES")
+    ],
+    photos: Annotated[Path, typer.Option("--photos", help="Folder of the photos.")],
+    collection: Collection = "default",
+    dry_run: DryRun = False,
+    report: Report = None,
+    quality: Quality = True,
+    select: SelectOne = "prominent",
+    allow_duplicate: AllowDuplicate = False,
+    consent: ConsentText = None,
+    evidence: Evidence = "",
+    agreed_by: AgreedBy = "themselves",
+    agreed_at: AgreedAt = None,
+    detector: Detector = None,
+    model: Model = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Import your own photos by the faces that Amazon Rekognition lists.
+
+    It hands out neither vectors nor photos. Whose photo is whose comes along: an ExternalImageId
+    names a file (with or without its suffix, : for /) or a folder, a UserId the person.
+
+    Example: arcid import rekognition faces.json --photos originals/ --dry-run
+    """
+    from arcid.apps.importing.rekognition import Rekognition
+
+    agreed = consent_from(consent, evidence, agreed_by, agreed_at)
+    run_import(
+        Rekognition(faces, photos, consent=agreed), collection, dry_run=dry_run, report=report,
+        quality=quality, select=select, allow_duplicate=allow_duplicate, detector=detector,
+        model=model, database=database, json=json,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,8 @@ from arcid.errors import InputError
 from arcid.gallery import NewConsent, NewFace
 from arcid.image import SUFFIXES
 
+#: What ``DeepFace.find`` leaves beside the photos.
+_DEEPFACE = re.compile(r"(ds_model_.*|representations_.*)\.(pkl|npz|feather|parquet)", re.I)
 LIST = "people.csv"  # is read where it lies beside the photos
 
 
@@ -113,5 +116,10 @@ def _by_folder(photos: list[str], wrapped: bool) -> Iterator[Item | Left]:
 
 
 def _other(name: str) -> Left:
+    if _DEEPFACE.fullmatch(PurePosixPath(name).name):
+        return Left(name, "", "vectors_left", (
+            "deepface's vectors do not say which model file made them, and a pickle can run code: "
+            "it was not opened; the photos are embedded anew"
+        ))  # fmt: skip
     suffix = PurePosixPath(name).suffix.lower()
     return Left(name, "", "not_a_photo", f"{suffix or 'a file without suffix'} is not read")

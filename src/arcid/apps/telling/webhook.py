@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from arcid import addresses
@@ -52,7 +51,7 @@ class Webhook:
             "X-Arcid-Signature": signature(self.secret, body, now),
         }
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - http(s) only
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        handlers: list[urllib.request.BaseHandler] = [addresses.NoRedirect()]
         if urlsplit(self.url).hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
         try:
@@ -83,8 +82,3 @@ def check_signature(
         return False
     expected = signature(secret, body, datetime.fromtimestamp(int(seconds), UTC))
     return hmac.compare_digest(expected.partition("v1=")[2].encode(), given.encode())
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
