@@ -212,7 +212,7 @@ def test_a_file_after_an_erasure_holds_nobody_who_was_erased(kept: str) -> None:
     assert header.rows == 2 * PEOPLE - len(gone)
     with reading() as built, opened(kept) as gallery:
         by = gallery.database.vault.index_cipher(header.key_id)
-        held = np.concatenate([p.faces for p in snapshots.parts(file_of(kept), header, by)])
+        held = np.concatenate([part().faces for part in snapshots.parts(file_of(kept), header, by)])
         assert len(held) == header.rows and not {3, 4} & set(held.tolist())
         assert nearest(gallery, 100) != "Person 1" and built == []
 

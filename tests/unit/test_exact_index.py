@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -347,7 +349,7 @@ def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> Non
     parts = list(state.parts())
     assert [len(part) for part in parts[:-1]] == [block_rows] * (260 // block_rows)
     again = ExactIndex(100, index.store.fetch, block_rows=block_rows)
-    again.begin(Part.unpacked(bytearray(part.packed()), 100) for part in parts)
+    again.begin(partial(Part.unpacked, bytearray(part.packed()), 100) for part in parts)
     again.remove(np.array([399]))
     for one in (index, again):
         one.add(np.arange(20, 40), np.arange(20, 40), rows[20:40])
@@ -360,10 +362,10 @@ def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> Non
             assert all(np.array_equal(a, b) for a, b in zip(own, other, strict=True))
         assert index.search_people(rows[::40], k) == again.search_people(rows[::40], k)
     with pytest.raises(InvalidArray, match="begins empty"):
-        again.begin(parts)
+        again.begin([partial(copy, part) for part in parts])
     smaller = ExactIndex(100, index.store.fetch, block_rows=5)
     with pytest.raises(InvalidArray, match="whole blocks"):
-        smaller.begin(parts)
+        smaller.begin([partial(copy, part) for part in parts])
     assert len(smaller) == 0
 
 

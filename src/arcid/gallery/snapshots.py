@@ -17,10 +17,10 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,7 +28,6 @@ from arcid import files, paths
 from arcid.errors import GalleryDamaged
 from arcid.gallery.database import Database
 from arcid.gallery.index.state import Part, State
-from arcid.runtime import default_threads
 from arcid.vault.sealing import NONCE_BYTES, Cipher
 
 MAGIC = b"arcid-index\x01\n"
@@ -98,8 +97,8 @@ def header_of(path: Path) -> Header | None:
         return None
 
 
-def parts(path: Path, header: Header, by: Cipher) -> Iterator[Part]:
-    """In order, opened by as many threads as search. Raises ``GalleryDamaged``, ``OSError``."""
+def parts(path: Path, header: Header, by: Cipher) -> list[Callable[[], Part]]:
+    """In order, each opened where it is called. Both raise ``GalleryDamaged``, ``OSError``."""
     size, packed = path.stat().st_size, _packed(header)
     if Part.nbytes_of(header.rows, header.dim) > size:
         raise _damaged()
@@ -111,12 +110,10 @@ def parts(path: Path, header: Header, by: Cipher) -> Iterator[Part]:
     if size != start:
         raise _damaged()
 
-    def read(job: tuple[int, int, int]) -> Part:
-        number, rows, at = job
+    def read(number: int, rows: int, at: int) -> Part:
         return Part.unpacked(_opened(path, at, number, digest, by, rows, header.dim), header.dim)
 
-    with ThreadPoolExecutor(default_threads(), "arcid-index") as threads:
-        yield from threads.map(read, jobs)
+    return [partial(read, *job) for job in jobs]
 
 
 def forget(path: Path) -> None:

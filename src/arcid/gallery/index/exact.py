@@ -104,14 +104,14 @@ class ExactIndex:
         with self._writing:
             return State(tuple(self._written()), self._full, self._dim)
 
-    def begin(self, parts: Iterable[Part]) -> None:
-        """Hold what another index's state held. Raises ``InvalidArray`` unless this one is empty
-        and the parts are whole blocks of its own, but for the last."""
-        blocks: list[Block] = []
-        for part in parts:
-            if len(self) or (blocks and blocks[-1].size != self._full) or len(part) > self._full:
-                raise InvalidArray("an index begins empty, with whole blocks of its own size")
-            blocks.append(_block_of(part, self._full))
+    def begin(self, parts: Iterable[Callable[[], Part]]) -> None:
+        """Hold what another index's state held; each thread fetches a part and packs it. Raises
+        what they raise, and ``InvalidArray`` unless this one is empty and the parts are whole
+        blocks of its own, but for the last."""
+        with ThreadPoolExecutor(self._threads, "arcid-index") as threads:
+            blocks = list(threads.map(lambda part: _block_of(part(), self._full), parts))
+        if len(self) or any(block.size != self._full for block in blocks[:-1]):
+            raise _not_begun()
         with self._writing:
             self._written()
             self._blocks = tuple(blocks)
@@ -316,7 +316,13 @@ class ExactIndex:
             return [self._helpers.submit(work) for _ in range(count)]
 
 
+def _not_begun() -> InvalidArray:
+    return InvalidArray("an index begins empty, with whole blocks of its own size")
+
+
 def _block_of(part: Part, full: int) -> Block:
+    if len(part) > full:
+        raise _not_begun()
     columns = (part.faces, part.people, part.step, part.error)
     rows: int8.ArrayRows | int8.PackedRows
     if len(part) == full and int8.packing_works():

@@ -188,7 +188,8 @@ class PackedRows:
     """A full block in the layout ONNX Runtime multiplies as fast as memory delivers it.
 
     The session is one MatMulInteger with the codes as constant weights, which the runtime packs
-    once and then drops; nothing else keeps a copy. Always scanned as a whole.
+    once and then drops; nothing else keeps a copy. They are handed over beside the model: inside it
+    they would be copied three times. Always scanned as a whole.
     """
 
     def __init__(self, codes: Codes) -> None:
@@ -209,11 +210,13 @@ class PackedRows:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
+        weights = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(columns))
+        options.add_external_initializers(["w"], [weights])
         self._session: Any = onnxruntime.InferenceSession(
-            _product(columns), options, providers=["CPUExecutionProvider"]
+            _product(*columns.shape), options, providers=["CPUExecutionProvider"]
         )
-        # The Python wrapper would hold the serialised model, a second copy of every row.
-        self._session._model_bytes = None
+        # The Python wrapper would hold the options, and they the codes: a second copy of every row.
+        self._session._sess_options = None
 
     @property
     def nbytes(self) -> int:
@@ -246,7 +249,7 @@ def transposed(codes: Codes) -> Codes:
     return result
 
 
-_Parts = list[bytes | memoryview]  # written one after the other, joined once at the end
+_Parts = list[bytes]  # written one after the other, joined once at the end
 
 
 def _varint(value: int) -> bytes:
@@ -278,20 +281,20 @@ def _value(name: str, kind: int, width: int) -> _Parts:
     return [*_record(1, name), *_record(2, _record(1, _number(1, kind), shape))]
 
 
-def _product(weights: Codes) -> bytes:
-    """The ONNX file of ``y = (a - 128) @ weights``: a (m,K) uint8 in, y (m,N) int32 out.
+def _product(depth: int, width: int) -> bytes:
+    """The ONNX file of ``y = (a - 128) @ w``: a (m,K) uint8 in, y (m,N) int32 out; w (K,N) int8 is
+    external.
 
     Written by hand so that searching needs no ONNX package; the tags are those of onnx.proto.
     """
-    depth, width = weights.shape
-    uint8, signed8, int32 = 2, 3, 6
+    uint8, signed8, int32, external = 2, 3, 6, 1
     inputs = [*_record(1, "a"), *_record(1, "w"), *_record(1, "zero")]
     sizes = [*_number(1, depth), *_number(1, width), *_number(2, signed8)]
-    data: _Parts = [memoryview(weights.data).cast("B")]
+    place = _record(13, _record(1, "location"), _record(2, "memory"))  # never looked for
     graph = (
         _record(1, inputs, _record(2, "y"), _record(4, "MatMulInteger")),
         _record(2, "scan"),
-        _record(5, sizes, _record(8, "w"), _record(9, data)),
+        _record(5, sizes, _record(8, "w"), place, _number(14, external)),
         _record(5, _number(2, uint8), _record(8, "zero"), _record(9, b"\x80")),
         _record(11, _value("a", uint8, depth)),
         _record(12, _value("y", int32, width)),
