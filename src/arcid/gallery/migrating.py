@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import SchemaTooNew
+from arcid.gallery import versions
 from arcid.gallery.database import Database
 
 
@@ -47,3 +48,4 @@ def upgrade(
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        versions.keep_no_samples(connection)

@@ -46,6 +46,7 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    keep_no_samples(connection)
     if connection.execute(sa.select(schema.gallery.c.id)).first() is None:
         connection.execute(
             schema.gallery.insert().values(
@@ -56,3 +57,30 @@ def migrate(connection: Connection) -> None:
                 protected=1,
             )
         )
+
+
+def keep_no_samples(connection: Connection) -> None:
+    """Have PostgreSQL gather no statistics of texts and bytes, and drop what it has.
+
+    It keeps samples of values in a catalogue of its own, which erasing a row does not touch: the
+    names of people among them.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    names = [name for tables in (schema.metadata, *schema.beside) for name in tables.tables]
+    for table, column, kind in connection.execute(_SAMPLED, {"names": names}).all():
+        connection.exec_driver_sql(  # giving a column the type it has drops its statistics
+            f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}, "
+            f"ALTER COLUMN {column} SET STATISTICS 0"
+        )
+
+
+_SAMPLED = sa.text("""
+    SELECT t.relname, c.attname, c.atttypid::regtype::text
+    FROM pg_attribute c JOIN pg_class t ON t.oid = c.attrelid
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind = 'r'
+      AND t.relname = ANY(:names) AND c.attnum > 0 AND NOT c.attisdropped
+      AND c.atttypid IN ('text'::regtype, 'bytea'::regtype)
+      AND coalesce(c.attstattarget, -1) <> 0
+    ORDER BY t.relname, c.attnum
+""")
