@@ -18,7 +18,7 @@ import pytest
 from tests.serving import StartService
 
 from arcid.apps.telling import check_signature
-from arcid.errors import ConfigError, GalleryBusy, Overloaded
+from arcid.errors import ConfigError, GalleryBusy, Overloaded, StorageFull
 from arcid.events import Audit, Events, Place, acting
 from arcid.gallery import Gallery, NewFace
 from arcid.server import looks as looks_module
@@ -154,20 +154,33 @@ def test_tasks_are_repeated_and_one_that_fails_says_so_and_stops_no_other(
     def worse(store: Gallery) -> None:
         raise ValueError("of its own")
 
+    def mended(store: Gallery) -> None:
+        ran.append("mended")
+        if ran.count("mended") < 3:
+            raise StorageFull("the disk is full")
+
+    told: list[tuple[str, str | None]] = []
     keeper = Housekeeping(
         gallery,
         [
+            Task("mended", 0.05, mended),
             Task("good", 0.05, lambda store: ran.append(store.url)),
             Task("bad", 0.05, bad),
             Task("worse", 0.05, worse),
             Task("named", 0.05, "arcid.gallery.gallery:Gallery.settle"),
         ],
+        lambda task, problem: told.append((task, problem)),
     )
     keeper.start()
     until(lambda: ran.count(gallery.url) > 2 and ran.count("bad") > 2)
     until(lambda: state(keeper, "worse").problem)
     until(lambda: state(keeper, "named").last)
+    until(lambda: ran.count("mended") > 4)
     keeper.close()
+    assert [one for one in told if one[0] == "mended"] == [
+        ("mended", "the disk is full"), ("mended", None),
+    ]  # fmt: skip
+    assert [task for task, _ in told if task != "mended"] == ["worse"], "and once alone"
     assert state(keeper, "good").problem is None
     assert state(keeper, "bad").problem == "the gallery is busy"
     assert "ValueError" in str(state(keeper, "worse").problem)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from arcid.apps.telling import Deliverer, DeliveryFailed, Mail, targets_from
+from arcid.apps.telling import Deliverer, DeliveryFailed, Mail, Notice, targets_from
 from arcid.errors import ConfigError
 from arcid.events import Duty, Event, Events, Outbox, Place, Sightings
 from arcid.events.duties import holders
@@ -166,6 +166,37 @@ def test_a_target_that_hangs_keeps_no_other_waiting(gallery: Gallery) -> None:
     assert not slow.told
     deliverer.stop()
     assert slow.told, "what is being sent is waited for"
+
+
+def test_what_the_service_says_of_itself_needs_no_outbox(gallery: Gallery) -> None:
+    class Down(Receiver):
+        def send(self, body: bytes, event: Any, now: datetime) -> None:
+            if now < later:
+                raise DeliveryFailed("not yet")
+            self.told.append(json.loads(body)["problem"])
+
+    first, then = Notice("backup", "the disk is full"), Notice("backup", None)
+    later = first.at + timedelta(minutes=5)
+    hr, mute = Down(), Down("mute")
+    deliverer = Deliverer(gallery, [hr, mute])
+    for notice in (first, then):
+        deliverer.notify(notice, ["hr"])
+    assert deliverer.run_once(first.at) == 0 and Outbox(gallery).counts() == {}
+    for _ in range(3):
+        deliverer.run_once(later + timedelta(seconds=1))
+    assert hr.told == ["the disk is full", None] and mute.told == []
+    forgotten = first.at - timedelta(days=4)
+    deliverer.notify(Notice("backup", "old", forgotten))
+    later = first.at + timedelta(days=9)
+    assert deliverer.run_once(first.at) == deliverer.run_once(later) == 0, "given up"
+
+
+def test_a_failed_task_is_mailed_in_plain_words() -> None:
+    mail = Mail("mail", "127.0.0.1", 25, "arcid@example.com", ("ops@example.com",))
+    sent = mail.message(Notice("backup", "the disk is full\nBcc: eve@example.com"), NOON)
+    assert sent["Subject"] == "arcid: task backup failed" and sent["Bcc"] is None
+    assert "Why: the disk is full Bcc: eve@example.com" in sent.get_content()
+    assert mail.message(Notice("backup", None), NOON)["Subject"] == "arcid: task backup works again"
 
 
 def test_a_duty_runs_out_and_is_lost_by_who_was_held_up(gallery: Gallery) -> None:

@@ -44,7 +44,7 @@ from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
-from arcid.server.telling import subscribe, told_by
+from arcid.server.telling import notify, subscribe, told_by
 from arcid.server.throttle import Throttle
 
 SETTLE_S = 5.0
@@ -139,17 +139,18 @@ def _lifespan(
             await asyncio.to_thread(_say_if_off, store, settings)
             saving = await asyncio.to_thread(backups.Backups, store, _schedule(settings))
             metrics.watch(pulse, saving)
+            deliverer = Deliverer(store, targets)
             searching = Worker(store, lambda: models.calibration)
             imports = settings.imports and settings.imports.expanduser()
             jobs = JobWorker(store, models, Uploads(paths.home_dir() / "uploads"), imports)
             tasks = _own_tasks(looks, ring, saving, jobs)
-            housekeeping = Housekeeping(store, (*tasks, *TASKS))
+            tell = notify(deliverer, settings, targets)
+            housekeeping = Housekeeping(store, (*tasks, *TASKS), tell)
             app.state.services = Services(
                 settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping,
                 looks, searching, jobs, ring, saving,
             )  # fmt: skip
             subscribe(store, settings, targets)
-            deliverer = Deliverer(store, targets)
             deliverer.start()
             ends_by(deliverer.stop)
             await asyncio.to_thread(ring.start, store)

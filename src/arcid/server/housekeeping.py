@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pkgutil import resolve_name
 
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, GalleryBusy
 from arcid.events import Duty, acting
 from arcid.gallery import Gallery
 
@@ -61,8 +61,15 @@ class Housekeeping:
     """Each task in a thread of its own, from ``start`` to ``close``. What goes wrong is logged, and
     tried again when it is due again."""
 
-    def __init__(self, gallery: Gallery, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        tasks: Sequence[Task],
+        tell: Callable[[str, str | None], None] = lambda task, problem: None,
+    ) -> None:
+        """``tell``: is told of a shared task that failed why, and None where it works again."""
         self._gallery = gallery
+        self._tell = tell
         self._states = {task.name: State(task) for task in tasks}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -98,7 +105,7 @@ class Housekeeping:
 
     def _do(self, task: Task, duty: Duty | None) -> None:
         began, started = datetime.now(UTC), time.monotonic()
-        problem = None
+        problem, busy = None, False
         try:
             if duty is not None and not duty.mine():
                 self._states[task.name] = State(task, elsewhere=True)
@@ -106,12 +113,15 @@ class Housekeeping:
             call = resolve_name(task.call) if isinstance(task.call, str) else task.call
             call(self._gallery)
         except ArcidError as error:
-            problem = error.message
+            problem, busy = error.message, isinstance(error, GalleryBusy)
             log.warning("a task failed", extra={"task": task.name, "code": error.code})
         except Exception as error:  # whatever it was, it is tried again
             problem = f"it failed ({type(error).__name__}); the service's log says more"
             log.exception("a task failed", extra={"task": task.name})
         took_s = time.monotonic() - started
+        was = self._states[task.name].problem
+        if task.shared and not busy and (problem is None) != (was is None):
+            self._tell(task.name, problem)
         self._states[task.name] = replace(
             self._states[task.name], last=began, took_s=took_s, problem=problem, elsewhere=False
         )

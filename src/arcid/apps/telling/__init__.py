@@ -14,6 +14,7 @@ from arcid.apps.telling.deliverer import Deliverer
 from arcid.apps.telling.home_assistant import HomeAssistant
 from arcid.apps.telling.mail import Mail
 from arcid.apps.telling.mqtt import Mqtt
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed, Target
 from arcid.apps.telling.webhook import Webhook, check_signature
 
@@ -23,6 +24,7 @@ __all__ = [
     "HomeAssistant",
     "Mail",
     "Mqtt",
+    "Notice",
     "Target",
     "Webhook",
     "check_signature",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed, Standing, Target, payload
 from arcid.errors import ArcidError, UsageError
 from arcid.events import Duty, Outbox
@@ -19,6 +22,13 @@ LONGEST_PAUSE = timedelta(hours=1)
 GIVE_UP = timedelta(days=3)
 POLL_S = 0.25
 STOP_S = 15.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    notice: Notice
+    next_at: datetime
+    attempts: int = 0
 
 
 class Deliverer:
@@ -35,8 +45,15 @@ class Deliverer:
         self._gallery = gallery
         self._outbox = Outbox(gallery)
         self._duties = {target: Duty(gallery, f"telling:{target.name}") for target in targets}
+        self._notices: dict[Target, deque[_Waiting]] = {target: deque() for target in targets}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    def notify(self, notice: Notice, targets: Collection[str] | None = None) -> None:
+        """Tell these targets, by name, or all; from memory, as long as this process runs."""
+        for target, waiting in self._notices.items():
+            if targets is None or target.name in targets:
+                waiting.append(_Waiting(notice, notice.at))
 
     def run_once(self, now: datetime | None = None) -> int:
         """Deliver what is due, where no other process does; returns how many went out."""
@@ -77,15 +94,33 @@ class Deliverer:
     def _turn(self, target: Target, stop: threading.Event, now: datetime | None = None) -> int:
         """A busy gallery is left for later."""
         try:
+            said = self._say(target, now or datetime.now(UTC))
             mine = self._duties[target].mine()
             if isinstance(target, Standing):
                 target.stand(self._gallery if mine else None)
-            return self._deliver(target, stop, now) if mine else 0
+            return said + (self._deliver(target, stop, now) if mine else 0)
         except ArcidError as error:
             log.warning("outbox", extra={"target": target.name, "code": error.code})
         except Exception:  # whatever it was, it is tried again
             log.exception("delivering failed", extra={"target": target.name})
         return 0
+
+    def _say(self, target: Target, now: datetime) -> int:
+        waiting = self._notices[target]
+        if not waiting or waiting[0].next_at > now:
+            return 0
+        first = waiting[0]
+        try:
+            target.send(payload(first.notice), first.notice, now)
+        except DeliveryFailed as error:
+            log.warning("delivery failed", extra={"target": target.name, "why": str(error)})
+            first.next_at = now + _pause(first.attempts)
+            first.attempts += 1
+            if now - first.notice.at > GIVE_UP:
+                waiting.popleft()
+            return 0
+        waiting.popleft()
+        return 1
 
     def _deliver(self, target: Target, stop: threading.Event, now: datetime | None) -> int:
         delivered = 0
@@ -96,7 +131,7 @@ class Deliverer:
             try:
                 target.send(payload(event), event, moment)
             except DeliveryFailed as error:
-                again = moment + min(FIRST_PAUSE * 2 ** min(attempts, 20), LONGEST_PAUSE)
+                again = moment + _pause(attempts)
                 over = moment - event.recorded_at > GIVE_UP
                 log.warning(
                     "delivery failed",
@@ -107,3 +142,7 @@ class Deliverer:
             self._outbox.delivered(delivery)
             delivered += 1
         return delivered
+
+
+def _pause(attempts: int) -> timedelta:
+    return min(FIRST_PAUSE * float(2 ** min(attempts, 20)), LONGEST_PAUSE)

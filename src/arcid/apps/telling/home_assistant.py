@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from arcid.apps.telling.broker import DISCOVERY, OFFLINE, ONLINE, Broker, connect, device
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed
 from arcid.errors import ArcidError
 from arcid.events import Event, Events
@@ -66,7 +67,9 @@ class HomeAssistant:
             self._refresh_at = time.monotonic() + REFRESH_S
             self._refresh(gallery)
 
-    def send(self, body: bytes, event: Event, now: datetime) -> None:
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
+        if isinstance(event, Notice):  # nothing here shows it
+            return
         if not self._connected.is_set():
             raise DeliveryFailed("the broker does not answer")
         own = _short(event.collection, event.camera)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed
 from arcid.errors import ConfigError
 from arcid.events import Event
@@ -56,7 +57,7 @@ class Mail:
         if self.username is not None and self.security == "none":
             raise ConfigError("a password is not sent to a mail server without encryption")
 
-    def send(self, body: bytes, event: Event, now: datetime) -> None:
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         message = self.message(event, now)
         try:
             with self._connected() as server:
@@ -78,17 +79,16 @@ class Mail:
         if refused:
             log.warning("recipients refused", extra={"target": self.name, "count": len(refused)})
 
-    def message(self, event: Event, now: datetime) -> EmailMessage:
+    def message(self, event: Event | Notice, now: datetime) -> EmailMessage:
         """What is sent; the same event has the same Message-ID."""
-        what, who = HAPPENED[event.kind], _line(event.name or "")
-        where = _line(event.place or event.camera or event.collection)
+        subject, words = _of_service(event) if isinstance(event, Notice) else _of_event(event)
         made = EmailMessage(policy=SMTP)
         made["From"], made["To"] = self.sender, ", ".join(self.recipients)
-        made["Subject"] = f"{what}: {who or 'nobody known'}, {where}"[:200]
+        made["Subject"] = subject[:200]
         made["Date"] = format_datetime(now)
         made["Message-ID"] = f"<{event.id}@arcid.invalid>"
         made["Auto-Submitted"] = "auto-generated"
-        made.set_content("\n".join(_words(event, what, who, where)))
+        made.set_content("\n".join(words))
         return made
 
     def _connected(self) -> smtplib.SMTP:
@@ -110,6 +110,22 @@ class _Secure(smtplib.SMTP_SSL):
         return self.context.wrap_socket(
             addresses.connect((host, port), timeout), server_hostname=host
         )
+
+
+def _of_service(notice: Notice) -> tuple[str, list[str]]:
+    """Subject and lines."""
+    said = [f"arcid: {notice.words}.", "", f"When: {notice.at:%Y-%m-%d %H:%M:%S} UTC"]
+    if notice.problem is not None:
+        said.append(f"Why: {_line(notice.problem)}")
+        said.append("It is tried again by itself; the page System says how it is doing.")
+    return f"arcid: {notice.words}", said
+
+
+def _of_event(event: Event) -> tuple[str, list[str]]:
+    """Subject and lines."""
+    what, who = HAPPENED[event.kind], _line(event.name or "")
+    where = _line(event.place or event.camera or event.collection)
+    return f"{what}: {who or 'nobody known'}, {where}", _words(event, what, who, where)
 
 
 def _words(event: Event, what: str, who: str, where: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed
 from arcid.errors import MissingExtra
 from arcid.events import Event
@@ -16,7 +17,8 @@ from arcid.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Mqtt:
-    """Publishes JSON at quality of service 1 to ``TOPIC/COLLECTION/KIND``."""
+    """Publishes JSON at quality of service 1 to ``TOPIC/COLLECTION/KIND``, and what the service
+    says of itself to ``TOPIC/service``."""
 
     name: str
     host: str
@@ -30,7 +32,7 @@ class Mqtt:
     def __post_init__(self) -> None:
         addresses.refuse_literal(self.host)
 
-    def send(self, body: bytes, event: Event, now: datetime) -> None:
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         try:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
@@ -48,7 +50,10 @@ class Mqtt:
             answered.set()
 
         client.on_connect = connected
-        level = "".join("_" if c in "/+#\0" else c for c in event.collection)
+        topic = f"{self.topic}/{event.kind}"
+        if not isinstance(event, Notice):
+            level = "".join("_" if c in "/+#\0" else c for c in event.collection)
+            topic = f"{self.topic}/{level}/{event.kind}"
         try:
             if self.tls:
                 client.tls_set()
@@ -59,7 +64,7 @@ class Mqtt:
                 raise DeliveryFailed("the broker does not answer")
             if not answer[0]:
                 raise DeliveryFailed("the broker refuses the connection")
-            message = client.publish(f"{self.topic}/{level}/{event.kind}", body, qos=1)
+            message = client.publish(topic, body, qos=1)
             message.wait_for_publish(self.timeout_s)
             if not message.is_published():
                 raise DeliveryFailed("the broker acknowledges nothing")

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from arcid.apps.telling.notices import Notice
 from arcid.events import Event
 from arcid.gallery import Gallery
 
@@ -20,7 +21,7 @@ class Target(Protocol):
     @property
     def name(self) -> str: ...
 
-    def send(self, body: bytes, event: Event, now: datetime) -> None:
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         """Raises ``DeliveryFailed``."""
         ...
 
@@ -34,6 +35,6 @@ class Standing(Target, Protocol):
         ...
 
 
-def payload(event: Event) -> bytes:
+def payload(event: Event | Notice) -> bytes:
     """The JSON that receivers get."""
     return json.dumps(event.told(), ensure_ascii=False).encode()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
+from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed
 from arcid.errors import UsageError
 from arcid.events import Event
@@ -42,7 +43,7 @@ class Webhook:
             raise UsageError(f"a webhook's secret needs at least {MIN_SECRET} characters")
         addresses.refuse_literal(parts.hostname)
 
-    def send(self, body: bytes, event: Event, now: datetime) -> None:
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "arcid",

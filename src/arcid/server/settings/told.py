@@ -35,5 +35,7 @@ class Told(BaseSettings):
     smtp_from: str | None = Field(None, description="Sender of the mails.")
     smtp_to: Listed = Field((), repr=False, description="Who gets the mails, separated by commas.")
     smtp_events: Listed = Field(
-        ("alert",), description="Kinds of events that are mailed, separated by commas."
+        ("alert", "service"),
+        description="Kinds of events that are mailed, separated by commas; service: a backup or "
+        "another task of the service failed, or works again.",
     )
