@@ -103,13 +103,19 @@ def script() -> ModuleType:
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
+@pytest.fixture
+def fresh(migrated: Path, tmp_path: Path) -> Path:
+    """``gallery.db`` of the test's folder: an empty gallery that was migrated before."""
+    for file in migrated.iterdir():
+        shutil.copy2(file, tmp_path)
+    return tmp_path / "gallery.db"
+
+
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty gallery of its own for every test, on each kind of database."""
     if request.param == "sqlite":
-        for file in request.getfixturevalue("migrated").iterdir():
-            shutil.copy2(file, tmp_path)
-        yield str(tmp_path / "gallery.db")
+        yield str(request.getfixturevalue("fresh"))
         return
     with request.getfixturevalue("postgres").database() as url:
         yield url

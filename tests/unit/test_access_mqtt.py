@@ -86,9 +86,9 @@ def test_an_order_is_not_sent_later_by_a_broker_that_was_away(
 
 
 def test_a_door_at_a_broker_says_how_it_stands_and_a_forced_one_is_told(
-    broker: Broker, listener: Listener, tmp_path: Path
+    broker: Broker, listener: Listener, fresh: Path, tmp_path: Path
 ) -> None:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         address = f"mqtt://127.0.0.1:{broker.port}/doors?inputs=1"
         doors = Doors(gallery)
@@ -115,9 +115,9 @@ def test_a_door_at_a_broker_says_how_it_stands_and_a_forced_one_is_told(
 
 
 def test_commands_are_an_opening_by_hand_and_a_lock_down_once_each(
-    broker: Broker, listener: Listener, tmp_path: Path
+    broker: Broker, listener: Listener, fresh: Path, tmp_path: Path
 ) -> None:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         address = f"mqtt://127.0.0.1:{broker.port}/doors?commands=1"
         door = Doors(gallery).add("Front", "staff", output=address, release_s=0.5)

@@ -56,8 +56,8 @@ class Relay:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, pipeline: Pipeline, film: list[Image]) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(fresh: Path, pipeline: Pipeline, film: list[Image]) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         faces = pipeline.faces(film[2])
         face = max(

@@ -59,9 +59,9 @@ def test_a_time_that_was_there_twice_is_the_one_closer_to_the_event(zone: ZoneIn
 
 
 @pytest.mark.parametrize("year", ["0001", "1969", "9999"])
-def test_days_beyond_the_calendar_are_refused_with_what_is_wrong(tmp_path: Path, year: str) -> None:
+def test_days_beyond_the_calendar_are_refused_with_what_is_wrong(fresh: Path, year: str) -> None:
     day, month = f"{year}-12-31", f"{year}-12"
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         book = Attendance(gallery, "staff")
         for ask in (
@@ -155,9 +155,9 @@ def test_the_command_line_answers_any_time_with_an_exit_code(
         assert bounded or "between the years" in captured.err or "is no time" in captured.err
 
 
-def test_a_gallery_that_holds_a_time_of_the_year_9999_can_be_read(tmp_path: Path) -> None:
+def test_a_gallery_that_holds_a_time_of_the_year_9999_can_be_read(fresh: Path) -> None:
     """As an arcid before this bound wrote it."""
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         ann = gallery.add_person("staff", "Ann").id
         with pytest.MonkeyPatch.context() as patch:

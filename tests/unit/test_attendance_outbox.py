@@ -20,8 +20,8 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(fresh: Path) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         ann = gallery.add_person("staff", "Ann")
         Sightings(gallery).person(

@@ -54,9 +54,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    Gallery.open(tmp_path / "gallery.db").close()
-    return tmp_path / "gallery.db"
+def path(fresh: Path) -> Path:
+    return fresh
 
 
 @pytest.fixture

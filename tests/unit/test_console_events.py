@@ -20,8 +20,8 @@ DOOR = Place("door", "Door")
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(fresh: Path) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         for name in ("Ann", "Ben"):
             gallery.add_person("staff", name)

@@ -192,11 +192,11 @@ def test_a_misspelt_way_out_is_refused_where_it_would_not_be_needed_too(
 
 
 def test_a_person_searched_for_among_nobody_else_is_not_told_of_an_empty_gallery(
-    calibration: Calibration, tmp_path: Path
+    calibration: Calibration, fresh: Path
 ) -> None:
     decider = Identifier("ab" * 32, calibration)
     faces = [NewFace(Embeddings.normalised([row], "ab" * 32)) for row in np.eye(3)]
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         ann, _ = gallery.enrol("staff", "Ann", faces[:2])
         alone = decider.identify_person(ann.id, gallery, "staff").decision

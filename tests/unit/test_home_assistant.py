@@ -40,8 +40,8 @@ def listener(broker: Broker) -> Iterator[Listener]:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(fresh: Path) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         gallery.add_person("staff", "Ann Secret")
         yield gallery

@@ -43,8 +43,8 @@ def pipeline(data_dir: Path) -> Pipeline:
 
 
 @pytest.fixture
-def gallery(pipeline: Pipeline, photos: dict[str, Image], tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(pipeline: Pipeline, photos: dict[str, Image], fresh: Path) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         enrol(gallery, pipeline, "Ann", photos["img1"])
         yield gallery

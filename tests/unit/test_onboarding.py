@@ -107,8 +107,8 @@ def _read_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+def gallery(fresh: Path) -> Iterator[Gallery]:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("members")
         yield gallery
 

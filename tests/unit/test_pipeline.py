@@ -93,10 +93,12 @@ def test_an_embedder_is_given_crops_of_its_size_and_never_none(toy: Pipeline) ->
     assert [faces.crops.size for faces in together] == [32, 48, 112], "crops stay as they came"
 
 
-def test_faces_of_any_embedder_are_enrolled_and_found(toy: Pipeline, tmp_path: Path) -> None:
+def test_faces_of_any_embedder_are_enrolled_and_found(
+    toy: Pipeline, fresh: Path, tmp_path: Path
+) -> None:
     for name, columns in (("one", (1,)), ("none", ()), ("two", (0, 2))):
         Pil.fromarray(picture(*columns)).save(tmp_path / f"{name}.png")
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         photos = [("Ada", tmp_path / f"{n}.png", n) for n in ("one", "none", "two")]
         report = enrol_photos(toy, gallery, "staff", photos, require_quality=False)
@@ -193,13 +195,15 @@ def calibrated() -> Pipeline:
     return Pipeline(Squares(), Brightness(), calibration=Calibration(data))
 
 
-def test_rates_and_places_are_looked_at_before_photos(calibrated: Pipeline, tmp_path: Path) -> None:
+def test_rates_and_places_are_looked_at_before_photos(
+    calibrated: Pipeline, fresh: Path, tmp_path: Path
+) -> None:
     missing = tmp_path / "gone.jpg"
     with pytest.raises(UsageError, match="fmr must lie between 0 and 1"):
         calibrated.verify(missing, missing, fmr=7)
     with pytest.raises(RateUnsupported):
         calibrated.verify(missing, missing, fmr=1e-9)
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         for call in (calibrated.identify, calibrated.identify_batch):
             with pytest.raises(UsageError, match="fpir must lie between 0 and 1"):
                 call(missing, gallery, "staff", fpir=0)
@@ -207,10 +211,10 @@ def test_rates_and_places_are_looked_at_before_photos(calibrated: Pipeline, tmp_
                 call(missing, gallery, "staff")
 
 
-def test_every_way_in_takes_bgr(calibrated: Pipeline, tmp_path: Path) -> None:
+def test_every_way_in_takes_bgr(calibrated: Pipeline, fresh: Path) -> None:
     bgr = np.ascontiguousarray(picture(1)[..., ::-1])
     assert calibrated.verify(bgr, bgr, color="bgr").decision.matched
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         gallery.create_collection("staff")
         face = new_face(calibrated.one_face(bgr, color="bgr"), "", {})
         person = gallery.enrol("staff", "Ada", [face])[0].id

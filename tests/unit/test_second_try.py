@@ -268,7 +268,7 @@ def test_an_enlarged_aligned_crop_is_the_same_person(pipeline: Pipeline, data_di
 
 @pytest.mark.data
 def test_cameras_never_try_again(
-    pipeline: Pipeline, tight: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tight: Image, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a frame was tried again")
@@ -277,7 +277,7 @@ def test_cameras_never_try_again(
     with pytest.raises(AssertionError, match="tried again"):
         pipeline.detect(tight)
     frame = Frame(tight, 1e9, 0.0, 0)
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         collection = gallery.create_collection("staff")
         kiosk = Kiosk(pipeline, gallery, collection, "Kiosk", challenged=False)
         assert kiosk.look(frame).state is State.WAITING

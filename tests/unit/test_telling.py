@@ -129,8 +129,8 @@ def fail_after(receiver: Receiver, count: int) -> Any:
     return sending
 
 
-def test_those_that_wait_are_found_without_reading_what_was_told(tmp_path: Path) -> None:
-    with Gallery.open(tmp_path / "gallery.db") as gallery, gallery.database.read() as connection:
+def test_those_that_wait_are_found_without_reading_what_was_told(fresh: Path) -> None:
+    with Gallery.open(fresh) as gallery, gallery.database.read() as connection:
         asked: list[str] = []
         sa.event.listen(
             connection, "before_cursor_execute", lambda *call: asked.append(str(call[2]))

@@ -78,10 +78,10 @@ def enrolled(data_dir: Path, pipeline: Pipeline, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def gallery(enrolled: Path, tmp_path: Path) -> Iterator[Gallery]:
+def gallery(enrolled: Path, fresh: Path, tmp_path: Path) -> Iterator[Gallery]:
     for file in enrolled.parent.iterdir():
         shutil.copy2(file, tmp_path)
-    with Gallery.open(tmp_path / "gallery.db") as gallery:
+    with Gallery.open(fresh) as gallery:
         yield gallery
 
 
