@@ -357,12 +357,14 @@ class Match:
     given_to: int | None = None  # the face of the same photo this person was given to instead
     probability: float | None = None  # what the cosine means, where a calibration is at hand: that
     fmr: float | None = None  # both are one person; the share of strangers that reach it
+    external_id: str | None = None  # what another system calls them
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "person_id": self.person_id,
             "name": self.name,
+            "external_id": self.external_id,
             "metadata": self.metadata,
             "cosine": round(self.cosine, 6),
             "probability": self.probability,

@@ -66,11 +66,12 @@ def check_faces(index: VectorIndex, truth: Truth, probes: np.ndarray, k: int, ex
 
 
 def check_people(
-    index: VectorIndex, truth: Truth, probes: np.ndarray, k: int, top_m: int, excluded=None
-):
+    index: VectorIndex, truth: Truth, probes: np.ndarray, k: int, top_m: int, excluded=None,
+    only=None,
+):  # fmt: skip
     aggregate = "mean" if top_m > 1 else "max"
     found = index.search_people(
-        probes, k, aggregate=aggregate, top_m=top_m, exclude_person=excluded
+        probes, k, aggregate=aggregate, top_m=top_m, exclude_person=excluded, only_people=only
     )
     for probe, hits in zip(probes, found, strict=True):
         ranked = truth.people(probe, excluded, top_m)
@@ -170,6 +171,23 @@ def test_a_person_can_be_left_out(make: Make) -> None:
         check_people(index, truth, rows[:10:5], 4, top_m, excluded=int(people[0]))
     check_faces(index, truth, rows[:10:5], 8, excluded=int(people[0]))
     check_faces(index, truth, rows[:1], 8, excluded=-1)
+
+
+def test_only_some_people_are_compared(make: Make) -> None:
+    rows, people = clustered(np.random.default_rng(3), 60, 5, 64, 0.5)
+    index, truth = filled(make, rows, people)
+    gone = np.array(sorted(truth.rows))[::7]
+    index.remove(gone)
+    for key in gone.tolist():
+        del truth.rows[key]
+    known = np.unique(people)
+    for only in (known[::9], known, known[:1], known[:0], np.array([5, 1003, 9999])):
+        left = {f: (p, v) for f, (p, v) in truth.rows.items() if p in only}
+        some = Truth(64, left)
+        assert index.held(only) == len(left)
+        for top_m in (1, 3):
+            check_people(index, some, rows[:40:8], 4, top_m, only=only)
+            check_people(index, some, rows[:40:8], 4, top_m, int(only[0]) if len(only) else 5, only)
 
 
 def test_a_removed_face_stays_removed(make: Make) -> None:

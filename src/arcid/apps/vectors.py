@@ -68,6 +68,7 @@ def enrol_vectors(
     *,
     name: str | None = None,
     person_id: str | None = None,
+    external_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     source: str = "",
     allow_duplicate: bool = False,
@@ -75,7 +76,8 @@ def enrol_vectors(
     consent: NewConsent | None = None,
     once: Once | None = None,
 ) -> Enrolment:
-    """Vectors as faces of the person of that ``name``, made if missing, or with that id.
+    """Vectors as faces of the person of that ``name``, made if missing, or with that id; ``name``
+    and ``external_id`` as of ``Gallery.enrol_images``.
 
     All or none, unless ``partial``: then ``results`` say for each, in order, what became of it. The
     rest is as of ``Gallery.enrol_images``. Raises what ``embedding_of`` and that do.
@@ -94,6 +96,7 @@ def enrol_vectors(
         faces,
         name=name,
         person_id=person_id,
+        external_id=external_id,
         metadata=metadata,
         decide=None if allow_duplicate else pipeline.duplicate,
         partial=partial,

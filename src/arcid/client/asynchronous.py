@@ -237,7 +237,12 @@ class AsyncClient(AsyncSender):
         )
 
     async def add_person(
-        self, collection: str, name: str, *, metadata: Mapping[str, Any] | Omit | None = OMIT
+        self,
+        collection: str,
+        name: str,
+        *,
+        external_id: str | Omit | None = OMIT,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
     ) -> m.PersonOut:
         """Add a person without faces.
 
@@ -248,7 +253,7 @@ class AsyncClient(AsyncSender):
             f"/v1/collections/{segment(collection)}/people",
             m.PersonOut,
             repeatable=False,
-            body={"name": name, "metadata": metadata},
+            body={"name": name, "external_id": external_id, "metadata": metadata},
         )
 
     async def list_people(
@@ -256,6 +261,8 @@ class AsyncClient(AsyncSender):
         collection: str,
         *,
         search: str | None = None,
+        where: str | None = None,
+        external_id: str | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> m.People:
@@ -268,18 +275,57 @@ class AsyncClient(AsyncSender):
             f"/v1/collections/{segment(collection)}/people",
             m.People,
             repeatable=True,
-            query={"search": search, "limit": limit, "after": after},
+            query={
+                "search": search,
+                "where": where,
+                "external_id": external_id,
+                "limit": limit,
+                "after": after,
+            },
         )
 
     def iter_people(
-        self, collection: str, *, search: str | None = None, limit: int | None = None
+        self,
+        collection: str,
+        *,
+        search: str | None = None,
+        where: str | None = None,
+        external_id: str | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[m.PersonOut]:
         """Every row of ``list_people``, fetched a page of ``limit`` rows at a time."""
         return self._rows(
             lambda after: self.list_people(
-                collection=collection, search=search, limit=limit, after=after
+                collection=collection,
+                search=search,
+                where=where,
+                external_id=external_id,
+                limit=limit,
+                after=after,
             ),
             lambda page: page.people,
+        )
+
+    async def put_person(
+        self,
+        collection: str,
+        external_id: str,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.PersonOut:
+        """The person of an external id, made or changed to have this name and metadata. The same
+        again changes nothing.
+
+        ``PUT /v1/collections/{collection}/people``. An API key needs ``enrol``.
+        """
+        return await self._send(
+            "PUT",
+            f"/v1/collections/{segment(collection)}/people",
+            m.PersonOut,
+            repeatable=True,
+            query={"external_id": external_id},
+            body={"name": name, "metadata": metadata},
         )
 
     async def get_person(self, collection: str, person_id: str) -> m.PersonOut:
@@ -300,9 +346,10 @@ class AsyncClient(AsyncSender):
         person_id: str,
         *,
         name: str | Omit | None = OMIT,
+        external_id: str | Omit | None = OMIT,
         metadata: Mapping[str, Any] | Omit | None = OMIT,
     ) -> m.PersonOut:
-        """Rename a person or replace the metadata.
+        """Rename a person, or replace the metadata or the external id.
 
         ``PATCH /v1/collections/{collection}/people/{person_id}``. An API key needs ``enrol``.
         """
@@ -311,7 +358,7 @@ class AsyncClient(AsyncSender):
             f"/v1/collections/{segment(collection)}/people/{segment(person_id)}",
             m.PersonOut,
             repeatable=False,
-            body={"name": name, "metadata": metadata},
+            body={"name": name, "external_id": external_id, "metadata": metadata},
         )
 
     async def delete_person(self, collection: str, person_id: str) -> Erased:
@@ -569,6 +616,7 @@ class AsyncClient(AsyncSender):
         image: Photo | Sequence[Photo],
         *,
         idempotency_key: str | None = None,
+        external_id: str | None = None,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aligned: bool | None = None,
         require_quality: bool | None = None,
@@ -591,6 +639,7 @@ class AsyncClient(AsyncSender):
             repeatable=False,
             form={
                 "name": name,
+                "external_id": external_id,
                 "select": select,
                 "aligned": aligned,
                 "require_quality": require_quality,
@@ -723,6 +772,7 @@ class AsyncClient(AsyncSender):
         allow_duplicate: bool | Omit = OMIT,
         partial: bool | Omit = OMIT,
         consent: m.ConsentGiven | Omit | None = OMIT,
+        external_id: str | Omit | None = OMIT,
     ) -> m.Enrolled:
         """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is
         created. All or none, unless `partial`. For keys trusted with vectors.
@@ -742,6 +792,7 @@ class AsyncClient(AsyncSender):
                 "partial": partial,
                 "consent": consent,
                 "name": name,
+                "external_id": external_id,
             },
             once=idempotency_key or "",
         )
@@ -839,6 +890,7 @@ class AsyncClient(AsyncSender):
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aggregate: Literal["max", "mean"] | None = None,
         unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        where: Mapping[str, str | bool | int | float | None] | None = None,
         aligned: bool | None = None,
     ) -> m.SearchOut:
         """Who of a collection is in a photo? Two faces of it are never one person.
@@ -856,6 +908,7 @@ class AsyncClient(AsyncSender):
                 "select": select,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
                 "aligned": aligned,
             },
             photos={"image": image},
@@ -871,6 +924,7 @@ class AsyncClient(AsyncSender):
         fpir: float | Omit = OMIT,
         aggregate: Literal["max", "mean"] | Omit = OMIT,
         unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+        where: Mapping[str, str | bool | int | float | None] | Omit | None = OMIT,
     ) -> m.VectorSearchOut:
         """Whose vector is it? It must be of the model that runs here.
 
@@ -888,6 +942,7 @@ class AsyncClient(AsyncSender):
                 "fpir": fpir,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
             },
         )
 
@@ -975,6 +1030,7 @@ class AsyncClient(AsyncSender):
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aggregate: Literal["max", "mean"] | None = None,
         unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        where: Mapping[str, str | bool | int | float | None] | None = None,
         aligned: bool | None = None,
     ) -> m.SearchedImages:
         """Who of a collection is in several photos? For each an answer or an error.
@@ -992,6 +1048,7 @@ class AsyncClient(AsyncSender):
                 "select": select,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
                 "aligned": aligned,
             },
             photos={"image": image},
@@ -1007,6 +1064,7 @@ class AsyncClient(AsyncSender):
         fpir: float | Omit = OMIT,
         aggregate: Literal["max", "mean"] | Omit = OMIT,
         unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+        where: Mapping[str, str | bool | int | float | None] | Omit | None = OMIT,
     ) -> m.SearchedVectors:
         """Whose vectors are they? For each an answer or an error; all of the model that runs here.
 
@@ -1024,6 +1082,7 @@ class AsyncClient(AsyncSender):
                 "fpir": fpir,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
             },
         )
 

@@ -267,6 +267,7 @@ class Candidate(Model):
 
     person_id: str
     name: str
+    external_id: str | None
     metadata: dict[str, Any]
     cosine: float
     probability: float | None
@@ -1432,6 +1433,7 @@ class PersonOut(Model):
     id: str
     collection: str
     name: str
+    external_id: str | None
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime

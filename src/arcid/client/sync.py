@@ -290,7 +290,12 @@ class Client(Sender):
         )
 
     def add_person(
-        self, collection: str, name: str, *, metadata: Mapping[str, Any] | Omit | None = OMIT
+        self,
+        collection: str,
+        name: str,
+        *,
+        external_id: str | Omit | None = OMIT,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
     ) -> m.PersonOut:
         """Add a person without faces.
 
@@ -304,7 +309,7 @@ class Client(Sender):
             f"/v1/collections/{segment(collection)}/people",
             m.PersonOut,
             repeatable=False,
-            body={"name": name, "metadata": metadata},
+            body={"name": name, "external_id": external_id, "metadata": metadata},
         )
 
     def list_people(
@@ -312,6 +317,8 @@ class Client(Sender):
         collection: str,
         *,
         search: str | None = None,
+        where: str | None = None,
+        external_id: str | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> m.People:
@@ -322,6 +329,8 @@ class Client(Sender):
         Args:
             collection: Name of a collection.
             search: Part of a name, in any case.
+            where: Only people whose metadata has these values, exactly: a JSON object.
+            external_id: Only who another system calls so.
             limit: Rows of a page.
             after: `next` of the page before; outlives deletions.
         """
@@ -330,18 +339,62 @@ class Client(Sender):
             f"/v1/collections/{segment(collection)}/people",
             m.People,
             repeatable=True,
-            query={"search": search, "limit": limit, "after": after},
+            query={
+                "search": search,
+                "where": where,
+                "external_id": external_id,
+                "limit": limit,
+                "after": after,
+            },
         )
 
     def iter_people(
-        self, collection: str, *, search: str | None = None, limit: int | None = None
+        self,
+        collection: str,
+        *,
+        search: str | None = None,
+        where: str | None = None,
+        external_id: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[m.PersonOut]:
         """Every row of ``list_people``, fetched a page of ``limit`` rows at a time."""
         return self._rows(
             lambda after: self.list_people(
-                collection=collection, search=search, limit=limit, after=after
+                collection=collection,
+                search=search,
+                where=where,
+                external_id=external_id,
+                limit=limit,
+                after=after,
             ),
             lambda page: page.people,
+        )
+
+    def put_person(
+        self,
+        collection: str,
+        external_id: str,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | Omit | None = OMIT,
+    ) -> m.PersonOut:
+        """The person of an external id, made or changed to have this name and metadata. The same
+        again changes nothing.
+
+        ``PUT /v1/collections/{collection}/people``. An API key needs ``enrol``.
+
+        Args:
+            collection: Name of a collection.
+            external_id: What another system calls them.
+            metadata: Left out: what was there stays.
+        """
+        return self._send(
+            "PUT",
+            f"/v1/collections/{segment(collection)}/people",
+            m.PersonOut,
+            repeatable=True,
+            query={"external_id": external_id},
+            body={"name": name, "metadata": metadata},
         )
 
     def get_person(self, collection: str, person_id: str) -> m.PersonOut:
@@ -366,22 +419,24 @@ class Client(Sender):
         person_id: str,
         *,
         name: str | Omit | None = OMIT,
+        external_id: str | Omit | None = OMIT,
         metadata: Mapping[str, Any] | Omit | None = OMIT,
     ) -> m.PersonOut:
-        """Rename a person or replace the metadata.
+        """Rename a person, or replace the metadata or the external id.
 
         ``PATCH /v1/collections/{collection}/people/{person_id}``. An API key needs ``enrol``.
 
         Args:
             collection: Name of a collection.
             person_id: Id of a person.
+            external_id: An empty one takes it away.
         """
         return self._send(
             "PATCH",
             f"/v1/collections/{segment(collection)}/people/{segment(person_id)}",
             m.PersonOut,
             repeatable=False,
-            body={"name": name, "metadata": metadata},
+            body={"name": name, "external_id": external_id, "metadata": metadata},
         )
 
     def delete_person(self, collection: str, person_id: str) -> Erased:
@@ -696,6 +751,7 @@ class Client(Sender):
         image: Photo | Sequence[Photo],
         *,
         idempotency_key: str | None = None,
+        external_id: str | None = None,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aligned: bool | None = None,
         require_quality: bool | None = None,
@@ -716,6 +772,7 @@ class Client(Sender):
             name: Of the person.
             image: One or several images, one face each.
             idempotency_key: A key of your own for this request; left out: a new one.
+            external_id: They go to whoever has it; who is not there yet is made with both.
             select: Which faces: prominent is the face that the photo is of, by size and
                 nearness to the middle, and refuses where several may be meant.
             aligned: The image is an aligned, square crop already: detection is left out.
@@ -735,6 +792,7 @@ class Client(Sender):
             repeatable=False,
             form={
                 "name": name,
+                "external_id": external_id,
                 "select": select,
                 "aligned": aligned,
                 "require_quality": require_quality,
@@ -904,6 +962,7 @@ class Client(Sender):
         allow_duplicate: bool | Omit = OMIT,
         partial: bool | Omit = OMIT,
         consent: m.ConsentGiven | Omit | None = OMIT,
+        external_id: str | Omit | None = OMIT,
     ) -> m.Enrolled:
         """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is
         created. All or none, unless `partial`. For keys trusted with vectors.
@@ -919,6 +978,7 @@ class Client(Sender):
             source: A note of yours, kept with the faces.
             allow_duplicate: Enrol faces that are somebody else of the collection already.
             partial: Enrol those that can be; `results` say why the others are not.
+            external_id: They go to whoever has it; who is not there yet is made with both.
         """
         return self._send(
             "POST",
@@ -933,6 +993,7 @@ class Client(Sender):
                 "partial": partial,
                 "consent": consent,
                 "name": name,
+                "external_id": external_id,
             },
             once=idempotency_key or "",
         )
@@ -1056,6 +1117,7 @@ class Client(Sender):
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aggregate: Literal["max", "mean"] | None = None,
         unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        where: Mapping[str, str | bool | int | float | None] | None = None,
         aligned: bool | None = None,
     ) -> m.SearchOut:
         """Who of a collection is in a photo? Two faces of it are never one person.
@@ -1072,6 +1134,7 @@ class Client(Sender):
             aggregate: A person's score: the best face, or the mean of the best three.
             unsupported: Where the calibration has no data for the rate and this gallery's size:
                 leave it to a human, extrapolate, or raise an error.
+            where: Only people whose metadata has these values, exactly: a JSON object.
             aligned: The image is an aligned, square crop already: detection is left out.
         """
         return self._send(
@@ -1085,6 +1148,7 @@ class Client(Sender):
                 "select": select,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
                 "aligned": aligned,
             },
             photos={"image": image},
@@ -1100,6 +1164,7 @@ class Client(Sender):
         fpir: float | Omit = OMIT,
         aggregate: Literal["max", "mean"] | Omit = OMIT,
         unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+        where: Mapping[str, str | bool | int | float | None] | Omit | None = OMIT,
     ) -> m.VectorSearchOut:
         """Whose vector is it? It must be of the model that runs here.
 
@@ -1122,6 +1187,7 @@ class Client(Sender):
                 "fpir": fpir,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
             },
         )
 
@@ -1230,6 +1296,7 @@ class Client(Sender):
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aggregate: Literal["max", "mean"] | None = None,
         unsupported: Literal["raise", "review", "extrapolate"] | None = None,
+        where: Mapping[str, str | bool | int | float | None] | None = None,
         aligned: bool | None = None,
     ) -> m.SearchedImages:
         """Who of a collection is in several photos? For each an answer or an error.
@@ -1246,6 +1313,7 @@ class Client(Sender):
             aggregate: A person's score: the best face, or the mean of the best three.
             unsupported: Where the calibration has no data for the rate and this gallery's size:
                 leave it to a human, extrapolate, or raise an error.
+            where: Only people whose metadata has these values, exactly: a JSON object.
             aligned: The image is an aligned, square crop already: detection is left out.
         """
         return self._send(
@@ -1259,6 +1327,7 @@ class Client(Sender):
                 "select": select,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
                 "aligned": aligned,
             },
             photos={"image": image},
@@ -1274,6 +1343,7 @@ class Client(Sender):
         fpir: float | Omit = OMIT,
         aggregate: Literal["max", "mean"] | Omit = OMIT,
         unsupported: Literal["raise", "review", "extrapolate"] | Omit = OMIT,
+        where: Mapping[str, str | bool | int | float | None] | Omit | None = OMIT,
     ) -> m.SearchedVectors:
         """Whose vectors are they? For each an answer or an error; all of the model that runs here.
 
@@ -1295,6 +1365,7 @@ class Client(Sender):
                 "fpir": fpir,
                 "aggregate": aggregate,
                 "unsupported": unsupported,
+                "where": where,
             },
         )
 

@@ -37,6 +37,7 @@ def enrol(
     *,
     name: str | None,
     person_id: str | None,
+    external_id: str | None,
     metadata: Mapping[str, Any] | None,
     decide: Decide | None,
     partial: bool,
@@ -54,6 +55,8 @@ def enrol(
                 return known
         if person_id is not None:
             person: Row | None = people_store.find(log.connection, own, person_id)
+        elif external_id is not None:
+            person = people_store.by_external_id(log.connection, own, external_id)
         else:
             person = people_store.by_name(log.connection, own, name or "")
         doubts = iter(duplicates.find(log, own, person, new, decide))
@@ -62,7 +65,7 @@ def enrol(
         ]
         _refuse(outcomes, partial)
         if person is None:
-            person = people_store.add(log, own, name or "", metadata)
+            person = people_store.add(log, own, name or "", metadata, external_id=external_id)
         elif metadata is not None:
             people_store.update(log, own, person, metadata=metadata)
         consents.settle(log.connection, own, person, consent)

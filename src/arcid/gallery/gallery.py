@@ -21,7 +21,7 @@ from arcid.errors import (
     StorageFull,
 )
 from arcid.gallery import enrolment as _enrolment
-from arcid.gallery import searching
+from arcid.gallery import rules, searching
 from arcid.gallery.again import again
 from arcid.gallery.duplicates import Decide
 from arcid.gallery.index import Aggregate
@@ -114,11 +114,39 @@ class Gallery(Merging):
     # people
 
     def add_person(
-        self, collection: str, name: str, *, metadata: Mapping[str, Any] | None = None
+        self,
+        collection: str,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        external_id: str | None = None,
     ) -> Person:
-        """Raises ``AlreadyExists``: names are unique in a collection, whatever their case."""
+        """Raises ``AlreadyExists``: names are unique in a collection, whatever their case, and so
+        are external ids, which another system calls its people by."""
         with _collections.writing(self.database, collection) as (log, own):
-            row = _people.add(log, own, name, metadata)
+            row = _people.add(log, own, name, metadata, external_id=external_id)
+            return _people.record(log.connection, own, row)
+
+    def put_person(
+        self,
+        collection: str,
+        external_id: str,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Person:
+        """The person of that external id, made or changed to have this name and metadata.
+
+        The same again changes nothing. ``metadata`` None: what was there stays.
+        Raises ``AlreadyExists`` where the name is somebody else's.
+        """
+        with _collections.writing(self.database, collection, erases=True) as (log, own):
+            row = _people.by_external_id(log.connection, own, external_id)
+            if row is None:
+                row = _people.add(log, own, name, metadata, external_id=external_id)
+            elif not _people.says(row, name, metadata):
+                _people.update(log, own, row, name, metadata)
+                row = _people.find(log.connection, own, row["uid"])
             return _people.record(log.connection, own, row)
 
     def people(
@@ -126,15 +154,18 @@ class Gallery(Merging):
         collection: str,
         *,
         search: str | None = None,
+        where: Mapping[str, Any] | None = None,
         limit: int = 100,
         after: str | None = None,
     ) -> Page[Person]:
         """One page of people by name; ``after`` is ``next`` of the page before.
 
-        ``search``: part of the name, whatever its case. Raises ``CursorInvalid``.
+        ``search``: part of the name, whatever its case. ``where``: metadata that they have,
+        exactly, at its top level. Raises ``CursorInvalid``, ``InputError``.
         """
+        wanted = None if where is None else rules.wanted(where)
         with _collections.reading(self.database, collection) as (connection, own):
-            found = _people.page(connection, own, search, limit, after)
+            found = _people.page(connection, own, search, limit, after, wanted)
             return Page([_people.record(connection, own, row) for row in found], found.next)
 
     def everybody(self, collection: str) -> Iterator[Person]:
@@ -150,6 +181,12 @@ class Gallery(Merging):
         """By name, whatever its case; None when there is none."""
         with _collections.reading(self.database, collection) as (connection, own):
             row = _people.by_name(connection, own, name)
+            return None if row is None else _people.record(connection, own, row)
+
+    def person_with(self, collection: str, external_id: str) -> Person | None:
+        """By external id; None where nobody has it."""
+        with _collections.reading(self.database, collection) as (connection, own):
+            row = _people.by_external_id(connection, own, external_id)
             return None if row is None else _people.record(connection, own, row)
 
     def person_called(self, collection: str, reference: str) -> Person:
@@ -172,11 +209,13 @@ class Gallery(Merging):
         *,
         name: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        external_id: str | None = None,
     ) -> Person:
-        """Change what is given; ``metadata`` replaces what was there."""
+        """Change what is given; ``metadata`` replaces what was there, and an empty ``external_id``
+        takes it away."""
         with _collections.writing(self.database, collection, erases=True) as (log, own):
             row = _people.find(log.connection, own, person_id)
-            _people.update(log, own, row, name, metadata)
+            _people.update(log, own, row, name, metadata, external_id)
             return _people.record(log.connection, own, _people.find(log.connection, own, person_id))
 
     def delete_person(self, collection: str, person_id: str) -> str:
@@ -273,6 +312,7 @@ class Gallery(Merging):
         *,
         name: str | None = None,
         person_id: str | None = None,
+        external_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         decide: Decide | None = None,
         partial: bool = False,
@@ -281,6 +321,9 @@ class Gallery(Merging):
         noted: Callable[[Connection], None] | None = None,
     ) -> Enrolment:
         """``enrol`` (``name``) and ``add_faces`` (``person_id``) with an outcome for each image.
+
+        ``external_id`` beside ``name``: they go to whoever has it; who is not there yet is made
+        with both. ``AlreadyExists`` where the name is another person's.
 
         An error in ``images`` stands for an image that has no usable face. ``partial``: what can be
         enrolled is, in one transaction, and the results say why the rest is not; otherwise the
@@ -295,6 +338,7 @@ class Gallery(Merging):
             images,
             name=name,
             person_id=person_id,
+            external_id=external_id,
             metadata=metadata,
             decide=decide,
             partial=partial,
@@ -408,6 +452,7 @@ class Gallery(Merging):
         top_m: int = 3,
         exclude_person: str | None = None,
         photos: Sequence[int] = (),
+        where: Mapping[str, Any] | None = None,
     ) -> Hits:
         """(Q,D) probes in; per probe the best k people by aggregated cosine, best first. Exact.
 
@@ -419,6 +464,8 @@ class Gallery(Merging):
         person is given to two faces of one photo; the assignment with the greatest total cosine is
         chosen. A probe's list lacks the people given to the others, but for the nearest of all, who
         stands last with ``given_to``, the place in its photo of the probe that was given them.
+        ``where``: metadata; only people who have it, exactly, are searched, and ``gallery_size``
+        counts their templates alone.
         Only vectors of the probes' contract are searched. Raises ``ContractMismatch`` if the
         collection has faces, but none of that contract; an empty collection finds nobody.
         """
@@ -436,6 +483,7 @@ class Gallery(Merging):
                 top_m=top_m,
                 exclude=exclude,
                 photos=photos,
+                where=where,
             )
 
     @again

@@ -56,6 +56,7 @@ class Person:
     created_at: datetime  # UTC
     updated_at: datetime  # UTC; also moved on by enrolling or removing faces
     faces: int
+    external_id: str | None = None  # what another system calls them
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times in ISO 8601, UTC."""

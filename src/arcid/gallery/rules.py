@@ -16,6 +16,7 @@ from arcid.gallery.records import Box, NewFace
 MAX_NAME = 200
 MAX_JSON_BYTES = 16 * 1024
 MAX_SOURCE = 1000
+MAX_WHERE = 16  # names of a filter
 MAX_ID = 128
 
 
@@ -34,6 +35,23 @@ def clean_name(name: str, what: str = "a person's name") -> str:
 def name_key(cleaned: str) -> str:
     """What two spellings of one name have in common."""
     return unicodedata.normalize("NFC", cleaned.casefold())
+
+
+def external_id(value: str) -> str:
+    """What another system calls somebody: as a name, and told apart by case."""
+    return clean_name(value, "an external id")
+
+
+def wanted(where: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata that people are to have: names and plain values. Raises ``InputError``."""
+    plain = isinstance(where, Mapping) and all(
+        isinstance(key, str) and isinstance(value, (str, int, float, bool, type(None)))
+        for key, value in where.items()
+    )
+    if not plain or not 1 <= len(where) <= MAX_WHERE:
+        raise InputError(f"a filter holds 1 to {MAX_WHERE} names, each with a plain value")
+    json_text(where, "the filter")
+    return dict(where)
 
 
 def plain_text(what: str, value: Any, least: int, most: int) -> str:

@@ -64,9 +64,12 @@ def reference(name: str, target: str) -> sa.Column[int]:
     return sa.Column(name, BigInt, sa.ForeignKey(target, ondelete="CASCADE"), nullable=False)
 
 
-def table(name: str, *columns: Any, sealed: Sequence[str] = ()) -> sa.Table:
-    """``sealed``: the columns that carry the meaning of a row, which its ``seal`` covers."""
-    info = {"sealed": sealed} if sealed else {}
+def table(
+    name: str, *columns: Any, sealed: Sequence[str] = (), later: Sequence[str] = ()
+) -> sa.Table:
+    """``sealed``: the columns that carry the meaning of a row, which its ``seal`` covers;
+    ``later``: those of a newer version, covered where they hold something."""
+    info = {"sealed": sealed, "later": later} if sealed else {}
     return sa.Table(name, metadata, *columns, sqlite_autoincrement=True, info=info)
 
 
@@ -262,8 +265,11 @@ people = table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Column("external_id", sa.Text, nullable=True),  # what another system calls them
     sa.UniqueConstraint("collection_id", "name_key"),
+    sa.Index(None, "collection_id", "external_id", unique=True),
     sealed=("uid", "collection_id", "name", "metadata", "created_at"),
+    later=("external_id",),
 )
 
 faces = table(
@@ -368,12 +374,14 @@ merges = table(
     sa.Column("face_uids", sa.Text, nullable=False),  # JSON: the other's faces
     sa.Column("handed", sa.Text, nullable=False),  # JSON: what each room handed over
     sa.Column("seal", sa.BigInteger, nullable=False),
+    sa.Column("external_id", sa.Text, nullable=True),
     sa.Index(None, "person_id"),
     sa.Index(None, "merged_at"),
     sealed=(
         "uid", "collection_id", "other_uid", "name", "metadata", "created_at", "merged_at",
         "face_uids", "handed",
     ),
+    later=("external_id",),
 )  # fmt: skip
 
 # Data keys of people who became part of another: destroyed with whom they became part of.

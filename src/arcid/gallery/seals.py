@@ -24,7 +24,9 @@ from arcid.vault.sealing import key_of, unseal
 
 def row_seal(table: str, row: Any) -> int:
     """CRC-32 over the columns of ``row`` (a mapping) that carry its meaning."""
-    values = [row[column] for column in schema.metadata.tables[table].info["sealed"]]
+    info = schema.metadata.tables[table].info
+    values = [row[column] for column in info["sealed"]]
+    values += [row[column] for column in info["later"] if row.get(column) is not None]
     return zlib.crc32(json.dumps(values, default=repr).encode())
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import ContractMismatch, FaceNotFound, InputError, UsageError
+from arcid.gallery import rules
 from arcid.gallery.assignment import one_photo as spread
 from arcid.gallery.index import Aggregate, PersonHit
 from arcid.gallery.projection import Snapshot
 from arcid.gallery.schema import Row, contracts, embeddings, faces
 from arcid.gallery.seals import damaged
 from arcid.gallery.store import faces as faces_store
+from arcid.gallery.store import filters, vectors
 from arcid.gallery.store import people as people_store
-from arcid.gallery.store import vectors
 from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings, Hits, Match, Templates
 
@@ -32,6 +34,7 @@ def search(
     top_m: int,
     exclude: int | None,
     photos: Sequence[int],
+    where: Mapping[str, Any] | None,
 ) -> Hits:
     """See ``Gallery.search``."""
     check_options(k, aggregate, top_m)
@@ -43,8 +46,12 @@ def search(
         return Hits([[] for _ in range(len(probes))], 0)
     made_by, index = found
     vectors.check_dim(made_by, probes.dim)
+    only = None
     size = len(index)
-    if exclude is not None:
+    if where is not None:
+        only = filters.keys(snapshot.connection, collection, rules.wanted(where))
+        size = index.held(only)
+    if exclude is not None and (only is None or exclude in only):
         size -= len(_templates(snapshot.connection, exclude, made_by))
     if len(probes) == 0:
         return Hits([], size)
@@ -54,6 +61,7 @@ def search(
         aggregate=aggregate,
         top_m=top_m,
         exclude_person=exclude,
+        only_people=only,
     )
     return Hits(matches(snapshot.connection, _spread(hits, photos, k)), size)
 
@@ -108,7 +116,7 @@ def compare(connection: Connection, person: Row, probe: Embeddings) -> Templates
     order = np.argsort(-cosines, kind="stable")
     nearest = Match(
         person["uid"], person["name"], float(cosines[order[0]]), own[order[0]]["uid"], len(own),
-        json.loads(person["metadata"]),
+        json.loads(person["metadata"]), external_id=person["external_id"],
     )  # fmt: skip
     return Templates(nearest, cosines[order])
 
@@ -157,6 +165,7 @@ def _match(hit: PersonHit, owners: dict[int, Row], best: dict[int, Row]) -> Matc
         hit.faces,
         json.loads(person["metadata"]),
         hit.given_to,
+        external_id=person["external_id"],
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arcid import decide
 from arcid.calibration import Calibration
@@ -126,15 +126,19 @@ class Identifier:
         aggregate: Aggregate = "max",
         unsupported: decide.Unsupported = "review",
         photos: Sequence[int] = (),
+        where: Mapping[str, Any] | None = None,
         refuse: Refusal | None = None,
     ) -> list[Identified]:
         """Whose vectors are these? One answer a probe.
 
         ``photos``: how many of them, in order, are the faces of each photo; no two of one are given
-        one person. ``refuse`` says of a candidate and its probe whether it is known not to be them;
-        such candidates are left out.
+        one person. ``where``: metadata; only people who have it, exactly, are searched, and the
+        decision counts their templates alone. ``refuse`` says of a candidate and its probe whether
+        it is known not to be them; such candidates are left out.
         """
-        hits = gallery.search(collection, probes, k=k, aggregate=aggregate, photos=photos)
+        hits = gallery.search(
+            collection, probes, k=k, aggregate=aggregate, photos=photos, where=where
+        )
         answers = []
         for i, found in enumerate(hits):
             kept = [m for m in found if refuse is None or not refuse(m, probes[i])]

@@ -9,7 +9,7 @@ This is the one room that joins the stages; they never import one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -426,17 +426,26 @@ class Pipeline(Identifier):
         aligned: bool = False,
         color: ColorOrder = "rgb",
         unsupported: decide.Unsupported = "review",
+        where: Mapping[str, Any] | None = None,
     ) -> list[Identification]:
         """Who of a collection is in a photo, at a target false positive identification rate?
 
-        Two faces of one photo are never given one person. The rate and the collection are looked
+        Two faces of one photo are never given one person. ``where``: metadata; only people who have
+        it are searched. The rate and the collection are looked
         at before the photo.
         """
         check_rate("fpir", fpir)
         gallery.collection(collection)
         faces = self.faces(source, select=select, aligned=aligned, color=color)
         return self.identify_faces(
-            faces, gallery, collection, fpir=fpir, k=k, aggregate=aggregate, unsupported=unsupported
+            faces,
+            gallery,
+            collection,
+            fpir=fpir,
+            k=k,
+            aggregate=aggregate,
+            unsupported=unsupported,
+            where=where,
         )
 
     def identify_faces(
@@ -449,6 +458,7 @@ class Pipeline(Identifier):
         k: int = 5,
         aggregate: Aggregate = "max",
         unsupported: decide.Unsupported = "review",
+        where: Mapping[str, Any] | None = None,
     ) -> list[Identification]:
         """``identify`` for the faces of one photo already found."""
         return self.identify_photos(
@@ -459,6 +469,7 @@ class Pipeline(Identifier):
             k=k,
             aggregate=aggregate,
             unsupported=unsupported,
+            where=where,
         )[0]
 
     def identify_photos(
@@ -471,6 +482,7 @@ class Pipeline(Identifier):
         k: int = 5,
         aggregate: Aggregate = "max",
         unsupported: decide.Unsupported = "review",
+        where: Mapping[str, Any] | None = None,
     ) -> list[list[Identification]]:
         """``identify_faces`` of several photos, all against one state of the collection."""
         empty = Embeddings.empty(self.embedder.dim, self.contract_id)
@@ -483,6 +495,7 @@ class Pipeline(Identifier):
                 fpir=fpir,
                 aggregate=aggregate,
                 unsupported=unsupported,
+                where=where,
                 photos=[len(faces) for faces in photos],
             )
         )
@@ -507,6 +520,7 @@ class Pipeline(Identifier):
         aligned: bool = False,
         color: ColorOrder = "rgb",
         unsupported: decide.Unsupported = "review",
+        where: Mapping[str, Any] | None = None,
     ) -> Iterator[BatchItem[list[Identification]]]:
         """``identify`` over many photos, as ``faces_batch``.
 
@@ -525,6 +539,7 @@ class Pipeline(Identifier):
                     k=k,
                     aggregate=aggregate,
                     unsupported=unsupported,
+                    where=where,
                 )
             )
             for item in batch

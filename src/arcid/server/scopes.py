@@ -45,8 +45,8 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "list_door_schedules",
         "search": "search_photo search_embedding search_person verify_person authenticate_person "
         "search_photos search_embeddings verify_embedding",
-        "enrol": "add_person change_person merge_people split_person enrol add_faces move_face "
-        "enrol_embeddings add_embeddings enrol_each "
+        "enrol": "add_person put_person change_person merge_people split_person enrol add_faces "
+        "move_face enrol_embeddings add_embeddings enrol_each "
         "record_consent "
         "start_onboarding",
         "decide": "add_event correct_event not_this_person answer_review undo_review "

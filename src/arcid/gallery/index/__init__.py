@@ -61,8 +61,15 @@ class VectorIndex(Protocol):
         aggregate: Aggregate = "max",
         top_m: int = 3,
         exclude_person: int | None = None,
+        only_people: Keys | None = None,
     ) -> list[list[PersonHit]]:
-        """(Q,D) probes in; per probe the exact top-k people by aggregated cosine."""
+        """(Q,D) probes in; per probe the exact top-k people by aggregated cosine.
+
+        ``only_people``: (N,) sorted keys; nobody else is compared.
+        """
+
+    def held(self, people: Keys) -> int:
+        """How many faces these people have: (N,) sorted keys in."""
 
     def close(self) -> None:
         """Free memory; the index is not used again."""

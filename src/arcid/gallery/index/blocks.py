@@ -79,20 +79,37 @@ class Block:
         return rows[self.error[rows] >= 0]
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Whose rows are compared: everybody's but one's, and of those only some people's."""
+
+    excluded: int | None = None
+    only: Keys | None = None  # sorted
+
+    def others(self, people: Keys) -> npt.NDArray[np.bool_] | None:
+        """(n,) which rows of these people are left out; None: none is."""
+        out = None if self.excluded is None else people == self.excluded
+        if self.only is None:
+            return out
+        places = np.searchsorted(self.only, people)
+        others: npt.NDArray[np.bool_] = np.append(self.only, -1)[places] != people
+        return others if out is None else others | out
+
+
 class Piece:
     """Rows start..stop of a block, multiplied with some probes."""
 
     def __init__(
-        self, block: Block, start: int, stop: int, planes: int8.Planes, excluded: int | None
+        self, block: Block, start: int, stop: int, planes: int8.Planes, chosen: Chosen
     ) -> None:
         self.block, self.start, self.stop = block, start, stop
-        self._planes, self._excluded = planes, excluded
+        self._planes, self._chosen = planes, chosen
         self._dots = block.rows.dots(planes, start, stop)
 
     def upper(self, probe: int, rows: Rows | slice = slice(None)) -> FloatArray:
         """(n,) float32 the most the cosines can be, but for the probe's own error.
 
-        -inf where a row was removed or belongs to the person left out. ``rows`` of the piece.
+        -inf where a row was removed or its person is left out. ``rows`` of the piece.
         """
         block, part = self.block, slice(self.start, self.stop)
         upper: FloatArray = self._dots[len(self._dots) // 2 + probe, rows].astype(np.float32)
@@ -101,8 +118,9 @@ class Piece:
         upper *= block.step[part][rows]
         upper *= np.float32(self._planes.step)
         upper += block.error[part][rows]
-        if self._excluded is not None:
-            upper[block.people[part][rows] == self._excluded] = -np.inf
+        others = self._chosen.others(block.people[part][rows])
+        if others is not None:
+            upper[others] = -np.inf
         return upper
 
     def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:

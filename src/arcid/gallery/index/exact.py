@@ -16,7 +16,7 @@ import numpy as np
 from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import Aggregate, FetchVectors, Keys, PersonHit, int8
 from arcid.gallery.index import blocks as block_list
-from arcid.gallery.index.blocks import BLOCK_ROWS, Block, NewRows, Piece
+from arcid.gallery.index.blocks import BLOCK_ROWS, Block, Chosen, NewRows, Piece
 from arcid.gallery.index.candidates import Candidates
 from arcid.gallery.index.people import MeanRivals, by_best_face
 from arcid.gallery.index.state import Part, State
@@ -144,7 +144,8 @@ class ExactIndex:
         """
         found = []
         blocks, checked = self._begin(probes, k)
-        for faces, people, cosines in self._nearest(blocks, checked, k, False, exclude_person):
+        chosen = Chosen(exclude_person)
+        for faces, people, cosines in self._nearest(blocks, checked, k, False, chosen):
             order = np.lexsort((faces, -cosines))[:k]
             found.append((faces[order], people[order], cosines[order]))
         return found
@@ -157,8 +158,11 @@ class ExactIndex:
         aggregate: Aggregate = "max",
         top_m: int = 3,
         exclude_person: int | None = None,
+        only_people: Keys | None = None,
     ) -> list[list[PersonHit]]:
         """(Q,D) float32 unit-norm probes in; per probe the k best people, best first.
+
+        ``only_people``: (N,) sorted keys; nobody else is compared.
 
         A person's cosine is that of the nearest face ("max"), or the mean over the ``top_m``
         nearest ("mean"; over all faces of a person who has fewer). Equal cosines by person key.
@@ -168,10 +172,15 @@ class ExactIndex:
         if top_m < 1:
             raise UsageError(f"top_m must be at least 1, got {top_m}")
         blocks, checked = self._begin(probes, k)
+        chosen = Chosen(exclude_person, only_people)
         if aggregate == "mean":
-            return [self._by_mean(blocks, p, k, top_m, exclude_person) for p in checked]
-        nearest = self._nearest(blocks, checked, k, True, exclude_person)
+            return [self._by_mean(blocks, p, k, top_m, chosen) for p in checked]
+        nearest = self._nearest(blocks, checked, k, True, chosen)
         return [by_best_face(blocks, *found, k) for found in nearest]
+
+    def held(self, people: Keys) -> int:
+        """How many faces these people have: (N,) sorted keys in."""
+        return sum(len(block.of_people(people)) for block in self._written())
 
     def close(self) -> None:
         """Free memory and threads; the index cannot be used again."""
@@ -197,7 +206,7 @@ class ExactIndex:
         probes: FloatArray,
         k: int,
         by_person: bool,
-        exclude_person: int | None,
+        chosen: Chosen,
     ) -> Iterator[Found]:
         """Per probe a superset of the best k with true cosines, everything of it that matters."""
         for start in range(0, len(probes), PROBES):
@@ -205,7 +214,7 @@ class ExactIndex:
             planes = int8.Planes.split(part)
             sets = [Candidates(k, by_person, error) for error in planes.error]
 
-            self._scan(blocks, planes, exclude_person, _offered(sets))
+            self._scan(blocks, planes, chosen, _offered(sets))
             for candidates in sets:
                 candidates.settle()
             self._measure_all(sets, part)
@@ -227,7 +236,7 @@ class ExactIndex:
         probe: FloatArray,
         k: int,
         top_m: int,
-        exclude_person: int | None,
+        chosen: Chosen,
     ) -> list[PersonHit]:
         """A mean is at most the best cosine: people with no face above k known means are out."""
         planes = int8.Planes.split(probe[None])
@@ -239,7 +248,7 @@ class ExactIndex:
             uppers[number][piece.start : piece.stop] = piece.upper(0)
             likely.offer(piece, 0)
 
-        self._scan(blocks, planes, exclude_person, visit)
+        self._scan(blocks, planes, chosen, visit)
         likely.settle()
         if len(likely.people) == 0:
             return []
@@ -283,7 +292,7 @@ class ExactIndex:
         self,
         blocks: Sequence[Block],
         planes: int8.Planes,
-        exclude_person: int | None,
+        chosen: Chosen,
         visit: Visit,
     ) -> None:
         """Show ``visit`` all rows, a piece at a time, in several threads."""
@@ -296,7 +305,7 @@ class ExactIndex:
 
         def work() -> None:
             for number, start, stop in left:
-                visit(number, Piece(blocks[number], start, stop, planes, exclude_person))
+                visit(number, Piece(blocks[number], start, stop, planes, chosen))
 
         helpers = self._helpers_for(min(self._threads, len(pieces)) - 1, work)
         try:

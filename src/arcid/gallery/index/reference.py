@@ -55,11 +55,14 @@ class ReferenceIndex:
         aggregate: Aggregate = "max",
         top_m: int = 3,
         exclude_person: int | None = None,
+        only_people: Keys | None = None,
     ) -> list[list[PersonHit]]:
         best = top_m if aggregate == "mean" else 1
         found = []
         for probe in probes:
             order, cosines = self._ranked(probe, exclude_person)
+            if only_people is not None:
+                order = order[np.isin(self._people[order], only_people)]
             rows: dict[int, list[int]] = {}
             for row in order:
                 rows.setdefault(int(self._people[row]), []).append(int(row))
@@ -75,6 +78,9 @@ class ReferenceIndex:
             hits.sort(key=lambda hit: (-hit.cosine, hit.person_key))
             found.append(hits[:k])
         return found
+
+    def held(self, people: Keys) -> int:
+        return int(np.isin(self._people, people).sum())
 
     def close(self) -> None:
         self.remove(self._faces)

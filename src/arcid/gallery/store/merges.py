@@ -46,6 +46,7 @@ def merge(
         "merged_at": log.now,
         "face_uids": json.dumps([face["uid"] for face in own]),
         "handed": json.dumps(handed),
+        "external_id": other["external_id"],
     }
     values["seal"] = row_seal("merges", values)
     log.insert(merges, values)
@@ -59,7 +60,7 @@ def unmerge(
     keep = people_store.by_keys(log.connection, [row["person_id"]])[row["person_id"]]
     other = people_store.add(
         log, collection, row["name"] if name is None else name, json.loads(row["metadata"]),
-        uid=row["other_uid"], created_at=row["created_at"],
+        external_id=row["external_id"], uid=row["other_uid"], created_at=row["created_at"],
     )  # fmt: skip
     sealed.take_back(log.connection, keep, other)
     wanted = json.loads(row["face_uids"])

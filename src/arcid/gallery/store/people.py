@@ -17,7 +17,7 @@ from arcid.gallery.records import Person
 from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import erasures, receipts, sealed
+from arcid.gallery.store import erasures, filters, receipts, sealed
 from arcid.gallery.store.journal import Journal, from_us
 
 _face_count = (
@@ -42,20 +42,40 @@ def by_name(connection: Connection, collection: Row, name: str) -> Row | None:
     return _first(connection, collection, people.c.name_key == key)
 
 
+def by_external_id(connection: Connection, collection: Row, external_id: str) -> Row | None:
+    return _first(connection, collection, people.c.external_id == rules.external_id(external_id))
+
+
 def page(
-    connection: Connection, collection: Row, search: str | None, limit: int, after: str | None
+    connection: Connection,
+    collection: Row,
+    search: str | None,
+    limit: int,
+    after: str | None,
+    where: Mapping[str, Any] | None = None,
 ) -> Page[Row]:
+    """``where``: only who has that metadata."""
     query = sa.select(people, _face_count).where(people.c.collection_id == collection["id"])
     if search is not None and search.strip():
         query = query.where(
             people.c.name_key.contains(rules.name_key(rules.clean_name(search)), autoescape=True)
         )
-    if after is not None:
-        query = query.where(people.c.name_key > PEOPLE.place(collection["uid"], after)[0])
-    query = query.order_by(people.c.name_key).limit(check_limit(limit))
-    rows: list[Row] = list(connection.execute(query).mappings())
-    for row in rows:
-        check_row("people", row)
+    if where is not None:
+        query = query.where(filters.likely(where))
+    last = None if after is None else PEOPLE.place(collection["uid"], after)[0]
+    rows: list[Row] = []
+    more = wanted = check_limit(limit) or 0
+    while more and len(rows) < wanted:
+        begun = query if last is None else query.where(people.c.name_key > last)
+        read: list[Row] = list(
+            connection.execute(begun.order_by(people.c.name_key).limit(wanted)).mappings()
+        )
+        for row in read:
+            check_row("people", row)
+        rows += [row for row in read if where is None or filters.has(row, where)]
+        more = len(read) == wanted
+        last = read[-1]["name_key"] if read else last
+    del rows[wanted:]
     return PEOPLE.page(collection["uid"], rows, limit, lambda row: (row["name_key"],))
 
 
@@ -79,6 +99,7 @@ def record(connection: Connection, collection: Row, row: Row) -> Person:
         from_us(row["created_at"]),
         from_us(row["updated_at"]),
         row["face_count"],
+        row["external_id"],
     )
 
 
@@ -88,6 +109,7 @@ def add(
     name: str,
     metadata: Mapping[str, Any] | None,
     *,
+    external_id: str | None = None,
     uid: str | None = None,
     created_at: int | None = None,
 ) -> Row:
@@ -103,6 +125,7 @@ def add(
         "key_id": sealed.new_key(journal.connection, collection),
         "created_at": journal.now if created_at is None else created_at,
         "updated_at": journal.now,
+        "external_id": _external_id(journal.connection, collection, external_id, None),
     }
     values["seal"] = row_seal("people", values)
     row = journal.insert(people, values)
@@ -116,7 +139,9 @@ def update(
     person: Row,
     name: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    external_id: str | None = None,
 ) -> None:
+    """What is None stays; an empty ``external_id`` takes it away."""
     cleaned = person["name"] if name is None else rules.clean_name(name)
     _refuse_taken(journal.connection, collection, cleaned, person["id"])
     values = {
@@ -124,12 +149,23 @@ def update(
         "name_key": rules.name_key(cleaned),
         "metadata": person["metadata"] if metadata is None else rules.json_text(metadata),
         "updated_at": journal.now,
+        "external_id": person["external_id"]
+        if external_id is None
+        else _external_id(journal.connection, collection, external_id, person["id"]),
     }
     values["seal"] = row_seal("people", dict(person) | values)
     journal.connection.execute(people.update().where(people.c.id == person["id"]).values(values))
     if cleaned != person["name"]:
         receipts.forget(journal.connection, person["uid"])
     journal.record("person_updated", collection, person=person)
+
+
+def says(person: Row, name: str, metadata: Mapping[str, Any] | None) -> bool:
+    """Whether that is their name and metadata already."""
+    same = metadata is None or json.loads(person["metadata"]) == json.loads(
+        rules.json_text(metadata)
+    )
+    return same and bool(person["name"] == rules.clean_name(name))
 
 
 def touch(journal: Journal, *keys: int) -> None:
@@ -190,3 +226,18 @@ def _refuse_taken(
             "add the faces to that person, or choose another name",
             person_id=taken["uid"],
         )
+
+
+def _external_id(
+    connection: Connection, collection: Row, value: str | None, own_key: int | None
+) -> str | None:
+    """As it is stored; raises ``AlreadyExists`` where it is somebody else's."""
+    if not value:
+        return None
+    taken = by_external_id(connection, collection, value)
+    if taken is not None and taken["id"] != own_key:
+        raise AlreadyExists(
+            f"collection {collection['name']!r} has a person of that external id already",
+            person_id=taken["uid"],
+        )
+    return rules.external_id(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
 
 from arcid.gallery import NewConsent
 from arcid.gallery.database import HELD_UP
@@ -15,7 +15,7 @@ from arcid.gallery.paging import MAX_CURSOR
 from arcid.protection import Policies
 from arcid.server.deps import Services
 from arcid.server.errors import HttpError
-from arcid.server.schemas import ErasureOut, ErrorEnvelope
+from arcid.server.schemas import ErasureOut, ErrorEnvelope, Where
 from arcid.types import Selection
 
 _MEANING = {
@@ -58,6 +58,7 @@ def erased(running: Services, receipt: str | None = None) -> Response:
     return JSONResponse(ErasureOut(message=HELD_UP).model_dump(), 202, headers)
 
 
+_WHERE: TypeAdapter[Where] = TypeAdapter(Where)
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows of a page.")]
 After = Annotated[
     str | None,
@@ -105,6 +106,33 @@ AgreedBy = Annotated[str, Form(max_length=200, description="Or who agreed for th
 AgreedAt = Annotated[AwareDatetime | None, Form(description="When; left out: now.")]
 RequireQuality = Annotated[
     bool, Form(description="Refuse faces that are blurred, dark, small or turned away.")
+]
+
+
+def where_of(value: Any) -> Any:
+    """A filter, from a form or an address as the text of a JSON object."""
+    if value is None or not isinstance(value, str):
+        return value
+    try:
+        return _WHERE.validate_json(value)
+    except ValidationError as error:
+        problems = [
+            {"where": ".".join(map(str, ("where", *one["loc"]))), "problem": one["msg"]}
+            for one in error.errors(include_input=False, include_context=False)
+        ]
+        first = problems[0]
+        raise HttpError(
+            422,
+            "validation_error",
+            f"{first['where']}: {first['problem']}",
+            {"problems": problems},
+        ) from None
+
+
+WhereForm = Annotated[
+    Where | None,
+    BeforeValidator(where_of),
+    Form(description="Only people whose metadata has these values, exactly: a JSON object."),
 ]
 
 

@@ -47,6 +47,14 @@ async def enrol(
     collection: CollectionPath,
     name: Annotated[str, Form(min_length=1, max_length=200, description="Of the person.")],
     image: Images,
+    external_id: Annotated[
+        str | None,
+        Form(
+            min_length=1,
+            max_length=200,
+            description="They go to whoever has it; who is not there yet is made with both.",
+        ),
+    ] = None,
     select: Select = "prominent",
     aligned: Aligned = False,
     require_quality: RequireQuality = True,
@@ -63,7 +71,9 @@ async def enrol(
     await run_in_threadpool(running.gallery.collection, collection)
     given = consent_of(consent, consent_evidence, consent_by, consent_at)
     asked = _Asked(image, select, aligned, require_quality, allow_duplicate, partial, given)
-    return await _enrol(running, response, collection, asked, idempotency_key, name=name)
+    return await _enrol(
+        running, response, collection, asked, idempotency_key, name=name, external_id=external_id
+    )
 
 
 @router.post(
@@ -162,11 +172,12 @@ async def _enrol(
     *,
     name: str | None = None,
     person_id: str | None = None,
+    external_id: str | None = None,
 ) -> Enrolled:
     photos = await read_images(asked.images, running.settings)
     once = None
     if key is not None:
-        whose = [name, person_id]
+        whose = [name, person_id] if external_id is None else [name, person_id, external_id]
         given = None if asked.consent is None else list(map(str, astuple(asked.consent)))
         options = [*asked[1:-1], given]
         once = Once(key, await run_in_threadpool(fingerprint, whose, options, photos))
@@ -190,6 +201,7 @@ async def _enrol(
         images,
         name=name,
         person_id=person_id,
+        external_id=external_id,
         decide=None if asked.allow_duplicate else running.pipeline.duplicate,
         partial=asked.partial,
         once=once,

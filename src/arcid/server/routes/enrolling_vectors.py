@@ -27,7 +27,10 @@ def enrol_embeddings(
 ) -> Enrolled:
     """Add vectors, as `/v1/embeddings` gives them, under a name; who is not there yet is created.
     All or none, unless `partial`. For keys trusted with vectors."""
-    return _enrol(running, response, collection, body, idempotency_key, name=body.name)
+    return _enrol(
+        running, response, collection, body, idempotency_key, name=body.name,
+        external_id=body.external_id,
+    )  # fmt: skip
 
 
 @router.post(
@@ -56,6 +59,7 @@ def _enrol(
     *,
     name: str | None = None,
     person_id: str | None = None,
+    external_id: str | None = None,
 ) -> Enrolled:
     once = None
     if key is not None:
@@ -68,6 +72,7 @@ def _enrol(
         body.contract_id,
         name=name,
         person_id=person_id,
+        external_id=external_id,
         source=body.source,
         allow_duplicate=body.allow_duplicate,
         partial=body.partial,

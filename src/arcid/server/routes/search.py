@@ -13,7 +13,7 @@ from arcid.gallery import Aggregate
 from arcid.results import Identified
 from arcid.server import schemas
 from arcid.server.deps import CollectionPath, PersonPath, Running
-from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
+from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, WhereForm, errors
 from arcid.server.schemas import (
     IdentifiedFace,
     PersonSearchIn,
@@ -63,6 +63,7 @@ async def search_photo(
     select: Select = "all",
     aggregate: How = "max",
     unsupported: Unsupported_ = "review",
+    where: WhereForm = None,
     aligned: Aligned = False,
 ) -> SearchOut:
     """Who of a collection is in a photo? Two faces of it are never one person."""
@@ -76,6 +77,7 @@ async def search_photo(
         fpir=fpir,
         aggregate=aggregate,
         unsupported=unsupported,
+        where=where,
     )
     return SearchOut(
         collection=collection,
@@ -98,6 +100,7 @@ def search_embedding(
         fpir=body.fpir,
         aggregate=body.aggregate,
         unsupported=body.unsupported,
+        where=body.where,
     )
     running.looks.searched("vector", collection, [found], body.fpir)
     return VectorSearchOut(collection=collection, contract_id=body.contract_id, **_answer(found))

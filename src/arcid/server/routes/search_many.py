@@ -10,7 +10,7 @@ from arcid.decide import DEFAULT_FPIR
 from arcid.errors import ArcidError, InvalidArray
 from arcid.results import Faces
 from arcid.server.deps import CollectionPath, Running, Services
-from arcid.server.routes._common import UPLOAD, Aligned, Images, Select, errors
+from arcid.server.routes._common import UPLOAD, Aligned, Images, Select, WhereForm, errors
 from arcid.server.routes.search import Fpir, How, K, SearchRoute, Unsupported_
 from arcid.server.schemas import (
     ErrorBody,
@@ -38,6 +38,7 @@ async def search_photos(
     select: Select = "all",
     aggregate: How = "max",
     unsupported: Unsupported_ = "review",
+    where: WhereForm = None,
     aligned: Aligned = False,
 ) -> SearchedImages:
     """Who of a collection is in several photos? For each an answer or an error."""
@@ -55,6 +56,7 @@ async def search_photos(
             fpir=fpir,
             aggregate=aggregate,
             unsupported=unsupported,
+            where=where,
         )
     )
     results = [
@@ -86,6 +88,7 @@ def search_embeddings(
         fpir=body.fpir,
         aggregate=body.aggregate,
         unsupported=body.unsupported,
+        where=body.where,
     )
     for answer in answers:
         running.looks.searched("vector", collection, [answer], body.fpir)

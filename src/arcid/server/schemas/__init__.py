@@ -9,6 +9,7 @@ from arcid.server.schemas.base import (
     ContractId,
     ErrorBody,
     ErrorEnvelope,
+    ExternalId,
     Id,
     In,
     Metadata,
@@ -16,6 +17,7 @@ from arcid.server.schemas.base import (
     Out,
     Rate,
     Vector,
+    Where,
 )
 from arcid.server.schemas.enrolling import (
     ConsentGiven,
@@ -40,6 +42,7 @@ from arcid.server.schemas.people import (
     PersonIn,
     PersonOut,
     PersonPatch,
+    PersonPut,
     SplitIn,
     StoredFaceOut,
 )
@@ -119,6 +122,7 @@ __all__ = [
     "ErasureOut",
     "ErrorBody",
     "ErrorEnvelope",
+    "ExternalId",
     "FaceOut",
     "FaceVector",
     "FacesPage",
@@ -145,6 +149,7 @@ __all__ = [
     "PersonIn",
     "PersonOut",
     "PersonPatch",
+    "PersonPut",
     "PersonSearchIn",
     "PersonSearchOut",
     "PersonVerified",
@@ -168,4 +173,5 @@ __all__ = [
     "VectorsIn",
     "VectorsSearchIn",
     "VerifyVectorIn",
+    "Where",
 ]

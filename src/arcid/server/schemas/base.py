@@ -20,6 +20,20 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CollectionName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]+$")
 ]
+ExternalId = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    Field(description="What another system calls them; one person's of a collection."),
+]
+Where = Annotated[
+    dict[str, str | bool | int | float | None],
+    Field(
+        min_length=1,
+        max_length=16,
+        description="Only people whose metadata has these values, exactly.",
+        examples=[{"site": "Berlin"}],
+    ),
+]
 ContractId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pydantic import AwareDatetime, Field
 
 from arcid.gallery import NewConsent
-from arcid.server.schemas.base import MAX_VECTORS, ContractId, ErrorBody, In, Out, Vector
+from arcid.server.schemas.base import (
+    MAX_VECTORS,
+    ContractId,
+    ErrorBody,
+    ExternalId,
+    In,
+    Out,
+    Vector,
+)
 from arcid.server.schemas.people import PersonOut, StoredFaceOut
 from arcid.server.schemas.photos import FaceOut
 
@@ -46,6 +54,9 @@ class VectorsIn(In):
 
 class EnrolVectorsIn(VectorsIn):
     name: str = Field(min_length=1, max_length=200, description="Of the person.")
+    external_id: ExternalId | None = Field(
+        None, description="They go to whoever has it; who is not there yet is made with both."
+    )
 
 
 class ImageResult(Out):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from arcid.server.schemas.base import CollectionName, Id, In, Metadata, Next, Out
+from arcid.server.schemas.base import CollectionName, ExternalId, Id, In, Metadata, Next, Out
 from arcid.server.schemas.photos import Box
 
 
@@ -59,8 +59,14 @@ class Contracts(Out):
     contracts: list[ContractOut]
 
 
+class PersonPut(In):
+    name: str = Field(min_length=1, max_length=200, examples=["Ada Example"])
+    metadata: Metadata | None = Field(None, description="Left out: what was there stays.")
+
+
 class PersonIn(In):
     name: str = Field(min_length=1, max_length=200, examples=["Ada Example"])
+    external_id: ExternalId | None = None
     metadata: Metadata | None = None
 
 
@@ -68,6 +74,7 @@ class PersonPatch(In):
     """What is left out stays."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
+    external_id: ExternalId | None = Field(None, description="An empty one takes it away.")
     metadata: Metadata | None = None
 
 
@@ -75,6 +82,7 @@ class PersonOut(Out):
     id: str
     collection: str
     name: str
+    external_id: str | None
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime

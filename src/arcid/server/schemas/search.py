@@ -17,6 +17,7 @@ from arcid.server.schemas.base import (
     Out,
     Rate,
     Vector,
+    Where,
 )
 from arcid.server.schemas.photos import DecisionOut, FaceOut
 
@@ -24,6 +25,7 @@ from arcid.server.schemas.photos import DecisionOut, FaceOut
 class Candidate(Out):
     person_id: str
     name: str
+    external_id: str | None
     metadata: dict[str, Any]
     cosine: float
     probability: float | None = Field(
@@ -71,6 +73,7 @@ class VectorSearchIn(In):
     fpir: Rate = DEFAULT_FPIR
     aggregate: Aggregate = "max"
     unsupported: Unsupported = "review"
+    where: Where | None = None
 
 
 class PersonSearchIn(In):
@@ -121,6 +124,7 @@ class VectorsSearchIn(In):
     fpir: Rate = DEFAULT_FPIR
     aggregate: Aggregate = "max"
     unsupported: Unsupported = "review"
+    where: Where | None = None
 
 
 class VerifyVectorIn(In):
