@@ -31,7 +31,7 @@ from arcid.server.settings import MIB, Settings
 log = logging.getLogger("arcid.http")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UPLOADS = "/v1/jobs/uploads"
+UPLOADS = ("/v1/jobs/uploads", "/console/upload")
 HARDLY_MOVES = 64 * 1024  # bytes a second; such an upload makes room where others need it
 #: In ``scope["state"]``: whether a JSON body may be as long as an upload, and who counts bytes that
 #: are held beside the body.
@@ -124,7 +124,7 @@ class Edge:
     ) -> Receive:
         settings, state = self._settings, scope["state"]
         form = headers.get("content-type", "").lower().startswith("multipart/")
-        to_disk = scope["path"] == UPLOADS  # as it comes: it is not held
+        to_disk = scope["path"] in UPLOADS  # as it comes: it is not held
         declared = headers.get("content-length", "")
         announced = int(declared) if declared.isdecimal() else 0
 

@@ -65,6 +65,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/sessions", "home", "sessions:sessions"),
     Page("/overview", "attendance", "overview:overview"),
     Page("/people/new", "enrol", "enrolling:new_person"),
+    Page("/people/import", "enrol", "importing:bulk_import"),
     Page("/attendance/month", "attendance", "attendance_month:month"),
     Page("/attendance/person/{person_id}", "attendance", "attendance_month:person"),
     Page("/watchlists/{list_id}", "lists", "watchlists:watchlist"),
@@ -76,6 +77,8 @@ ROUTES = {  # by the first part of the path
     "evidence": Route("cases", "onboarding:evidence"),
     "export": Route("export", "downloads:exported"),
     "receipt": Route("privacy", "privacy_files:receipt"),
+    "refused.csv": Route("enrol", "importing:refused"),
+    "upload": Route("enrol", "importing:upload"),
     "person.zip": Route("privacy", "privacy_files:person"),
     "pairs": Route("duplicates", "duplicates_export:exported"),
 }

@@ -37,6 +37,24 @@ async def consent_fields(
     return _fields()
 
 
+async def demanded(
+    context: ConsoleContext, collection: Collection, title: str
+) -> Callable[[], NewConsent | None]:
+    """Fields of a consent of many, where the collection demands one; empty ones say nothing."""
+    policy = await context.run(Policies(context.gallery).of, collection.name)
+    if not policy.consent:
+        return lambda: None
+    text(title, "soft small", tag="p")
+    version = ui.input(S.CONSENT_TEXT).props("outlined dense maxlength=200").classes("wide")
+    evidence = ui.input(S.CONSENT_EVIDENCE).props("outlined dense maxlength=1000").classes("wide")
+
+    def said() -> NewConsent | None:
+        agreed = (version.value or "").strip()
+        return NewConsent(agreed, evidence.value or "") if agreed else None
+
+    return said
+
+
 def _fields() -> Callable[[], NewConsent]:
     version = ui.input(S.CONSENT_TEXT).props("outlined dense maxlength=200").classes("wide")
     evidence = ui.input(S.CONSENT_EVIDENCE).props("outlined dense maxlength=1000").classes("wide")

@@ -55,6 +55,7 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
             if context.may("duplicates"):
                 link_button(S.PEOPLE_DUPLICATES, f"{ROOT}/duplicates{where}", icon="duplicates")
             if context.may("enrol"):
+                link_button(S.IMPORT, f"{ROOT}/people/import{where}", icon="collections")
                 link_button(S.PEOPLE_ADD, f"{ROOT}/people/new{where}", icon="add", kind="primary")
         total = S.PEOPLE_COUNT.format(
             people=S.count(current.people, S.ONE_PERSON, S.MANY_PEOPLE),

@@ -11,6 +11,7 @@ from arcid.server.console.strings.common import *  # noqa: F403
 from arcid.server.console.strings.doors import *  # noqa: F403
 from arcid.server.console.strings.duplicates import *  # noqa: F403
 from arcid.server.console.strings.formats import *  # noqa: F403
+from arcid.server.console.strings.importing import *  # noqa: F403
 from arcid.server.console.strings.keys import *  # noqa: F403
 from arcid.server.console.strings.kiosk import *  # noqa: F403
 from arcid.server.console.strings.onboarding import *  # noqa: F403

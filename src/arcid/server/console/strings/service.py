@@ -107,6 +107,7 @@ TASK_NAMES = {
     "doors": "Erase old passages of doors",
     "duplicates": "Erase old searches for people enrolled twice",
     "settle": "Erase what a reader held up",
+    "jobs": "Forget imports of 30 days ago and unused uploads",
     "keys": "Note when API keys were used last",
     "retention": "Erase people and faces that are too old",
     "seals": "Seal the audit of the day before",
