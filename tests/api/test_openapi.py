@@ -27,6 +27,7 @@ from arcid import errors
 from arcid.errors import ArcidError
 from arcid.protection import Keys
 from arcid.server.app import create_app
+from arcid.server.compat import ADAPTERS
 from arcid.server.errors import HTTP_CODES, STATUS
 from arcid.server.settings import Settings
 
@@ -58,6 +59,10 @@ def test_the_snapshot_is_current(described: dict[str, Any]) -> None:
     assert written == json.loads(json.dumps(described)), (
         "the API changed; review it and run: python -m tests.api.update_openapi"
     )
+
+
+def test_protocols_of_other_systems_are_no_part_of_it(described: dict[str, Any]) -> None:
+    assert create_app(Settings.load(compat=",".join(ADAPTERS))).openapi() == described
 
 
 def test_every_route_names_its_errors_and_itself(described: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from tests.serving import Client, running
 from arcid.events import Audit
 from arcid.protection import VERBS, Keys, Policies
 from arcid.server import scopes
-from arcid.server.app import create_app
 from arcid.server.compat.adapter import likeness
 from arcid.server.compat.rekognition.wire import OPERATIONS, PREFIX
 from arcid.server.settings import Settings
@@ -80,9 +79,7 @@ def key_of(service: Client, name: str, verbs: Any, **more: Any) -> str:
     return secret
 
 
-def test_it_is_no_part_of_our_description() -> None:
-    plain = create_app(Settings.load()).openapi()
-    assert create_app(Settings.load(compat="rekognition")).openapi() == plain
+def test_every_operation_needs_a_verb() -> None:
     ours = {name for name in scopes.ADAPTERS if name.startswith("rekognition_")}
     assert ours == {f"rekognition_{name}" for name in OPERATIONS}
 

@@ -97,6 +97,7 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
 OPEN = frozenset({
     "health", "page", "script", "applicant_session", "applicant_consent", "applicant_withdraw",
     "applicant_document", "applicant_selfie", "applicant_live", "compreface_config",
+    "insightface_health",
 })  # fmt: skip
 #: Whoever enrols numbers says that they are somebody's face, and nobody can look.
 ALSO: dict[str, Verb] = {"enrol_embeddings": "vectors", "add_embeddings": "vectors"}
@@ -105,17 +106,27 @@ ALSO: dict[str, Verb] = {"enrol_embeddings": "vectors", "add_embeddings": "vecto
 #: route, which asks for what each needs.
 _ADAPTERS: dict[Reach, dict[Verb, str]] = {
     "collection": {
-        "read": "rekognition_DescribeCollection rekognition_ListFaces rekognition_ListUsers",
+        "read": "rekognition_DescribeCollection rekognition_ListFaces rekognition_ListUsers "
+        "insightface_get_collection insightface_list_persons insightface_get_person "
+        "insightface_list_faces insightface_face_image",
         "search": "rekognition_SearchFaces rekognition_SearchFacesByImage rekognition_SearchUsers "
-        "rekognition_SearchUsersByImage",
+        "rekognition_SearchUsersByImage insightface_search",
         "enrol": "rekognition_IndexFaces rekognition_CreateUser rekognition_AssociateFaces "
-        "rekognition_DisassociateFaces",
-        "delete": "rekognition_DeleteCollection rekognition_DeleteFaces rekognition_DeleteUser",
+        "rekognition_DisassociateFaces "
+        "insightface_create_person insightface_change_person insightface_add_faces",
+        "delete": "rekognition_DeleteCollection rekognition_DeleteFaces rekognition_DeleteUser "
+        "insightface_delete_collection insightface_delete_person insightface_delete_face",
+        "admin": "insightface_change_collection",
     },
-    "all": {"read": "rekognition_ListCollections", "admin": "rekognition_CreateCollection"},
+    "all": {
+        "read": "rekognition_ListCollections insightface_list_collections",
+        "admin": "rekognition_CreateCollection insightface_create_collection",
+    },
     "none": {
         "read": "compreface_subjects compreface_faces compreface_image",
+        "vectors": "insightface_embeddings",
         "search": "rekognition_CompareFaces rekognition_DetectFaces "
+        "insightface_detect insightface_compare "
         "compreface_recognize compreface_verify_face compreface_recognize_vectors "
         "compreface_verify_face_vectors compreface_detect compreface_verify "
         "compreface_verify_vectors",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arcid.server.compat import compreface, rekognition
+from arcid.server.compat import compreface, insightface_server, rekognition
 from arcid.server.compat.adapter import Adapter
 from arcid.server.settings import Settings
 
 ADAPTERS: Mapping[str, Adapter] = {
     "compreface": compreface.ADAPTER,
     "rekognition": rekognition.ADAPTER,
+    "insightface-server": insightface_server.ADAPTER,
 }
 
 

@@ -17,7 +17,7 @@ from arcid.server.settings.photographs import Photographs
 from arcid.server.settings.signing_in import SigningIn
 from arcid.server.settings.told import Told
 
-Protocol = Literal["compreface", "rekognition"]
+Protocol = Literal["compreface", "rekognition", "insightface-server"]
 
 
 class Settings(SigningIn, Told, Photographs, Listening):
@@ -61,7 +61,7 @@ class Settings(SigningIn, Told, Photographs, Listening):
     compat: Annotated[tuple[Protocol, ...], NoDecode, BeforeValidator(listed)] = Field(
         (),
         description="Protocols of other systems that are answered too, separated by commas: "
-        "compreface, rekognition.",
+        "compreface, rekognition, insightface-server.",
     )
     audit_searches: bool = Field(
         True,

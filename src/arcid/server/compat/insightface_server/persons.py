@@ -1,0 +1,277 @@
+"""Persons of a collection and their faces."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.responses import Response
+
+from arcid.errors import ArcidError, FaceNotFound, PersonNotFound
+from arcid.gallery import Enrolment, Gallery, NewFace, Person
+from arcid.server.compat.insightface_server.collections import Limit
+from arcid.server.compat.insightface_server.photos import PREFIX
+from arcid.server.compat.insightface_server.refusals import refusal
+from arcid.server.compat.insightface_server.registering import (
+    Contract,
+    Images,
+    Mode,
+    Review,
+    Vectors,
+    faces_of,
+    reason_of,
+    rejected,
+)
+from arcid.server.compat.insightface_server.telling import (
+    OWN,
+    Told,
+    face_told,
+    person_of,
+    person_told,
+    told,
+)
+from arcid.server.deps import CollectionPath, Running, Services
+from arcid.server.routes._common import require_crops
+from arcid.server.uploads import UploadRoute
+
+router = APIRouter(
+    prefix=f"{PREFIX}/v1/collections/{{collection}}/persons",
+    include_in_schema=False,
+    route_class=UploadRoute,
+)
+PERSON_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Short = Annotated[str, StringConstraints(max_length=200)]
+EXTERNAL = "external_id"
+
+
+class Changes(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: Short | None = None
+    external_id: Short | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@router.post("", name="insightface_create_person")
+async def create(
+    request: Request,
+    running: Running,
+    collection: CollectionPath,
+    images: Images,
+    id: Annotated[str | None, Form()] = None,
+    name: Annotated[str | None, Form(max_length=200)] = None,
+    external_id: Annotated[str | None, Form(max_length=200)] = None,
+    metadata: Annotated[str, Form()] = "{}",
+    review_mode: Review = "off",
+    embedding_mode: Mode = "server",
+    external_embeddings: Vectors = None,
+    embedding_contract_id: Contract = None,
+) -> Response:
+    """A person with what can be registered of the images; none at all is an error."""
+    person_id = id or str(uuid.uuid4())
+    if not _is_id(person_id):
+        raise refusal(400, "invalid_person_id", "an id has 1 to 64 letters, digits, . _ and -")
+    own = {**_object(metadata), OWN: {"name": name, EXTERNAL: external_id}}
+    gallery = running.gallery
+    await run_in_threadpool(_refuse_known, gallery, collection, person_id, external_id)
+    new = await faces_of(
+        request, running, images, review_mode, embedding_mode, external_embeddings,
+        embedding_contract_id,
+    )  # fmt: skip
+
+    def enrol() -> Enrolment:
+        called = _free_name(gallery, collection, name, person_id)
+        return _registered(
+            running, collection, new, review_mode,
+            name=called, external_id=person_id, metadata=own,
+        )  # fmt: skip
+
+    done = await running.writes.run(enrol)
+    body = {
+        "person": person_told(done.person),
+        "faces": [face_told(face, person_id) for face in done.faces],
+        "rejected_images": rejected(images, done),
+    }
+    return told(request, body, 201)
+
+
+@router.get("", name="insightface_list_persons")
+def listed(
+    request: Request,
+    running: Running,
+    collection: CollectionPath,
+    limit: Limit = 50,
+    cursor: str | None = None,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    page = running.gallery.people(collection, search=search, limit=limit, after=cursor)
+    return told(request, {"persons": [*map(person_told, page)], "next_cursor": page.next})
+
+
+@router.get("/{person}", name="insightface_get_person")
+def get(request: Request, running: Running, collection: CollectionPath, person: str) -> Response:
+    found = person_of(running.gallery, collection, person)
+    return told(request, {"person": person_told(found)})
+
+
+@router.patch("/{person}", name="insightface_change_person")
+async def change(
+    request: Request, running: Running, collection: CollectionPath, person: str, body: Changes
+) -> Response:
+    given = body.model_dump(exclude_unset=True)
+    if not given or None in given.values():
+        raise refusal(400, "invalid_request", "say what is to be changed; null changes nothing")
+    changed = await running.writes.run(_change, running.gallery, collection, person, given)
+    return told(request, {"person": person_told(changed)})
+
+
+@router.delete("/{person}", name="insightface_delete_person")
+def delete(running: Running, collection: CollectionPath, person: str) -> Response:
+    found = person_of(running.gallery, collection, person)
+    running.gallery.delete_person(collection, found.id)
+    return Response(status_code=204)
+
+
+@router.post("/{person}/faces", name="insightface_add_faces")
+async def add_faces(
+    request: Request,
+    running: Running,
+    collection: CollectionPath,
+    person: str,
+    images: Images,
+    review_mode: Review = "off",
+    embedding_mode: Mode = "server",
+    external_embeddings: Vectors = None,
+    embedding_contract_id: Contract = None,
+) -> Response:
+    """As ``create``, for somebody who is there."""
+    found = await run_in_threadpool(person_of, running.gallery, collection, person)
+    new = await faces_of(
+        request, running, images, review_mode, embedding_mode, external_embeddings,
+        embedding_contract_id,
+    )  # fmt: skip
+    done = await running.writes.run(
+        _registered, running, collection, new, review_mode, person_id=found.id
+    )
+    body = {
+        "faces": [face_told(face, person) for face in done.faces],
+        "rejected_images": rejected(images, done),
+    }
+    return told(request, body, 201)
+
+
+@router.get("/{person}/faces", name="insightface_list_faces")
+def list_faces(
+    request: Request,
+    running: Running,
+    collection: CollectionPath,
+    person: str,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> Response:
+    found = person_of(running.gallery, collection, person)
+    page = running.gallery.faces(collection, found.id, limit=limit, after=cursor)
+    rows = [face_told(face, person) for face in page]
+    return told(request, {"faces": rows, "next_cursor": page.next})
+
+
+@router.delete("/{person}/faces/{face}", name="insightface_delete_face")
+def delete_face(running: Running, collection: CollectionPath, person: str, face: str) -> Response:
+    _require_face(running.gallery, collection, person, face)
+    running.gallery.delete_face(collection, face)
+    return Response(status_code=204)
+
+
+@router.get("/{person}/faces/{face}/image", name="insightface_face_image")
+def picture(running: Running, collection: CollectionPath, person: str, face: str) -> Response:
+    """The aligned crop, where the collection keeps crops."""
+    from PIL import Image as Pil
+
+    require_crops(running, collection)
+    _require_face(running.gallery, collection, person, face)
+    crop = running.gallery.face_crop(collection, face)
+    if crop is None:
+        raise refusal(404, "face_image_not_found", "no crop of this face was kept")
+    running.looks.note("face.view", f"face:{face}", collection)
+    buffer = io.BytesIO()
+    Pil.fromarray(crop).save(buffer, "JPEG", quality=95)
+    return Response(buffer.getvalue(), media_type="image/jpeg")
+
+
+def _registered(
+    running: Services,
+    collection: str,
+    new: list[NewFace | ArcidError],
+    review: str,
+    **whose: Any,
+) -> Enrolment:
+    """Raises ``HttpError`` where no image can be registered."""
+    decide = running.pipeline.duplicate if review == "strict" else None
+    problems = [one for one in new if isinstance(one, ArcidError)]
+    if len(problems) == len(new):
+        reasons = [{"index": i, "reason": reason_of(one)} for i, one in enumerate(problems)]
+        raise refusal(
+            422, "registration_failed", "no image can be registered", rejected_images=reasons
+        )
+    return running.gallery.enrol_images(collection, new, decide=decide, partial=True, **whose)
+
+
+def _refuse_known(
+    gallery: Gallery, collection: str, person_id: str, external_id: str | None
+) -> None:
+    gallery.collection(collection)
+    try:
+        person_of(gallery, collection, person_id)
+    except PersonNotFound:
+        return
+    raise refusal(409, "person_exists", "there is a person of that id already")
+
+
+def _free_name(gallery: Gallery, collection: str, name: str | None, person_id: str) -> str:
+    """Names are one person's here, and any number's there."""
+    wanted = (name or "").strip()
+    if not wanted:
+        return person_id
+    taken = gallery.find_person(collection, wanted)
+    if taken is None or person_id in (taken.external_id, taken.id):
+        return wanted
+    return f"{wanted[:120]} ({person_id})"
+
+
+def _change(gallery: Gallery, collection: str, person: str, given: Mapping[str, Any]) -> Person:
+    found = person_of(gallery, collection, person)
+    kept = {key: value for key, value in found.metadata.items() if key != OWN}
+    own: Told = {"name": found.name, EXTERNAL: None, **found.metadata.get(OWN, {})}
+    own |= {key: given[key] for key in ("name", EXTERNAL) if key in given}
+    name = None
+    if "name" in given:
+        name = _free_name(gallery, collection, given["name"], found.external_id or found.id)
+    metadata = {**given.get("metadata", kept), OWN: own}
+    return gallery.update_person(collection, found.id, name=name, metadata=metadata)
+
+
+def _require_face(gallery: Gallery, collection: str, person: str, face: str) -> None:
+    owner = person_of(gallery, collection, person)
+    if gallery.face(collection, face).person_id != owner.id:
+        raise FaceNotFound("this person has no face of that id")
+
+
+def _is_id(text: str) -> bool:
+    plain = text.replace(".", "").replace("_", "").replace("-", "")
+    return 1 <= len(text) <= 64 and text[0].isalnum() and text.isascii() and plain.isalnum()
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise refusal(400, "invalid_metadata", "metadata must be a JSON object")
+    return value
