@@ -101,6 +101,11 @@ def test_somebody_identifies_themselves_on_a_phone(
     page.goto("/console/onboarding")
     page.get_by_role("button", name=re.compile("Hans Turner.*Accepted", re.S)).click()
     expect(page.locator(".review-faces img")).to_have_count(2)
+    looked = page.locator("details", has_text="All that was looked at")
+    looked.locator("summary").click()
+    for words in ("Document and face", "Turning the head", "in order", "Strangers as alike"):
+        expect(looked.get_by_text(words).first).to_be_visible()
+    expect(looked.get_by_text(re.compile("[a-z]+_[a-z]+|target fmr"))).to_have_count(0)
     with page.expect_download() as loading:
         page.get_by_role("link", name="Evidence").click()
     told = json.loads(Path(loading.value.path()).read_bytes())

@@ -96,7 +96,8 @@ def liveness(shown: Shown, rules: Rules) -> list[Check]:
     """Challenge and passive check. Where neither says that it is a living face, a human decides."""
     checks = []
     if shown.actions:
-        message = f"the head turned as asked: {', '.join(shown.actions)}"
+        done = ", ".join(action.replace("_", " ") for action in shown.actions)
+        message = f"the head moved as asked: {done}"
         checks.append(Check("challenge", "pass", message, {"actions": list(shown.actions)}))
     elif rules.live:
         message = "no head turned in front of a camera: a picture was handed in"
