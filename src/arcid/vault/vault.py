@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from arcid.errors import GalleryBusy, KeyUnavailable, SealBroken
 from arcid.vault import keystore, sealing
-from arcid.vault.keystore import CollectionKey, DataKey, Destroyed, KeyStore
+from arcid.vault.keystore import KeyStore
+from arcid.vault.keytables import CollectionKey, DataKey, Destroyed
 from arcid.vault.roots import Root
 from arcid.vault.sealing import Cipher
 
