@@ -65,13 +65,14 @@ class Decoder:
 
 
 class _Process:
-    """One at a time; started with its first picture, and anew after it ended."""
+    """One at a time; started ahead of its first picture, and anew after it ended."""
 
     def __init__(self, limits: ImageLimits) -> None:
         self._limits = limits
         self._handle = os.memfd_create("arcid-pixels", os.MFD_CLOEXEC)
         os.ftruncate(self._handle, limits.max_pixels * _CHANNELS)
         self._running: subprocess.Popen[bytes] | None = None
+        self._start()
 
     def load(self, data: bytes) -> Image:
         if not data or len(data) > self._limits.max_bytes:
