@@ -156,11 +156,12 @@ def test_an_archive_with_one_folder_around_and_what_systems_leave(tmp_path: Path
     files = {
         "export/Ada/1.png": png(0), "export/Ada/._1.png": b"", "__MACOSX/export/1.png": b"",
         "export/stray.png": png(0), "export/Ada/deep/2.png": png(0), "export/Thumbs.db": b"",
-        f"export/{'x' * 201}/3.png": png(0),
+        f"export/{'x' * 201}/3.png": png(0), "export/ada/4.png": png(0),
     }  # fmt: skip
     listing = archive(zipped(tmp_path / "a.zip", files)).listing()
     assert listing.items == [Item("Ada", "export/Ada/1.png")]
-    assert sorted(one.code for one in listing.left) == ["layout", "layout", "name_invalid"]
+    codes = sorted(one.code for one in listing.left)
+    assert codes == ["layout", "layout", "name_ambiguous", "name_invalid"]
 
 
 # folders and lists
@@ -204,6 +205,10 @@ def test_formulas_of_a_spreadsheet_stay_text_and_excel_is_read() -> None:
     found = lists.read(data, ["a/1.jpg"])
     assert found.items == [Item("=Ada", "a/1.jpg")] and found.left == []
     assert found.about["=Ada"].metadata == {"note": "x"}
+    two = lists.read(b"person,photo,external_id\nAda,1,E1\nAda,2,\nAda,3,E2\n")
+    assert [item.label for item in two.items] == ["1", "2"]
+    assert [one.code for one in two.left] == ["external_id_differs"]
+    assert two.about["Ada"].external_id == "E1"
 
 
 # other systems
@@ -273,13 +278,17 @@ def test_compreface_gives_its_photos_where_it_keeps_them(
 
 
 def test_an_insightface_server_gives_its_crops(tmp_path: Path) -> None:
-    crop = io.BytesIO()
-    Pil.fromarray(np.full((112, 112, 3), 90, np.uint8)).save(crop, "JPEG")
+    crops = {}
+    for grey, face in ((90, "f1"), (120, "f4")):
+        Pil.fromarray(np.full((112, 112, 3), grey, np.uint8)).save(data := io.BytesIO(), "JPEG")
+        crops[face] = data.getvalue()
     first = {"id": "p1", "name": "Ada", "external_id": "E7", "metadata": {"hall": 3}}
-    people = {"": ([first], "more"), "more": ([{"id": "p2", "name": None}], None)}
+    third = {"id": "p3", "name": "ada"}  # another one
+    people = {"": ([first], "more"), "more": ([{"id": "p2", "name": None}, third], None)}
     faces = {
         "p1": [{"id": "f1", "has_crop": True}],
         "p2": [{"id": "f2", "has_crop": False}, {"id": "f3", "has_crop": True}],
+        "p3": [{"id": "f4", "has_crop": True}],
     }
     top = "/v1/collections/office/persons"
 
@@ -290,14 +299,15 @@ def test_an_insightface_server_gives_its_crops(tmp_path: Path) -> None:
             return {"persons": rows, "next_cursor": following}
         if path.endswith("/faces"):
             return {"faces": faces[path.split("/")[-2]], "next_cursor": None}
-        return crop.getvalue() if path.endswith("/f1/image") else 404
+        return crops[path.split("/")[-2]] if path.endswith(("/f1/image", "/f4/image")) else 404
 
     with served(answer) as address:
         found, left = taken(Server(address, "office", "k"), tmp_path)
-    assert found == {"Ada": 1} and left == {"p2/f2": "no_photo", "p2/f3": "bad_input"}
+    assert found == {"Ada (E7)": 1, "ada (p3)": 1}
+    assert left == {"p2/f2": "no_photo", "p2/f3": "bad_input"}
     with Gallery.open(tmp_path / "gallery.db") as gallery:
-        (ada,) = gallery.people("staff")
-        assert ada.metadata == {"hall": 3, "external_id": "E7"}
+        one, other = gallery.people("staff")
+        assert (one.metadata, one.external_id, other.external_id) == ({"hall": 3}, "E7", "p3")
 
 
 @pytest.mark.parametrize("status", [302, 401, 404])

@@ -182,8 +182,8 @@ def test_consent_is_demanded_before_anything_is_looked_at(
     Consents(gallery).record("staff", ada, NewConsent("2026-03"))
     left = preview(gallery, "staff", folder(people)).left
     assert sum(one.code == "consent_missing" for one in left) == 12
-    rows = ["person;photo;consent;consent_evidence;department"]
-    rows += [f"Person {n};Person {n}/0.png;2026-03;form {n};hall {n}" for n in (0, 1)]
+    rows = ["person;photo;consent;consent_evidence;department;external_id"]
+    rows += [f"Person {n};Person {n}/0.png;2026-03;form {n};hall {n};E{n}" for n in (0, 1)]
     rows += ["Person 2;Person 2/0.png;;;", "Person 2;gone.png;2026-03;;", ";Person 3/0.png;;;"]
     (people / "people.csv").write_text("\n".join(rows))
     source = folder(people)
@@ -192,7 +192,8 @@ def test_consent_is_demanded_before_anything_is_looked_at(
         work(gallery, pipeline, job.id, source)
     assert photos(gallery) == {"Person 0": 1, "Person 1": 1}
     new, known = gallery.people("staff")
-    assert new.metadata == {"department": "hall 0"} and known.metadata == {}
+    assert (new.metadata, new.external_id) == ({"department": "hall 0"}, "E0")
+    assert (known.metadata, known.external_id) == ({}, None)
     (agreed,) = Consents(gallery).of("staff", new.id)
     assert (agreed.text, agreed.evidence, agreed.recorded_by) == ("2026-03", "form 0", "os:0")
     codes = [one.code for one in Jobs(gallery).every_refused(job.id)]

@@ -49,6 +49,7 @@ class Keeping:
 
     consent: Callable[[str], NewConsent | None] = lambda person: None
     metadata: Callable[[str], Mapping[str, Any]] = lambda person: {}  # of people who are new
+    external_id: Callable[[str], str | None] = lambda person: None  # likewise
     #: Called with (person, label) of faces in the transaction that stores them.
     noted: Callable[[Sequence[tuple[str, str]], Connection], None] | None = None
     #: Told every outcome, once all before it are written.
@@ -268,11 +269,11 @@ class _Writing:
         keeping = self._keeping
         keys = [(person, label) for label, _ in faces]
         try:
-            self._gallery.enrol(
+            self._gallery.enrol_images(
                 self._collection,
-                person,
                 [face for _, face in faces],
-                metadata=self._metadata(person),
+                name=person,
+                **self._new(person),
                 decide=self._decide,
                 consent=keeping.consent(person),
                 noted=keeping.noted and partial(keeping.noted, keys),
@@ -283,9 +284,10 @@ class _Writing:
             return [outcome for one in faces for outcome in self._write(person, [one])]
         return [(key, None) for key in keys]
 
-    def _metadata(self, person: str) -> Mapping[str, Any] | None:
-        """Of somebody new; what is known of others stays."""
-        found = self._keeping.metadata(person)
-        if not found or self._gallery.find_person(self._collection, person) is not None:
-            return None
-        return found
+    def _new(self, person: str) -> dict[str, Any]:
+        """What is kept of somebody new; what is known of others stays."""
+        metadata, outside = self._keeping.metadata(person), self._keeping.external_id(person)
+        told = {"metadata": metadata or None, "external_id": outside}
+        if not any(told.values()) or self._gallery.find_person(self._collection, person):
+            return {}
+        return told

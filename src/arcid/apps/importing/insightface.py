@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +40,7 @@ class Server:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._remote, self._collection = Remote(address, headers), collection
         self._consent = consent
-        self._metadata: dict[str, dict[str, Any]] = {}
+        self._about: dict[str, About] = {}
         self._listing: Listing | None = None
 
     @property
@@ -58,7 +61,8 @@ class Server:
 
     def about(self, person: str) -> About:
         self.listing()
-        return About(self._consent, self._metadata.get(person, {}))
+        known = self._about.get(person, About())
+        return replace(known, consent=self._consent)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -66,11 +70,14 @@ class Server:
     def _listed(self) -> Listing:
         items: list[Item] = []
         left: list[Left] = []
-        for person in self._every("persons", *self._of()):
+        people = self._every("persons", *self._of())
+        often = Counter(_called(person).casefold() for person in people)
+        for person in people:
             own, outside = str(person["id"]), person.get("external_id")
-            name = str(person.get("name") or outside or own)
-            more = {"external_id": outside} if outside else {}
-            self._metadata.setdefault(name.strip(), {**(person.get("metadata") or {}), **more})
+            name = _called(person)
+            if often[name.casefold()] > 1:  # names are not unique there: these are two people
+                name = f"{name} ({outside or own})"
+            self._about[name] = About(None, person.get("metadata") or {}, outside or own)
             for face in self._every("faces", *self._of(own)):
                 item = Item(name, f"{own}/{face['id']}")
                 if face.get("has_crop"):
@@ -98,6 +105,11 @@ class Server:
             cursor = answer.get("next_cursor")
             if not cursor:
                 return found
+
+
+def _called(person: dict[str, Any]) -> str:
+    name = person.get("name") or person.get("external_id") or person["id"]
+    return normalize("NFC", str(name).strip())
 
 
 class Vectors:

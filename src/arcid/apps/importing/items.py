@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from arcid.errors import ArcidError, InputError, by_reason
 from arcid.gallery import NewConsent, NewFace
-from arcid.gallery.rules import clean_name
+from arcid.gallery.rules import clean_name, name_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class About:
 
     consent: NewConsent | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    external_id: str | None = None  # what the other system calls them
 
 
 class Source(Protocol):
@@ -97,12 +98,21 @@ class Source(Protocol):
 
 
 def checked(found: Iterable[Item], left: Iterable[Left] = ()) -> Listing:
-    """The listing, without items whose names are no names."""
+    """The listing, without items whose names are no names, or another one's but for the case: those
+    may be two people, and would become one."""
     good: list[Item] = []
     bad = list(left)
+    spelt: dict[str, str] = {}
     for item in found:
         try:
-            good.append(Item(clean_name(item.person), item.label))
+            name = clean_name(item.person)
         except InputError as error:
             bad.append(Left(item.label, "", "name_invalid", error.message))
+            continue
+        first = spelt.setdefault(name_key(name), name)
+        if name == first:
+            good.append(Item(name, item.label))
+        else:
+            why = f"{name} and {first} differ by case only, and would be one person"
+            bad.append(Left(item.label, name, "name_ambiguous", why))
     return Listing(good, bad)

@@ -3,7 +3,8 @@
     person,photo,consent,consent_evidence,department
     Ada,photos/1.jpg,2026-03,form 17,engineering
 
-Every other column is kept as metadata of people who are new. Excel's semicolons are read too.
+``external_id`` is what another system calls them. Every other column is kept as metadata of people
+who are new. Excel's semicolons are read too.
 """
 
 from __future__ import annotations
@@ -52,8 +53,13 @@ def read(data: bytes, present: Iterable[str] | None = None) -> Listed:
         elif there is not None and photo not in there:
             left.append(Left(label, person, "photo_missing", f"line {number}: no such photo"))
         else:
+            told = _about(row, number)
+            first = about.setdefault(normalize("NFC", person), told)
+            if told.external_id not in (None, first.external_id):
+                why = f"line {number}: this name has another external_id above; two people need two"
+                left.append(Left(label, person, "external_id_differs", f"{why} names"))
+                continue
             items[photo] = Item(person, photo)
-            about.setdefault(normalize("NFC", person), _about(row, number))
     for name in sorted((there or set()) - set(items) - {one.label for one in left}):
         left.append(Left(name, "", "not_listed", "the list does not name it"))
     return Listed(list(items.values()), left, about)
@@ -94,18 +100,19 @@ def _rows(data: bytes) -> Iterator[dict[str, str]]:
 
 
 def _about(row: dict[str, str], number: int) -> About:
-    known = (*_NEEDED, *CONSENT)
+    known = (*_NEEDED, *CONSENT, "external_id")
+    outside = row.get("external_id") or None
     metadata = {name: value for name, value in row.items() if name not in known and name and value}
     text = row.get("consent", "")
     if not text:
-        return About(None, metadata)
+        return About(None, metadata, outside)
     at = row.get("consent_at", "")
     try:
         when = datetime.fromisoformat(at).astimezone() if at else None
     except (ValueError, OverflowError):
         raise InputError(f"line {number}: consent_at is no time; write 2026-03-01") from None
     evidence, by = row.get("consent_evidence", ""), row.get("consent_by", "") or "themselves"
-    return About(NewConsent(text, evidence, by, "", when), metadata)
+    return About(NewConsent(text, evidence, by, "", when), metadata, outside)
 
 
 def _lack(row: dict[str, str]) -> str:

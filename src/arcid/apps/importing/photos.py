@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,7 +56,7 @@ class Photos:
     def about(self, person: str) -> About:
         self.listing()
         known = self._about.get(person, About())
-        return About(known.consent or self._consent, known.metadata)
+        return replace(known, consent=known.consent or self._consent)
 
     def close(self) -> None:
         self._store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
@@ -34,6 +35,9 @@ class Means:
     step: Step = field(default=lambda count: None)
 
 
+DELETED_AT_ONCE = 25  # people; each commit that erases waits for the disk
+
+
 class Stopped(Exception):
     """``Means.stopped`` said so."""
 
@@ -51,6 +55,7 @@ def _import(held: Held, means: Means) -> None:
         keeping = Keeping(
             consent=lambda person: source.about(person).consent,
             metadata=lambda person: source.about(person).metadata,
+            external_id=lambda person: source.about(person).external_id,
             noted=held.done,
             outcomes=_outcomes(held, means),
         )
@@ -81,14 +86,19 @@ def _import(held: Held, means: Means) -> None:
 
 def _delete_people(held: Held, means: Means) -> None:
     database, name = held.gallery.database, held.job.collection
-    for item in _waiting(held, means):
-        try:
-            with _collections.writing(database, name, erases=True) as (log, own):
-                held.done([(item.person, item.label)], log.connection)
-                _people.delete(log, own, _people.find(log.connection, own, item.label))
-        except PersonNotFound as error:  # deleted by somebody else meanwhile
-            held.refuse([Left.of(item, error)])
-        means.step(1)
+    waiting = _waiting(held, means)
+    while some := list(itertools.islice(waiting, DELETED_AT_ONCE)):
+        left: list[Left] = []
+        with _collections.writing(database, name, erases=True) as (log, own):
+            for item in some:
+                try:
+                    _people.delete(log, own, _people.find(log.connection, own, item.label))
+                except PersonNotFound as error:  # deleted by somebody else meanwhile
+                    left.append(Left.of(item, error))
+            gone = {one.label for one in left}
+            held.done([("", i.label) for i in some if i.label not in gone], log.connection)
+        held.refuse(left)
+        means.step(len(some))
 
 
 def _reembed(held: Held, means: Means) -> None:
