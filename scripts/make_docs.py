@@ -46,6 +46,10 @@ VARIABLES = {
         "file root.key in ARCID_HOME",
         "Where the root key is: file:PATH, env:NAME, credential:NAME, pkcs11:URI, command:PROGRAM.",
     ),
+    "ARCID_INDEX": (
+        "exact", "exact, pgvector or pgvector-hnsw: what carries the index of a gallery.",
+    ),
+    "ARCID_INDEX_URL": ("the gallery's PostgreSQL", "Where pgvector is, if elsewhere."),
     "ARCID_KEY_STORE": ("beside the gallery", "Path or SQLAlchemy URL of the key store."),
     "ARCID_DATA": ("none", "For development: photographs in data/, others' weights in models/."),
     "ARCID_RUNTIME": ("OpenVINO where it is installed", "openvino, onnxruntime or auto."),

@@ -63,6 +63,7 @@
     │   ├── AlertAnswered        somebody answered an alert otherwise; carries who and what
     │   ├── SecondPersonNeeded   an alert of a list that wants four eyes was confirmed by one
     │   ├── StorageFull          the disk is full; the last write was rolled back
+    │   ├── IndexUnavailable     the vector database that carries the index does not answer
     │   ├── KeyUnavailable       a key that opens what is stored is not there, or is another
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     │       └── SealBroken       sealed with another key, for another row, or changed since
@@ -525,6 +526,12 @@ class KeyUnavailable(GalleryError):
     code = "key_unavailable"
 
 
+class IndexUnavailable(GalleryError):
+    """The vector database that carries the index does not answer; the gallery itself is whole."""
+
+    code = "index_unavailable"
+
+
 class SealBroken(GalleryDamaged):
     """Sealed with another key, for another row, or changed since."""
 
@@ -581,6 +588,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageTooSmall",
     "ImageUnreadable",
+    "IndexUnavailable",
     "InputError",
     "InvalidArray",
     "JobNotFound",

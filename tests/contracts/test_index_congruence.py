@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from arcid.gallery.index import PersonHit, VectorIndex, int8
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.index.reference import ReferenceIndex
+from arcid.gallery.outside import Place
+from arcid.gallery.outside.index import OutsideIndex
+from arcid.gallery.outside.pgvector import PgVector
 
 NOISE = 2e-6  # float32 sums in another order may differ by this much
 
@@ -97,8 +101,44 @@ KINDS: dict[str, Make] = {
 }
 
 
-@pytest.fixture(params=KINDS)
+class Reading:
+    """What ``outside.index.Truth`` reads, of a ``Truth``."""
+
+    def __init__(self, fetch: Any) -> None:
+        self.truth: Truth = fetch.__self__
+
+    def __call__(self, face_keys: np.ndarray) -> np.ndarray:
+        return self.truth.fetch(face_keys)
+
+    def owners(self, face_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept = [int(key) for key in face_keys if int(key) in self.truth.rows]
+        return np.array(kept, np.int64), np.array([self.truth.rows[k][0] for k in kept], np.int64)
+
+    def faces_of(self, person_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wanted = set(person_keys.tolist())
+        return self.owners(np.array([f for f, (p, _) in self.truth.rows.items() if p in wanted]))
+
+
+def by_server(server: PgVector) -> Make:
+    def make(dim: int, fetch: Any) -> VectorIndex:
+        place = Place("gallery", uuid.uuid4().hex, "contract")
+        return OutsideIndex(server.engine(place, dim), Reading(fetch))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def pgvector(postgres: Any) -> Iterator[PgVector]:
+    with postgres.database(migrated=False) as url:
+        server = PgVector(url, graph=False)
+        yield server
+        server.close()
+
+
+@pytest.fixture(params=[*KINDS, pytest.param("pgvector", marks=pytest.mark.postgres)])
 def make(request: pytest.FixtureRequest) -> Make:
+    if request.param == "pgvector":
+        return by_server(request.getfixturevalue("pgvector"))
     return KINDS[request.param]
 
 
@@ -314,6 +354,12 @@ def _history(make: Make) -> type:
 TestReferenceHistory = _history(KINDS["reference"])
 TestExactHistory = _history(KINDS["exact"])
 TestSmallBlocksHistory = _history(KINDS["exact, many small blocks"])
+
+
+@pytest.mark.postgres
+def test_any_history_in_pgvector(pgvector: PgVector) -> None:
+    case = _history(by_server(pgvector))
+    case("runTest").runTest()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(params=["numpy-float32", "numkong-int8", "onnxruntime-int8"])

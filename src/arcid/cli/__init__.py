@@ -40,6 +40,7 @@ from arcid.cli import (
     finetune,
     gallery,
     gallery_backup,
+    gallery_index,
     gallery_people,
     gallery_policy,
     gallery_retention,
@@ -125,6 +126,7 @@ for part in (
     gallery_policy,
     gallery_retention,
     gallery_upkeep,
+    gallery_index,
     gallery_backup,
 ):
     part.register(gallery.app)

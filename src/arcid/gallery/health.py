@@ -140,8 +140,8 @@ def _crops(connection: Connection) -> Iterator[str]:
 
 
 def _indexes(connection: Connection, projection: Projection) -> Iterator[str]:
-    """Only indexes in memory: one that is built later is built from these very rows."""
-    for (collection_key, contract_id), held in projection.sizes().items():
+    """Only indexes in use: one that is built later is built from these very rows."""
+    for (collection_key, contract_id), held in projection.counted().items():
         stored = connection.execute(
             sa.select(sa.func.count())
             .select_from(embeddings)
@@ -150,7 +150,8 @@ def _indexes(connection: Connection, projection: Projection) -> Iterator[str]:
             .where(faces.c.collection_id == collection_key, contracts.c.uid == contract_id)
         ).scalar_one()
         if stored != held:
-            yield f"an index holds {held} vectors, the store {stored}; restart to build it anew"
+            cure = "run arcid gallery reindex" if projection.outside else "restart"
+            yield f"an index holds {held} vectors, the gallery {stored}; {cure} to build it anew"
 
 
 def _streamed(connection: Connection, query: Any) -> Any:

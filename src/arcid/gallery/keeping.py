@@ -6,8 +6,6 @@ whenever there is none that opens, or many faces changed since.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import threading
@@ -152,7 +150,8 @@ class Keeping:
             return
         header = Header(
             held.head.identity, place.collection, slot[1], held.state.dim, len(held.state),
-            held.state.full, held.head.last_change, held.head.stamp, _digest(held.mark), key_id,
+            held.state.full, held.head.last_change, held.head.stamp, journal.digest(held.mark),
+            key_id,
         )  # fmt: skip
         snapshots.write(place.path, header, by, held.state)
         if self._changed.get(slot) == math.inf:
@@ -179,10 +178,6 @@ def _since(connection: Connection, header: Header, now: journal.Head) -> list[An
     """What happened since the file was written; None where the log does not lead from there."""
     if header.last_change == now.last_change:
         return [] if header.stamp == now.stamp else None
-    if _digest(journal.entry(connection, header.last_change)) != header.mark:
+    if journal.digest(journal.entry(connection, header.last_change)) != header.mark:
         return None
     return journal.since(connection, header.last_change, now)
-
-
-def _digest(entry: Sequence[Any] | None) -> str:
-    return hashlib.sha256(json.dumps(entry and list(entry)).encode()).hexdigest()

@@ -25,7 +25,11 @@ from arcid.gallery.index import FetchVectors, IndexFactory, Keys, VectorIndex
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.keeping import Held, Keeping, Slot
 from arcid.gallery.locks import SharedLock
-from arcid.gallery.schema import embeddings, faces
+from arcid.gallery.outside import Place, Server
+from arcid.gallery.outside.feeding import feed
+from arcid.gallery.outside.index import OutsideIndex
+from arcid.gallery.outside.reader import Reader
+from arcid.gallery.schema import collections, embeddings, faces
 from arcid.gallery.store import journal, vectors
 from arcid.gallery.store.keys import chunks
 from arcid.types import FloatArray
@@ -59,9 +63,13 @@ class Snapshot:
 class Projection:
     """All indexes of one gallery in this process. Thread-safe."""
 
-    def __init__(self, database: Database, make_index: IndexFactory) -> None:
+    def __init__(
+        self, database: Database, make_index: IndexFactory, server: Server | None = None
+    ) -> None:
+        """``server``: a vector database that carries the indexes, in place of this memory."""
         self._database = database
         self._make_index = make_index
+        self._server = server
         self._lock = SharedLock()
         self._building = threading.Lock()
         self._local = threading.local()
@@ -92,6 +100,25 @@ class Projection:
         """Write files of indexes anew, in the background, where that was not done for a while."""
         self._keeping.soon(list(self._indexes))
 
+    def tell(self) -> None:
+        """Bring what a vector database holds to the state of the gallery, and drop there what the
+        gallery holds no more; without one, nothing. Raises ``IndexUnavailable``."""
+        if self._server is None:
+            return
+        with self.snapshot() as snapshot:
+            connection = snapshot.connection
+            there = {
+                (uid, made_by["uid"]): (key, made_by)
+                for key, uid in connection.execute(sa.select(collections.c.id, collections.c.uid))
+                for made_by in vectors.all_contracts(connection)
+            }
+            for place in self._server.places(journal.head(connection).identity):
+                key, made_by = there.get((place.collection, place.contract), (None, None))
+                if key is None or made_by is None:
+                    self._server.drop(place)
+                else:
+                    self.built(connection, key, made_by)
+
     def close(self) -> None:
         """Forget every index, once the files that begin the next process are written."""
         if self._indexes:
@@ -99,19 +126,53 @@ class Projection:
                 pass  # who was erased since is in no index any more
             self._keeping.close(list(self._indexes))
         self.drop()
+        if self._server is not None:
+            self._server.close()
 
     def drop(self) -> None:
-        """Forget every index; each is built anew when next used."""
+        """Forget every index; each is built, or looked up, anew when next used."""
         with self._lock.exclusive():
             self._forget()
+
+    def drop_outside(self) -> None:
+        """Remove every index from the vector database, if there is one, and forget all. Raises
+        ``IndexUnavailable``."""
+        with self._lock.exclusive():
+            if self._server is not None:
+                with self._database.read() as connection:
+                    identity = journal.head(connection).identity
+                for place in self._server.places(identity):
+                    self._server.drop(place)
+            self._forget()
+
+    @property
+    def name(self) -> str:
+        """What carries the indexes, in words."""
+        if self._server is None:
+            return "this process, exactly"
+        return f"{self._server.name}, {'exactly' if self._server.exact else 'approximately'}"
+
+    @property
+    def outside(self) -> bool:
+        """Whether a vector database carries the indexes."""
+        return self._server is not None
 
     def sizes(self) -> dict[Slot, int]:
         return {slot: len(index) for slot, index in list(self._indexes.items())}
 
+    def counted(self) -> dict[Slot, int]:
+        """``sizes``, where a vector database counts anew."""
+        return {
+            slot: index.engine.count() if isinstance(index, OutsideIndex) else len(index)
+            for slot, index in list(self._indexes.items())
+        }
+
     def built(self, connection: Connection, collection_key: int, made_by: Any) -> VectorIndex:
         slot = (collection_key, made_by["uid"])
         with self._building:
-            if slot not in self._indexes and not self._begun(connection, slot, made_by):
+            if slot not in self._indexes and self._server is not None:
+                self._indexes[slot] = self._outside(self._server, connection, slot, made_by)
+            elif slot not in self._indexes and not self._begun(connection, slot, made_by):
                 index = self._make_index(made_by["dim"], self._fetcher(made_by))
                 for face_keys, person_keys, rows in vectors.blocks(
                     connection, collection_key, made_by
@@ -138,6 +199,18 @@ class Projection:
         log.info("index read", extra={"faces": len(index), "dim": made_by["dim"]})
         return True
 
+    def _outside(
+        self, server: Server, connection: Connection, slot: Slot, made_by: Any
+    ) -> OutsideIndex:
+        identity = journal.head(connection).identity
+        uid = connection.execute(
+            sa.select(collections.c.uid).where(collections.c.id == slot[0])
+        ).scalar_one()
+        place = Place(identity, uid, slot[1])
+        engine = server.engine(place, made_by["dim"])
+        feed(engine, self._database, connection, slot[0], made_by)
+        return OutsideIndex(engine, Reader(self._connected, slot[0], made_by))
+
     def _held(self, slot: Slot) -> Held | None:
         """An index as it is now, and the state of the gallery that it shows."""
         with self.snapshot():
@@ -153,13 +226,20 @@ class Projection:
 
     def _fetcher(self, made_by: Any) -> FetchVectors:
         def fetch(face_keys: Keys) -> FloatArray:
-            connection: Connection | None = getattr(self._local, "connection", None)
-            if connection is not None and not connection.closed:
+            with self._connected() as connection:
                 return vectors.fetch(connection, made_by, face_keys)
-            with self._database.read() as own:  # an index that searches in threads of its own
-                return vectors.fetch(own, made_by, face_keys)
 
         return fetch
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """The transaction of the search; one of its own where an index searches in threads."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and not connection.closed:
+            yield connection
+            return
+        with self._database.read() as own:
+            yield own
 
     def _forget(self) -> None:
         self._database.vault.forget()  # another copy of the database may be in its place
@@ -214,12 +294,21 @@ class Projection:
                 ):
                     self._indexes.pop(slot).close()
                     touched.pop(slot, None)
+                elif isinstance(self._indexes[slot], OutsideIndex):
+                    pass  # follows the log by itself
                 elif entry["kind"] == "face_moved":
                     touched.setdefault(slot, _Touched()).moved.add(entry["face_key"])
                 elif entry["face_key"] is not None and entry["contract"] in (None, slot[1]):
                     touched.setdefault(slot, _Touched()).replaced.add(entry["face_key"])
         for slot, what in touched.items():
             self._follow(connection, slot, what)
+        for slot in [one for one in slots if isinstance(self._indexes.get(one), OutsideIndex)]:
+            self._feed(connection, slot)
+
+    def _feed(self, connection: Connection, slot: Slot) -> None:
+        index, made_by = self._indexes[slot], vectors.contract(connection, slot[1])
+        if isinstance(index, OutsideIndex) and made_by is not None:
+            feed(index.engine, self._database, connection, slot[0], made_by)
 
     def _follow(self, connection: Connection, slot: Slot, what: _Touched) -> None:
         made_by = vectors.contract(connection, slot[1])

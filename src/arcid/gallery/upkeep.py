@@ -20,6 +20,7 @@ from arcid.gallery.database import Database
 from arcid.gallery.duplicates import Duplicates
 from arcid.gallery.index import IndexFactory
 from arcid.gallery.index.exact import ExactIndex
+from arcid.gallery.outside import Server, configured
 from arcid.gallery.projection import Projection
 from arcid.gallery.records import Change, ContractUsage, ReembedReport
 from arcid.gallery.store import audit as _audit
@@ -35,9 +36,14 @@ from arcid.types import Embeddings, FloatArray
 class Upkeep:
     """The half of ``Gallery`` that knows nobody by name."""
 
-    def __init__(self, database: Database, make_index: IndexFactory = ExactIndex) -> None:
+    def __init__(
+        self,
+        database: Database,
+        make_index: IndexFactory = ExactIndex,
+        server: Server | None = None,
+    ) -> None:
         self.database = database
-        self._projection = Projection(database, make_index)
+        self._projection = Projection(database, make_index, server)
         self.duplicates = Duplicates(database, self._projection)
 
     @classmethod
@@ -48,15 +54,18 @@ class Upkeep:
         create: bool = True,
         busy_s: float = 10.0,
         make_index: IndexFactory = ExactIndex,
+        server: Server | None = None,
     ) -> Self:
         """Open a path or SQLAlchemy URL, bringing an older schema up to date.
 
-        ``busy_s``: how long a write waits for another process before ``GalleryBusy``.
+        ``busy_s``: how long a write waits for another process before ``GalleryBusy``. ``server``: a
+        vector database that carries the indexes; None: ``ARCID_INDEX`` says whether there is one.
         Raises ``NotFound`` (none there and ``create`` is off), ``SchemaTooNew`` (before anything is
         touched), ``KeyUnavailable`` (what is in it could not be read), ``GalleryDamaged``,
         ``GalleryError`` or ``UsageError``.
         """
-        opened = cls(Database(url, create=create, busy_s=busy_s), make_index)
+        server = server or configured.server(str(url))
+        opened = cls(Database(url, create=create, busy_s=busy_s), make_index, server)
         try:
             with opened.database.read() as connection:
                 protected = _encrypting.is_protected(connection)
@@ -65,6 +74,8 @@ class Upkeep:
             _restored.erase_again(opened.database)
         except BaseException:
             opened.database.close()
+            if server is not None:
+                server.close()
             raise
         return opened
 
@@ -79,6 +90,7 @@ class Upkeep:
         _restored.erase_again(self.database)
         self._projection.keep()
         self.database.settle()
+        self._projection.tell()
 
     def scrub(self) -> None:
         """Write the database anew, so that no copy of anything erased is left in unused parts.
@@ -293,8 +305,22 @@ class Upkeep:
             return _journal.prune(log.connection, max(keep, 0))
 
     def drop_indexes(self) -> None:
-        """Free the memory of all indexes; the next search builds what it needs."""
-        self._projection.drop()
+        """Free the memory of all indexes, and empty a vector database; the next search builds what
+        it needs. Raises ``IndexUnavailable``."""
+        self._projection.drop_outside()
+
+    def build_indexes(self, collection: str) -> None:
+        """Build what the next search would. Raises ``CollectionNotFound``, ``IndexUnavailable``."""
+        models = [usage.contract_id for usage in self.contracts(collection)]
+        with self._projection.snapshot() as snapshot:
+            own = _collections.find(snapshot.connection, collection)
+            for contract_id in models:
+                snapshot.index(own["id"], contract_id)
+
+    @property
+    def index_name(self) -> str:
+        """What carries the index, in words."""
+        return self._projection.name
 
     def losses(self) -> list[str]:
         """Acknowledged writes that are gone, in words; ``check`` says them too. See ``mark``."""

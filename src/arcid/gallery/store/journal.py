@@ -7,9 +7,11 @@ smaller one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -138,6 +140,11 @@ def entry(connection: Connection, seq: int) -> tuple[Any, ...] | None:
     """The entry of that number, None where it is not there."""
     row = connection.execute(sa.select(changes).where(changes.c.seq == seq)).first()
     return None if row is None else tuple(row)
+
+
+def digest(entry: Sequence[Any] | None) -> str:
+    """Of an entry, so that what stands at it knows it again."""
+    return hashlib.sha256(json.dumps(entry and list(entry)).encode()).hexdigest()
 
 
 def since(connection: Connection, after: int, now: Head) -> list[Any] | None:

@@ -27,6 +27,11 @@ def contract(connection: Connection, contract_id: str) -> Row | None:
     return connection.execute(query).mappings().first()
 
 
+def all_contracts(connection: Connection) -> Sequence[Row]:
+    """Those that any vector was ever stored of."""
+    return connection.execute(sa.select(contracts)).mappings().all()
+
+
 def check_dim(row: Row, dim: int) -> None:
     if row["dim"] != dim:
         raise InvalidArray(

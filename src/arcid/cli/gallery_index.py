@@ -1,0 +1,60 @@
+"""``arcid gallery index``: where the index is, what it misses, and building it anew."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from arcid.cli.opening import open_gallery
+from arcid.cli.options import Collection, Database
+from arcid.cli.output import Json, print_json, say
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(index)
+
+
+def index(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Forget the index and fill it anew from the gallery.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option(help="Searches that measure what the index misses; 0: none.", min=0)
+    ] = 0,
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Show what carries the index, ARCID_INDEX, and measure how many people it misses.
+
+    The gallery is the truth: an index can be built anew at any time, and nothing is lost with it.
+
+    Example: arcid gallery index --sample 1000
+    """
+    from arcid.apps import missed
+
+    with open_gallery(database, collection) as gallery:
+        if rebuild:
+            gallery.drop_indexes()
+            gallery.build_indexes(collection)
+        name, models = gallery.index_name, []
+        for usage in gallery.contracts(collection):
+            row: dict[str, Any] = {
+                "contract_id": usage.contract_id, "model": usage.model_name, "faces": usage.faces,
+            }  # fmt: skip
+            if sample:
+                found = missed.measure(gallery, collection, usage.contract_id, searches=sample)
+                row |= found.to_dict()
+            models.append(row)
+    if json:
+        print_json({"collection": collection, "index": name, "models": models})
+        return
+    say(f"{collection}: searched by {name}")
+    for row in models:
+        say(f"{row['model']}: {row['faces']} faces")
+        if sample:
+            say(
+                f"  of {row['searches']} searches {row['missed']} did not find the best person: up "
+                f"to {100 * row['miss_rate_high']:.2g} % of people may be missed by the index"
+            )
