@@ -4,10 +4,19 @@ enrolment by trusted vectors."""
 from __future__ import annotations
 
 from arcid.server.compat.adapter import Adapter
-from arcid.server.compat.insightface_server import collections, persons, photos
+from arcid.server.compat.insightface_server import collections, faces, persons, photos
 from arcid.server.compat.insightface_server.photos import PREFIX
 from arcid.server.compat.insightface_server.refusals import tell
 from arcid.server.dialect import Dialect
 
 DIALECT = Dialect(PREFIX, tell, open=frozenset({f"{PREFIX}/v1/health"}))
-ADAPTER = Adapter(DIALECT, (photos.health, collections.router, persons.router, photos.router))
+ADAPTER = Adapter(
+    DIALECT,
+    (
+        photos.health,
+        collections.router,
+        persons.router,
+        faces.router,
+        photos.router,
+    ),
+)

@@ -1,8 +1,7 @@
-"""Persons of a collection and their faces."""
+"""Persons of a collection."""
 
 from __future__ import annotations
 
-import io
 import json
 import uuid
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from arcid.errors import ArcidError, FaceNotFound, PersonNotFound
-from arcid.gallery import Enrolment, Gallery, NewFace, Person
+from arcid.errors import PersonNotFound
+from arcid.gallery import Enrolment, Gallery, Person
 from arcid.server.compat.insightface_server.collections import Limit
 from arcid.server.compat.insightface_server.photos import PREFIX
 from arcid.server.compat.insightface_server.refusals import refusal
@@ -25,7 +24,7 @@ from arcid.server.compat.insightface_server.registering import (
     Review,
     Vectors,
     faces_of,
-    reason_of,
+    registered,
     rejected,
 )
 from arcid.server.compat.insightface_server.telling import (
@@ -36,8 +35,7 @@ from arcid.server.compat.insightface_server.telling import (
     person_told,
     told,
 )
-from arcid.server.deps import CollectionPath, Running, Services
-from arcid.server.routes._common import require_crops
+from arcid.server.deps import CollectionPath, Running
 from arcid.server.uploads import UploadRoute
 
 router = APIRouter(
@@ -45,7 +43,6 @@ router = APIRouter(
     include_in_schema=False,
     route_class=UploadRoute,
 )
-PERSON_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Short = Annotated[str, StringConstraints(max_length=200)]
 EXTERNAL = "external_id"
 
@@ -79,7 +76,7 @@ async def create(
         raise refusal(400, "invalid_person_id", "an id has 1 to 64 letters, digits, . _ and -")
     own = {**_object(metadata), OWN: {"name": name, EXTERNAL: external_id}}
     gallery = running.gallery
-    await run_in_threadpool(_refuse_known, gallery, collection, person_id, external_id)
+    await run_in_threadpool(_refuse_known, gallery, collection, person_id)
     new = await faces_of(
         request, running, images, review_mode, embedding_mode, external_embeddings,
         embedding_contract_id,
@@ -87,7 +84,7 @@ async def create(
 
     def enrol() -> Enrolment:
         called = _free_name(gallery, collection, name, person_id)
-        return _registered(
+        return registered(
             running, collection, new, review_mode,
             name=called, external_id=person_id, metadata=own,
         )  # fmt: skip
@@ -138,93 +135,7 @@ def delete(running: Running, collection: CollectionPath, person: str) -> Respons
     return Response(status_code=204)
 
 
-@router.post("/{person}/faces", name="insightface_add_faces")
-async def add_faces(
-    request: Request,
-    running: Running,
-    collection: CollectionPath,
-    person: str,
-    images: Images,
-    review_mode: Review = "off",
-    embedding_mode: Mode = "server",
-    external_embeddings: Vectors = None,
-    embedding_contract_id: Contract = None,
-) -> Response:
-    """As ``create``, for somebody who is there."""
-    found = await run_in_threadpool(person_of, running.gallery, collection, person)
-    new = await faces_of(
-        request, running, images, review_mode, embedding_mode, external_embeddings,
-        embedding_contract_id,
-    )  # fmt: skip
-    done = await running.writes.run(
-        _registered, running, collection, new, review_mode, person_id=found.id
-    )
-    body = {
-        "faces": [face_told(face, person) for face in done.faces],
-        "rejected_images": rejected(images, done),
-    }
-    return told(request, body, 201)
-
-
-@router.get("/{person}/faces", name="insightface_list_faces")
-def list_faces(
-    request: Request,
-    running: Running,
-    collection: CollectionPath,
-    person: str,
-    limit: Limit = 50,
-    cursor: str | None = None,
-) -> Response:
-    found = person_of(running.gallery, collection, person)
-    page = running.gallery.faces(collection, found.id, limit=limit, after=cursor)
-    rows = [face_told(face, person) for face in page]
-    return told(request, {"faces": rows, "next_cursor": page.next})
-
-
-@router.delete("/{person}/faces/{face}", name="insightface_delete_face")
-def delete_face(running: Running, collection: CollectionPath, person: str, face: str) -> Response:
-    _require_face(running.gallery, collection, person, face)
-    running.gallery.delete_face(collection, face)
-    return Response(status_code=204)
-
-
-@router.get("/{person}/faces/{face}/image", name="insightface_face_image")
-def picture(running: Running, collection: CollectionPath, person: str, face: str) -> Response:
-    """The aligned crop, where the collection keeps crops."""
-    from PIL import Image as Pil
-
-    require_crops(running, collection)
-    _require_face(running.gallery, collection, person, face)
-    crop = running.gallery.face_crop(collection, face)
-    if crop is None:
-        raise refusal(404, "face_image_not_found", "no crop of this face was kept")
-    running.looks.note("face.view", f"face:{face}", collection)
-    buffer = io.BytesIO()
-    Pil.fromarray(crop).save(buffer, "JPEG", quality=95)
-    return Response(buffer.getvalue(), media_type="image/jpeg")
-
-
-def _registered(
-    running: Services,
-    collection: str,
-    new: list[NewFace | ArcidError],
-    review: str,
-    **whose: Any,
-) -> Enrolment:
-    """Raises ``HttpError`` where no image can be registered."""
-    decide = running.pipeline.duplicate if review == "strict" else None
-    problems = [one for one in new if isinstance(one, ArcidError)]
-    if len(problems) == len(new):
-        reasons = [{"index": i, "reason": reason_of(one)} for i, one in enumerate(problems)]
-        raise refusal(
-            422, "registration_failed", "no image can be registered", rejected_images=reasons
-        )
-    return running.gallery.enrol_images(collection, new, decide=decide, partial=True, **whose)
-
-
-def _refuse_known(
-    gallery: Gallery, collection: str, person_id: str, external_id: str | None
-) -> None:
+def _refuse_known(gallery: Gallery, collection: str, person_id: str) -> None:
     gallery.collection(collection)
     try:
         person_of(gallery, collection, person_id)
@@ -254,12 +165,6 @@ def _change(gallery: Gallery, collection: str, person: str, given: Mapping[str, 
         name = _free_name(gallery, collection, given["name"], found.external_id or found.id)
     metadata = {**given.get("metadata", kept), OWN: own}
     return gallery.update_person(collection, found.id, name=name, metadata=metadata)
-
-
-def _require_face(gallery: Gallery, collection: str, person: str, face: str) -> None:
-    owner = person_of(gallery, collection, person)
-    if gallery.face(collection, face).person_id != owner.id:
-        raise FaceNotFound("this person has no face of that id")
 
 
 def _is_id(text: str) -> bool:

@@ -102,6 +102,24 @@ def reason_of(refused: Refused | ArcidError) -> str:
     return _REASONS.get(refused.code, refused.code)
 
 
+def registered(
+    running: Services,
+    collection: str,
+    new: list[NewFace | ArcidError],
+    review: str,
+    **whose: Any,
+) -> Enrolment:
+    """``whose``: as of ``Gallery.enrol_images``. Raises ``HttpError`` where no image can be."""
+    decide = running.pipeline.duplicate if review == "strict" else None
+    problems = [one for one in new if isinstance(one, ArcidError)]
+    if len(problems) == len(new):
+        reasons = [{"index": i, "reason": reason_of(one)} for i, one in enumerate(problems)]
+        raise refusal(
+            422, "registration_failed", "no image can be registered", rejected_images=reasons
+        )
+    return running.gallery.enrol_images(collection, new, decide=decide, partial=True, **whose)
+
+
 async def _trusted(
     request: Request,
     running: Services,
