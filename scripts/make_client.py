@@ -97,7 +97,8 @@ def models(described: Schema, names: Mapping[str, str]) -> str:
     text = [
         "class Model(BaseModel):",
         '    """Words and fields that a newer service adds do not disturb an older client."""\n',
-        '    model_config = ConfigDict(protected_namespaces=(), extra="ignore")\n',
+        "    model_config = ConfigDict("
+        'protected_namespaces=(), extra="ignore", defer_build=True)\n',
     ]
     for name in sorted(reached(described), key=lambda n: names[n]):
         schema = described["components"]["schemas"][name]
@@ -109,6 +110,8 @@ def models(described: Schema, names: Mapping[str, str]) -> str:
             annotation = types.of(kind)
             if own not in schema.get("required", ()):
                 annotation += f" = {kind.get('default')!r}"
+            elif not taken and annotation.endswith("| None"):
+                annotation += " = None"  # an older service may not have it yet
             about = " ".join(kind.get("description", "").split())
             text.append(f"    {own}: {annotation}")
             if about:

@@ -9,7 +9,7 @@ import make_client
 import openapi_operations
 import pytest
 
-from arcid.client import AsyncClient, Client
+from arcid.client import AsyncClient, Client, models
 
 DESCRIBED = json.loads(make_client.SNAPSHOT.read_text("utf-8"))
 NAMES = openapi_operations.public_names(DESCRIBED["components"]["schemas"])
@@ -41,6 +41,16 @@ def test_both_have_every_operation() -> None:
     assert len(lists) >= 15
     for name in lists:
         assert hasattr(Client, f"iter_{name.removeprefix('list_')}")
+
+
+def test_every_answer_can_be_read() -> None:
+    """No name of a field hides a type that another one has."""
+    answers = [
+        v for v in vars(models).values() if isinstance(v, type) and issubclass(v, models.Model)
+    ]
+    assert len(answers) > 100
+    for answer in answers:
+        answer.model_rebuild(force=True)
 
 
 def test_what_may_be_sent_again_is_named_in_one_place() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import pickle
 import ssl
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -256,7 +257,9 @@ def test_pages_are_followed_to_the_last() -> None:
         assert [p.id for p in arcid.iter_people("staff", limit=1)] == ["a", "b", "c"]
 
 
-def test_photos_are_paths_bytes_files_and_pixels(tmp_path: Path) -> None:
+def test_photos_are_paths_bytes_files_and_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from PIL import Image
 
     from arcid.image import load_image
@@ -277,6 +280,9 @@ def test_photos_are_paths_bytes_files_and_pixels(tmp_path: Path) -> None:
     for wrong in (pixels[:, :, 0], pixels.astype(np.float32)):
         with pytest.raises(errors.InvalidArray, match=r"\(H, W, 3\) uint8 RGB"):
             uploads(wrong)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(errors.MissingExtra, match=r"arcid\[client\]"):
+        uploads(pixels)
 
 
 def test_a_large_file_is_read_as_it_is_sent_each_time_from_its_beginning(

@@ -16,6 +16,7 @@ from typing import Literal
 from arcid.apps.watching import CameraLease, Duty, Liveness, View, Watcher
 from arcid.cameras import observers
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera
+from arcid.cameras.uptime import FRESH_S, Uptime
 from arcid.errors import ArcidError, CameraWatched, CollectionNotFound, ConfigError
 from arcid.events import acting
 from arcid.gallery import Gallery
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 WATCHED_PAUSE_S = 3.0  # until a camera that another process watches is asked for again
 NOT_REACHED = ("lost", "stalled")  # what a source reports while it connects again by itself
-FRESH_S = 5.0  # a picture younger than this is live
 SILENT = "No picture has come for some seconds."
 FAILED = "The camera's thread failed; the service's log says more."
 State = Literal["off", "starting", "live", "trouble", "ended"]
@@ -85,6 +85,7 @@ class Runner:
         self.camera = camera
         self._renew = renew  # how it is set up now: its collection may have a new name
         self._state: tuple[State, datetime] = ("starting", datetime.now(UTC))
+        self.uptime = Uptime(datetime.now(UTC))
         self._problem = ""
         self._health: deque[Health] = deque(maxlen=20)
         self._frames_per_s = 0.0
@@ -199,6 +200,7 @@ class Runner:
         if self._last and now > self._last:
             self._frames_per_s += 0.1 * (1 / (now - self._last) - self._frames_per_s)
         self._last, self._last_at = now, datetime.now(UTC)
+        self.uptime.picture(self._last_at)
         self._enter("live", "")
         self._size = (view.frame.image.shape[1], view.frame.image.shape[0])
         self._latest = view

@@ -19,6 +19,7 @@ from arcid.cameras import observers
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera, CameraBook
 from arcid.cameras.probing import Probe, probe
 from arcid.cameras.runner import Runner, Status
+from arcid.cameras.uptime import Uptime
 from arcid.errors import ArcidError
 from arcid.events import Cause
 from arcid.gallery import Gallery
@@ -119,6 +120,11 @@ class Cameras:
         """``off`` where nobody watches it here."""
         runner = self._runners.get(camera_id)
         return Status() if runner is None else runner.status
+
+    def uptime(self, camera_id: str) -> Uptime | None:
+        """How much of the time it was live; None where nobody watches it here."""
+        runner = self._runners.get(camera_id)
+        return None if runner is None else runner.uptime
 
     def refresh(self, anew: str | None = None) -> None:
         """Threads for what is stored now; ``anew``: a camera to open again in any case."""

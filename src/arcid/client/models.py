@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 class Model(BaseModel):
     """Words and fields that a newer service adds do not disturb an older client."""
 
-    model_config = ConfigDict(protected_namespaces=(), extra="ignore")
+    model_config = ConfigDict(protected_namespaces=(), extra="ignore", defer_build=True)
 
 
 class AlertOut(Model):
@@ -52,16 +52,16 @@ class AlertOut(Model):
     """Of the face; `/face` shows it."""
 
     event_id: str
-    face_id: str | None
+    face_id: str | None = None
     """The enrolled face that was nearest."""
 
-    cosine: float | None
-    cosine_threshold: float | None
-    target_fpir: float | None
-    gallery_size: int | None
+    cosine: float | None = None
+    cosine_threshold: float | None = None
+    target_fpir: float | None = None
+    gallery_size: int | None = None
     """Templates on the list."""
 
-    reason: str | None
+    reason: str | None = None
 
 
 class AlertsOut(Model):
@@ -70,7 +70,7 @@ class AlertsOut(Model):
     alerts: list[AlertOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -113,7 +113,7 @@ class AuditOut(Model):
     entries: list[EntryOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -122,7 +122,7 @@ class AuthenticatedOut(Model):
 
     accepted: bool
     why: Literal["", "not_live", "another_face"] | str
-    decision: DecisionOut | None
+    decision: DecisionOut | None = None
     """Null where no living face was seen."""
 
     liveness: float
@@ -151,7 +151,7 @@ class BackupsOut(Model):
     keep: int
     """How many of the newest stay."""
 
-    problem: str | None
+    problem: str | None = None
     """What is wrong, in words; null: nothing."""
 
     backups: list[BackupOut]
@@ -191,7 +191,7 @@ class CalibrationOut(Model):
     people: int
     photos: int
     impostor_pairs: int
-    person_pairs: int | None
+    person_pairs: int | None = None
     """null: measured before people were counted"""
 
     smallest_supported_fmr: float
@@ -202,7 +202,7 @@ class CalibrationOut(Model):
     they support none by themselves.
     """
 
-    combined_with: str | None
+    combined_with: str | None = None
     """Data of the packaged calibration behind it."""
 
     unanswered: list[UnansweredOut]
@@ -239,16 +239,16 @@ class CameraOut(Model):
     file was read), `off`.
     """
 
-    since: datetime | None
+    since: datetime | None = None
     """When the state began; null where it is off."""
 
-    problem: str | None
+    problem: str | None = None
     """Why it is in trouble, in words."""
 
     frames_per_s: float
     """Watched, not sent; 0 unless live."""
 
-    size: Size | None
+    size: Size | None = None
     """Of its newest picture; null before the first."""
 
 
@@ -258,7 +258,7 @@ class Cameras(Model):
     cameras: list[CameraOut]
     """By name."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -267,13 +267,13 @@ class Candidate(Model):
 
     person_id: str
     name: str
-    external_id: str | None
+    external_id: str | None = None
     metadata: dict[str, Any]
     cosine: float
-    probability: float | None
+    probability: float | None = None
     """That both faces are one person, at equal prior odds."""
 
-    fmr: float | None
+    fmr: float | None = None
     """As of a decision."""
 
     face_id: str
@@ -294,7 +294,7 @@ class CandidateOut(Model):
     person_id: str
     name: str
     cosine: float
-    face_id: str | None
+    face_id: str | None = None
     """The enrolled face that was nearest."""
 
     refused: bool
@@ -316,11 +316,11 @@ class ChanceOut(Model):
     support: Literal["measured", "extrapolated", "out_of_reach"] | str
     """measured, extrapolated beyond the calibration's data, or out_of_reach: nobody is let in."""
 
-    cosine_threshold: float | None
-    supported_fpir: float | None
+    cosine_threshold: float | None = None
+    supported_fpir: float | None = None
     """The least that the calibration's own data stand for at that threshold."""
 
-    missed: float | None
+    missed: float | None = None
     """Share of comparisons of one person's two photos below the threshold."""
 
 
@@ -351,7 +351,7 @@ class Collections(Model):
     collections: list[CollectionOut]
     """By name."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -359,24 +359,24 @@ class Compared(Model):
     """``Compared`` of the service."""
 
     outcome: Literal["match", "no_match", "review"] | str
-    cosine: float | None
+    cosine: float | None = None
     """Higher is closer; null where nobody was compared."""
 
     cosine_threshold: float
     """The cosine that the target rate asks for."""
 
-    probability: float | None
+    probability: float | None = None
     """That both faces are one person, at equal prior odds."""
 
-    fmr: float | None
+    fmr: float | None = None
     """At most this share of comparisons of two people reaches this cosine; never below the
     smallest rate that the calibration's data supports.
     """
 
-    target_fmr: float | None
+    target_fmr: float | None = None
     """The error rate asked for, of a comparison."""
 
-    target_fpir: float | None
+    target_fpir: float | None = None
     """The error rate asked for, of a search."""
 
     gallery_size: int
@@ -395,24 +395,24 @@ class ComparedFace(Model):
     """``ComparedFace`` of the service."""
 
     outcome: Literal["match", "no_match", "review"] | str
-    cosine: float | None
+    cosine: float | None = None
     """Higher is closer; null where nobody was compared."""
 
     cosine_threshold: float
     """The cosine that the target rate asks for."""
 
-    probability: float | None
+    probability: float | None = None
     """That both faces are one person, at equal prior odds."""
 
-    fmr: float | None
+    fmr: float | None = None
     """At most this share of comparisons of two people reaches this cosine; never below the
     smallest rate that the calibration's data supports.
     """
 
-    target_fmr: float | None
+    target_fmr: float | None = None
     """The error rate asked for, of a comparison."""
 
-    target_fpir: float | None
+    target_fpir: float | None = None
     """The error rate asked for, of a search."""
 
     gallery_size: int
@@ -515,24 +515,24 @@ class DecisionOut(Model):
     """``DecisionOut`` of the service."""
 
     outcome: Literal["match", "no_match", "review"] | str
-    cosine: float | None
+    cosine: float | None = None
     """Higher is closer; null where nobody was compared."""
 
     cosine_threshold: float
     """The cosine that the target rate asks for."""
 
-    probability: float | None
+    probability: float | None = None
     """That both faces are one person, at equal prior odds."""
 
-    fmr: float | None
+    fmr: float | None = None
     """At most this share of comparisons of two people reaches this cosine; never below the
     smallest rate that the calibration's data supports.
     """
 
-    target_fmr: float | None
+    target_fmr: float | None = None
     """The error rate asked for, of a comparison."""
 
-    target_fpir: float | None
+    target_fpir: float | None = None
     """The error rate asked for, of a search."""
 
     gallery_size: int
@@ -563,8 +563,8 @@ class DisclosureOut(Model):
 
     recipient: str
     actor: str
-    collection_id: str | None
-    person_id: str | None
+    collection_id: str | None = None
+    person_id: str | None = None
     """null: nobody known."""
 
     what: str
@@ -576,7 +576,7 @@ class DisclosuresOut(Model):
     disclosures: list[DisclosureOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -617,25 +617,25 @@ class DoorOut(Model):
     camera_id: str
     """Of its camera, once the service found it."""
 
-    contact_open: bool | None
+    contact_open: bool | None = None
     """null: no contact says."""
 
-    alarm: DoorsAnswerOut | None
+    alarm: DoorsAnswerOut | None = None
     """Forced or held open, until acknowledged."""
 
-    lockdown: str | None
+    lockdown: str | None = None
     """Why it is locked down; null where it is not."""
 
     here: bool
     """Whether this process has its output."""
 
-    problem: str | None
+    problem: str | None = None
     """Why its output cannot be used, in words."""
 
-    copy_age_s: float | None
+    copy_age_s: float | None = None
     """How old the local copy is that decisions go by; null: the database answers."""
 
-    chance: ChanceOut | None
+    chance: ChanceOut | None = None
     """null where there is no calibration."""
 
     lately: list[DoorsAnswerOut]
@@ -661,8 +661,8 @@ class DoorRulesMemberOut(Model):
 
     person_id: str
     name: str
-    valid_from: datetime | None
-    valid_until: datetime | None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
 
 
 class DoorsAnswerOut(Model):
@@ -672,12 +672,12 @@ class DoorsAnswerOut(Model):
     outcome: Literal["granted", "refused", "alarm"] | str
     words: str
     reasons: list[DoorReasonOut]
-    person_id: str | None
-    name: str | None
-    actor: str | None
+    person_id: str | None = None
+    name: str | None = None
+    actor: str | None = None
     duress: bool
     offline: bool
-    decision: DecisionOut | None
+    decision: DecisionOut | None = None
     """With the error rate it was decided at."""
 
 
@@ -686,7 +686,7 @@ class DuplicateRunsRunOut(Model):
 
     id: str
     collection: str
-    other: str | None
+    other: str | None = None
     kind: Literal["all", "between", "since"] | str
     state: Literal["waiting", "running", "stopped", "done", "failed"] | str
     silent: bool
@@ -703,12 +703,12 @@ class DuplicateRunsRunOut(Model):
 
     target_fmr: float
     cosine_threshold: float
-    false_low: int | None
+    false_low: int | None = None
     """95 % of runs like it find so many false pairs or more, where photos are like those of
     the calibration; null: of runs begun before this was said.
     """
 
-    false_high: int | None
+    false_high: int | None = None
     """And so many or fewer."""
 
     extrapolated: bool
@@ -732,9 +732,9 @@ class DuplicateRunsRunOut(Model):
     beat_at: datetime
     """Its last block."""
 
-    ended_at: datetime | None
+    ended_at: datetime | None = None
     worked_s: float
-    problem: str | None
+    problem: str | None = None
 
 
 class DuplicatesGroupOut(Model):
@@ -780,9 +780,9 @@ class EnrolledFace(Model):
     """What became of one face of a photo: a person of its own, or an error."""
 
     face: FaceOut
-    person: PersonOut | None
-    face_id: str | None
-    error: ErrorBody | None
+    person: PersonOut | None = None
+    face_id: str | None = None
+    error: ErrorBody | None = None
 
 
 class EntryOut(Model):
@@ -793,12 +793,12 @@ class EntryOut(Model):
 
     at: datetime
     actor: str
-    address: str | None
+    address: str | None = None
     """Of the client, where somebody acted over a network."""
 
     verb: str
     subject: str
-    collection_id: str | None
+    collection_id: str | None = None
     reason: str
     details: dict[str, Any]
     digest: str
@@ -830,19 +830,19 @@ class EventOut(Model):
     collection: str
     camera: str
     place: str
-    person_id: str | None
-    name: str | None
+    person_id: str | None = None
+    name: str | None = None
     """null: nobody known, or since deleted."""
 
-    visitor_id: str | None
+    visitor_id: str | None = None
     """Unknown visitors: the event first seen in."""
 
-    about_id: str | None
+    about_id: str | None = None
     """Corrections: the event they speak of."""
 
-    action: str | None
-    actor: str | None
-    note: str | None
+    action: str | None = None
+    actor: str | None = None
+    note: str | None = None
     corrections: list[str]
     """Ids of the corrections applied."""
 
@@ -858,7 +858,7 @@ class Events(Model):
     events: list[EventOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -881,31 +881,31 @@ class Explained(Model):
 class FaceOut(Model):
     """``FaceOut`` of the service."""
 
-    box: Box | None
+    box: Box | None = None
     """null for crops that came aligned"""
 
-    points: list[tuple[float, float]] | None
+    points: list[tuple[float, float]] | None = None
     """Eyes (viewer's left first), nose, corners of the mouth."""
 
-    score: float | None
+    score: float | None = None
     """Detection score, 0–1."""
 
-    quality: QualityOut | None
+    quality: QualityOut | None = None
 
 
 class FaceVector(Model):
     """``FaceVector`` of the service."""
 
-    box: Box | None
+    box: Box | None = None
     """null for crops that came aligned"""
 
-    points: list[tuple[float, float]] | None
+    points: list[tuple[float, float]] | None = None
     """Eyes (viewer's left first), nose, corners of the mouth."""
 
-    score: float | None
+    score: float | None = None
     """Detection score, 0–1."""
 
-    quality: QualityOut | None
+    quality: QualityOut | None = None
     vector: list[float]
     """Unit norm; comparable within one contract_id only."""
 
@@ -914,7 +914,7 @@ class FacesPage(Model):
     """``FacesPage`` of the service."""
 
     faces: list[StoredFaceOut]
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -993,8 +993,8 @@ class ImageResult(Model):
     image: int
     """Its place in the request, from 0."""
 
-    face_id: str | None
-    error: ErrorBody | None
+    face_id: str | None = None
+    error: ErrorBody | None = None
 
 
 class JobOut(Model):
@@ -1017,7 +1017,7 @@ class JobOut(Model):
     share: float
     """How much of it is done, 0 to 1."""
 
-    run_id: str | None
+    run_id: str | None = None
     """Of duplicates: the run that it stands for."""
 
     actor: str
@@ -1030,8 +1030,8 @@ class JobOut(Model):
     beat_at: datetime
     """Its last change."""
 
-    ended_at: datetime | None
-    problem: str | None
+    ended_at: datetime | None = None
+    problem: str | None = None
 
 
 class JobsConsentIn(Model):
@@ -1056,7 +1056,7 @@ class JobsOut(Model):
     jobs: list[JobOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1072,18 +1072,18 @@ class KeysKeyOut(Model):
     verbs: list[
         Literal["read", "search", "enrol", "decide", "delete", "doors", "admin", "vectors"] | str
     ]
-    collections: list[str] | None
+    collections: list[str] | None = None
     """null: all."""
 
-    per_minute: int | None
+    per_minute: int | None = None
     created_at: datetime
     created_by: str
-    expires_at: datetime | None
-    old_until: datetime | None
+    expires_at: datetime | None = None
+    old_until: datetime | None = None
     """Until then the one before is taken, too."""
 
-    revoked_at: datetime | None
-    used_at: datetime | None
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
     """Within a minute."""
 
 
@@ -1121,8 +1121,8 @@ class LicenceOut(Model):
     """``LicenceOut`` of the service."""
 
     name: str
-    url: str | None
-    commercial_use: bool | None
+    url: str | None = None
+    commercial_use: bool | None = None
     """null: not stated"""
 
 
@@ -1153,16 +1153,16 @@ class LineOut(Model):
 class LiveFace(Model):
     """``LiveFace`` of the service."""
 
-    box: Box | None
+    box: Box | None = None
     """null for crops that came aligned"""
 
-    points: list[tuple[float, float]] | None
+    points: list[tuple[float, float]] | None = None
     """Eyes (viewer's left first), nose, corners of the mouth."""
 
-    score: float | None
+    score: float | None = None
     """Detection score, 0–1."""
 
-    quality: QualityOut | None
+    quality: QualityOut | None = None
     live: bool
     liveness: float
     """0–1, higher is live."""
@@ -1192,7 +1192,7 @@ class MembersOut(Model):
     people: list[WatchlistsMemberOut]
     """By name."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1206,7 +1206,7 @@ class ModelOut(Model):
     training_data: str
     source: str
     precision: str
-    sha256: str | None
+    sha256: str | None = None
     trust: (
         Literal["packaged", "signed", "catalogue", "accepted", "changed", "unverified"] | str | None
     ) = None
@@ -1214,7 +1214,7 @@ class ModelOut(Model):
     (unverified; changed: not any more). null: it has no file.
     """
 
-    licence: LicenceOut | None
+    licence: LicenceOut | None = None
     contract_id: str | None = None
     """Recognisers: what every vector carries."""
 
@@ -1268,8 +1268,8 @@ class OnboardingAnswerOut(Model):
 
     note: str
     at: datetime
-    undone_at: datetime | None
-    undone_by: str | None
+    undone_at: datetime | None = None
+    undone_by: str | None = None
 
 
 class OnboardingConsentOut(Model):
@@ -1292,7 +1292,7 @@ class OpeningOut(Model):
 
     id: str
     state: Literal["asked", "claimed", "opened", "failed", "unknown", "refused", "expired"] | str
-    detail: str | None
+    detail: str | None = None
     """Why it did not open, in words."""
 
 
@@ -1307,7 +1307,7 @@ class OutboxOut(Model):
     failed: int
     """Given up after three days, in the last 30."""
 
-    holder: str | None
+    holder: str | None = None
     """The process that delivers; null: none does."""
 
 
@@ -1317,18 +1317,18 @@ class PairAnswerOut(Model):
     id: str
     verdict: Literal["same", "different", "lookalike", "unsure"] | str
     a_id: str
-    a_name: str | None
+    a_name: str | None = None
     b_id: str
-    b_name: str | None
+    b_name: str | None = None
     cosine: float
     actor: str
     note: str
     at: datetime
-    merge_id: str | None
+    merge_id: str | None = None
     """They were merged; undoing the answer undoes that."""
 
-    undone_at: datetime | None
-    undone_by: str | None
+    undone_at: datetime | None = None
+    undone_by: str | None = None
 
 
 class PairAnswersOut(Model):
@@ -1337,7 +1337,7 @@ class PairAnswersOut(Model):
     answers: list[PairAnswerOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1361,7 +1361,7 @@ class PairOut(Model):
     """The same face of the same photo was enrolled under both names."""
 
     found_at: datetime
-    answer_id: str | None
+    answer_id: str | None = None
     """The answer that stands: hand it in to undo it."""
 
 
@@ -1374,7 +1374,7 @@ class PairsOut(Model):
     waiting: int
     """How many are open in all."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1384,7 +1384,7 @@ class PassageList(Model):
     passages: list[PassageOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1398,23 +1398,23 @@ class PassageOut(Model):
     outcome: Literal["granted", "refused", "alarm"] | str
     words: str
     reasons: list[DoorReasonOut]
-    person_id: str | None
-    name: str | None
+    person_id: str | None = None
+    name: str | None = None
     """As it is now; null once the person is deleted."""
 
-    with_id: str | None
+    with_id: str | None = None
     """The first of two persons."""
 
-    actor: str | None
-    note: str | None
-    opening: str | None
+    actor: str | None = None
+    note: str | None = None
+    opening: str | None = None
     """`opened`, `failed`, `unknown` or `claimed`."""
 
-    detail: str | None
+    detail: str | None = None
     duress: bool
-    offline_s: float | None
-    target_fpir: float | None
-    cosine: float | None
+    offline_s: float | None = None
+    target_fpir: float | None = None
+    cosine: float | None = None
 
 
 class People(Model):
@@ -1423,7 +1423,7 @@ class People(Model):
     people: list[PersonOut]
     """By name."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1433,7 +1433,7 @@ class PersonOut(Model):
     id: str
     collection: str
     name: str
-    external_id: str | None
+    external_id: str | None = None
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
@@ -1457,24 +1457,24 @@ class PersonVerified(Model):
     """``PersonVerified`` of the service."""
 
     outcome: Literal["match", "no_match", "review"] | str
-    cosine: float | None
+    cosine: float | None = None
     """Higher is closer; null where nobody was compared."""
 
     cosine_threshold: float
     """The cosine that the target rate asks for."""
 
-    probability: float | None
+    probability: float | None = None
     """That both faces are one person, at equal prior odds."""
 
-    fmr: float | None
+    fmr: float | None = None
     """At most this share of comparisons of two people reaches this cosine; never below the
     smallest rate that the calibration's data supports.
     """
 
-    target_fmr: float | None
+    target_fmr: float | None = None
     """The error rate asked for, of a comparison."""
 
-    target_fpir: float | None
+    target_fpir: float | None = None
     """The error rate asked for, of a search."""
 
     gallery_size: int
@@ -1485,7 +1485,7 @@ class PersonVerified(Model):
     """Beyond the measured data."""
 
     reason: str
-    face: FaceOut | None
+    face: FaceOut | None = None
     """null: a vector was handed in."""
 
     person: Candidate
@@ -1503,10 +1503,10 @@ class PolicyOut(Model):
     on_withdrawal: Literal["erase", "review"] | str
     """erase: the person is deleted at once; review: somebody decides."""
 
-    unseen_days: float | None
+    unseen_days: float | None = None
     """People are deleted so long after they were seen or enrolled last; null: without end."""
 
-    keep_days: float | None
+    keep_days: float | None = None
     """People are deleted so long after they were added; null: without end."""
 
     strangers_hours: float
@@ -1515,10 +1515,10 @@ class PolicyOut(Model):
     event_faces_days: float
     """Faces behind events of people who are."""
 
-    refused_days: float | None
+    refused_days: float | None = None
     """Faces that were said not to be somebody, as numbers; null: as long as the person."""
 
-    crops_for: list[str] | None
+    crops_for: list[str] | None = None
     """Roles that may see pictures of faces, `key` for API keys; null: whoever may see people."""
 
     published: bool
@@ -1539,10 +1539,10 @@ class PresenceOut(Model):
 
     person_id: str
     name: str
-    first_in: datetime | None
+    first_in: datetime | None = None
     """null: absent"""
 
-    last_out: datetime | None
+    last_out: datetime | None = None
     """null: absent, or still there"""
 
     hours: float
@@ -1582,15 +1582,15 @@ class PrivacyConsentOut(Model):
     recorded_by: str
     """The credential, as the audit names it."""
 
-    withdrawn_at: datetime | None
-    withdrawn_by: str | None
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
 
 
 class PrivacyRunOut(Model):
     """``PrivacyRunOut`` of the service."""
 
     began_at: datetime
-    ended_at: datetime | None
+    ended_at: datetime | None = None
     """null: at work, or ended in the middle."""
 
     by: str
@@ -1645,7 +1645,7 @@ class ReceiptsOut(Model):
     receipts: list[ReceiptOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1673,17 +1673,17 @@ class ReviewOut(Model):
     candidates: list[CandidateOut]
     """Nearest first."""
 
-    target_fmr: float | None
-    target_fpir: float | None
+    target_fmr: float | None = None
+    target_fpir: float | None = None
     """The rate asked for: this, or the one before."""
 
-    person_id: str | None
-    name: str | None
-    answer_id: str | None
+    person_id: str | None = None
+    name: str | None = None
+    answer_id: str | None = None
     """The newest answer: hand it in to take it back."""
 
-    actor: str | None
-    answered_at: datetime | None
+    actor: str | None = None
+    answered_at: datetime | None = None
     picture_kept: bool
     """Of the face; `/face` shows it."""
 
@@ -1697,7 +1697,7 @@ class ReviewsOut(Model):
     waiting: int
     """How many are open in all."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1752,7 +1752,7 @@ class RunsOut(Model):
     runs: list[DuplicateRunsRunOut]
     """Newest first."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1785,8 +1785,8 @@ class SearchedImage(Model):
     image: int
     """Its place in the request, from 0."""
 
-    faces: list[IdentifiedFace] | None
-    error: ErrorBody | None
+    faces: list[IdentifiedFace] | None = None
+    error: ErrorBody | None = None
 
 
 class SearchedImages(Model):
@@ -1804,13 +1804,13 @@ class SearchedVector(Model):
     vector: int
     """Its place in the request, from 0."""
 
-    candidates: list[Candidate] | None
+    candidates: list[Candidate] | None = None
     """Best first."""
 
-    decision: DecisionOut | None
+    decision: DecisionOut | None = None
     """On the first candidate."""
 
-    error: ErrorBody | None
+    error: ErrorBody | None = None
 
 
 class SearchedVectors(Model):
@@ -1844,22 +1844,22 @@ class SessionOut(Model):
     created_at: datetime
     expires_at: datetime
     keep_until: datetime
-    ended_at: datetime | None
+    ended_at: datetime | None = None
     tries_left: int
     rules: dict[str, Any]
-    consent: OnboardingConsentOut | None
+    consent: OnboardingConsentOut | None = None
     name: str
     """As the applicant gave it; empty before consent."""
 
-    birth_date: date | None
-    zone: dict[str, Any] | None
+    birth_date: date | None = None
+    zone: dict[str, Any] | None = None
     """What the machine-readable zone says."""
 
     checks: list[CheckOut]
     answers: list[OnboardingAnswerOut]
     """Oldest first, those taken back included."""
 
-    person_id: str | None
+    person_id: str | None = None
     """Who was enrolled."""
 
     pictures: list[Literal["document", "selfie"] | str]
@@ -1877,7 +1877,7 @@ class SessionsOut(Model):
     waiting: int
     """Cases that wait for a human, in all."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -1906,10 +1906,10 @@ class SourceTest(Model):
     reached: bool
     """Whether a picture came."""
 
-    problem: str | None
+    problem: str | None = None
     """Why none came, in words."""
 
-    size: Size | None
+    size: Size | None = None
     seconds: float
     """Until the picture came, or until it was given up."""
 
@@ -1918,8 +1918,8 @@ class SpreadOut(Model):
     """The middle and the slow end of some times."""
 
     count: int
-    p50_ms: float | None
-    p95_ms: float | None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
 
 
 class StartedOut(Model):
@@ -1937,7 +1937,7 @@ class StayOut(Model):
     """``StayOut`` of the service."""
 
     person_id: str
-    name: str | None
+    name: str | None = None
     place: str
     camera: str
     arrived_at: datetime
@@ -1949,14 +1949,14 @@ class StepOut(Model):
 
     verb: Literal["acknowledge", "confirm", "dismiss", "escalate"] | str
     actor: str
-    credential: str | None
+    credential: str | None = None
     """What let them in, as the audit names it: account:ID, key:DIGITS, os:USER; null: of
     answers from before this was kept.
     """
 
     note: str
     at: datetime
-    undone_by: str | None
+    undone_by: str | None = None
 
 
 class StoredFaceOut(Model):
@@ -1964,7 +1964,7 @@ class StoredFaceOut(Model):
 
     id: str
     person_id: str
-    photo_id: str | None
+    photo_id: str | None = None
     """Faces with one photo_id come from one photo."""
 
     contract_id: str
@@ -1973,8 +1973,8 @@ class StoredFaceOut(Model):
     contract_ids: list[str]
     """Models that have embedded it."""
 
-    box: Box | None
-    score: float | None
+    box: Box | None = None
+    score: float | None = None
     quality: dict[str, float]
     source: str
     created_at: datetime
@@ -2015,7 +2015,7 @@ class System(Model):
     of what was deleted are left (`erasure`).
     """
 
-    alerts: LatencyOut | None
+    alerts: LatencyOut | None = None
     """null: not asked yet."""
 
     outbox: list[OutboxOut]
@@ -2027,11 +2027,11 @@ class TaskOut(Model):
 
     name: str
     every_s: float
-    last: datetime | None
+    last: datetime | None = None
     """When it last began here; null: not yet."""
 
     took_s: float
-    problem: str | None
+    problem: str | None = None
     """What went wrong the last time."""
 
     elsewhere: bool
@@ -2043,7 +2043,7 @@ class UnansweredOut(Model):
 
     message: str
     advice: str
-    gallery: str | None
+    gallery: str | None = None
     """Collection; null: two photos."""
 
 
@@ -2051,7 +2051,7 @@ class UndonePairOut(Model):
     """``UndonePairOut`` of the service."""
 
     answer: PairAnswerOut
-    pair_id: str | None
+    pair_id: str | None = None
     """The pair as it stands again."""
 
     missing_faces: int
@@ -2087,10 +2087,10 @@ class VerifiedOut(Model):
     digest: str
     """Of the last of them."""
 
-    first_wrong: int | None
+    first_wrong: int | None = None
     """The first row that is not as written."""
 
-    problem: str | None
+    problem: str | None = None
     """What is wrong, in words; null: nothing."""
 
     seals: int
@@ -2146,7 +2146,7 @@ class WatchlistsOut(Model):
     watchlists: list[WatchlistOut]
     """By name."""
 
-    next: str | None
+    next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
 
 
@@ -2160,5 +2160,5 @@ class WithdrawalOut(Model):
     outcome: Literal["erased", "review"] | str
     """erased: the person is deleted; review: they are found as before until somebody decides."""
 
-    receipt: str | None
+    receipt: str | None = None
     """Of the erasure."""

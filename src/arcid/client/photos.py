@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from arcid.errors import ImageUnreadable, InvalidArray
+from arcid.errors import ImageUnreadable, InvalidArray, MissingExtra
 
 
 class PixelArray(Protocol):
@@ -53,8 +53,10 @@ def _upload(photo: Photo) -> Upload:
 
 
 def _png(pixels: PixelArray) -> bytes:
-    from PIL import Image  # only here: nothing else of the client needs it
-
+    try:
+        from PIL import Image  # only here: nothing else of the client needs it
+    except ModuleNotFoundError:
+        raise MissingExtra("sending pixels as a photo", "client") from None
     told = pixels.__array_interface__
     if len(told["shape"]) != 3 or told["shape"][2] != 3 or told["typestr"] != "|u1":
         raise InvalidArray(

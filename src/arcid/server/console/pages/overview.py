@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from nicegui import ui
@@ -12,6 +12,7 @@ from nicegui import ui
 from arcid.apps.attendance import Attendance
 from arcid.apps.attendance.trends import Trend, starts_of, trend
 from arcid.apps.watchlists import Alerts, Watchlists
+from arcid.cameras.book import Camera
 from arcid.cameras.runner import Status
 from arcid.events import Reviews
 from arcid.server.console import ROOT
@@ -19,7 +20,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._attendance import view_tabs
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.ui.charts import bars
+from arcid.server.console.ui.charts import bars, lines
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -40,6 +41,15 @@ SEEN, DOUBTS = ("arrival", "unknown"), ("review", "spoof", "alert")
 TONES: dict[str, Tone] = {"live": "good", "trouble": "bad", "starting": "info"}
 
 
+class Watched(NamedTuple):
+    """A camera of the collection."""
+
+    name: str
+    status: Status
+    share: float | None  # of the time, since this process watches it, that it was live
+    shares: tuple[float | None, ...]  # of each span
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """All that the page shows."""
@@ -47,7 +57,7 @@ class Look:
     trend: Trend
     cut: bool  # there are more events than were counted
     tiles: tuple[tuple[int, str], ...]
-    cameras: tuple[tuple[str, Status], ...]
+    cameras: tuple[Watched, ...]
 
 
 async def overview(context: ConsoleContext, collection: str | None = None, days: int = 7) -> None:
@@ -75,6 +85,7 @@ async def overview(context: ConsoleContext, collection: str | None = None, days:
                 doubts = bars(S.OVERVIEW_DOUBTS, first=len(SEEN))
         with element("div", "columns even"):
             with card(S.OVERVIEW_CAMERAS):
+                live = lines(S.OVERVIEW_LIVE)
                 cameras = element("div")
             with card(), element("details", "candidates"):
                 text(S.OVERVIEW_TABLE, tag="summary")
@@ -90,6 +101,9 @@ async def overview(context: ConsoleContext, collection: str | None = None, days:
             labels = [_label(start, look.trend.hourly) for start in look.trend.starts]
             for chart, kinds in ((seen, SEEN), (doubts, DOUBTS)):
                 chart.show(labels, {S.OVERVIEW_SERIES[k]: series[k] for k in kinds if k in series})
+            known_of = [one for one in look.cameras if one.share is not None]
+            live.visible(bool(known_of))
+            live.show(labels, {one.name: list(map(_per_cent, one.shares)) for one in known_of})
             for place, draw in ((tiles, _tiles), (cameras, _cameras), (table, _table)):
                 place.clear()
                 with place:
@@ -114,13 +128,24 @@ def _look(context: ConsoleContext, collection: str, days: int) -> Look:
         alerts = _alerts(context, collection)
         moments += [("alert", at) for _, at in alerts]
         tiles.append((sum(state == "new" for state, _ in alerts), S.OVERVIEW_ALERTS))
+    found = trend(moments, kinds, days=days, now=now)
     own = [one for one in context.cameras.book.all() if one.collection == collection]
-    return Look(
-        trend(moments, kinds, days=days, now=now),
-        events.next is not None,
-        tuple(tiles),
-        tuple((one.name, context.cameras.status(one.id)) for one in own),
-    )
+    cameras = tuple(_watched(context, one, found, now) for one in own)
+    return Look(found, events.next is not None, tuple(tiles), cameras)
+
+
+def _watched(context: ConsoleContext, camera: Camera, spans: Trend, now: datetime) -> Watched:
+    status, uptime = context.cameras.status(camera.id), context.cameras.uptime(camera.id)
+    step = timedelta(hours=1) if spans.hourly else timedelta(days=1)
+    ends = (*spans.starts[1:], spans.starts[-1] + step)
+    if uptime is None:
+        return Watched(camera.name, status, None, (None,) * len(ends))
+    shares = (uptime.share(a, b, now) for a, b in zip(spans.starts, ends, strict=True))
+    return Watched(camera.name, status, uptime.share(spans.starts[0], ends[-1], now), tuple(shares))
+
+
+def _per_cent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
 
 
 def _alerts(context: ConsoleContext, collection: str) -> list[tuple[str, datetime]]:
@@ -151,14 +176,15 @@ def _cameras(look: Look) -> None:
         text(S.OVERVIEW_NO_CAMERAS, "soft", tag="p")
         return
     text(S.OVERVIEW_CAMERAS_TEXT, "soft small", tag="p")
-    for name, status in look.cameras:
+    for name, status, share, _ in look.cameras:
         with element("div", "event-row"):
             with element("span", "event-lines"):
                 text(name, "person-name")
-                since = status.since
-                if since is not None:
-                    words = S.OVERVIEW_STATE_SINCE.format(moment=S.moment(since))
+                if status.since is not None:
+                    words = S.OVERVIEW_STATE_SINCE.format(moment=S.moment(status.since))
                     text(words, "soft small")
+                if share is not None:
+                    text(S.OVERVIEW_SHARE.format(share=S.percent(share)), "soft small")
             chip(S.CAMERA_STATES[status.state], TONES.get(status.state, "plain"))
 
 

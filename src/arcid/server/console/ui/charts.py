@@ -10,17 +10,27 @@ from nicegui import ui
 COLOURS = ("#2f80d0", "#c77700", "#8f63d2", "#0f8f8a", "#d0483b")
 
 
-class Bars:
-    """Bars a span, stacked; ``first``: with which of the colours they begin."""
+class Chart:
+    """Counts as stacked bars, or shares as lines; ``first``: of the colours."""
 
-    def __init__(self, name: str, first: int) -> None:
-        self._colours = COLOURS[first:]
+    def __init__(self, name: str, first: int, *, shares: bool) -> None:
+        self._colours, self._shares = COLOURS[first:], shares
         self._chart = ui.echart({}, renderer="svg").classes("chart")
         self._chart.props["role"] = "img"
         self._chart.props["aria-label"] = name
 
-    def show(self, labels: Sequence[str], series: Mapping[str, Sequence[int]]) -> None:
-        """``labels``: of the spans; ``series``: counts by name."""
+    def visible(self, yes: bool) -> None:
+        """Whether there is anything to draw."""
+        self._chart.set_visibility(yes)
+
+    def show(self, labels: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> None:
+        """``labels``: of the spans; ``series``: by name, None where nothing is known."""
+        kind = {"type": "line", "connectNulls": False, "symbolSize": 7} if self._shares else {
+            "type": "bar", "stack": "all", "barMaxWidth": 28,
+        }  # fmt: skip
+        scale = {"max": 100, "axisLabel": {"formatter": "{value} %"}} if self._shares else {
+            "minInterval": 1,
+        }  # fmt: skip
         self._chart.options.clear()
         self._chart.options.update(
             {
@@ -31,18 +41,22 @@ class Bars:
                 "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
                 "xAxis": {"type": "category", "data": list(labels),
                           "axisTick": {"show": False}, "axisLabel": {"hideOverlap": True}},
-                "yAxis": {"type": "value", "minInterval": 1,
+                "yAxis": {"type": "value", **scale,
                           "splitLine": {"lineStyle": {"color": "#8a94a640"}}},
                 "series": [
-                    {"name": name, "type": "bar", "stack": "all", "barMaxWidth": 28,
-                     "data": list(counts)}
-                    for name, counts in series.items()
+                    {"name": name, "data": list(values), **kind}
+                    for name, values in series.items()
                 ],
             }
         )  # fmt: skip
         self._chart.update()
 
 
-def bars(name: str, *, first: int = 0) -> Bars:
-    """An empty chart; ``name`` is what a screen reader calls it."""
-    return Bars(name, first)
+def bars(name: str, *, first: int = 0) -> Chart:
+    """For counts; ``name`` is what a screen reader calls it."""
+    return Chart(name, first, shares=False)
+
+
+def lines(name: str) -> Chart:
+    """For shares, in per cent."""
+    return Chart(name, 0, shares=True)
