@@ -48,6 +48,7 @@
     │   │   ├── CameraNotFound   no camera of the service has this id
     │   │   ├── DoorNotFound     no door has this id or name
     │   │   ├── KeyNotFound      no API key has this id or name
+    │   │   ├── WebhookNotFound  no webhook has this id or name
     │   │   ├── JobNotFound
     │   │   ├── OnboardingNotFound  no session with this id or token
     │   │   ├── WatchlistNotFound
@@ -470,6 +471,12 @@ class JobNotFound(NotFound):
     """No job of this id."""
 
     code = "job_not_found"
+
+
+class WebhookNotFound(NotFound):
+    """No webhook has this id or name."""
+
+    code = "webhook_not_found"
 
 
 class KeyNotFound(NotFound):

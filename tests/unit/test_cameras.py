@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from arcid import sealing
 from arcid.apps.attendance import Attendance
 from arcid.cameras import runner as running_camera
-from arcid.cameras import schema, sealing
+from arcid.cameras import schema
 from arcid.cameras.book import SEALED_ELSEWHERE, Camera, CameraBook
 from arcid.cameras.runner import Runner
 from arcid.cameras.watching import Cameras
@@ -199,12 +200,12 @@ def test_a_key_that_is_put_back_opens_its_addresses_beside_one_made_meanwhile(
 
 
 def test_a_sealed_address_is_of_its_own_row() -> None:
-    sealed = sealing.seal(KEY, "a", SECRET)
-    assert sealing.unseal(KEY, "a", sealed) == SECRET
+    sealed = sealing.seal(KEY, "a", SECRET, b"this")
+    assert sealing.unseal(KEY, "a", sealed, b"this") == SECRET
     last = "A" if sealed[-5] != "A" else "B"
     for row, text in (("b", sealed), ("a", sealed[:-5] + last + sealed[-4:]), ("a", sealed[:20])):
         with pytest.raises(SealBroken):
-            sealing.unseal(KEY, row, text)
+            sealing.unseal(KEY, row, text, b"this")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from arcid.addresses import refuse_literal
 from arcid.apps.watching import LivenessMode
 from arcid.cameras.schema import cameras, migrate
-from arcid.cameras.sealing import SEALED, find_keys, seal, sealing_key, unseal
+from arcid.cameras.sealing import PURPOSE, find_keys, sealing_key
 from arcid.errors import AlreadyExists, CameraNotFound, SealBroken, UsageError
 from arcid.events import Place
 from arcid.gallery import rules
@@ -24,6 +24,7 @@ from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import collections
 from arcid.gallery.store.collections import find as find_collection
 from arcid.gallery.store.journal import now_us
+from arcid.sealing import SEALED, seal, unseal
 from arcid.video.captures import SCHEMES, shown
 
 MODES: tuple[LivenessMode, ...] = get_args(LivenessMode)
@@ -184,14 +185,14 @@ class CameraBook:
         key = sealing_key(self._folder)
         if key not in self._keys:
             self._keys = find_keys(self._folder)
-        return seal(key, uid, source)
+        return seal(key, uid, source, PURPOSE)
 
     def _unsealed(self, uid: str, sealed: str) -> str:
         """Empty where no key that is there opens it."""
         self._keys = self._keys or find_keys(self._folder)
         for key in self._keys:
             with suppress(SealBroken):
-                return unseal(key, uid, sealed)
+                return unseal(key, uid, sealed, PURPOSE)
         return ""
 
     def _record(self, row: Any) -> Camera:

@@ -66,6 +66,7 @@ from arcid.cli import (
     watchlist,
     watchlist_alerts,
     watchlist_budget,
+    webhooks,
 )
 from arcid.cli.output import OK, Exit, run_command, say
 
@@ -148,6 +149,7 @@ app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(access.app, name="access")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 import_systems.register(importing.app)
 app.add_typer(importing.app, name="import")
 app.add_typer(jobs.app, name="jobs")

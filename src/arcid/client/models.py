@@ -545,6 +545,31 @@ class DecisionOut(Model):
     reason: str
 
 
+class Deliveries(Model):
+    """``Deliveries`` of the service."""
+
+    deliveries: list[DeliveryOut]
+    """Newest first."""
+
+
+class DeliveryOut(Model):
+    """What became of one event for one receiver."""
+
+    event_id: str
+    kind: str
+    recorded_at: datetime
+    state: Literal["waiting", "done", "failed"] | str
+    """failed: given up after three days."""
+
+    attempts: int
+    next_at: datetime | None
+    """When it is tried again."""
+
+    ended_at: datetime | None
+    problem: str | None
+    """Of the last attempt."""
+
+
 class Detected(Model):
     """``Detected`` of the service."""
 
@@ -2038,6 +2063,17 @@ class TaskOut(Model):
     """Another process does it."""
 
 
+class TriedOut(Model):
+    """What a receiver answered."""
+
+    delivered: bool
+    status: int | None
+    """Of HTTP; null: no answer."""
+
+    problem: str | None
+    seconds: float
+
+
 class UnansweredOut(Model):
     """A question at a default rate that the calibration does not support."""
 
@@ -2148,6 +2184,44 @@ class WatchlistsOut(Model):
 
     next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
+
+
+class WebhookMade(Model):
+    """``WebhookMade`` of the service."""
+
+    webhook: WebhookOut
+    secret: str
+    """What messages are signed with. Told once."""
+
+
+class WebhookOut(Model):
+    """A receiver as it stands. The counts are of the last 30 days."""
+
+    id: str
+    name: str
+    address: str
+    """Without what follows a `?`, which may be secret."""
+
+    kinds: list[str] | None
+    """null: all."""
+
+    enabled: bool
+    locked: bool
+    """Address and secret were sealed with another `webhooks.key`: add it anew."""
+
+    created_at: datetime
+    created_by: str
+    waiting: int
+    done: int
+    failed: int
+    """Given up after three days."""
+
+
+class Webhooks(Model):
+    """``Webhooks`` of the service."""
+
+    webhooks: list[WebhookOut]
+    """By name."""
 
 
 class WithdrawalOut(Model):

@@ -2451,6 +2451,129 @@ class Client(Sender):
         """
         self._send("DELETE", f"/v1/keys/{segment(key)}", NoneType, repeatable=True)
 
+    def list_webhooks(self) -> m.Webhooks:
+        """Stored webhooks; those of `ARCID_WEBHOOKS` are not among them.
+
+        ``GET /v1/webhooks``. An API key needs ``admin``.
+        """
+        return self._send("GET", "/v1/webhooks", m.Webhooks, repeatable=True)
+
+    def add_webhook(
+        self,
+        name: str,
+        url: str,
+        *,
+        kinds: Sequence[str] | Omit | None = OMIT,
+        secret: str | Omit | None = OMIT,
+        enabled: bool | Omit = OMIT,
+    ) -> m.WebhookMade:
+        """Post events to an address, signed with a secret that is told once; 100 at most.
+
+        ``POST /v1/webhooks``. An API key needs ``admin``.
+
+        Args:
+            kinds: Kinds of events; null: all.
+            secret: One of the receiver's; null: a new one.
+        """
+        return self._send(
+            "POST",
+            "/v1/webhooks",
+            m.WebhookMade,
+            repeatable=False,
+            body={"name": name, "url": url, "kinds": kinds, "secret": secret, "enabled": enabled},
+        )
+
+    def get_webhook(self, webhook: str) -> m.WebhookOut:
+        """One webhook.
+
+        ``GET /v1/webhooks/{webhook}``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+        """
+        return self._send("GET", f"/v1/webhooks/{segment(webhook)}", m.WebhookOut, repeatable=True)
+
+    def change_webhook(
+        self,
+        webhook: str,
+        *,
+        name: str | Omit | None = OMIT,
+        url: str | Omit | None = OMIT,
+        kinds: Sequence[str] | Literal["all"] | Omit | None = OMIT,
+        enabled: bool | Omit | None = OMIT,
+    ) -> m.WebhookOut:
+        """Change a webhook; services follow within a second or two.
+
+        ``PATCH /v1/webhooks/{webhook}``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+            enabled: While false no event is kept for it, and what waits goes on waiting.
+        """
+        return self._send(
+            "PATCH",
+            f"/v1/webhooks/{segment(webhook)}",
+            m.WebhookOut,
+            repeatable=False,
+            body={"name": name, "url": url, "kinds": kinds, "enabled": enabled},
+        )
+
+    def delete_webhook(self, webhook: str) -> None:
+        """Forget a webhook with all that waits for it.
+
+        ``DELETE /v1/webhooks/{webhook}``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+        """
+        self._send("DELETE", f"/v1/webhooks/{segment(webhook)}", NoneType, repeatable=True)
+
+    def rotate_webhook(self, webhook: str, *, secret: str | Omit | None = OMIT) -> m.WebhookMade:
+        """Another secret, told once; the one before signs nothing any more.
+
+        ``POST /v1/webhooks/{webhook}/rotate``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+            secret: One of the receiver's; null: a new one.
+        """
+        return self._send(
+            "POST",
+            f"/v1/webhooks/{segment(webhook)}/rotate",
+            m.WebhookMade,
+            repeatable=False,
+            body={"secret": secret},
+        )
+
+    def test_webhook(self, webhook: str) -> m.TriedOut:
+        """Post one signed message of the kind `test` now, and tell what the receiver answered.
+
+        ``POST /v1/webhooks/{webhook}/test``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+        """
+        return self._send(
+            "POST", f"/v1/webhooks/{segment(webhook)}/test", m.TriedOut, repeatable=False
+        )
+
+    def list_deliveries(self, webhook: str, *, limit: int | None = None) -> m.Deliveries:
+        """What became of the newest events of the last 30 days for a webhook.
+
+        ``GET /v1/webhooks/{webhook}/deliveries``. An API key needs ``admin``.
+
+        Args:
+            webhook: Id or name of one.
+            limit: Rows.
+        """
+        return self._send(
+            "GET",
+            f"/v1/webhooks/{segment(webhook)}/deliveries",
+            m.Deliveries,
+            repeatable=True,
+            query={"limit": limit},
+        )
+
     def upload_for_job(self, content: File) -> m.UploadOut:
         """Send a zip of photos, or a CSV, as the body itself (`curl --data-binary @photos.zip`);
         it is kept until its job ends, or for a day where none begins.

@@ -154,3 +154,19 @@ outbox = table(
         postgresql_where=sa.text(WAITING),
     ),
 )
+
+# Receivers of events that are managed over REST. What is secret of one is sealed with a key that is
+# not in the database; whoever writes an event puts it in their outboxes.
+webhooks = table(
+    "webhooks",
+    key(),
+    sa.Column("uid", sa.String(16), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False, unique=True),
+    sa.Column("shown", sa.Text, nullable=False),  # its address without what may be secret
+    sa.Column("sealed", sa.Text, nullable=False),  # JSON: its address and its secret
+    sa.Column("kinds", sa.Text, nullable=True),  # JSON; NULL: all
+    sa.Column("enabled", sa.SmallInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),  # as the audit names them
+)

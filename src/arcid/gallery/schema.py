@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0022"  # the newest migration
+HEAD = "0023"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -38,6 +38,7 @@ KNOWN = (
     "0020",
     "0021",
     "0022",
+    "0023",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written

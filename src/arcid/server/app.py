@@ -44,10 +44,11 @@ from arcid.server.pulse import Pulse
 from arcid.server.routes import ROUTERS
 from arcid.server.routes.pages import ASSETS, assets_dir
 from arcid.server.settings import Settings
-from arcid.server.telling import notify, subscribe, told_by
+from arcid.server.telling import Hooked, notify, subscribe, told_by
 from arcid.server.throttle import Throttle
 
 SETTLE_S = 5.0
+HOOKS_S = 1.0  # within which a changed webhook is followed
 BACKUP_S = 60.0  # how often it is asked whether a backup is due
 SWEEP_S = 3600.0
 READERS = 8  # threads that read; more of them in Python only hold up the event loop
@@ -143,16 +144,18 @@ def _lifespan(
             searching = Worker(store, lambda: models.calibration)
             imports = settings.imports and settings.imports.expanduser()
             jobs = JobWorker(store, models, Uploads(paths.home_dir() / "uploads"), imports)
-            tasks = _own_tasks(looks, ring, saving, jobs)
-            tell = notify(deliverer, settings, targets)
+            hooked = Hooked(store, paths.home_dir())
+            tasks = _own_tasks(looks, ring, saving, jobs, hooked)
+            tell = notify(deliverer, settings, targets, hooked)
             housekeeping = Housekeeping(store, (*tasks, *TASKS), tell)
             app.state.services = Services(
                 settings, models, store, batcher, metrics, pulse, cameras, doorman, housekeeping,
-                looks, searching, jobs, ring, saving,
+                looks, searching, jobs, ring, saving, hooked,
             )  # fmt: skip
             subscribe(store, settings, targets)
             deliverer.start()
             ends_by(deliverer.stop)
+            ends_by(hooked.close)
             await asyncio.to_thread(ring.start, store)
             ends_by(ring.close)
             ends_by(housekeeping.close)
@@ -185,7 +188,7 @@ def _schedule(settings: Settings) -> backups.Schedule | None:
 
 
 def _own_tasks(
-    looks: Looks, ring: KeyRing, saving: backups.Backups, jobs: JobWorker
+    looks: Looks, ring: KeyRing, saving: backups.Backups, jobs: JobWorker, hooked: Hooked
 ) -> tuple[Task, ...]:
     scheduled = (Task("backup", BACKUP_S, saving.run),) if saving.schedule is not None else ()
     return (
@@ -193,5 +196,6 @@ def _own_tasks(
         Task("settle", SETTLE_S, Gallery.settle, shared=False),
         Task("looks", EVERY_S, looks.write, shared=False),
         Task("keys", NOTE_EVERY_S, ring.write, shared=False),
+        Task("webhooks", HOOKS_S, hooked.follow, shared=False),
         Task("jobs", SWEEP_S, jobs.sweep, shared=False),  # uploads lie on each machine
     )

@@ -33,6 +33,7 @@ from arcid.server.passive import Passive
 from arcid.server.pulse import Pulse
 from arcid.server.scopes import Credential
 from arcid.server.settings import Settings
+from arcid.server.telling import Hooked
 from arcid.server.uploads import read_images
 from arcid.types import Image, Selection
 
@@ -57,6 +58,7 @@ class Services:
     jobs: JobWorker
     keys: KeyRing
     backups: Backups
+    hooked: Hooked
     writes: Lane = field(default_factory=Lane)
     fetching: Lane = field(
         default_factory=lambda: Lane(FETCHERS, "requests are fetching their images")

@@ -89,8 +89,9 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "admin": "create_collection add_camera try_source change_camera delete_camera try_camera "
         "list_audit verify_audit get_retention list_receipts get_receipt list_disclosures "
         "add_door change_door delete_door add_door_holiday delete_door_holiday add_door_rule "
-        "delete_door_rule create_watchlist list_keys add_key rotate_key revoke_key list_backups "
-        "make_backup",
+        "delete_door_rule create_watchlist list_webhooks add_webhook get_webhook change_webhook "
+        "delete_webhook rotate_webhook test_webhook list_deliveries list_keys add_key "
+        "rotate_key revoke_key list_backups make_backup",
     },
 }
 #: Without a key: what holds nobody's data, and what asks for the token of a link.

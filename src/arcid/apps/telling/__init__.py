@@ -12,6 +12,7 @@ from __future__ import annotations
 from arcid.apps.telling.configured import home_assistant_from, targets_from
 from arcid.apps.telling.deliverer import Deliverer
 from arcid.apps.telling.home_assistant import HomeAssistant
+from arcid.apps.telling.hooks import Hook, Hooks
 from arcid.apps.telling.mail import Mail
 from arcid.apps.telling.mqtt import Mqtt
 from arcid.apps.telling.notices import Notice
@@ -22,6 +23,8 @@ __all__ = [
     "Deliverer",
     "DeliveryFailed",
     "HomeAssistant",
+    "Hook",
+    "Hooks",
     "Mail",
     "Mqtt",
     "Notice",

@@ -14,6 +14,10 @@ from arcid.gallery import Gallery
 class DeliveryFailed(Exception):
     """The target did not take it; the text holds no secret and no payload."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # what an HTTP receiver answered
+
 
 class Target(Protocol):
     """Somebody to tell; ``name`` is that of their outbox."""

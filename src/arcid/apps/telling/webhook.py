@@ -44,11 +44,15 @@ class Webhook:
         addresses.refuse_literal(parts.hostname)
 
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
+        self.post(body, event.kind, event.id, now)
+
+    def post(self, body: bytes, kind: str, delivery: str, now: datetime) -> int:
+        """The 2xx status that the receiver answers. Raises ``DeliveryFailed``."""
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "arcid",
-            "X-Arcid-Event": event.kind,
-            "X-Arcid-Delivery": event.id,
+            "X-Arcid-Event": kind,
+            "X-Arcid-Delivery": delivery,
             "X-Arcid-Signature": signature(self.secret, body, now),
         }
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - http(s) only
@@ -56,12 +60,13 @@ class Webhook:
         if urlsplit(self.url).hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
         try:
-            addresses.opener(*handlers).open(request, timeout=self.timeout_s).close()
+            with addresses.opener(*handlers).open(request, timeout=self.timeout_s) as answer:
+                return int(answer.status)
         except AddressRefused as refused:
             raise DeliveryFailed(refused.message) from None
         except urllib.error.HTTPError as error:
             error.close()
-            raise DeliveryFailed(f"the receiver answers {error.code}") from None
+            raise DeliveryFailed(f"the receiver answers {error.code}", error.code) from None
         except (OSError, http.client.HTTPException) as error:
             raise DeliveryFailed(f"no answer ({type(error).__name__})") from None
 

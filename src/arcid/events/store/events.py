@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from arcid.errors import EventNotFound, InputError
 from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.events.store import traces
+from arcid.events.store.hooked import hooked
 from arcid.events.store.log import Log
 from arcid.events.tables import events, outbox
 from arcid.gallery import rules
@@ -115,6 +116,7 @@ def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) ->
     told |= {
         name for name, kinds in log.subscribed.items() if kinds is None or row["kind"] in kinds
     }
+    told |= hooked(log.connection, row["kind"])
     if told:
         due = {"event_id": row["id"], "attempts": 0, "next_at": row["recorded_at"]}
         log.execute(outbox.insert(), [due | {"target": name} for name in sorted(told)])

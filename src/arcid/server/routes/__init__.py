@@ -30,6 +30,7 @@ from arcid.server.routes import (
     search_many,
     system,
     watchlists,
+    webhooks,
 )
 
 ROUTERS = (
@@ -53,6 +54,7 @@ ROUTERS = (
     audit.router,
     backups.router,
     keys.router,
+    webhooks.router,
     jobs.router,
     onboarding.router,
     onboarding.people,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from arcid import extras
-from arcid.cameras.sealing import seal, unseal
 from arcid.errors import ArcidError, ConfigError, SealBroken, UsageError
+from arcid.sealing import seal, unseal
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.roles import Role, role_of

@@ -18,11 +18,11 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.cameras.sealing import seal, unseal
 from arcid.errors import SealBroken
 from arcid.gallery.database import Database
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import now_us
+from arcid.sealing import seal, unseal
 from arcid.server.console import strings as S
 from arcid.server.console.auth.account import Factors, factors, find_account
 from arcid.server.console.auth.attempts import SECOND, Attempts, second_keys

@@ -89,6 +89,7 @@ AUDIT_KINDS = {
     "session": "Sign-ins",
     "factor": "Second factors",
     "key": "API keys",
+    "webhook": "Webhooks",
     "gallery": "Backups",
 }
 AUDIT_VERBS = {
@@ -107,6 +108,11 @@ AUDIT_VERBS = {
     "key.rotate": "Renewed an API key",
     "key.revoke": "Revoked an API key",
     "key.delete": "Forgot an API key",
+    "webhook.create": "Added a webhook",
+    "webhook.change": "Changed a webhook",
+    "webhook.rotate": "Renewed a webhook's secret",
+    "webhook.delete": "Deleted a webhook",
+    "webhook.test": "Tried a webhook",
     "face.view": "Looked at a face",
     "event.view": "Looked at the face of an event",
     "review.view": "Looked at a doubtful face",
