@@ -13,7 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import AsyncIterable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -89,15 +89,13 @@ class Uploads:
 
     def sweep(self, used: Iterable[str], *, unused_s: float = UNUSED_S) -> int:
         """Delete what no job needs and nobody began one with for so long; how many."""
-        kept, now = set(used), time.time()
-        doomed = [
-            path
-            for path in self._files()  # also what was cut off while it came
-            if path.name not in kept and now - path.stat().st_mtime >= unused_s
-        ]
-        for path in doomed:
-            path.unlink(missing_ok=True)
-        return len(doomed)
+        kept, old, gone = set(used), time.time() - unused_s, 0
+        for path in self._files():  # also what was cut off while it came
+            with suppress(FileNotFoundError):  # it took its name, or was deleted, meanwhile
+                if path.name not in kept and path.stat().st_mtime <= old:
+                    path.unlink()
+                    gone += 1
+        return gone
 
     def any(self) -> bool:
         """Whether anything lies here."""

@@ -159,7 +159,7 @@ def delete_upload(running: Running, upload_id: Annotated[Id, Path()]) -> Respons
     return Response(status_code=204)
 
 
-@router.post("/imports/check", responses=errors(404, 413, 503))
+@router.post("/imports/check", responses=errors(400, 404, 413, 503))
 def check_import(request: Request, running: Running, body: ImportIn) -> PreviewOut:
     """What an import would take along and what not, and why; no photo is looked at."""
     _require(request, running, "import", body.collection)
@@ -168,7 +168,7 @@ def check_import(request: Request, running: Running, body: ImportIn) -> PreviewO
     return PreviewOut(**found | {"left": found["left"][:1000]})
 
 
-@router.post("/imports", status_code=202, responses=errors(404, 413, 503, 507))
+@router.post("/imports", status_code=202, responses=errors(400, 404, 413, 503, 507))
 def begin_import(request: Request, running: Running, body: ImportIn) -> JobOut:
     """Import photos of many people: an uploaded zip, or a folder on the service's machine."""
     _require(request, running, "import", body.collection)
@@ -178,14 +178,14 @@ def begin_import(request: Request, running: Running, body: ImportIn) -> JobOut:
     return _begun(running, job)
 
 
-@router.post("/deletions", status_code=202, responses=errors(404, 413, 503, 507))
+@router.post("/deletions", status_code=202, responses=errors(400, 404, 413, 503, 507))
 def begin_deletion(request: Request, running: Running, body: DeletionIn) -> JobOut:
     """Delete many people with all that is kept of them; each leaves a receipt."""
     _require(request, running, "delete_people", body.collection)
     return _begun(running, jobs.begin_deletion(running.gallery, body.collection, body.people))
 
 
-@router.post("/reembeddings", status_code=202, responses=errors(404, 413, 503, 507))
+@router.post("/reembeddings", status_code=202, responses=errors(400, 404, 413, 503, 507))
 def begin_reembedding(request: Request, running: Running, body: ReembeddingIn) -> JobOut:
     """Embed the kept crops with the service's model, beside the vectors that are there."""
     _require(request, running, "reembed", body.collection)
@@ -193,7 +193,7 @@ def begin_reembedding(request: Request, running: Running, body: ReembeddingIn) -
     return _begun(running, found)
 
 
-@router.post("/duplicates", status_code=202, responses=errors(404, 409, 413, 503, 507))
+@router.post("/duplicates", status_code=202, responses=errors(400, 404, 409, 413, 503, 507))
 def begin_duplicates(request: Request, running: Running, body: DuplicatesIn) -> JobOut:
     """Compare everybody with everybody: a job that stands for a run of
     `/v1/collections/{collection}/duplicates/runs`."""
