@@ -15,6 +15,7 @@ from arcid.events import Audit
 from arcid.protection import VERBS, Keys, Policies
 from arcid.server import scopes
 from arcid.server.compat.adapter import likeness
+from arcid.server.compat.rekognition import bodies
 from arcid.server.compat.rekognition.wire import OPERATIONS, PREFIX
 from arcid.server.settings import Settings
 
@@ -79,6 +80,12 @@ def key_of(service: Client, name: str, verbs: Any, **more: Any) -> str:
     return secret
 
 
+def test_a_body_shows_no_picture(face: FaceBytes) -> None:
+    sent = image(face(1))
+    body = bodies.DetectFaces.model_validate({"Image": sent})
+    assert body.Image.Bytes == sent["Bytes"] and sent["Bytes"][:20] not in repr(body)
+
+
 def test_every_operation_needs_a_verb() -> None:
     ours = {name for name in scopes.ADAPTERS if name.startswith("rekognition_")}
     assert ours == {f"rekognition_{name}" for name in OPERATIONS}
@@ -115,12 +122,12 @@ def test_a_key_of_one_collection_reaches_no_other(service: Client, face: FaceByt
     for name in ("ours", "theirs"):
         service.gallery.create_collection(name)
     key = key_of(service, "ours only", VERBS, collections=["ours"])
-    bodies = {"FaceId": NOBODY, "FaceIds": [NOBODY], "UserId": "ann", "Image": image(face(1))}
+    every = {"FaceId": NOBODY, "FaceIds": [NOBODY], "UserId": "ann", "Image": image(face(1))}
     for name in OPERATIONS:
         reach = scopes.ADAPTERS[f"rekognition_{name}"].reach
         for collection in ("theirs", "nowhere"):
             members = OPERATIONS[name].body.model_fields
-            body = {k: v for k, v in bodies.items() if k in members} | {"CollectionId": collection}
+            body = {k: v for k, v in every.items() if k in members} | {"CollectionId": collection}
             if name == "SearchUsers":
                 del body["FaceId"]
             if reach != "none":

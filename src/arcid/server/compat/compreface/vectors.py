@@ -62,6 +62,9 @@ class Given(NamedTuple):
     rows: list[list[float]]
     embeddings: Embeddings
 
+    def __repr__(self) -> str:
+        return f"Given({self.embeddings!r})"
+
 
 async def _given(request: Request, running: Services, *fields: str) -> list[Given]:
     embedder = running.pipeline.embedder

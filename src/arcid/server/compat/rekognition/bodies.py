@@ -28,7 +28,7 @@ class Body(BaseModel):
 
 
 class Picture(Body):
-    Bytes: str | None = None  # base64
+    Bytes: str | None = Field(None, repr=False)  # base64
     S3Object: dict[str, Any] | None = None
 
 
