@@ -300,5 +300,8 @@ def test_an_older_gallery_is_encrypted_and_its_keys_are_changed(cli: Any, tmp_pa
     assert ran.json["unsealed_copies"] == ["gallery.db-before-schema-0012"]
     ran = cli("gallery", "rotate-key", "--database", path, "--json")
     assert ran.code == 0 and ran.json["rewrapped"] > 0
+    assert ran.json["resealed_people"] == 0
+    ran = cli("gallery", "rotate-key", "--data", "--database", path)
+    assert ran.code == 0 and "What is stored of 1 person is sealed by new keys." in ran.out
     with Gallery.open(path) as gallery:
         assert gallery.search("staff", face, k=1)[0][0].name == "Ann"

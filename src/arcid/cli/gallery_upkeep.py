@@ -232,7 +232,8 @@ def rotate_key(
             made = gallery.rotate_keys(to, data=data, progress=steps(advance))
     words = f"Changed the keys; those of {made.keys} people and rows were wrapped anew."
     if data:
-        words += f" What is stored of {made.people} people is sealed by new keys."
+        people = "1 person" if made.people == 1 else f"{made.people:,} people"
+        words += f" What is stored of {people} is sealed by new keys."
     words += " Back up the key store and the root key."
     done(words, json, rewrapped=made.keys, resealed_people=made.people)
 
