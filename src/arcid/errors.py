@@ -634,4 +634,5 @@ __all__ = [
     "UploadTooLarge",
     "UsageError",
     "WatchlistNotFound",
+    "WebhookNotFound",
 ]

@@ -562,11 +562,11 @@ class DeliveryOut(Model):
     """failed: given up after three days."""
 
     attempts: int
-    next_at: datetime | None
+    next_at: datetime | None = None
     """When it is tried again."""
 
-    ended_at: datetime | None
-    problem: str | None
+    ended_at: datetime | None = None
+    problem: str | None = None
     """Of the last attempt."""
 
 
@@ -2067,10 +2067,10 @@ class TriedOut(Model):
     """What a receiver answered."""
 
     delivered: bool
-    status: int | None
+    status: int | None = None
     """Of HTTP; null: no answer."""
 
-    problem: str | None
+    problem: str | None = None
     seconds: float
 
 
@@ -2202,7 +2202,7 @@ class WebhookOut(Model):
     address: str
     """Without what follows a `?`, which may be secret."""
 
-    kinds: list[str] | None
+    kinds: list[str] | None = None
     """null: all."""
 
     enabled: bool
