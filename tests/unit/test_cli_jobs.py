@@ -9,7 +9,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from arcid.models import weights
 
 pytestmark = pytest.mark.data
 
@@ -84,3 +87,37 @@ def test_many_are_deleted_and_what_is_wrong_is_said(cli: Any, people: Path, tmp_
     assert cli("import", "folder", people, "--report", tmp_path / "x.txt").code == 2
     assert cli("jobs", "show", "nothing").code == 5
     assert cli("jobs", "stop", "nothing").code == 5
+
+
+def test_other_systems_say_first_what_would_come_along(
+    cli: Any, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (people / "representations_vgg_face.pkl").write_bytes(b"not opened")
+    said = cli("import", "deepface", people, "--dry-run", "--json").json
+    assert (said["people"], said["items"]) == (2, 5)
+    assert said["left_by_reason"] == {"vectors_left": 1, "not_a_photo": 1}
+
+    faces = [{"FaceId": "1", "ExternalImageId": "Ann"}, {"FaceId": "2", "ExternalImageId": "Cleo"}]
+    (tmp_path / "faces.json").write_text(json.dumps({"Faces": faces}))
+    told = cli("import", "rekognition", tmp_path / "faces.json", "--photos", people, "--dry-run")
+    assert told.code == 0 and told.out.startswith("Would import 2 photos of 1 person into default")
+
+    monkeypatch.delenv("ARCID_IMPORT_KEY", raising=False)
+    nowhere = "http://127.0.0.1:9"
+    assert cli("import", "compreface", nowhere).code == 2
+    monkeypatch.setenv("ARCID_IMPORT_KEY", "k")
+    monkeypatch.setattr("arcid.apps.importing.remote.TRIES", 1)
+    assert cli("import", "compreface", nowhere, "--dry-run").code == 3
+    assert cli("import", "insightface", nowhere, "--dry-run").code == 3
+
+
+def test_vectors_of_the_very_same_model_come_along(cli: Any, tmp_path: Path) -> None:
+    manifest = weights.resolve_default("recognition").manifest
+    assert manifest.output is not None
+    rows = np.random.default_rng(7).normal(size=(2, manifest.output.dim)).astype(np.float32)
+    names = np.array(["Ann", "Bea"])
+    np.savez(tmp_path / "v.npz", names=names, embeddings=rows, model_sha256=manifest.sha256)
+    done = cli("import", "insightface", tmp_path / "v.npz", "--json")
+    assert (done.code, done.json["imported"]) == (0, 2)
+    np.savez(tmp_path / "v.npz", names=names, embeddings=rows, model_sha256="0" * 64)
+    assert cli("import", "insightface", tmp_path / "v.npz").code == 4
