@@ -545,10 +545,11 @@ def test_time_erases_what_was_left_and_what_was_kept(
     assert cases.sweep() == 0
     from arcid.apps.onboarding import applicant as steps
     from arcid.apps.onboarding import cases as operator
+    from arcid.apps.onboarding import ending
 
     def later(hours: float) -> None:
         now = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp() * 1e6)
-        for module in (store, steps, operator):
+        for module in (store, steps, ending, operator):
             monkeypatch.setattr(module, "now_us", lambda: now)
 
     later(25)

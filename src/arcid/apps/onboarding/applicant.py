@@ -16,21 +16,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from arcid.apps.onboarding import judging, kept, mrz, store
+from arcid.apps.onboarding import kept, mrz, store
 from arcid.apps.onboarding.captures import Capture, capture_of, taken_of
-from arcid.apps.onboarding.deciding import conclude, empty, read
+from arcid.apps.onboarding.deciding import empty, read
 from arcid.apps.onboarding.documents import Portrait, Reader, cut_out
+from arcid.apps.onboarding.ending import Endings, still_open
 from arcid.apps.onboarding.examining import Examiner
-from arcid.apps.onboarding.kept import Taken
 from arcid.apps.onboarding.prints import picture_print
 from arcid.apps.onboarding.records import (
-    MACHINE,
     WAITING,
     Agreed,
     Attempt,
     Check,
     Consent,
-    Rules,
     Session,
 )
 from arcid.apps.onboarding.zones import Zones, agreed
@@ -38,13 +36,11 @@ from arcid.apps.watching.liveness import Liveness
 from arcid.calibration import Calibration
 from arcid.errors import (
     AlreadyExists,
-    ArcidError,
     InputError,
     MrzInvalid,
-    OnboardingClosed,
     PossibleDuplicate,
 )
-from arcid.gallery import Gallery, NewFace
+from arcid.gallery import Gallery
 from arcid.gallery.rules import clean_name
 from arcid.gallery.schema import Row
 from arcid.gallery.store.journal import now_us
@@ -71,6 +67,7 @@ class Applicant:
         ``calibration``: of documents against selfies; None takes the one in force. ``load``:
         what decodes a picture, as ``load_image``."""
         self._gallery, self._pipeline, self._zones = gallery, pipeline, zones
+        self._ends = Endings(gallery, pipeline)
         self._reader, self._load = Reader(pipeline), load
         self._examiner = Examiner(gallery, pipeline, liveness, calibration)
 
@@ -89,7 +86,7 @@ class Applicant:
         digest = hashlib.sha256(agreed.text.encode()).hexdigest()
         consent = Consent(agreed.version, digest, datetime.now(UTC))
         with self._gallery.database.write() as connection:
-            row = _open(store.by_token(connection, token), WAITING)
+            row = still_open(store.by_token(connection, token), WAITING)
             state = "consented" if row["state"] == "started" else row["state"]
             row = store.update(
                 connection, row, state=state, consent=json.dumps(consent.to_dict()), name=who,
@@ -101,7 +98,7 @@ class Applicant:
     def withdraw(self, token: str) -> Session:
         """Consent taken back before a decision: everything of the applicant is erased at once."""
         with self._gallery.database.write(erases=True) as connection:
-            row = _open(store.by_token(connection, token), WAITING)
+            row = still_open(store.by_token(connection, token), WAITING)
             store.note(connection, row, "withdraw", _by(row))
             return read(connection, empty(connection, row, "withdrawn", now_us()))
 
@@ -118,7 +115,7 @@ class Applicant:
 
         Again: the one before is replaced.
         """
-        row = self._look(token, ("consented", "documented"))
+        row = self._ends.look(token, ("consented", "documented"))
         try:
             typed = mrz.read(zone) if zone.strip() else None
         except MrzInvalid as error:
@@ -127,7 +124,7 @@ class Applicant:
             found = self._reader.read(self._load(photo))
             seen = self._seen(found, None if back is None else self._load(back))
         except InputError as error:
-            return self._failed(row, error)
+            return self._ends.failed(row, error)
         details: dict[str, object] = {
             "quality": {} if found.face.quality is None else found.face.quality.measured(),
             "outline": found.outline,
@@ -137,7 +134,7 @@ class Applicant:
         taken = taken_of("document", found.face, found.picture, details)
         read_zone = agreed(typed, seen)
         with self._gallery.database.write(erases=True) as connection:
-            row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
+            row = still_open(store.find(connection, row["uid"]), ("consented", "documented"))
             kept.keep(connection, row, taken)
             row = store.update(
                 connection, row, state="documented", tries=row["tries"] + 1,
@@ -145,7 +142,7 @@ class Applicant:
             )  # fmt: skip
             session = read(connection, row)
         if session.tries_left == 0:
-            return self._used_up(row, "")
+            return self._ends.used_up(row, "")
         return Attempt(session)
 
     def _seen(self, found: Portrait, back: Image | None) -> mrz.Zone | None:
@@ -156,11 +153,11 @@ class Applicant:
     def selfie(self, token: str, photo: ImageSource) -> Attempt:
         """A picture of the applicant's face; where the session asks for a camera, a human decides
         in the end."""
-        row = self._look(token, ("documented",))
+        row = self._ends.look(token, ("documented",))
         try:
             return self.finish(token, self.capture(self._load(photo)))
         except InputError as error:
-            return self._failed(row, error)
+            return self._ends.failed(row, error)
 
     def capture(self, image: Image, actions: Sequence[str] = ()) -> Capture:
         """As ``capture_of``."""
@@ -168,15 +165,15 @@ class Applicant:
 
     def failed(self, token: str, code: str, message: str) -> Attempt:
         """A live run that did not succeed; it counts as a try."""
-        return self._count(self._look(token, ("documented",)), code, message)
+        return self._ends.count(self._ends.look(token, ("documented",)), code, message)
 
     def finish(self, token: str, capture: Capture) -> Attempt:
         """Everything is there: look at all of it and decide."""
-        row = self._look(token, ("documented",))
+        row = self._ends.look(token, ("documented",))
         with self._gallery.database.read() as connection:
             document = kept.picture(connection, row, "document")
         if document is None or document["contract"] != self._pipeline.contract_id:
-            return self._again(row)
+            return self._ends.again(row)
         face = capture.face
         made = picture_print(face.crop)
         checks = self._examiner.checks(row, document, capture, made)
@@ -186,88 +183,12 @@ class Applicant:
         picture = cut_out(capture.image, face.box)
         taken = taken_of("selfie", face, picture, details)
         try:
-            return self._conclude(row, taken, checks)
+            return self._ends.conclude(row, taken, checks)
         except (AlreadyExists, PossibleDuplicate):  # somebody was enrolled meanwhile
             message = "this face was enrolled while it was being decided"
-            return self._conclude(
+            return self._ends.conclude(
                 row, taken, [*checks, Check("possible_duplicate", "review", message)]
             )
-
-    # writing
-
-    def _look(self, token: str, states: Sequence[str]) -> Row:
-        with self._gallery.database.read() as connection:
-            return _open(store.by_token(connection, token), states)
-
-    def _conclude(self, row: Row, taken: Taken, checks: Sequence[Check]) -> Attempt:
-        outcome = judging.outcome(checks)
-        new = [NewFace(taken.vector, photo_id=taken.sha256)]
-        with self._gallery.database.read() as connection:
-            name = store.collection_of(connection, row)["name"]
-        rules = Rules.of(json.loads(row["rules"]))
-        decide = self._pipeline.duplicate if outcome == "accepted" and rules.enrol else None
-        with self._gallery.duplicates.enrolling(name, new, decide, erases=True) as (journal, own):
-            for doubt in self._gallery.duplicates.find(journal, own, None, new, decide):
-                if doubt is not None:
-                    raise doubt
-            connection = journal.connection
-            row = _open(store.find(connection, row["uid"]), ("documented",))
-            kept.keep(connection, row, taken)
-            row = store.update(
-                connection, row, tries=row["tries"] + 1,
-                checks=json.dumps([check.to_dict() for check in checks]),
-            )  # fmt: skip
-            row = conclude(journal, own, row, outcome, MACHINE, "")
-            return Attempt(read(connection, row))
-
-    def _failed(self, row: Row, error: ArcidError) -> Attempt:
-        codes = error.details.get("reasons") or [error.code]
-        return self._count(row, ",".join(codes), error.message)
-
-    def _count(self, row: Row, codes: str, message: str) -> Attempt:
-        """One try less; the last one ends the session."""
-        with self._gallery.database.write() as connection:
-            row = _open(store.find(connection, row["uid"]), ("consented", "documented"))
-            row = store.update(connection, row, tries=row["tries"] + 1)
-            session = read(connection, row)
-        if session.tries_left == 0:
-            return self._used_up(row, codes)
-        return Attempt(session, tuple(codes.split(",")), message)
-
-    def _used_up(self, row: Row, codes: str) -> Attempt:
-        """No try is left: rejected, and a human may see it otherwise."""
-        message = "no try was left" + (f"; the last one failed: {codes}" if codes else "")
-        check = Check("too_many_tries", "reject", message, {"last": codes})
-        with self._gallery.database.read() as connection:
-            name = store.collection_of(connection, row)["name"]
-        with self._gallery.duplicates.enrolling(name, [], None) as (journal, own):
-            row = _open(store.find(journal.connection, row["uid"]), ("consented", "documented"))
-            row = store.update(journal.connection, row, checks=json.dumps([check.to_dict()]))
-            row = conclude(journal, own, row, "rejected", MACHINE, "")
-            return Attempt(read(journal.connection, row), (check.code,), message)
-
-    def _again(self, row: Row) -> Attempt:
-        """The service's recogniser was changed in between: the document has to be read anew."""
-        with self._gallery.database.write() as connection:
-            row = _open(store.find(connection, row["uid"]), ("documented",))
-            session = read(connection, store.update(connection, row, state="consented"))
-        return Attempt(session, ("contract_changed",), "please take the document once more")
-
-
-def _open(row: Row, states: Sequence[str]) -> Row:
-    """Raise ``OnboardingClosed`` where this is not the time for a step."""
-    state = row["state"]
-    if state in WAITING and row["expires_at"] <= now_us():
-        state = "expired"
-    if state not in states:
-        why = {
-            "started": "consent comes first",
-            "consented": "the document comes first",
-            "expired": "the session has expired",
-            "withdrawn": "consent was withdrawn",
-        }.get(state, "the session has ended")
-        raise OnboardingClosed(f"this step cannot be taken: {why}", state=state)
-    return row
 
 
 def _by(row: Row) -> str:
