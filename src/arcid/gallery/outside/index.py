@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class Truth(Protocol):
         """All faces of people that have a vector, with their people."""
 
 
-class _Scored(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Scored:
     """Faces by descending cosine, then ascending key."""
 
     faces: Keys
@@ -62,7 +64,8 @@ class OutsideIndex:
     def search_faces(
         self, probes: FloatArray, k: int, exclude_person: int | None = None
     ) -> list[tuple[Keys, Keys, FloatArray]]:
-        return [self._faces(probe, k, exclude_person) for probe in probes]
+        found = [self._faces(probe, k, exclude_person) for probe in probes]
+        return [(one.faces, one.people, one.cosines) for one in found]
 
     def search_people(
         self,
