@@ -121,8 +121,9 @@ def rotate(webhook: Name, database: Database = None, json: Json = False) -> None
 
 @app.command()
 def test(webhook: Name, database: Database = None, json: Json = False) -> None:
-    """Post one signed message of the kind test now, and say what the receiver answers. Exit code 1
-    where it does not take it.
+    """Post one signed message now, and say what the receiver answers.
+
+    Its kind is test. Exit code 1 where it is not taken.
 
     Example: arcid webhooks test hr
     """
