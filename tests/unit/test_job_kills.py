@@ -28,6 +28,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
+from arcid import batch
 from arcid.apps import enrol
 from arcid.apps.jobs import JobWorker, Jobs, Uploads, held, worker
 from arcid.gallery import Gallery
@@ -35,12 +36,13 @@ from arcid.pipeline import Pipeline
 from tests.toys import Brightness, Squares
 
 enrol.BATCH = 3
+batch.BATCH = 4
 held.LASTS_S = held.Held.__init__.__kwdefaults__["lasts_s"] = 1.0
 worker.LOOK_S = 0.05
 
 class Slow(Brightness):
     def embed(self, crops):
-        time.sleep(0.01)
+        time.sleep(0.05)
         return super().embed(crops)
 
 with Gallery.open(sys.argv[1]) as gallery:
