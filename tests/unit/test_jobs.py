@@ -169,7 +169,10 @@ def test_whoever_stops_or_ends_a_job_takes_it_from_whoever_works(
     assert Jobs(gallery).cancel(job.id).state == "cancelled"
     verbs = [row.verb for row in Audit(gallery).find(verb="job")]
     assert verbs == ["job.cancel", "job.resume", "job.stop", "job.begin"]
-    assert Jobs(gallery).forget(timedelta(0)) == 1
+    Jobs(gallery).begin("staff", "duplicates", run_id="0" * 32)
+    waiting = Jobs(gallery).begin("staff", "import", total=1)
+    assert Jobs(gallery).forget(timedelta(0)) == 2
+    assert [one.id for one in Jobs(gallery).find()] == [waiting.id]
     with pytest.raises(JobNotFound):
         Jobs(gallery).get(job.id)
 

@@ -146,7 +146,10 @@ class Jobs:
     def forget(self, older_than: timedelta) -> int:
         """Delete jobs whose last change is longer ago, with what they refused; how many."""
         before = now_us() - int(older_than.total_seconds() * 1e6)
-        old = sa.and_(jobs.c.beat_at < before, jobs.c.state.not_in(("waiting", "running")))
+        over = sa.or_(  # a run of duplicates is kept where runs are
+            jobs.c.state.not_in(("waiting", "running")), jobs.c.run_uid.is_not(None)
+        )
+        old = sa.and_(jobs.c.beat_at < before, over)
         with self._database.read() as connection:
             if connection.execute(sa.select(jobs.c.id).where(old).limit(1)).first() is None:
                 return 0
