@@ -366,6 +366,7 @@ def test_a_shortened_file_is_damage(gallery: Gallery, path: Path) -> None:
 READ_ONLY = """
     import os, sys
     import alembic.command, alembic.config
+    import arcid.image  # what is imported later may not be readable any more
     from arcid.errors import GalleryError
     from arcid.gallery import Gallery
     os.chdir(sys.argv[1])
