@@ -125,7 +125,7 @@ def _look(context: ConsoleContext, collection: str, days: int) -> Look:
         tiles.append((Reviews(context.gallery).waiting(collection), S.OVERVIEW_WAITING))
     if context.may("alerts"):
         kinds.append("alert")
-        alerts = _alerts(context, collection)
+        alerts = _alerts(context)
         moments += [("alert", at) for _, at in alerts]
         tiles.append((sum(state == "new" for state, _ in alerts), S.OVERVIEW_ALERTS))
     found = trend(moments, kinds, days=days, now=now)
@@ -148,13 +148,14 @@ def _per_cent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 1)
 
 
-def _alerts(context: ConsoleContext, collection: str) -> list[tuple[str, datetime]]:
-    """State and time of the newest, of lists that the account may see."""
+def _alerts(context: ConsoleContext) -> list[tuple[str, datetime]]:
+    """State and time of the newest, of lists that the account may see: a list of any collection
+    may watch the cameras of this one."""
     account = context.account
     mine = [own.id for own in Watchlists(context.gallery).find()
             if own.visible_to(account.name, account.role)]  # fmt: skip
     found = Alerts(context.gallery).find(lists=mine, levels=["alert"], limit=MOST_ALERTS)
-    return [(one.state, one.at) for one in found if one.collection == collection]
+    return [(one.state, one.at) for one in found]
 
 
 def _label(start: datetime, hourly: bool) -> str:
