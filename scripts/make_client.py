@@ -16,6 +16,8 @@ from pathlib import Path
 
 from openapi_operations import Argument, Operation, Schema, Types, operations, public_names, reached
 
+from arcid import files
+
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "tests" / "api" / "openapi.json"
 ROOM = ROOT / "src" / "arcid" / "client"
@@ -151,5 +153,5 @@ def _formatted(text: str, name: str) -> str:
 
 if __name__ == "__main__":
     for name, text in written().items():
-        (ROOM / name).write_text(text, "utf-8", newline="\n")
+        files.write_text(ROOM / name, text)
         print(f"{ROOM / name}: {len(text.splitlines())} lines")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.serving import until
 from tests.streams import end, free_port
 
 
@@ -72,10 +70,3 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-
-
-def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -100,3 +100,11 @@ def running(settings: Settings, pipeline: Any, gallery: Gallery | None) -> Itera
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait for something that is done in the background."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving import StartService
+from tests.serving import StartService, until
 
 from arcid.apps.telling import check_signature
 from arcid.errors import ConfigError, GalleryBusy, Overloaded, StorageFull
@@ -31,13 +30,6 @@ from arcid.types import Embeddings
 KEY = "zV9-q2Lr_7Tn4wXk8Hd1"
 SECRET = "shared with the receiver"
 PLACE = Place("door", "Door")
-
-
-def until(done: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -5,26 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
-from tests.serving import Client
+from tests.serving import Client, until
 
 from arcid.apps.telling import check_signature, deliverer
 from arcid.protection import VERBS, Keys
 
 FOLLOWED_S = 2.2  # services follow within a second or two
-
-
-def until(done: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.mqtt import Broker, Listener, until
+from tests.mqtt import Broker, Listener
+from tests.serving import until
 
 from arcid.apps.access import Doorman, Doors, OutputFailed, Passages, Pulse
 from arcid.apps.access.outputs import opener_for

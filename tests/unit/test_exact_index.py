@@ -18,7 +18,7 @@ import pytest
 from arcid.bench import search
 from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import int8
-from arcid.gallery.index.blocks import Piece
+from arcid.gallery.index.blocks import Chosen, Piece
 from arcid.gallery.index.exact import FETCH_ROWS, ExactIndex
 from arcid.gallery.index.state import Part
 
@@ -97,7 +97,7 @@ def test_the_scan_itself_stays_within_the_bound(dim: int) -> None:
     for block in index._blocks:
         for start in range(0, block.size, block.rows.piece):
             stop = min(start + block.rows.piece, block.size)
-            piece = Piece(block, start, stop, planes, None)
+            piece = Piece(block, start, stop, planes, Chosen())
             bounds = np.array([piece.upper(i) for i in range(len(probes))], np.float64)
             upper = bounds + planes.error[:, None]
             lower = upper - 2 * (block.error[start:stop] + planes.error[:, None])

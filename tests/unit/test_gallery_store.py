@@ -201,6 +201,7 @@ def test_every_row_goes_with_its_collection() -> None:
     outlive.add("watched_hours")  # counts of nobody
     outlive.add("door_holidays")  # days of nobody
     outlive.add("api_keys")  # of programs
+    outlive.add("webhooks")  # of receivers
     reached = {"collections"}
     for table in schema.metadata.sorted_tables:  # what is referred to comes first
         keys = [key for key in table.foreign_keys if key.ondelete == "CASCADE"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.mqtt import Broker, Listener, until
+from tests.mqtt import Broker, Listener
+from tests.serving import until
 
 from arcid.apps.telling import Deliverer, home_assistant_from
 from arcid.errors import ConfigError, UsageError

@@ -53,7 +53,7 @@ class Folder:
     ) -> None:
         self._path, self._within, self._most = path, within, max_photo_bytes
         if not path.is_dir():
-            raise InputError(f"{path} is not a folder")
+            raise InputError(f"{path} is not a folder that can be read here")
 
     def names(self) -> list[str]:
         found = (p for p in self._path.rglob("*") if p.is_file() and self._inside(p))
