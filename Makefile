@@ -12,9 +12,9 @@ endif
 PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-test slow browser check bench openapi: export ARCID_DATA ?= ../shared
+test slow clocked browser cover check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test slow browser check lint types walls bench openapi reference docs constraints clean help
+.PHONY: run serve test slow clocked browser cover check lint types walls bench openapi reference docs constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -60,14 +60,19 @@ test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARC
 
 slow: $(VENV)/.tested $(VENV)/.judged ## the slow tier: trainings, kills, real servers, attacks, a browser
 	$(BIN)/python -m pytest $(WORKERS) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
+	$(MAKE) -j2 clocked browser
+
+clocked: $(VENV)/.tested ## of the slow tier, real servers and attacks, one after the other
 	$(BIN)/python -m pytest -m '($(CLOCKED)) and not browser' $(ARGS)
-	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 browser: $(VENV)/.tested ## of the slow tier, the console's tests in the Chromium of this machine
 	$(BIN)/python -m pytest tests/browser $(ONLY)
 
-check: lint types walls docs ## everything a change has to pass; prints what the fast tier covers
+cover: $(VENV)/.tested ## the fast tier, and which lines it runs
 	$(MAKE) test ARGS='--cov'
+
+check: lint types walls docs ## everything a change has to pass
+	$(MAKE) test
 	$(MAKE) slow
 
 lint: $(VENV)/.written

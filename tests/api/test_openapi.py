@@ -123,7 +123,7 @@ schema = schemathesis.openapi.from_path(SNAPSHOT)
 @pytest.mark.data
 @schema.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,

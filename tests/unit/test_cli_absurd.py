@@ -27,6 +27,7 @@ BASE: dict[str, list[str]] = {
     "liveness": ["FACE"],
     "serve": ["--host", "203.0.113.1"],
     "demo": ["--photos", "DIR"],
+    "mcp": ["--url", "none_such"],
     "bench": ["--only", "none_such"],
     "compare": ["BINARY", "BINARY"],
     "backbones": [],

@@ -56,7 +56,7 @@ def test_what_lists_answers_that_nothing_is_there(fresh: Any, name: str) -> None
 
 
 #: These do not end, take minutes or fetch: the others run as documented.
-LEFT_OUT = ("access watch", "attend", "bench", "mcp", "models pull", "serve", "watchlist watch")
+LEFT_OUT = ("access watch", "attend", "bench", "models pull", "serve", "watchlist watch")
 
 
 @pytest.mark.parametrize("name", [n for n in COMMANDS if n not in LEFT_OUT])

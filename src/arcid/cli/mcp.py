@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from arcid.cli.output import Json, done
+from arcid.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +52,11 @@ def mcp(
     """
     from arcid import extras
 
+    if not url.lower().startswith(("http://", "https://")):
+        raise UsageError("--url is where the service is, such as http://127.0.0.1:8000")
+    for folder in photos or ():
+        if not folder.is_dir():
+            raise UsageError(f"--photos {folder} is not a folder that can be read here")
     extras.require("the server for assistants", "mcp")
     from arcid.mcp import Desk, make_server
 
