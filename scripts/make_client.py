@@ -57,7 +57,7 @@ def _listed(arguments: list[Argument]) -> str:
 def _docstring(text: str, indent: str = "    ") -> str:
     lines = []
     for line in text.replace("\\", "\\\\").split("\n"):
-        inner = re.match(r" *", line).group()  # type: ignore[union-attr]
+        inner = line[: len(line) - len(line.lstrip(" "))]
         further = inner + ("    " if inner else "")
         lines += textwrap.wrap(line, 88, subsequent_indent=further, break_long_words=False) or [""]
     lines[0] = f'"""{lines[0]}'

@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/arcid.mjs"
 def node(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("node")
     if program is None:
-        pytest.skip("no Node: install Node 20 or newer")
+        pytest.skip("no Node 20 or newer; Chromium runs the same file in tests/browser")
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     if int(version.stdout.lstrip("v").split(".")[0]) < 20:
         pytest.skip(f"Node {version.stdout.strip()} is older than 20")

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -109,11 +110,11 @@ def test_an_import_is_stopped_gone_on_with_and_ended(page: Page, gallery: Galler
 @pytest.mark.parametrize("width", [800, 400])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_small_screens(
-    browser: Browser, url: str, gallery: Gallery, width: int, theme: str
+    browser: Browser, url: str, gallery: Gallery, width: int, theme: Literal["light", "dark"]
 ) -> None:
     context = service.visitor(browser, url, width=width)
     page = context.new_page()
-    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=theme)
     service.sign_in(page)
     page.wait_for_url("**/console/*")
     page.goto(PAGE)
@@ -131,7 +132,8 @@ def test_a_viewer_is_not_let_in(browser: Browser, url: str) -> None:
     page = context.new_page()
     service.sign_in(page, "Vera Viewer")
     page.wait_for_url("**/console/*")
-    assert page.goto("/console/people/import").status == 403  # type: ignore[union-attr]
+    answer = page.goto("/console/people/import")
+    assert answer is not None and answer.status == 403
     sent = page.request.post("/console/upload", data=b"1", headers={"origin": url})
     assert sent.status == 403
     context.close()

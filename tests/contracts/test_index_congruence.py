@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -338,7 +339,7 @@ class AnyHistory(RuleBasedStateMachine):
             self.index.close()
 
 
-def _history(make: Make) -> type:
+def _history(make: Make) -> type[unittest.TestCase]:
     machine: Any = type("History", (AnyHistory,), {"make": staticmethod(make)})
     machine.TestCase.settings = settings(
         max_examples=15,
@@ -347,7 +348,7 @@ def _history(make: Make) -> type:
         suppress_health_check=[HealthCheck.too_slow],
         derandomize=True,
     )
-    case: type = machine.TestCase
+    case: type[unittest.TestCase] = machine.TestCase
     return case
 
 
@@ -358,8 +359,8 @@ TestSmallBlocksHistory = _history(KINDS["exact, many small blocks"])
 
 @pytest.mark.postgres
 def test_any_history_in_pgvector(pgvector: PgVector) -> None:
-    case = _history(by_server(pgvector))
-    case("runTest").runTest()  # type: ignore[attr-defined]
+    case: Any = _history(by_server(pgvector))("runTest")
+    case.runTest()
 
 
 @pytest.fixture(params=["numpy-float32", "numkong-int8", "onnxruntime-int8"])

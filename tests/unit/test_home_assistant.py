@@ -69,7 +69,7 @@ def devices(listener: Listener) -> dict[str, Any]:
 
 
 def last(listener: Listener, topic: str) -> str | None:
-    return (listener.of(topic) or [None])[-1]  # type: ignore[list-item]
+    return next(reversed(listener.of(topic)), None)
 
 
 @pytest.mark.server

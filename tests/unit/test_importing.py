@@ -130,10 +130,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
     assert second.header_offset > first.header_offset
     path.write_bytes(shared)
     assert "overlaps" in refusal(path)
-    source = archive(zipped(tmp_path / "b.zip", {"Ada/1.jpg": bytes(2**20)}))
-    source._store._most = 2**19  # type: ignore[attr-defined]
+    large = zipped(tmp_path / "b.zip", {"Ada/1.jpg": bytes(2**20)})
     with pytest.raises(ImageTooLarge):
-        source.take(Item("Ada", "Ada/1.jpg"))
+        stores.Archive(large, max_photo_bytes=2**19).read("Ada/1.jpg")
 
 
 def test_what_is_damaged_is_said_and_harms_nothing(tmp_path: Path) -> None:
@@ -326,7 +325,8 @@ def test_a_service_that_refuses_is_told_as_it_is(status: int) -> None:
 def test_vectors_come_along_where_the_model_is_the_same_file(tmp_path: Path) -> None:
     manifest = weights.resolve_default("recognition").manifest
     manifest = replace(manifest, flip=False)
-    rows = np.random.default_rng(1).normal(size=(4, manifest.output.dim)).astype(np.float32)  # type: ignore[union-attr]
+    assert manifest.output is not None
+    rows = np.random.default_rng(1).normal(size=(4, manifest.output.dim)).astype(np.float32)
     rows[3] = 0
     path = tmp_path / "faces.npz"
     names = np.array(["Ada", "Ada", "Bea", "Cleo"])
@@ -339,15 +339,16 @@ def test_vectors_come_along_where_the_model_is_the_same_file(tmp_path: Path) -> 
     face = source.take(Item("Ada", "0"))
     assert isinstance(face, NewFace)
     assert np.allclose(face.embedding.vectors[0], rows[0] / np.linalg.norm(rows[0]), atol=1e-6)
-    for wrong, kind in (
+    faults: list[tuple[dict[str, Any], type[ArcidError]]] = [
         ({"names": names, "embeddings": rows}, InputError),
         ({"names": names, "embeddings": rows, "model_sha256": "0" * 64}, ContractMismatch),
         ({"names": names, "embeddings": rows[:, :9], "model_sha256": manifest.sha256}, ArcidError),
         ({"names": names[:2], "embeddings": rows, "model_sha256": manifest.sha256}, InputError),
         ({"embeddings": rows, "model_sha256": manifest.sha256}, InputError),
         ({"names": np.array([[]], object), "embeddings": rows}, InputError),
-    ):
-        np.savez(path, **wrong)  # type: ignore[arg-type]
+    ]
+    for wrong, kind in faults:
+        np.savez(path, **wrong)
         with pytest.raises(kind):
             Vectors(path, manifest)
     np.savez(path, names=names, embeddings=rows, model_sha256=manifest.sha256)

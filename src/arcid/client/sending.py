@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from types import NoneType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -73,7 +73,7 @@ def answered(response: httpx.Response, answer: type[T]) -> T:
             "in the version of this client?",
             status=response.status_code,
         ) from None
-    return value  # type: ignore[no-any-return]
+    return cast(T, value)
 
 
 class Settings:
