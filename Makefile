@@ -52,6 +52,7 @@ $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.
 WORKERS := -n auto --dist loadfile
+STEALING := -n auto --dist worksteal
 LENGTHY := training or soak or slow
 CLOCKED := server or attack
 
@@ -59,7 +60,7 @@ test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARC
 	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser)' $(ARGS)
 
 slow: $(VENV)/.tested $(VENV)/.judged ## the slow tier: trainings, kills, real servers, attacks, a browser
-	$(BIN)/python -m pytest $(WORKERS) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
+	$(BIN)/python -m pytest $(STEALING) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
 	$(MAKE) -j2 clocked browser
 
 clocked: $(VENV)/.tested ## of the slow tier, real servers and attacks, one after the other
