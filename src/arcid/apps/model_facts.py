@@ -116,19 +116,22 @@ def calibration(bundle: Bundle) -> dict[str, Any]:
 
 
 def files(bundle: Bundle) -> list[dict[str, Any]]:
-    """Its files, each ``ok``, ``missing`` or of the ``wrong sha256``."""
+    """Its files, of an ensemble its members', each ``ok``, ``missing`` or of the ``wrong
+    sha256``."""
+    if bundle.members:
+        return [row for member in bundle.members for row in files(member)]
     wanted = dict(bundle.manifest.files)
     if bundle.manifest.task == "detection":
         wanted |= dict(detect.model_files(bundle.manifest).values())
-    files = []
+    found = []
     for filename, sha256 in wanted.items():
         path = bundle.path.with_name(filename)
         state = "missing"
         if path.is_file():
             state = "ok" if weights.sha256_file(path) == sha256 else "wrong sha256"
         size = path.stat().st_size if path.is_file() else None
-        files.append({"file": filename, "sha256": sha256, "bytes": size, "state": state})
-    return files
+        found.append({"file": filename, "sha256": sha256, "bytes": size, "state": state})
+    return found
 
 
 def check(bundle: Bundle) -> str:
@@ -150,7 +153,7 @@ def check(bundle: Bundle) -> str:
         )
         return "verified and loaded"
     embedder = pipeline.load_embedder(bundle)
-    cosine = goldens.check(manifest, embedder.embed, bundle.folder)
+    cosine = pipeline.check_recogniser(bundle, embedder)
     stored = "no goldens" if cosine is None else f"goldens met, cosine {cosine:.5f}"
     return f"verified, loaded and run on {embedder.session.runtime}: {embedder.dim}-d, {stored}"
 

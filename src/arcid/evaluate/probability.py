@@ -120,16 +120,22 @@ def fit_logistic(scores: Scores) -> Logistic:
     weight = (own + other) / 2
     target = own / (own + other)
     design = np.stack([np.ones_like(scores.cosine), scores.cosine], axis=1)
-    beta = np.zeros(2)
+    beta = logistic_regression(design, weight, target)
+    return Logistic(float(beta[0]), max(float(beta[1]), 1e-6))
+
+
+def logistic_regression(design: Array, weight: Array, target: Array) -> Array:
+    """(M,K) values, (M,) weights and shares of one kind → (K,) coefficients, by Newton's method."""
+    beta = np.zeros(design.shape[1])
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(design @ beta, -500, 500)))
         gradient = design.T @ (weight * (target - p))
-        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.clip(np.linalg.solve(hessian, gradient), -20, 20)
+        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design
+        step = np.clip(np.linalg.solve(hessian + 1e-9 * np.eye(len(beta)), gradient), -20, 20)
         beta += step
         if np.abs(step).max() < 1e-10:
             break
-    return Logistic(float(beta[0]), max(float(beta[1]), 1e-6))
+    return beta
 
 
 def pool_adjacent_violators(values: npt.ArrayLike, weights: npt.ArrayLike) -> Array:

@@ -14,9 +14,10 @@ import logging
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from arcid import paths
 from arcid.calibration import Calibration
@@ -24,11 +25,13 @@ from arcid.errors import (
     CalibrationInvalid,
     CalibrationMissing,
     ManifestInvalid,
+    ModelError,
     ModelHashMismatch,
     ModelNotFound,
     ModelUnverified,
+    UsageError,
 )
-from arcid.models import calibrations, catalogue, trust
+from arcid.models import calibrations, catalogue, ensembles, trust
 from arcid.models.manifest import Manifest, Task
 from arcid.models.trust import Trust
 from arcid.runtime.modelfile import mismatch
@@ -50,6 +53,8 @@ class Bundle:
     origin: Origin
     folder: Path | None = None  # of a bundle with its own manifest
     trust: Trust = "unverified"
+    members: tuple[Bundle, ...] = ()  # of an ensemble, which has no file of its own
+    weights: tuple[float, ...] = ()  # theirs
 
     @property
     def vouched(self) -> bool:
@@ -66,11 +71,16 @@ class Bundle:
 def resolve(name: str, *, judging: bool = False) -> Bundle:
     """Find a model by name, or by the path of a bundle folder, and verify its sha256.
 
+    ``a+b`` and ``a@0.3+b@0.7`` are ensembles of recognisers (``ensembles``).
+
     Raises ``ModelNotFound`` (naming what was looked for, where, and the command that gets it),
     ``ModelHashMismatch`` (also for a bundle that ships and is not as it shipped),
     ``ManifestInvalid``, and, unless ``judging``, ``ModelUnverified`` for a bundle that claims
-    another model's contract without anybody to vouch for it.
+    another model's contract without anybody to vouch for it; ``UsageError`` for an ensemble that
+    cannot be read.
     """
+    if "+" in name and not Path(name).expanduser().exists():
+        return _joined(name, judging)
     if os.sep in name or name.endswith(SUFFIXES):
         return _usable(_from_path(Path(name).expanduser()), judging)
     for origin, root in _places():
@@ -126,8 +136,12 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
 
 
 def of_contract(contract_id: str) -> Bundle | None:
-    """The installed recogniser that makes vectors of a contract, if there is one."""
-    recognisers = (b for b in installed({}) if b.manifest.task == "recognition")
+    """The installed recogniser that makes vectors of a contract, or the ensemble that
+    ``ARCID_RECOGNISER`` names, if there is one."""
+    recognisers = [b for b in installed({}) if b.manifest.task == "recognition"]
+    if "+" in os.environ.get(_VARIABLE["recognition"], ""):
+        with suppress(ModelError, UsageError):
+            recognisers.append(resolve_default("recognition"))
     return next((b for b in recognisers if b.manifest.contract_id == contract_id), None)
 
 
@@ -184,6 +198,20 @@ def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _joined(name: str, judging: bool) -> Bundle:
+    """The ensemble of that name, its members verified; trusted as the least trusted of them."""
+    wanted = ensembles.parse(name)
+    members = tuple(resolve(member, judging=judging) for member in wanted)
+    manifests = {bundle.name: bundle.manifest for bundle in members}
+    made = ensembles.manifest(name, manifests, list(wanted.values()))
+    least = max((bundle.trust for bundle in members), key=get_args(Trust).index)
+    first = members[0]
+    return Bundle(
+        name, made, first.path.with_name(name.replace(os.sep, "-")), first.origin, trust=least,
+        members=members, weights=tuple(wanted.values()),
+    )  # fmt: skip
 
 
 def _places() -> tuple[tuple[Origin, Path], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcid.pipeline.identifier import Identifier
-from arcid.pipeline.opening import load_detector, load_embedder
+from arcid.pipeline.opening import check_recogniser, load_detector, load_embedder
 from arcid.pipeline.pipeline import Pipeline
 
-__all__ = ["Identifier", "Pipeline", "load_detector", "load_embedder"]
+__all__ = ["Identifier", "Pipeline", "check_recogniser", "load_detector", "load_embedder"]

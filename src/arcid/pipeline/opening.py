@@ -6,17 +6,20 @@ from typing import Any
 
 from arcid import detect
 from arcid.detect import Detector
-from arcid.embed import OnnxEmbedder
+from arcid.embed import Embedder, Ensemble, OnnxEmbedder
 from arcid.errors import ModelUnsupported
-from arcid.models import weights
+from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.runtime import RuntimeName, open_session
 
 
 def load_embedder(
     bundle: Bundle, *, runtime: RuntimeName | None = None, device: str | None = None
-) -> OnnxEmbedder:
-    """Open a recogniser's session and wrap it."""
+) -> OnnxEmbedder | Ensemble:
+    """Open a recogniser's session and wrap it; of an ensemble, its members'."""
+    if bundle.members:
+        opened = [load_embedder(one, runtime=runtime, device=device) for one in bundle.members]
+        return Ensemble(opened, bundle.weights)
     manifest = bundle.manifest
     session = open_session(
         bundle.path,
@@ -27,6 +30,16 @@ def load_embedder(
         weights_sha256=manifest.weights_sha256,
     )
     return OnnxEmbedder(session, manifest)
+
+
+def check_recogniser(bundle: Bundle, embedder: Embedder) -> float | None:
+    """Run it on the crops of its bundle's goldens, or each member of an ensemble on its own; the
+    lowest cosine to them, None without any. Raises as ``goldens.check``."""
+    if not isinstance(embedder, Ensemble):
+        return goldens.check(bundle.manifest, embedder.embed, bundle.folder)
+    of = {one.manifest.contract_id: one for one in bundle.members}
+    found = [check_recogniser(of[one.contract_id], one) for one in embedder.members]
+    return min((cosine for cosine in found if cosine is not None), default=None)
 
 
 def load_detector(

@@ -37,7 +37,7 @@ from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.pipeline.identifier import Identifier
-from arcid.pipeline.opening import load_embedder, open_detector
+from arcid.pipeline.opening import check_recogniser, load_embedder, open_detector
 from arcid.quality import Quality, QualityGate
 from arcid.results import (
     Face,
@@ -150,7 +150,7 @@ class Pipeline(Identifier):
         if found := self.detector_bundle:
             goldens.check_finds(found.manifest, detect.once(self.detector), found.folder)
         if found := self.bundle:
-            goldens.check(found.manifest, self.embedder.embed, found.folder)
+            check_recogniser(found, self.embedder)
 
     @property
     def calibration(self) -> Calibration:

@@ -10,7 +10,7 @@ from arcid import detect
 from arcid.calibration import Calibration
 from arcid.compat.deepface.modules.exceptions import UnimplementedError
 from arcid.detect import Detector
-from arcid.embed import OnnxEmbedder
+from arcid.embed import Embedder
 from arcid.errors import CalibrationMissing, ModelError, UsageError
 from arcid.models import weights
 from arcid.pipeline import load_detector, load_embedder
@@ -37,7 +37,7 @@ class Recogniser:
     """An opened recogniser with what its scores mean."""
 
     name: str
-    embedder: OnnxEmbedder
+    embedder: Embedder
     calibration: Calibration | None
 
 

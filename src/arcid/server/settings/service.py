@@ -36,7 +36,8 @@ class Settings(SigningIn, Told, Photographs, Listening):
     )
     detector: str | None = Field(None, description="Detector to run; by default the packaged one.")
     recogniser: str | None = Field(
-        None, description="Recogniser to run; by default the packaged one."
+        None,
+        description="Recogniser to run, or several as one, `a+b`; by default the packaged one.",
     )
     onboarding_consent: str | None = Field(
         None,
