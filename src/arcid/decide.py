@@ -17,6 +17,9 @@ from arcid.types import Decision, Outcome, counted
 
 DEFAULT_FMR = 1e-4  # 1:1, one stranger in ten thousand
 DEFAULT_FPIR = 1e-2  # 1:N, one search in a hundred by somebody not enrolled
+NOT_MEASURED = (
+    "how many people the index misses is not measured yet: run arcid gallery index --sample 1000"
+)
 Unsupported = Literal["raise", "review", "extrapolate"]
 
 
@@ -151,6 +154,7 @@ def identify(
     unsupported: Unsupported = "review",
     given_away: bool = False,
     unit: str = "template",
+    index_miss_rate: float | None = 0.0,
 ) -> Decision:
     """Decide whether the best of ``gallery_size`` searched templates is the person of the probe.
 
@@ -160,16 +164,31 @@ def identify(
     threshold and leaves the rest to a human; ``extrapolate`` uses the table beyond its data and
     says so. ``given_away``: another face of the same photo was given that person, so this one is
     never them. ``unit``: what ``gallery_size`` counts, in the reason's words.
+
+    ``index_miss_rate``: as ``Hits`` tells it. Somebody is missed below the threshold (FNMR) or by
+    the index, so the stated FNIR is at most the sum of both; that of one photo enrolled.
     """
     if unsupported not in get_args(Unsupported):
         raise UsageError(
             f"unsupported {unsupported!r} is unknown; use raise, review or extrapolate"
         )
     decision = _identify(cosine, calibration, gallery_size, fpir, unsupported, unit)
-    if not given_away:
-        return decision
-    reason = f"{decision.reason}; another face of this photo was given that person"
-    return replace(decision, outcome="no_match", reason=reason)
+    if given_away:
+        reason = f"{decision.reason}; another face of this photo was given that person"
+        decision = replace(decision, outcome="no_match", reason=reason)
+    return _with_misses(decision, calibration, index_miss_rate) if gallery_size else decision
+
+
+def _with_misses(decision: Decision, calibration: Calibration, by_index: float | None) -> Decision:
+    if by_index is None:
+        return replace(decision, reason=f"{decision.reason}; {NOT_MEASURED}")
+    reason = f"{decision.reason}; {missed_words(by_index)}" if by_index else decision.reason
+    fnir = min(1.0, calibration.fnmr(decision.cosine_threshold) + by_index)
+    return replace(decision, reason=reason, fnir=fnir, index_miss_rate=by_index)
+
+
+def missed_words(rate: float) -> str:
+    return f"up to {100 * rate:.2g} % of people may be missed by the index"
 
 
 def among_pairs(

@@ -386,6 +386,9 @@ class Hits(Sequence[list[Match]]):
 
     matches: list[list[Match]]
     gallery_size: int  # templates that each probe was compared with, of the same snapshot
+    # at most this share of people is passed over by the index: 0 where it looks at everybody, None
+    # where that was not measured
+    index_miss_rate: float | None = 0.0
 
     @overload
     def __getitem__(self, index: int) -> list[Match]: ...
@@ -434,6 +437,10 @@ class Decision:
     calibration_id: str
     extrapolated: bool
     reason: str
+    # of a search: the share of enrolled people of one photo that it misses, by the threshold or the
+    # index; and the index's part of it. None: not measured, or no search
+    fnir: float | None = None
+    index_miss_rate: float | None = None
 
     @property
     def matched(self) -> bool:
@@ -472,4 +479,6 @@ class Decision:
             "gallery_size": self.gallery_size,
             "calibration_id": self.calibration_id,
             "extrapolated": self.extrapolated,
+            "fnir": self.fnir,
+            "index_miss_rate": self.index_miss_rate,
         }

@@ -170,6 +170,24 @@ def test_somebody_given_to_another_face_is_never_the_match(calibration: Calibrat
         assert (taken.cosine, taken.cosine_threshold) == (free.cosine, free.cosine_threshold)
 
 
+def test_what_an_index_misses_adds_to_the_stated_fnir(calibration: Calibration) -> None:
+    exact = decide.identify(0.9, calibration, 100)
+    assert exact.fnir == pytest.approx(exact.cosine_threshold)  # the ruler's FNMR
+    assert exact.index_miss_rate == 0
+    assert "missed by the index" not in exact.reason
+    some = decide.identify(0.9, calibration, 100, index_miss_rate=0.026)
+    assert (some.outcome, some.index_miss_rate) == ("match", 0.026)
+    assert some.fnir == pytest.approx(exact.fnir + 0.026)
+    assert some.reason == f"{exact.reason}; up to 2.6 % of people may be missed by the index"
+    none = decide.identify(0.9, calibration, 100, index_miss_rate=0.9)
+    assert none.fnir == 1
+    unknown = decide.identify(None, calibration, 100, index_miss_rate=None)
+    assert (unknown.fnir, unknown.index_miss_rate) == (None, None)
+    assert "not measured yet: run arcid gallery index --sample" in unknown.reason
+    for decision in (decide.identify(None, calibration, 0), decide.verify(0.9, calibration)):
+        assert (decision.fnir, decision.index_miss_rate) == (None, None)
+
+
 def test_gallery_beyond_the_calibration(calibration: Calibration) -> None:
     with pytest.raises(RateUnsupported):
         decide.identify(0.9, calibration, 1_000_000, unsupported="raise")

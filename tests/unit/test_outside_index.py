@@ -21,6 +21,7 @@ from arcid.errors import IndexUnavailable, UsageError
 from arcid.gallery import Gallery, NewFace
 from arcid.gallery.outside import configured
 from arcid.gallery.outside.pgvector import PgVector
+from arcid.gallery.store import misses
 from arcid.types import Embeddings
 
 pytestmark = pytest.mark.postgres
@@ -36,6 +37,10 @@ def enrol(gallery: Gallery, name: str, vector: np.ndarray) -> tuple[str, str]:
     face = NewFace(Embeddings(vector[None], CONTRACT), photo_id=name)
     person, faces = gallery.enrol("default", name, [face])
     return person.id, faces[0].id
+
+
+def probe(seed: int) -> Embeddings:
+    return Embeddings(rows(seed, 1), CONTRACT)
 
 
 def who(gallery: Gallery, vector: np.ndarray, k: int = 1) -> tuple[list[str], int]:
@@ -206,8 +211,9 @@ def test_what_an_index_misses_is_measured(opened: Opens, engine_url: str) -> Non
     for i, vector in enumerate(rows(10, 60)):
         enrol(gallery, f"p{i}", vector)
     exact = missed.measure(gallery, "default", CONTRACT, searches=40)
-    assert (exact.searches, exact.missed, exact.low) == (40, 0, 0.0)
+    assert (exact.searches, exact.missed, exact.low, exact.faces) == (40, 0, 0.0, 60)
     assert 0 < exact.high < 0.1
+    assert gallery.search("default", probe(1)).index_miss_rate == 0.0
     engine = sa.create_engine(sa.make_url(engine_url))
     with engine.begin() as connection:
         (name,) = connection.exec_driver_sql("SELECT name FROM arcid_indexes").scalars()
@@ -218,6 +224,38 @@ def test_what_an_index_misses_is_measured(opened: Opens, engine_url: str) -> Non
     assert some.low < some.missed / 60 < some.high
     with pytest.raises(UsageError, match="no face"):
         missed.measure(gallery, "default", "d" * 64)
+
+
+def test_a_search_states_what_an_approximate_index_misses(
+    database_url: str, engine_url: str
+) -> None:
+    with (
+        Gallery.open(database_url, server=PgVector(engine_url, graph=True)) as gallery,
+        Gallery.open(database_url) as exact,
+    ):
+        gallery.ensure_collection("default")
+        one, _ = enrol(gallery, "one", rows(1, 1)[0])
+        for i, vector in enumerate(rows(10, 20)):
+            gallery.enrol("default", f"p{i}", [NewFace(Embeddings(vector[None], CONTRACT))],
+                          metadata={"staff": i % 2 == 0})  # fmt: skip
+        assert gallery.search("default", probe(2)).index_miss_rate is None
+        assert gallery.search_person("default", one).index_miss_rate is None
+        assert gallery.search("default", probe(2), where={"staff": True}).index_miss_rate == 0
+        assert exact.search("default", probe(2)).index_miss_rate == 0
+        kept = missed.measure(gallery, "default", CONTRACT, searches=30)
+        assert gallery.index_misses("default", CONTRACT) == kept
+        assert exact.index_misses("default", CONTRACT) is None  # it is of another index
+        for found in (gallery.search("default", probe(2)), gallery.search_person("default", one)):
+            assert found.index_miss_rate == kept.high > 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(misses, "FEWEST", 30)
+            assert not gallery.index_misses("default", CONTRACT).stale
+            for i, vector in enumerate(rows(11, 12)):
+                enrol(gallery, f"q{i}", vector)
+            assert gallery.index_misses("default", CONTRACT).stale
+            assert gallery.search("default", probe(2)).index_miss_rate is None
+            missed.measure(gallery, "default", CONTRACT, searches=30)
+            assert gallery.search("default", probe(2)).index_miss_rate is not None
 
 
 def test_the_command_shows_measures_and_rebuilds(

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from arcid.errors import UsageError
 from arcid.evaluate.metrics import wilson
 from arcid.gallery import Gallery
+from arcid.gallery.records import IndexMisses
 from arcid.types import Embeddings, FloatArray
 
 LIKE = 0.7  # cosine of a probe to the face that it was made of: another photo of that person
 BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """Of so many searches, those whose best person was not the best of all."""
-
-    searches: int
-    missed: int
-    low: float  # of the rate, 95 %
-    high: float
-
-    def to_dict(self) -> dict[str, Any]:
-        rate = self.missed / self.searches
-        return {
-            "searches": self.searches, "missed": self.missed, "miss_rate": rate,
-            "miss_rate_low": self.low, "miss_rate_high": self.high,
-        }  # fmt: skip
-
-
 def measure(
     gallery: Gallery, collection: str, contract_id: str, *, searches: int = 500, seed: int = 0
-) -> Missed:
+) -> IndexMisses:
     """Search for vectors near random stored faces, by the index and by reading every vector.
 
-    Memory holds a block of the gallery at a time. Raises ``UsageError`` where nobody is enrolled.
+    The answer is kept in the gallery, and stated by its searches. Memory holds a block of the
+    gallery at a time. Raises ``UsageError`` where nobody is enrolled.
     """
     if searches < 1:
         raise UsageError(f"at least 1 search is needed, got {searches}")
@@ -57,7 +39,8 @@ def measure(
         for i, hits in enumerate(gallery.search(collection, asked, k=1)):
             same = hits and (hits[0].person_id == owners[start + i])
             missed += not (same or (hits and hits[0].cosine >= best[start + i] - 1e-6))
-    return Missed(len(probes), missed, *wilson(missed, len(probes)))
+    interval = wilson(missed, len(probes))
+    return gallery.keep_index_misses(collection, contract_id, len(probes), missed, interval)
 
 
 def _probes(
@@ -82,4 +65,4 @@ def _probes(
     return np.asarray(LIKE * faces + np.sqrt(1 - LIKE**2) * aside, np.float32)
 
 
-__all__ = ["Missed", "measure"]
+__all__ = ["measure"]

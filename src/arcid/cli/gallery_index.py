@@ -28,24 +28,28 @@ def index(
 ) -> None:
     """Show what carries the index, ARCID_INDEX, and measure how many people it misses.
 
+    What is measured is kept in the gallery, and every search by an approximate index states it.
+
     The gallery is the truth: an index can be built anew at any time, and nothing is lost with it.
 
     Example: arcid gallery index --sample 1000
     """
     from arcid.apps import missed
+    from arcid.decide import NOT_MEASURED
 
     with open_gallery(database, collection) as gallery:
         if rebuild:
             gallery.drop_indexes()
             gallery.build_indexes(collection)
-        name, models = gallery.index_name, []
+        name, exact, models = gallery.index_name, gallery.index_exact, []
         for usage in gallery.contracts(collection):
             row: dict[str, Any] = {
                 "contract_id": usage.contract_id, "model": usage.model_name, "faces": usage.faces,
             }  # fmt: skip
+            found = gallery.index_misses(collection, usage.contract_id)
             if sample:
                 found = missed.measure(gallery, collection, usage.contract_id, searches=sample)
-                row |= found.to_dict()
+            row["misses"] = None if found is None else found.to_dict()
             models.append(row)
     if json:
         print_json({"collection": collection, "index": name, "models": models})
@@ -53,8 +57,22 @@ def index(
     say(f"{collection}: searched by {name}")
     for row in models:
         say(f"{row['model']}: {row['faces']} faces")
-        if sample:
-            say(
-                f"  of {row['searches']} searches {row['missed']} did not find the best person: up "
-                f"to {100 * row['miss_rate_high']:.2g} % of people may be missed by the index"
-            )
+        if row["misses"] is not None:
+            say(f"  {_measured(row['misses'])}")
+        elif not exact:
+            say(f"  {NOT_MEASURED}")
+
+
+def _measured(misses: dict[str, Any]) -> str:
+    from arcid.decide import missed_words
+
+    told = (
+        f"of {misses['searches']} searches {misses['missed']} did not find the best person: "
+        f"{missed_words(misses['miss_rate_high'])}"
+    )
+    if misses["stale"]:
+        told += (
+            f" (measured {misses['measured_at'][:10]} at {misses['faces']} faces; much has changed "
+            "since, so no search states it: measure again)"
+        )
+    return told

@@ -386,6 +386,14 @@ class Compared(Model):
     extrapolated: bool
     """Beyond the measured data."""
 
+    fnir: float | None = None
+    """Of a search: at most this share of people enrolled with one photo is missed, by the
+    threshold (as calibrated) or by the index; null where that was not measured.
+    """
+
+    index_miss_rate: float | None = None
+    """The index's part of it: upper end of a 95 % interval, 0 where everybody is looked at."""
+
     reason: str
     a: FaceOut
     b: FaceOut
@@ -421,6 +429,14 @@ class ComparedFace(Model):
     calibration_id: str
     extrapolated: bool
     """Beyond the measured data."""
+
+    fnir: float | None = None
+    """Of a search: at most this share of people enrolled with one photo is missed, by the
+    threshold (as calibrated) or by the index; null where that was not measured.
+    """
+
+    index_miss_rate: float | None = None
+    """The index's part of it: upper end of a 95 % interval, 0 where everybody is looked at."""
 
     reason: str
     face: FaceOut
@@ -541,6 +557,14 @@ class DecisionOut(Model):
     calibration_id: str
     extrapolated: bool
     """Beyond the measured data."""
+
+    fnir: float | None = None
+    """Of a search: at most this share of people enrolled with one photo is missed, by the
+    threshold (as calibrated) or by the index; null where that was not measured.
+    """
+
+    index_miss_rate: float | None = None
+    """The index's part of it: upper end of a 95 % interval, 0 where everybody is looked at."""
 
     reason: str
 
@@ -1508,6 +1532,14 @@ class PersonVerified(Model):
     calibration_id: str
     extrapolated: bool
     """Beyond the measured data."""
+
+    fnir: float | None = None
+    """Of a search: at most this share of people enrolled with one photo is missed, by the
+    threshold (as calibrated) or by the index; null where that was not measured.
+    """
+
+    index_miss_rate: float | None = None
+    """The index's part of it: upper end of a 95 % interval, 0 where everybody is looked at."""
 
     reason: str
     face: FaceOut | None = None

@@ -27,10 +27,10 @@ from arcid.gallery.keeping import Held, Keeping, Slot
 from arcid.gallery.locks import SharedLock
 from arcid.gallery.outside import Place, Server
 from arcid.gallery.outside.feeding import feed
-from arcid.gallery.outside.index import OutsideIndex
+from arcid.gallery.outside.index import OutsideIndex, all_compared
 from arcid.gallery.outside.reader import Reader
 from arcid.gallery.schema import collections, embeddings, faces
-from arcid.gallery.store import journal, vectors
+from arcid.gallery.store import journal, misses, vectors
 from arcid.gallery.store.keys import chunks
 from arcid.types import FloatArray
 
@@ -58,6 +58,12 @@ class Snapshot:
         if made_by is None:
             return None
         return made_by, self._projection.built(self.connection, collection_key, made_by)
+
+    def miss_rate(
+        self, collection_key: int, made_by: Any, only: Keys | None = None
+    ) -> float | None:
+        """As ``Hits.index_miss_rate``, of a search of everybody or of some people."""
+        return self._projection.miss_rate(self.connection, collection_key, made_by, only)
 
 
 class Projection:
@@ -150,12 +156,31 @@ class Projection:
         """What carries the indexes, in words."""
         if self._server is None:
             return "this process, exactly"
-        return f"{self._server.name}, {'exactly' if self._server.exact else 'approximately'}"
+        return f"{self._server.name}, {'exactly' if self.exact else 'approximately'}"
 
     @property
     def outside(self) -> bool:
         """Whether a vector database carries the indexes."""
         return self._server is not None
+
+    @property
+    def exact(self) -> bool:
+        """Whether searches look at everybody."""
+        return self._server is None or self._server.exact
+
+    @property
+    def kind(self) -> str:
+        """Of index, as ``ARCID_INDEX`` names it."""
+        return "exact" if self._server is None else self._server.kind
+
+    def miss_rate(
+        self, connection: Connection, collection_key: int, made_by: Any, only: Keys | None
+    ) -> float | None:
+        """See ``Snapshot.miss_rate``."""
+        if self.exact or all_compared(only):
+            return 0.0
+        found = misses.find(connection, collection_key, made_by, self.kind)
+        return None if found is None or found.stale else found.high
 
     def sizes(self) -> dict[Slot, int]:
         return {slot: len(index) for slot, index in list(self._indexes.items())}

@@ -265,6 +265,29 @@ class ContractUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexMisses:
+    """Of so many searches, those whose best person an index did not find."""
+
+    kind: str  # of index, as ARCID_INDEX names it
+    searches: int
+    missed: int
+    low: float  # of the rate, 95 %
+    high: float
+    faces: int  # of the model, then
+    measured_at: datetime  # UTC
+    stale: bool = False  # the gallery has changed as often since as it had faces then
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "index": self.kind, "searches": self.searches, "missed": self.missed,
+            "miss_rate": self.missed / self.searches, "miss_rate_low": self.low,
+            "miss_rate_high": self.high, "faces": self.faces,
+            "measured_at": instant(self.measured_at), "stale": self.stale,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class ReembedReport:
     done: int  # faces embedded by this call
     without_crop: int  # faces that have no crop to embed; these people need enrolling again

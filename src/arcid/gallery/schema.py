@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0023"  # the newest migration
+HEAD = "0024"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -39,6 +39,7 @@ KNOWN = (
     "0021",
     "0022",
     "0023",
+    "0024",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -343,6 +344,23 @@ changes = sa.Table(
     sa.Column("face_uid", sa.String(32), nullable=True),
     sa.Column("contract", sa.String(128), nullable=True),
     sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+# How many people an approximate index passed over when it was last measured.
+index_misses = table(
+    "index_misses",
+    key(),
+    reference("collection_id", "collections.id"),
+    reference("contract_id", "contracts.id"),
+    sa.Column("kind", sa.Text, nullable=False),  # of index, as ARCID_INDEX names it
+    sa.Column("searches", sa.Integer, nullable=False),
+    sa.Column("missed", sa.Integer, nullable=False),
+    sa.Column("low", sa.Float, nullable=False),  # of the rate, 95 %
+    sa.Column("high", sa.Float, nullable=False),
+    sa.Column("faces", sa.BigInteger, nullable=False),  # then, as all of it
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("measured_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("collection_id", "contract_id"),
 )
 
 # What an enrolment answered under a client's key. Ids and reasons only; gone after a day.

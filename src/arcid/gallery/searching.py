@@ -63,7 +63,8 @@ def search(
         exclude_person=exclude,
         only_people=only,
     )
-    return Hits(matches(snapshot.connection, _spread(hits, photos, k)), size)
+    missed = snapshot.miss_rate(collection["id"], made_by, only)
+    return Hits(matches(snapshot.connection, _spread(hits, photos, k)), size, missed)
 
 
 def _spread(
@@ -97,7 +98,8 @@ def like_person(
             if hit.person_key not in best or hit.cosine > best[hit.person_key].cosine:
                 best[hit.person_key] = hit
     ranked = sorted(best.values(), key=lambda hit: (-hit.cosine, hit.person_key))[:k]
-    return Hits(matches(connection, [ranked]), len(keys) * (len(index) - len(keys)))
+    missed = snapshot.miss_rate(collection["id"], made_by)
+    return Hits(matches(connection, [ranked]), len(keys) * (len(index) - len(keys)), missed)
 
 
 def compare(connection: Connection, person: Row, probe: Embeddings) -> Templates:

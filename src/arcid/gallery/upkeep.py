@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,12 +23,13 @@ from arcid.gallery.index import IndexFactory
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.outside import Server, configured
 from arcid.gallery.projection import Projection
-from arcid.gallery.records import Change, ContractUsage, ReembedReport
+from arcid.gallery.records import Change, ContractUsage, IndexMisses, ReembedReport
 from arcid.gallery.store import audit as _audit
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import contracts as _contracts
 from arcid.gallery.store import faces as _faces
 from arcid.gallery.store import journal as _journal
+from arcid.gallery.store import misses as _misses
 from arcid.gallery.store import receipts as _receipts
 from arcid.gallery.store import vectors as _vectors
 from arcid.types import Embeddings, FloatArray
@@ -321,6 +323,42 @@ class Upkeep:
     def index_name(self) -> str:
         """What carries the index, in words."""
         return self._projection.name
+
+    @property
+    def index_exact(self) -> bool:
+        """Whether it looks at everybody."""
+        return self._projection.exact
+
+    def index_misses(self, collection: str, contract_id: str) -> IndexMisses | None:
+        """What was measured of the index in use; see ``apps.missed``. None: nothing yet."""
+        with _collections.reading(self.database, collection) as (connection, own):
+            made_by = _vectors.contract(connection, contract_id)
+            if made_by is None:
+                return None
+            return _misses.find(connection, own["id"], made_by, self._projection.kind)
+
+    def keep_index_misses(
+        self,
+        collection: str,
+        contract_id: str,
+        searches: int,
+        missed: int,
+        interval: tuple[float, float],
+    ) -> IndexMisses:
+        """Have every search state what the index in use was measured to miss, until much has
+        changed. Raises ``UsageError`` for a model without a vector."""
+        with self.database.write() as connection:
+            own = _collections.find(connection, collection)
+            made_by = _vectors.contract(connection, contract_id)
+            if made_by is None:
+                raise UsageError(f"there is no vector of contract {contract_id[:12]}")
+            faces = {one.contract_id: one.faces for one in _vectors.usage(connection, own)}
+            found = IndexMisses(
+                self._projection.kind, searches, missed, *interval, faces.get(contract_id, 0),
+                datetime.now(UTC),
+            )  # fmt: skip
+            _misses.keep(connection, own["id"], made_by, found)
+        return found
 
     def losses(self) -> list[str]:
         """Acknowledged writes that are gone, in words; ``check`` says them too. See ``mark``."""

@@ -142,7 +142,10 @@ class Identifier:
         answers = []
         for i, found in enumerate(hits):
             kept = [m for m in found if refuse is None or not refuse(m, probes[i])]
-            decision = self.decide(kept, hits.gallery_size, fpir=fpir, unsupported=unsupported)
+            decision = self.decide(
+                kept, hits.gallery_size, fpir=fpir, unsupported=unsupported,
+                index_miss_rate=hits.index_miss_rate,
+            )  # fmt: skip
             answers.append(Identified([self._explained(m) for m in kept], decision))
         return answers
 
@@ -162,8 +165,9 @@ class Identifier:
         """
         (found,) = hits = gallery.search_person(collection, person_id, self.contract_id, k=k)
         decision = self.decide(
-            found, hits.gallery_size, fpir=fpir, unsupported=unsupported, unit="comparison"
-        )
+            found, hits.gallery_size, fpir=fpir, unsupported=unsupported, unit="comparison",
+            index_miss_rate=hits.index_miss_rate,
+        )  # fmt: skip
         if not found:
             decision = replace(decision, reason=NOBODY_ELSE)
         return Identified([self._explained(m) for m in found], decision)
@@ -176,6 +180,7 @@ class Identifier:
         fpir: float = decide.DEFAULT_FPIR,
         unsupported: decide.Unsupported = "review",
         unit: str = "template",
+        index_miss_rate: float | None = 0.0,
     ) -> Decision:
         """Whether the first of a search's candidates is the person looked for."""
         best = candidates[0] if candidates else None
@@ -187,6 +192,7 @@ class Identifier:
             unsupported=unsupported,
             given_away=best is not None and best.given_to is not None,
             unit=unit,
+            index_miss_rate=index_miss_rate,
         )
 
     def duplicate(self, cosine: float, gallery_size: int) -> Decision | None:

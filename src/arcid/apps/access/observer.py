@@ -136,19 +136,21 @@ class DoorObserver:
         door, before = self._door, self._found.get(face.number, Found(0))
         try:
             hits = self._gallery.search(door.collection, probe)
-            size = hits.gallery_size
+            size, missed = hits.gallery_size, hits.index_miss_rate
             candidates = [m for m in hits[0] if not self._blocks.refuse(m, probe)]
         except ArcidError as error:
             if not passing(error):
                 raise
             candidates, size = self._doorman.copy_search(door.collection, probe)
+            missed = 0.0  # it looks at everybody
         those = self._doorman.admitted(door.id)
         if candidates and candidates[0].person_id in those.people:
             size = those.templates
         try:
             decision = self._post.pipeline.decide(
-                candidates, size, fpir=door.fpir, unsupported="extrapolate"
-            )
+                candidates, size, fpir=door.fpir, unsupported="extrapolate",
+                index_miss_rate=missed,
+            )  # fmt: skip
         except RateUnsupported:
             self._found[face.number] = Found(face.looks)
         else:

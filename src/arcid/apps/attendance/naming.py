@@ -12,7 +12,7 @@ from arcid.apps.watching import Post
 from arcid.errors import ArcidError, PersonNotFound
 from arcid.events import Blocks, Events
 from arcid.gallery import Gallery
-from arcid.types import Decision, Embeddings, Match
+from arcid.types import Decision, Embeddings, Hits, Match
 
 CANDIDATES = 5
 REFRESH_S = 2.0  # how often changes of the gallery are noticed
@@ -90,7 +90,7 @@ class Naming:
                     state.unname()
         order = sorted((state for state, _ in known), key=lambda state: -_best(state))
         for state in order:
-            self._name(state, visible, found.gallery_size)
+            self._name(state, visible, found)
 
     def rate(self, size: int) -> float:
         """The false positive identification rate decided at in a gallery of so many templates."""
@@ -106,12 +106,12 @@ class Naming:
                 except PersonNotFound:
                     state.unname()
 
-    def _name(self, state: TrackState, visible: Sequence[TrackState], size: int) -> None:
+    def _name(self, state: TrackState, visible: Sequence[TrackState], hits: Hits) -> None:
         """Give a face the best name that is free; a name held is lost only to far more."""
         state.contested = False
         first: Decision | None = None
         for match in state.candidates:
-            decision = self._decide([match], size)
+            decision = self._decide([match], hits)
             first = first or decision
             if decision.outcome != "match":
                 break
@@ -136,12 +136,14 @@ class Naming:
             state.match, state.decision = match, decision
             return
         if state.match is None or state.decision is None:
-            state.decision = first or self._decide([], size)
+            state.decision = first or self._decide([], hits)
 
-    def _decide(self, candidates: list[Match], size: int) -> Decision:
+    def _decide(self, candidates: list[Match], hits: Hits) -> Decision:
+        size = hits.gallery_size
         return self._pipeline.decide(
-            candidates, size, fpir=self.rate(size), unsupported=self._policy.unsupported
-        )
+            candidates, size, fpir=self.rate(size), unsupported=self._policy.unsupported,
+            index_miss_rate=hits.index_miss_rate,
+        )  # fmt: skip
 
 
 def _best(state: TrackState) -> float:

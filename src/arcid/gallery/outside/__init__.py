@@ -63,6 +63,7 @@ class Engine(Protocol):
 class Server(Protocol):
     """A vector database, and the indexes in it."""
 
+    kind: str  # as ``ARCID_INDEX`` names it
     name: str  # for people; no credentials
     exact: bool  # whether every nearer face is among those found
 

@@ -17,6 +17,11 @@ MORE = 4  # times as many when those do not settle it
 FEW = 5_000  # people whose faces are all compared, without asking the engine
 
 
+def all_compared(only_people: Keys | None) -> bool:
+    """Whether all faces of these people are compared, without asking the engine."""
+    return only_people is not None and len(only_people) <= FEW
+
+
 class Truth(Protocol):
     """Reads the gallery, in the transaction of the search."""
 
@@ -79,7 +84,7 @@ class OutsideIndex:
     ) -> list[list[PersonHit]]:
         best = top_m if aggregate == "mean" else 1
         chosen = Chosen(exclude_person, only_people)
-        if only_people is not None and len(only_people) <= FEW:
+        if only_people is not None and all_compared(only_people):
             own = self._truth.faces_of(only_people)
             return [_grouped(self._scored(probe, *own, chosen), best)[:k] for probe in probes]
         return [self._people(probe, k, best, chosen) for probe in probes]
@@ -145,4 +150,4 @@ def _grouped(found: _Scored, best: int) -> list[PersonHit]:
     return sorted(hits, key=lambda hit: (-hit.cosine, hit.person_key))
 
 
-__all__ = ["OutsideIndex", "Truth"]
+__all__ = ["OutsideIndex", "Truth", "all_compared"]

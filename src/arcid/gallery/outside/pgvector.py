@@ -43,6 +43,7 @@ class PgVector:
     def __init__(self, url: str, *, graph: bool) -> None:
         parsed = parse_url(url)
         self.exact = not graph
+        self.kind = "pgvector-hnsw" if graph else "pgvector"
         self.name = f"PostgreSQL at {parsed.host or 'a local socket'}"
         try:
             self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=8)

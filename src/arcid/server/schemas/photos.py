@@ -72,6 +72,14 @@ class DecisionOut(Out):
     gallery_size: int = Field(description="Templates compared; 1 for two photos.")
     calibration_id: str
     extrapolated: bool = Field(description="Beyond the measured data.")
+    fnir: float | None = Field(
+        description="Of a search: at most this share of people enrolled with one photo is missed, "
+        "by the threshold (as calibrated) or by the index; null where that was not measured."
+    )
+    index_miss_rate: float | None = Field(
+        description="The index's part of it: upper end of a 95 % interval, 0 where everybody is "
+        "looked at."
+    )
     reason: str
 
 
