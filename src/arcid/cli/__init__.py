@@ -52,6 +52,7 @@ from arcid.cli import (
     liveness,
     mcp,
     models,
+    models_choice,
     models_import,
     onboarding,
     onboarding_evidence,
@@ -133,6 +134,7 @@ for part in (
     part.register(gallery.app)
 onboarding_evidence.register(onboarding.app)
 models_import.register(models.app)
+models_choice.register(models.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")

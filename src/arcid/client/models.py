@@ -14,6 +14,23 @@ class Model(BaseModel):
     model_config = ConfigDict(protected_namespaces=(), extra="ignore", defer_build=True)
 
 
+class AheadOut(Model):
+    """What the chosen recogniser means for a collection."""
+
+    collection: str
+    done: int
+    """Faces with a vector of its contract."""
+
+    waiting: int
+    """Faces that a re-embedding makes one for."""
+
+    stuck: int
+    """Faces without a crop: enrol these people again."""
+
+    problem: str | None = None
+    """Why kept crops cannot be embedded by it."""
+
+
 class AlertOut(Model):
     """An alert as it stands."""
 
@@ -214,6 +231,14 @@ class CalibrationOut(Model):
     date: str
 
 
+class CalibrationsOut(Model):
+    """``CalibrationsOut`` of the service."""
+
+    model: str
+    calibrations: list[KeptOut]
+    """The one in force first."""
+
+
 class CameraOut(Model):
     """``CameraOut`` of the service."""
 
@@ -331,6 +356,32 @@ class CheckOut(Model):
     effect: Literal["pass", "note", "review", "reject"] | str
     message: str
     measured: dict[str, Any]
+
+
+class ChoiceOut(Model):
+    """Which model a task gets at the next start, and why."""
+
+    task: Literal["recognition", "detection", "liveness"] | str
+    name: str | None = None
+    why: Literal["named", "chosen", "packaged"] | str
+    """named: by a setting; chosen: here; packaged: the default."""
+
+    variable: str
+    """The setting that counts before any choice."""
+
+    problem: str | None = None
+    """Why the service would not start with it."""
+
+    running: str
+    restart_needed: bool
+
+
+class ChosenOut(Model):
+    """``ChosenOut`` of the service."""
+
+    choice: ChoiceOut
+    ahead: list[AheadOut]
+    """Of a recogniser; of a detector empty."""
 
 
 class CollectionOut(Model):
@@ -1046,6 +1097,51 @@ class ImageResult(Model):
     error: ErrorBody | None = None
 
 
+class InstalledModels(Model):
+    """``InstalledModels`` of the service."""
+
+    installed: list[InstalledOut]
+    unusable: dict[str, str]
+    """Bundles that cannot be used, and why."""
+
+    available: list[OfferOut]
+    """What could be pulled; nothing is by itself."""
+
+    downloads: bool
+    """Whether `ARCID_MODEL_DOWNLOADS` lets admins pull here."""
+
+    next_start: list[ChoiceOut]
+
+
+class InstalledOut(Model):
+    """A model found on this machine."""
+
+    name: str
+    task: Literal["recognition", "detection", "liveness"] | str
+    description: str
+    precision: str
+    dim: int | None = None
+    contract_id: str | None = None
+    """Vectors of two contracts never meet."""
+
+    calibration: str | None = None
+    """measured, provisional, no or unusable."""
+
+    origin: Literal["packaged", "models", "data", "path"] | str
+    trust: Literal["packaged", "signed", "catalogue", "accepted", "changed", "unverified"] | str
+    licence: str
+    commercial_use: bool | None = None
+    """null: the licence does not say."""
+
+    measured: dict[str, Any] | None = None
+    """TAR at FMR 1e-4 on LFW View 1 DevTest behind scrfd_2.5g, with its 95 % interval; null:
+    not measured here.
+    """
+
+    runs: bool
+    """In this service, now."""
+
+
 class JobOut(Model):
     """Long work, or as far as it has come."""
 
@@ -1107,6 +1203,33 @@ class JobsOut(Model):
 
     next: str | None = None
     """Hand it in as `after` for the next page; null: the end."""
+
+
+class KeptOut(Model):
+    """A calibration that could decide."""
+
+    calibration_id: str
+    packaged: bool
+    """It came with the model."""
+
+    in_force: bool
+    """From the next start on."""
+
+    running: bool
+    """This service decides by it now."""
+
+    dataset: str
+    status: str
+    people: int
+    photos: int
+    genuine_pairs: int
+    impostor_pairs: int
+    date: str
+    notes: str | None = None
+    smallest_supported_fmr: float
+    smallest_measured_fmr: float
+    combined_with: str | None = None
+    """The packaged one's photographs."""
 
 
 class KeysKeyOut(Model):
@@ -1305,6 +1428,19 @@ class MonthRowOut(Model):
     hours: float
     days: list[PresenceOut | None]
     """One a day; null: still to come."""
+
+
+class OfferOut(Model):
+    """A model, or a pack of them, of the catalogue."""
+
+    name: str
+    models: list[str]
+    description: str
+    size_bytes: int | None = None
+    """null: not published."""
+
+    licence: str
+    commercial_use: bool | None = None
 
 
 class OnboardingAnswerOut(Model):
@@ -1655,6 +1791,13 @@ class PrivacyRunOut(Model):
     """By the collection's id."""
 
     total: int
+
+
+class PulledOut(Model):
+    """``PulledOut`` of the service."""
+
+    models: list[str]
+    """Names of what is installed."""
 
 
 class QualityOut(Model):

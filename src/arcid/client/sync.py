@@ -2378,6 +2378,87 @@ class Client(Sender):
         """
         return self._send("POST", "/v1/backups", m.BackupOut, repeatable=False)
 
+    def list_installed_models(self) -> m.InstalledModels:
+        """Every model on this machine, what the catalogue has, and what the next start takes.
+
+        ``GET /v1/models/installed``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/models/installed", m.InstalledModels, repeatable=True)
+
+    def choose_model(
+        self, task: Literal["recognition", "detection", "liveness"], name: str | None
+    ) -> m.ChosenOut:
+        """Use a model from the next start on; it is verified, loaded and run first. Refused where
+        a setting names one. Tells what a recogniser of another contract means for each
+        collection.
+
+        ``PUT /v1/models/chosen/{task}``. An API key needs ``admin``.
+
+        Args:
+            task: detection or recognition.
+            name: An installed model of the task; null: the packaged one.
+        """
+        return self._send(
+            "PUT",
+            f"/v1/models/chosen/{segment(task)}",
+            m.ChosenOut,
+            repeatable=True,
+            body={"name": name},
+        )
+
+    def pull_model(self, name: str, *, accept_licence: bool | Omit = OMIT) -> m.PulledOut:
+        """Fetch a model of the catalogue, where `ARCID_MODEL_DOWNLOADS` allows it and its licence
+        is accepted. Answers when it is installed.
+
+        ``POST /v1/models/pull``. An API key needs ``admin``.
+
+        Args:
+            name: As `available` names it.
+            accept_licence: You have read and accept its licence.
+        """
+        return self._send(
+            "POST",
+            "/v1/models/pull",
+            m.PulledOut,
+            repeatable=False,
+            body={"name": name, "accept_licence": accept_licence},
+        )
+
+    def list_calibrations(self) -> m.CalibrationsOut:
+        """Calibrations of the recogniser that runs: the packaged one and those measured here.
+
+        ``GET /v1/calibrations``. An API key needs ``read``.
+        """
+        return self._send("GET", "/v1/calibrations", m.CalibrationsOut, repeatable=True)
+
+    def use_calibration(self, calibration_id: str | None) -> m.CalibrationsOut:
+        """Put a calibration in force from the next start on.
+
+        ``PUT /v1/calibrations/in_force``. An API key needs ``admin``.
+
+        Args:
+            calibration_id: One measured here, or null: the packaged one.
+        """
+        return self._send(
+            "PUT",
+            "/v1/calibrations/in_force",
+            m.CalibrationsOut,
+            repeatable=True,
+            body={"calibration_id": calibration_id},
+        )
+
+    def delete_calibration(self, calibration_id: str) -> None:
+        """Erase a calibration that was measured here and is not in force.
+
+        ``DELETE /v1/calibrations/{calibration_id}``. An API key needs ``admin``.
+
+        Args:
+            calibration_id: Id of a calibration.
+        """
+        self._send(
+            "DELETE", f"/v1/calibrations/{segment(calibration_id)}", NoneType, repeatable=True
+        )
+
     def list_keys(self) -> m.KeysOut:
         """Stored keys; those of `ARCID_API_KEYS` are not among them.
 

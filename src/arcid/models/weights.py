@@ -32,6 +32,8 @@ from arcid.errors import (
     UsageError,
 )
 from arcid.models import calibrations, catalogue, ensembles, trust
+from arcid.models import chosen as _chosen
+from arcid.models.chosen import Why
 from arcid.models.manifest import Manifest, Task
 from arcid.models.trust import Trust
 from arcid.runtime.modelfile import mismatch
@@ -40,7 +42,8 @@ log = logging.getLogger(__name__)
 Origin = Literal["packaged", "models", "data", "path"]
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 SUFFIXES = (".onnx", ".xml")  # of model files: ONNX, and the description of an OpenVINO pair
-_VARIABLE: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
+#: What names the model of a task; they have a default.
+VARIABLES: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +99,41 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
     raise _not_found(name)
 
 
+def named(task: Task) -> tuple[str | None, Why]:
+    """The model to use where none is asked for, and why: ``ARCID_DETECTOR`` / ``ARCID_RECOGNISER``
+    names it, it was chosen on this machine, or (None) the packaged default. Raises
+    ``ManifestInvalid``."""
+    variable = VARIABLES.get(task)
+    if variable and (name := os.environ.get(variable)):
+        return name, "named"
+    name = _chosen.chosen(task)
+    return name, "chosen" if name else "packaged"
+
+
 def resolve_default(task: Task) -> Bundle:
-    """The model to use when none is named: ``ARCID_DETECTOR`` / ``ARCID_RECOGNISER``, else the
-    packaged one that is marked as the default. Raises what ``resolve`` does."""
-    variable = _VARIABLE.get(task)
-    if variable and (named := os.environ.get(variable)):
-        return resolve(named)
+    """The model to use when none is asked for: as ``named`` says, else the packaged one that is
+    marked as the default. Raises what ``resolve`` does."""
+    name, why = named(task)
+    if name is not None:
+        try:
+            return resolve(name)
+        except ModelNotFound as error:
+            if why != "chosen":
+                raise
+            raise ModelNotFound(
+                f"{error.message}. It was chosen on this machine; return to the packaged one with "
+                f"arcid models use --packaged {task}",
+                model=name,
+            ) from None
     shipped = _bundles(paths.packaged_models_dir(), "packaged", task)
-    chosen = [bundle for bundle in shipped if bundle.manifest.default]
-    if len(chosen) > 1:
-        names = ", ".join(sorted(b.name for b in chosen))
+    defaults = [bundle for bundle in shipped if bundle.manifest.default]
+    if len(defaults) > 1:
+        names = ", ".join(sorted(b.name for b in defaults))
         raise ManifestInvalid(f"several packaged {task} models claim to be the default: {names}")
-    if not chosen:
-        hint = f"; choose one with {variable}" if variable else ""
+    if not defaults:
+        hint = f"; choose one with {VARIABLES[task]}" if task in VARIABLES else ""
         raise ModelNotFound(f"no packaged {task} model is the default{hint}: arcid models list")
-    found = _usable(chosen[0])
+    found = _usable(defaults[0])
     _verify_all(found.path, found.manifest, found.name)
     return found
 
@@ -136,11 +159,11 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
 
 
 def of_contract(contract_id: str) -> Bundle | None:
-    """The installed recogniser that makes vectors of a contract, or the ensemble that
-    ``ARCID_RECOGNISER`` names, if there is one."""
+    """The installed recogniser that makes vectors of a contract, or the ensemble that is
+    named or chosen here, if there is one."""
     recognisers = [b for b in installed({}) if b.manifest.task == "recognition"]
-    if "+" in os.environ.get(_VARIABLE["recognition"], ""):
-        with suppress(ModelError, UsageError):
+    with suppress(ModelError, UsageError):
+        if "+" in (named("recognition")[0] or ""):
             recognisers.append(resolve_default("recognition"))
     return next((b for b in recognisers if b.manifest.contract_id == contract_id), None)
 
@@ -362,10 +385,10 @@ def _another(task: Task) -> str:
         for entry in catalogue.ENTRIES.values()
         if entry.name in pullable() and entry.manifest.task == task
     )
-    if not found or task not in _VARIABLE:
+    if not found or task not in VARIABLES:
         return ""
     name = found[0][-1]
-    return f", or take another: arcid models pull {name}, then set {_VARIABLE[task]}={name}"
+    return f", or take another: arcid models pull {name}, then set {VARIABLES[task]}={name}"
 
 
 def pullable() -> set[str]:

@@ -14,11 +14,14 @@ from arcid.apps.access import Doorman
 from arcid.apps.backups import Backups
 from arcid.apps.duplicates.worker import Worker
 from arcid.apps.jobs import JobWorker
+from arcid.apps.model_choice import Choices
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
 from arcid.decide import DEFAULT_FPIR, Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing
+from arcid.events import Audit
 from arcid.gallery import Gallery
+from arcid.models.manifest import Task
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Identification, Prepared
 from arcid.server import schemas
@@ -70,6 +73,15 @@ class Services:
     @property
     def contract_id(self) -> str:
         return self.pipeline.embedder.contract_id
+
+    @property
+    def choices(self) -> Choices:
+        """How models and calibrations are changed here, and the audit told."""
+        given: dict[Task, str | None] = {
+            "detection": self.settings.detector,
+            "recognition": self.settings.recogniser,
+        }
+        return Choices(Audit(self.gallery).record, given)
 
     def calibration(self) -> Calibration | None:
         """None where the recogniser has none: then nothing can be decided, only compared."""

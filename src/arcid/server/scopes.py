@@ -81,7 +81,7 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
     "all": {
         # a comparison may be of two collections, what admins set up reaches others
         "read": "list_runs get_run list_pairs get_pair list_pair_answers list_groups export_pairs "
-        "list_door_holidays",
+        "list_door_holidays list_installed_models list_calibrations",
         "search": "begin_run stop_run resume_run",
         "decide": "answer_pair undo_pair_answer",
         "delete": "delete_run",
@@ -91,7 +91,8 @@ _TABLE: dict[Reach, dict[Verb, str]] = {
         "add_door change_door delete_door add_door_holiday delete_door_holiday add_door_rule "
         "delete_door_rule create_watchlist list_webhooks add_webhook get_webhook change_webhook "
         "delete_webhook rotate_webhook test_webhook list_deliveries list_keys add_key "
-        "rotate_key revoke_key list_backups make_backup",
+        "rotate_key revoke_key list_backups make_backup choose_model pull_model use_calibration "
+        "delete_calibration",
     },
 }
 #: Without a key: what holds nobody's data, and what asks for the token of a link.

@@ -34,10 +34,20 @@ class Settings(SigningIn, Told, Photographs, Listening):
     database: str | None = Field(
         None, description="Path or SQLAlchemy URL of the gallery; by default in ARCID_HOME."
     )
-    detector: str | None = Field(None, description="Detector to run; by default the packaged one.")
+    detector: str | None = Field(
+        None,
+        description="Detector to run; by default the one chosen on this machine, else the packaged "
+        "one.",
+    )
     recogniser: str | None = Field(
         None,
-        description="Recogniser to run, or several as one, `a+b`; by default the packaged one.",
+        description="Recogniser to run, or several as one, `a+b`; by default the one chosen on "
+        "this machine, else the packaged one.",
+    )
+    model_downloads: bool = Field(
+        False,
+        description="Whether admins may fetch models of the catalogue through the service. Nothing "
+        "is fetched by itself either way.",
     )
     onboarding_consent: str | None = Field(
         None,

@@ -65,6 +65,8 @@ AUDIT_SUBJECTS = {
     "duplicates": "The",  # list, groups, answers, export
     "day": "Day",
     "gallery": "Gallery",
+    "model": "Model",
+    "calibration": "Calibration",
 }
 AUDIT_KINDS = {
     "search": "Searches",
@@ -91,6 +93,8 @@ AUDIT_KINDS = {
     "key": "API keys",
     "webhook": "Webhooks",
     "gallery": "Backups",
+    "model": "Models",
+    "calibration": "Calibrations",
 }
 AUDIT_VERBS = {
     "account.add": "Made an account",
@@ -113,6 +117,10 @@ AUDIT_VERBS = {
     "webhook.rotate": "Renewed a webhook's secret",
     "webhook.delete": "Deleted a webhook",
     "webhook.test": "Tried a webhook",
+    "model.choose": "Chose a model for the next start",
+    "model.pull": "Fetched a model",
+    "calibration.use": "Put a calibration in force",
+    "calibration.delete": "Erased a calibration",
     "face.view": "Looked at a face",
     "event.view": "Looked at the face of an event",
     "review.view": "Looked at a doubtful face",
