@@ -114,12 +114,44 @@ def test_every_search_is_a_row_of_ids(
 
 
 @pytest.mark.data
+def test_every_comparison_is_a_row(
+    client: Client, staffed: tuple[str, str], face: Callable[[int], bytes]
+) -> None:
+    collection, ann = staffed
+    vector = client.post("/v1/embeddings", files={"image": face(2)}).json()
+    probe = {"vector": vector["faces"][0]["vector"], "contract_id": vector["contract_id"]}
+    person = f"{collection}/people/{ann}"
+    pair = {"image_a": face(1), "image_b": face(2)}
+    before = len(Audit(client.gallery).find(verb="compare", limit=None))
+    client.post(f"{person}/verify", files={"image": face(2)}).raise_for_status()
+    client.post(f"{person}/verify/embedding", json=probe).raise_for_status()
+    assert (
+        client.post("/v1/compare", files=pair, data={"fmr": "0.001"}).json()["outcome"] == "match"
+    )
+    client.post("/v1/compare/faces", files=pair).raise_for_status()
+    client.post("/v1/compare", files={"image_a": face(1), "image_b": b"none"})
+    deadline = time.monotonic() + 30
+    audit = Audit(client.gallery)
+    while len(compared := list(audit.find(verb="compare", limit=None))) < before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    verified = audit.find(verb="verify", subject=f"person:{ann}")
+    assert [row.verb for row in verified] == ["verify.vector", "verify.photo"]
+    for row in verified:
+        assert row.details == {"faces": 1, "matched": 1, "fmr": 1e-4} and row.collection_id
+    assert len(compared) == before + 2
+    assert [row.details["fmr"] for row in compared[:2]] == [1e-4, 1e-3]
+    assert {(row.subject, row.collection_id) for row in compared} == {("nobody:stored", None)}
+
+
+@pytest.mark.data
 def test_searches_can_be_left_out_and_that_is_written_down(
     start: StartService, face: Callable[[int], bytes]
 ) -> None:
     with start(audit_searches=False) as client:
         client.post("/v1/collections", json={"name": "staff"})
         client.post("/v1/collections/staff/search", files={"image": face(1)}).raise_for_status()
+        client.post("/v1/compare", files={"image_a": face(1), "image_b": face(2)})
         time.sleep(1.5)  # looks are written every second
         assert [row.verb for row in Audit(client.gallery).find()] == ["audit.searches_off"]
 
@@ -135,6 +167,7 @@ def test_a_search_at_the_command_line_is_a_row(
     assert run_command(app, ["enrol", "Ann", photo, *own]) == 0
     assert run_command(app, ["search", photo, *own]) == 0
     assert run_command(app, ["search", "--person", "Ann", *own]) == 1
+    assert run_command(app, ["verify", photo, "--person", "Ann", *own]) == 0
     monkeypatch.setenv("ARCID_AUDIT_SEARCHES", "off")
     assert run_command(app, ["search", photo, *own]) == 0
     monkeypatch.setenv("ARCID_AUDIT_SEARCHES", "perhaps")
@@ -142,7 +175,9 @@ def test_a_search_at_the_command_line_is_a_row(
     assert "ARCID_AUDIT_SEARCHES is on or off" in capsys.readouterr().err
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         by_person, by_photo = Audit(gallery).find(verb="search")
+        (verified,) = Audit(gallery).find(verb="verify")
         ann = gallery.person_called("default", "Ann").id
+    assert verified.subject == f"person:{ann}" and verified.details["matched"] == 1
     assert by_photo.details == {"faces": 1, "found": [ann], "fpir": 0.01, "shown": [ann]}
     assert by_person.subject == f"person:{ann}" and by_person.details["shown"] == []
 

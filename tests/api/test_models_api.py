@@ -53,7 +53,7 @@ def test_a_recogniser_is_chosen_for_the_next_start(
             assert refused.status_code == status, refused.text
         back = client.put("/v1/models/chosen/recognition", json={"name": None}).json()
         assert back["choice"]["restart_needed"] is False
-        audit = client.get("/v1/audit", params={"verb": "model"}).json()["entries"]
+        audit = client.get("/v1/audit", params={"verb": "models"}).json()["entries"]
         assert [row["subject"] for row in audit] == ["model:packaged", "model:arcid-face-s-1"]
         assert audit[1]["details"] == {"task": "recognition", "before": "arcid-face-s"}
         pulled = client.post("/v1/models/pull", json={"name": "sface", "accept_licence": True})
@@ -63,7 +63,7 @@ def test_a_recogniser_is_chosen_for_the_next_start(
         assert refused.status_code == 422 and "ARCID_RECOGNISER" in refused.text
         unread = client.post("/v1/models/pull", json={"name": "sface"})
         assert unread.json()["error"]["code"] == "licence_not_accepted"
-        assert client.get("/v1/audit", params={"verb": "model.pull"}).json()["entries"] == []
+        assert client.get("/v1/audit", params={"verb": "models.pull"}).json()["entries"] == []
 
 
 def test_an_own_calibration_is_put_in_force_and_erased(start: StartService) -> None:

@@ -149,7 +149,7 @@ class Choices:
         wanted, root = _pull.offer(name), paths.models_dir()
         if accept_licence:
             about = {"licence": wanted.licence.name, "sha256": wanted.file.sha256}
-            self.record(verb="model.pull", subject=f"model:{name}", details=about)
+            self.record(verb="models.pull", subject=f"model:{name}", details=about)
         return _pull.pull(wanted, root, accept_licence=accept_licence, progress=progress)
 
     def use(self, bundle: Bundle, calibration_id: str | None) -> Kept:
@@ -186,7 +186,7 @@ class Choices:
 
     def _chosen(self, task: Task, name: str) -> None:
         details = {"task": task, "before": self.next_start(task).name}
-        self.record(verb="model.choose", subject=f"model:{name}", details=details)
+        self.record(verb="models.choose", subject=f"model:{name}", details=details)
 
     def _calibration(self, verb: str, bundle: Bundle, kept: Kept) -> None:
         details = {"model": bundle.name, "packaged": kept.packaged}

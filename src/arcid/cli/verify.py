@@ -64,7 +64,7 @@ def verify(
 
     Exit code 0: yes, 1: no. The threshold comes from the model's calibration and the false match
     rate asked for; there is no other one. With --person the photo is compared with all faces of
-    somebody who is enrolled, and the rate holds however many they are.
+    somebody who is enrolled, the rate holds however many they are, and the audit gets a row.
 
     With --json the answer has the keys that deepface's users know: verified, distance (1 − cosine),
     threshold (the largest distance that is a match, 1 − cosine threshold), similarity_metric,
@@ -81,6 +81,7 @@ def verify(
     from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
+    from arcid.events import Audit, searches
     from arcid.image import load_image
     from arcid.pipeline import Pipeline
 
@@ -113,6 +114,11 @@ def verify(
                 faces[0], gallery, collection, known.id, fmr=fmr,
                 allow_extrapolation=allow_extrapolation,
             )  # fmt: skip
+            if searches.noted():
+                Audit(gallery).record(
+                    verb="verify.photo", subject=f"person:{known.id}", collection=collection,
+                    details=searches.compared([answer.decision]),
+                )  # fmt: skip
         else:
             answer = pipeline.verify_faces(*faces, fmr=fmr, allow_extrapolation=allow_extrapolation)
     decision, calibration = answer.decision, pipeline.calibration

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -19,6 +19,7 @@ from arcid.events.searches import By
 from arcid.gallery import Gallery
 from arcid.gallery.store import collections
 from arcid.results import Identified
+from arcid.types import Decision
 
 EVERY_S = 1.0
 AGAIN_S = 300.0  # a browser shows what it has for as long, and does not ask
@@ -29,14 +30,14 @@ class _Look(NamedTuple):
     actor: str
     verb: str
     subject: str  # empty: the collection
-    collection: str  # its name
+    collection: str  # its name; empty: none
     address: str = ""
     details: str = "{}"  # JSON
     number: int = 0  # tells those apart that count every time
 
 
 class Looks:
-    """Of one service. Thread-safe. ``searches``: whether those are noted too."""
+    """Of one service. Thread-safe. ``searches``: whether those and comparisons are noted too."""
 
     def __init__(self, *, searches: bool = True) -> None:
         self.searches = searches
@@ -63,12 +64,36 @@ class Looks:
         """Who acts now was told who faces may be; every search counts. Raises ``Overloaded``."""
         if not self.searches:
             return
-        details = json.dumps(searches.details(found, fpir))
+        self._every(f"search.{by}", subject, collection, searches.details(found, fpir))
+
+    def verified(
+        self, by: Literal["photo", "vector"], collection: str, person_id: str, decision: Decision
+    ) -> None:
+        """Who acts now was told whether a face is an enrolled person's; every time counts.
+
+        Raises ``Overloaded``.
+        """
+        if self.searches:
+            details = searches.compared([decision])
+            self._every(f"verify.{by}", f"person:{person_id}", collection, details)
+
+    def compared(self, by: Literal["photos", "vectors"], decisions: Sequence[Decision]) -> None:
+        """Who acts now was told whether faces of which nothing is kept are one person's."""
+        if self.searches:
+            self._every(f"compare.{by}", searches.NOBODY, "", searches.compared(decisions))
+
+    def likened(self, by: Literal["photos", "vectors"], faces: int, subject: str = "") -> None:
+        """As ``compared``, where likenesses are told and nothing is decided. ``subject``: the
+        enrolled face that the others were held against."""
+        if self.searches:
+            self._every(f"compare.{by}", subject or searches.NOBODY, "", {"faces": faces})
+
+    def _every(self, verb: str, subject: str, collection: str, details: dict[str, Any]) -> None:
         with self._lock:
             self._number += 1
             who, where = audit.actor_now(), audit.address_now()
-            verb = f"search.{by}"
-            self._add(_Look(who, verb, subject, collection, where, details, self._number))
+            told = json.dumps(details)
+            self._add(_Look(who, verb, subject, collection, where, told, self._number))
 
     def _add(self, look: _Look) -> None:
         if len(self._waiting) >= MOST:
@@ -106,6 +131,8 @@ class Looks:
 
 
 def _uid(connection: Connection, collection: str) -> str | None:
+    if not collection:
+        return None
     try:
         return str(collections.find(connection, collection)["uid"])
     except CollectionNotFound:  # deleted since

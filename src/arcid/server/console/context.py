@@ -13,7 +13,7 @@ from arcid.errors import SeveralFacesFound
 from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.gallery.store.policies import viewing
-from arcid.results import Face, Faces, Identified
+from arcid.results import Face, Faces, Identified, Verification
 from arcid.server.console.auth.account import Account
 from arcid.server.console.auth.accounts import Accounts
 from arcid.server.console.auth.roles import Permission
@@ -84,6 +84,11 @@ class ConsoleContext:
         """The same of a search by photo."""
         with acting(f"account:{self.account.id}", self.address):
             self.services.looks.searched("photo", collection, found, fpir)
+
+    def compared(self, found: Verification) -> None:
+        """The same of two photos."""
+        with acting(f"account:{self.account.id}", self.address):
+            self.services.looks.compared("photos", [found.decision])
 
     def photo(self, key: str) -> bytes:
         """An uploaded photo, once; raises ``UsageError`` for a key not of this session."""

@@ -66,6 +66,7 @@ async def compare(
     answer = await run_in_threadpool(
         running.pipeline.verify_faces, a, b, fmr=fmr, allow_extrapolation=extrapolate
     )
+    running.looks.compared("photos", [answer.decision])
     return Compared.model_validate(answer)
 
 
@@ -86,6 +87,7 @@ async def compare_faces(
     found = await run_in_threadpool(
         running.pipeline.verify_each, face, others, fmr=fmr, allow_extrapolation=extrapolate
     )
+    running.looks.compared("photos", [one.decision for one in found])
     told = [{**one.decision.to_dict(), "face": one.b.to_dict()} for one in found]
     return ComparedFaces.model_validate({"a": face.to_dict(), "faces": told})
 

@@ -149,6 +149,7 @@ async def verify_person(
         fmr=fmr,
         allow_extrapolation=extrapolate,
     )
+    running.looks.verified("photo", collection, person_id, found.decision)
     return PersonVerified.model_validate(found)
 
 
@@ -165,6 +166,7 @@ def verify_embedding(
         fmr=body.fmr,
         allow_extrapolation=body.extrapolate,
     )
+    running.looks.verified("vector", collection, person_id, found.decision)
     return PersonVerified.model_validate(found)
 
 

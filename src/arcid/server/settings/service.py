@@ -76,8 +76,9 @@ class Settings(SigningIn, Told, Photographs, Listening):
     )
     audit_searches: bool = Field(
         True,
-        description="Whether each search for a person leaves a row in the audit; `arcid search` "
-        "asks it too, and a service that starts with it off writes that down.",
+        description="Whether each search for a person and each comparison leaves a row in the "
+        "audit; `arcid search` and `arcid verify --person` ask it too, and a service that starts "
+        "with it off writes that down.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log lines that are written."

@@ -90,6 +90,7 @@ async def verify(request: Request, running: Running, options: Asked) -> dict[str
         cosine = float(own.embedding.cosine(other.embedding)[0, 0])
         likely = {"similarity": similarity(calibration, cosine)}
         matches.append(told(other, size_of(target), options) | likely)
+    running.looks.likened("photos", len(matches))
     matches.sort(key=lambda match: -float(match["similarity"]))
     said: dict[str, Any] = {
         "source_image_face": told(own, size_of(source), options),

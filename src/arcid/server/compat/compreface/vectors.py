@@ -46,7 +46,7 @@ async def verify_face(
     """Vectors against an enrolled face, the likest first."""
     stored, _ = await run_in_threadpool(stored_vector, running, collection, image)
     (probes,) = await _given(request, running, "embeddings")
-    return _compared(running, stored, probes)
+    return _compared(running, stored, probes, f"face:{image}")
 
 
 @router.post("/verification/embeddings/verify", name="compreface_verify_vectors")
@@ -119,11 +119,14 @@ def _recognized(
     return {"result": rows}
 
 
-def _compared(running: Services, one: Embeddings, others: Given) -> dict[str, Any]:
+def _compared(
+    running: Services, one: Embeddings, others: Given, subject: str = ""
+) -> dict[str, Any]:
     calibration = running.pipeline.calibration
     cosines = one.cosine(others.embeddings)[0].tolist()
     rows = [
         {"embedding": row, "similarity": similarity(calibration, cosine)}
         for row, cosine in zip(others.rows, cosines, strict=True)
     ]
+    running.looks.likened("vectors", len(rows), subject)
     return {"result": sorted(rows, key=lambda row: -float(row["similarity"]))}

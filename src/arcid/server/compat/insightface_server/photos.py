@@ -92,6 +92,7 @@ async def compare(
     one, other = await running.faces([source, target], select="largest")
     _require(one, other)
     decision = running.pipeline.verify_faces(one[0], other[0], allow_extrapolation=True).decision
+    running.looks.compared("photos", [decision])
     least = decision.cosine_threshold if threshold is None else threshold
     cosine = decision.cosine or 0.0
     body = {

@@ -64,6 +64,7 @@ async def compare(running: Services, asked: bodies.CompareFaces) -> dict[str, An
             matches.append({"Similarity": similarity, "Face": told[row]})
         else:
             others.append(told[row])
+    running.looks.likened("photos", len(matches) + len(others))
     matches.sort(key=lambda match: -float(match["Similarity"]))
     return {
         "SourceImageFace": {name: seen[name] for name in ("BoundingBox", "Confidence")},

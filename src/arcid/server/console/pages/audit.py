@@ -224,8 +224,12 @@ def _who(actor: str, names: Mapping[str, str]) -> str:
 
 
 def _searched(entry: Entry) -> str:
-    """What a search asked and found, in numbers; empty for other rows."""
+    """What a search or comparison asked and found, in numbers; empty for other rows."""
     asked = entry.details
+    if "fmr" in asked and "matched" in asked:
+        return S.AUDIT_MATCHED.format(
+            faces=asked["faces"], matched=asked["matched"], n=1 / asked["fmr"]
+        )
     if not entry.verb.startswith("search."):
         return ""
     return S.AUDIT_SEARCHED.format(

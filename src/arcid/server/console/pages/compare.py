@@ -57,6 +57,7 @@ async def compare(context: ConsoleContext) -> None:
                     context.services.pipeline.verify_faces, first, second, fmr=float(rate.value)
                 )
             )
+            context.compared(found)
             answer.clear()
             with answer:
                 _answer(found)

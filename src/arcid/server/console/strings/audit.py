@@ -2,10 +2,12 @@
 
 AUDIT = "Audit"
 AUDIT_LEAD = "Who looked at or decided about people."
-AUDIT_SEARCHES_ON = "Who looked at, searched for or decided about people."
+AUDIT_SEARCHES_ON = "Who looked at, searched for, compared or decided about people."
 AUDIT_SEARCHED = "faces: {faces}, found: {found}, at 1 in {n:,.0f}"
+AUDIT_MATCHED = "faces: {faces}, of one person: {matched}, at 1 in {n:,.0f}"
 AUDIT_SEARCHES_OFF = (
-    "Searches for people are not written down: ARCID_AUDIT_SEARCHES is off. Everything else is."
+    "Searches and comparisons are not written down: ARCID_AUDIT_SEARCHES is off. Everything "
+    "else is."
 )
 AUDIT_NONE = "Nothing to show"
 AUDIT_NONE_TEXT = "Nobody did anything of this kind in this time."
@@ -65,11 +67,14 @@ AUDIT_SUBJECTS = {
     "duplicates": "The",  # list, groups, answers, export
     "day": "Day",
     "gallery": "Gallery",
+    "nobody": "Nobody",
     "model": "Model",
     "calibration": "Calibration",
 }
 AUDIT_KINDS = {
     "search": "Searches",
+    "verify": "Questions whether it is somebody",
+    "compare": "Comparisons",
     "person": "People",
     "face": "Faces",
     "event": "Events",
@@ -93,7 +98,7 @@ AUDIT_KINDS = {
     "key": "API keys",
     "webhook": "Webhooks",
     "gallery": "Backups",
-    "model": "Models",
+    "models": "Models",
     "calibration": "Calibrations",
 }
 AUDIT_VERBS = {
@@ -117,8 +122,8 @@ AUDIT_VERBS = {
     "webhook.rotate": "Renewed a webhook's secret",
     "webhook.delete": "Deleted a webhook",
     "webhook.test": "Tried a webhook",
-    "model.choose": "Chose a model for the next start",
-    "model.pull": "Fetched a model",
+    "models.choose": "Chose a model for the next start",
+    "models.pull": "Fetched a model",
     "calibration.use": "Put a calibration in force",
     "calibration.delete": "Erased a calibration",
     "face.view": "Looked at a face",
@@ -173,6 +178,10 @@ AUDIT_VERBS = {
     "alert.list": "Looked at the alerts of a list",
     "search.photo": "Searched for who is in a photo",
     "search.vector": "Searched for whose vector it is",
+    "verify.photo": "Asked whether a photo shows this person",
+    "verify.vector": "Asked whether a vector is of this person",
+    "compare.photos": "Compared photos",
+    "compare.vectors": "Compared vectors",
     "search.person": "Searched for who looks like somebody",
     "audit.searches_off": "Started without writing searches down",
     "alert.acknowledge": "Took note of an alert",
