@@ -77,6 +77,7 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     ],
     "evaluate fairness": [("--data", "PEOPLE", "--groups", "BAD", "--column", "a", "-o", "OUT")],
     "evaluate pad": [("--data", "BAD", "-o", "OUT")],
+    "evaluate seeds": [("--data", "BAD", "-o", "OUT"), ("--data", "PEOPLE", "-o", "OUT")],
     **{
         f"evaluate {name}": [
             ("--data", "BAD", "-o", "OUT"),

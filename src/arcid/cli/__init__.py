@@ -34,6 +34,7 @@ from arcid.cli import (
     evaluate,
     evaluate_groups,
     evaluate_searches,
+    evaluate_seeds,
     events,
     export,
     faces,
@@ -121,7 +122,7 @@ clean.register(app)
 distil.register(app)
 finetune.register(app)
 export.register(app)
-for part in (evaluate_searches, evaluate_groups):
+for part in (evaluate_searches, evaluate_groups, evaluate_seeds):
     part.register(evaluate.app)
 for part in (
     gallery_people,

@@ -94,12 +94,15 @@ def read_two_line_list(pairs: Path, images: Path, *, name: str, folds: int = 10)
 
 
 def read_labelled_list(pairs: Path, images: Path, *, name: str) -> PairList:
-    """Lines ``photo photo 0|1`` (1: one person), as AgeDB-30 and others are passed around."""
+    """Lines ``photo photo 0|1`` or ``0|1 photo photo`` (1: one person), blanks or commas between,
+    as AgeDB-30, CALFW and CPLFW as images and masked sets are passed around."""
     index = PhotoIndex(images)
     found: list[tuple[int, int, bool]] = []
     for number, line in read_lines(pairs):
         where = f"{pairs.name} line {number}"
-        fields = line.split()
+        fields = [f.strip() for f in line.split(",")] if "," in line else line.split()
+        if len(fields) == 3 and fields[2] not in ("0", "1"):
+            fields = [*fields[1:], fields[0]]
         if len(fields) != 3 or fields[2] not in ("0", "1"):
             raise DatasetInvalid(f"{where}: expected 'photo photo 0|1', got {line!r}")
         a, b = (index.add(f, "", where) for f in fields[:2])
