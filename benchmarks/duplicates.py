@@ -32,7 +32,7 @@ from arcid.apps.duplicates import Duplicates, work
 from arcid.bench.common import hardware_slug, write_csv
 from arcid.calibration import Calibration
 from arcid.gallery import Gallery
-from arcid.gallery.index import int8
+from arcid.gallery.index import packed
 from arcid.gallery.schema import contracts, embeddings, faces, people
 from arcid.gallery.seals import pack, vector_seal
 from arcid.models import weights
@@ -84,7 +84,7 @@ def measure(size: int, dim: int, threads: int, peer_rows: int) -> list[dict[str,
             for pair in found.every("all", ["open"])
         }
     least = run.cosine_threshold
-    kernel = int8.kernel_name() if int8.packing_works() else "numpy-float32"
+    kernel = packed.NAME if packed.packing_works() else "numpy-float32"
     rows = [
         common | {"engine": f"arcid ({kernel})", "wall_s": took, "cpu_s": cpu, "share": 1.0,
                   "pairs": len(pairs), "peak_mib": peak >> 20, "threshold": least}

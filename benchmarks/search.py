@@ -1,4 +1,5 @@
-"""Exact search against NumPy's float32 product: ratios of one run, as a table and as CSV.
+"""Exact search against NumPy's float32 product and against reading the codes: ratios of one run, as
+a table and as CSV.
 
 python benchmarks/search.py --sizes 100000 1000000
 """
@@ -37,10 +38,11 @@ def main() -> None:
     )
     for row in rows:
         print(
-            f"{row['faces']:>9,} {row['engine']:<26} p50 {row['p50_ms']:8.2f} ms  "
-            f"p95 {row['p95_ms']:8.2f} ms  NumPy {row['numpy_p50_ms']:8.2f} ms  "
-            f"ratio {row['ratio']:.3f}  same ids {row['same_ids']}  "
-            f"memory {row['memory_ratio']}"
+            f"{row['faces']:>10,} {row['engine']:<26} p50 {row['p50_ms']:8.2f} ms  "
+            f"p99 {row['p99_ms']:8.2f} ms  "
+            f"to NumPy {row['ratio']}, processor {row['cpu_ratio']}  "
+            f"to reading {row['to_reading']}, processor {row['cpu_to_reading']}  "
+            f"same ids {row['same_ids']}  memory {row['memory_ratio']}"
         )
     asked.results.mkdir(parents=True, exist_ok=True)
     path = asked.results / f"search-{hardware_slug()}.csv"

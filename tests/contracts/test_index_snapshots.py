@@ -264,7 +264,7 @@ def flipped(data: bytes) -> Iterator[bytes]:
 
 
 def stretched(data: bytes) -> Iterator[bytes]:
-    for told, claimed in ((b'"rows": 20', b'"rows": 99'), (b'"format": 1', b'"format": 2')):
+    for told, claimed in ((b'"rows": 20', b'"rows": 99'), (b'"format": 2', b'"format": 1')):
         assert told in data
         yield data.replace(told, claimed)
 

@@ -37,7 +37,7 @@ from arcid.errors import (
 from arcid.events import Events, Outbox
 from arcid.events.audit import Audit, acting
 from arcid.gallery import Gallery, NewFace
-from arcid.gallery.index import int8
+from arcid.gallery.index import packed
 from arcid.gallery.index import pairs as panels
 from arcid.gallery.schema import merges
 from arcid.types import Embeddings
@@ -136,8 +136,8 @@ def test_every_pair_that_reaches_the_floor_is_found(
     kernel: str, dim: int, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kernel == "float32":
-        monkeypatch.setattr(int8, "packing_works", lambda: False)
-    elif not int8.packing_works():
+        monkeypatch.setattr(packed, "packing_works", lambda: False)
+    elif not packed.packing_works():
         pytest.skip("this processor multiplies no packed int8 exactly")
     monkeypatch.setattr(panels, "TILE", 1 << 12)
     rng = np.random.default_rng(dim)

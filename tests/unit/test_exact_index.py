@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 
 from arcid.bench import search
 from arcid.errors import GalleryError, InvalidArray, UsageError
-from arcid.gallery.index import int8
+from arcid.gallery.index import int8, packed
 from arcid.gallery.index.blocks import Chosen, Piece
 from arcid.gallery.index.exact import FETCH_ROWS, ExactIndex
 from arcid.gallery.index.state import Part
@@ -90,26 +90,43 @@ def test_no_cosine_is_further_from_its_estimate_than_the_bound(dim: int) -> None
 def test_the_scan_itself_stays_within_the_bound(dim: int) -> None:
     rows = hard_rows(dim)
     probes = np.concatenate([rows[::40], unit(rows[::40] + rows[1::40])])
-    planes = int8.Planes.split(probes)
+    rounded = int8.Probes.rounded(probes)
+    rng = np.random.default_rng(dim)
     index = indexed(rows, block_rows=128)
     truth = probes.astype(np.float64) @ rows.T.astype(np.float64)
     seen = 0
     for block in index._blocks:
-        for start in range(0, block.size, block.rows.piece):
-            stop = min(start + block.rows.piece, block.size)
-            piece = Piece(block, start, stop, planes, Chosen())
-            bounds = np.array([piece.upper(i) for i in range(len(probes))], np.float64)
-            upper = bounds + planes.error[:, None]
-            lower = upper - 2 * (block.error[start:stop] + planes.error[:, None])
+        for start in range(0, block.size, 50):
+            stop = min(start + 50, block.size)
+            piece = Piece(block, start, stop, rounded, Chosen())
+            bounds = piece.upper.astype(np.float64)
+            upper = bounds + rounded.error[:, None]
+            lower = upper - 2 * (block.error[start:stop] + rounded.error[:, None])
             own = truth[:, block.faces[start:stop]]
             assert (own <= upper).all() and (own >= lower).all()
-            for i, floor in itertools.product(range(0, len(probes), 3), (-0.5, 0.0, 0.1, 0.6)):
-                reached, found = piece.reaching(i, floor)
-                expected = np.flatnonzero(bounds[i] >= floor) + start
-                assert reached.tolist() == expected.tolist()
-                assert np.array_equal(found, bounds[i][reached - start])
+            for floors in rng.choice([-0.5, 0.0, 0.1, 0.6], (5, len(probes))):
+                found = piece.reaching(floors)
+                for (reached, most), rough, cosines, floor, probe in zip(
+                    found, piece.upper, own, floors, rounded.exact, strict=True
+                ):
+                    assert set(np.flatnonzero(cosines >= floor) + start) <= set(reached.tolist())
+                    assert np.array_equal(most, block.upper(reached, probe))
+                    true = cosines[reached - start]
+                    assert (true <= most).all() and (true >= most - 2 * block.error[reached]).all()
+                    assert (most <= rough[reached - start] + 2 * rounded.error.max()).all()
             seen += stop - start
     assert seen == len(rows)
+
+
+def carelessly(patch: pytest.MonkeyPatch, *, rows: float = 1, probes: float = 1) -> None:
+    """Bounds that are too small by these factors."""
+    quantise, rounded = int8.quantise, int8.Probes.rounded
+    patch.setattr(
+        int8, "quantise", lambda v: quantise(v)._replace(error=quantise(v).error * np.float32(rows))
+    )
+    patch.setattr(
+        int8.Probes, "rounded", lambda v: replace(rounded(v), error=rounded(v).error * probes)
+    )
 
 
 def test_ranks_that_int8_alone_gets_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,8 +141,7 @@ def test_ranks_that_int8_alone_gets_wrong(monkeypatch: pytest.MonkeyPatch) -> No
     (found,) = indexed(rows).search_faces(probe[None], 10)
     assert found[0].tolist() == expected
 
-    exact = int8.quantise
-    monkeypatch.setattr(int8, "quantise", lambda v: exact(v)._replace(error=exact(v).error * 0.01))
+    carelessly(monkeypatch, rows=0.01)
     (careless,) = indexed(rows).search_faces(probe[None], 10)
     assert careless[0].tolist() != expected
 
@@ -136,7 +152,9 @@ def test_a_bound_a_tenth_too_small_would_be_noticed(monkeypatch: pytest.MonkeyPa
     By their bounds the hundred come first, so stopping early misses the one too.
     """
     rng = np.random.default_rng(12)
-    probe = unit(rng.standard_normal(512)).astype(np.float64)
+    whole = np.clip(np.rint(rng.standard_normal(512) * 35), -126, 126)
+    whole[1] = 127  # nothing of the probe is rounded
+    probe = unit(whole).astype(np.float64)
     codes = np.clip(np.rint(rng.standard_normal(512) * 35), -126, 126)
     codes[0] = 127
     push = probe * (0.49 / np.abs(probe).max())
@@ -155,10 +173,31 @@ def test_a_bound_a_tenth_too_small_would_be_noticed(monkeypatch: pytest.MonkeyPa
     (found,) = indexed(rows).search_faces(probe[None], 1)
     assert found[0].tolist() == [0]
 
-    exact = int8.quantise
-    monkeypatch.setattr(int8, "quantise", lambda v: exact(v)._replace(error=exact(v).error * 0.9))
+    carelessly(monkeypatch, rows=0.9)
     (careless,) = indexed(rows).search_faces(probe[None], 1)
     assert careless[0].tolist() == [1]
+
+
+def test_a_bound_of_the_probe_a_third_too_small_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The nearest row lies along what is rounded off the probe, a block of others against it."""
+    half = np.clip(np.rint(np.random.default_rng(14).standard_normal(256) * 35), -126, 126)
+    half[0] = 127
+    whole = np.concatenate([half, half])
+    along = np.repeat([1.0, -1.0], 256)
+    along[[0, 256]] = 0
+    probe = unit(whole + 0.49 * along)
+    left = 0.49 * np.linalg.norm(along) / np.linalg.norm(whole)
+    others = unit(1.96 * left * whole / np.linalg.norm(whole) - along / np.linalg.norm(along))
+    rows = np.stack([*[others] * 128, unit(along)])
+    assert float32_top(rows, probe, 1) == [128]
+    (found,) = indexed(rows, block_rows=128, threads=1).search_faces(probe[None], 1)
+    assert found[0].tolist() == [128]
+
+    carelessly(monkeypatch, probes=0.7)
+    (careless,) = indexed(rows, block_rows=128, threads=1).search_faces(probe[None], 1)
+    assert careless[0].tolist() == [0]
 
 
 # --- order, fetching, memory ---
@@ -330,13 +369,6 @@ def test_a_face_added_again_is_replaced() -> None:
     assert len(index) == 2
 
 
-def test_packed_rows_come_back_as_they_went_in() -> None:
-    if not int8.packing_works():
-        pytest.skip("this processor has no exact prepacked int8 product")
-    codes = int8.quantise(hard_rows(100)).codes
-    assert np.array_equal(int8.PackedRows(codes).unpack(350), codes[:350])
-
-
 @pytest.mark.parametrize("block_rows", [7, 32, 500])
 def test_a_state_begins_another_index_that_goes_on_alike(block_rows: int) -> None:
     rows = hard_rows(100)
@@ -417,11 +449,11 @@ def test_what_cannot_be_searched_is_refused() -> None:
 
 @pytest.fixture
 def fresh_kernels():
-    int8.array_kernel.cache_clear()
-    int8.packing_works.cache_clear()
+    int8.kernel.cache_clear()
+    packed.packing_works.cache_clear()
     yield
-    int8.array_kernel.cache_clear()
-    int8.packing_works.cache_clear()
+    int8.kernel.cache_clear()
+    packed.packing_works.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_kernels")
@@ -436,6 +468,7 @@ def test_a_missing_library_is_said_and_searched_around(
         (found,) = index.search_faces(rows[3:4], 5)
     assert found[0].tolist() == float32_top(rows, rows[3], 5)
     assert index.kernel == "numpy-float32"
+    assert not packed.packing_works()
     assert {vars(record)["kernel"] for record in caplog.records} == {
         "numkong-int8",
         "onnxruntime-int8",
@@ -446,25 +479,45 @@ def test_a_missing_library_is_said_and_searched_around(
 def test_a_kernel_that_saturates_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    packed, plain = int8.PackedRows.dots, int8._numpy_dots
-    monkeypatch.setattr(int8.PackedRows, "dots", lambda *asked: np.minimum(packed(*asked), 2**20))
-    monkeypatch.setattr(int8, "_numkong_dots", lambda *asked: np.minimum(plain(*asked), 2**20))
+    turned, plain = packed.PackedRows.products, int8.numpy_products
+    cut = 2**20
+    monkeypatch.setattr(packed.PackedRows, "products", lambda *own: np.minimum(turned(*own), cut))
+    monkeypatch.setattr(int8, "_numkong_products", lambda *own: np.minimum(plain(*own), cut))
     with caplog.at_level(logging.WARNING):
-        assert int8.kernel_name() == "numpy-float32"
+        assert int8.kernel()[0] == "numpy-float32"
+        assert not packed.packing_works()
     assert len(caplog.records) == 2
 
 
-def test_processors_with_vnni_use_the_prepacked_kernel() -> None:
+def test_processors_with_avx2_or_vnni_use_the_fast_kernels() -> None:
     info = Path("/proc/cpuinfo")
     flags = set(info.read_text().split()) if info.exists() else set()
-    if not flags & {"avx512_vnni", "avx_vnni"}:
-        pytest.skip("no VNNI here")
-    assert ExactIndex(8, lambda keys: keys).kernel == "onnxruntime-int8+numkong-int8"
+    if "avx2" not in flags:
+        pytest.skip("no AVX2 here")
+    assert ExactIndex(8, lambda keys: keys).kernel == "numkong-int8"
+    assert packed.packing_works() or not flags & {"avx512_vnni", "avx_vnni"}
+
+
+@pytest.mark.parametrize("dim", [1, 63, 64, 512, 2048])
+def test_every_kernel_multiplies_exactly(dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    rows = rng.integers(-127, 128, (int8.TILE + 37, dim), np.int8)
+    rows[0], rows[1] = 127, -127
+    for count in (1, 2, 5, 16):
+        probes = int8.Probes.rounded(unit(rng.standard_normal((count, dim))))
+        expected = probes.codes.astype(np.int64) @ rows.T.astype(np.int64)
+        for products in (int8.numpy_products, int8.kernel()[1]):
+            found = products(rows, probes)
+            assert found.dtype == np.float32
+            assert np.array_equal(found, expected.astype(np.float32))
 
 
 def test_the_benchmark_measures_right_answers_from_a_real_store() -> None:
-    rows = search.run([3000], dim=128, pairs=2, checks=12, peers=False)
-    assert [row["engine"] for row in rows] == ["arcid exact", "arcid people"]
-    assert rows[0]["same_ids"] == 1.0
-    assert 10 <= rows[0]["rows_fetched"] < 400
-    assert all(row["ratio"] > 0 and row["numpy_p50_ms"] > 0 for row in rows)
+    rows = search.run([3000], dim=128, pairs=2, checks=12, threads=1, peers=False)
+    by_name = {row["engine"]: row for row in rows}
+    assert set(by_name) >= {"arcid exact", "arcid people", search.BESIDE_WRITES}
+    assert {row["probes"] for row in rows} == {1, *search.BATCHES}
+    for name, row in by_name.items():
+        assert row["same_ids"] == (None if "people" in name else 1.0)
+        assert row["ratio"] > 0 and row["to_reading"] > 0 and row["numpy_p50_ms"] > 0
+        assert 10 <= row["rows_fetched"] < 400

@@ -24,6 +24,7 @@ from alembic.script import ScriptDirectory
 from tests.databases import leave_unsealed
 
 import arcid.gallery
+from arcid.apps import doctor
 from arcid.errors import (
     ArcidError,
     CollectionNotFound,
@@ -35,7 +36,7 @@ from arcid.errors import (
     StorageFull,
     UsageError,
 )
-from arcid.gallery import Gallery, NewFace, schema
+from arcid.gallery import Gallery, NewFace, health, schema, seals
 from arcid.gallery.faults import translated
 from arcid.types import Embeddings
 
@@ -351,6 +352,41 @@ def test_a_changed_value_is_damage_not_an_answer(
             gallery.faces("staff", ann.id)
             gallery.person("staff", ann.id)
         assert gallery.check() != []
+
+
+def test_a_sample_of_the_rows_is_looked_at_where_no_more_is_asked(
+    gallery: Gallery, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.enrol("staff", "Ann", [NewFace(vectors(30)[i]) for i in range(30)])
+    seen: list[int] = []
+    real = seals.unpack
+    monkeypatch.setattr(health, "unpack", lambda rows, *own: seen.append(1) or real(rows, *own))
+    walked: list[int] = []
+    whole = gallery.database.integrity
+    monkeypatch.setattr(gallery.database, "integrity", lambda: walked.append(1) or whole())
+    for sample, rows, walks in ((None, 30, 1), (30, 30, 1), (12, 12, 0)):
+        seen.clear()
+        walked.clear()
+        assert gallery.check(sample=sample) == []
+        assert (len(seen), len(walked)) == (rows, walks)
+    with closing(sqlite3.connect(path)) as vandal:
+        vandal.execute("UPDATE embeddings SET dim=7")
+        vandal.commit()
+    assert gallery.check(sample=12) == ["12 vectors are not what was written"]
+    with closing(sqlite3.connect(path)) as vandal:
+        vandal.execute("DELETE FROM embeddings")
+        vandal.commit()
+    assert gallery.check(sample=12) == ["12 faces have no vector"]
+
+
+def test_doctor_says_how_much_it_looked_at(
+    gallery: Gallery, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.enrol("staff", "Ann", [NewFace(vectors(30)[i]) for i in range(30)])
+    assert doctor.examine(str(path)).facts["database"]["looked_at"] == "every row"
+    monkeypatch.setattr(doctor, "SAMPLE", 25)
+    looked = doctor.examine(str(path)).facts["database"]
+    assert looked["state"] == "sound" and looked["looked_at"].startswith("up to 25 rows")
 
 
 def test_a_shortened_file_is_damage(gallery: Gallery, path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Exact search against NumPy's float32 product, measured in one run; numbers are ratios.
+"""Exact search against NumPy's float32 product and against merely reading the codes, in one run.
 
 Every size runs in a process of its own: the gallery is written to a real SQLite store and indexed
 (this is where memory is read), then the float32 rows are put into memory for NumPy to search, and
-both are timed by turns.
+all are timed by turns, by the clock and by the processor's time (``cpu_``), which other programs
+disturb less; with one thread neither side waits in a loop. Beyond ``NUMPY_FACES`` there is no room
+for those: what is exact is then found block by block, and times are compared with reading alone.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from arcid.errors import ArcidError, MissingExtra, UsageError
 from arcid.gallery.database import Database
@@ -33,6 +38,12 @@ from arcid.gallery.store import vectors
 from arcid.types import FloatArray
 
 SIZES = (100_000, 1_000_000)
+BATCHES = (8, 32, 64)  # probes searched together
+NUMPY_FACES = 2_000_000
+WRITES_HZ = 20
+BESIDE_WRITES = "arcid exact beside writes"
+ON_AVX2 = ("arcid exact", f"arcid exact, {BATCHES[1]} probes")
+PLAIN = ("serial", "haswell")  # what numkong calls its kernels without AVX-512
 FACES_EACH = 5
 # The norm of the difference between a photo and its person: 0.62 between two photos of one person.
 SPREAD = 0.785
@@ -46,7 +57,8 @@ COLLECTION = "0" * 32
 
 _log = logging.getLogger(__name__)
 
-Search = Callable[[FloatArray], Sequence[int]]  # (D,) probe in, face keys out, best first
+Found = Sequence[Sequence[int]]  # per probe face keys, best first
+Search = Callable[[FloatArray], Found]  # (Q,D) probes in
 
 
 def run(
@@ -61,11 +73,14 @@ def run(
     peers: bool = True,
     folder: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """One row per size and engine: p50, p95 in ms, ``ratio`` to NumPy (lower is faster).
+    """One row per size and engine: p50, p95 in ms, ``ratio`` to NumPy's product of the same probes
+    (lower is faster), ``to_reading`` to adding up the bytes of the codes, each with its quartiles.
 
     ``same_ids`` is the share of ``checks`` probes whose k face keys are NumPy's, in its order.
     ``memory_ratio`` is the growth of resident memory over the int8 vectors plus ids. A million
-    512-d faces need 3 GB of memory and 5 GB of disk under ``folder`` (default: the temporary one).
+    512-d faces need 4 GB of memory and 3 GB of disk under ``folder`` (default: the temporary one).
+    Rows that end in ``AVX2`` were measured without numkong's kernels of AVX-512; NumPy keeps its
+    own.
     """
     rows: list[dict[str, Any]] = []
     for size in sizes:
@@ -84,7 +99,7 @@ def _check_room(size: int, dim: int) -> None:
         import psutil  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise MissingExtra("the search benchmark", "bench") from None
-    needed = int(size * dim * 5.5) + 500_000_000
+    needed = int(size * dim * (5.5 if size <= NUMPY_FACES else 1.2)) + 500_000_000
     free = psutil.virtual_memory().available
     if size < 1 or dim < 1:
         raise UsageError(f"sizes and dim must be at least 1, got {size} and {dim}")
@@ -130,59 +145,54 @@ def measure(
     """All rows of one size; memory is that of the calling process."""
     _pin(threads)
     faces = Faces(size, dim, seed)
-    with Store(Path(place) / "gallery.db", dim) as store:
+    with Store(Path(place) / "gallery.db", dim) as store, ThreadPoolExecutor(threads) as pool:
         index = ExactIndex(dim, store.fetch, threads=threads)
         index_s, growth = _build(faces, store, index)
-        matrix = np.empty((size, dim), np.float32)
-        for start, rows in faces.blocks():
-            matrix[start : start + len(rows)] = rows
-        probes = faces.probes(checks + pairs)
-
-        def numpy_search(probe: FloatArray) -> Sequence[int]:
-            scores = matrix @ probe
-            top = np.argpartition(scores, -min(k, size))[-min(k, size) :]
-            ranked: list[int] = top[np.lexsort((top, -scores[top]))].tolist()
-            return ranked
-
-        def product(probe: FloatArray) -> Sequence[int]:
-            matrix @ probe
-            return ()
-
-        def exact(probe: FloatArray) -> Sequence[int]:
-            found: list[int] = index.search_faces(probe[None], k)[0][0].tolist()
-            return found
-
-        def people(probe: FloatArray) -> Sequence[int]:
-            return [hit.best_face_key for hit in index.search_people(probe[None], k)[0]]
-
-        engines: dict[str, Search] = {"arcid exact": exact, "arcid people": people}
-        if peers:
-            engines |= _peers(matrix, k, threads)
-        truth = [numpy_search(probe) for probe in probes[:checks]]
-        common = {
-            "faces": size,
-            "dim": dim,
-            "k": k,
-            "threads": threads,
-            "pairs": pairs,
-            "index_s": round(index_s, 1),
-        }
+        codes = [block.codes for block in index.state().blocks]
+        probes = faces.probes(checks + pairs * max(BATCHES))
+        asked = probes[checks:]
+        truth = _truth(faces, probes[:checks], k)
+        others: dict[str, Search] = {"reading": lambda _: _read(codes, pool)}
+        engines: dict[str, tuple[Search, int]] = {
+            "arcid exact": (lambda some: _faces_of(index.search_faces(some, k)), 1),
+            "arcid people": (lambda some: _best_of(index.search_people(some, k)), 1),
+            "arcid people by mean": (
+                lambda some: _best_of(index.search_people(some, k, aggregate="mean")), 1,
+            ),
+        }  # fmt: skip
+        engines |= {f"arcid exact, {n} probes": (engines["arcid exact"][0], n) for n in BATCHES}
+        engines[BESIDE_WRITES] = engines["arcid exact"]
+        if size <= NUMPY_FACES:
+            matrix = np.empty((size, dim), np.float32)
+            for start, rows in faces.blocks():
+                matrix[start : start + len(rows)] = rows
+            others["numpy"] = lambda some: _product(matrix, some)
+            if peers:
+                engines |= {name: (own, 1) for name, own in _peers(matrix, k, threads).items()}
+        engines |= {f"{name}, AVX2": engines[name] for name in list(engines) if name in ON_AVX2}
+        common = {"faces": size, "dim": dim, "k": k, "threads": threads, "pairs": pairs}
         results = []
-        for name, engine in engines.items():
+        for name, (engine, together) in engines.items():
             own = name.startswith("arcid")
-            store.fetched = store.calls = 0
-            found = [list(engine(probe)) for probe in probes[:checks]]
-            fetched = store.fetched / max(store.calls, 1) if own else None
-            same = [a == b for a, b in zip(found, truth, strict=True)]
+            with _kernels_of(name), _writing(index, dim, name == BESIDE_WRITES):
+                store.fetched = 0
+                found = [f for at in range(0, checks, together)
+                         for f in engine(probes[at : min(at + together, checks)])]  # fmt: skip
+                fetched = store.fetched / checks
+                times = _by_turns(engine, others, asked, together, pairs, threads)
+            same = [list(a) == b for a, b in zip(found, truth, strict=True)]
             results.append(
                 {
                     "engine": name,
                     **common,
-                    **_by_turns(product, engine, probes[checks:]),
-                    "same_ids": None if name == "arcid people" else float(np.mean(same)),
-                    "rows_fetched": fetched and round(fetched, 1),
+                    "probes": together,
+                    "index_s": round(index_s, 1),
+                    **times,
+                    "same_ids": None if "people" in name else float(np.mean(same)),
+                    "rows_fetched": round(fetched, 1) if own else None,
                     "memory_ratio": round(growth / (size * (dim + 16)), 3) if own else None,
                     "kernel": index.kernel if own else "",
+                    "load": round(os.getloadavg()[0], 1),
                 }
             )
             _log.info("measured", extra=results[-1])
@@ -217,27 +227,127 @@ def _build(faces: Faces, store: Store, index: ExactIndex) -> tuple[float, int]:
     return spent, process.memory_info().rss - before
 
 
-def _by_turns(base: Search, engine: Search, probes: FloatArray) -> dict[str, float]:
-    """Medians over alternating pairs; which goes first alternates too."""
-    times: dict[bool, list[float]] = {False: [], True: []}
-    for turn, probe in enumerate(probes):
-        for mine in (turn % 2 == 0, turn % 2 == 1):
-            search = engine if mine else base
-            settled = time.perf_counter() + SETTLE_S
+def _by_turns(
+    engine: Search,
+    others: dict[str, Search],
+    probes: FloatArray,
+    together: int,
+    rounds: int,
+    threads: int,
+) -> dict[str, float | None]:
+    """Medians of rounds in which each is called once; who goes first changes every round."""
+    calls = {"own": engine, **others}
+    names = list(calls)
+    clocks = {"": time.perf_counter, "cpu_": time.process_time}
+    times: dict[str, list[float]] = {kind + name: [] for kind in clocks for name in names}
+    for turn in range(rounds):
+        some = probes[turn * together : (turn + 1) * together]
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            settled = time.perf_counter() + (SETTLE_S if threads > 1 else 0)
+            calls[name](some[::-1])
             while time.perf_counter() < settled:
-                search(probes[turn - 1])
-            began = time.perf_counter()
-            search(probe)
-            times[mine].append((time.perf_counter() - began) * 1000)
-    own, other = np.array(times[True]), np.array(times[False])
-    return {
-        "p50_ms": round(float(np.median(own)), 3),
-        "p95_ms": round(float(np.percentile(own, 95)), 3),
-        "numpy_p50_ms": round(float(np.median(other)), 3),
-        "numpy_p95_ms": round(float(np.percentile(other, 95)), 3),
-        "ratio": round(float(np.median(own) / np.median(other)), 3),
-        "ratio_of_pairs": round(float(np.median(own / other)), 3),
+                calls[name](some[::-1])
+            began = {kind: clock() for kind, clock in clocks.items()}
+            calls[name](some)
+            for kind, clock in clocks.items():
+                times[kind + name].append((clock() - began[kind]) * 1000)
+    found: dict[str, float | None] = {
+        f"p{at}_ms": round(float(np.percentile(times["own"], at)), 3) for at in (50, 95, 99)
     }
+    for kind in clocks:
+        own = np.array(times[f"{kind}own"])
+        for name, ratio in (("numpy", f"{kind}ratio"), ("reading", f"{kind}to_reading")):
+            other = np.array(times.get(kind + name, [np.nan]))
+            found[f"{kind}{name}_p50_ms"] = _known(np.median(other))
+            found[ratio] = _known(np.median(own) / np.median(other))
+            for at in (25, 75):
+                found[f"{ratio}_p{at}"] = _known(np.percentile(own / other, at))
+    return found
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else round(float(value), 3)
+
+
+@contextmanager
+def _writing(index: ExactIndex, dim: int, on: bool) -> Iterator[None]:
+    """While the block runs, if it is ``on``, a person with five faces comes ``WRITES_HZ`` times a
+    second, and the one before goes."""
+    if not on:
+        yield
+        return
+    done = threading.Event()
+    rng = np.random.default_rng(7)
+    rows = _unit(rng.standard_normal((FACES_EACH, dim), np.float32))
+    keys = (1 << 40) + np.arange(FACES_EACH)
+
+    def work() -> None:
+        gone = keys
+        while not done.wait(1 / WRITES_HZ):
+            index.add(gone + FACES_EACH, np.full(FACES_EACH, 1 << 40), rows)
+            index.remove(gone)
+            gone = gone + FACES_EACH
+        index.remove(gone)
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
+def _read(codes: Sequence[npt.NDArray[np.int8]], pool: ThreadPoolExecutor) -> Found:
+    """Adds up the bytes of all codes, eight together."""
+    list(pool.map(lambda part: np.add.reduce(part.reshape(-1).view(np.uint64)), codes))
+    return []
+
+
+def _product(matrix: FloatArray, probes: FloatArray) -> Found:
+    """float32 cosines of all; of many probes part by part, for they would take gigabytes."""
+    if len(probes) == 1:
+        matrix @ probes[0]
+        return []
+    for start in range(0, len(matrix), 65_536):
+        matrix[start : start + 65_536] @ probes.T
+    return []
+
+
+def _truth(faces: Faces, probes: FloatArray, k: int) -> list[list[int]]:
+    """The k nearest of all float32 rows, by NumPy, a block at a time."""
+    best: list[list[tuple[float, int]]] = [[] for _ in probes]
+    for start, rows in faces.blocks():
+        for own, cosines in zip(best, (rows @ probes.T).T, strict=True):
+            top = np.argsort(-cosines)[:k]
+            own[:] = sorted([*own, *((-float(cosines[i]), start + int(i)) for i in top)])[:k]
+    return [[key for _, key in own] for own in best]
+
+
+def _faces_of(found: Sequence[Any]) -> Found:
+    return [one[0].tolist() for one in found]
+
+
+def _best_of(found: Sequence[Sequence[Any]]) -> Found:
+    return [[hit.best_face_key for hit in own] for own in found]
+
+
+@contextmanager
+def _kernels_of(name: str) -> Iterator[None]:
+    """numkong without its kernels of AVX-512, where the name says so."""
+    if not name.endswith("AVX2"):
+        yield
+        return
+    import numkong
+
+    off = [cap for cap, here in numkong.get_capabilities().items() if here and cap not in PLAIN]
+    for cap in off:
+        numkong.disable_capability(cap)
+    try:
+        yield
+    finally:
+        for cap in off:
+            numkong.enable_capability(cap)
 
 
 def _pin(threads: int) -> None:
@@ -283,7 +393,7 @@ class Store:
     def __init__(self, path: Path, dim: int) -> None:
         self._path, self._dim = path, dim
         self._database = Database(path)
-        self.fetched = self.calls = 0
+        self.fetched = 0
 
     def __enter__(self) -> Store:
         return self
@@ -333,7 +443,6 @@ class Store:
 
     def fetch(self, keys: Keys) -> FloatArray:
         self.fetched += len(keys)
-        self.calls += 1
         return self._read(keys)
 
     def _read(self, keys: Keys) -> FloatArray:
@@ -372,14 +481,14 @@ def _numkong(matrix: FloatArray, k: int, threads: int) -> dict[str, Search]:
     pool = ThreadPoolExecutor(threads)
     parts = np.array_split(codes, threads)
 
-    def search(probe: FloatArray) -> Sequence[int]:
-        query = np.rint(probe / np.abs(probe).max() * 127).astype(np.int8)[None]
+    def search(probes: FloatArray) -> Found:
+        query = np.rint(probes / np.abs(probes).max() * 127).astype(np.int8)
         scores = np.concatenate(
             list(pool.map(lambda p: np.asarray(numkong.cdist(query, p, "dot"))[0], parts))
         )
         top = np.argpartition(scores, -min(k, len(scores)))[-k:]
         ranked: list[int] = top[np.argsort(-scores[top])].tolist()
-        return ranked
+        return [ranked]
 
     return {"numkong int8, no re-rank": search}
 
@@ -395,8 +504,8 @@ def _faiss(matrix: FloatArray, k: int, threads: int) -> dict[str, Search]:
     coarse.train(matrix[: 64 * BLOCK])
     coarse.add(matrix)
     return {
-        "faiss Flat": lambda probe: flat.search(probe[None], k)[1][0].tolist(),
-        "faiss SQ8": lambda probe: coarse.search(probe[None], k)[1][0].tolist(),
+        "faiss Flat": lambda probes: flat.search(probes, k)[1].tolist(),
+        "faiss SQ8": lambda probes: coarse.search(probes, k)[1].tolist(),
     }
 
 

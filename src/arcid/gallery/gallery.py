@@ -514,8 +514,7 @@ class Gallery(Merging):
         """Templates a search with that contract compares; what a target FPIR depends on."""
         with self._projection.snapshot() as snapshot:
             own = _collections.find(snapshot.connection, collection)
-            found = snapshot.index(own["id"], contract_id)
-            return 0 if found is None else len(found[1])
+            return snapshot.size(own["id"], contract_id)
 
     def sizes(self, contract_id: str) -> dict[str, int]:
         """``size`` of every collection, by name."""

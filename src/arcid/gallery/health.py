@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,19 +17,23 @@ from arcid.gallery.projection import Projection
 from arcid.gallery.schema import changes, collections, contracts, crops, embeddings, faces, people
 from arcid.gallery.seals import image_seal, row_seal, unpack
 from arcid.gallery.store import crops as crops_store
-from arcid.gallery.store import journal, sealed
-from arcid.vault import is_sealed
+from arcid.gallery.store import journal, sealed, vectors
+from arcid.gallery.store.keys import chunks
+from arcid.vault import Vault, is_sealed
 from arcid.vault.sealing import key_of
 
 
-def check(database: Database, projection: Projection) -> list[str]:
-    """Findings in plain words; empty when sound. Reads every row once."""
+def check(database: Database, projection: Projection, sample: int | None = None) -> list[str]:
+    """Findings in plain words; empty when sound. See ``Gallery.check``."""
     findings: list[str] = []
     try:
-        findings += database.integrity()
+        with database.read() as connection:
+            whole = all(_whole(connection, table, sample) for table in _tables())
+        if whole:
+            findings += database.integrity()
         findings += database.losses()
         with projection.snapshot() as snapshot:
-            findings += _rows(snapshot.connection)
+            findings += _rows(snapshot.connection, sample)
             findings += _indexes(snapshot.connection, projection)
     except GalleryError as error:
         findings.append(error.message)
@@ -54,18 +59,40 @@ def stats(database: Database) -> dict[str, Any]:
     }
 
 
-def _rows(connection: Connection) -> Iterator[str]:
-    for table in schema.metadata.sorted_tables:
-        if "sealed" not in table.info:
-            continue
+def _tables() -> list[sa.Table]:
+    return [table for table in schema.metadata.sorted_tables if "sealed" in table.info]
+
+
+def _whole(connection: Connection, table: sa.Table, sample: int | None) -> bool:
+    """Whether all of its rows are read."""
+    counted = sa.select(sa.func.count()).select_from(table)
+    return sample is None or connection.execute(counted).scalar_one() <= sample
+
+
+def _parts(
+    connection: Connection, table: sa.Table, sample: int | None
+) -> list[sa.ColumnElement[bool]]:
+    """Which rows are read: all, or part by part those of ``sample`` of the keys ever given."""
+    if sample is None or _whole(connection, table, sample):
+        return [sa.true()]
+    ends = sa.select(sa.func.min(table.c.id), sa.func.max(table.c.id))
+    first, last = connection.execute(ends).one()
+    picked = random.SystemRandom().sample(range(first, last + 1), sample)
+    return [table.c.id.in_(part) for part in chunks(sorted(picked))]
+
+
+def _rows(connection: Connection, sample: int | None) -> Iterator[str]:
+    for table in _tables():
         broken = sum(
             row_seal(table.name, row) != row["seal"]
-            for row in _streamed(connection, sa.select(table)).mappings()
+            for part in _parts(connection, table, sample)
+            for row in _streamed(connection, sa.select(table).where(part)).mappings()
         )
         if broken:
             yield f"{broken} rows of {table.name} are not what was written"
-    yield from _vectors(connection)
-    yield from _crops(connection)
+    parts = _parts(connection, faces, sample)
+    yield from _vectors(connection, parts)
+    yield from _crops(connection, parts)
     counts = {
         "faces have no vector": sa.select(faces.c.id).where(
             ~sa.exists().where(embeddings.c.face_id == faces.c.id)
@@ -79,9 +106,10 @@ def _rows(connection: Connection) -> Iterator[str]:
         .where(collections.c.keep_crops == 0),
     }
     for finding, query in counts.items():
-        count = connection.execute(
-            sa.select(sa.func.count()).select_from(query.subquery())
-        ).scalar_one()
+        counted = [
+            sa.select(sa.func.count()).select_from(query.where(part).subquery()) for part in parts
+        ]
+        count = sum(connection.execute(one).scalar_one() for one in counted)
         if count:
             yield f"{count} {finding}"
     newest = connection.execute(sa.select(sa.func.max(changes.c.seq))).scalar()
@@ -89,7 +117,7 @@ def _rows(connection: Connection) -> Iterator[str]:
         yield "the change log does not end where the gallery says"
 
 
-def _vectors(connection: Connection) -> Iterator[str]:
+def _vectors(connection: Connection, parts: Sequence[sa.ColumnElement[bool]]) -> Iterator[str]:
     query = (
         sa.select(
             embeddings.c.face_id,
@@ -106,35 +134,39 @@ def _vectors(connection: Connection) -> Iterator[str]:
     )
     broken = 0
     vault = sealed.vault(connection)
-    with _streamed(connection, query) as result:
-        for rows in result.partitions():
-            with suppress(KeyUnavailable):  # read at once; of a damaged row there is none
-                vault.ciphers({key_of(row[1]) for row in rows if is_sealed(row[1])})
-            for row in rows:
-                try:
-                    right = row[6] == row[7]
-                    unpack([row[:5]], row[5], row[7], vault)
-                except (GalleryDamaged, SealBroken):
-                    right = False
-                broken += not right
+    for part in parts:
+        with _streamed(connection, query.where(part)) as result:
+            for rows in result.partitions():
+                with suppress(KeyUnavailable):  # read at once; of a damaged row there is none
+                    vault.ciphers({key_of(row[1]) for row in rows if is_sealed(row[1])})
+                broken += sum(not _right(row, vault) for row in rows)
     if broken:
         yield f"{broken} vectors are not what was written"
 
 
-def _crops(connection: Connection) -> Iterator[str]:
+def _right(row: Any, vault: Vault) -> bool:
+    try:
+        unpack([row[:5]], row[5], row[7], vault)
+    except (GalleryDamaged, SealBroken):
+        return False
+    return bool(row[6] == row[7])
+
+
+def _crops(connection: Connection, parts: Sequence[sa.ColumnElement[bool]]) -> Iterator[str]:
     broken = 0
     query = sa.select(
         faces.c.id, faces.c.person_id, faces.c.collection_id, crops.c.image, crops.c.seal
     ).join(faces, faces.c.id == crops.c.face_id)
-    with _streamed(connection, query) as result:
-        for face, person, collection, image, seal in result:
-            try:
-                where = crops_store.crop_place(collection, person, face)
-                right = image_seal(face, image) == seal
-                crops_store.opened(connection, image, where)
-            except SealBroken:
-                right = False
-            broken += not right
+    for part in parts:
+        with _streamed(connection, query.where(part)) as result:
+            for face, person, collection, image, seal in result:
+                try:
+                    where = crops_store.crop_place(collection, person, face)
+                    right = image_seal(face, image) == seal
+                    crops_store.opened(connection, image, where)
+                except SealBroken:
+                    right = False
+                broken += not right
     if broken:
         yield f"{broken} crops are not what was written"
 
@@ -142,13 +174,7 @@ def _crops(connection: Connection) -> Iterator[str]:
 def _indexes(connection: Connection, projection: Projection) -> Iterator[str]:
     """Only indexes in use: one that is built later is built from these very rows."""
     for (collection_key, contract_id), held in projection.counted().items():
-        stored = connection.execute(
-            sa.select(sa.func.count())
-            .select_from(embeddings)
-            .join(faces, faces.c.id == embeddings.c.face_id)
-            .join(contracts, contracts.c.id == embeddings.c.contract_id)
-            .where(faces.c.collection_id == collection_key, contracts.c.uid == contract_id)
-        ).scalar_one()
+        stored = vectors.count(connection, collection_key, contract_id)
         if stored != held:
             cure = "run arcid gallery reindex" if projection.outside else "restart"
             yield f"an index holds {held} vectors, the gallery {stored}; {cure} to build it anew"

@@ -65,6 +65,13 @@ class Snapshot:
         """As ``Hits.index_miss_rate``, of a search of everybody or of some people."""
         return self._projection.miss_rate(self.connection, collection_key, made_by, only)
 
+    def size(self, collection_key: int, contract_id: str) -> int:
+        """Faces that a search compares: of the index; while there is none, of the store."""
+        held = self._projection.sizes().get((collection_key, contract_id))
+        if held is not None:
+            return held
+        return vectors.count(self.connection, collection_key, contract_id)
+
 
 class Projection:
     """All indexes of one gallery in this process. Thread-safe."""

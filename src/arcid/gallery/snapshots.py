@@ -31,7 +31,7 @@ from arcid.gallery.index.state import Part, State
 from arcid.vault.sealing import NONCE_BYTES, Cipher
 
 MAGIC = b"arcid-index\x01\n"
-FORMAT = 1  # grows when codes, steps or errors are computed otherwise
+FORMAT = 2  # grows when codes, steps or errors are computed otherwise
 SUFFIX = "-index"
 WORTH_ROWS = 20_000  # fewer are built at once
 PIECE_BYTES = 1 << 21  # 4,096 rows of 512 numbers

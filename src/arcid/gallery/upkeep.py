@@ -368,9 +368,13 @@ class Upkeep:
         """Say that what is gone is known and dealt with; returns how many losses there were."""
         return self.database.accept_losses()
 
-    def check(self) -> list[str]:
-        """What is wrong with the gallery, in plain words; empty when sound. Reads every row."""
-        return health.check(self.database, self._projection)
+    def check(self, *, sample: int | None = None) -> list[str]:
+        """What is wrong with the gallery, in plain words; empty when sound. Reads every row.
+
+        ``sample``: of a table with more rows, so many at random; then the structure of the
+        database file is not walked either.
+        """
+        return health.check(self.database, self._projection, sample)
 
     def stats(self) -> dict[str, Any]:
         """Backend, schema version, journal mode, synchronous, file size, rows per table, keys."""

@@ -7,6 +7,7 @@ The functions here take a list and give a new one; blocks that a search may hold
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from arcid.types import FloatArray
 
 BLOCK_ROWS = 65_536
 FIRST_ROWS = 256  # room a growing block starts with; doubled as needed
+CLOSER_ROWS = 2048  # multiplied with a probe in full at a time
 REMOVED_SHARE = 4  # a block is rewritten once more than 1/4 of it was removed
 
 Rows = npt.NDArray[np.intp]
@@ -29,7 +31,7 @@ Rows = npt.NDArray[np.intp]
 class Block:
     """Rows of one block. Those past ``size`` are spare room, which a successor may fill."""
 
-    rows: int8.ArrayRows | int8.PackedRows
+    codes: int8.Codes  # (room,D) int8
     faces: Keys  # (room,) int64
     people: Keys  # (room,) int64
     step: FloatArray  # (room,) float32
@@ -39,19 +41,15 @@ class Block:
 
     @property
     def nbytes(self) -> int:
-        columns = (self.faces, self.people, self.step, self.error)
+        columns = (self.codes, self.faces, self.people, self.step, self.error)
         order: Rows | None = self.__dict__.get("by_person")
-        held = self.rows.nbytes + sum(column.nbytes for column in columns)
+        held = sum(column.nbytes for column in columns)
         return held + (0 if order is None else order.nbytes)
 
     @functools.cached_property
     def by_person(self) -> Rows:
         """(size,) rows in the order of their person keys."""
         return np.argsort(self.people[: self.size], kind="stable")
-
-    @functools.cached_property
-    def largest_error(self) -> float:
-        return float(self.error[: self.size].max())
 
     @property
     def alive(self) -> Rows:
@@ -67,6 +65,16 @@ class Block:
             rows = np.flatnonzero(nearest == faces)
         rows = rows[self.error[rows] >= 0]
         return rows, np.searchsorted(keys, faces[rows])
+
+    def upper(self, rows: Rows, probe: npt.NDArray[np.float64]) -> FloatArray:
+        """(n,) float32 the most that the cosines of these rows with the (D,) probe can be; they
+        are less by ``2 * error`` at most."""
+        found = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), CLOSER_ROWS):
+            part = slice(start, start + CLOSER_ROWS)
+            own = rows[part]
+            found[part] = (self.codes[own] @ probe) * self.step[own] + self.error[own]
+        return found
 
     def of_people(self, people: Keys) -> Rows:
         """Sorted person keys in; all their rows out."""
@@ -100,49 +108,40 @@ class Piece:
     """Rows start..stop of a block, multiplied with some probes."""
 
     def __init__(
-        self, block: Block, start: int, stop: int, planes: int8.Planes, chosen: Chosen
+        self, block: Block, start: int, stop: int, probes: int8.Probes, chosen: Chosen
     ) -> None:
-        self.block, self.start, self.stop = block, start, stop
-        self._planes, self._chosen = planes, chosen
-        self._dots = block.rows.dots(planes, start, stop)
+        self.block, self._probes = block, probes
+        self.rows = part = slice(start, stop)
+        self.upper: FloatArray = int8.kernel()[1](block.codes[part], probes)
+        """(Q,n) float32 the most the cosines can be, but for the probe's own error.
 
-    def upper(self, probe: int, rows: Rows | slice = slice(None)) -> FloatArray:
-        """(n,) float32 the most the cosines can be, but for the probe's own error.
-
-        -inf where a row was removed or its person is left out. ``rows`` of the piece.
-        """
-        block, part = self.block, slice(self.start, self.stop)
-        upper: FloatArray = self._dots[len(self._dots) // 2 + probe, rows].astype(np.float32)
-        upper *= np.float32(1 / int8.PLANE_RATIO)
-        upper += self._dots[probe, rows].astype(np.float32)
-        upper *= block.step[part][rows]
-        upper *= np.float32(self._planes.step)
-        upper += block.error[part][rows]
-        others = self._chosen.others(block.people[part][rows])
+        -inf where a row was removed or its person is left out."""
+        self.upper *= block.step[part]
+        self.upper *= probes.step[:, None]
+        self.upper += block.error[part]
+        others = chosen.others(block.people[part])
         if others is not None:
-            upper[others] = -np.inf
-        return upper
+            self.upper[:, others] = -np.inf
 
-    def reaching(self, probe: int, floor: float) -> tuple[Rows, FloatArray]:
-        """Rows (of the block) whose upper bound is ``floor`` or more, and those bounds."""
-        least = max(floor, float(np.finfo(np.float32).min))
-        rows = self._likely(probe, least)
-        upper = self.upper(probe, rows)
-        kept = _places(upper >= least)
-        return (kept if isinstance(rows, slice) else rows[kept]) + self.start, upper[kept]
+    def reaching(self, floors: Sequence[float]) -> list[tuple[Rows, FloatArray]]:
+        """(Q,) floors in; per probe the rows (of the block) whose cosine may reach its floor, and
+        the most that they can be, now without the probe's error."""
+        least = np.maximum(floors - self._probes.error, np.finfo(np.float32).min)
+        able = self.upper >= least.astype(np.float32)[:, None]
+        probe, row = np.divmod(_places(able.reshape(-1)), able.shape[1])
+        ends = np.searchsorted(probe, np.arange(len(able) + 1))
+        parts = [row[first:last] for first, last in itertools.pairwise(ends)]
+        return [self._closer(probe, own) for probe, own in enumerate(parts)]
 
-    def _likely(self, probe: int, floor: float) -> Rows | slice:
-        """Rows of the piece that the coarse product alone does not rule out; all, if it cannot.
+    def highest(self, probe: int, count: int, of: int) -> tuple[Rows, FloatArray]:
+        """``reaching`` for those ``count`` of the first ``of`` rows that seem nearest."""
+        upper = self.upper[probe, :of]
+        top = np.argpartition(upper, -count)[-count:]
+        return self._closer(probe, top[upper[top] > -np.inf])
 
-        Two passes over the piece instead of eight, and only few rows' bounds to look up.
-        """
-        planes = self._planes
-        need = floor - self.block.largest_error - float(planes.fine[probe]) - int8.ROUNDING
-        if not 0 < need < np.inf:
-            return slice(None)
-        step = self.block.step[self.start : self.stop]
-        coarse = np.multiply(self._dots[probe], step, dtype=np.float32, casting="unsafe")
-        return _places(coarse >= np.float32(need / planes.step * (1 - int8.ROUNDING)))
+    def _closer(self, probe: int, rows: Rows) -> tuple[Rows, FloatArray]:
+        own = rows + self.rows.start
+        return own, self.block.upper(own, self._probes.exact[probe])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +183,6 @@ def append(blocks: Sequence[Block], new: NewRows, full: int) -> list[Block]:
         _write(tail, new.take(slice(count)))
         tail = replace(tail, size=tail.size + count)
         if tail.size == full:
-            if int8.packing_works():
-                tail = replace(tail, rows=int8.PackedRows(tail.rows.unpack(full)))
             give_back_freed_memory()
         result.append(tail)
         new = new.take(slice(count, None))
@@ -223,7 +220,7 @@ def move(blocks: Sequence[Block], keys: Keys, people: Keys) -> list[Block]:
 
 def _empty(dim: int, room: int) -> Block:
     return Block(
-        int8.ArrayRows(np.empty((room, dim), np.int8)),
+        np.empty((room, dim), np.int8),
         np.empty(room, np.int64),
         np.empty(room, np.int64),
         np.empty(room, np.float32),
@@ -245,13 +242,12 @@ def _with_room(block: Block, size: int, full: int) -> Block:
 
 def _write(block: Block, new: NewRows) -> None:
     part = slice(block.size, block.size + len(new))
-    block.rows.unpack(len(block.faces))[part] = new.rows.codes
+    block.codes[part] = new.rows.codes
     block.step[part], block.error[part] = new.rows.step, new.rows.error
     block.faces[part], block.people[part] = new.faces, new.people
 
 
 def rows_of(block: Block, rows: Any) -> NewRows:
-    """Some rows of a block, their codes unpacked."""
-    codes = block.rows.unpack(block.size)[rows]
-    held = int8.Quantised(codes, block.step[rows], block.error[rows])
+    """Some rows of a block."""
+    held = int8.Quantised(block.codes[rows], block.step[rows], block.error[rows])
     return NewRows(held, block.faces[rows], block.people[rows])

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from arcid.gallery.index import Keys
-from arcid.gallery.index.blocks import Piece, Rows
+from arcid.gallery.index.blocks import Block, Piece, Rows
 from arcid.types import FloatArray
 
 _PRUNE_AT = 512  # rows that may wait before the floor is raised
 _SAMPLE = 4096
-_FIRST_BATCH = 64  # rows measured before anything is known of the true cosines
+_FIRST_BATCH = 16  # rows measured before anything is known of the true cosines
 NOTHING = -np.inf
 
 
@@ -30,19 +31,25 @@ def bests(values: FloatArray, group: Rows, groups: int) -> FloatArray:
     return best
 
 
+def offer(piece: Piece, sets: Sequence[Candidates]) -> None:
+    """Give each probe's candidates what can matter to it of a piece."""
+    floors = [candidates.least(piece, probe) for probe, candidates in enumerate(sets)]
+    for candidates, found in zip(sets, piece.reaching(floors), strict=True):
+        candidates.take(piece.block, *found)
+
+
 class Candidates:
     """Always holds the best k faces, or the best face of each of the best k people.
 
-    Faces come in with an upper bound of their cosine and an error; none is closer to the truth
-    than its bound by more than twice the error. ``floor`` is a cosine that k faces (people) are
-    known to reach: whatever stays below is dropped. ``offer`` may run in several threads.
+    Faces come in with an upper bound of their cosine and an error; no cosine is less than its
+    bound by more than twice the error. ``floor`` is a cosine that k faces (people) are
+    known to reach: whatever stays below is dropped. ``take`` may run in several threads.
     """
 
-    def __init__(self, k: int, by_person: bool, probe_error: float) -> None:
+    def __init__(self, k: int, by_person: bool) -> None:
         self.floor = NOTHING
         self._k = k
         self._by_person = by_person
-        self._probe_error = np.float32(probe_error)
         self._lock = threading.Lock()
         self._parts: list[tuple[Keys, Keys, FloatArray, FloatArray]] = []
         self._waiting = 0
@@ -50,15 +57,16 @@ class Candidates:
         self.people: Keys = np.zeros(0, np.int64)
         self.upper: FloatArray = np.zeros(0, np.float32)
 
-    def offer(self, piece: Piece, probe: int) -> None:
-        """Take from a piece what can matter to its probe number ``probe``."""
-        floor = max(self.floor, self._first_floor(piece, probe)) - float(self._probe_error)
-        rows, upper = piece.reaching(probe, floor)
+    def least(self, piece: Piece, probe: int) -> float:
+        """The least cosine with its probe ``probe`` that can matter of a piece."""
+        return max(self.floor, self._first_floor(piece, probe))
+
+    def take(self, block: Block, rows: Rows, upper: FloatArray) -> None:
+        """Rows of a block that may matter, with their upper bounds."""
         if len(rows) == 0:
             return
-        block, bound = piece.block, upper + self._probe_error
         with self._lock:
-            self._parts.append((block.faces[rows], block.people[rows], bound, block.error[rows]))
+            self._parts.append((block.faces[rows], block.people[rows], upper, block.error[rows]))
             self._waiting += len(rows)
             if self._waiting >= _PRUNE_AT or self.floor == NOTHING:
                 self._prune()
@@ -100,18 +108,12 @@ class Candidates:
     def _first_floor(self, piece: Piece, probe: int) -> float:
         """Before any floor is known, the first few thousand rows of a piece give one."""
         few = 4 * self._k + 16
-        seen = min(piece.stop - piece.start, max(_SAMPLE, 4 * few))
+        seen = min(piece.upper.shape[1], max(_SAMPLE, 4 * few))
         if self.floor > NOTHING or seen < 2 * few:
             return NOTHING
-        upper = piece.upper(probe, slice(seen))
-        top = np.argpartition(upper, -few)[-few:]
-        top = top[upper[top] > NOTHING]
-        rows = top + piece.start
-        lower = self._lower(upper[top] + self._probe_error, piece.block.error[rows])
+        rows, upper = piece.highest(probe, few, seen)
+        lower = upper - 2 * piece.block.error[rows]
         return self._floor_of(lower, piece.block.people[rows])[0]
-
-    def _lower(self, bound: FloatArray, error: FloatArray) -> FloatArray:
-        return bound - 2 * (error + self._probe_error)
 
     def _floor_of(self, lower: FloatArray, people: Keys) -> tuple[float, FloatArray]:
         """The k-th best of ``lower``, and for each row the best of its person (faces: -inf)."""
@@ -125,7 +127,7 @@ class Candidates:
         if not self._parts:
             return
         faces, people, bound, error = (np.concatenate(c) for c in zip(*self._parts, strict=True))
-        floor, own = self._floor_of(self._lower(bound, error), people)
+        floor, own = self._floor_of(bound - 2 * error, people)
         self.floor = max(self.floor, floor)
         kept = bound >= np.maximum(own, np.float32(self.floor))
         self._parts = [(faces[kept], people[kept], bound[kept], error[kept])]

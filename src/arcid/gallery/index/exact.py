@@ -7,6 +7,7 @@ are those of a float32 scan for a quarter of its memory traffic.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from arcid.errors import GalleryError, InvalidArray, UsageError
 from arcid.gallery.index import Aggregate, FetchVectors, Keys, PersonHit, int8
 from arcid.gallery.index import blocks as block_list
 from arcid.gallery.index.blocks import BLOCK_ROWS, Block, Chosen, NewRows, Piece
-from arcid.gallery.index.candidates import Candidates
+from arcid.gallery.index.candidates import Candidates, offer
 from arcid.gallery.index.people import MeanRivals, by_best_face
 from arcid.gallery.index.state import Part, State
 from arcid.runtime import default_threads
@@ -26,6 +27,7 @@ from arcid.types import FloatArray
 ADD_ROWS = 4096  # quantised at a time
 FETCH_ROWS = 2048  # most rows asked of the store at once
 PROBES = 16  # share one pass over the rows
+PIECE_BYTES = 1 << 24  # of codes multiplied together
 
 Found = tuple[Keys, Keys, FloatArray]  # face keys, person keys, cosines
 Visit = Callable[[int, Piece], None]  # block number, some of its rows
@@ -65,8 +67,8 @@ class ExactIndex:
 
     @property
     def kernel(self) -> str:
-        """Which library kernels scan on this machine."""
-        return int8.kernel_name()
+        """Which kernel scans on this machine."""
+        return int8.kernel()[0]
 
     @property
     def nbytes(self) -> int:
@@ -105,7 +107,7 @@ class ExactIndex:
             return State(tuple(self._written()), self._full, self._dim)
 
     def begin(self, parts: Iterable[Callable[[], Part]]) -> None:
-        """Hold what another index's state held; each thread fetches a part and packs it. Raises
+        """Hold what another index's state held; each thread fetches a part. Raises
         what they raise, and ``InvalidArray`` unless this one is empty and the parts are whole
         blocks of its own, but for the last."""
         with ThreadPoolExecutor(self._threads, "arcid-index") as threads:
@@ -211,10 +213,9 @@ class ExactIndex:
         """Per probe a superset of the best k with true cosines, everything of it that matters."""
         for start in range(0, len(probes), PROBES):
             part = probes[start : start + PROBES]
-            planes = int8.Planes.split(part)
-            sets = [Candidates(k, by_person, error) for error in planes.error]
-
-            self._scan(blocks, planes, chosen, _offered(sets))
+            rounded = int8.Probes.rounded(part)
+            sets = [Candidates(k, by_person) for _ in part]
+            self._scan(blocks, rounded, chosen, functools.partial(_offer, sets))
             for candidates in sets:
                 candidates.settle()
             self._measure_all(sets, part)
@@ -239,16 +240,16 @@ class ExactIndex:
         chosen: Chosen,
     ) -> list[PersonHit]:
         """A mean is at most the best cosine: people with no face above k known means are out."""
-        planes = int8.Planes.split(probe[None])
-        probe_error = float(planes.error[0])
-        likely = Candidates(4 * k, True, probe_error)
+        rounded = int8.Probes.rounded(probe[None])
+        probe_error = float(rounded.error[0])
+        likely = Candidates(4 * k, True)
         uppers = [np.empty(block.size, np.float32) for block in blocks]
 
         def visit(number: int, piece: Piece) -> None:
-            uppers[number][piece.start : piece.stop] = piece.upper(0)
-            likely.offer(piece, 0)
+            uppers[number][piece.rows] = piece.upper[0]
+            offer(piece, [likely])
 
-        self._scan(blocks, planes, chosen, visit)
+        self._scan(blocks, rounded, chosen, visit)
         likely.settle()
         if len(likely.people) == 0:
             return []
@@ -291,21 +292,22 @@ class ExactIndex:
     def _scan(
         self,
         blocks: Sequence[Block],
-        planes: int8.Planes,
+        probes: int8.Probes,
         chosen: Chosen,
         visit: Visit,
     ) -> None:
         """Show ``visit`` all rows, a piece at a time, in several threads."""
+        high = max(1, PIECE_BYTES // self._dim)
         pieces = [
-            (number, start, min(start + block.rows.piece, block.size))
+            (number, start, min(start + high, block.size))
             for number, block in enumerate(blocks)
-            for start in range(0, block.size, block.rows.piece)
+            for start in range(0, block.size, high)
         ]
         left = iter(pieces)
 
         def work() -> None:
             for number, start, stop in left:
-                visit(number, Piece(blocks[number], start, stop, planes, chosen))
+                visit(number, Piece(blocks[number], start, stop, probes, chosen))
 
         helpers = self._helpers_for(min(self._threads, len(pieces)) - 1, work)
         try:
@@ -332,21 +334,12 @@ def _not_begun() -> InvalidArray:
 def _block_of(part: Part, full: int) -> Block:
     if len(part) > full:
         raise _not_begun()
-    columns = (part.faces, part.people, part.step, part.error)
-    rows: int8.ArrayRows | int8.PackedRows
-    if len(part) == full and int8.packing_works():
-        rows = int8.PackedRows.of_columns(part.columns)
-    else:
-        rows = int8.ArrayRows(np.ascontiguousarray(part.columns.T))
-    return Block(rows, *columns, size=len(part))
+    columns = (part.codes, part.faces, part.people, part.step, part.error)
+    return Block(*columns, size=len(part))
 
 
-def _offered(sets: Sequence[Candidates]) -> Visit:
-    def visit(_: int, piece: Piece) -> None:
-        for probe, candidates in enumerate(sets):
-            candidates.offer(piece, probe)
-
-    return visit
+def _offer(sets: Sequence[Candidates], _: int, piece: Piece) -> None:
+    offer(piece, sets)
 
 
 def _keys(name: str, keys: Keys) -> Keys:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from arcid.gallery.index import Keys, int8
+from arcid.gallery.index import Keys, int8, packed
 from arcid.types import FloatArray
 
 PANEL_BYTES = 64 << 20  # of float32 rows; a panel holds about as much again beside them
@@ -55,7 +55,7 @@ class Panel:
 
     @functools.cached_property
     def biased(self) -> npt.NDArray[np.uint8]:
-        return (self.codes.view(np.uint8)) ^ np.uint8(128)
+        return packed.biased(self.codes)
 
     @functools.cached_property
     def error(self) -> float:
@@ -68,9 +68,9 @@ class Panel:
         return math.sqrt(worst)
 
     @functools.cached_property
-    def packed(self) -> int8.PackedRows:
+    def prepacked(self) -> packed.PackedRows:
         """The codes, with rows of zeros up to a whole strip."""
-        return int8.PackedRows(_whole_strips(self.codes))
+        return packed.PackedRows(_whole_strips(self.codes))
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -99,7 +99,7 @@ def reaching(
     high = max(16, TILE // len(columns))
     tiles = range(0, len(rows), high)
     propose = (
-        _int8(rows, columns, least) if int8.packing_works() else _float32(rows, columns, least)
+        _int8(rows, columns, least) if packed.packing_works() else _float32(rows, columns, least)
     )
 
     def work(start: int) -> Found | None:
@@ -132,10 +132,10 @@ def _int8(rows: Panel, columns: Panel, least: float) -> Propose:
     norm = 1 + int8.NORM_TOLERANCE
     off = rows.error * norm + (norm + rows.error) * columns.error + int8.ROUNDING
     floor = math.floor((least - off) / (rows.step * columns.step))
-    codes, packed = rows.biased, columns.packed
+    codes, turned = rows.biased, columns.prepacked
 
     def propose(start: int, stop: int) -> tuple[Places, Places]:
-        return _places(packed.products(codes[start:stop]), floor, start)
+        return _places(turned.products(codes[start:stop]), floor, start)
 
     return propose
 

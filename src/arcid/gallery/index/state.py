@@ -16,13 +16,13 @@ _ROW_BYTES = 8 + 8 + 4 + 4  # keys of face and person, step, error
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """n rows of D numbers, laid out as the packed kernel wants them."""
+    """n rows of D numbers."""
 
     faces: Keys  # (n,) int64
     people: Keys  # (n,) int64
     step: FloatArray  # (n,) float32
     error: FloatArray  # (n,) float32
-    columns: int8.Codes  # (D,n) int8
+    codes: int8.Codes  # (n,D) int8
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -35,7 +35,7 @@ class Part:
         """All of it, little-endian."""
         arrays = [
             self.faces.astype("<i8"), self.people.astype("<i8"),
-            self.step.astype("<f4"), self.error.astype("<f4"), self.columns,
+            self.step.astype("<f4"), self.error.astype("<f4"), self.codes,
         ]  # fmt: skip
         return memoryview(b"".join([np.ascontiguousarray(a).data.cast("B") for a in arrays]))
 
@@ -46,7 +46,7 @@ class Part:
         for kind, size in (("<i8", 8), ("<i8", 8), ("<f4", 4), ("<f4", 4)):
             found.append(np.frombuffer(data, kind, rows, at))
             at += rows * size
-        codes = np.frombuffer(data, np.int8, rows * dim, at).reshape(dim, rows)
+        codes = np.frombuffer(data, np.int8, rows * dim, at).reshape(rows, dim)
         faces, people, step, error = found
         return cls(
             faces.astype(np.int64), people.astype(np.int64),
@@ -89,5 +89,5 @@ def _joined(rows: Sequence[NewRows]) -> Part:
         np.concatenate([r.people for r in rows]),
         np.concatenate([r.rows.step for r in rows]),
         np.concatenate([r.rows.error for r in rows]),
-        int8.transposed(np.concatenate([r.rows.codes for r in rows])),
+        np.concatenate([r.rows.codes for r in rows]),
     )

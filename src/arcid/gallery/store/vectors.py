@@ -153,6 +153,18 @@ def owners(connection: Connection, collection_key: int, made_by: Row) -> tuple[K
     return found[:, 0].copy(), found[:, 1].copy()
 
 
+def count(connection: Connection, collection_key: int, contract_id: str) -> int:
+    """Faces of a collection that have a vector of the contract."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(embeddings)
+        .join(faces, faces.c.id == embeddings.c.face_id)
+        .join(contracts, contracts.c.id == embeddings.c.contract_id)
+        .where(faces.c.collection_id == collection_key, contracts.c.uid == contract_id)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def named_block(
     connection: Connection, collection_key: int, made_by: Row, after: int
 ) -> tuple[int, list[str], list[str], FloatArray]:
