@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from arcid.server.settings import Settings
 
 StartService = Callable[..., Any]
 SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first account
+PROCESSES: dict[str, subprocess.Popen[str]] = {}  # by address
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def serving(
     *,
     stop: signal.Signals = signal.SIGTERM,
     port: int = 0,
+    program: Sequence[str] = ("-m", "arcid"),
     **environment: str,
 ) -> Iterator[str]:
     """``arcid serve`` on a free port with a home of its own; its address without a slash."""
@@ -43,7 +45,7 @@ def serving(
     env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
     with (home / "service.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "arcid", "serve", "--port", str(port), "--json"],
+            [sys.executable, *program, "serve", "--port", str(port), "--json"],
             env=env,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -55,7 +57,7 @@ def serving(
             assert line, (home / "service.log").read_text()[-3000:]
             ready = json.loads(line)
             address: str = ready["url"].rstrip("/")
-            SET_UP[address] = ready["set_up"]
+            SET_UP[address], PROCESSES[address] = ready["set_up"], process
             yield address
         finally:
             process.send_signal(stop)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
-import shutil
-import socket
 import ssl
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.nginx import certificate, nginx
 from tests.serving import SET_UP, serving
 
 from arcid.gallery import Gallery
@@ -24,6 +19,7 @@ from arcid.gallery import Gallery
 pytestmark = pytest.mark.data
 KEY = "Vj3-wq8Tn0Zr5yLk2Xc7"
 ADMIN, PASSWORD = "Ada Admin", "correct horse battery"
+HERE = "http://127.0.0.1:8000"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "concepts" / "security.md"
 DEFAULT = """
 server {
@@ -47,79 +43,11 @@ FORWARDED = {
     "X-Forwarded-Prefix": "/faces",
 }
 
-Connect = Callable[..., httpx.Client]
-
-
-def program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"no {name} on this machine: apt-get install nginx-light openssl")
-    return found
-
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate of our own for localhost, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    pem, key = folder / "faces.pem", folder / "faces.key"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command = [program("openssl"), "req", "-x509", "-days", "1", *curve, *named]
-    subprocess.run([*command, "-keyout", key, "-out", pem], check=True, capture_output=True)
-    return pem, key
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@contextmanager
-def nginx(site: str, service: str, tls: tuple[Path, Path], folder: Path) -> Iterator[Connect]:
-    """A site as it would be installed, before a service; connections of clients to it."""
-    ports = {"80": free_port(), "443": free_port()}
-    site = re.sub(r"listen (\d+)", lambda found: f"listen 127.0.0.1:{ports[found[1]]}", site)
-    site = site.replace("http://127.0.0.1:8000", service).replace("faces.example", "localhost")
-    site = site.replace("/etc/ssl/faces.pem", str(tls[0])).replace(
-        "/etc/ssl/faces.key", str(tls[1])
-    )
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    (folder / "nginx.conf").write_text(
-        ("user root;\n" if os.geteuid() == 0 else "")
-        + f"daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log stderr;\n"
-        + "events {}\nhttp {\naccess_log off;\n"
-        + "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-        + site
-        + "}\n"
-    )
-    command = [program("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
-    with (folder / "nginx.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    with ExitStack() as clients:
-        clients.callback(process.wait, 20)
-        clients.callback(process.terminate)
-        used = [port for port in ports.values() if f":{port}" in site]
-        deadline = time.monotonic() + 20
-        for port in used:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    assert process.poll() is None, (folder / "nginx.log").read_text()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-
-        def connect(scheme: str = "https", address: str = "127.0.0.1") -> httpx.Client:
-            trusted = ssl.create_default_context(cafile=str(tls[0]))
-            url = f"{scheme}://localhost:{ports['443' if scheme == 'https' else '80']}"
-            transport = httpx.HTTPTransport(verify=trusted, local_address=address)
-            client = httpx.Client(
-                base_url=url, headers={"Origin": url}, transport=transport, timeout=60
-            )
-            return clients.enter_context(client)
-
-        yield connect
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 def set_up(client: httpx.Client, code: str) -> httpx.Response:
@@ -160,7 +88,7 @@ def handshake(client: httpx.Client, tls: Path | None = None, **headers: str) -> 
 def test_without_keys_nobody_comes_through_a_default_proxy(
     scheme: str, home: Path, url: str, tls: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with nginx(DEFAULT, url, tls, tmp_path) as connect:
+    with nginx(DEFAULT, {HERE: url}, tls, tmp_path) as connect:
         client = connect(scheme)
         for origin in (None, url, str(client.base_url)):
             client.headers.pop("origin", None)
@@ -255,7 +183,7 @@ def test_the_documented_proxy(home: Path, data_dir: Path, tls: tuple[Path, Path]
     settings = {"ARCID_API_KEYS": KEY, "ARCID_TRUSTED_PROXIES": "127.0.0.1"}
     with (
         serving(home, data_dir, **settings) as url,
-        nginx(site, url, tls, tmp_path) as connect,
+        nginx(site, {HERE: url}, tls, tmp_path) as connect,
     ):
         client = connect()
         assert client.get("/v1/health").status_code == 200

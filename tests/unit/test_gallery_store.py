@@ -196,6 +196,7 @@ def test_migrations_and_tables_agree(gallery: Gallery) -> None:
 def test_every_row_goes_with_its_collection() -> None:
     """Deleting one asks no room: what a room keeps must refer to it, or to what does."""
     outlive = {"gallery", "losses", "collections", "contracts", "changes", "audit", "duties"}
+    outlive.add("serving")  # a schema's number
     outlive.add("shreds")  # numbers of keys, until those are destroyed
     outlive |= {"retention_runs", "erasures"}  # numbers of what was erased
     outlive |= {"disclosures", "audit_seals"}  # ids, which say who was told; digests

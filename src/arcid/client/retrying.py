@@ -14,7 +14,9 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: Sent, wholly or in part; whether it was done is not known.
 BROKEN = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 #: By the service's own word nothing was done.
-TURNED_AWAY = frozenset({"overloaded", "rate_limited", "gallery_busy", "upload_too_slow"})
+TURNED_AWAY = frozenset(
+    {"overloaded", "rate_limited", "gallery_busy", "upload_too_slow", "schema_too_new"}
+)
 PASSING = frozenset({502, 503, 504})  # of the service or of a proxy before it
 
 

@@ -99,11 +99,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the gallery throughout."""
+        """A transaction that sees one state of the gallery throughout. Raises ``SchemaTooNew``
+        where a newer arcid changed it so that this process must not work on it."""
         with translated(self.path), self._engine.connect() as connection:
             if self.path is None:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                versions.require_known(connection)
                 yield connection
 
     @contextmanager
@@ -124,7 +126,8 @@ class Database:
                 with connection.begin():
                     if self._mark is None:
                         connection.execute(sa.select(schema.gallery.c.id).with_for_update())
-                    else:
+                    versions.require_known(connection)
+                    if self._mark is not None:
                         commit = commits.Commit(connection, self._mark)
                     yield connection
                     if commit is not None:

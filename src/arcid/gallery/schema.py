@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0024"  # the newest migration
+HEAD = "0025"  # the newest migration
 #: Every migration this version can start from.
 KNOWN = (
     "0001",
@@ -40,6 +40,7 @@ KNOWN = (
     "0022",
     "0023",
     "0024",
+    "0025",
 )
 
 Row = Mapping[Any, Any]  # a row by column name, as read or about to be written
@@ -95,6 +96,15 @@ gallery = sa.Table(
     # store it is known that nobody is left whom it belonged to
     sa.Column("protected", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("shredded", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# One row: the oldest schema whose processes may go on (``versions.require_known``). Apart from
+# ``gallery``, whose row everybody who writes locks: a migration must not need that table.
+serving = sa.Table(
+    "serving",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("oldest_schema", sa.String(32), nullable=False),
 )
 
 # Who looked at or decided about people. Rows are only ever added, each chained to the one before;

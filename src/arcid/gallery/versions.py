@@ -11,6 +11,8 @@ from sqlalchemy.engine import Connection
 from arcid.errors import NotFound, SchemaTooNew, UsageError
 from arcid.gallery import schema
 
+FOLDER = Path(__file__).parent / "migrations"
+
 
 def revision(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
@@ -38,12 +40,31 @@ def check(connection: Connection, create: bool) -> str | None:
     return version
 
 
+def require_known(connection: Connection) -> None:
+    """Raise ``SchemaTooNew`` where a newer arcid, since this process opened the gallery, brought it
+    to a schema that processes of this version must not work on. First thing in a transaction."""
+    oldest = connection.execute(_OLDEST).scalar_one()
+    if oldest not in schema.KNOWN:
+        raise SchemaTooNew(
+            f"a newer arcid brought the gallery to schema {oldest}, this process knows up to "
+            f"{schema.HEAD}: start it again with the newer arcid; nothing was changed",
+            found=oldest,
+            known=schema.HEAD,
+        )
+
+
 def migrate(connection: Connection) -> None:
+    """To the newest schema. Processes that have the gallery open go on where every migration
+    between says ``older_go_on``; else ``require_known`` ends their work."""
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
+    before = revision(connection)
+    if before is not None:  # whoever writes has ended; on SQLite this one has the lock already
+        connection.execute(sa.select(schema.gallery.c.id).with_for_update())
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     keep_no_samples(connection)
@@ -57,6 +78,12 @@ def migrate(connection: Connection) -> None:
                 protected=1,
             )
         )
+    scripts = ScriptDirectory.from_config(config)
+    for script in scripts.iterate_revisions("head", before or "base"):  # the newest first
+        if not getattr(script.module, "older_go_on", False):
+            values = {"oldest_schema": script.revision}
+            connection.execute(schema.serving.update().values(values))
+            break
 
 
 def keep_no_samples(connection: Connection) -> None:
@@ -75,6 +102,7 @@ def keep_no_samples(connection: Connection) -> None:
         )
 
 
+_OLDEST = sa.select(schema.serving.c.oldest_schema)
 _SAMPLED = sa.text("""
     SELECT t.relname, c.attname, c.atttypid::regtype::text
     FROM pg_attribute c JOIN pg_class t ON t.oid = c.attrelid
