@@ -13,12 +13,14 @@ from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
+from arcid.server.console.pages._calibrations import Calibrations
+from arcid.server.console.pages._models import Machine
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import card, chip, element, facts, html, note, table_head, text
 
 
 async def models(context: ConsoleContext) -> None:
-    """The two models and the calibration."""
+    """The two models and the calibration; admins change them."""
     with frame(context, S.MODELS, "/models", lead=S.MODELS_LEAD):
         pipeline = context.services.pipeline
         embedder, made_with = pipeline.embedder, pipeline.provenance
@@ -42,7 +44,13 @@ async def models(context: ConsoleContext) -> None:
         if calibration is None:
             note(S.NO_CALIBRATION, "warn")
         else:
+            if pipeline.calibration_replaced:
+                note(S.CALIBRATION_REPLACED, "warn")
             _calibration(calibration)
+        if context.may("system"):
+            if pipeline.bundle is not None:
+                await Calibrations(context, pipeline.bundle).build()
+            await Machine(context).build()
 
 
 def _model(

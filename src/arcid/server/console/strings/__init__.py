@@ -14,6 +14,7 @@ from arcid.server.console.strings.formats import *  # noqa: F403
 from arcid.server.console.strings.importing import *  # noqa: F403
 from arcid.server.console.strings.keys import *  # noqa: F403
 from arcid.server.console.strings.kiosk import *  # noqa: F403
+from arcid.server.console.strings.models import *  # noqa: F403
 from arcid.server.console.strings.onboarding import *  # noqa: F403
 from arcid.server.console.strings.overview import *  # noqa: F403
 from arcid.server.console.strings.people import *  # noqa: F403
