@@ -1,4 +1,4 @@
-"""Models and calibrations in a browser: chosen for the next start, put in force, undone, audited."""
+"""Models and calibrations in a browser: chosen for the next start, put in force, undone."""
 
 from __future__ import annotations
 

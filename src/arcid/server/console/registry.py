@@ -63,6 +63,7 @@ PAGES = (  # in the order of the navigation; exact paths before patterns
     Page("/accounts", "accounts", "accounts:accounts", S.NAV_SERVICE, S.NAV_ACCOUNTS),
     Page("/keys", "accounts", "keys:keys", S.NAV_SERVICE, S.KEYS),
     Page("/sessions", "home", "sessions:sessions"),
+    Page("/webhooks", "system", "webhooks:webhooks"),
     Page("/overview", "attendance", "overview:overview"),
     Page("/people/new", "enrol", "enrolling:new_person"),
     Page("/people/import", "enrol", "importing:bulk_import"),

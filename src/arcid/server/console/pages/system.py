@@ -10,6 +10,7 @@ from arcid.errors import ArcidError
 from arcid.events import Outbox
 from arcid.events.duties import holders
 from arcid.runtime import default_threads, hardware
+from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.layout import frame
@@ -20,6 +21,7 @@ from arcid.server.console.ui.widgets import (
     chip,
     element,
     facts,
+    link_button,
     note,
     say,
     table_head,
@@ -60,6 +62,7 @@ async def system(context: ConsoleContext) -> None:
         with element("div", "columns even"):
             with card(S.TOLD_OTHERS):
                 await _told(context)
+                link_button(S.WEBHOOKS_OPEN, f"{ROOT}/webhooks")
             with card(S.TASKS):
                 _tasks(running)
         with card(S.BACKUPS):

@@ -22,3 +22,4 @@ from arcid.server.console.strings.privacy import *  # noqa: F403
 from arcid.server.console.strings.search import *  # noqa: F403
 from arcid.server.console.strings.service import *  # noqa: F403
 from arcid.server.console.strings.watchlists import *  # noqa: F403
+from arcid.server.console.strings.webhooks import *  # noqa: F403

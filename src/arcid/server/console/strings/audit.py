@@ -67,6 +67,7 @@ AUDIT_SUBJECTS = {
     "duplicates": "The",  # list, groups, answers, export
     "day": "Day",
     "gallery": "Gallery",
+    "webhook": "Webhook",
     "nobody": "Nobody",
     "model": "Model",
     "calibration": "Calibration",

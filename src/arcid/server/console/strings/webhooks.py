@@ -1,0 +1,33 @@
+"""Receivers of events."""
+
+WEBHOOKS = "Webhooks"
+WEBHOOKS_LEAD = "Who is told of events, signed and tried again for three days."
+WEBHOOKS_OPEN = "Webhooks: add, try, pause"
+WEBHOOKS_NONE = "No webhook is stored."
+WEBHOOKS_NONE_TEXT = "Those of ARCID_WEBHOOKS are the settings' and stand on the System page."
+WEBHOOK_ADD = "Add a webhook"
+WEBHOOK_NAME = "Name of the receiver"
+WEBHOOK_URL = "Its address (https)"
+WEBHOOK_KINDS = "Only these kinds of events"
+WEBHOOK_ALL_KINDS = "Empty: every kind, those to come too."
+WEBHOOK_MADE_TITLE = "The secret of {name}"
+WEBHOOK_MADE_TEXT = (
+    "Messages are signed with it. Copy it into the receiver now; it is not shown again."
+)
+WEBHOOK_ALL = "every kind of event"
+WEBHOOK_ON = "On"
+WEBHOOK_PAUSED = "Paused"
+WEBHOOK_COUNTS = "{waiting:,} waiting, {done:,} delivered, {failed:,} given up, in 30 days"
+WEBHOOK_LOCKED = "Its address was sealed with another webhooks.key: delete it and add it anew."
+WEBHOOK_TEST = "Test"
+WEBHOOK_TOOK = "It answered {status} after {s:.1f} s."
+WEBHOOK_TOOK_NOT = "It did not take the message: {problem}"
+WEBHOOK_PAUSE = "Pause"
+WEBHOOK_GO_ON = "Go on"
+WEBHOOK_DELETE = "Delete"
+WEBHOOK_DELETE_TITLE = "Delete the webhook {name}?"
+WEBHOOK_DELETE_TEXT = "It is told nothing more, and the {n:,} events that wait for it are dropped."
+WEBHOOK_DELIVERIES = "Last deliveries"
+WEBHOOK_NEVER = "Nothing was kept for it in 30 days."
+WEBHOOK_HEAD = ("Event", "Kind", "State", "Tries", "Problem")
+WEBHOOK_STATES = {"waiting": "Waiting", "done": "Delivered", "failed": "Given up"}
