@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser import service
 
+from arcid.gallery import Gallery
+
 pytestmark = pytest.mark.data
 
 
@@ -97,7 +99,33 @@ def test_people_are_found_by_a_part_of_their_name(page: Page) -> None:
     expect(cards).to_have_count(1)
     expect(cards).to_contain_text("Marc Beispiel")
     page.get_by_label("Find by name").fill("nobody like this")
-    expect(page.get_by_role("heading", name="Nobody of that name")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nobody like that")).to_be_visible()
+
+
+def test_people_have_an_id_of_another_system_and_are_found_by_details(
+    page: Page, home: Path
+) -> None:
+    with Gallery.open(home / "gallery.db") as gallery:
+        marc = gallery.person_called("people", "Marc Beispiel")
+        gallery.update_person("people", marc.id, metadata={"site": "Berlin", "floor": 3})
+    page.goto(f"/console/people/{marc.id}?collection=people")
+    expect(page.locator(".facts")).to_contain_text("Berlin")
+    page.get_by_role("button", name="External id").click()
+    page.get_by_role("dialog").get_by_label("External id").last.fill("HR-7")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator(".facts")).to_contain_text("HR-7")
+    page.goto("/console/people")
+    cards, details = page.locator(".person-card"), page.get_by_label("Only with these details")
+    expect(cards).to_have_count(2)
+    details.fill("site=Berlin, floor:=3")
+    expect(cards).to_have_count(1)
+    details.fill("site=Berlin, floor=3")
+    expect(page.get_by_role("heading", name="Nobody like that")).to_be_visible()
+    details.fill("Berlin")
+    expect(page.get_by_text("KEY=TEXT or KEY:=NUMBER")).to_be_visible()
+    with Gallery.open(home / "gallery.db") as gallery:
+        assert gallery.person("people", marc.id).external_id == "HR-7"
+        gallery.update_person("people", marc.id, metadata={}, external_id="")
 
 
 def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: Path) -> None:

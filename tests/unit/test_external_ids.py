@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from arcid.errors import AlreadyExists, GalleryDamaged, InputError
 from arcid.gallery import Gallery, NewFace
+from arcid.gallery.rules import where_of
 from arcid.gallery.schema import people
 from arcid.types import Embeddings
 
@@ -186,3 +188,47 @@ def test_filters_without_meaning(gallery: Gallery, bad: Any) -> None:
         gallery.people("staff", where=bad)
     with pytest.raises(InputError):
         gallery.search("staff", vectors(1), where=bad)
+
+
+def test_a_filter_is_written_as_text_or_as_a_value() -> None:
+    assert where_of(["site=Berlin", "floor:=3", "left:=null", "note= a=b "]) == {
+        "site": "Berlin", "floor": 3, "left": None, "note": "a=b",
+    }  # fmt: skip
+    assert where_of([]) is None
+    for wrong in ("Berlin", "=x", "floor:=high", "floor:=[1]", ":=3"):
+        with pytest.raises(InputError):
+            where_of([wrong])
+
+
+@pytest.mark.data
+def test_the_command_line_knows_external_ids_and_filters(cli: Any, data_dir: Path) -> None:
+    pairs = data_dir / "data" / "deepface-pairs"
+    first, other = pairs / "img1.jpg", pairs / "img13.jpg"
+    site = ("--metadata", "site=Berlin")
+    assert cli("enrol", "Ann", first, "--external-id", "HR-1", *site).code == 0
+    taken = cli("enrol", "Marc", other, "--external-id", "HR-1")
+    assert taken.code != 0 and "Ann's" in taken.err
+    assert cli("enrol", "Marc", other, "--metadata", "site=Rome").code == 0
+    assert cli("gallery", "external-id", "Marc", "HR-2").code == 0
+    assert cli("gallery", "external-id", "Marc", "HR-1").code != 0
+    changed = cli("enrol", "Marc", pairs / "img14.jpg", "--external-id", "HR-3")
+    assert changed.code != 0 and "HR-2" in changed.err
+
+    def listed(*options: str) -> list[tuple[str, str]]:
+        found = cli("gallery", "people", *options, "--json").json["people"]
+        return [(one["name"], one["external_id"]) for one in found]
+
+    assert listed() == [("Ann", "HR-1"), ("Marc", "HR-2")]
+    assert listed("--where", "site=Rome") == listed("--external-id", "HR-2") == [("Marc", "HR-2")]
+    assert (
+        listed("--where", "site=Rome", "--where", "floor:=3") == listed("--external-id", "x") == []
+    )
+
+    everybody = cli("search", pairs / "img2.jpg", "--json")
+    assert everybody.json["faces"][0]["candidates"][0]["name"] == "Ann"
+    assert everybody.json["faces"][0]["decision"]["gallery_size"] == 2
+    rome = cli("search", pairs / "img2.jpg", "--where", "site=Rome", "--json")
+    (face,) = rome.json["faces"]
+    assert [one["name"] for one in face["candidates"]] == ["Marc"] and rome.code == 1
+    assert face["decision"]["gallery_size"] == 1
+    assert cli("search", "--person", "Ann", "--where", "site=Rome").code == 2

@@ -41,6 +41,7 @@ from arcid.progress import progress_bar, steps
 if TYPE_CHECKING:
     from arcid.apps.enrol import EnrolReport, Rejection
     from arcid.apps.holdout import Holdout
+    from arcid.gallery import Gallery
 
 KNOWN = "already_exists"  # of a photo that was enrolled by an earlier call
 
@@ -74,6 +75,9 @@ def enrol(
         typer.Option("--allow-duplicate", help="Enrol faces that are somebody else already."),
     ] = False,
     metadata: Metadata = None,
+    external_id: Annotated[
+        str | None, typer.Option("--external-id", help="Their id in another system.")
+    ] = None,
     consent: ConsentText = None,
     evidence: Evidence = "",
     agreed_by: AgreedBy = "themselves",
@@ -104,7 +108,7 @@ def enrol(
 
     Example: arcid enrol --from people/ --collection staff --holdout 1
     """
-    from arcid.apps.enrol import enrol_photos, photos_by_person
+    from arcid.apps.enrol import Keeping, enrol_photos, photos_by_person
     from arcid.apps.holdout import hold_back, look_up
     from arcid.errors import UsageError
     from arcid.gallery.opening import require_place
@@ -116,6 +120,8 @@ def enrol(
     given = consent_from(consent, evidence, agreed_by, agreed_at)
     if notes and folder is not None:
         raise UsageError("--metadata belongs to one person; leave it out with --from")
+    if external_id is not None and folder is not None:
+        raise UsageError("--external-id belongs to one person; leave it out with --from")
     if name is not None and folder is not None:
         raise UsageError("with --from the names are those of the folders; leave NAME out")
     people = photos_by_person(folder) if folder is not None else _one_person(name, photos)
@@ -125,6 +131,8 @@ def enrol(
     pipeline = Pipeline.from_models(detector, model)
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
+        if external_id is not None:
+            _require_theirs(gallery, collection, next(iter(kept)), external_id)
         items = [(person, photo, str(photo)) for person, files in kept.items() for photo in files]
         with progress_bar("enrolling", len(items), quiet=json) as advance:
             report = enrol_photos(
@@ -136,11 +144,14 @@ def enrol(
                 select=select,
                 aligned=aligned,
                 allow_duplicate=allow_duplicate,
-                consent=given,
+                keeping=Keeping(consent=lambda _: given, external_id=lambda _: external_id),
                 on_progress=steps(advance),
             )
         if notes and (person := gallery.find_person(collection, next(iter(kept)))):
             gallery.update_person(collection, person.id, metadata={**person.metadata, **notes})
+        person = None if external_id is None else gallery.find_person(collection, str(name))
+        if person is not None and person.external_id is None:
+            gallery.update_person(collection, person.id, external_id=external_id)
         measured = None
         if holdout:
             total = sum(map(len, probes.values()))
@@ -161,6 +172,23 @@ def enrol(
         _print_report(report, collection, known, measured)
     if report.enrolled == 0 and known < len(items):
         raise Exit(REJECTED)
+
+
+def _require_theirs(gallery: Gallery, collection: str, name: str, external_id: str) -> None:
+    """Before any photo is read: an external id is of one person, and a person has one."""
+    from arcid.errors import AlreadyExists
+
+    holder, person = (
+        gallery.person_with(collection, external_id),
+        gallery.find_person(collection, name),
+    )
+    if holder is not None and (person is None or holder.id != person.id):
+        raise AlreadyExists(f"the external id {external_id!r} is {holder.name}'s")
+    if person is not None and person.external_id not in (None, external_id):
+        raise AlreadyExists(
+            f"{person.name} has the external id {person.external_id!r}; change it with arcid "
+            "gallery external-id"
+        )
 
 
 def _one_person(name: str | None, photos: Sequence[Path] | None) -> dict[str, list[Path]]:

@@ -8,7 +8,7 @@ import typer
 
 from arcid.cli.gallery_words import day, yes_no
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import After, Collection, Database, Person, metadata_from
+from arcid.cli.options import After, Collection, Database, Person, Where, metadata_from
 from arcid.cli.output import (
     Json,
     done,
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(person)
     app.command()(rename)
     app.command()(metadata)
+    app.command()(external_id)
     app.command()(merge)
     app.command()(split)
     app.command()(delete_person)
@@ -37,6 +38,10 @@ Face = Annotated[str, typer.Argument(help="Face by its id.", metavar="FACE")]
 def people(
     collection: Collection = "default",
     search: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
+    where: Where = None,
+    external_id: Annotated[
+        str | None, typer.Option("--external-id", help="Only whoever has this id.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
     after: After = None,
     database: Database = None,
@@ -44,14 +49,28 @@ def people(
 ) -> None:
     """List the people of a collection by name, a page at a time.
 
-    Example: arcid gallery people --collection staff --search ann
+    Example: arcid gallery people --collection staff --where site=Berlin
     """
+    from arcid.errors import UsageError
+    from arcid.gallery import Page
+    from arcid.gallery.rules import where_of
+
+    only = where_of(where or ())
+    if external_id is not None and (search is not None or only):
+        raise UsageError("--external-id names one person; leave --search and --where out")
     with open_gallery(database, collection) as gallery:
-        found = gallery.people(collection, search=search, limit=limit, after=after)
+        if external_id is None:
+            found = gallery.people(collection, search=search, where=only, limit=limit, after=after)
+        else:
+            one = gallery.person_with(collection, external_id)
+            found = Page([] if one is None else [one], None)
     if json:
         print_json({"people": [p.to_dict() for p in found], "next": found.next})
         return
-    print_table(("name", "faces", "id"), [(p.name, p.faces, p.id) for p in found])
+    print_table(
+        ("name", "faces", "id", "external id"),
+        [(p.name, p.faces, p.id, p.external_id or "") for p in found],
+    )
     if found.next:
         note(f"there are more: --after {found.next}")
 
@@ -73,6 +92,8 @@ def person(
         print_json({"person": found.to_dict(), "faces": [face.to_dict() for face in faces]})
         return
     say(f"{found.name} ({found.id}), enrolled {day(found.created_at)}")
+    if found.external_id is not None:
+        say(f"external id: {found.external_id}")
     for key, value in found.metadata.items():
         say(f"{key}: {value}")
     columns = ("face", "source", "score", "crop", "models", "enrolled")
@@ -127,6 +148,26 @@ def metadata(
         kept = added if replace else {**found.metadata, **added}
         changed = gallery.update_person(collection, found.id, metadata=kept)
     done(f"Changed the metadata of {changed.name}.", json, person=changed.to_dict())
+
+
+def external_id(
+    person: Person,
+    value: Annotated[
+        str, typer.Argument(help="Their id in another system; empty takes it away.", metavar="ID")
+    ],
+    collection: Collection = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Keep a person's id in another system; nobody else of the collection has it.
+
+    Example: arcid gallery external-id "Ann Lee" hr-117 --collection staff
+    """
+    with open_gallery(database, collection) as gallery:
+        found = gallery.person_called(collection, person)
+        changed = gallery.update_person(collection, found.id, external_id=value)
+    kept = changed.external_id or "none"
+    done(f"The external id of {changed.name}: {kept}.", json, person=changed.to_dict())
 
 
 def merge(

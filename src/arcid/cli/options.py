@@ -51,6 +51,15 @@ Database = Annotated[
 Metadata = Annotated[
     list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="Only people whose metadata has this value, exactly: site=Berlin is text, floor:=3 a "
+        "number; may be repeated.",
+        metavar="KEY=VALUE",
+    ),
+]
 ConsentText = Annotated[
     str | None,
     typer.Option("--consent", help="They agreed: the version of the text they agreed to."),

@@ -24,6 +24,7 @@ from arcid.cli.options import (
     Detector,
     Model,
     SelectFaces,
+    Where,
 )
 from arcid.cli.output import (
     OK,
@@ -74,6 +75,7 @@ def search(
             "--person", help="Search for duplicates of an enrolled person, by id or name."
         ),
     ] = None,
+    where: Where = None,
     detector: Detector = None,
     model: Model = None,
     aligned: Aligned = False,
@@ -88,6 +90,9 @@ def search(
     search whose rate the calibration cannot support ends in review, for a human to decide (exit
     code 1), unless --allow-extrapolation is given.
 
+    With --where only people with that metadata are searched, and the decision counts their
+    templates alone.
+
     Of a folder every photo is searched by; one that cannot be used is reported (exit code 3) and
     costs no other.
 
@@ -100,6 +105,7 @@ def search(
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
     from arcid.events import Audit, searches
+    from arcid.gallery.rules import where_of
     from arcid.image import find_photos, load_image
     from arcid.pipeline import Pipeline
     from arcid.progress import progress_bar
@@ -107,6 +113,9 @@ def search(
     if sum(given is not None for given in (photo, embedding, person)) != 1:
         raise UsageError("search by one thing: a PHOTO, --embedding FILE.npz or --person PERSON")
     check_rate("fpir", fpir)
+    if where and person is not None:
+        raise UsageError("--where narrows a search by photo or by vector, not --person")
+    only = where_of(where or ())
     started = time.perf_counter()
     options: dict[str, Any] = {
         "k": k, "fpir": fpir, "unsupported": "extrapolate" if allow_extrapolation else "review",
@@ -122,19 +131,19 @@ def search(
             files = list(find_photos([photo]))
             decider = pipeline = Pipeline.from_models(detector, model)
             options |= {"select": select, "aligned": aligned}
-            batch = pipeline.identify_batch(files, gallery, collection, **options)
+            batch = pipeline.identify_batch(files, gallery, collection, where=only, **options)
             with progress_bar("searching", len(files), quiet=json) as advance:
                 answer["photos"], found, names, failed = _of_photos(batch, advance)
         elif photo is not None:
             image = load_image(photo)
             decider = pipeline = Pipeline.from_models(detector, model)
             options |= {"select": select, "aligned": aligned}
-            found = _of_photo(pipeline, image, photo, gallery, collection, **options)
+            found = _of_photo(pipeline, image, photo, gallery, collection, where=only, **options)
             answer["faces"] = [one.to_dict() for one in found]
         elif embedding is not None:
             probes = read_npz(embedding)
             decider = _identifier(probes.contract_id)
-            found = decider.identify_embeddings(probes, gallery, collection, **options)
+            found = decider.identify_embeddings(probes, gallery, collection, where=only, **options)
             answer["probes"] = [one.to_dict() for one in found]
         else:
             known = gallery.person_called(collection, str(person))

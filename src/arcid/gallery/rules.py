@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,23 @@ def wanted(where: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"a filter holds 1 to {MAX_WHERE} names, each with a plain value")
     json_text(where, "the filter")
     return dict(where)
+
+
+def where_of(pairs: Sequence[str]) -> dict[str, Any] | None:
+    """A filter as people write it: ``site=Berlin`` is text, ``floor:=3`` a JSON value; None where
+    there is no pair. Raises ``InputError``."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        plain = not key.endswith(":")
+        key = key.removesuffix(":").strip()
+        if not sign or not key:
+            raise InputError(f"a filter is written KEY=TEXT or KEY:=NUMBER, got {pair!r}")
+        try:
+            found[key] = value.strip() if plain else json.loads(value)
+        except (ValueError, RecursionError):
+            raise InputError(f"{key}:= needs a number, true, false or null") from None
+    return wanted(found) if found else None
 
 
 def plain_text(what: str, value: Any, least: int, most: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from nicegui import ui
@@ -13,6 +13,7 @@ from arcid.calibration import Calibration
 from arcid.decide import DEFAULT_FMR
 from arcid.errors import ArcidError
 from arcid.gallery import Collection, Gallery, Page, Person
+from arcid.gallery.rules import where_of
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -41,7 +42,7 @@ class Shown(NamedTuple):
 
 
 async def people(context: ConsoleContext, collection: str | None = None) -> None:
-    """Cards of people, found by name."""
+    """Cards of people, found by name and by what is stored about them."""
     current, known = await chosen(context, collection)
     with frame(context, S.PEOPLE, "/people", lead=S.PEOPLE_LEAD):
         if current is None:
@@ -50,6 +51,8 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
         with element("div", "toolbar"):
             search = ui.input(S.PEOPLE_SEARCH).props("outlined dense clearable debounce=250")
             search.classes("grow")
+            narrow = ui.input(S.PEOPLE_WHERE, placeholder=S.PEOPLE_WHERE_LIKE)
+            narrow.props("outlined dense clearable debounce=400").classes("grow")
             selector("/people", current, known)
             where = f"?collection={quote(current.name)}"
             if context.may("duplicates"):
@@ -67,7 +70,8 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
 
         async def show(after: str | None = None) -> None:
             name = (search.value or "").strip() or None
-            found = await context.run(_page, context.gallery, current, name, after)
+            only = where_of([part for part in (narrow.value or "").split(",") if part.strip()])
+            found = await context.run(_page, context.gallery, current, name, only, after)
             if after is None:
                 board.clear()
             below.clear()
@@ -75,12 +79,13 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
                 for one in found:
                     person_card(current, one)
                 if not found and after is None:
-                    _nobody(context, current, name)
+                    _nobody(context, current, bool(name or only))
             if found.next is not None:
                 with below:
                     button(S.PEOPLE_MORE, action(context, "people")(lambda: show(found.next)))
 
-        search.on_value_change(action(context, "people")(show))
+        for asked in (search, narrow):
+            asked.on_value_change(action(context, "people")(show))
         await show()
 
 
@@ -146,15 +151,19 @@ def alike_from(calibration: Calibration) -> float:
 
 
 def _page(
-    gallery: Gallery, collection: Collection, name: str | None, after: str | None
+    gallery: Gallery,
+    collection: Collection,
+    name: str | None,
+    only: dict[str, Any] | None,
+    after: str | None,
 ) -> Page[Shown]:
-    found = gallery.people(collection.name, search=name, limit=PAGE, after=after)
+    found = gallery.people(collection.name, search=name, where=only, limit=PAGE, after=after)
     return Page([Shown(one, thumbnail(gallery, collection, one)) for one in found], found.next)
 
 
-def _nobody(context: ConsoleContext, current: Collection, name: str | None) -> None:
+def _nobody(context: ConsoleContext, current: Collection, asked: bool) -> None:
     with card(cls="narrow centre span"):
-        if name:
+        if asked:
             empty("search", S.PEOPLE_NOT_FOUND, S.PEOPLE_NOT_FOUND_TEXT)
             return
         with empty("people", S.PEOPLE_NONE, S.PEOPLE_NONE_TEXT):

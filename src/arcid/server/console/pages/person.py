@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from urllib.parse import quote
 
 from nicegui import ui
@@ -25,6 +27,7 @@ from arcid.server.console.ui.widgets import (
     element,
     enable,
     face,
+    facts,
     link_button,
     say,
     text,
@@ -52,6 +55,8 @@ async def person_page(
             link_button(S.PEOPLE, f"{ROOT}/people", icon="back", kind="quiet")
             element("span", "grow")
             _doings(context, current, found)
+        if found.external_id is not None or found.metadata:
+            _known(found)
         with element("div", "columns"):
             with card(S.PERSON_FACES):
                 if not faces:
@@ -68,6 +73,15 @@ async def person_page(
                     await _alike(context, current, found, shown)
 
 
+def _known(person: Person) -> None:
+    """What another system calls them, and what is stored about them."""
+    rows = [] if person.external_id is None else [(S.PERSON_EXTERNAL_ID, person.external_id)]
+    told = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for key, value in person.metadata.items()}  # fmt: skip
+    with card():
+        facts([*rows, *told.items()])
+
+
 def _doings(context: ConsoleContext, current: Collection, person: Person) -> None:
     if context.may("enrol"):
 
@@ -80,7 +94,21 @@ def _doings(context: ConsoleContext, current: Collection, person: Person) -> Non
             await context.run(context.gallery.update_person, current.name, person.id, name=name)
             ui.navigate.reload()
 
+        @action(context, "enrol")
+        async def called() -> None:
+            value = await ask(
+                S.PERSON_EXTERNAL_ID, S.PERSON_EXTERNAL_ID, person.external_id or "",
+                hint=S.PERSON_EXTERNAL_ID_TEXT,
+            )  # fmt: skip
+            if value is None or value.strip() == (person.external_id or ""):
+                return
+            await context.allow("enrol")
+            change = partial(context.gallery.update_person, external_id=value.strip())
+            await context.run(change, current.name, person.id)
+            ui.navigate.reload()
+
         button(S.PERSON_RENAME, rename, icon="edit")
+        button(S.PERSON_EXTERNAL_ID, called)
     if context.may("delete"):
 
         @action(context, "delete")

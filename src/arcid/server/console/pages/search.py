@@ -11,6 +11,7 @@ from nicegui import ui
 
 from arcid.decide import DEFAULT_FPIR
 from arcid.gallery import Collection
+from arcid.gallery.rules import where_of
 from arcid.results import Identification
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -61,12 +62,16 @@ async def search(context: ConsoleContext, collection: str | None = None) -> None
                     label=S.SEARCH_RATE,
                 ).props("outlined dense options-dense")
                 rate.classes("rate-choice")
+                narrow = ui.input(S.PEOPLE_WHERE, placeholder=S.PEOPLE_WHERE_LIKE)
+                narrow.props("outlined dense clearable")
             answers = element("div", "answers", aria_live="polite")
 
             async def arrived(photo_id: str, file: str) -> None:
                 @action(context, "search")
                 async def look() -> None:
                     photo = context.photo(photo_id)
+                    parts = (narrow.value or "").split(",")
+                    only = where_of([part for part in parts if part.strip()])
                     faces = await context.faces(photo)
                     started = time.perf_counter()
                     found = await context.run(
@@ -77,6 +82,7 @@ async def search(context: ConsoleContext, collection: str | None = None) -> None
                             current.name,
                             fpir=float(rate.value),
                             k=CANDIDATES,
+                            where=only,
                         )
                     )
                     seconds = time.perf_counter() - started
