@@ -36,6 +36,7 @@ BASE: dict[str, list[str]] = {
     "study": ["BINARY"],
     "clean": ["BINARY"],
     "export": ["BINARY", "--out", "OUT"],
+    "invert": ["none_such", "DIR", "--out", "OUT"],
     "events explain": ["none"],
     "events correct": ["none", "void"],
     "events add": ["arrival", "Ada", "2026-01-01"],

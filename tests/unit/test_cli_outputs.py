@@ -66,6 +66,11 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     "export": [("BAD", "--out", "OUT", "--name", "keep")],
     "clean": [("BAD", "-o", "OUT")],
     "finetune": [("BAD", "-o", "OUT"), ("PEOPLE", "-o", "OUT"), ("NONE", "-o", "OUT")],
+    "invert": [
+        ("arcid-face-s", "BAD", "-o", "OUT"),
+        ("arcid-face-s", "BAD", "-o", "OUT", "--goal", "closed"),
+        ("BAD", "NONE", "-o", "OUT"),
+    ],
     "detector label": [
         ("--scenes", "BAD", "-o", "OUT/keep.jsonl", "--first", "yunet", "--second", "yunet")
     ],

@@ -48,6 +48,7 @@ from arcid.cli import (
     gallery_upkeep,
     import_systems,
     importing,
+    invert,
     jobs,
     keys,
     liveness,
@@ -121,6 +122,7 @@ study.register(app)
 clean.register(app)
 distil.register(app)
 finetune.register(app)
+invert.register(app)
 export.register(app)
 for part in (evaluate_searches, evaluate_groups, evaluate_seeds):
     part.register(evaluate.app)
