@@ -37,6 +37,7 @@ BASE: dict[str, list[str]] = {
     "clean": ["BINARY"],
     "export": ["BINARY", "--out", "OUT"],
     "invert": ["none_such", "DIR", "--out", "OUT"],
+    "audit inversion": ["--people", "DIR", "--basis", "research", "--out", "OUT"],
     "events explain": ["none"],
     "events correct": ["none", "void"],
     "events add": ["arrival", "Ada", "2026-01-01"],

@@ -66,6 +66,11 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     "export": [("BAD", "--out", "OUT", "--name", "keep")],
     "clean": [("BAD", "-o", "OUT")],
     "finetune": [("BAD", "-o", "OUT"), ("PEOPLE", "-o", "OUT"), ("NONE", "-o", "OUT")],
+    "audit inversion": [
+        ("--people", "BAD", "--basis", "research", "-o", "OUT"),
+        ("--people", "PEOPLE", "-o", "OUT"),
+        ("--collection", "none_such", "-o", "OUT"),
+    ],
     "invert": [
         ("arcid-face-s", "BAD", "-o", "OUT"),
         ("arcid-face-s", "BAD", "-o", "OUT", "--goal", "closed"),

@@ -18,8 +18,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image as Pil  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.nn.modules.batchnorm import _BatchNorm  # noqa: E402
+from tests.unit.inversions import Small, drawn, small_network  # noqa: E402
+from torch import nn  # noqa: E402
 
 from arcid.errors import (  # noqa: E402
     CheckpointInvalid,
@@ -28,52 +28,13 @@ from arcid.errors import (  # noqa: E402
     InvalidArray,
     UsageError,
 )
-from arcid.train.backbones.common import Backbone, Head  # noqa: E402
-from arcid.train.backbones.inputs import to_input  # noqa: E402
+from arcid.train.backbones import Backbone  # noqa: E402
 from arcid.train.invert import NormPrior, Settings, Targets, invert, read_people  # noqa: E402
 from arcid.train.invert.batch import Batch, features  # noqa: E402
 from arcid.train.invert.sources import aim  # noqa: E402
 from arcid.train.weights.initial import open_initial  # noqa: E402
-from arcid.types import Image  # noqa: E402
 
 QUICK = Settings(steps=30, batch=2, jitter=1)
-
-
-def drawn(count: int, size: int = 32, seed: int = 0) -> Image:
-    """(N,S,S,3) uint8: smooth blots, so that a network's statistics mean something."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (count, 5, 5, 3), dtype=np.uint8)
-    small = [Pil.fromarray(c).resize((size, size), Pil.Resampling.BICUBIC) for c in coarse]
-    return np.stack([np.asarray(s, np.uint8) for s in small])
-
-
-class Small(Backbone):
-    """Two convolutions with a batch norm each, and the usual end."""
-
-    def __init__(self) -> None:
-        super().__init__(dim=32, size=32, stride=4, gradient_checkpointing=False)
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.PReLU(24),
-            nn.Conv2d(24, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.PReLU(32),
-            Head(32, 64, 32),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layers(x)
-        return out
-
-
-def small_network() -> Backbone:
-    """Random weights; batch norms that have seen drawn pictures."""
-    torch.manual_seed(3)
-    network = Small().train()
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = None  # the plain mean of all batches
-    with torch.no_grad():
-        for seed in range(20):
-            network(to_input(torch.from_numpy(drawn(16, seed=seed)).permute(0, 3, 1, 2)))
-    return network.eval()
 
 
 @pytest.fixture
@@ -284,7 +245,7 @@ KILLED = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_train_invert import LONG, features, drawn, small_network
+from tests.unit.test_train_invert import LONG, drawn, features, small_network
 from arcid.train.invert import Targets, invert
 network = small_network()
 targets = Targets(features(network, drawn(4, seed=99)), ("a", "b", "c", "d"))
@@ -298,7 +259,7 @@ def test_killed_at_any_moment_it_goes_on(
     network: Backbone, targets: Targets, tmp_path: Path
 ) -> None:
     """SIGKILL twice; the pictures are those of a run that was left alone."""
-    here, cut = str(Path(__file__).parent), tmp_path / "cut"
+    here, cut = str(Path(__file__).parents[2]), tmp_path / "cut"
     for _ in range(2):
         state = cut / "state.pt"
         before = state.stat().st_mtime_ns if state.is_file() else 0

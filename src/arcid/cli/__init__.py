@@ -20,6 +20,7 @@ from arcid.cli import (
     align,
     attend,
     audit,
+    audit_inversion,
     bench,
     calibrate,
     clean,
@@ -149,6 +150,7 @@ app.add_typer(duplicates.app, name="duplicates")
 watchlist_budget.register(watchlist.app)
 watchlist_alerts.register(watchlist.app)
 app.add_typer(watchlist.app, name="watchlist")
+audit_inversion.register(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(onboarding.app, name="onboarding")
 app.add_typer(access.app, name="access")
