@@ -32,6 +32,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "mrz": ("rapidocr",),
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
+    "dlib-models": ("dlib", "face_recognition_models"),
     "convert": ("torch", "onnx"),
     "train": ("torch", "pydantic", "yaml", "onnx", "tensorboard"),
     "int8": ("onnx", "nncf"),

@@ -110,6 +110,37 @@ def recut(crops: Crops, size: int, template: Template) -> Crops:
     return Crops(np.stack([warp(pixels, matrix, size) for pixels in crops.pixels]))
 
 
+def upright(
+    boxes: FloatArray, points: FloatArray, size: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """(N,2,3) matrices from the picture onto (size,size) crops, and the (N,) that can be cut.
+
+    The crop has the middle and the area of the box and is turned as the points are against the
+    template. Boxes without area and points that coincide cannot be cut.
+    """
+    box, five = boxes.astype(np.float64), points.astype(np.float64)
+    side = np.sqrt(np.clip(box[:, 2:] - box[:, :2], 0, None).prod(axis=1))
+    spread = ((five - five.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))
+    usable = np.isfinite(box).all(axis=1) & (side > 1) & np.isfinite(spread) & (spread > 1e-3)
+    matrices = np.zeros((len(box), 2, 3))
+    if usable.any():
+        turn = similarity_transform(five[usable], template_points(size))[:, :, :2]
+        turn /= np.sqrt(np.linalg.det(turn))[:, None, None]
+        turn *= size / side[usable, None, None]
+        middle = (box[usable, :2] + box[usable, 2:]) / 2
+        matrices[usable, :, :2] = turn
+        matrices[usable, :, 2] = (size - 1) / 2 - np.einsum("nij,nj->ni", turn, middle)
+    return matrices, usable
+
+
+def undo(points: npt.NDArray[Any], matrices: npt.NDArray[Any]) -> FloatArray:
+    """(N,P,2) crop pixels to those of the picture that (N,2,3) matrices cut them from."""
+    inverse = np.linalg.inv(matrices[:, :, :2])
+    back = np.einsum("nij,npj->npi", inverse, points - matrices[:, None, :, 2])
+    moved: FloatArray = back.astype(np.float32)
+    return moved
+
+
 def letterbox(image: Image, height: int, width: int) -> tuple[Image, float]:
     """Resize (H,W,3) to fit ``height`` × ``width``, black padding right and below.
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from arcid.detect import ArcidDetect, create, model_files
-from arcid.detect.landmarks import MAX_BATCH, LandmarkRefiner, upright
+from arcid.detect.landmarks import MAX_BATCH, LandmarkRefiner
 from arcid.errors import CheckpointMismatch, ConfigError, DatasetInvalid, ManifestInvalid
-from arcid.geometry import apply_affine, template_points
+from arcid.geometry import apply_affine, template_points, upright
 from arcid.models.manifest import InputSpec, Licence, Manifest
 from arcid.types import Detections, FloatArray, Image
 
@@ -185,19 +185,19 @@ def test_a_training_crop_is_the_product_s_and_wrong_by_what_is_asked(
 
     box, points = BOX, FACE
     product = upright(box[None], points[None], 64)[0][0]
-    np.testing.assert_array_equal(crop_matrix(box, points), product)
-    wrong = crop_matrix(box, points, _Wrong((0.1, -0.05), 1.2, np.deg2rad(10)))
+    np.testing.assert_array_equal(crop_matrix(box, points, 64), product)
+    wrong = crop_matrix(box, points, 64, _Wrong((0.1, -0.05), 1.2, np.deg2rad(10)))
     middle = apply_affine(wrong, (box[:2] + box[2:]) / 2)
     np.testing.assert_allclose(middle, 31.5 + np.array([6.4, -3.2]), atol=1e-3)
     moved = wrong[:, :2] @ np.linalg.inv(product[:, :2])
     assert np.sqrt(np.linalg.det(moved)) == pytest.approx(1.2)
     assert np.rad2deg(np.arctan2(moved[1, 0], moved[0, 0])) == pytest.approx(10)
-    mirrored = apply_affine(crop_matrix(box, points, _Wrong(mirrored=True)), points)
+    mirrored = apply_affine(crop_matrix(box, points, 64, _Wrong(mirrored=True)), points)
     np.testing.assert_allclose(mirrored[:, 0], 63 - apply_affine(product, points)[:, 0], atol=1e-3)
 
     config = recipe(labels, tmp_path)
     training, _ = split(config.scenes)
-    views = FaceViews(training, config.views, config.scenes, seed=3)
+    views = FaceViews(training, config)
     one, again, other = views(5, 1), views(5, 1), views(5, 2)
     np.testing.assert_array_equal(one.image, again.image)
     assert one.image.shape == (64, 64, 3) and not np.array_equal(one.points, other.points)
@@ -246,11 +246,13 @@ def test_settings_without_meaning_are_refused(text: str, what: str) -> None:
         parse_points_config(text)
 
 
-def test_the_shipped_recipe_parses() -> None:
+def test_the_shipped_recipes_parse() -> None:
     from arcid.train.detector.landmarks.config import load_points_config
 
-    recipe = Path(__file__).parents[2] / "configs" / "detect_points.yaml"
-    assert load_points_config(recipe).schedule.length > 0
+    configs = Path(__file__).parents[2] / "configs"
+    assert load_points_config(configs / "detect_points.yaml").network.points == 5
+    dense = load_points_config(configs / "landmarks_s.yaml")
+    assert dense.network.points == 68 and dense.schedule.length > 0
 
 
 @pytest.mark.data

@@ -12,7 +12,7 @@ from typing import Any
 
 from arcid.detect._common import Detector, name_of
 from arcid.detect.arcid_detect import ArcidDetect
-from arcid.detect.dlib import Dlib
+from arcid.detect.dlib import Dlib, DlibNetwork
 from arcid.detect.mediapipe import MediaPipe
 from arcid.detect.mtcnn import MTCNN
 from arcid.detect.retinaface import RetinaFace
@@ -26,7 +26,7 @@ from arcid.errors import ManifestInvalid, UsageError
 from arcid.models.manifest import Manifest
 
 #: Every family by the name that manifests use. ``files`` on each class names the model files it
-#: needs: none (dlib's is built in), one ("model"), or MTCNN's three; ``optional_files`` those it
+#: needs: none (dlib opens its own), one ("model"), or MTCNN's three; ``optional_files`` those it
 #: uses where a manifest names them.
 FAMILIES: dict[str, Any] = {
     "arcid": ArcidDetect,
@@ -37,6 +37,7 @@ FAMILIES: dict[str, Any] = {
     "ultralight": UltraLight,
     "mediapipe": MediaPipe,
     "dlib": Dlib,
+    "dlib_cnn": DlibNetwork,
 }
 
 
@@ -70,8 +71,8 @@ def create(manifest: Manifest | str, sessions: Any = None, **options: Any) -> De
     """Build the detector a manifest describes.
 
     ``sessions``: one ``Session``, or for families of several files a mapping by the names of
-    ``model_files``. MediaPipe takes its engine (``mediapipe.open_engine``) in that place; dlib
-    takes nothing or a landmark predictor, and its family name will do for a manifest.
+    ``model_files``. MediaPipe takes its engine (``mediapipe.open_engine``) in that place; dlib's
+    take nothing or a landmark predictor, and their family names will do for a manifest.
     ``options`` override the manifest's own: ``threshold``, ``nms_iou``, ``size`` and what else the
     family's class documents.
 
@@ -125,6 +126,7 @@ __all__ = [
     "ArcidDetect",
     "Detector",
     "Dlib",
+    "DlibNetwork",
     "MediaPipe",
     "RetinaFace",
     "RotationSearch",

@@ -1,14 +1,17 @@
-"""dlib's HOG frontal face detector (King, "Max-Margin Object Detection", 2015), from the optional
-package ``dlib-bin``: ``pip install 'arcid[dlib]'``.
+"""dlib's two face detectors (King, "Max-Margin Object Detection", 2015), from the optional package
+``dlib-bin``.
 
-The detector is built into dlib; its landmark models are separate files that no package ships. With
-a landmark file of the 68-point kind (``open_landmarks``) the five points are filled in; without one
-there are boxes only.
+The one over HOG features is built into dlib: ``pip install 'arcid[dlib]'``. The network needs the
+file ``mmod_human_face_detector.dat`` (CC0), which the package ``face-recognition-models`` ships:
+``pip install 'arcid[dlib-models]'``. With a landmark file of the 68-point kind (``open_landmarks``)
+the five points are filled in; without one there are boxes only. That package ships such a file too,
+trained on iBUG 300-W, whose terms exclude commercial use; so it is never taken by itself.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,7 +58,16 @@ class Dlib(TriesTwice):
         self.has_points = landmarks is not None
         self._landmarks = landmarks
         self._dlib = _import()
-        self._detector = self._dlib.get_frontal_face_detector()
+        self._detector = self._open()
+
+    def _open(self) -> Any:
+        return self._dlib.get_frontal_face_detector()
+
+    def _look(self, image: Image) -> tuple[list[Any], list[float]]:
+        """Rectangles, and dlib's margins of those that reach the threshold."""
+        margin = float(np.log(max(self.threshold, 1e-6) / max(1 - self.threshold, 1e-6)))
+        found, margins, _ = self._detector.run(image, self.upsample, margin)
+        return list(found), list(margins)
 
     def detect_once(self, images: Sequence[Image]) -> list[Detections]:
         """``detect`` without the second try."""
@@ -67,8 +79,7 @@ class Dlib(TriesTwice):
         fitted, scale = np.ascontiguousarray(image), 1.0
         if shrink < 1:
             fitted, scale = letterbox(image, round(height * shrink), round(width * shrink))
-        margin = float(np.log(max(self.threshold, 1e-6) / max(1 - self.threshold, 1e-6)))
-        found, margins, _ = self._detector.run(fitted, self.upsample, margin)
+        found, margins = self._look(fitted)
         boxes = [(r.left(), r.top(), r.right() + 1, r.bottom() + 1) for r in found]
         points = None
         if self.has_points:
@@ -84,16 +95,72 @@ class Dlib(TriesTwice):
         )
 
 
+class DlibNetwork(Dlib):
+    """(H,W,3) uint8 RGB in; boxes out, of faces in any pose and of about 80 pixels or more.
+
+    Options as ``Dlib``, without a doubled picture unless asked for. dlib gives no detection below
+    its own cut-off, so a ``threshold`` below 0.5 finds nothing more. ``model``: the file; None
+    takes that of the package ``face-recognition-models``.
+    """
+
+    family: ClassVar[str] = "dlib_cnn"
+
+    def __init__(
+        self,
+        landmarks: Any = None,
+        *,
+        name: str = "dlib_cnn",
+        threshold: float = SCORE_AT_ZERO,
+        nms_iou: float = 0.4,
+        size: int | None = None,
+        upsample: int = 0,
+        sure: float | None = 0.0,
+        model: str | None = None,
+    ) -> None:
+        self._model = Path(model) if model else None
+        super().__init__(
+            landmarks,
+            name=name,
+            threshold=threshold,
+            nms_iou=nms_iou,
+            size=size,
+            upsample=upsample,
+            sure=sure,
+        )
+
+    def _open(self) -> Any:
+        path = self._model or packaged("mmod_human_face_detector.dat")
+        return _opened(self._dlib.cnn_face_detection_model_v1, path)
+
+    def _look(self, image: Image) -> tuple[list[Any], list[float]]:
+        found = self._detector(image, self.upsample)
+        return [one.rect for one in found], [float(one.confidence) for one in found]
+
+
+def packaged(filename: str) -> Path:
+    """A file of the package ``face-recognition-models``, which is not imported.
+
+    Raises ``MissingExtra``.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra("dlib's network", "dlib-models")
+    return Path(spec.submodule_search_locations[0]) / "models" / filename
+
+
 def open_landmarks(path: Path) -> Any:
     """A dlib landmark predictor of 68 points, for ``Dlib(landmarks=...)``.
 
     Raises ``MissingExtra``, ``ModelNotFound``, ``ModelUnsupported``.
     """
-    dlib = _import()
+    return _opened(_import().shape_predictor, path)
+
+
+def _opened(kind: Any, path: Path) -> Any:
     if not path.is_file():
-        raise ModelNotFound(f"landmark file {path} does not exist", path=str(path))
+        raise ModelNotFound(f"dlib's file {path} does not exist", path=str(path))
     try:
-        return dlib.shape_predictor(str(path))
+        return kind(str(path))
     except RuntimeError as error:
         raise ModelUnsupported(f"dlib cannot read {path.name}: {error}") from None
 

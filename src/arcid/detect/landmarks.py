@@ -8,13 +8,12 @@ Network Cascade for Facial Point Detection", CVPR 2013).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid
-from arcid.geometry import similarity_transform, template_points, warp
+from arcid.geometry import undo, upright, warp
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
 from arcid.types import Detections, FloatArray, Image
@@ -22,34 +21,11 @@ from arcid.types import Detections, FloatArray, Image
 MAX_BATCH = 16  # faces a forward pass
 
 
-def upright(
-    boxes: FloatArray, points: FloatArray, size: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """(N,2,3) matrices from the picture onto (size,size) crops, and the (N,) that can be cut.
-
-    The crop has the middle and the area of the box and is turned as the points are against the
-    template. Boxes without area and points that coincide cannot be cut.
-    """
-    box, five = boxes.astype(np.float64), points.astype(np.float64)
-    side = np.sqrt(np.clip(box[:, 2:] - box[:, :2], 0, None).prod(axis=1))
-    spread = ((five - five.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))
-    usable = np.isfinite(box).all(axis=1) & (side > 1) & np.isfinite(spread) & (spread > 1e-3)
-    matrices = np.zeros((len(box), 2, 3))
-    if usable.any():
-        turn = similarity_transform(five[usable], template_points(size))[:, :, :2]
-        turn /= np.sqrt(np.linalg.det(turn))[:, None, None]
-        turn *= size / side[usable, None, None]
-        middle = (box[usable, :2] + box[usable, 2:]) / 2
-        matrices[usable, :, :2] = turn
-        matrices[usable, :, 2] = (size - 1) / 2 - np.einsum("nij,nj->ni", turn, middle)
-    return matrices, usable
-
-
 class LandmarkRefiner:
     """Detections in, the same detections with better points out.
 
-    The network takes (N,3,S,S) crops, as ``upright`` cuts them, and answers ``points`` (N,10): x
-    and y of the five, from the crop's middle, as shares of its side.
+    The network takes (N,3,S,S) crops, as ``geometry.upright`` cuts them, and answers ``points``
+    (N,10): x and y of the five, from the crop's middle, as shares of its side.
     """
 
     def __init__(self, session: Session, spec: InputSpec, *, name: str) -> None:
@@ -76,7 +52,7 @@ class LandmarkRefiner:
         for start in range(0, len(rows), MAX_BATCH):
             part = rows[start : start + MAX_BATCH]
             crops = np.stack([warp(images[owner[i]], matrices[i], self.size) for i in part])
-            points[part] = _back(self._run(crops), matrices[part])
+            points[part] = undo(self._run(crops), matrices[part])
         ends = np.cumsum([len(one) for one in found])[:-1]
         return [
             Detections(one.boxes, one.scores, mine, one.image_size)
@@ -99,12 +75,4 @@ def _points(found: Detections) -> FloatArray:
     return found.points
 
 
-def _back(points: npt.NDArray[Any], matrices: npt.NDArray[Any]) -> FloatArray:
-    """(N,5,2) crop pixels to those of the picture."""
-    inverse = np.linalg.inv(matrices[:, :, :2])
-    back = np.einsum("nij,npj->npi", inverse, points - matrices[:, None, :, 2])
-    moved: FloatArray = back.astype(np.float32)
-    return moved
-
-
-__all__ = ["LandmarkRefiner", "upright"]
+__all__ = ["LandmarkRefiner"]

@@ -21,8 +21,8 @@ from arcid.errors import ManifestInvalid
 from arcid.types import FloatArray, Image, Template
 
 SCHEMA_VERSION = 1
-Task = Literal["recognition", "detection", "liveness"]
-_TASKS = ("recognition", "detection", "liveness")
+Task = Literal["recognition", "detection", "liveness", "landmarks"]
+_TASKS = get_args(Task)
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 

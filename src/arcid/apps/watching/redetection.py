@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcid.detect import Detector, once
-from arcid.detect.landmarks import upright
-from arcid.geometry import apply_affine, warp
+from arcid.geometry import apply_affine, upright, warp
 from arcid.types import Detections, FloatArray, Image
 
 SIDE, SHARE = 224, 0.4  # pixels of what is cut out, and the face's share of it

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from arcid.errors import InvalidArray
 from arcid.geometry import box_iou
+from arcid.landmarks.points import eye_centres
 from arcid.train.detector.labels import Detect, PictureLabels
 from arcid.types import Detections, FloatArray, Image
 
@@ -108,8 +109,8 @@ def _covered(boxes: FloatArray, regions: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def point_error(points: FloatArray, wanted: FloatArray) -> FloatArray:
-    """(N,5,2) twice; (N,) mean distance of the five points over the distance of the wanted eyes."""
-    eyes = np.linalg.norm(wanted[:, 0] - wanted[:, 1], axis=1)
+    """(N,5,2) or (N,68,2) twice; (N,) mean distance of the points over that of the wanted eyes."""
+    eyes = np.linalg.norm(np.subtract(*eye_centres(wanted)), axis=1)
     apart = np.linalg.norm(points - wanted, axis=2).mean(axis=1)
     error: FloatArray = (apart / np.maximum(eyes, 1e-6)).astype(np.float32)
     return error

@@ -32,7 +32,6 @@ from arcid.train.detector.evaluate import DetectionMetrics
 from arcid.train.detector.folded import fold
 from arcid.train.detector.initial import total
 from arcid.train.detector.job import INPUT, OUTPUTS, detector_session, restore_network
-from arcid.train.detector.landmarks.config import SIZE
 from arcid.train.detector.landmarks.job import OUTPUTS as POINTS
 from arcid.train.detector.landmarks.job import PART, points_session, restore_points
 from arcid.train.weights.checkpoint import Checkpoint
@@ -130,8 +129,9 @@ def _refined(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write the landmark refiner's file; what the manifest says of it, and its provenance."""
     network, checkpoint = restore_points(run)
-    _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, SIZE, SIZE), _CROP_AXES)
-    tensors = [_fitted(photo, (SIZE, SIZE)) for photo in photos]
+    side = network.side
+    _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, side, side), _CROP_AXES)
+    tensors = [_fitted(photo, (side, side)) for photo in photos]
     difference = _checked(path, points_session(network), tensors)
     return (
         {"file": path.name, "sha256": sha256_file(path)},

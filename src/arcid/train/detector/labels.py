@@ -64,6 +64,7 @@ class PictureLabels:
     points: FloatArray = field(repr=False)
     ignore: FloatArray = field(repr=False)  # (M,4) xyxy
     like: str = ""  # the first picture of the file that looks the same; empty: none before it
+    dense: FloatArray | None = field(default=None, repr=False)  # (N,68,2) where the file has them
 
     @property
     def folder(self) -> str:
@@ -253,6 +254,7 @@ def _parse(line: Mapping[str, Any], path: Path, number: int) -> PictureLabels:
             np.array(points, np.float32).reshape(len(faces), 5, 2),
             np.array([one["box"] for one in line.get("ignore", ())], np.float32).reshape(-1, 4),
             str(line.get("like") or ""),
+            _dense(faces),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetInvalid(
@@ -260,10 +262,19 @@ def _parse(line: Mapping[str, Any], path: Path, number: int) -> PictureLabels:
             f"({type(error).__name__}: {error})",
             path=str(path),
         ) from None
-    arrays = (labels.boxes, labels.points[known], labels.ignore)
+    arrays = [labels.boxes, labels.points[known], labels.ignore]
+    arrays += [] if labels.dense is None else [labels.dense]
     if not all(np.isfinite(array).all() for array in arrays):
         raise DatasetInvalid(f"{path.name} line {number} holds NaN or infinity", path=str(path))
     return labels
+
+
+def _dense(faces: Sequence[Mapping[str, Any]]) -> FloatArray | None:
+    """(N,68,2) where every face has them."""
+    if not faces or not all("dense" in face for face in faces):
+        return None
+    found: FloatArray = np.array([face["dense"] for face in faces], np.float32)
+    return found.reshape(len(faces), 68, 2)
 
 
 @dataclass(frozen=True, slots=True)

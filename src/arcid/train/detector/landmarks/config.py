@@ -5,13 +5,13 @@ config = load_points_config("configs/detect_points.yaml", ["schedule.minutes=10"
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AliasChoices, Field
 
 from arcid.train.config.recipe import AugmentConfig
 from arcid.train.config.section import Section, Share, key
 from arcid.train.detector.config import PLACED, ReservedConfig, ScenesRun, refuse_placed
-
-SIZE = 64  # sides of a crop
 
 
 class PointViewsConfig(Section):
@@ -33,8 +33,10 @@ class PointViewsConfig(Section):
 
 
 class PointNetworkConfig(Section):
-    """Size of the network."""
+    """What the network answers, and its size."""
 
+    points: Literal[5, 68] = key(5, "landmarks of a face: the five, or the 68 of iBUG 300-W")
+    side: int = key(64, "of a crop in pixels", ge=32, multiple_of=16)
     width: float = key(1.0, "of every layer", ge=0.25)
 
 
@@ -65,7 +67,6 @@ class PointsConfig(ScenesRun):
 load_points_config, parse_points_config = PointsConfig.load, PointsConfig.parse
 
 __all__ = [
-    "SIZE",
     "PointLossConfig",
     "PointNetworkConfig",
     "PointValidationConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from arcid.errors import DatasetInvalid
-from arcid.geometry import warp
+from arcid.geometry import apply_affine, warp
 from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import point_error
 from arcid.train.detector.job import INPUT, images_tensor
-from arcid.train.detector.landmarks.config import SIZE, PointsConfig
+from arcid.train.detector.landmarks.config import PointsConfig
 from arcid.train.detector.landmarks.network import PointNetwork
 from arcid.train.detector.landmarks.views import (
     FaceBatch,
@@ -25,6 +26,7 @@ from arcid.train.detector.landmarks.views import (
     FaceViews,
     crop_matrix,
     learnable,
+    targets,
 )
 from arcid.train.detector.scenes import split
 from arcid.train.engine import loop
@@ -43,8 +45,8 @@ class PointsObjective(DrawnObjective[FaceBatch]):
         self._beta = beta
 
     def step(self, network: nn.Module, part: FaceBatch) -> Step:
-        answers = network(images_tensor(part.images)).reshape(-1, 5, 2)
         wanted = torch.from_numpy(part.points)
+        answers = network(images_tensor(part.images)).reshape(wanted.shape)
         return Step(100 * F.smooth_l1_loss(answers, wanted, beta=self._beta))
 
 
@@ -57,7 +59,7 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
         training, self._validation = split(config.scenes)
         super().__init__(config, PointsObjective(config.loss.beta), training, self._validation)
         self.config: PointsConfig = config
-        self._views = FaceViews(training, config.views, config.scenes, config.seed)
+        self._views = FaceViews(training, config)
 
     def network(self) -> PointNetwork:
         return PointNetwork(self.config.network)
@@ -76,12 +78,12 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
     def measure(self, network: nn.Module) -> dict[str, float]:
         """On reserved faces cut by their own boxes and points: what is left is the network's."""
         crops, wanted = self._judged
-        session = points_session(network)
+        session = points_session(cast(PointNetwork, network))
         given = np.concatenate([
             session.run(INPUT.prepare(crops[i : i + _CHUNK]))["points"]
             for i in range(0, len(crops), _CHUNK)
         ])  # fmt: skip
-        error = point_error(given.reshape(-1, 5, 2), wanted)
+        error = point_error(given.reshape(wanted.shape), wanted)
         return {
             "faces": len(error),
             "median": float(np.median(error)),
@@ -94,15 +96,14 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
 
     @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        crops, wanted = [], []
+        crops, wanted, net = [], [], self.config.network
         for row in range(len(self._validation)):
             labels = self._validation.labels(row)
             for face in learnable(labels, self.config.views.least_px):
-                points = labels.points[face]
-                matrix = crop_matrix(labels.boxes[face], points)
-                crops.append(warp(self._validation.image(row), matrix, SIZE))
-                placed = points @ matrix[:, :2].T + matrix[:, 2]
-                wanted.append((placed - (SIZE - 1) / 2) / SIZE)
+                matrix = crop_matrix(labels.boxes[face], labels.points[face], net.side)
+                crops.append(warp(self._validation.image(row), matrix, net.side))
+                placed = apply_affine(matrix, targets(labels, net.points)[face])
+                wanted.append((placed - (net.side - 1) / 2) / net.side)
         if not crops:
             raise DatasetInvalid("no reserved picture has a labelled face to measure on")
         most = self.config.validation.faces
@@ -125,9 +126,9 @@ def restore_points(folder: Path) -> tuple[PointNetwork, Checkpoint[PointsConfig]
     return restored(folder, PointsConfig, lambda config: PointNetwork(config.network))
 
 
-def points_session(network: nn.Module) -> TorchSession:
-    """The network as the product's refiner reads it."""
-    return TorchSession(network, OUTPUTS, lambda points: (points,), SIZE)
+def points_session(network: PointNetwork) -> TorchSession:
+    """The network as the product reads it."""
+    return TorchSession(network, OUTPUTS, lambda points: (points,), network.side)
 
 
 __all__ = [

