@@ -54,7 +54,7 @@ def dlib_points(predictor: Any, crop: Image) -> Points:
         left, top = ((np.array(MIDDLE) - side / 2) * ZOOM).round().astype(int).tolist()
         box = dlib.rectangle(left, top, left + round(side * ZOOM), top + round(side * ZOOM))
         found.append([(p.x, p.y) for p in predictor(large, box).parts()])
-    return (np.mean(found, axis=0) + 0.5) / ZOOM - 0.5
+    return np.asarray((np.mean(found, axis=0) + 0.5) / ZOOM - 0.5)
 
 
 def mesh_points(mesh: Any, crop: Image) -> tuple[Points, float]:
@@ -110,16 +110,42 @@ def look(path: Path, predictor: Any, mesh: Any, every: int) -> Iterator[tuple[An
             yield source.key(index), found[0], dlib_points(predictor, crop), points
 
 
-def line(name: str, like: str, found: Detections, points: Points) -> dict[str, Any]:
-    """A crop in the label format of ``arcid detector label``."""
-    assert found.points is not None
-    face = {
-        "box": found.boxes[0].round(2).tolist(),
-        "points": found.points[0].round(2).tolist(),
-        "dense": points.round(2).tolist(),
-        "scores": [round(float(found.scores[0]), 3), None],
-    }
-    return {"picture": name, "size": [CROP, CROP], "like": like, "faces": [face], "ignore": []}
+def looked(path: Path, out: Path, predictor: Any, mesh: Any, every: int) -> dict[str, Any]:
+    """What ``look`` sees, as arrays; kept beside the labels, so that it is looked once."""
+    kept = out / f"{path.stem}.npz"
+    if not kept.exists():
+        names, found, dense, raw = zip(*look(path, predictor, mesh, every), strict=True)
+        arrays: dict[str, Any] = {
+            "names": names,
+            "dlib": dense,
+            "mesh": np.asarray(raw, np.float32),
+            "boxes": np.concatenate([one.boxes for one in found]),
+            "points": np.concatenate([one.points for one in found]),
+            "scores": np.concatenate([one.scores for one in found]),
+        }
+        with files.replacing(kept) as stream:
+            np.savez(stream, **arrays)
+    return dict(np.load(kept))
+
+
+def lines(
+    seen: dict[str, Any], middle: Points, good: npt.NDArray[np.bool_]
+) -> Iterator[dict[str, Any]]:
+    """The label file of ``arcid detector label``, of the faces that are good."""
+    yield {"format": FORMAT, "detectors": ["dlib-68", "mesh-468"]}
+    first: dict[str, str] = {}
+    for i in np.flatnonzero(good):
+        name = str(seen["names"][i])
+        person = name.rpartition("/")[0]
+        like = first.setdefault(person, name) if person else name
+        face = {
+            "box": seen["boxes"][i].round(2).tolist(),
+            "points": seen["points"][i].round(2).tolist(),
+            "dense": middle[i].round(2).tolist(),
+            "scores": [round(float(seen["scores"][i]), 3), None],
+        }
+        yield {"picture": name, "size": [CROP, CROP], "like": "" if like == name else like,
+               "faces": [face], "ignore": []}  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:
@@ -134,44 +160,22 @@ def main(argv: Sequence[str]) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     predictor = dlib.shape_predictor(str(given.dlib))
     mesh = openvino.Core().compile_model(str(given.mesh), "CPU", {"INFERENCE_NUM_THREADS": 1})
-    seen = []
-    for path in given.crops:
-        kept = given.out / f"{path.stem}.npz"
-        if not kept.exists():
-            names, found, dense, raw = zip(*look(path, predictor, mesh, given.every), strict=True)
-            rows = {"boxes": np.concatenate([one.boxes for one in found]),
-                    "points": np.concatenate([one.points for one in found]),
-                    "scores": np.concatenate([one.scores for one in found])}  # fmt: skip
-            with files.replacing(kept) as stream:
-                np.savez(stream, names=names, dlib=dense, mesh=np.float32(raw), **rows)
-        seen.append(dict(np.load(kept)))
-        print(f"{path.stem}: {len(seen[-1]['names'])} faces", flush=True)
+    seen = [looked(path, given.out, predictor, mesh, given.every) for path in given.crops]
     theirs = np.concatenate([one["dlib"] for one in seen])
     brought = fitted(np.concatenate([one["mesh"] for one in seen]).astype(np.float64), theirs)
-    distance = apart(theirs, brought)
+    distance, middle = apart(theirs, brought), (theirs + brought) / 2
     report: dict[str, Any] = {"agree": given.agree, "tars": {}}
     start = 0
     for path, one in zip(given.crops, seen, strict=True):
-        rows = np.arange(len(one["names"]))
-        good = rows[distance[start + rows] <= given.agree]
-        first: dict[str, str] = {}
-        lines: list[dict[str, Any]] = [{"format": FORMAT, "detectors": ["dlib-68", "mesh-468"]}]
-        for i in good:
-            name = str(one["names"][i])
-            person = name.rpartition("/")[0] or name
-            like = first.setdefault(person, name) if one["names"][0].count("/") else ""
-            found = Detections(
-                one["boxes"][[i]], one["scores"][[i]], one["points"][[i]], (CROP,) * 2
-            )
-            middle = (theirs[start + i] + brought[start + i]) / 2
-            lines.append(line(name, "" if like == name else like, found, middle))
-        write_labels(given.out / f"{path.stem}.jsonl", lines)
+        mine = slice(start, start + len(one["names"]))
+        start = mine.stop
+        good = distance[mine] <= given.agree
+        write_labels(given.out / f"{path.stem}.jsonl", lines(one, middle[mine], good))
         report["tars"][path.stem] = {
-            "faces": len(rows),
-            "agreed": len(good),
-            "apart_median": round(float(np.median(distance[start + rows])), 4),
+            "faces": len(good),
+            "agreed": int(good.sum()),
+            "apart_median": round(float(np.median(distance[mine])), 4),
         }
-        start += len(rows)
     files.write_text(given.out / "agreement.json", json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
     return 0

@@ -38,6 +38,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "int8": ("onnx", "nncf"),
     "import-keras": ("h5py",),
     "luxonis": ("luxonis_ml",),
+    "oak": ("depthai",),
     "parquet": ("pyarrow",),
     "bench": ("onnx", "nncf", "psutil"),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arcid.bench import common, hardware_slug, networks
+from arcid.bench import common, hardware_slug, networks, power
 from arcid.errors import UsageError
 from arcid.runtime import RUNTIMES, open_session
 
@@ -88,3 +88,40 @@ def test_unknown_networks_are_refused() -> None:
 
     with pytest.raises(UsageError, match="known: mobilefacenet"):
         runtime.run(["resnet18"])
+
+
+def counters(root: Path, *joules: float) -> None:
+    for number, value in enumerate(joules):
+        folder = root / f"intel-rapl:{number}"
+        (folder / "intel-rapl:0:0").mkdir(parents=True, exist_ok=True)
+        (folder / "energy_uj").write_text(f"{int(value * 1e6)}\n")
+        (folder / "max_energy_range_uj").write_text(f"{int(100 * 1e6)}\n")
+
+
+def test_watts_are_joules_of_all_packages_over_the_time(tmp_path: Path) -> None:
+    counters(tmp_path, 10, 95)
+    packages = power.Packages.find(tmp_path)
+    assert isinstance(packages, power.Packages) and len(packages.folders) == 2
+    before = packages.read()
+    counters(tmp_path, 13, 5)  # the second began anew at 100
+    assert packages.joules(before, packages.read()) == pytest.approx(3 + 10)
+    counters(tmp_path, 20, 5)
+    load = power.measured(lambda: counters(tmp_path, 22, 6), 0, packages)
+    assert load.calls == 1 and load.watts == pytest.approx(3 / load.seconds)
+
+
+def test_a_machine_without_counters_says_why(tmp_path: Path) -> None:
+    rows = power.run(seconds=0, root=tmp_path)
+    assert {row["measure"] for row in rows} == {"throughput, one at a time"}
+    assert all(row["value"] > 0 and "has no RAPL counters" in row["notes"] for row in rows)
+    counters(tmp_path, 1)
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("none")
+    assert power.Packages.find(tmp_path) == "RAPL counters hold no numbers"
+
+
+def test_a_machine_with_counters_has_a_row_of_watts_for_each(tmp_path: Path) -> None:
+    counters(tmp_path, 1)
+    rows = power.run(seconds=0, root=tmp_path)
+    watts = [row["form"] for row in rows if row["measure"] == "power"]
+    assert watts[0] == "idle" and len(watts) == 3
+    assert {row["unit"] for row in rows} == {"W", "1/s"}

@@ -22,6 +22,12 @@ def bench(
     only: Annotated[
         str | None, typer.Option("--only", help=f"Parts, with commas: {', '.join(PARTS)}.")
     ] = None,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power", help="Faces a second and watts of the default models; no other part."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the rows to this CSV file too.")
     ] = None,
@@ -29,14 +35,18 @@ def bench(
 ) -> None:
     """Time networks, search, start-up and enrolment; each beside a peer.
 
-    Takes minutes.
+    Takes minutes. Watts are the processor's, where Linux tells them (RAPL, readable by root).
 
     Example: arcid bench --only start,enrol -o bench.csv
+    Example: arcid bench --power
     """
     from arcid import files
     from arcid.bench import common
+    from arcid.errors import UsageError
 
-    chosen = _chosen(only)
+    if power and only is not None:
+        raise UsageError("--power measures a part of its own; leave --only out")
+    chosen = ["power"] if power else _chosen(only)
     if output:
         files.require_place(output)
     rows: list[dict[str, Any]] = []

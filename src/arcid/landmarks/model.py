@@ -53,8 +53,8 @@ class LandmarkModel:
         given = self._session.run(self._spec.prepare(crops))["points"]
         if given.shape != (len(crops), 2 * COUNT):
             raise ManifestInvalid(f"{self.name} answered {given.shape} for {len(crops)} faces")
-        placed: FloatArray = given.reshape(-1, COUNT, 2) * self.size + (self.size - 1) / 2
-        return placed
+        placed: FloatArray = np.asarray(given, np.float32).reshape(-1, COUNT, 2) * self.size
+        return placed + np.float32((self.size - 1) / 2)
 
 
 __all__ = ["LandmarkModel"]

@@ -64,7 +64,7 @@ class Landmarks(Rows):
         if what == "mouth":
             return _gap(self.points[:, MOUTH], ((1, 7), (2, 6), (3, 5)), 4)
         sides = [_gap(self.points[:, eye], ((1, 5), (2, 4)), 3) for eye in (LEFT_EYE, RIGHT_EYE)]
-        mean: FloatArray = (sides[0] + sides[1]) / 2
+        mean: FloatArray = (sides[0] + sides[1]) / np.float32(2)
         return mean
 
 
@@ -79,8 +79,8 @@ def _gap(ring: npt.NDArray[Any], pairs: tuple[tuple[int, int], ...], end: int) -
     """Mean distance of the pairs over that of the corners."""
     width = np.linalg.norm(ring[:, 0] - ring[:, end], axis=1)
     heights = [np.linalg.norm(ring[:, a] - ring[:, b], axis=1) for a, b in pairs]
-    gap: FloatArray = np.mean(heights, axis=0) / np.maximum(width, 1e-6)
-    return gap
+    gap: FloatArray = np.float32(1 / len(pairs)) * sum(heights) / np.maximum(width, 1e-6)
+    return gap.astype(np.float32)
 
 
 __all__ = [

@@ -21,10 +21,13 @@ Restore = Callable[[Path], tuple[nn.Module, Checkpoint[Any]]]
 
 
 def load_weights(
-    network: nn.Module, source: Path, restore: Restore, part: str = ""
+    network: nn.Module, source: Path, restore: Restore, part: str = "", last: str = ""
 ) -> dict[str, float]:
-    """Start from a run folder, or a bundle's model file or further ``part``; ``total`` of its
-    training. Raises ``CheckpointInvalid``, ``CheckpointMismatch``."""
+    """Start from a run folder, or a bundle's model file or further ``part``, whose layer ``last``
+    may have another shape and is then left out; ``total`` of its training.
+
+    Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
+    """
     if not (source / "manifest.json").is_file():
         other, checkpoint = restore(source)
         setting = shlex.quote(f"network={json.dumps(checkpoint.config.network.to_dict())}")
@@ -37,7 +40,7 @@ def load_weights(
             f"init_from: {source.name} has no network {part}; start without it", path=str(source)
         )
     file = manifest.options[part]["file"] if part else manifest.file
-    unfold(network, source / file, source.name)
+    unfold(network, source / file, source.name, last)
     made: Mapping[str, Any] = manifest.provenance
     made = made.get(part, {}) if part else made
     steps, pictures, minutes = (float(made.get(n, 0)) for n in ("steps", "pictures", "minutes"))

@@ -91,7 +91,12 @@ def archive_config(name: str, size: int, dim: int) -> dict[str, Any]:
 
 
 def write_archive(model: Any, name: str, size: int, dim: int, folder: Path) -> Path:
-    """Pack ``name.tar.xz`` into ``folder`` by Luxonis' own package, and read it back with it.
+    """``pack`` of a recogniser."""
+    return pack(model, archive_config(name, size, dim), folder)
+
+
+def pack(model: Any, config: dict[str, Any], folder: Path) -> Path:
+    """Write ``NAME.tar.xz`` into ``folder`` by Luxonis' own package, and read it back with it.
 
     Raises ``MissingExtra`` without ``luxonis-ml``, ``ExportRefused`` where it refuses.
     """
@@ -106,9 +111,9 @@ def write_archive(model: Any, name: str, size: int, dim: int, folder: Path) -> P
             write_bytes(file, to_bytes(model))
             try:
                 generator = ArchiveGenerator(
-                    archive_name=name,
+                    archive_name=config["model"]["metadata"]["name"],
                     save_path=work,
-                    cfg_dict=archive_config(name, size, dim),
+                    cfg_dict=config,
                     executables_paths=[file],
                     compression="xz",
                 )
@@ -143,4 +148,13 @@ def check_archive(path: Path) -> dict[str, Any]:
     return config
 
 
-__all__ = ["IMAGES", "archive_config", "check_archive", "input_spec", "to_luxonis", "write_archive"]
+__all__ = [
+    "FILE",
+    "IMAGES",
+    "archive_config",
+    "check_archive",
+    "input_spec",
+    "pack",
+    "to_luxonis",
+    "write_archive",
+]

@@ -17,6 +17,7 @@ from arcid.errors import DatasetInvalid
 from arcid.geometry import apply_affine, warp
 from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import point_error
+from arcid.train.detector.initial import load_weights
 from arcid.train.detector.job import INPUT, images_tensor
 from arcid.train.detector.landmarks.config import PointsConfig
 from arcid.train.detector.landmarks.network import PointNetwork
@@ -66,6 +67,10 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
 
     def restored(self, folder: Path) -> tuple[PointNetwork, Checkpoint[PointsConfig]]:
         return restore_points(folder)
+
+    def start(self, network: nn.Module, source: str) -> dict[str, float]:
+        """A refiner of five points starts one of 68, but for its last layer."""
+        return load_weights(network, Path(source), self.restored, self.part, last="points")
 
     def draws(self, step: int) -> list[Callable[[], FaceView]]:
         return [partial(self._views, step, row) for row in range(self.config.scenes.batch)]
