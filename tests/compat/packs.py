@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +28,38 @@ def pack(models: Path, root: Path, name: str, *, own_norm: bool) -> Path:
     for file, size, width in (("1k3d68", 192, 3309), ("2d106det", 192, 212), ("genderage", 96, 3)):
         onnx.save(_linear(size, width, own_norm), folder / f"{file}.onnx")
     return folder
+
+
+def described(models: Path, root: Path, name: str) -> Path:
+    """A pack of the two real networks whose manifest of version 2 says what they are: their names
+    would not, and a file that would be taken without one lies beside them."""
+    folder = root / "models" / name
+    (folder / "onnx").mkdir(parents=True)
+    for file, to in zip(FILES, ("onnx/z.onnx", "onnx/a.onnx"), strict=True):
+        shutil.copyfile(models / file, folder / to)
+    onnx.save(_linear(96, 3, own_norm=False), folder / "genderage.onnx")
+    (folder / "MODEL.LICENSE").write_text("for tests", encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest(folder)), encoding="utf-8")
+    return folder
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """What ``described`` says."""
+    digest = hashlib.sha256((folder / "onnx/a.onnx").read_bytes()).hexdigest()
+    return {
+        "manifest_version": 2,
+        "model_id": "described",
+        "license": "MODEL.LICENSE",
+        "tasks": {
+            "detection": {"file": "onnx/z.onnx", "preprocessing": {"mean": 120.0, "std": 130.0}},
+            "recognition": {
+                "file": "onnx/a.onnx",
+                "sha256": digest,
+                "preprocessing": {"mean": 127.5, "std": 127.5},
+                "embedding_dimension": 128,
+            },
+        },
+    }
 
 
 def _linear(size: int, width: int, own_norm: bool) -> onnx.ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 import shutil
@@ -14,13 +15,13 @@ import cv2
 import numpy as np
 import pytest
 from tests.compat.judges import ask, judge, run_script, scripts
-from tests.compat.packs import pack
+from tests.compat.packs import described, manifest, pack
 
 import arcid.compat.insightface as insightface
 from arcid.compat.insightface.app import Face, FaceAnalysis
 from arcid.compat.insightface.model_zoo import get_model
 from arcid.compat.insightface.utils import face_align
-from arcid.errors import ModelNotFound
+from arcid.errors import ModelError, ModelNotFound
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def root(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("insightface")
     pack(models, root, "plain", own_norm=False)
     pack(models, root, "normed", own_norm=True)
+    described(models, root, "described")
     (root / "models/empty").mkdir()
     return root
 
@@ -56,6 +58,7 @@ def group(data_dir: Path) -> Any:
         ("normed", "auto", 4),
         ("plain", "320x480", 9),
         ("plain", "160x160,480x640", 9),
+        ("described", "640x640", 9),
     ],
 )
 def test_insightface_finds_the_same(
@@ -126,6 +129,43 @@ def test_a_script_changes_one_line_and_says_the_same(
     ]
     assert told[0] == told[1]
     assert re.fullmatch(r"\[[ \d]+\] ann\n", told[1])
+
+
+@pytest.mark.data
+def test_a_manifest_of_version_2_says_what_a_pack_is(
+    models: Path, root: Path, tmp_path: Path
+) -> None:
+    app = FaceAnalysis("described", root=str(root))
+    assert list(app.models) == ["detection", "recognition"]
+    assert (app.models["recognition"].input_mean, app.models["recognition"].input_std) == (
+        127.5,
+    ) * 2
+    assert list(
+        FaceAnalysis("described", root=str(root), allowed_modules=["detection"]).models
+    ) == ["detection"]
+    assert type(get_model("described", root=str(root), model_task="recognition")).__name__ == (
+        "ArcFaceONNX"
+    )
+    with pytest.raises(ValueError, match="model_task"):
+        get_model("described", root=str(root))
+    folder = described(models, tmp_path, "own")
+    said = manifest(folder)
+    tasks = said["tasks"]
+    for wrong, word in (
+        ({**said, "model_id": "a/b"}, "model_id"),
+        ({key: said[key] for key in said if key != "license"}, "license"),
+        ({**said, "tasks": {"detection": {}}}, "file"),
+        ({**said, "tasks": {"detection": {"file": "../../x.onnx"}}}, "detection"),
+        ({**said, "tasks": {**tasks, "recognition": tasks["detection"]}}, "one file"),
+        ({**said, "tasks": {"detection": {**tasks["detection"], "preprocessing": "own"}}}, "prep"),
+        ({**said, "tasks": {"detection": {"file": "onnx/z.onnx", "sha256": "0" * 64}}}, "sha256"),
+    ):
+        (folder / "manifest.json").write_text(json.dumps(wrong))
+        with pytest.raises(ModelError, match=word):
+            FaceAnalysis("own", root=str(tmp_path))
+    (folder / "manifest.json").write_text(json.dumps({**said, "manifest_version": 1}))
+    with pytest.raises(AssertionError):  # read as a pack of old: no detector lies in the folder
+        FaceAnalysis("own", root=str(tmp_path))
 
 
 # a face

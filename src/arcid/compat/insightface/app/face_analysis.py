@@ -10,7 +10,14 @@ import numpy as np
 
 from arcid.compat.insightface.app.own import OWN, own_models
 from arcid.compat.insightface.face import Face
-from arcid.compat.insightface.model_zoo import DEFAULT_ROOT, pack_files, route
+from arcid.compat.insightface.model_zoo import (
+    DEFAULT_ROOT,
+    described,
+    pack_files,
+    pack_folder,
+    route,
+)
+from arcid.compat.insightface.model_zoo.manifest import parts_of
 from arcid.compat.insightface.model_zoo.network import Array
 from arcid.errors import ModelNotFound
 from arcid.liveness import passive
@@ -21,7 +28,8 @@ OUTSIDE = 0.3  # share of a face's square beyond the picture above which livenes
 
 
 class FaceAnalysis:
-    """The models of a pack, the first of each task by file name; ``get`` finds and describes faces.
+    """The models of a pack, the first of each task by file name, or those that its manifest of
+    version 2 names; ``get`` finds and describes faces.
 
     ``name``: a folder below ``root``/models, a folder's path, or "arcid" for the models that arcid
     brings along ("arcid:NAME" for another recogniser of ``arcid models list``). Nothing is
@@ -53,14 +61,23 @@ class FaceAnalysis:
             self.model_dir = ""
             loaded: Iterable[Any] = own_models(name.partition(":")[2] or None, providers)
         else:
-            files = pack_files(name, root)
-            self.model_dir = str(files[0].parent if files else Path(root).expanduser() / "models")
-            if not files:
+            folder, files = pack_folder(name, root), pack_files(name, root)
+            parts = parts_of(folder)
+            there = bool(files) or parts is not None
+            self.model_dir = str(folder if there else Path(root).expanduser() / "models")
+            if not there:
                 raise ModelNotFound(
                     f"there are no ONNX files of the pack {name!r} in {self.model_dir}; put the "
                     f"unpacked pack there, or take arcid's own models: FaceAnalysis(name={OWN!r})"
                 )
-            loaded = (route(file, providers) for file in files)
+            if parts is None:
+                loaded = (route(file, providers) for file in files)
+            else:  # only what is asked for is opened
+                loaded = (
+                    described(part, providers)
+                    for part in parts
+                    if allowed_modules is None or part.task in allowed_modules
+                )
         for model in loaded:
             if model is None or model.taskname in self.models:
                 continue

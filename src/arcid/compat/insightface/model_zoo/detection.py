@@ -14,7 +14,6 @@ from arcid.runtime import Session
 
 Size = tuple[int, int]
 AUTO: list[Size] = [(128, 128), (640, 640)]
-_SPEC = InputSpec(None, "RGB", (127.5,) * 3, (128.0,) * 3, None)
 
 
 class SCRFD(Network):
@@ -22,12 +21,17 @@ class SCRFD(Network):
 
     taskname = "detection"
 
-    def __init__(self, path: Path, session: Session) -> None:
+    def __init__(
+        self, path: Path, session: Session, norm: tuple[float, float] = (127.5, 128.0)
+    ) -> None:
+        """``norm``: what is taken off each value, and what it is divided by."""
         super().__init__(path, session)
+        mean, std = norm
+        self._spec = InputSpec(None, "RGB", (mean,) * 3, (std,) * 3, None)
         self.det_thresh, self.nms_thresh = 0.5, 0.4
         levels = len(session.output_names) // (3 if len(session.output_names) % 3 == 0 else 2)
         self._decoder = detect.SCRFD(
-            session, _SPEC, strides=tuple(8 << level for level in range(levels))
+            session, self._spec, strides=tuple(8 << level for level in range(levels))
         )
         self.use_kps = self._decoder.has_points
         height, width = session.input_shape[2:4]
@@ -84,7 +88,7 @@ class SCRFD(Network):
         canvas = np.zeros((height, width, 3), np.uint8)
         canvas[: new[1], : new[0]] = cv2.resize(img, new)
         scale = new[1] / img.shape[0]
-        outputs = self.session.run(_SPEC.prepare(canvas[None, ..., ::-1]))
+        outputs = self.session.run(self._spec.prepare(canvas[None, ..., ::-1]))
         found = self._decoder.decode(outputs, 1, (height, width))
         likely = found.scores[0] >= self.det_thresh
         scores = found.scores[0, likely, None]
