@@ -44,6 +44,26 @@ def office(service: Client, request: pytest.FixtureRequest) -> str:
     return f"/collections/{name}"
 
 
+def test_what_runs_and_how_the_service_is_doing(service: Client) -> None:
+    contract = service.get("/v1/models", headers={"X-API-Key": BOOT}).json()["models"]
+    models = send(service, "GET", "/models")
+    assert set(models.json()) == {"execution_provider", "license", "models", "request_id"}
+    rows = {row["task"]: row for row in models.json()["models"]}
+    assert {row["role"]: row["sha256"] for row in contract} == {
+        task: row["sha256"] for task, row in rows.items()
+    }
+    assert rows["recognition"]["embedding_dimension"] == contract[1]["dim"]
+    system = send(service, "GET", "/system").json()
+    assert set(system) == {
+        "api_key", "architecture", "cpu", "data", "database", "execution_provider", "model",
+        "models", "os", "recent_errors", "request_id", "runtime", "safe_config", "search",
+        "server_version", "stats",
+    }  # fmt: skip
+    assert system["api_key"] == {"configured": True} and BOOT not in json.dumps(system)
+    assert system["model"]["models"] == models.json()["models"]
+    assert refused(service.get(f"{ROOT}/system"), 401, "unauthorized") is not None
+
+
 def images(*photos: bytes) -> list[tuple[str, Any]]:
     return [("images", (f"{i}.jpg", photo, "image/jpeg")) for i, photo in enumerate(photos)]
 

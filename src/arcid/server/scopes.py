@@ -125,7 +125,8 @@ _ADAPTERS: dict[Reach, dict[Verb, str]] = {
         "admin": "rekognition_CreateCollection insightface_create_collection",
     },
     "none": {
-        "read": "compreface_subjects compreface_faces compreface_image",
+        "read": "compreface_subjects compreface_faces compreface_image insightface_models "
+        "insightface_system",
         "vectors": "insightface_embeddings",
         "search": "rekognition_CompareFaces rekognition_DetectFaces "
         "insightface_detect insightface_compare "

@@ -4,7 +4,7 @@ enrolment by trusted vectors."""
 from __future__ import annotations
 
 from arcid.server.compat.adapter import Adapter
-from arcid.server.compat.insightface_server import collections, faces, persons, photos
+from arcid.server.compat.insightface_server import collections, faces, persons, photos, service
 from arcid.server.compat.insightface_server.photos import PREFIX
 from arcid.server.compat.insightface_server.refusals import tell
 from arcid.server.dialect import Dialect
@@ -14,6 +14,7 @@ ADAPTER = Adapter(
     DIALECT,
     (
         photos.health,
+        service.router,
         collections.router,
         persons.router,
         faces.router,
