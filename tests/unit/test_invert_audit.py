@@ -193,7 +193,7 @@ def test_the_page_has_no_name_and_no_picture(audited: tuple[Audited, Path]) -> N
         "this attack asks no service",
         "makes better pictures",
         "not the FID of the literature",
-        "Not measured with none_such",
+        "Not measured with none_such (not installed).",
     ):
         assert sentence in page
 
@@ -234,7 +234,7 @@ def test_a_bundle_is_shown_to_its_int8_form_and_the_others_that_are_there() -> N
         ("arcid-face-s-1", "other"),
     ]
     assert all(one.calibration is not None for one in found)
-    assert len(missing) == 1 and missing[0].startswith("none_such: ")
+    assert len(missing) == 1 and missing[0] == "none_such (not installed)"
 
 
 def enrolled(gallery: Gallery, contract_id: str, dim: int) -> dict[str, str]:

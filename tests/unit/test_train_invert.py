@@ -18,6 +18,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image as Pil  # noqa: E402
+from tests.unit import train_runs as runs  # noqa: E402
 from tests.unit.inversions import Small, drawn, small_network  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -32,6 +33,7 @@ from arcid.train.backbones import Backbone  # noqa: E402
 from arcid.train.invert import NormPrior, Settings, Targets, invert, read_people  # noqa: E402
 from arcid.train.invert.batch import Batch, features  # noqa: E402
 from arcid.train.invert.sources import aim  # noqa: E402
+from arcid.train.recogniser.job import train  # noqa: E402
 from arcid.train.weights.initial import open_initial  # noqa: E402
 
 QUICK = Settings(steps=30, batch=2, jitter=1)
@@ -187,6 +189,25 @@ def test_what_cannot_be_inverted_is_told(network: Backbone, tmp_path: Path) -> N
     for wrong in ({"steps": 0}, {"rate": float("nan")}, {"norms": -1}, {"goal": "both"}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             Settings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.training
+@pytest.mark.data
+def test_a_run_is_inverted_to_its_own_classes(data_dir: Path, tmp_path: Path) -> None:
+    """The centres are those it was trained with, the first of several."""
+    config = runs.config(tmp_path / "run", "schedule.steps=2", "classifier.centres=2")
+    trained = train(config)
+    initial = open_initial(tmp_path / "run")
+    targets, people = aim(initial, None, "closed", 3, 1)
+    own = torch.load(trained.checkpoint / "rank-00000.pt", weights_only=True)
+    weight = own["classifier"]["weight"][:, 0]
+    assert people is None and targets.centres is not None and targets.centres.shape == (8, 32)
+    assert torch.allclose(targets.vectors, nn.functional.normalize(weight[:3], dim=1))
+    assert all(name for name in targets.names) and len(targets) == 3
+    result = invert(initial.backbone, targets, tmp_path / "out", Settings(goal="closed", steps=2))
+    assert len(result.pictures) == 3
+    with pytest.raises(UsageError, match="goal closed"):
+        aim(initial, None, "open", 3, 1)
 
 
 @pytest.fixture

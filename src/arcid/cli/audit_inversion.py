@@ -94,7 +94,7 @@ def inversion(
         raise UsageError("say with --basis why these people may be taken: research, synthetic or "
                          "consented")  # fmt: skip
     prepare()
-    from arcid.errors import ArcidError
+    from arcid.errors import ModelNotFound
     from arcid.liveness import passive
     from arcid.models import weights
     from arcid.pipeline import load_detector
@@ -114,8 +114,8 @@ def inversion(
         subjects = _stored(initial, database, collection, count, gallery, quiet=json)
     try:
         liveness: Any = passive.load(passive.PAIR)
-    except ArcidError as error:
-        liveness = f"not measured: {error.message}"
+    except ModelNotFound:
+        liveness = f"not measured, {' and '.join(passive.PAIR)} are not installed"
     done = audit(
         initial,
         subjects,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from arcid.calibration import Calibration
 from arcid.embed import Embedder, OnnxEmbedder, resized
-from arcid.errors import CalibrationError, ModelError
+from arcid.errors import CalibrationError, ModelError, ModelNotFound
 from arcid.models import weights
 from arcid.runtime import open_session
 from arcid.train.backbones import Backbone
@@ -53,8 +53,9 @@ def gather(initial: Initial, others: Sequence[str]) -> tuple[list[Recogniser], l
     not installed is told, not raised.
     """
     if initial.bundle is None:
-        backbone = TorchEmbedder(initial.backbone, initial.label)
-        found = [Recogniser(initial.label, "attacked", backbone, None)]
+        run = initial.folder
+        name = initial.label if run is None else f"{run.name} {initial.label}"
+        found = [Recogniser(name, "attacked", TorchEmbedder(initial.backbone, name), None)]
     else:
         found = [_opened(initial.bundle, "attacked")]
     missing = []
@@ -65,7 +66,8 @@ def gather(initial: Initial, others: Sequence[str]) -> tuple[list[Recogniser], l
         try:
             found.append(_opened(weights.resolve(name), role))
         except ModelError as error:
-            missing.append(f"{name}: {error.message}")
+            why = "not installed" if isinstance(error, ModelNotFound) else error.message
+            missing.append(f"{name} ({why})")
     return found, missing
 
 

@@ -73,47 +73,46 @@ def document(found: Audited, facts: Mapping[str, str]) -> Document:
 
 
 def _levels(found: Audited, own: Against) -> Table:
-    """Who holds what, and how often the picture passes for the person."""
+    """Who holds what, and how often what they show passes for the person."""
     store = found.subjects.store
-    sealed = "" if store is None else f" (this gallery: {'on' if store['encrypted'] else 'OFF'})"
-    names = [f"FMR {p.target_fmr:g}" for p in own.points]
+    sealed = "" if store is None else f" (this gallery: {'yes' if store['encrypted'] else 'NO'})"
     rows = [
-        ("vector and weights; those of packaged and public models are known to everybody",
-         "picture made of it", *(_short(p.other) for p in own.points)),
-        ("the store alone, weights secret: shown by vectors turned by a secret rotation",
-         f"picture made of it with other weights ({found.rotated_count} people)",
-         *(_short(p.other) for p in found.rotated.points)),
-        (f"an encrypted store without its key{sealed}",
-         "no vector, so no picture of the person: the picture of somebody else",
-         *(_short(p.stranger) for p in own.points)),
-        ("for comparison: no theft, a photo of the person", "real photo",
-         *(_short(p.genuine) for p in own.points)),
+        ("vector and weights", *(_short(p.other) for p in own.points)),
+        ("vector, weights unknown", *(_short(p.other) for p in found.rotated.points)),
+        (f"encrypted store, no key{sealed}", *(_short(p.stranger) for p in own.points)),
+        ("nothing stolen: a real photo", *(_short(p.genuine) for p in own.points)),
     ]  # fmt: skip
     return Table(
         "Who holds what",
-        ("the thief has", "and shows", *(f"accepted at {name}" for name in names)),
+        ("the thief has", *(f"accepted at FMR {p.target_fmr:g}" for p in own.points)),
         rows,
         f"Against another photo of the person, by {own.recogniser} at its own thresholds; 95 % "
-        "intervals over people. Of vectors alone a thief also learns who is who between two stores "
-        "of one recogniser, and may hand a vector to a service that takes vectors.",
+        "intervals over people. The weights of packaged and public models are known to everybody. "
+        f"Weights unknown is shown by {found.rotated_count} of the vectors, inverted again after a "
+        "secret rotation, with other weights than the thief would need. From an encrypted store "
+        "there is no vector: the picture of somebody else is shown. Of vectors alone a thief also "
+        "learns who is who between two stores of one recogniser, and may hand a vector to a "
+        "service that takes vectors.",
     )
 
 
 def _success(found: Audited) -> Table:
     rows = [
-        (one.recogniser, _ROLES[one.role], f"{p.target_fmr:g}", _threshold(p),
+        (f"{one.recogniser} ({_ROLES[one.role]})", f"{p.target_fmr:g}", _threshold(p),
          *(_short(r) for r in (p.same, p.other, p.genuine, p.impostor)))
         for one in found.recognisers
         for p in one.points
     ]  # fmt: skip
+    people = len(found.subjects.people)
     return Table(
         "Success by recogniser",
-        ("recogniser", "which", "FMR", "cosine", "against the same photo",
-         "against another photo", "real photos: genuine", "real photos: impostor"),
+        ("recogniser", "FMR", "cosine", "same photo", "another photo", "genuine", "impostor"),
         rows,
-        "Pictures are handed over as aligned crops, without a detector. Thresholds marked * are "
-        "extrapolated by the calibration, † chosen on the impostors of these people.",
-    )  # fmt: skip
+        f"{found.subjects.attacked} pictures against the photo they were made of, and against "
+        f"another photo of the person; {people:,} genuine and {people * (people - 1):,} impostor "
+        "pairs of real photos. Pictures are handed over as aligned crops, without a detector. "
+        "Thresholds marked * are extrapolated by the calibration, † chosen on these impostors.",
+    )
 
 
 def _ranks(found: Audited) -> Table:
@@ -132,20 +131,23 @@ def _ranks(found: Audited) -> Table:
 
 def _changes(found: Audited) -> Table:
     own = found.recognisers[0]
-    int8 = next((one for one in found.recognisers if one.role == "int8"), None)
-    by_int8 = "not installed" if int8 is None else _all(int8)
-    rows = [
-        ("vectors kept in int8", f"nothing: the least cosine of a vector to its int8 form is "
-         f"{found.int8_cosine:.4f}"),
-        ("the recogniser runs in int8", f"pictures made with float weights: {by_int8}; with the "
-         f"float one {_all(own)}"),
-        ("vectors turned by a secret rotation", f"{_all(found.rotated)} ({found.rotated_count} "
-         "people); with the rotation's key it is as without"),
-        ("scores withheld by the service", "nothing: this attack asks no service"),
-        ("the store encrypted", "without the key there is no vector; with it, or from the memory "
-         "of a running service, it is as without"),
-    ]  # fmt: skip
-    return Table("What changes it", ("", "accepted against another photo"), rows)
+    rows = [("as it is", *(_short(p.other) for p in own.points))]
+    rows += [
+        ("the recogniser runs in int8", *(_short(p.other) for p in one.points))
+        for one in found.recognisers
+        if one.role == "int8"
+    ]
+    rows.append(("vectors turned by a secret rotation",
+                 *(_short(p.other) for p in found.rotated.points)))  # fmt: skip
+    return Table(
+        "What changes it",
+        ("", *(f"accepted at FMR {p.target_fmr:g}" for p in own.points)),
+        rows,
+        "Against another photo. Keeping vectors in int8 changes nothing: the least cosine of a "
+        f"vector to its int8 form is {found.int8_cosine:.4f}. Withholding scores changes nothing "
+        "either: this attack asks no service. Rotation and encryption help as long as their key is "
+        "not taken too: from the memory of a running service a vector is as without.",
+    )
 
 
 def _looks(found: Audited) -> Table:
@@ -185,19 +187,15 @@ def _warnings(found: Audited) -> list[str]:
             "The network holds no batch-norm statistics (it never had any, or they were folded "
             "into its convolutions), so the pictures were made without them."
         )
-    told += [f"Not measured with {line}" for line in found.missing]
+    told += [f"Not measured with {line}." for line in found.missing]
     for one in found.recognisers:
         told += [f"{one.recogniser}: {line}" for line in one.unsupported]
     return told
 
 
-def _all(one: Against) -> str:
-    return "; ".join(f"{_short(p.other)} at FMR {p.target_fmr:g}" for p in one.points) or "–"
-
-
 def _short(found: Rate) -> str:
-    value, between, counts = rate(found)
-    return f"{value} ({between}; {counts})"
+    value, between, _ = rate(found)
+    return f"{value} ({between})"
 
 
 def _threshold(point: Point) -> str:

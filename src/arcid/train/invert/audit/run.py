@@ -148,7 +148,7 @@ def audit(
             looks[name] = look(shown, mine.photos[:count], detector, own.embedder, check)
     return Audited(
         subjects=subjects,
-        model=initial.label,
+        model=own.name,
         settings=settings,
         inverted=inverted,
         recognisers=tuple(against(one, seen[one.name], settings.seed) for one in recognisers),
