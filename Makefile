@@ -12,9 +12,9 @@ endif
 PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-test slow clocked browser cover check bench openapi: export ARCID_DATA ?= ../shared
+test slow engines clocked browser cover check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test slow clocked browser cover check lint types walls bench openapi reference docs constraints clean help
+.PHONY: run serve test slow engines clocked browser cover check lint types walls bench openapi reference docs constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -50,6 +50,12 @@ $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 	$(VENV)/judges/clients/bin/python -m pip install -q compreface-sdk==0.6.0 'urllib3<2' boto3==1.44.8
 	@touch $@
 
+# Milvus of its wheel, and the tests of the mark engine; CI leaves them out (docs/testing.md).
+engines: $(VENV)/.tested ## Milvus beside the tests, and what needs it or Chroma at length
+	$(PYTHON) -m venv $(VENV)/judges/milvus
+	$(VENV)/judges/milvus/bin/python -m pip install -q milvus==2.3.5 setuptools
+	$(BIN)/python -m pytest -m engine $(ARGS)
+
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.
 WORKERS := -n auto --dist loadfile
 STEALING := -n auto --dist worksteal
@@ -57,10 +63,10 @@ LENGTHY := training or soak or slow
 CLOCKED := server or attack
 
 test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARCID_DATA where they are
-	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser)' $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser or engine)' $(ARGS)
 
 slow: $(VENV)/.tested $(VENV)/.judged ## the slow tier: trainings, kills, real servers, attacks, a browser
-	$(BIN)/python -m pytest $(STEALING) -m '($(LENGTHY)) and not ($(CLOCKED) or browser)' $(ARGS)
+	$(BIN)/python -m pytest $(STEALING) -m '($(LENGTHY)) and not ($(CLOCKED) or browser or engine)' $(ARGS)
 	$(MAKE) -j2 clocked browser
 
 clocked: $(VENV)/.tested ## of the slow tier, real servers and attacks, one after the other
@@ -83,7 +89,7 @@ lint: $(VENV)/.written
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml \
 	  .github/ISSUE_TEMPLATE/idea.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml examples/milvus/compose.yaml
 	$(BIN)/zizmor --offline --quiet .github
 	test '$(OS)' = Windows_NT || $(BIN)/hadolint Dockerfile
 

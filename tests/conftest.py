@@ -12,7 +12,7 @@ from types import ModuleType
 
 import psutil
 import pytest
-from tests import databases
+from tests import databases, vector_databases
 
 from arcid.gallery import Gallery
 
@@ -82,6 +82,13 @@ def postgres() -> Iterator[databases.Server]:
     server = databases.Server()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def milvus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Milvus of its own for every process of a run; skips where ``make engines`` was not run."""
+    with vector_databases.milvus(tmp_path_factory.mktemp("milvus") / "served") as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

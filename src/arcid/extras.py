@@ -22,6 +22,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "passkeys": ("webauthn",),
     "sso": ("authlib", "joserfc", "httpx"),
     "postgres": ("psycopg",),
+    "milvus": ("pymilvus",),
+    "chroma": ("chromadb",),
     "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),
     "mcp": ("mcp", "httpx", "pydantic"),

@@ -171,15 +171,15 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def lock(stream: IO[bytes] | int) -> bool:
+def lock(stream: IO[bytes] | int, *, wait: bool = False) -> bool:
     """Whether the open file, or its handle, is this process's alone from now on, until it is
-    closed; True where the system has no locks."""
+    closed; True where the system has no locks. ``wait``: until whoever has it closes it."""
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unittest
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from arcid.gallery.index import PersonHit, VectorIndex, int8
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.index.reference import ReferenceIndex
-from arcid.gallery.outside import Place
+from arcid.gallery.outside import Place, Server
+from arcid.gallery.outside import chroma as of_chroma
+from arcid.gallery.outside import milvus as of_milvus
 from arcid.gallery.outside.index import OutsideIndex
 from arcid.gallery.outside.pgvector import PgVector
 
@@ -111,6 +114,9 @@ class Reading:
     def __call__(self, face_keys: np.ndarray) -> np.ndarray:
         return self.truth.fetch(face_keys)
 
+    def everybody(self) -> np.ndarray:
+        return np.array(sorted(self.truth.rows), np.int64)
+
     def owners(self, face_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kept = [int(key) for key in face_keys if int(key) in self.truth.rows]
         return np.array(kept, np.int64), np.array([self.truth.rows[k][0] for k in kept], np.int64)
@@ -120,7 +126,7 @@ class Reading:
         return self.owners(np.array([f for f, (p, _) in self.truth.rows.items() if p in wanted]))
 
 
-def by_server(server: PgVector) -> Make:
+def by_server(server: Server) -> Make:
     def make(dim: int, fetch: Any) -> VectorIndex:
         place = Place("gallery", uuid.uuid4().hex, "contract")
         return OutsideIndex(server.engine(place, dim), Reading(fetch))
@@ -129,18 +135,38 @@ def by_server(server: PgVector) -> Make:
 
 
 @pytest.fixture(scope="module")
-def pgvector(postgres: Any) -> Iterator[PgVector]:
-    with postgres.database(migrated=False) as url:
-        server = PgVector(url, graph=False)
+def pgvector(postgres: Any) -> Iterator[Server]:
+    with postgres.database(migrated=False) as url, closing(PgVector(url, graph=False)) as server:
         yield server
-        server.close()
 
 
-@pytest.fixture(params=[*KINDS, pytest.param("pgvector", marks=pytest.mark.postgres)])
+@pytest.fixture(scope="module")
+def milvus(milvus_url: str) -> Iterator[Server]:
+    with closing(of_milvus.server(milvus_url, "milvus")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Approximate; at these sizes its graph finds all."""
+    pytest.importorskip("chromadb", reason="no Chroma: pip install arcid[chroma]")
+    place = str(tmp_path_factory.mktemp("chroma"))
+    with closing(of_chroma.server(place)) as server:
+        yield server
+
+
+OUTSIDE = [
+    pytest.param("pgvector", marks=pytest.mark.postgres),
+    pytest.param("milvus", marks=pytest.mark.engine),
+    pytest.param("chroma", marks=pytest.mark.engine),
+]
+
+
+@pytest.fixture(params=[*KINDS, *OUTSIDE])
 def make(request: pytest.FixtureRequest) -> Make:
-    if request.param == "pgvector":
-        return by_server(request.getfixturevalue("pgvector"))
-    return KINDS[request.param]
+    if request.param in KINDS:
+        return KINDS[request.param]
+    return by_server(request.getfixturevalue(request.param))
 
 
 def clustered(rng: np.random.Generator, people: int, each: int, dim: int, spread: float):
@@ -357,10 +383,24 @@ TestExactHistory = _history(KINDS["exact"])
 TestSmallBlocksHistory = _history(KINDS["exact, many small blocks"])
 
 
-@pytest.mark.postgres
-def test_any_history_in_pgvector(pgvector: PgVector) -> None:
-    case: Any = _history(by_server(pgvector))("runTest")
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_any_history_outside(kind: str, request: pytest.FixtureRequest) -> None:
+    case: Any = _history(by_server(request.getfixturevalue(kind)))("runTest")
     case.runTest()
+
+
+def test_more_than_an_engine_hands_out_is_compared_here(chroma: Server) -> None:
+    """As of one person with most of the faces: the bound never settles it."""
+    rng = np.random.default_rng(2)
+    rows, people = clustered(rng, 1, 400, 64, 0.4)
+    others, more = clustered(rng, 6, 2, 64, 0.4)
+    index, truth = filled(
+        by_server(chroma), np.concatenate([rows, others]), np.concatenate([people, more + 9])
+    )
+    assert isinstance(index, OutsideIndex)
+    index.engine.most = 100
+    check_people(index, truth, rows[:2], 4, 3)
+    check_faces(index, truth, rows[:2], 350)
 
 
 @pytest.fixture(params=["numpy-float32", "numkong-int8"])

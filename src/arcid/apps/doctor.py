@@ -208,6 +208,7 @@ def _database(report: Report, database: str | None) -> None:
             facts |= gallery.stats()
             findings = gallery.check(sample=SAMPLE)
             overdue = 0 if findings else _overdue(gallery)
+            _index(report, facts, gallery)
             known = report.calibration
             sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
     except UsageError as error:
@@ -250,6 +251,33 @@ def _database(report: Report, database: str | None) -> None:
                 f"the journal mode is {facts.get('journal_mode')}, not WAL",
                 "keep the gallery on a local disk: network file systems refuse WAL",
             )
+
+
+def _index(report: Report, facts: dict[str, Any], gallery: Gallery) -> None:
+    """What a vector database that carries the index sees, and whether it was measured."""
+    facts["index"] = gallery.index_name
+    if not gallery.index_outside:
+        return
+    facts["index_holds"] = "turned vectors" if gallery.index_blind else "templates in the clear"
+    if not gallery.index_blind:
+        report.warn(
+            "database",
+            f"{gallery.index_name}, holds the templates of everybody in the clear: whoever reads "
+            "that server, its log or its backups can look for these people",
+            "keep it as safe as the gallery and its keys, or set ARCID_INDEX_BLIND=1",
+        )
+    if gallery.index_exact:
+        return
+    for collection in gallery.collections():
+        for usage in gallery.contracts(collection.name):
+            found = gallery.index_misses(collection.name, usage.contract_id)
+            if found is None or found.stale:
+                report.warn(
+                    "database",
+                    f"how many people of {collection.name} the index misses is not measured"
+                    f"{' any more: much has changed' if found else ''}",
+                    f"arcid gallery index --sample 1000 --collection {collection.name}",
+                )
 
 
 def _overdue(gallery: Gallery) -> int:

@@ -19,13 +19,14 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, IndexUnavailable
 from arcid.gallery.database import Database
 from arcid.gallery.index import FetchVectors, IndexFactory, Keys, VectorIndex
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.keeping import Held, Keeping, Slot
 from arcid.gallery.locks import SharedLock
-from arcid.gallery.outside import Place, Server
+from arcid.gallery.outside import Engine, Place, Server
+from arcid.gallery.outside.blinded import Blinded, blinded
 from arcid.gallery.outside.feeding import feed
 from arcid.gallery.outside.index import OutsideIndex, all_compared
 from arcid.gallery.outside.reader import Reader
@@ -87,6 +88,7 @@ class Projection:
         self._building = threading.Lock()
         self._local = threading.local()
         self._indexes: dict[Slot, VectorIndex] = {}
+        self._at: dict[Slot, Place] = {}  # of those that are outside
         self._head: journal.Head | None = None
         self._mark: Sequence[Any] | None = None  # the log entry the indexes stand at
         self._keeping = Keeping(database, self.sizes, self._held)
@@ -97,14 +99,18 @@ class Projection:
 
         ``connection``: a transaction to read in, such as a write that has changed nothing yet.
         """
-        with self._lock.shared(), self._reading(connection) as reading:
-            if journal.head(reading) == self._head:
-                yield self._opened(reading)
-                return
-        with self._lock.exclusive(), self._reading(connection) as reading:
-            snapshot = self._opened(reading)
-            self._catch_up(reading)
-            yield snapshot
+        try:
+            with self._lock.shared(), self._reading(connection) as reading:
+                if journal.head(reading) == self._head:
+                    yield self._opened(reading)
+                    return
+            with self._lock.exclusive(), self._reading(connection) as reading:
+                snapshot = self._opened(reading)
+                self._catch_up(reading)
+                yield snapshot
+        except IndexUnavailable:
+            self._head = None  # the next one looks it up, or builds it, anew
+            raise
 
     def _reading(self, connection: Connection | None) -> AbstractContextManager[Connection]:
         return self._database.read() if connection is None else nullcontext(connection)
@@ -121,16 +127,15 @@ class Projection:
         with self.snapshot() as snapshot:
             connection = snapshot.connection
             there = {
-                (uid, made_by["uid"]): (key, made_by)
+                self._place(self._server, connection, uid, made_by["uid"])[0]: (key, made_by)
                 for key, uid in connection.execute(sa.select(collections.c.id, collections.c.uid))
                 for made_by in vectors.all_contracts(connection)
             }
             for place in self._server.places(journal.head(connection).identity):
-                key, made_by = there.get((place.collection, place.contract), (None, None))
-                if key is None or made_by is None:
-                    self._server.drop(place)
+                if place in there:
+                    self.built(connection, *there[place])
                 else:
-                    self.built(connection, key, made_by)
+                    self._server.drop(place)
 
     def close(self) -> None:
         """Forget every index, once the files that begin the next process are written."""
@@ -163,7 +168,8 @@ class Projection:
         """What carries the indexes, in words."""
         if self._server is None:
             return "this process, exactly"
-        return f"{self._server.name}, {'exactly' if self.exact else 'approximately'}"
+        how = "exactly" if self.exact else "approximately"
+        return f"{self._server.name}, {how}{', by turned vectors' if self.blind else ''}"
 
     @property
     def outside(self) -> bool:
@@ -188,6 +194,10 @@ class Projection:
             return 0.0
         found = misses.find(connection, collection_key, made_by, self.kind)
         return None if found is None or found.stale else found.high
+
+    @property
+    def blind(self) -> bool:
+        return self._server is not None and self._server.blind
 
     def sizes(self) -> dict[Slot, int]:
         return {slot: len(index) for slot, index in list(self._indexes.items())}
@@ -234,14 +244,26 @@ class Projection:
     def _outside(
         self, server: Server, connection: Connection, slot: Slot, made_by: Any
     ) -> OutsideIndex:
-        identity = journal.head(connection).identity
         uid = connection.execute(
             sa.select(collections.c.uid).where(collections.c.id == slot[0])
         ).scalar_one()
-        place = Place(identity, uid, slot[1])
-        engine = server.engine(place, made_by["dim"])
+        place, key = self._place(server, connection, uid, slot[1])
+        self._at[slot] = place
+        engine: Engine = server.engine(place, made_by["dim"])
+        if key is not None:
+            engine = Blinded(engine, key, made_by["dim"])
         feed(engine, self._database, connection, slot[0], made_by)
         return OutsideIndex(engine, Reader(self._connected, slot[0], made_by))
+
+    def _place(
+        self, server: Server, connection: Connection, uid: str, contract: str
+    ) -> tuple[Place, bytes | None]:
+        """Where the index of a collection is, and what its vectors are turned by there."""
+        place = Place(journal.head(connection).identity, uid, contract)
+        if not server.blind:
+            return place, None
+        key = self._database.vault.derived(uid, b"arcid index rotation " + contract.encode())
+        return blinded(place, key), key
 
     def _held(self, slot: Slot) -> Held | None:
         """An index as it is now, and the state of the gallery that it shows."""
@@ -339,7 +361,12 @@ class Projection:
 
     def _feed(self, connection: Connection, slot: Slot) -> None:
         index, made_by = self._indexes[slot], vectors.contract(connection, slot[1])
-        if isinstance(index, OutsideIndex) and made_by is not None:
+        if self._server is None or not isinstance(index, OutsideIndex) or made_by is None:
+            return
+        at = self._at[slot]
+        if self._place(self._server, connection, at.collection, slot[1])[0] != at:
+            del self._indexes[slot]  # its key was changed: built anew, turned otherwise
+        else:
             feed(index.engine, self._database, connection, slot[0], made_by)
 
     def _follow(self, connection: Connection, slot: Slot, what: _Touched) -> None:

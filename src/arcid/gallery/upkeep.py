@@ -73,6 +73,11 @@ class Upkeep:
                 protected = _encrypting.is_protected(connection)
             if protected:
                 opened.database.vault.check()
+            elif server is not None and server.blind:
+                raise UsageError(
+                    f"{configured.BLIND}=1 turns vectors by a key of the gallery, and this one has "
+                    "none: run arcid gallery encrypt first"
+                )
             _restored.erase_again(opened.database)
         except BaseException:
             opened.database.close()
@@ -215,7 +220,9 @@ class Upkeep:
         goes on where it was. Raises ``UsageError`` where the gallery is not encrypted,
         ``KeyUnavailable``.
         """
-        return _encrypting.rotate(self.database, to, data, progress)
+        done = _encrypting.rotate(self.database, to, data, progress)
+        self._projection.drop()  # an index that is turned by such a key is built anew
+        return done
 
     # models
 
@@ -323,6 +330,16 @@ class Upkeep:
     def index_name(self) -> str:
         """What carries the index, in words."""
         return self._projection.name
+
+    @property
+    def index_outside(self) -> bool:
+        """Whether a vector database carries it."""
+        return self._projection.outside
+
+    @property
+    def index_blind(self) -> bool:
+        """Whether that database is given vectors turned by a secret rotation."""
+        return self._projection.blind
 
     @property
     def index_exact(self) -> bool:

@@ -72,6 +72,15 @@ class Vault:
                 return sealing.cipher(self._bare(key))
         raise KeyUnavailable("the key of this copy of an index was destroyed")
 
+    def derived(self, collection: str, purpose: bytes) -> bytes:
+        """32 bytes of a collection's key, for one purpose: others once its key is changed."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        with self._lock:
+            key = self.store.collection_key(collection) or self._make_collection(collection)
+            return HKDF(SHA256(), 32, salt=None, info=purpose).derive(self._unwrapped(key))
+
     def seal(self, key_id: int, value: bytes, where: bytes) -> bytes:
         """Opens ``where`` it is stored only."""
         return sealing.seal(key_id, self.ciphers([key_id])[key_id], value, where)

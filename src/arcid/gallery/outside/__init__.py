@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 from arcid.gallery.index import Keys
 from arcid.types import FloatArray
 
+GONE = "the vector index was dropped by another process; ask again to have it built"
+
 
 class Place(NamedTuple):
     """Which index is meant."""
@@ -45,6 +47,10 @@ class Engine(Protocol):
 
     margin: float
     """How far a score may lie from the true cosine."""
+    most: int | None
+    """As many it hands out at once; None: any number."""
+    locks: bool
+    """Whether ``writing`` itself keeps every other process out."""
 
     def writing(self) -> AbstractContextManager[Writer]:
         """Raises ``IndexUnavailable``."""
@@ -65,6 +71,7 @@ class Server(Protocol):
 
     kind: str  # as ``ARCID_INDEX`` names it
     name: str  # for people; no credentials
+    blind: bool  # vectors are turned by a secret rotation before they go there
     exact: bool  # whether every nearer face is among those found
 
     def engine(self, place: Place, dim: int) -> Engine:
@@ -79,4 +86,4 @@ class Server(Protocol):
     def close(self) -> None: ...
 
 
-__all__ = ["Engine", "Place", "Server", "Writer"]
+__all__ = ["GONE", "Engine", "Place", "Server", "Writer"]

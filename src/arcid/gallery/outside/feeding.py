@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.gallery.database import Database
 from arcid.gallery.outside import Engine, Writer
+from arcid.gallery.outside.turns import turn
 from arcid.gallery.store import journal, vectors
 from arcid.gallery.store.keys import chunks
 
@@ -52,7 +54,7 @@ def feed(
 ) -> None:
     """Raises ``IndexUnavailable``: the index is as it was."""
     now = journal.head(connection)
-    with engine.writing() as writer:
+    with nullcontext() if engine.locks else turn(database, "feeding"), engine.writing() as writer:
         at = Position.parse(writer.position)
         if at is not None and at[:3] == now:
             return

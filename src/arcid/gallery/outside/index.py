@@ -14,6 +14,7 @@ from arcid.types import FloatArray
 
 FIRST = 64  # candidates asked for at first, or four times as many as are wanted
 MORE = 4  # times as many when those do not settle it
+BLOCK = 4_096  # vectors read at a time
 FEW = 5_000  # people whose faces are all compared, without asking the engine
 
 
@@ -30,6 +31,9 @@ class Truth(Protocol):
 
     def owners(self, face_keys: Keys) -> tuple[Keys, Keys]:
         """Those of the faces that are there, with their people."""
+
+    def everybody(self) -> Keys:
+        """All faces that have a vector."""
 
     def faces_of(self, person_keys: Keys) -> tuple[Keys, Keys]:
         """All faces of people that have a vector, with their people."""
@@ -118,7 +122,12 @@ class OutsideIndex:
 
     def _candidates(self, probe: FloatArray, asked: int) -> tuple[Keys, float | None]:
         """Keys, and the cosine that no other face has more of; None where these are all faces."""
-        keys, scores = self.engine.nearest(probe, asked)
+        most = self.engine.most
+        if most is not None and asked > most:
+            if len(self) > most:
+                return self._truth.everybody(), None
+            asked = most + 1  # all there are
+        keys, scores = self.engine.nearest(probe, min(asked, most or asked))
         if len(keys) < asked:
             return keys, None
         return keys, float(scores[-1]) + self.engine.margin
@@ -128,7 +137,10 @@ class OutsideIndex:
             faces, people = faces[~others], people[~others]
         if len(faces) == 0:
             return _Scored(faces, people, np.zeros(0, np.float32))
-        cosines: FloatArray = self._truth(faces) @ np.asarray(probe, np.float32)
+        asked = np.asarray(probe, np.float32)
+        cosines: FloatArray = np.concatenate(
+            [self._truth(faces[i : i + BLOCK]) @ asked for i in range(0, len(faces), BLOCK)]
+        )
         order = np.lexsort((faces, -cosines))
         return _Scored(faces[order], people[order], cosines[order])
 

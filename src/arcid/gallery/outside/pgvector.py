@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from arcid.errors import IndexUnavailable, MissingExtra
 from arcid.gallery.engines import parse_url
 from arcid.gallery.index import Keys
-from arcid.gallery.outside import Place
+from arcid.gallery.outside import GONE, Place
 from arcid.types import FloatArray
 
 HALF = 2.0**-10  # both vectors are rounded to 11 significant bits, and their products add up to 1
@@ -40,9 +40,9 @@ _indexes = sa.Table(
 class PgVector:
     """``graph``: approximate, by an HNSW graph; otherwise every vector is looked at."""
 
-    def __init__(self, url: str, *, graph: bool) -> None:
+    def __init__(self, url: str, *, graph: bool, blind: bool = False) -> None:
         parsed = parse_url(url)
-        self.exact = not graph
+        self.exact, self.blind = not graph, blind
         self.kind = "pgvector-hnsw" if graph else "pgvector"
         self.name = f"PostgreSQL at {parsed.host or 'a local socket'}"
         try:
@@ -108,6 +108,8 @@ class PgIndex:
     """One table. Thread-safe."""
 
     margin = HALF
+    most: int | None = None
+    locks = True
 
     def __init__(self, server: PgVector, place: Place, table: str, dim: int) -> None:
         self._server, self._place, self._table, self._dim = server, place, table, dim
@@ -128,9 +130,7 @@ class PgIndex:
             own = sa.select(_indexes.c.position, _indexes.c.faces).where(_at(self._place))
             row = connection.execute(own.with_for_update()).first()
             if row is None:
-                raise IndexUnavailable(
-                    "the vector index was dropped by another process; ask again to have it built"
-                )
+                raise IndexUnavailable(GONE)
             writer = PgWriter(connection, self._table, self._dim, row.position, row.faces)
             yield writer
             values = {"position": writer.position, "faces": writer.faces}

@@ -38,6 +38,10 @@ class Reader:
     def faces_of(self, person_keys: Keys) -> tuple[Keys, Keys]:
         return self._rows(faces.c.person_id, person_keys)
 
+    def everybody(self) -> Keys:
+        with self._connected() as connection:
+            return vectors.owners(connection, self._collection_key, self._made_by)[0]
+
     def _rows(self, column: sa.Column[Any], keys: Keys) -> tuple[Keys, Keys]:
         """Faces, with their people, whose column is among the keys."""
         own = (
