@@ -70,6 +70,7 @@ VARIABLES = {
     ),
     "ARCID_API_KEY": ("none", "The key that `arcid mcp` shows to the service."),
     "ARCID_IMPORT_KEY": ("none", "API key of the system that `arcid import` fetches people from."),
+    "ARCID_MONGODB_URL": ("none", "MongoDB with who people are: mongodb://USER:PASSWORD@HOST."),
     "ARCID_WEBHOOK_SECRET": ("none", "Signs what webhooks are sent."),
     "ARCID_DOOR_SECRET": ("none", "Signs what relays of doors are sent."),
     "ARCID_OSDP_KEY": ("none", "Encrypts the lines of doors: 32 hexadecimal digits."),

@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "postgres": ("psycopg",),
     "milvus": ("pymilvus",),
     "chroma": ("chromadb",),
+    "mongodb": ("pymongo",),
     "video": ("edgefirst",),
     "attendance": ("edgefirst", "xlsxwriter"),
     "mcp": ("mcp", "httpx", "pydantic"),

@@ -57,6 +57,7 @@ from arcid.cli import (
     models,
     models_choice,
     models_import,
+    mongodb,
     onboarding,
     onboarding_evidence,
     people,
@@ -158,6 +159,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
 import_systems.register(importing.app)
+mongodb.register(importing.app, gallery.app)
 app.add_typer(importing.app, name="import")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")

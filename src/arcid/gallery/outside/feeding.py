@@ -62,7 +62,7 @@ def feed(
             with database.read() as newest:  # this transaction began before another one fed it
                 if journal.digest(journal.entry(newest, at.last_change)) == at.mark:
                     return
-        entries = _since(connection, at, now)
+        entries = _entries(connection, at, now)
         if entries is not None and any(_removes(e, collection_key, made_by) for e in entries):
             entries = None
         if entries is None:
@@ -72,7 +72,16 @@ def feed(
         writer.position = str(Position.of(connection, now))
 
 
-def _since(connection: Connection, at: Position | None, now: journal.Head) -> Sequence[Any] | None:
+def since(connection: Connection, at: Position | None) -> tuple[Position, Sequence[Any] | None]:
+    """Where the log is now, and what was written after ``at``; None where it does not lead from
+    there to here: it is a log of another copy, or was pruned."""
+    now = Position.of(connection, journal.head(connection))
+    return now, [] if at == now else _entries(connection, at, journal.head(connection))
+
+
+def _entries(
+    connection: Connection, at: Position | None, now: journal.Head
+) -> Sequence[Any] | None:
     if at is None or at.identity != now.identity or at.last_change >= now.last_change:
         return None
     if journal.digest(journal.entry(connection, at.last_change)) != at.mark:
@@ -121,4 +130,4 @@ def _follow(
         writer.add(face_keys, rows)
 
 
-__all__ = ["Position", "feed"]
+__all__ = ["Position", "feed", "since"]
