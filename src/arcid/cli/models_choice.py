@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from arcid.cli.opening import acting_here
 from arcid.cli.output import Json, done, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from arcid.apps.model_choice import Choices
     from arcid.models.weights import Bundle
 
 RESTART = "a running service keeps what it started with: restart it"
@@ -37,15 +41,14 @@ def use(
 
     Example: arcid models use arcid-face-s-int8
     """
-    from arcid.apps import model_choice
     from arcid.errors import UsageError
 
     if (name is None) == (packaged is None):
         raise UsageError("name a model, or say --packaged detection or --packaged recognition")
-    if packaged is not None:
-        bundle = model_choice.Choices().choose_packaged(packaged)
-    else:
-        bundle = model_choice.Choices().choose(name or "")
+    with _choices() as choices:
+        bundle = (
+            choices.choose(name or "") if packaged is None else choices.choose_packaged(packaged)
+        )
     task = bundle.manifest.task
     words = f"{bundle.name} is used for {task} where none is named; {RESTART}"
     if task == "recognition":
@@ -84,9 +87,11 @@ def calibrations_(
         raise UsageError("--use and --delete are two steps")
     bundle = weights.resolve(name) if name else weights.resolve_default("recognition")
     if use is not None:
-        model_choice.Choices().use(bundle, None if use == "packaged" else use)
+        with _choices() as choices:
+            choices.use(bundle, None if use == "packaged" else use)
     elif delete is not None:
-        model_choice.Choices().delete(bundle, delete)
+        with _choices() as choices:
+            choices.delete(bundle, delete)
     rows = [kept.to_dict() for kept in model_choice.known(bundle)]
     if json:
         print_json({"model": bundle.name, "contract_id": _contract(bundle), "calibrations": rows})
@@ -112,6 +117,24 @@ def calibrations_(
     )
     if use is not None:
         say(RESTART)
+
+
+@contextmanager
+def _choices() -> Iterator[Choices]:
+    """Told to the audit of this machine's gallery, where there is one."""
+    from arcid.apps.model_choice import Choices
+    from arcid.errors import NotFound
+    from arcid.events import Audit
+    from arcid.gallery import opening
+
+    acting_here()
+    try:
+        gallery = opening.open_gallery()
+    except NotFound:
+        yield Choices()
+        return
+    with gallery:
+        yield Choices(Audit(gallery).record)
 
 
 def _contract(bundle: Bundle) -> str | None:
