@@ -1,6 +1,7 @@
 """What several recognisers together bring over the best of them, and what they cost.
 
     python benchmarks/ensembles.py [--ensembles a+b,a+b+c] [--replicates 300] [--cache FOLDER]
+        [--sets lfw-dev,celeba,fiw]
 
 Every ensemble three ways, all as one vector of weighted unit vectors:
 
@@ -24,7 +25,7 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,9 +119,11 @@ def deepface(data: Path) -> tuple[Image, list[tuple[int, int, bool]]]:
     return crops, [(a, b, same) for a, b, same in listed if a is not None and b is not None]
 
 
-def held_out(data: Path, role: str) -> Iterator[Set]:
+def held_out(data: Path, role: str, wanted: Sequence[str] = tuple(SOURCES)) -> Iterator[Set]:
     held = set((CONFIGS / f"held_out_{role}.txt").read_text().splitlines()[1:])
     for name, sources in SOURCES.items():
+        if name not in wanted:
+            continue
         those = read_people(data, sources, held, yaw=False)
         yield everybody(name, those.crops, those.names)
 
@@ -172,13 +175,16 @@ def main() -> int:
     parser.add_argument("--ensembles", default=DEFAULT)
     parser.add_argument("--replicates", type=int, default=REPLICATES)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--sets", default="lfw-dev,vgg,celeba,fiw")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     data = paths.required_data_dir() / "data"
     wanted = options.ensembles.split(",")
     names = list(dict.fromkeys(name for one in wanted for name in parse(one)))
     single: dict[str, Embedder] = {name: load_embedder(resolve(name)) for name in names}
-    sets = [lfw(data), *held_out(data, "select")]
+    judged = options.sets.split(",")
+    sets = [lfw(data)] if "lfw-dev" in judged else []
+    sets += held_out(data, "select", judged)
     cache = options.cache
     cosines = {
         (s.name, n): s.cosines(embed(e, s.crops, cache, f"{s.name}-select"))

@@ -321,6 +321,8 @@ def _known(entry: Entry, *, dim: bool = False) -> tuple[str, ...]:
         sizes = [file.size_bytes for file in entry.files]
         size = "" if None in sizes else f", {sum(s or 0 for s in sizes) / 1e6:.1f} MB"
         how = f"pull{size}"
+    elif entry.package:
+        how = f"`pip install {entry.package.replace('_', '-')}`"
     return (
         f"`{entry.name}`",
         manifest.description,

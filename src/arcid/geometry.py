@@ -29,6 +29,13 @@ OMZ_TEMPLATE: FloatArray = np.array(
      [0.34947188, 0.82469196], [0.65343646, 0.82469196]],
     np.float32,
 )  # fmt: skip
+#: The same five points in dlib's chips (150 pixels, padding 0.25), as shares of the canvas: medians
+#: over 80 photographs that dlib's five-point predictor cut, as SCRFD-2.5G found them there. dlib
+#: aligns by the corners of the eyes and the nose's base, which no detector here gives.
+DLIB_TEMPLATE: FloatArray = np.array(
+    [[0.3142, 0.2973], [0.6727, 0.2973], [0.4901, 0.5251], [0.3471, 0.6810], [0.6413, 0.6801]],
+    np.float32,
+)
 
 
 def template_points(size: int, template: Template = "arcface") -> FloatArray:
@@ -36,12 +43,11 @@ def template_points(size: int, template: Template = "arcface") -> FloatArray:
     none (``UsageError``)."""
     if template == "box":
         raise UsageError("the template 'box' is cut by the box of a face; it has no points")
-    points: FloatArray = (
-        ARCFACE_TEMPLATE * np.float32(size / TEMPLATE_SIZE)
-        if template == "arcface"
-        else OMZ_TEMPLATE * np.float32(size)
-    )
-    return points
+    if template == "arcface":
+        points: FloatArray = ARCFACE_TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+        return points
+    shares = OMZ_TEMPLATE if template == "omz" else DLIB_TEMPLATE
+    return np.asarray(shares * np.float32(size), np.float32)
 
 
 def similarity_transform(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -30,7 +30,8 @@ Selection = Literal["prominent", "one", "largest", "center", "all"]
 CENTRE_WEIGHT = 2.0  # a face in the corner of the photo counts exp(-2) of one in the middle
 RIVAL_PROMINENCE = 0.5  # share of the greatest prominence that makes another face a rival
 SECOND_AREA = 0.25  # share of the largest face's area that makes another face a second one
-Template = Literal["arcface", "omz", "box"]  # where a crop has the face: by points, or by its box
+#: Where a crop has the face: by points, or by its box.
+Template = Literal["arcface", "omz", "dlib", "box"]
 Several = slice | Sequence[int] | npt.NDArray[Any]  # rows of a batch
 Index = SupportsIndex | Several
 

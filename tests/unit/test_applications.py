@@ -116,6 +116,7 @@ def test_onboarding(ran: dict[str, Any]) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @of("workforce_login")
 def test_workforce_login(ran: dict[str, Any]) -> None:
     assert ran["answer"].accepted

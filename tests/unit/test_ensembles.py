@@ -187,6 +187,7 @@ def test_it_resolves_by_name_as_the_least_free_and_trusted_of_its_members(
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_calibrated_it_decides_in_a_gallery(
     cli: Callable[..., Any],
     data_dir: Path,

@@ -237,6 +237,7 @@ def test_every_set_that_is_here_is_measured_and_told_beside_theirs(
     write(sets / "casia-masks/pairs.txt", *rows)
     (sets / "casia-masks/photos").symlink_to(lfw / "images")
     write(sets / "cplfw/notes.txt", "nothing")
+    (sets / "bin").symlink_to(data_dir / "data/bin")
     ran = cli("evaluate", "seeds", "--data", sets, "-o", tmp_path / "out", "--json")
     assert ran.code == 0, ran.err
     found = {(row["set"], row["metric"]): row for row in ran.json["rows"]}
@@ -246,6 +247,7 @@ def test_every_set_that_is_here_is_measured_and_told_beside_theirs(
     }  # fmt: skip
     assert min(ours.values()) >= 0.75
     assert "0 lists of pairs" in found["cplfw", ""]["note"]
+    assert "no pair of different people" in found["small_lfw.bin", ""]["note"]
     masks = found["casia-masks", "accuracy"]["published"]
     assert [one["value"] for one in masks] == [0.8795] and "HyperAI" in masks[0]["whose"]
     assert found["megaface", "rank 1 among 1,000,000"]["note"] == "not here"

@@ -165,7 +165,7 @@ def test_a_manifest_names_the_weights_and_so_does_the_contract(pair: Path) -> No
     for wrong in ({"weights_sha256": None}, {"file": "tiny.onnx"}, {"weights_sha256": "abc"}):
         with pytest.raises(ManifestInvalid, match="weights_sha256"):
             dataclasses.replace(manifest, **wrong)
-    with pytest.raises(ManifestInvalid, match="one of arcface, omz, box"):
+    with pytest.raises(ManifestInvalid, match="one of arcface, omz, dlib, box"):
         dataclasses.replace(manifest, template="eyes")
 
 

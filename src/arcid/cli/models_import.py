@@ -46,7 +46,9 @@ def import_(
     ] = None,
     colour: Annotated[str | None, typer.Option("--colour", help="RGB or BGR.")] = None,
     size: Annotated[int | None, typer.Option("--size", min=16, help="Side of the crop.")] = None,
-    layout: Annotated[str, typer.Option("--layout", help="NCHW or NHWC.")] = "NCHW",
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="NCHW or NHWC; default: the contract's.")
+    ] = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="Test-time flip: average with the mirrored face.")
     ] = False,

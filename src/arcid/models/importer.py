@@ -47,7 +47,7 @@ class Request:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     size: int | None = None
-    layout: Any = "NCHW"
+    layout: Any = None
     flip: bool = False
     licence: str = ""
     description: str = ""
@@ -123,7 +123,7 @@ def _input_spec(request: Request, contract: catalogue.InputContract) -> InputSpe
         mean=request.mean or contract.mean,
         std=request.std or contract.std,
         size=(size, size),
-        layout=request.layout,
+        layout=request.layout or contract.layout,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import logging
 import math
 import os
@@ -92,7 +93,7 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
             return _usable(_load_folder(folder, origin, name), judging)
         entry = catalogue.ENTRIES.get(name)
         if entry and not entry.convert and origin != "packaged":
-            path = root / entry.files[0].filename
+            path = _raw(root, entry)
             if path.is_file():
                 _verify_all(path, entry.manifest, name)
                 return Bundle(name, entry.manifest, path, origin, trust="catalogue")
@@ -151,7 +152,7 @@ def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle
         if origin == "packaged":
             continue
         for entry in catalogue.ENTRIES.values():
-            path = root / entry.files[0].filename
+            path = _raw(root, entry)
             if not entry.convert and path.is_file():
                 bundle = Bundle(entry.name, entry.manifest, path, origin, trust="catalogue")
                 found.setdefault(entry.name, bundle)
@@ -243,6 +244,17 @@ def _places() -> tuple[tuple[Origin, Path], ...]:
         ("models", paths.models_dir()),
         *((("data", data / "models"),) if (data := paths.data_dir()) else ()),
     )
+
+
+def _raw(root: Path, entry: catalogue.Entry) -> Path:
+    """Where the publisher's file of an entry lies: in ``root``, else in the package that ships it
+    (which is not imported)."""
+    path = root / entry.files[0].filename
+    if path.is_file() or not entry.package:
+        return path
+    found = importlib.util.find_spec(entry.package)
+    inside = [] if found is None else list(found.submodule_search_locations or ())
+    return next((Path(folder) / "models" / path.name for folder in inside), path)
 
 
 def _bundles(
@@ -367,6 +379,8 @@ def _not_found(name: str) -> ModelNotFound:
         how = f"convert it: python scripts/convert_weights.py --only {name}"
     elif name in pullable():
         how = f"get it: arcid models pull {name}"
+    elif entry.package:
+        how = f"get it: pip install {entry.package.replace('_', '-')}"
     else:
         how = f"put {files} into {paths.models_dir()}" + _another(entry.manifest.task)
     return ModelNotFound(

