@@ -153,6 +153,18 @@ def test_openvino_is_not_left_to_choose_its_precision(model: Path) -> None:
     assert open_session(model, runtime="openvino").precision == "f32"
 
 
+def test_streams_share_the_threads_and_answer_as_one_does(model: Path) -> None:
+    one = open_session(model, runtime="openvino", threads=2)
+    two = open_session(model, runtime="openvino", threads=2, streams=2)
+    compiled = [getattr(session, "_compiled") for session in (one, two)]  # noqa: B009
+    assert [c.get_property("NUM_STREAMS") for c in compiled] == [1, 2]
+    tensors = [np.full((1, 3), value, np.float32) for value in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        for tensor, outputs in zip(tensors, pool.map(two.run, tensors), strict=True):
+            for name, value in one.run(tensor).items():
+                np.testing.assert_allclose(outputs[name], value, rtol=1e-5)
+
+
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ARCID_THREADS", raising=False)
     assert 1 <= default_threads() <= (os.cpu_count() or 1)

@@ -36,7 +36,7 @@ def run(
     files = files[:photos]
     if not files:
         raise InputError(f"{folder} has no photos; ARCID_DATA is the folder that holds data/")
-    pipeline = Pipeline.from_models()
+    pipeline = Pipeline.from_models(many=True)
     half = files[: max(1, naive_photos // 2)]
     _naive(pipeline, half[:10])  # warm
     loops = [_measured(lambda: _naive(pipeline, half))]

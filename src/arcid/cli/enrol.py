@@ -128,7 +128,7 @@ def enrol(
     kept, probes = hold_back(people, holdout, seed)
     require_photos([photo for files in kept.values() for photo in files])
     require_place(database)
-    pipeline = Pipeline.from_models(detector, model)
+    pipeline = Pipeline.from_models(detector, model, many=True)
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
         if external_id is not None:

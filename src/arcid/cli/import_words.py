@@ -64,7 +64,7 @@ def run_import(
         return
     source.listing()
     require_place(database)
-    pipeline = Pipeline.from_models(detector, model)
+    pipeline = Pipeline.from_models(detector, model, many=True)
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
         jobs = Jobs(gallery)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -155,11 +156,14 @@ def stack_levels(
     return sorted_
 
 
+@lru_cache(maxsize=64)
 def grid(height: int, width: int, repeat: int) -> FloatArray:
-    """(height·width·repeat, 2) float32 column and row of every cell, row by row."""
+    """(height·width·repeat, 2) float32 column and row of every cell, row by row; not writeable."""
     rows, columns = np.mgrid[0:height, 0:width]
     cells = np.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float32)
-    return np.repeat(cells, repeat, axis=0)
+    repeated = np.repeat(cells, repeat, axis=0)
+    repeated.flags.writeable = False
+    return repeated
 
 
 class SingleShot(TriesTwice):

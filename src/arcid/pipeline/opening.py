@@ -60,9 +60,12 @@ def open_detector(
     *,
     runtime: RuntimeName | None,
     device: str | None,
+    streams: int = 1,
     **options: Any,
 ) -> tuple[Detector, Bundle | None]:
-    """``load_detector``, with the bundle it came from; None where there is no model file."""
+    """``load_detector``, with the bundle it came from; None where there is no model file.
+
+    ``streams`` as in ``open_session``."""
     if name in detect.FAMILIES and not detect.FAMILIES[name].files:  # no model file needed
         return detect.create(name, None, **options), None
     bundle = weights.resolve(name) if name else weights.resolve_default("detection")
@@ -76,6 +79,7 @@ def open_detector(
             device=device,
             sha256=sha256,
             weights_sha256=manifest.weights_sha256 if filename == manifest.file else None,
+            streams=streams,
         )
         for part, (filename, sha256) in detect.model_files(manifest).items()
     }

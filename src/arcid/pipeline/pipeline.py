@@ -47,7 +47,7 @@ from arcid.results import (
     Prepared,
     Verification,
 )
-from arcid.runtime import RuntimeName
+from arcid.runtime import RuntimeName, default_threads
 from arcid.types import (
     Crops,
     Detections,
@@ -94,9 +94,16 @@ class Pipeline(Identifier):
         gate: QualityGate | None = None,
         runtime: RuntimeName | None = None,
         device: str | None = None,
+        many: bool = False,
         **detector_options: Any,
     ) -> Pipeline:
-        """Build from model names; None takes the default. Raises ``ModelError`` kinds."""
+        """Build from model names; None takes the default. Raises ``ModelError`` kinds.
+
+        ``many``: photos are prepared in a thread for each core, as ``faces_batch`` and the service
+        do; the detector then looks at as many at a time, each on one core.
+        """
+        if many:
+            detector_options["streams"] = default_threads()
         found = (
             weights.resolve(recogniser) if recogniser else weights.resolve_default("recognition")
         )

@@ -26,6 +26,7 @@ def open_session(
     device: str | None = None,
     precision: str = "f32",
     threads: int | None = None,
+    streams: int = 1,
     input_name: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     sha256: str | None = None,
@@ -39,7 +40,9 @@ def open_session(
     ``runtime``: None takes ``ARCID_RUNTIME``, else "auto": OpenVINO where it is installed, else
     ONNX Runtime. ``device``: None takes ``ARCID_DEVICE``, else "cpu"; "cuda" and "tensorrt" need
     ONNX Runtime's GPU build, any OpenVINO device name ("GPU", "NPU") needs OpenVINO.
-    ``precision``: arithmetic, "f32" unless asked otherwise. ``input_shape`` fixes a dynamic input.
+    ``precision``: arithmetic, "f32" unless asked otherwise. ``streams``: calls at a time that share
+    the ``threads``; where it is 1, one call has them all. ONNX Runtime has no such choice.
+    ``input_shape`` fixes a dynamic input.
 
     Raises ``ModelNotFound``, ``ModelHashMismatch``, ``ModelUnsupported``, ``UsageError``.
     """
@@ -66,8 +69,9 @@ def open_session(
     session: Session
     if chosen == "openvino":
         session = OpenVinoSession(
-            path, model, device, precision, threads, input_name, input_shape, weights=beside
-        )
+            path, model, device, precision, threads, input_name, input_shape,
+            weights=beside, streams=streams,
+        )  # fmt: skip
     elif chosen == "onnxruntime":
         session = OnnxRuntimeSession(
             path, model, device, precision, threads, input_name, input_shape

@@ -75,6 +75,7 @@ class OpenVinoSession:
         input_shape: tuple[int, ...] | None = None,
         *,
         weights: bytes | None = None,
+        streams: int = 1,
     ) -> None:
         if precision not in _PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; use {sorted(_PRECISIONS)}")
@@ -99,10 +100,11 @@ class OpenVinoSession:
             # Left alone, OpenVINO may choose bf16: the precision is always set.
             config: dict[str, Any] = {
                 "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY",
+                "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
             }
             if self.device == "CPU":
                 config["INFERENCE_NUM_THREADS"] = threads
+                config["NUM_STREAMS"] = min(streams, threads)
             self._compiled = core.compile_model(network, self.device, config)
         except RuntimeError as error:
             raise ModelUnsupported(
