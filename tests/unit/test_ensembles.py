@@ -162,6 +162,23 @@ def test_a_member_that_knows_nothing_is_left_out() -> None:
         fusion.fit_together(cosines, np.ones(cosines.shape[1], bool))
 
 
+def test_the_weights_of_an_ensemble_are_fitted_on_its_own_vectors() -> None:
+    rng = np.random.default_rng(4)
+    people = np.repeat(np.arange(12), 3)
+    faces = rng.integers(0, 255, (12, 8, 8, 3)).repeat(14, axis=1).repeat(14, axis=2)
+    seen = faces[people] + rng.normal(0, 25, (36, 112, 112, 3))
+    blind = Toy(2, 9)
+    blind.embed = lambda crops: Embeddings.normalised(  # type: ignore[method-assign]
+        rng.normal(size=(len(crops), 9)), blind.contract_id
+    )
+    mine = Ensemble([Toy(1, 32), blind])
+    vectors = mine.embed(Crops(np.clip(seen, 0, 255).astype(np.uint8)))
+    rows, columns = np.triu_indices(len(vectors), k=1)
+    cosines = mine.cosines(vectors, vectors)[:, rows, columns]
+    fitted = fusion.fit_together(cosines, people[rows] == people[columns])
+    assert fitted.weights[mine.members.index(blind)] < 0.2
+
+
 # installed models
 
 
