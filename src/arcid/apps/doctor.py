@@ -19,6 +19,7 @@ from arcid.calibration import Calibration
 from arcid.decide import unanswered
 from arcid.errors import ArcidError, CalibrationError, ConfigError, UsageError
 from arcid.gallery import Gallery
+from arcid.gallery.health import INDEX
 from arcid.gallery.opening import is_there, sqlite_file
 from arcid.models import weights
 from arcid.protection import Retention
@@ -29,6 +30,7 @@ from arcid.vault import hardening
 
 Area = Literal["runtime", "models", "database", "system"]
 LOW_DISK_BYTES = 1 << 30
+WHOLE = "the gallery itself is whole, and searches without that index (ARCID_INDEX=exact)"
 SAMPLE = 10_000  # rows of each table that are looked at; of fewer, all
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS", re.IGNORECASE)
 _USERINFO = re.compile(r"(://[^/?#@\s:]*):[^@\s]*@")  # a password may hold / ? and #
@@ -216,7 +218,8 @@ def _database(report: Report, database: str | None) -> None:
     except ArcidError as error:
         report.fail("database", mask(error.message), "nothing was changed")
     else:
-        facts["state"] = "sound" if not findings else "damaged"
+        broken = [finding for finding in findings if not finding.startswith(INDEX)]
+        facts["state"] = "damaged" if broken else "sound"
         sampled = max(facts["rows"].values()) > SAMPLE
         facts["looked_at"] = (
             f"up to {SAMPLE:,} rows of each table, at random; arcid gallery check reads every row"
@@ -228,7 +231,8 @@ def _database(report: Report, database: str | None) -> None:
                 if gap.gallery is not None:
                     report.warn("models", gap.message, gap.advice)
         for finding in findings:
-            report.fail("database", finding, "restore a backup, then arcid doctor again")
+            advice = "restore a backup, then arcid doctor again" if finding in broken else WHOLE
+            report.fail("database", finding, advice)
         if not facts["protection"]["complete"]:
             report.warn(
                 "database",

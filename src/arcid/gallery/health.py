@@ -22,6 +22,9 @@ from arcid.gallery.store.keys import chunks
 from arcid.vault import Vault, is_sealed
 from arcid.vault.sealing import key_of
 
+#: How findings begin that are about an index, which is no part of the gallery.
+INDEX = ("an index holds", "the vector index")
+
 
 def check(database: Database, projection: Projection, sample: int | None = None) -> list[str]:
     """Findings in plain words; empty when sound. See ``Gallery.check``."""
@@ -32,8 +35,10 @@ def check(database: Database, projection: Projection, sample: int | None = None)
         if whole:
             findings += database.integrity()
         findings += database.losses()
+        with database.read() as connection:
+            findings += _rows(connection, sample)
+        projection.tell()  # so that what a vector database holds is counted, too
         with projection.snapshot() as snapshot:
-            findings += _rows(snapshot.connection, sample)
             findings += _indexes(snapshot.connection, projection)
     except GalleryError as error:
         findings.append(error.message)
@@ -176,7 +181,7 @@ def _indexes(connection: Connection, projection: Projection) -> Iterator[str]:
     for (collection_key, contract_id), held in projection.counted().items():
         stored = vectors.count(connection, collection_key, contract_id)
         if stored != held:
-            cure = "run arcid gallery reindex" if projection.outside else "restart"
+            cure = "run arcid gallery index --rebuild" if projection.outside else "restart"
             yield f"an index holds {held} vectors, the gallery {stored}; {cure} to build it anew"
 
 
