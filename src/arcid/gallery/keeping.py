@@ -1,7 +1,8 @@
 """Which indexes have a sealed copy in a file, and when it is written anew.
 
 In the background once an index was built, now and then while the service runs, and at the end;
-whenever there is none that opens, or many faces changed since.
+whenever there is none that opens, or many faces changed since. What was read of a file, other
+processes may have without reading it (``sharing``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import ArcidError, KeyUnavailable
-from arcid.gallery import snapshots
+from arcid.gallery import sharing, snapshots
 from arcid.gallery.database import Database
 from arcid.gallery.index import VectorIndex
 from arcid.gallery.index.exact import ExactIndex
@@ -57,6 +58,7 @@ class Keeping:
         self._changed: dict[Slot, float] = {}  # faces since the file; inf: none opens
         self._tried: dict[Slot, float] = {}
         self._paths: dict[Slot, Path] = {}
+        self._offers: dict[Slot, sharing.Offer] = {}
         self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -77,7 +79,11 @@ class Keeping:
             return None
         try:
             by = self._database.vault.index_cipher(header.key_id)
-            index.begin(snapshots.parts(place.path, header, by))
+            name, read = snapshots.name_of(header), snapshots.parts(place.path, header, by)
+            parts, offer = sharing.parts(name, by, header.sizes(), header.dim, read)
+            index.begin(parts)
+            if offer is not None:
+                self._offers[slot] = offer
         except KeyUnavailable:
             snapshots.forget(place.path)
             return None
@@ -95,8 +101,15 @@ class Keeping:
     def void(self, slot: Slot) -> None:
         """Somebody was erased: the key of the file is destroyed."""
         self._changed[slot] = math.inf
+        self.withdraw([slot])
         if slot in self._paths:
             snapshots.forget(self._paths[slot])
+
+    def withdraw(self, slots: Sequence[Slot]) -> None:
+        """No other process gets what this one has in memory."""
+        for slot in slots:
+            if (offer := self._offers.pop(slot, None)) is not None:
+                offer.close()
 
     def counted(self, slot: Slot) -> None:
         """What changes from now on is not in the file that is about to be written."""

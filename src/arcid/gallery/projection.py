@@ -297,6 +297,7 @@ class Projection:
 
     def _forget(self) -> None:
         self._database.vault.forget()  # another copy of the database may be in its place
+        self._keeping.withdraw(list(self._indexes))
         for index in self._indexes.values():
             index.close()
         self._indexes.clear()

@@ -97,6 +97,11 @@ def header_of(path: Path) -> Header | None:
         return None
 
 
+def name_of(header: Header) -> str:
+    """The same for one file only."""
+    return hashlib.sha256(_packed(header)).hexdigest()
+
+
 def parts(path: Path, header: Header, by: Cipher) -> list[Callable[[], Part]]:
     """In order, each opened where it is called. Both raise ``GalleryDamaged``, ``OSError``."""
     size, packed = path.stat().st_size, _packed(header)

@@ -26,7 +26,7 @@ from arcid.types import FloatArray
 
 ADD_ROWS = 4096  # quantised at a time
 FETCH_ROWS = 2048  # most rows asked of the store at once
-PROBES = 16  # share one pass over the rows
+PROBES = 64  # share one pass over the rows
 PIECE_BYTES = 1 << 24  # of codes multiplied together
 
 Found = tuple[Keys, Keys, FloatArray]  # face keys, person keys, cosines

@@ -40,7 +40,8 @@ class Part:
         return memoryview(b"".join([np.ascontiguousarray(a).data.cast("B") for a in arrays]))
 
     @classmethod
-    def unpacked(cls, data: bytearray, dim: int) -> Part:
+    def unpacked(cls, data: bytearray | memoryview, dim: int) -> Part:
+        """What ``packed`` gave, which must not change as long as the part is in use."""
         rows = len(data) // (_ROW_BYTES + dim)
         found, at = [], 0
         for kind, size in (("<i8", 8), ("<i8", 8), ("<f4", 4), ("<f4", 4)):
@@ -49,8 +50,8 @@ class Part:
         codes = np.frombuffer(data, np.int8, rows * dim, at).reshape(rows, dim)
         faces, people, step, error = found
         return cls(
-            faces.astype(np.int64), people.astype(np.int64),
-            step.astype(np.float32), error.astype(np.float32), codes,
+            faces.astype(np.int64, copy=False), people.astype(np.int64, copy=False),
+            step.astype(np.float32, copy=False), error.astype(np.float32, copy=False), codes,
         )  # fmt: skip
 
 
