@@ -36,6 +36,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "mediapipe": ("mediapipe",),
     "dlib": ("dlib",),
     "dlib-models": ("dlib", "face_recognition_models"),
+    "cuda": ("torch",),
     "convert": ("torch", "onnx"),
     "train": ("torch", "pydantic", "yaml", "onnx", "tensorboard"),
     "int8": ("onnx", "nncf"),

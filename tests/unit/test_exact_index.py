@@ -99,7 +99,7 @@ def test_the_scan_itself_stays_within_the_bound(dim: int) -> None:
         for start in range(0, block.size, 50):
             stop = min(start + 50, block.size)
             piece = Piece(block, start, stop, rounded, Chosen())
-            bounds = piece.upper.astype(np.float64)
+            bounds = piece.upper().astype(np.float64)
             upper = bounds + rounded.error[:, None]
             lower = upper - 2 * (block.error[start:stop] + rounded.error[:, None])
             own = truth[:, block.faces[start:stop]]
@@ -107,7 +107,7 @@ def test_the_scan_itself_stays_within_the_bound(dim: int) -> None:
             for floors in rng.choice([-0.5, 0.0, 0.1, 0.6], (5, len(probes))):
                 found = piece.reaching(floors)
                 for (reached, most), rough, cosines, floor, probe in zip(
-                    found, piece.upper, own, floors, rounded.exact, strict=True
+                    found, piece.upper(), own, floors, rounded.exact, strict=True
                 ):
                     assert set(np.flatnonzero(cosines >= floor) + start) <= set(reached.tolist())
                     assert np.array_equal(most, block.upper(reached, probe))

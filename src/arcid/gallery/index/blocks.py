@@ -112,32 +112,47 @@ class Piece:
     ) -> None:
         self.block, self._probes = block, probes
         self.rows = part = slice(start, stop)
-        self.upper: FloatArray = int8.kernel()[1](block.codes[part], probes)
-        """(Q,n) float32 the most the cosines can be, but for the probe's own error.
-
-        -inf where a row was removed or its person is left out."""
-        self.upper *= block.step[part]
-        self.upper *= probes.step[:, None]
-        self.upper += block.error[part]
+        upper: FloatArray = int8.kernel()[1](block.codes[part], probes)
+        upper *= block.step[part]
+        upper *= probes.step[:, None]
+        upper += block.error[part]
         others = chosen.others(block.people[part])
         if others is not None:
-            self.upper[:, others] = -np.inf
+            upper[:, others] = -np.inf
+        self._upper = upper
+
+    def __len__(self) -> int:
+        return self.rows.stop - self.rows.start
+
+    def upper(self) -> FloatArray:
+        """(Q,n) float32 the most the cosines can be, but for the probe's own error.
+
+        -inf where a row was removed or its person is left out.
+        """
+        return self._upper
 
     def reaching(self, floors: Sequence[float]) -> list[tuple[Rows, FloatArray]]:
         """(Q,) floors in; per probe the rows (of the block) whose cosine may reach its floor, and
         the most that they can be, now without the probe's error."""
         least = np.maximum(floors - self._probes.error, np.finfo(np.float32).min)
-        able = self.upper >= least.astype(np.float32)[:, None]
-        probe, row = np.divmod(_places(able.reshape(-1)), able.shape[1])
-        ends = np.searchsorted(probe, np.arange(len(able) + 1))
+        probe, row = self._able(least.astype(np.float32))
+        ends = np.searchsorted(probe, np.arange(len(least) + 1))
         parts = [row[first:last] for first, last in itertools.pairwise(ends)]
         return [self._closer(probe, own) for probe, own in enumerate(parts)]
 
     def highest(self, probe: int, count: int, of: int) -> tuple[Rows, FloatArray]:
         """``reaching`` for those ``count`` of the first ``of`` rows that seem nearest."""
-        upper = self.upper[probe, :of]
+        return self._closer(probe, self._top(probe, count, of))
+
+    def _able(self, least: FloatArray) -> tuple[Rows, Rows]:
+        """Probes, ascending, and rows where a bound is the probe's least or more."""
+        able = self._upper >= least[:, None]
+        return np.divmod(_places(able.reshape(-1)), len(self))
+
+    def _top(self, probe: int, count: int, of: int) -> Rows:
+        upper = self._upper[probe, :of]
         top = np.argpartition(upper, -count)[-count:]
-        return self._closer(probe, top[upper[top] > -np.inf])
+        return top[upper[top] > -np.inf]
 
     def _closer(self, probe: int, rows: Rows) -> tuple[Rows, FloatArray]:
         own = rows + self.rows.start

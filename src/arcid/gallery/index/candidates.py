@@ -108,7 +108,7 @@ class Candidates:
     def _first_floor(self, piece: Piece, probe: int) -> float:
         """Before any floor is known, the first few thousand rows of a piece give one."""
         few = 4 * self._k + 16
-        seen = min(piece.upper.shape[1], max(_SAMPLE, 4 * few))
+        seen = min(len(piece), max(_SAMPLE, 4 * few))
         if self.floor > NOTHING or seen < 2 * few:
             return NOTHING
         rows, upper = piece.highest(probe, few, seen)

@@ -246,7 +246,7 @@ class ExactIndex:
         uppers = [np.empty(block.size, np.float32) for block in blocks]
 
         def visit(number: int, piece: Piece) -> None:
-            uppers[number][piece.rows] = piece.upper[0]
+            (uppers[number][piece.rows],) = piece.upper()
             offer(piece, [likely])
 
         self._scan(blocks, rounded, chosen, visit)
@@ -297,7 +297,7 @@ class ExactIndex:
         visit: Visit,
     ) -> None:
         """Show ``visit`` all rows, a piece at a time, in several threads."""
-        high = max(1, PIECE_BYTES // self._dim)
+        high = self._rows_at_once(len(probes.codes))
         pieces = [
             (number, start, min(start + high, block.size))
             for number, block in enumerate(blocks)
@@ -307,7 +307,7 @@ class ExactIndex:
 
         def work() -> None:
             for number, start, stop in left:
-                visit(number, Piece(blocks[number], start, stop, probes, chosen))
+                visit(number, self._piece(blocks[number], start, stop, probes, chosen))
 
         helpers = self._helpers_for(min(self._threads, len(pieces)) - 1, work)
         try:
@@ -316,6 +316,15 @@ class ExactIndex:
             for helper in helpers:
                 if not helper.cancel():
                     helper.result()
+
+    def _rows_at_once(self, probes: int) -> int:
+        """How many rows of a block make a piece, for so many probes."""
+        return max(1, PIECE_BYTES // self._dim)
+
+    def _piece(
+        self, block: Block, start: int, stop: int, probes: int8.Probes, chosen: Chosen
+    ) -> Piece:
+        return Piece(block, start, stop, probes, chosen)
 
     def _helpers_for(self, count: int, work: Callable[[], None]) -> list[Future[None]]:
         if count < 1:
