@@ -31,6 +31,7 @@ _PREFIX = "arcid-index"
 _ASKED, _GIVEN = b"arcid/1/index/asked", b"arcid/1/index/given"
 _PROOF = NONCE_BYTES + 16  # a nonce, and the tag of nothing
 _PEER = struct.Struct("3i")  # pid, uid, gid: unix(7)
+_LISTENING = "00010000"  # flags in /proc/net/unix
 _ALIGNED = 64
 
 _log = logging.getLogger(__name__)
@@ -45,23 +46,23 @@ class Offer:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(f"\0{_PREFIX}/{name}/{os.getpid()}-{os.urandom(4).hex()}")
         self._socket.listen()
-        threading.Thread(target=self._serve, name="arcid-index-offer", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="arcid-index-offer", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Nobody gets it any more; who has it keeps it."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(WAIT_S)
 
     def _serve(self) -> None:
-        with self._socket, os.fdopen(self._fd):
+        with self._socket, suppress(OSError):
             while True:
-                try:
-                    connection, _ = self._socket.accept()
-                except OSError:
-                    return
-                with connection, suppress(OSError, ValueError):
+                connection, _ = self._socket.accept()  # until ``close``
+                with connection, suppress(OSError):
                     connection.settimeout(WAIT_S)
                     self._answer(connection)
+        os.close(self._fd)
 
     def _answer(self, connection: socket.socket) -> None:
         if _user_of(connection) != os.getuid():
@@ -153,8 +154,8 @@ def _offered(name: str) -> list[str]:
     """Addresses of sockets that offer it."""
     with suppress(OSError):
         lines = Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()
-        found = [line.rpartition(" @")[2] for line in lines]
-        return [address for address in found if address.startswith(f"{_PREFIX}/{name}/")]
+        listening = [line.rpartition(" @")[2] for line in lines if line.split()[3] == _LISTENING]
+        return [address for address in listening if address.startswith(f"{_PREFIX}/{name}/")]
     return []
 
 
