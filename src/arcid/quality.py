@@ -29,6 +29,8 @@ Code = Literal[
     "tilted",
     "low_detection_score",
     "cut_off",
+    "eyes_closed",
+    "mouth_open",
 ]
 
 CANVAS = 112  # everything seen on the crop is measured at this scale
@@ -82,6 +84,8 @@ class Quality:
     roll_deg: float | None
     detection_score: float | None  # 0–1
     truncation: float | None  # share of the face outside the photo, 0–1
+    eye_openness: float | None = None  # height over width, where 68 landmarks were found
+    mouth_openness: float | None = None  # gap between the lips over its width
     reasons: tuple[Reason, ...] = ()
 
     @property
@@ -105,6 +109,15 @@ class Quality:
         return {"ok": self.ok, "reasons": reasons, "measured": self.measured()}
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Seen:
+    """What 68 landmarks tell of the faces of a photo."""
+
+    angles: npt.NDArray[np.float64]  # (N,3) yaw, pitch, roll in degrees
+    eyes: npt.NDArray[np.float32]  # (N,) openness
+    mouth: npt.NDArray[np.float32]  # (N,) openness
+
+
 @dataclass(frozen=True, slots=True)
 class QualityGate:
     """Thresholds; ``None`` switches a check off. Measurements are reported either way."""
@@ -120,6 +133,8 @@ class QualityGate:
     max_roll_deg: float | None = 45.0
     min_detection_score: float | None = 0.5
     max_truncation: float | None = 0.1
+    min_eye_openness: float | None = None  # needs 68 landmarks, as does the next
+    max_mouth_openness: float | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -129,12 +144,15 @@ class QualityGate:
             ):
                 raise UsageError(f"{f.name} must be a number from 0 up, or None; got {value!r}")
 
-    def assess(self, image: Image, detections: Detections, crops: Crops) -> list[Quality]:
+    def assess(
+        self, image: Image, detections: Detections, crops: Crops, seen: Seen | None = None
+    ) -> list[Quality]:
         """One ``Quality`` per face of the photo, in the order of ``detections``.
 
-        ``image`` (H,W,3) uint8 RGB, ``crops`` its aligned faces (N,S,S,3). Box-only detections
-        leave eye distance and pose unmeasured and unjudged. Raises ``InvalidArray`` where the
-        three do not belong together.
+        ``image`` (H,W,3) uint8 RGB, ``crops`` its aligned faces (N,S,S,3). ``seen``: what 68
+        landmarks tell, whose pose is taken in place of that of five points. Box-only detections
+        leave eye distance and pose unmeasured and unjudged. Raises ``InvalidArray`` where these do
+        not belong together.
         """
         if image.shape[:2] != tuple(detections.image_size):
             raise InvalidArray(
@@ -150,10 +168,12 @@ class QualityGate:
                 for crop, score, share in zip(crops.pixels, detections.scores, outside, strict=True)
             ]
         eyes = np.linalg.norm(detections.points[:, 1] - detections.points[:, 0], axis=1)
+        turned = pose(detections.points) if seen is None else seen.angles
+        told = [None] * len(eyes) if seen is None else zip(seen.eyes, seen.mouth, strict=True)
         return [
-            self._judge(crop, float(eye), tuple(map(float, angles)), float(score), share)
-            for crop, eye, angles, score, share in zip(
-                crops.pixels, eyes, pose(detections.points), detections.scores, outside, strict=True
+            self._judge(crop, float(eye), tuple(map(float, angles)), float(score), share, openness)
+            for crop, eye, angles, score, share, openness in zip(
+                crops.pixels, eyes, turned, detections.scores, outside, told, strict=True
             )
         ]
 
@@ -168,11 +188,13 @@ class QualityGate:
         angles: tuple[float, ...] | None = None,
         score: float | None = None,
         truncation: float | None = None,
+        openness: tuple[float, float] | None = None,
     ) -> Quality:
         grey = _grey(crop)
         sharpness = _sharpness(grey)
         brightness, burnt_out, contrast = _light(grey)
         yaw, pitch, roll = angles or (None, None, None)
+        eyes, mouth = (None, None) if openness is None else map(float, openness)
         found: list[Reason] = []
 
         def below(code: Code, value: float | None, limit: float | None, text: str) -> None:
@@ -217,8 +239,14 @@ class QualityGate:
         below("low_detection_score", score, self.min_detection_score,
               "It is not certain that this is a face: score {:.2f}, at least {:.2f} is needed; "
               "uncover it and look into the camera.")  # fmt: skip
+        below("eyes_closed", eyes, self.min_eye_openness,
+              "The eyes are closed: openness {:.2f}, at least {:.2f} is needed; "
+              "look into the camera.")  # fmt: skip
+        above("mouth_open", mouth, self.max_mouth_openness,
+              "The mouth is open: {:.2f} of its width, at most {:.2f} may be; "
+              "close it.")  # fmt: skip
         return Quality(inter_eye_px, sharpness, brightness, burnt_out, contrast,
-                       yaw, pitch, roll, score, truncation, tuple(found))  # fmt: skip
+                       yaw, pitch, roll, score, truncation, eyes, mouth, tuple(found))  # fmt: skip
 
 
 def pose(points: npt.ArrayLike) -> npt.NDArray[np.float64]:

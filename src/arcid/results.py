@@ -11,6 +11,7 @@ import numpy as np
 from arcid import notebook
 from arcid.errors import QualityRejected
 from arcid.image import PhotoId
+from arcid.landmarks import Landmarks
 from arcid.quality import Quality
 from arcid.types import (
     Crops,
@@ -36,6 +37,7 @@ class Prepared:
     crops: Crops
     quality: tuple[Quality, ...]
     photo: PhotoId
+    landmarks: Landmarks | None = None  # where the pipeline finds them
 
     @property
     def photo_id(self) -> str:
@@ -62,6 +64,7 @@ class Faces:
     embeddings: Embeddings
     quality: tuple[Quality, ...]  # empty without detections
     photo: PhotoId
+    landmarks: Landmarks | None = None  # where the pipeline finds them
 
     @property
     def photo_id(self) -> str:
@@ -110,6 +113,7 @@ class Faces:
                 self.embeddings[rows],
                 tuple(self.quality[i] for i in rows) if self.quality else (),
                 self.photo,
+                None if self.landmarks is None else self.landmarks[rows],
             )
         row = row_number(index, len(self))
         return Face(
@@ -120,6 +124,7 @@ class Faces:
             quality=self.quality[row] if self.quality else None,
             photo=self.photo,
             points=None if found is None or found.points is None else found.points[row],
+            landmarks=None if self.landmarks is None else self.landmarks[row],
         )
 
 
@@ -134,6 +139,7 @@ class Face:
     quality: Quality | None
     photo: PhotoId
     points: FloatArray | None = None  # (5,2) pixels in its photo
+    landmarks: Landmarks | None = None  # of this face alone
 
     @property
     def photo_id(self) -> str:

@@ -47,6 +47,7 @@ BASE: dict[str, list[str]] = {
     "detector train": ["BINARY"],
     "detector points": ["BINARY"],
     "detector export": ["DIR", "--to", "OUT"],
+    "detector landmarks": ["DIR", "--to", "OUT"],
     "detector evaluate": ["none_such"],
     "models import": ["BINARY", "--name", "x", "--like", "arcface"],
     "models pull": ["none_such"],

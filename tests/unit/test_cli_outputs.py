@@ -81,6 +81,7 @@ FAILING: dict[str, list[tuple[str, ...]]] = {
     ],
     "detector faces": [("--scenes", "NONE", "--labels", "BAD", "-o", "OUT/keep.tar")],
     "detector export": [("BAD", "--to", "OUT", "--name", "keep")],
+    "detector landmarks": [("BAD", "--to", "OUT", "--name", "keep")],
     "evaluate ijb": [("--data", "BAD", "--embeddings", "BAD", "-o", "OUT")],
     "evaluate megaface": [
         ("--data", "BAD", "--probes", "BAD", "--distractors", "BAD", "-o", "OUT")

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from arcid.errors import DatasetInvalid, InvalidArray
+from arcid.errors import (
+    ContractMismatch,
+    DatasetInvalid,
+    InvalidArray,
+    LandmarksRequired,
+    ManifestInvalid,
+    ModelUnsupported,
+    UsageError,
+)
 from arcid.geometry import apply_affine, template_points
+from arcid.landmarks import LandmarkModel
+from arcid.landmarks.mask import ContourMask, EllipseMask
 from arcid.landmarks.points import JAW, LEFT_EYE, MIRRORED_68, MOUTH, RIGHT_EYE, Landmarks
-from arcid.types import FloatArray
+from arcid.landmarks.pose import HEAD_68, fit, head_pose
+from arcid.models.manifest import InputSpec, Licence, Manifest
+from arcid.pipeline import Pipeline
+from arcid.pipeline.masking import MaskedEmbedder, without_background
+from arcid.quality import QualityGate, pose
+from arcid.types import Crops, Detections, Embeddings, FloatArray
 
 
 def drawn(eye: float = 0.3, mouth: float = 0.0) -> FloatArray:
@@ -151,3 +167,169 @@ def test_labels_of_five_points_are_told(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetInvalid, match="has no 68 points"):
         train_points(labelled(tmp_path, dense=False))
+
+
+# --- pose -----------------------------------------------------------------------------------------
+
+
+def seen(yaw: float, pitch: float, roll: float, far: float = 8.0) -> FloatArray:
+    """(1,68,2) of the generic head in a 640×480 photo, so many eye distances away."""
+    y, p, r = np.radians([yaw, pitch, roll])
+    about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    head = HEAD_68 @ (about_z @ about_y @ about_x).T
+    depth = far - head[:, 2:]
+    found: FloatArray = (head[:, :2] / depth * 1.2 * 640 + [319.5, 239.5]).astype(np.float32)
+    return found[None]
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (30, 0, 0), (0, 20, 0), (0, 0, -40), (-25, 15, 10)])
+def test_a_known_rotation_is_found(angles: tuple[float, float, float]) -> None:
+    found = head_pose(Landmarks(seen(*angles)), (480, 640))[0]
+    np.testing.assert_allclose(found, angles, atol=0.1)
+    far_away = fit(seen(*angles, far=500.0))[0]
+    np.testing.assert_allclose(far_away, angles, atol=0.5)
+
+
+def test_signs_are_those_of_the_pose_of_five_points() -> None:
+    for angles in ((25, 0, 0), (0, 15, 0), (0, 0, 20)):
+        found = Landmarks(seen(*angles, far=500.0))
+        turned, level = pose(found.five)[0], pose(Landmarks(seen(0, 0, 0, far=500.0)).five)[0]
+        axis = int(np.argmax(angles))
+        assert (turned - level)[axis] > 8
+
+
+# --- background -----------------------------------------------------------------------------------
+
+
+class Answering:
+    """A session of a landmark model that answers every crop with the same points."""
+
+    runtime, device, precision = "none", "none", "f32"
+    input_name = "image"
+    output_names: tuple[str, ...] = ("points",)
+    input_shape: tuple[int | None, ...] = (None, 3, 64, 64)
+
+    def __init__(self, points: FloatArray) -> None:
+        self.points = points.reshape(1, -1)
+
+    def run(self, tensor: Any) -> dict[str, Any]:
+        return {"points": np.tile(self.points, (len(tensor), 1))}
+
+
+SPEC = InputSpec("image", "RGB", (127.5,) * 3, (127.5,) * 3, (64, 64))
+MANIFEST = Manifest("l", "landmarks", "arcid", "0" * 64, SPEC, Licence("none"))
+
+
+@pytest.fixture
+def model() -> LandmarkModel:
+    middle = ((drawn() + 14 - 63.5) / 128).astype(np.float32)
+    return LandmarkModel(Answering(middle), MANIFEST)
+
+
+def test_the_model_s_answer_goes_back_to_the_photo(model: LandmarkModel) -> None:
+    five = template_points(112) + 100
+    found = Detections(np.float32([[110, 105, 202, 225]]), np.ones(1, np.float32), five[None],
+                       (400, 400))  # fmt: skip
+    photo = np.zeros((400, 400, 3), np.uint8)
+    marks = model.find(photo, found)
+    side = np.sqrt(92 * 120)
+    wanted = (drawn() + 14 - 63.5) / 128 * side + [156, 165]
+    np.testing.assert_allclose(marks.points[0], wanted, atol=1.5)
+    assert len(model.find(photo, found[:0])) == 0
+    boxes = Detections(found.boxes, found.scores, None, (400, 400))
+    with pytest.raises(LandmarksRequired):
+        model.find(photo, boxes)
+
+
+def test_another_model_is_refused() -> None:
+    with pytest.raises(ModelUnsupported, match="not of landmarks"):
+        LandmarkModel(Answering(drawn()), replace(MANIFEST, task="detection"))
+    with pytest.raises(ManifestInvalid, match="square crops"):
+        LandmarkModel(Answering(drawn()), replace(MANIFEST, input=replace(SPEC, size=None)))
+
+
+def test_masks_keep_the_face_and_grey_out_the_rest(model: LandmarkModel) -> None:
+    crops = Crops(np.full((2, 112, 112, 3), 200, np.uint8))
+    for mask in (EllipseMask(), ContourMask(model)):
+        pixels = mask(crops).pixels
+        assert (pixels[:, 64, 56] == 200).all() and (pixels[:, 2, 2] == 127).all()
+        assert 0.2 < (pixels[0, ..., 0] == 200).mean() < 0.8
+        assert len(mask(Crops.empty())) == 0
+    assert not np.array_equal(EllipseMask()(crops).pixels, ContourMask(model)(crops).pixels)
+
+
+def test_masked_vectors_have_a_contract_of_their_own() -> None:
+    class Mean:
+        contract_id, dim, size, template, name = "c" * 64, 3, 112, "arcface", "mean"
+
+        def embed(self, crops: Crops) -> Embeddings:
+            means = crops.pixels.mean(axis=(1, 2)) + np.arange(3)
+            return Embeddings.normalised(means, self.contract_id)
+
+    inner = Mean()
+    masked = MaskedEmbedder(inner, EllipseMask())
+    assert masked.contract_id not in (
+        inner.contract_id,
+        MaskedEmbedder(inner, EllipseMask("another")).contract_id,
+    )
+    crop = np.zeros((1, 112, 112, 3), np.uint8)
+    crop[:, :4], crop[..., 0] = 255, 90
+    with pytest.raises(ContractMismatch):
+        masked.embed(Crops(crop)).cosine(inner.embed(Crops(crop)))
+    border = crop.copy()
+    border[:, :4] = 0  # outside the ellipse: nothing of it is seen
+    np.testing.assert_array_equal(
+        masked.embed(Crops(crop)).vectors, masked.embed(Crops(border)).vectors
+    )
+    assert without_background(inner, "keep") is inner
+    with pytest.raises(UsageError, match="known: keep, ellipse, contour"):
+        without_background(inner, "blue")
+    inner.template = "box"
+    with pytest.raises(UsageError, match="template arcface"):
+        without_background(inner, "ellipse")
+
+
+def test_a_pipeline_finds_landmarks_where_it_is_asked(model: LandmarkModel) -> None:
+    from tests.toys import Brightness, Squares, picture
+
+    plain, photo = Pipeline(Squares(), Brightness()), picture(1)
+    assert plain.faces(photo).landmarks is None
+    plain.landmarks = model
+    faces = plain.faces(photo)
+    assert faces.landmarks is not None and faces[0].landmarks is not None
+    assert faces[:0].landmarks is not None and len(faces[:0].landmarks) == 0
+    measured = faces[0].quality.measured()
+    assert measured["eye_openness"] == pytest.approx(0.3, abs=0.01)
+    plain.gate = QualityGate(min_eye_openness=0.5, max_mouth_openness=0.1)
+    codes = [reason.code for reason in plain.faces(photo)[0].quality.reasons]
+    assert "eyes_closed" in codes and "mouth_open" not in codes
+
+
+def test_a_run_becomes_a_bundle_that_says_how_good_it_is(
+    recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="exporting needs onnx")
+    from arcid.pipeline import load_landmarks
+    from arcid.train.detector.export_landmarks import export_landmarks
+    from arcid.train.detector.landmarks.job import train_points
+
+    monkeypatch.setenv("ARCID_HOME", str(tmp_path / "home"))
+    train_points(recipe)
+    bundle = export_landmarks(Path(recipe.out), tmp_path / "out", name="few")
+    facts = Manifest.load(bundle / "manifest.json")
+    mean, low, high = facts.accuracy["nme_all"]
+    assert low <= mean <= high and facts.accuracy["reserved_people"] >= 1
+    card = (bundle / "MODEL_CARD.md").read_text("utf-8")
+    assert f"| all | {mean:.2f} %" in card and "300-W" in card and "not allowed" in card
+    model = load_landmarks(str(bundle))
+    crop = np.full((128, 128, 3), 60, np.uint8)
+    five = template_points(112)[None] + np.float32(8)
+    box = np.float32([[20, 20, 108, 118]])
+    found = model.find(crop, Detections(box, np.ones(1, np.float32), five, (128, 128)))
+    assert len(found) == 1 and np.abs(found.points - 64).max() < 300
+    five_points = recipe.but(out=str(tmp_path / "five"), network=recipe.network.but(points=5))
+    train_points(five_points)
+    with pytest.raises(ModelUnsupported, match="learned five points"):
+        export_landmarks(tmp_path / "five", tmp_path / "out")

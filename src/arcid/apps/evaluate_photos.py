@@ -173,7 +173,9 @@ class Run:
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        return Pipeline.from_models(self.how.detector, self.how.model)
+        return Pipeline.from_models(
+            self.how.detector, self.how.model, background=self.how.background
+        )
 
     @cached_property
     def embedder(self) -> PhotoEmbedder:
@@ -266,6 +268,8 @@ class Run:
         """(cosine, FMR) of the threshold that the product would use; None without calibration."""
         if self.how.embeddings is not None and self.how.model is None:
             return None
+        if self.how.background != "keep":  # another contract, that nobody calibrated
+            return None
         try:
             return self.product_threshold(), self._fmr
         except CalibrationError:
@@ -316,6 +320,8 @@ class Run:
             }
         if self.how.masked:
             found |= {"masks": "drawn on every face"}
+        if self.how.background != "keep":
+            found |= {"background": f"grey, outside the {self.how.background}"}
         found |= {
             "contract": contract,
             "seed": str(self.how.seed),

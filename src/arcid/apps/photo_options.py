@@ -22,6 +22,7 @@ class Options:
     aligned: bool = False  # the photos are aligned crops
     margin: int = 0  # pixels cut off each side of aligned crops
     masked: bool = False  # a face mask is drawn on every aligned face
+    background: Literal["keep", "ellipse", "contour"] = "keep"  # grey around the face otherwise
     embeddings: Path | None = None  # measured instead of running a model
     save_embeddings: Path | None = None
     cache: Path | None = None  # of vectors; default: cache/embeddings in ARCID_HOME

@@ -27,6 +27,7 @@ from arcid.cli import (
     compare,
     demo,
     detector,
+    detector_landmarks,
     distil,
     doctor,
     duplicate_runs,
@@ -140,6 +141,7 @@ for part in (
 onboarding_evidence.register(onboarding.app)
 models_import.register(models.app)
 models_choice.register(models.app)
+detector_landmarks.register(detector.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(events.app, name="events")
 app.add_typer(gallery.app, name="gallery")

@@ -61,6 +61,9 @@ OPTIONS: dict[str, Any] = {  # of How's fields
         FACES, "Pixels to cut off every side of aligned crops.", "--margin", min=0, max=256
     ),
     "masked": _option(FACES, "Draw a face mask on every aligned face.", "--masked"),
+    "background": _option(
+        FACES, "Grey out what is around the face, by an ellipse or its contour.", "--background"
+    ),
     "embeddings": _option(
         FACES, "Measure these vectors (.npz, .npy) instead of running a model.", "--embeddings"
     ),

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from arcid.pipeline.identifier import Identifier
-from arcid.pipeline.opening import check_recogniser, load_detector, load_embedder
+from arcid.pipeline.opening import (
+    check_recogniser,
+    load_detector,
+    load_embedder,
+    load_landmarks,
+)
 from arcid.pipeline.pipeline import Pipeline
 
-__all__ = ["Identifier", "Pipeline", "check_recogniser", "load_detector", "load_embedder"]
+__all__ = [
+    "Identifier",
+    "Pipeline",
+    "check_recogniser",
+    "load_detector",
+    "load_embedder",
+    "load_landmarks",
+]

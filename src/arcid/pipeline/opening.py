@@ -8,6 +8,7 @@ from arcid import detect
 from arcid.detect import Detector
 from arcid.embed import DlibEmbedder, Embedder, Ensemble, OnnxEmbedder
 from arcid.errors import ModelUnsupported
+from arcid.landmarks import LandmarkModel
 from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.runtime import RuntimeName, open_session
@@ -42,6 +43,22 @@ def check_recogniser(bundle: Bundle, embedder: Embedder) -> float | None:
     of = {one.manifest.contract_id: one for one in bundle.members}
     found = [check_recogniser(of[one.contract_id], one) for one in embedder.members]
     return min((cosine for cosine in found if cosine is not None), default=None)
+
+
+def load_landmarks(
+    name: str | None = None, *, runtime: RuntimeName | None = None, device: str | None = None
+) -> LandmarkModel:
+    """Open a landmark model by name; None takes the default. Raises ``ModelError`` kinds."""
+    bundle = weights.resolve(name) if name else weights.resolve_default("landmarks")
+    manifest = bundle.manifest
+    session = open_session(
+        bundle.path,
+        runtime=runtime,
+        device=device,
+        input_name=manifest.input.name,
+        sha256=manifest.sha256,
+    )
+    return LandmarkModel(session, manifest)
 
 
 def load_detector(

@@ -33,12 +33,20 @@ from arcid.errors import (
 )
 from arcid.geometry import recut
 from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image, photo_id
+from arcid.landmarks import LandmarkModel, Landmarks
+from arcid.landmarks.pose import head_pose
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
 from arcid.pipeline.identifier import Identifier
-from arcid.pipeline.opening import check_recogniser, load_embedder, open_detector
-from arcid.quality import Quality, QualityGate
+from arcid.pipeline.masking import Background, without_background
+from arcid.pipeline.opening import (
+    check_recogniser,
+    load_embedder,
+    load_landmarks,
+    open_detector,
+)
+from arcid.quality import Quality, QualityGate, Seen
 from arcid.results import (
     Face,
     Faces,
@@ -67,7 +75,8 @@ class Pipeline(Identifier):
     ``gate`` set: faces that fail it are refused by ``one_face`` with ``QualityRejected``; their
     quality is measured and reported either way. Detector and embedder may be any class that has
     what ``arcid.Detector`` and ``arcid.Embedder`` say; what else they answer than they promise
-    raises ``ModelUnsupported``.
+    raises ``ModelUnsupported``. ``landmarks`` set: 68 points of every face, from which its pose is
+    then taken, and openness of eyes and mouth.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class Pipeline(Identifier):
         *,
         calibration: Calibration | None = None,
         gate: QualityGate | None = None,
+        landmarks: LandmarkModel | None = None,
     ) -> None:
         _check_has("detector", detector, "detect")
         _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
@@ -84,6 +94,7 @@ class Pipeline(Identifier):
         self.detector = detector
         self.embedder = embedder
         self.gate = gate
+        self.landmarks = landmarks
 
     @classmethod
     def from_models(
@@ -92,15 +103,20 @@ class Pipeline(Identifier):
         recogniser: str | None = None,
         *,
         gate: QualityGate | None = None,
+        landmarks: str | bool = False,
+        background: Background = "keep",
         runtime: RuntimeName | None = None,
         device: str | None = None,
         many: bool = False,
         **detector_options: Any,
     ) -> Pipeline:
-        """Build from model names; None takes the default. Raises ``ModelError`` kinds.
+        """Build from model names; None takes the default.
 
-        ``many``: photos are prepared in a thread for each core, as ``faces_batch`` and the service
-        do; the detector then looks at as many at a time, each on one core.
+        ``landmarks``: 68 points of every face, by the default model or the one of that name.
+        ``background``: ``ellipse`` or ``contour`` greys out what is around a face before it is
+        embedded, which gives vectors another contract. ``many``: photos are prepared in a thread
+        for each core, as ``faces_batch`` and the service do; the detector then looks at as many at
+        a time, each on one core. Raises ``ModelError`` kinds.
         """
         if many:
             detector_options["streams"] = default_threads()
@@ -113,8 +129,15 @@ class Pipeline(Identifier):
             )
             embedder = load_embedder(found, runtime=runtime, device=device)
             finder, detector_bundle = loading.result()
-        pipeline = cls(finder, embedder, gate=gate)
-        pipeline.bundle, pipeline.detector_bundle = found, detector_bundle
+        marks = None
+        if landmarks:
+            name = landmarks if isinstance(landmarks, str) else None
+            marks = load_landmarks(name, runtime=runtime, device=device)
+        masked = without_background(embedder, background)
+        pipeline = cls(finder, masked, gate=gate, landmarks=marks)
+        pipeline.detector_bundle = detector_bundle
+        if masked is embedder:
+            pipeline.bundle = found
         return pipeline
 
     #: Where the models came from; None for those handed in, or without a file.
@@ -263,12 +286,13 @@ class Pipeline(Identifier):
         if not aligned:
             found = self.detect(image, second_try=second_try).select(select)
         crops = self._recut(_square(image)) if found is None else self.align(image, found)
-        quality = () if found is None else self._quality(image, found, crops)
+        marks = self.landmarks.find(image, found) if self.landmarks and found is not None else None
+        quality = () if found is None else self._quality(image, found, crops, marks)
         kept = None
         if keep_photo and image_id is None:  # what the caller may paint over is copied
             shared = isinstance(source, np.ndarray) and np.may_share_memory(image, source)
             kept = image.copy() if shared else image
-        return Prepared(found, crops, quality, PhotoId(kept, image_id))
+        return Prepared(found, crops, quality, PhotoId(kept, image_id), marks)
 
     def detect(
         self, source: ImageSource, *, color: ColorOrder = "rgb", second_try: bool = True
@@ -303,10 +327,10 @@ class Pipeline(Identifier):
         embeddings = self._embedded(
             Crops.concatenate([resized(c, self.embedder.size) for c in crops])
         )
-        bounds = np.cumsum([0, *map(len, crops)])
+        bounds = np.cumsum([0, *map(len, crops)]).tolist()
         return [
-            Faces(p.detections, p.crops, embeddings[int(start) : int(end)], p.quality, p.photo)
-            for p, start, end in zip(prepared, bounds[:-1], bounds[1:], strict=True)
+            Faces(p.detections, p.crops, embeddings[a:b], p.quality, p.photo, p.landmarks)
+            for p, a, b in zip(prepared, bounds[:-1], bounds[1:], strict=True)
         ]
 
     def _embedded(self, crops: Crops) -> Embeddings:
@@ -340,8 +364,14 @@ class Pipeline(Identifier):
         """A crop on the ArcFace template, as the embedder wants it."""
         return recut(Crops(crop[None]), self.embedder.size, self.embedder.template)
 
-    def _quality(self, image: Image, detections: Detections, crops: Crops) -> tuple[Quality, ...]:
-        return tuple((self.gate or QualityGate()).assess(image, detections, crops))
+    def _quality(
+        self, image: Image, detections: Detections, crops: Crops, marks: Landmarks | None
+    ) -> tuple[Quality, ...]:
+        seen = None
+        if marks is not None:
+            openness = (marks.openness("eyes"), marks.openness("mouth"))
+            seen = Seen(head_pose(marks, detections.image_size), *openness)
+        return tuple((self.gate or QualityGate()).assess(image, detections, crops, seen))
 
     def one_face(
         self,

@@ -34,6 +34,7 @@ from arcid.train.detector.initial import total
 from arcid.train.detector.job import INPUT, OUTPUTS, detector_session, restore_network
 from arcid.train.detector.landmarks.job import OUTPUTS as POINTS
 from arcid.train.detector.landmarks.job import PART, points_session, restore_points
+from arcid.train.detector.landmarks.network import PointNetwork
 from arcid.train.weights.checkpoint import Checkpoint
 from arcid.types import FloatArray, Image
 
@@ -95,7 +96,7 @@ def export_detector(
         tensors = [_fitted(photo, shape) for shape in SHAPES for photo in photos]
         difference = _checked(path, detector_session(network), tensors)
         options: dict[str, Any] = {"threshold": round(threshold, 3), "strides": list(STRIDES)}
-        provenance = _provenance(checkpoint, network, difference)
+        provenance = history(checkpoint, network, difference)
         if refiner:
             options[PART], provenance[PART] = _refined(refiner, staged / f"{PART}.onnx", photos)
         manifest = Manifest(
@@ -129,14 +130,24 @@ def _refined(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Write the landmark refiner's file; what the manifest says of it, and its provenance."""
     network, checkpoint = restore_points(run)
+    difference = write_points(network, path, photos)
+    return (
+        {"file": path.name, "sha256": sha256_file(path)},
+        history(checkpoint, network, difference),
+    )
+
+
+def write_points(network: PointNetwork, path: Path, photos: Sequence[Image]) -> float:
+    """Write the file of a landmark network; its largest difference to torch on these pictures.
+
+    Raises ``ModelUnsupported`` where that is too large, ``MissingExtra`` without onnx.
+    """
+    if not importlib.util.find_spec("onnx"):
+        raise MissingExtra("exporting landmarks", "convert")
     side = network.side
     _write_onnx(_Cropped(fold(network)), path, torch.zeros(1, 3, side, side), _CROP_AXES)
     tensors = [_fitted(photo, (side, side)) for photo in photos]
-    difference = _checked(path, points_session(network), tensors)
-    return (
-        {"file": path.name, "sha256": sha256_file(path)},
-        _provenance(checkpoint, network, difference),
-    )
+    return _checked(path, points_session(network), tensors)
 
 
 def _write_onnx(
@@ -181,9 +192,8 @@ def _accuracy(metrics: DetectionMetrics | None) -> dict[str, Any]:
     }
 
 
-def _provenance(
-    checkpoint: Checkpoint[Any], network: nn.Module, difference: float
-) -> dict[str, Any]:
+def history(checkpoint: Checkpoint[Any], network: nn.Module, difference: float) -> dict[str, Any]:
+    """How a network came to be, with the runs it was started from."""
     whole = total(checkpoint)
     return {
         "steps": int(whole["steps"]),
@@ -254,4 +264,4 @@ def _refiner_row(made: Mapping[str, Any]) -> str:
     )
 
 
-__all__ = ["export_detector"]
+__all__ = ["export_detector", "history", "write_points"]

@@ -13,8 +13,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from arcid.errors import DatasetInvalid
-from arcid.geometry import apply_affine, warp
 from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import point_error
 from arcid.train.detector.initial import load_weights
@@ -25,9 +23,7 @@ from arcid.train.detector.landmarks.views import (
     FaceBatch,
     FaceView,
     FaceViews,
-    crop_matrix,
-    learnable,
-    targets,
+    cut,
 )
 from arcid.train.detector.scenes import split
 from arcid.train.engine import loop
@@ -101,19 +97,10 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
 
     @cached_property
     def _judged(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        crops, wanted, net = [], [], self.config.network
-        for row in range(len(self._validation)):
-            labels = self._validation.labels(row)
-            for face in learnable(labels, self.config.views.least_px):
-                matrix = crop_matrix(labels.boxes[face], labels.points[face], net.side)
-                crops.append(warp(self._validation.image(row), matrix, net.side))
-                placed = apply_affine(matrix, targets(labels, net.points)[face])
-                wanted.append((placed - (net.side - 1) / 2) / net.side)
-        if not crops:
-            raise DatasetInvalid("no reserved picture has a labelled face to measure on")
+        crops, wanted, _ = cut(self._validation, self.config)
         most = self.config.validation.faces
         every = max(1, len(crops) // most) if most else 1
-        return np.stack(crops)[::every], np.stack(wanted).astype(np.float32)[::every]
+        return crops[::every], wanted[::every]
 
 
 def train_points(

@@ -124,6 +124,24 @@ def targets(labels: PictureLabels, count: int) -> FloatArray:
     return labels.dense
 
 
+def cut(scenes: Scenes, config: PointsConfig) -> tuple[Image, FloatArray, list[str]]:
+    """(N,S,S,3) crops of all faces by their own boxes and points, their (N,P,2) from the middle in
+    shares of the side, and the folder of each. Raises ``DatasetInvalid`` where there is no face."""
+    side = config.network.side
+    crops, wanted, folders = [], [], []
+    for row in range(len(scenes)):
+        labels = scenes.labels(row)
+        for face in learnable(labels, config.views.least_px):
+            matrix = crop_matrix(labels.boxes[face], labels.points[face], side)
+            crops.append(warp(scenes.image(row), matrix, side))
+            placed = apply_affine(matrix, targets(labels, config.network.points)[face])
+            wanted.append((placed - (side - 1) / 2) / side)
+            folders.append(labels.folder)
+    if not crops:
+        raise DatasetInvalid("no reserved picture has a labelled face to measure on")
+    return np.stack(crops), np.stack(wanted).astype(np.float32), folders
+
+
 def learnable(labels: PictureLabels, least_px: float) -> npt.NDArray[np.intp]:
     """Faces of a picture that can be cut and are large enough."""
     side = np.sqrt((labels.boxes[:, 2:] - labels.boxes[:, :2]).prod(axis=1))
@@ -157,4 +175,4 @@ def _outside(matrix: Matrix, size: tuple[int, int], side: int) -> npt.NDArray[np
     return np.asarray(((place < 0) | (place > limits)).any(axis=-1))
 
 
-__all__ = ["FaceBatch", "FaceView", "FaceViews", "crop_matrix", "learnable", "targets"]
+__all__ = ["FaceBatch", "FaceView", "FaceViews", "crop_matrix", "cut", "learnable", "targets"]
