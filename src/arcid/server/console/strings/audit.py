@@ -153,6 +153,7 @@ AUDIT_VERBS = {
     "keys.change": "Changed its keys",
     "attendance.export": "Exported attendance",
     "audit.export": "Exported the audit",
+    "audit.inversion": "Tried to rebuild faces from stored vectors",
     "person.export": "Exported all that is held of a person",
     "retention.erase": "Erased what was too old",
     "policy.change": "Changed what a collection keeps",
