@@ -25,6 +25,7 @@ CLOSER_ROWS = 2048  # multiplied with a probe in full at a time
 REMOVED_SHARE = 4  # a block is rewritten once more than 1/4 of it was removed
 
 Rows = npt.NDArray[np.intp]
+_NO_ROWS: Rows = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,12 +52,21 @@ class Block:
         """(size,) rows in the order of their person keys."""
         return np.argsort(self.people[: self.size], kind="stable")
 
+    @functools.cached_property
+    def span(self) -> tuple[int, int]:
+        """The least and the greatest face key."""
+        faces = self.faces[: self.size]
+        return int(faces.min()), int(faces.max())
+
     @property
     def alive(self) -> Rows:
         return np.flatnonzero(self.error[: self.size] >= 0)
 
     def find(self, keys: Keys) -> tuple[Rows, Rows]:
         """Sorted face keys in; the rows that hold them and their positions in ``keys`` out."""
+        low, high = self.span
+        if np.searchsorted(keys, low) == np.searchsorted(keys, high, "right"):
+            return _NO_ROWS, _NO_ROWS
         faces = self.faces[: self.size]
         if len(keys) == 1:
             rows = np.flatnonzero(faces == keys[0])
