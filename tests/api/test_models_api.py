@@ -48,7 +48,13 @@ def test_a_recogniser_is_chosen_for_the_next_start(
         same = rows["arcid-face-s-1"]["contract_id"] == rows["arcid-face-s"]["contract_id"]
         assert (ahead["done"], ahead["waiting"]) == ((1, 0) if same else (0, 1))
         assert weights.resolve_default("recognition").name == "arcid-face-s-1"
-        for name, status in (("none_such", 404), ("arcid-detect-s", 422), ("/etc", 404)):
+        for name, status in (
+            ("none_such", 404),
+            ("arcid-detect-s", 422),
+            ("/etc", 422),
+            ("~nobody/x", 422),
+            ("x" * 200, 404),
+        ):
             refused = client.put("/v1/models/chosen/recognition", json={"name": name})
             assert refused.status_code == status, refused.text
         back = client.put("/v1/models/chosen/recognition", json={"name": None}).json()

@@ -361,7 +361,7 @@ class CheckOut(Model):
 class ChoiceOut(Model):
     """Which model a task gets at the next start, and why."""
 
-    task: Literal["recognition", "detection", "liveness"] | str
+    task: Literal["recognition", "detection", "liveness", "landmarks"] | str
     name: str | None = None
     why: Literal["named", "chosen", "packaged"] | str
     """named: by a setting; chosen: here; packaged: the default."""
@@ -1117,7 +1117,7 @@ class InstalledOut(Model):
     """A model found on this machine."""
 
     name: str
-    task: Literal["recognition", "detection", "liveness"] | str
+    task: Literal["recognition", "detection", "liveness", "landmarks"] | str
     description: str
     precision: str
     dim: int | None = None

@@ -2386,7 +2386,7 @@ class Client(Sender):
         return self._send("GET", "/v1/models/installed", m.InstalledModels, repeatable=True)
 
     def choose_model(
-        self, task: Literal["recognition", "detection", "liveness"], name: str | None
+        self, task: Literal["recognition", "detection", "liveness", "landmarks"], name: str | None
     ) -> m.ChosenOut:
         """Use a model from the next start on; it is verified, loaded and run first. Refused where
         a setting names one. Tells what a recogniser of another contract means for each
@@ -2396,7 +2396,8 @@ class Client(Sender):
 
         Args:
             task: detection or recognition.
-            name: An installed model of the task; null: the packaged one.
+            name: An installed model of the task, or recognisers as one (`a+b`); null: the
+                packaged one.
         """
         return self._send(
             "PUT",

@@ -79,7 +79,9 @@ class InstalledModels(Out):
 
 class ChooseIn(In):
     name: str | None = Field(
-        max_length=200, description="An installed model of the task; null: the packaged one."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}$",
+        description="An installed model of the task, or recognisers as one (`a+b`); null: the "
+        "packaged one.",
     )
 
 
