@@ -210,6 +210,21 @@ def test_a_run_is_inverted_to_its_own_classes(data_dir: Path, tmp_path: Path) ->
         aim(initial, None, "open", 3, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.data
+def test_pictures_of_people_nobody_learnt_from_are_taken_for_them(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """White-box cosine above 0.6 on the packaged recogniser; a grey square is nobody."""
+    network = open_initial("arcid-face-s").backbone
+    people = read_people(str(data_dir / "data/lfw-dev/train-chips.tar"), network.size, 2)
+    targets = Targets(features(network, people.photos), people.names)
+    result = invert(network, targets, tmp_path / "out", Settings(steps=30, batch=2))
+    assert result.cosines.min() > 0.6
+    grey = features(network, np.full_like(people.photos, 127))
+    assert (grey * targets.vectors).sum(1).max() < 0.3
+
+
 @pytest.fixture
 def crops(tmp_path: Path) -> Path:
     """Three drawn people of two pictures each, and one of a single one."""

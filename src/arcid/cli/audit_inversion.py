@@ -58,7 +58,7 @@ def inversion(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Of a batch.")] = 400,
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=4096, help="Pictures that are made together.")
-    ] = 20,
+    ] = 5,
     other: Annotated[
         list[str] | None,
         typer.Option(

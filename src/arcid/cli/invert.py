@@ -47,7 +47,7 @@ def invert(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Of a batch.")] = 400,
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=4096, help="Pictures that are made together.")
-    ] = 20,
+    ] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the people and of the noise.")] = 1,
     json: Json = False,
 ) -> None:

@@ -26,7 +26,7 @@ class Settings:
 
     goal: Goal = "open"
     steps: int = 400
-    batch: int = 20
+    batch: int = 5
     rate: float = 0.25
     norms: float = 0.05
     variation: float = 1e-3
