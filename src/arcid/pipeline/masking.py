@@ -34,7 +34,8 @@ class MaskedEmbedder:
         self.contract_id = hashlib.sha256(canonical_json(about)).hexdigest()
         self.dim, self.size = embedder.dim, embedder.size
         self.template: Template = "arcface"
-        self.name = f"{getattr(embedder, 'name', type(embedder).__name__)}, {mask.name}"
+        named = getattr(embedder, "manifest", embedder)
+        self.name = f"{getattr(named, 'name', type(embedder).__name__)}, {mask.name}"
         self.session = getattr(embedder, "session", None)
 
     def embed(self, crops: Crops) -> Embeddings:
