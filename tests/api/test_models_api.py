@@ -57,6 +57,9 @@ def test_a_recogniser_is_chosen_for_the_next_start(
         ):
             refused = client.put("/v1/models/chosen/recognition", json={"name": name})
             assert refused.status_code == status, refused.text
+        for task in ("liveness", "landmarks", "none"):
+            refused = client.put(f"/v1/models/chosen/{task}", json={"name": None})
+            assert refused.status_code == 422, refused.text
         back = client.put("/v1/models/chosen/recognition", json={"name": None}).json()
         assert back["choice"]["restart_needed"] is False
         audit = client.get("/v1/audit", params={"verb": "models"}).json()["entries"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from arcid.calibration import Calibration
 from arcid.errors import CalibrationMissing, ModelNotFound, UsageError
 from arcid.gallery import Gallery, NewFace
 from arcid.models import calibrations, chosen, weights
+from arcid.models.manifest import Task
 from arcid.models.weights import Bundle
+from arcid.server.console import strings
 from arcid.types import Embeddings
 
 
@@ -138,6 +140,10 @@ def test_what_finds_no_points_or_decides_nothing_is_no_choice(
     assert chosen.chosen("detection") is None
     Choices().choose("scrfd_2.5g")
     assert weights.resolve_default("detection").name == "scrfd_2.5g"
+
+
+def test_every_task_has_a_name_in_the_console() -> None:
+    assert set(strings.MODEL_TASKS) == set(get_args(Task))
 
 
 def test_a_choice_that_cannot_be_read_is_said(home: Path) -> None:

@@ -1912,7 +1912,7 @@ class AsyncClient(AsyncSender):
         return await self._send("GET", "/v1/models/installed", m.InstalledModels, repeatable=True)
 
     async def choose_model(
-        self, task: Literal["recognition", "detection", "liveness", "landmarks"], name: str | None
+        self, task: Literal["detection", "recognition"], name: str | None
     ) -> m.ChosenOut:
         """Use a model from the next start on; it is verified, loaded and run first. Refused where
         a setting names one. Tells what a recogniser of another contract means for each

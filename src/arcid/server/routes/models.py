@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
@@ -22,7 +22,8 @@ from arcid.server.routes._common import errors
 from arcid.server.schemas import In, Out
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=Route)
-TASKS: tuple[Task, ...] = ("detection", "recognition")
+Chosen = Literal["detection", "recognition"]
+TASKS: tuple[Chosen, ...] = get_args(Chosen)
 
 
 class InstalledOut(Out):
@@ -140,7 +141,7 @@ class UseIn(In):
     )
 
 
-TaskPath = Annotated[Task, Path(description="detection or recognition.")]
+TaskPath = Annotated[Chosen, Path(description="detection or recognition.")]
 CalibrationPath = Annotated[str, Path(max_length=64, description="Id of a calibration.")]
 
 

@@ -5,6 +5,7 @@ MODEL_TASKS = {
     "recognition": "Recogniser",
     "detection": "Detector",
     "liveness": "Liveness",
+    "landmarks": "Landmarks",
 }
 MODEL_WHY = {
     "named": "{name}, since {variable} or the command that starts this service names it.",
