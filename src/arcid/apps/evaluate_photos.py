@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 import arcid
 from arcid import batch, decide, paths
 from arcid.apps.photo_options import Options
+from arcid.embed import Ensemble
 from arcid.errors import (
     ArcidError,
     CalibrationError,
@@ -32,7 +34,7 @@ from arcid.evaluate.cache import EmbeddingCache
 from arcid.evaluate.embeddings import EmbeddingSet, Failure, load_embeddings
 from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
-from arcid.evaluate.readers import PairList
+from arcid.evaluate.readers import PairList, PeopleFolder
 from arcid.evaluate.sources import Photo, embed_photos
 from arcid.image import load_image
 from arcid.models import weights
@@ -386,6 +388,27 @@ class Run:
         return Report(found, record, written)
 
 
+def member_vectors(
+    run: Run, folder: PeopleFolder
+) -> tuple[list[str], list[npt.NDArray[np.float32]], list[str]]:
+    """Names of an ensemble's members, each one's (N,D) unit vectors of the photos with a usable
+    face, and whose those are. Raises ``UsageError`` where the model is no ensemble."""
+    embedder = run.pipeline.embedder
+    if not isinstance(embedder, Ensemble):
+        raise UsageError("name an ensemble: --model a+b")
+    found = run.embed(folder.photos)
+    good = ~found.failed
+    ends = np.cumsum([member.dim for member in embedder.members])[:-1]
+    parts = [
+        part / np.linalg.norm(part, axis=1, keepdims=True)
+        for part in np.split(found.vectors[good], ends, axis=1)
+    ]
+    bundles = () if run.pipeline.bundle is None else run.pipeline.bundle.members
+    called = {bundle.manifest.contract_id: bundle.name for bundle in bundles}
+    names = [called.get(m.contract_id, m.contract_id[:12]) for m in embedder.members]
+    return names, parts, [person for person, ok in zip(folder.people, good, strict=True) if ok]
+
+
 def _from_arcid_embed(file: Path, photos: Sequence[Photo]) -> EmbeddingSet | None:
     """An NPZ of ``arcid embed`` (``files`` instead of ``names``); None for any other file."""
     try:
@@ -424,4 +447,4 @@ def _jpeg(pixels: Image) -> bytes:
     return buffer.getvalue()
 
 
-__all__ = ["PhotoEmbedder", "Report", "Run"]
+__all__ = ["PhotoEmbedder", "Report", "Run", "member_vectors"]

@@ -34,6 +34,7 @@ from arcid.cli import (
     duplicates,
     enrol,
     evaluate,
+    evaluate_fusion,
     evaluate_groups,
     evaluate_searches,
     evaluate_seeds,
@@ -127,7 +128,7 @@ distil.register(app)
 finetune.register(app)
 invert.register(app)
 export.register(app)
-for part in (evaluate_searches, evaluate_groups, evaluate_seeds):
+for part in (evaluate_searches, evaluate_groups, evaluate_seeds, evaluate_fusion):
     part.register(evaluate.app)
 for part in (
     gallery_people,

@@ -32,8 +32,7 @@ class Ensemble:
         self.contract_id = ensembles.contract_id([(m.contract_id, share) for m, share in joined])
         self.template, self.size = ensembles.crops((m.template, m.size) for m in self.members)
         self.dim = sum(member.dim for member in self.members)
-        names = [getattr(m, "name", type(m).__name__) for m in self.members]
-        self.name = "+".join(map(str, names))
+        self.name = "+".join(map(_name, self.members))
         self.session = Sessions([getattr(m, "session", None) for m in self.members])
 
     def embed(self, crops: Crops) -> Embeddings:
@@ -71,6 +70,11 @@ class Ensemble:
                 "a member of the ensemble answered vectors that it does not promise"
             )
         return found.vectors
+
+
+def _name(member: Embedder) -> str:
+    named = getattr(member, "manifest", member)
+    return str(getattr(named, "name", type(member).__name__))
 
 
 class Sessions:
