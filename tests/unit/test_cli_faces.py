@@ -295,6 +295,8 @@ OWN_KEYS = {
     "target_fmr",
     "target_fpir",
     "gallery_size",
+    "fnir",
+    "index_miss_rate",
     "calibration_id",
     "a",
     "b",

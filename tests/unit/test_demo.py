@@ -59,10 +59,12 @@ def cast(folder: Path) -> Cast:
 
 @pytest.fixture(scope="module")
 def gallery(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    now = datetime.now().astimezone().replace(hour=12)
+    now = datetime.now().astimezone()
+    noon = now.replace(hour=12)
+    noon -= timedelta(days=noon > now)  # the last one that has been
     home = tmp_path_factory.mktemp("demo")
     with Gallery.open(home / "gallery.db") as gallery:
-        fill(gallery, Pipeline.from_models(), cast, home, now=now)
+        fill(gallery, Pipeline.from_models(), cast, home, now=noon)
         yield gallery
 
 

@@ -81,7 +81,6 @@ def verify(
     from arcid.calibration import check_rate
     from arcid.cli.opening import open_gallery
     from arcid.errors import UsageError
-    from arcid.events import Audit, searches
     from arcid.image import load_image
     from arcid.pipeline import Pipeline
 
@@ -100,6 +99,7 @@ def verify(
         if person is not None:
             gallery = stack.enter_context(open_gallery(database, collection))
             known = gallery.person_called(collection, person)
+            from arcid.events import Audit, searches
         pool = stack.enter_context(ThreadPoolExecutor(1))
         reading = [pool.submit(load_image, photo) for photo in photos]
         pipeline = Pipeline.from_models(detector, model)
