@@ -376,8 +376,14 @@ def away(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], 
 
 
 def test_doors_go_on_from_a_local_copy_say_so_and_tell_it_later(
-    gallery: Gallery, door: Door, start: Start, relay: Relay, away: Callable[[bool], None]
+    gallery: Gallery,
+    door: Door,
+    start: Start,
+    relay: Relay,
+    away: Callable[[bool], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("arcid.apps.access.doorman.SETTLE_S", 1.0)  # what it tells later
     doorman = start()
     here = ada(gallery)
     away(True)
