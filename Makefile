@@ -12,9 +12,9 @@ endif
 PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-test slow engines clocked browser cover check bench openapi: export ARCID_DATA ?= ../shared
+test slow engines long clocked browser cover check bench openapi: export ARCID_DATA ?= ../shared
 
-.PHONY: run serve test slow engines clocked browser cover check lint types walls bench openapi reference docs constraints clean help
+.PHONY: run serve test slow engines long clocked browser cover check lint types walls bench openapi reference docs constraints clean help
 
 help:            ## what there is to run
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | sort
@@ -63,11 +63,14 @@ LENGTHY := training or soak or slow
 CLOCKED := server or attack
 
 test: $(VENV)/.tested ## the fast tier on all cores, with the photographs of ARCID_DATA where they are
-	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser or engine)' $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) -m 'not ($(LENGTHY) or $(CLOCKED) or browser or engine or long)' $(ARGS)
 
 slow: $(VENV)/.tested $(VENV)/.judged ## the slow tier: trainings, kills, real servers, attacks, a browser
-	$(BIN)/python -m pytest $(STEALING) -m '($(LENGTHY)) and not ($(CLOCKED) or browser or engine)' $(ARGS)
+	$(BIN)/python -m pytest $(STEALING) -m '($(LENGTHY)) and not ($(CLOCKED) or browser or engine or long)' $(ARGS)
 	$(MAKE) -j2 clocked browser
+
+long: $(VENV)/.tested $(VENV)/.judged ## what takes minutes: recipes from nothing, insightface on every photograph
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 clocked: $(VENV)/.tested ## of the slow tier, real servers and attacks, one after the other
 	$(BIN)/python -m pytest -m '($(CLOCKED)) and not browser' $(ARGS)

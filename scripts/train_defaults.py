@@ -61,7 +61,7 @@ SMOKE_POINTS = [
     "optim.ema=0.9", "scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]",
 ]  # fmt: skip
 SMOKE_DETECT = [
-    "schedule.steps=40", "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
+    "schedule.minutes=0", "schedule.warmup=2", "scenes.path=runs/scenes.tar",
     "views.sizes=[128]", "optim.ema=0.9", "validation.pictures=20",
 ]  # fmt: skip
 
@@ -167,10 +167,11 @@ def detector(data: Path, smoke: bool) -> None:
     for archive in crops:
         labels = Path(f"runs/detect_{archive.stem}.jsonl")
         step(labels, "detector", "label", "--out", labels, "--scenes", archive, "--tile", "")
-    few: list[object] = [*SMOKE_DETECT] if smoke else []
+    few = [*SMOKE_DETECT, "schedule.steps=40"] if smoke else []
     step(Path("runs/detect_s_1"), "detector", "train", CONFIGS / "detect_s_1.yaml", *few)
     if smoke:
-        few.append("scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]")
+        further = "scenes.further=[{path: runs/some.tar, labels: runs/detect_some.jsonl}]"
+        few = [*SMOKE_DETECT, "schedule.steps=10", further]
     for name in ("detect_s_2", "detect_s_3", "detect_s_4", "detect_s_5"):
         run = Path("runs") / name
         step(run, "detector", "train", CONFIGS / f"{name}.yaml", *few)
@@ -202,8 +203,8 @@ def main() -> None:
     Path("runs").mkdir(exist_ok=True)
     scenes = data / "scenes.tar"
     if options.smoke:
-        some(scenes, Path("runs/scenes.tar"), 25)
-        some(data / "train/utk.tar", Path("runs/some.tar"), 20)
+        some(scenes, Path("runs/scenes.tar"), 40)
+        some(data / "train/utk.tar", Path("runs/some.tar"), 60)
         scenes = Path("runs/scenes.tar")
     labels = Path("runs/detect_labels.jsonl")
     step(labels, "detector", "label", "--out", labels, "--scenes", scenes)

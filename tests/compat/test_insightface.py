@@ -54,7 +54,8 @@ def group(data_dir: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "sizes", "every"),
     [
-        ("plain", "640x640", 1),
+        pytest.param("plain", "640x640", 1, marks=pytest.mark.long),
+        ("plain", "640x640", 5),
         ("normed", "auto", 4),
         ("plain", "320x480", 9),
         ("plain", "160x160,480x640", 9),

@@ -233,7 +233,7 @@ def test_files_that_may_not_grow(tmp_path: Path, room: int) -> None:
     path = tmp_path / "gallery.db"
     with Gallery.open(path) as gallery:
         gallery.create_collection("staff")
-    process = child(path, 0, 60, limit=path.stat().st_size + room)
+    process = child(path, 0, 120, limit=path.stat().st_size + room)
     out, errors = process.communicate(timeout=60)
     lines = out.splitlines(keepends=True)
     assert process.returncode == 0, errors

@@ -82,7 +82,7 @@ def command(kind: str, body: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=pytest.mark.training if p == TRAINS else ()) for p in PAGES],
+    [pytest.param(p, marks=pytest.mark.long if p == TRAINS else ()) for p in PAGES],
 )
 def test_page(page: str, data_dir: Path, tmp_path: Path) -> None:
     folder, home = tmp_path / "work", tmp_path / "home"

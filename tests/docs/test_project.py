@@ -128,6 +128,7 @@ def test_what_is_released_is_locked_by_hashes_in_the_versions_that_are_tested() 
     assert "--require-hashes -r locked.txt" in docker
 
 
+@pytest.mark.long
 def test_a_release_says_what_it_is_made_of(tmp_path: Path) -> None:
     pytest.importorskip("cyclonedx_py", reason="pip install cyclonedx-bom")
     workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))

@@ -140,7 +140,7 @@ def film(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [8, 50])
+@pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.long)])
 def test_the_journey(
     count: int, arcid: Callable[..., Any], crops: People, home: Path, film: Path
 ) -> None:

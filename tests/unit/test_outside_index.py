@@ -87,7 +87,7 @@ class Carrier:
 @pytest.fixture(
     params=[
         pytest.param("pgvector", marks=pytest.mark.postgres),
-        pytest.param("chroma", marks=pytest.mark.slow),
+        pytest.param("chroma", marks=pytest.mark.engine),
         pytest.param("milvus", marks=pytest.mark.engine),
     ]
 )
