@@ -43,8 +43,7 @@ class Network:
 @pytest.fixture
 def dlib(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = ModuleType("dlib")
-    fake.face_recognition_model_v1 = Network  # type: ignore[attr-defined]
-    fake.__version__ = "20.0"  # type: ignore[attr-defined]
+    vars(fake).update(face_recognition_model_v1=Network, __version__="20.0")
     monkeypatch.setitem(sys.modules, "dlib", fake)
 
 

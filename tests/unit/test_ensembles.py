@@ -168,6 +168,7 @@ def test_the_weights_of_an_ensemble_are_fitted_on_its_own_vectors() -> None:
     faces = rng.integers(0, 255, (12, 8, 8, 3)).repeat(14, axis=1).repeat(14, axis=2)
     seen = faces[people] + rng.normal(0, 25, (36, 112, 112, 3))
     blind = Toy(2, 9)
+    # one member that sees nothing: its vectors say nothing of the crop
     blind.embed = lambda crops: Embeddings.normalised(  # type: ignore[method-assign]
         rng.normal(size=(len(crops), 9)), blind.contract_id
     )

@@ -10,7 +10,6 @@ The crops are made by whoever has the set, in the layout that the first publishe
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from arcid.errors import DatasetInvalid, UsageError
+from arcid.evaluate.readers._csv import numbered_rows
 from arcid.evaluate.readers._pairs import PairList
 from arcid.evaluate.sources import Photo
 from arcid.image import SUFFIXES
@@ -139,14 +139,7 @@ class _Crops:
 
 def _rows(path: Path, columns: int) -> Rows:
     """Below the header. Raises ``DatasetInvalid``."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if any(c.strip() for c in row)]
-    except OSError as error:
-        raise DatasetInvalid(f"{path.name} cannot be opened: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetInvalid(f"{path.name} is not CSV in UTF-8: {error}") from None
+    rows = numbered_rows(path)
     for number, row in rows[1:]:
         if len(row) < columns:
             raise DatasetInvalid(f"{path.name} line {number}: {columns} columns are needed")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from arcid.errors import DatasetInvalid
+from arcid.evaluate.readers._csv import numbered_rows
 from arcid.evaluate.readers._pairs import PairList, PhotoIndex, build
 
 SAME = frozenset({"yes", "1", "true", "same", "match", "genuine"})
@@ -18,14 +18,7 @@ def read_pairs_csv(path: Path, images: Path, *, name: str | None = None) -> Pair
     Further columns are ignored, but for ``person_x`` and ``person_y``, which name the people.
     Without them, photos joined by pairs of one person count as one person.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if any(c.strip() for c in row)]
-    except OSError as error:
-        raise DatasetInvalid(f"{path.name} cannot be opened: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetInvalid(f"{path.name} is not CSV in UTF-8: {error}") from None
+    rows = numbered_rows(path)
     if not rows:
         raise DatasetInvalid(f"{path.name} is empty")
     header = [c.strip().lower() for c in rows[0][1]]
