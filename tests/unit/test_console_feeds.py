@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
+from tests.serving import until
 
 from arcid.apps.watching import FaceView, Note, View
 from arcid.cameras.runner import Viewer
@@ -124,7 +125,7 @@ def test_many_open_cameras_leave_threads_for_everything_else() -> None:
         return waited
 
     assert asyncio.run(run()) < 2
-    assert not [t for t in threading.enumerate() if t.name == "arcid-feed"]
+    until(lambda: not [t for t in threading.enumerate() if t.name == "arcid-feed"])
 
 
 def test_a_view_taken_before_its_offer_was_heard_of_is_no_empty_one() -> None:
