@@ -92,7 +92,8 @@ lint: $(VENV)/.written
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml \
 	  .github/ISSUE_TEMPLATE/idea.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml examples/milvus/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml examples/milvus/compose.yaml \
+	  examples/several-servers/compose.yaml
 	$(BIN)/zizmor --offline --quiet .github
 	test '$(OS)' = Windows_NT || $(BIN)/hadolint Dockerfile
 

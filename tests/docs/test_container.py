@@ -89,6 +89,32 @@ def test_the_service_starts_with_these_settings(tmp_path: Path) -> None:
         assert status(f"{address}/v1/collections", Authorization=f"Bearer {KEY}") == 200
 
 
+def test_the_example_of_several_servers_is_the_documented_site_before_services_like_this_one() -> (
+    None
+):
+    example = ROOT / "examples" / "several-servers"
+    services = yaml.safe_load((example / "compose.yaml").read_text("utf-8"))["services"]
+    document = (ROOT / "docs" / "concepts" / "several-servers.md").read_text("utf-8")
+    (site,) = re.findall(r"```nginx\n(.*?)```", document, re.S)
+    ours = (example / "site.conf").read_text("utf-8").partition("\n")[2]
+    for number in (1, 2, 3):
+        site = site.replace(
+            f"10.0.0.1{number}:8000", f"arcid{number}:{environment()['ARCID_PORT']}"
+        )
+        service = services[f"arcid{number}"]
+        for name in ("read_only", "tmpfs", "cap_drop", "security_opt", "mem_limit", "pids_limit"):
+            assert service[name] == SERVICE[name]
+        assert [v.split(":")[1] for v in service["volumes"]] == [environment()["ARCID_HOME"]]
+    theirs = ("443 ssl", "faces.example", "/etc/ssl/faces.pem", "/etc/ssl/faces.key")
+    here = ("8443 ssl", "_", "/run/secrets/certificate", "/run/secrets/certificate_key")
+    for documented, example_has in zip(theirs, here, strict=True):
+        assert documented in site
+        site = site.replace(documented, example_has)
+    assert ours == site
+    assert services["nginx"]["ports"] == ["127.0.0.1:8443:8443"]
+    assert not any("ports" in service for name, service in services.items() if name != "nginx")
+
+
 def status(address: str, **headers: str) -> int:
     try:
         with urllib.request.urlopen(
