@@ -18,6 +18,7 @@ from arcid.image import ImageSource, source_name
 from arcid.runtime import default_threads
 
 BATCH = 32  # photos that wait for the embedder beyond those being worked on
+TOGETHER = 8  # photos that one worker prepares in one call
 Key = TypeVar("Key")
 Source = TypeVar("Source")
 Ready = TypeVar("Ready")
@@ -71,18 +72,41 @@ def run(
     ``prepare`` runs in ``workers`` threads, by default one per core, on at most ``BATCH`` photos
     beyond those being worked on; ``finish`` gets many prepared photos in one call.
     """
+
+    def alone(sources: Sequence[Source]) -> list[Ready | ArcidError]:
+        return [_caught(prepare, source) for source in sources]
+
+    return run_together(photos, alone, finish, together=1, workers=workers)
+
+
+def run_together(
+    photos: Iterable[tuple[Key, Source]],
+    prepare: Callable[[Sequence[Source]], Sequence[Ready | ArcidError]],
+    finish: Callable[[Sequence[Ready]], Sequence[Result]],
+    *,
+    together: int = TOGETHER,
+    workers: int | None = None,
+) -> Iterator[tuple[Key, Result | ArcidError]]:
+    """``run``, where ``prepare`` gets up to ``together`` photos in one call and answers a result or
+    an error for each; fewer where there would not be some for every worker."""
     count = workers or default_threads()
     source = iter(photos)
-    waiting: deque[tuple[Key, Future[Ready | ArcidError]]] = deque()
+    waiting: deque[tuple[list[Key], Future[Sequence[Ready | ArcidError]]]] = deque()
     with ThreadPoolExecutor(count, thread_name_prefix="arcid-prepare") as pool:
         try:
             while True:
-                for key, item in itertools.islice(source, BATCH + count - len(waiting)):
-                    waiting.append((key, pool.submit(_caught, prepare, item)))
+                room = BATCH + count - sum(len(keys) for keys, _ in waiting)
+                taken = list(itertools.islice(source, room))
+                size = min(together, -(-len(taken) // count)) or 1
+                for start in range(0, len(taken), size):
+                    keys, sources = zip(*taken[start : start + size], strict=True)
+                    waiting.append((list(keys), pool.submit(prepare, sources)))
                 if not waiting:
                     return
-                batch = [waiting.popleft() for _ in range(min(BATCH // 2, len(waiting)))]
-                ready = [(key, future.result()) for key, future in batch]
+                ready: list[tuple[Key, Ready | ArcidError]] = []
+                while waiting and len(ready) < BATCH // 2:
+                    own, future = waiting.popleft()
+                    ready += zip(own, future.result(), strict=True)
                 good = [value for _, value in ready if not isinstance(value, ArcidError)]
                 finished = iter(each(finish, good))
                 for key, value in ready:

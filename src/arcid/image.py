@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import (
+    ArcidError,
     ImageError,
     ImageTooLarge,
     ImageTooSmall,
@@ -57,6 +58,7 @@ BYTES_PER_PIXEL = 4  # that decoding may take for every pixel of ``max_pixels``
 STRIP_PIXELS = 2**18  # converted at a time
 MAX_WEBP_CHUNKS = 64  # before the picture; encoders write at most four
 SMALL = 2**20  # bytes that are not counted
+TOGETHER_BYTES = 8 * 256 * 256 * 3  # of pixels in memory for one look at several pictures
 EXIF_ORIENTATION, TIFF_BITS_PER_SAMPLE, TIFF_ROWS_PER_STRIP = 0x0112, 0x0102, 0x0116
 TIFF_TILE_WIDTH = 0x0142
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
@@ -99,6 +101,29 @@ def load_image(
     if not data:
         raise ImageUnreadable(f"{name} is empty (0 bytes)")
     return _decode(data, name, limits)
+
+
+def load_images(
+    sources: Iterable[ImageSource], *, color: ColorOrder = "rgb"
+) -> Iterator[list[Image | ArcidError]]:
+    """``load_image`` of each or its error, in order: in groups of ``TOGETHER_BYTES`` of pixels at
+    most, or of one picture, so that many small ones can be looked at together and large ones are
+    never held at once."""
+    group: list[Image | ArcidError] = []
+    held = 0
+    for source in sources:
+        try:
+            image = load_image(source, color=color)
+        except ArcidError as error:
+            group.append(error)
+            continue
+        if held and held + image.nbytes > TOGETHER_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(image)
+        held += image.nbytes
+    if group:
+        yield group
 
 
 def check_color(color: str) -> None:

@@ -103,11 +103,11 @@ def test_reading_ahead_is_bounded(pipeline: Pipeline, face: FaceBytes) -> None:
     class Watched(Pipeline):
         met = False
 
-        def prepare(self, source: Any, **options: Any) -> Prepared:
+        def prepare_together(self, *given: Any, **options: Any) -> list[Prepared | ArcidError]:
             if not self.met:
                 both.wait()
                 self.met = True
-            return super().prepare(source, **options)
+            return super().prepare_together(*given, **options)
 
     def endless() -> Iterator[tuple[int, Any]]:
         nonlocal taken

@@ -25,7 +25,15 @@ from PIL import ImageFile
 from arcid import image
 from arcid.errors import ImageError, ImageTooLarge, ImageTooSmall, ImageUnreadable, InvalidArray
 from arcid.errors import UsageError as Usage
-from arcid.image import FORMATS, ImageLimits, PhotoId, find_photos, load_image, photo_id
+from arcid.image import (
+    FORMATS,
+    ImageLimits,
+    PhotoId,
+    find_photos,
+    load_image,
+    load_images,
+    photo_id,
+)
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -752,3 +760,18 @@ def test_a_picture_library_that_another_thread_imports_just_now(
     half_way = types.ModuleType("PIL.Image")
     monkeypatch.setitem(sys.modules, "PIL.Image", half_way)
     assert not image._is_pil(data)
+
+
+def test_many_are_read_in_groups_of_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "TOGETHER_BYTES", 3 * 50 * 50 * 3)
+    sides = (50, 50, 50, 50, 200, 50)
+    pictures: list[Any] = [np.full((s, s, 3), i, np.uint8) for i, s in enumerate(sides)]
+    pictures.insert(1, b"no picture")
+    groups = list(load_images(pictures))
+    assert [len(group) for group in groups] == [4, 1, 1, 1]
+    flat = [one for group in groups for one in group]
+    assert isinstance(flat[1], ImageUnreadable)
+    for one, given in zip(flat, pictures, strict=True):
+        if not isinstance(one, ImageUnreadable):
+            np.testing.assert_array_equal(one, given)
+    assert list(load_images([])) == []

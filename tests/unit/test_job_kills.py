@@ -29,13 +29,13 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from arcid import batch
-from arcid.apps import enrol
+from arcid.apps import enrol_writing
 from arcid.apps.jobs import JobWorker, Jobs, Uploads, held, worker
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
 from tests.toys import Brightness, Squares
 
-enrol.BATCH = 3
+enrol_writing.BATCH = 3
 batch.BATCH = 4
 held.LASTS_S = held.Held.__init__.__kwdefaults__["lasts_s"] = 1.0
 worker.LOOK_S = 0.05

@@ -110,7 +110,7 @@ def test_an_import_takes_everybody_once_and_says_what_it_did_not_take(
 def test_one_that_was_stopped_goes_on_where_it_was(
     gallery: Gallery, pipeline: Pipeline, people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arcid.apps.enrol.BATCH", 2)
+    monkeypatch.setattr("arcid.apps.enrol_writing.BATCH", 2)
     job = begin_import(gallery, "staff", folder(people), ANY, origin="command")
     steps: list[int] = []
     work(

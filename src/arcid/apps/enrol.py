@@ -1,37 +1,33 @@
 """Photos in, enrolled faces out: the one way from many pictures into a gallery.
 
 Decoding and detection run in threads ahead of the embedder, which takes the faces of many photos
-in one call; another thread writes one person's faces of a batch in one transaction. Everything in
-flight is bounded, so a folder of any length takes the memory of a few dozen photos. One bad photo
-is reported and never costs another.
+in one call; another thread writes the faces of a batch in one transaction. Everything in flight is
+bounded, so a folder of any length takes the memory of a few dozen photos. One bad photo is reported
+and never costs another.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy.engine import Connection
-
 from arcid import batch
-from arcid.batch import BATCH, Key
+from arcid.apps.enrol_writing import Answer, Keeping, Writing, batches, one_ahead
+from arcid.batch import Key
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace
-from arcid.image import SUFFIXES, ImageSource, load_image, photo_id
+from arcid.image import SUFFIXES, ImageSource, load_images, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
-from arcid.types import Selection
+from arcid.types import Image, Selection
 
+KNOWN = "this photo is enrolled already; it was not looked at again"
 Photo = tuple[str, ImageSource, str]  # person's name, picture, label for the report
-Answer = tuple[tuple[str, str], "NewFace | ArcidError"]  # (person, label), its face or why none
-Outcome = tuple[tuple[str, str], ArcidError | None]  # (person, label), why it was not enrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +37,6 @@ class Rejection:
     label: str
     person: str
     error: ArcidError
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """What is kept beside faces, by the name of whose they are, and who keeps account of them."""
-
-    consent: Callable[[str], NewConsent | None] = lambda person: None
-    metadata: Callable[[str], Mapping[str, Any]] = lambda person: {}  # of people who are new
-    external_id: Callable[[str], str | None] = lambda person: None  # likewise
-    #: Called with (person, label) of faces in the transaction that stores them.
-    noted: Callable[[Sequence[tuple[str, str]], Connection], None] | None = None
-    #: Told every outcome, once all before it are written.
-    outcomes: Callable[[Sequence[Outcome]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +97,9 @@ def enrol_photos(
     origin = pipeline.provenance
     contract_id = pipeline.embedder.contract_id
 
-    def known(key: tuple[str, str], image_id: str) -> bool:
-        return gallery.enrolled(collection, key[0], image_id, contract_id)
+    def known(asked: Sequence[tuple[tuple[str, str], str]]) -> list[bool]:
+        photos = [(person, image_id) for (person, _), image_id in asked]
+        return gallery.enrolled(collection, photos, contract_id)
 
     keyed = (((person, label), source) for person, source, label in items)
     answers = one_face_each(
@@ -154,11 +138,11 @@ def enrol_faces(
     rejected: list[Rejection] = []
     people: set[str] = set()
     enrolled = done = 0
-    writing = _Writing(gallery, collection, decide, keeping)
+    writing = Writing(gallery, collection, decide, keeping)
     acting = copy_context()  # the audit names who called, not this thread
     with ThreadPoolExecutor(1, thread_name_prefix="arcid-write") as writer:
-        for outcomes in _one_ahead(
-            writer.submit(acting.run, writing.batch, batch) for batch in _batches(answers)
+        for outcomes in one_ahead(
+            writer.submit(acting.run, writing.batch, batch) for batch in batches(answers)
         ):
             for (person, label), problem in outcomes:
                 if problem is None:
@@ -181,21 +165,40 @@ def one_face_each(
     select: Selection = "prominent",
     aligned: bool = False,
     require_quality: bool = False,
-    known: Callable[[Key, str], bool] | None = None,
+    known: Callable[[Sequence[tuple[Key, str]]], Sequence[bool]] | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[Key, Face | ArcidError]]:
     """(key, photo) in; (key, its face or the typed reason why there is none) out, in order.
 
-    ``known``: asked with the key and the ``photo_id`` of a decoded photo; one that is known becomes
+    ``known``: asked with keys and ``photo_id`` of decoded photos; one that is known becomes
     ``AlreadyExists`` before any face is looked for. ``workers``: as of ``batch.run``.
     """
 
-    def prepare(given: tuple[Key, ImageSource]) -> Prepared:
-        image = load_image(given[1])
-        image_id = photo_id(image)
-        if known is not None and known(given[0], image_id):
-            raise AlreadyExists("this photo is enrolled already; it was not looked at again")
-        return pipeline.prepare(image, select=select, aligned=aligned, image_id=image_id)
+    def prepare(given: Sequence[tuple[Key, ImageSource]]) -> list[Prepared | ArcidError]:
+        answers: list[Prepared | ArcidError] = []
+        for group in load_images(source for _, source in given):
+            keys = [key for key, _ in given[len(answers) : len(answers) + len(group)]]
+            answers += looked_at(keys, group)
+        return answers
+
+    def looked_at(
+        keys: Sequence[Key], group: Sequence[Image | ArcidError]
+    ) -> list[Prepared | ArcidError]:
+        images = {i: one for i, one in enumerate(group) if not isinstance(one, ArcidError)}
+        ids = {i: photo_id(image) for i, image in images.items()}
+        asked = [(keys[i], image_id) for i, image_id in ids.items()]
+        before = known(asked) if known is not None and asked else [False] * len(asked)
+        new = [i for i, is_known in zip(images, before, strict=True) if not is_known]
+        prepared = pipeline.prepare_together(
+            [images[i] for i in new], [ids[i] for i in new], select=select, aligned=aligned
+        )
+        found = dict(zip(new, prepared, strict=True))
+        refused = {
+            i: one if isinstance(one, ArcidError) else AlreadyExists(KNOWN)
+            for i, one in enumerate(group)
+            if i not in found
+        }
+        return [found[i] if i in found else refused[i] for i in range(len(group))]
 
     def chosen(faces: Faces) -> Face | ArcidError:
         try:
@@ -207,7 +210,7 @@ def one_face_each(
         return face
 
     keyed = ((given[0], given) for given in photos)
-    for key, answer in batch.run(keyed, prepare, pipeline.embed, workers=workers):
+    for key, answer in batch.run_together(keyed, prepare, pipeline.embed, workers=workers):
         yield key, answer if isinstance(answer, ArcidError) else chosen(answer)
 
 
@@ -223,71 +226,3 @@ def new_face(face: Face, source: str, origin: dict[str, Any]) -> NewFace:
         source=source[:200],
         provenance=origin,
     )
-
-
-def _batches(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
-    while batch := list(itertools.islice(answers, BATCH)):
-        yield batch
-
-
-def _one_ahead(futures: Iterator[Future[list[Outcome]]]) -> Iterator[list[Outcome]]:
-    """Results in order; while one is awaited the next batch is on its way."""
-    before: Future[list[Outcome]] | None = None
-    for future in futures:
-        if before is not None:
-            yield before.result()
-        before = future
-    if before is not None:
-        yield before.result()
-
-
-class _Writing:
-    """One thread's."""
-
-    def __init__(
-        self, gallery: Gallery, collection: str, decide: Decide | None, keeping: Keeping
-    ) -> None:
-        self._gallery, self._collection = gallery, collection
-        self._decide, self._keeping = decide, keeping
-
-    def batch(self, batch: list[Answer]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for person, group in itertools.groupby(batch, key=lambda answer: answer[0][0]):
-            faces: list[tuple[str, NewFace]] = []
-            for key, answer in group:
-                if isinstance(answer, ArcidError):
-                    outcomes.append((key, answer))
-                else:
-                    faces.append((key[1], answer))
-            outcomes += self._write(person, faces)
-        return outcomes
-
-    def _write(self, person: str, faces: Sequence[tuple[str, NewFace]]) -> list[Outcome]:
-        """One transaction for all; where the gallery refuses, one for each."""
-        if not faces:
-            return []
-        keeping = self._keeping
-        keys = [(person, label) for label, _ in faces]
-        try:
-            self._gallery.enrol_images(
-                self._collection,
-                [face for _, face in faces],
-                name=person,
-                **self._new(person),
-                decide=self._decide,
-                consent=keeping.consent(person),
-                noted=keeping.noted and partial(keeping.noted, keys),
-            )
-        except (InputError, AlreadyExists) as error:
-            if len(faces) == 1:
-                return [(keys[0], error)]
-            return [outcome for one in faces for outcome in self._write(person, [one])]
-        return [(key, None) for key in keys]
-
-    def _new(self, person: str) -> dict[str, Any]:
-        """What is kept of somebody new; what is known of others stays."""
-        metadata, outside = self._keeping.metadata(person), self._keeping.external_id(person)
-        told = {"metadata": metadata or None, "external_id": outside}
-        if not any(told.values()) or self._gallery.find_person(self._collection, person):
-            return {}
-        return told

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arcid.cli.enrol_words import known_before, print_report, report_dict
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import (
     AgreedAt,
@@ -25,25 +26,11 @@ from arcid.cli.options import (
     metadata_from,
     require_photos,
 )
-from arcid.cli.output import (
-    REJECTED,
-    Exit,
-    Json,
-    error_dict,
-    message_of,
-    note,
-    print_json,
-    say,
-)
-from arcid.errors import by_reason, in_words
+from arcid.cli.output import REJECTED, Exit, Json, print_json
 from arcid.progress import progress_bar, steps
 
 if TYPE_CHECKING:
-    from arcid.apps.enrol import EnrolReport, Rejection
-    from arcid.apps.holdout import Holdout
     from arcid.gallery import Gallery
-
-KNOWN = "already_exists"  # of a photo that was enrolled by an earlier call
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +95,8 @@ def enrol(
 
     Example: arcid enrol --from people/ --collection staff --holdout 1
     """
-    from arcid.apps.enrol import Keeping, enrol_photos, photos_by_person
+    from arcid.apps.enrol import enrol_photos, photos_by_person
+    from arcid.apps.enrol_writing import Keeping
     from arcid.apps.holdout import hold_back, look_up
     from arcid.errors import UsageError
     from arcid.gallery.opening import require_place
@@ -165,11 +153,11 @@ def enrol(
                     aligned=aligned,
                     advance=advance,
                 )
-    known = sum(r.error.code == KNOWN for r in report.rejected)
+    known = known_before(report)
     if json:
-        print_json(_report_dict(report, collection, known, measured))
+        print_json(report_dict(report, collection, measured))
     else:
-        _print_report(report, collection, known, measured)
+        print_report(report, collection, measured)
     if report.enrolled == 0 and known < len(items):
         raise Exit(REJECTED)
 
@@ -197,64 +185,3 @@ def _one_person(name: str | None, photos: Sequence[Path] | None) -> dict[str, li
     if name is None or not photos:
         raise UsageError("enrol what? arcid enrol NAME PHOTO…, or arcid enrol --from FOLDER")
     return {name: list(photos)}
-
-
-def _report_dict(
-    report: EnrolReport, collection: str, known: int, measured: Holdout | None
-) -> dict[str, Any]:
-    return {
-        "collection": collection,
-        "photos": report.photos,
-        "enrolled": report.enrolled,
-        "people": report.people,
-        "already_enrolled": known,
-        "rejected_by_reason": by_reason(r.error.code for r in report.rejected),
-        "rejected": _failures(report.rejected),
-        "seconds": round(report.seconds, 3),
-        "photos_per_second": round(report.photos_per_s, 2),
-        "holdout": None
-        if measured is None
-        else {**measured.to_dict(), "failed": _failures(measured.failed)},
-    }
-
-
-def _failures(failed: Sequence[Rejection]) -> list[dict[str, Any]]:
-    return [{"photo": r.label, "person": r.person, **error_dict(r.error)} for r in failed]
-
-
-def _print_report(
-    report: EnrolReport, collection: str, known: int, measured: Holdout | None
-) -> None:
-    refused = [r for r in report.rejected if r.error.code != KNOWN]
-    people = "1 person" if report.people == 1 else f"{report.people} people"
-    say(
-        f"Enrolled {report.enrolled} of {report.photos} photos, {people}, into {collection}: "
-        f"{report.photos_per_s:.1f} photos per second"
-    )
-    if known:
-        say(f"{known:,} were enrolled before; they were skipped")
-    if refused:
-        reasons = by_reason(r.error.code for r in refused)
-        say(f"{len(refused):,} were refused: {in_words(reasons)}")
-    if measured is not None:
-        _print_holdout(measured)
-    for r in refused:
-        message = message_of(r.error)
-        lead = "" if Path(r.label).name in message else f"{r.label}: "
-        note(f"refused: {lead}{message}")
-    for failure in [] if measured is None else measured.failed:
-        note(f"failed read: {failure.label}: {message_of(failure.error)}")
-
-
-def _print_holdout(measured: Holdout) -> None:
-    say(
-        f"Held-out probes: {measured.probes}, searched among {measured.gallery_people} people "
-        f"with {measured.gallery_faces} faces"
-    )
-    for k, count in measured.top.items():
-        share = count / measured.probes if measured.probes else 0.0
-        say(f"Top-{k}: {share:.2%} ({count} / {measured.probes})")
-    reasons = f": {in_words(measured.by_reason())}" if measured.failed else ""
-    say(f"Failed reads: {len(measured.failed)} / {measured.probes}{reasons}")
-    if measured.already_enrolled:
-        say(f"Left out, enrolled earlier: {measured.already_enrolled}")

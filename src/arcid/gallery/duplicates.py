@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from sqlalchemy.engine import Connection
 
 from arcid.errors import PossibleDuplicate
 from arcid.gallery import rules, searching
@@ -62,33 +63,83 @@ class Duplicates:
 
         To be called before the transaction changes anything; no other can change it any more.
         """
+        doubts = self.among(log, collection, new, decide)
+        return [doubts.of(face, person) for face in new]
+
+    def among(
+        self, log: Journal, collection: Row, new: Sequence[NewFace], decide: Decide | None
+    ) -> Doubts:
+        """``find`` for faces of many people, some of which are stored before others are asked
+        about. To be called when that is."""
         if decide is None or not new:
-            return [None] * len(new)
+            return Doubts(log.connection, collection)
         with self._projection.snapshot(log.connection) as snapshot:
-            return _find(snapshot, collection, person, new, decide)
+            return Doubts.look(snapshot, collection, new, decide)
 
 
-def _find(
-    snapshot: Snapshot,
-    collection: Row,
-    person: Row | None,
-    new: Sequence[NewFace],
-    decide: Decide,
-) -> list[PossibleDuplicate | None]:
-    """A face is somebody's where they are the nearest of the collection and ``decide`` says match,
-    and where the same face of the same photo is enrolled as theirs."""
-    own = None if person is None else person["uid"]
-    columns = [rules.face_columns(face) for face in new]
-    found: list[PossibleDuplicate | None] = []
-    for face, (nearest, size) in zip(columns, _nearest(snapshot, collection, new), strict=True):
-        decision = None
+class Doubts:
+    """Whose new faces are already, throughout one transaction."""
+
+    def __init__(
+        self, connection: Connection, collection: Row, decide: Decide | None = None
+    ) -> None:
+        self._connection, self._collection, self._decide = connection, collection, decide
+        self._columns: dict[NewFace, Row] = {}
+        self._nearest: dict[NewFace, tuple[Match | None, int]] = {}
+        self._photos: set[str] = set()  # those of the faces that are enrolled
+        self._stored: list[tuple[NewFace, Row, int]] = []  # since, with their person and key
+
+    @classmethod
+    def look(
+        cls, snapshot: Snapshot, collection: Row, new: Sequence[NewFace], decide: Decide
+    ) -> Doubts:
+        """Compare all of them with who is enrolled. Raises ``InputError``."""
+        doubts = cls(snapshot.connection, collection, decide)
+        doubts._columns = {face: rules.face_columns(face) for face in new}
+        doubts._nearest = dict(zip(new, _nearest(snapshot, collection, new), strict=True))
+        photos = {columns["photo_id"] for columns in doubts._columns.values()} - {None}
+        doubts._photos = faces_store.known_photos(snapshot.connection, collection, sorted(photos))
+        return doubts
+
+    def stored(self, new: Sequence[NewFace], person: Row, keys: Sequence[int]) -> None:
+        """These were stored as a person's, under those keys."""
+        if self._decide is not None:
+            self._stored += [(face, person, key) for face, key in zip(new, keys, strict=True)]
+            self._photos |= {self._columns[face]["photo_id"] for face in new} - {None}
+
+    def of(self, face: NewFace, person: Row | None) -> PossibleDuplicate | None:
+        """Whose a face is already, if that is not ``person``: it is somebody's where they are the
+        nearest of the collection and ``decide`` says match, and where the same face of the same
+        photo is enrolled as theirs."""
+        if self._decide is None:
+            return None
+        own = None if person is None else person["uid"]
+        nearest, size = self._nearest_of(face)
         if nearest is not None and nearest.person_id != own:
-            decision = decide(nearest.cosine, size)
-        if nearest is not None and decision is not None and decision.matched:
-            found.append(_of_match(nearest, decision))
-        else:
-            found.append(_of_photo(snapshot, collection, own, face))
-    return found
+            decision = self._decide(nearest.cosine, size)
+            if decision is not None and decision.matched:
+                return _of_match(nearest, decision)
+        columns = self._columns[face]
+        if columns["photo_id"] not in self._photos:
+            return None
+        return _of_photo(self._connection, self._collection, own, columns)
+
+    def _nearest_of(self, face: NewFace) -> tuple[Match | None, int]:
+        """Among who was enrolled before and since, and among how many templates."""
+        nearest, size = self._nearest[face]
+        contract_id = face.embedding.contract_id
+        since = [one for one in self._stored if one[0].embedding.contract_id == contract_id]
+        if not since:
+            return nearest, size
+        vectors_since = np.concatenate([stored.embedding.vectors for stored, _, _ in since])
+        cosines = vectors_since @ face.embedding.vectors[0]
+        best = int(cosines.argmax())
+        if nearest is None or cosines[best] > nearest.cosine:
+            _, owner, key = since[best]
+            (row,) = faces_store.select_keys(self._connection, self._collection, [key])
+            cosine = float(np.clip(cosines[best], -1.0, 1.0))
+            nearest = Match(owner["uid"], owner["name"], cosine, row["uid"], len(since))
+        return nearest, size + len(since)
 
 
 def _nearest(
@@ -125,13 +176,11 @@ def _of_match(nearest: Match, decision: Decision) -> PossibleDuplicate:
 
 
 def _of_photo(
-    snapshot: Snapshot, collection: Row, own: str | None, face: Row
+    connection: Connection, collection: Row, own: str | None, face: Row
 ) -> PossibleDuplicate | None:
-    if face["photo_id"] is None:
-        return None
-    for known in faces_store.of_photo(snapshot.connection, collection, face["photo_id"]):
+    for known in faces_store.of_photo(connection, collection, face["photo_id"]):
         if known["person_uid"] != own and faces_store.same_face(face, known):
-            owner = people_store.by_keys(snapshot.connection, [known["person_id"]])
+            owner = people_store.by_keys(connection, [known["person_id"]])
             name = owner[known["person_id"]]["name"]
             return PossibleDuplicate(
                 f"this face of this photo is enrolled as {name!r} already; if it is another "

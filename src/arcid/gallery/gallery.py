@@ -21,6 +21,7 @@ from arcid.errors import (
     StorageFull,
 )
 from arcid.gallery import enrolment as _enrolment
+from arcid.gallery import many as _many
 from arcid.gallery import rules, searching
 from arcid.gallery.again import again
 from arcid.gallery.duplicates import Decide
@@ -32,6 +33,7 @@ from arcid.gallery.records import (
     Enrolment,
     NewConsent,
     NewFace,
+    NewFaces,
     Once,
     Person,
     StoredFace,
@@ -374,15 +376,37 @@ class Gallery(Merging):
             consent=consent,
         )
 
+    def enrol_people(
+        self,
+        collection: str,
+        people: Sequence[NewFaces],
+        *,
+        decide: Decide | None = None,
+        noted: _many.Noted | None = None,
+    ) -> list[list[ArcidError | None]]:
+        """Faces of many people in one transaction: for each of theirs None, or why it is not
+        enrolled.
+
+        Each person as by ``enrol_images``, one after the other, so that a face is compared with
+        those that were before it, too. Of a person's faces all are stored together; where that is
+        refused, each by itself. ``noted`` writes what belongs to the same transaction; its
+        ``InputError`` refuses the faces it was told of. Raises ``InputError`` where a face has no
+        proper values.
+        """
+        return _many.enrol(self.duplicates, collection, people, decide, noted)
+
     def answered(self, collection: str, once: Once) -> Enrolment | None:
         """What ``enrol_images`` answered to the same request before; None: it is new."""
         with _collections.reading(self.database, collection) as (connection, own):
             return _enrolment.answered(connection, own, once)
 
-    def enrolled(self, collection: str, name: str, photo_id: str, contract_id: str) -> bool:
-        """Whether the person of that name has a face of that photo embedded by that model."""
+    def enrolled(
+        self, collection: str, photos: Sequence[tuple[str, str]], contract_id: str
+    ) -> list[bool]:
+        """For each (name, photo_id) whether the person of that name has a face of that photo
+        embedded by that model. Nobody has what is no name."""
         with _collections.reading(self.database, collection) as (connection, own):
-            return _faces.is_enrolled(connection, own, name, photo_id, contract_id)
+            return _faces.enrolled(connection, own, photos, contract_id)
 
     def faces(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -143,6 +143,17 @@ class NewConsent:
     by: str = "themselves"  # or who agreed for them: a parent, a guardian
     what: str = ""  # to what; empty: the purpose of the collection
     at: datetime | None = None  # None: now
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NewFaces:
+    """Faces to enrol of one person, who is made where nobody has that name or external id."""
+
+    name: str
+    faces: Sequence[NewFace]
+    metadata: Mapping[str, Any] | None = None  # of who is made; of others it stays
+    external_id: str | None = None  # likewise
+    consent: NewConsent | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ This is the one room that joins the stages; they never import one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ import numpy as np
 
 from arcid import decide, detect
 from arcid.align import align
-from arcid.batch import BatchItem, items, named, run
+from arcid.batch import BatchItem, each, items, named, run
 from arcid.calibration import Calibration, check_rate
 from arcid.detect import Detector
 from arcid.embed import Embedder, resized
 from arcid.errors import (
+    ArcidError,
     CalibrationError,
     ContractMismatch,
     InvalidArray,
@@ -285,14 +287,44 @@ class Pipeline(Identifier):
         found = None
         if not aligned:
             found = self.detect(image, second_try=second_try).select(select)
-        crops = self._recut(_square(image)) if found is None else self.align(image, found)
-        marks = self.landmarks.find(image, found) if self.landmarks and found is not None else None
-        quality = () if found is None else self._quality(image, found, crops, marks)
         kept = None
         if keep_photo and image_id is None:  # what the caller may paint over is copied
             shared = isinstance(source, np.ndarray) and np.may_share_memory(image, source)
             kept = image.copy() if shared else image
-        return Prepared(found, crops, quality, PhotoId(kept, image_id), marks)
+        return self._cut_out(image, found, PhotoId(kept, image_id))
+
+    def prepare_together(
+        self,
+        images: Sequence[Image],
+        image_ids: Sequence[str],
+        *,
+        select: Selection = "all",
+        aligned: bool = False,
+    ) -> list[Prepared | ArcidError]:
+        """``prepare`` for several photos that are read and hashed already, or why not: the detector
+        is shown all in one call. None of them is kept."""
+        check_selection(select)
+        look = partial(self._detected, self.detector.detect)
+        found: list[Detections | ArcidError | None] = [None] * len(images)
+        if not aligned:
+            found = [*each(look, images)]
+        prepared: list[Prepared | ArcidError] = []
+        for image, image_id, one in zip(images, image_ids, found, strict=True):
+            try:
+                if isinstance(one, ArcidError):
+                    raise one
+                chosen = None if one is None else one.select(select)
+                prepared.append(self._cut_out(image, chosen, PhotoId(known=image_id)))
+            except ArcidError as error:
+                prepared.append(error)
+        return prepared
+
+    def _cut_out(self, image: Image, found: Detections | None, photo: PhotoId) -> Prepared:
+        """``found`` None: the photo is a crop."""
+        crops = self._recut(_square(image)) if found is None else self.align(image, found)
+        marks = self.landmarks.find(image, found) if self.landmarks and found is not None else None
+        quality = () if found is None else self._quality(image, found, crops, marks)
+        return Prepared(found, crops, quality, photo, marks)
 
     def detect(
         self, source: ImageSource, *, color: ColorOrder = "rgb", second_try: bool = True
@@ -304,22 +336,29 @@ class Pipeline(Identifier):
         """
         image = load_image(source, color=color)
         look = self.detector.detect if second_try else detect.once(self.detector)
-        found = look([image])
+        return self._detected(look, [image])[0]
+
+    def _detected(
+        self, look: Callable[[Sequence[Image]], Sequence[Detections]], images: Sequence[Image]
+    ) -> Sequence[Detections]:
+        """What the detector answers, checked."""
+        found = look(images)
         name = detect.name_of(self.detector)
         if (
             not isinstance(found, Sequence)
-            or len(found) != 1
-            or not isinstance(found[0], Detections)
+            or len(found) != len(images)
+            or not all(isinstance(one, Detections) for one in found)
         ):
             raise ModelUnsupported(
                 f"the detector {name} must answer one Detections for each picture, in a list"
             )
-        if found[0].image_size != image.shape[:2]:
-            raise ModelUnsupported(
-                f"the detector {name} answered for a picture of {found[0].image_size} (height, "
-                f"width) pixels, but was given one of {image.shape[:2]}"
-            )
-        return found[0]
+        for one, image in zip(found, images, strict=True):
+            if one.image_size != image.shape[:2]:
+                raise ModelUnsupported(
+                    f"the detector {name} answered for a picture of {one.image_size} (height, "
+                    f"width) pixels, but was given one of {image.shape[:2]}"
+                )
+        return found
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Faces]:
         """Prepared photos in, their faces out; the embedder is called once for all of them."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from arcid.apps.enrol import Keeping, Outcome, Photo, enrol_faces, enrol_photos
+from arcid.apps.enrol import Photo, enrol_faces, enrol_photos
+from arcid.apps.enrol_writing import Keeping, Outcome
 from arcid.apps.importing import Item, Left, Source
 from arcid.apps.jobs.held import Held
 from arcid.errors import ArcidError, PersonNotFound, UsageError

@@ -74,24 +74,38 @@ def of_photo(connection: Connection, collection: Row, photo_id: str) -> list[Row
     return _select(connection, collection, faces.c.photo_id == photo_id)
 
 
-def is_enrolled(
-    connection: Connection, collection: Row, name: str, photo_id: str, contract_id: str
-) -> bool:
-    """Whether the person of that name has a face of that photo with a vector of that contract."""
-    query = (
-        sa.select(faces.c.id)
-        .join(people, people.c.id == faces.c.person_id)
-        .join(embeddings, embeddings.c.face_id == faces.c.id)
-        .join(contracts, contracts.c.id == embeddings.c.contract_id)
-        .where(
-            faces.c.collection_id == collection["id"],
-            faces.c.photo_id == photo_id,
-            people.c.name_key == rules.name_key(rules.clean_name(name)),
-            contracts.c.uid == contract_id,
+def known_photos(connection: Connection, collection: Row, photo_ids: Sequence[str]) -> set[str]:
+    """Those of which anybody has a face."""
+    found: set[str] = set()
+    for part in chunks(photo_ids):
+        query = sa.select(faces.c.photo_id).where(
+            faces.c.collection_id == collection["id"], faces.c.photo_id.in_(part)
         )
-        .limit(1)
-    )
-    return connection.execute(query).first() is not None
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+def enrolled(
+    connection: Connection, collection: Row, wanted: Sequence[tuple[str, str]], contract_id: str
+) -> list[bool]:
+    """For each (name, photo_id) whether the person of that name has a face of that photo with a
+    vector of that contract. Nobody has what is no name."""
+    keys = [(_name_key(name), photo) for name, photo in wanted]
+    found: set[tuple[str | None, str]] = set()
+    for part in chunks([photo for _, photo in keys]):
+        query = (
+            sa.select(people.c.name_key, faces.c.photo_id)
+            .join(people, people.c.id == faces.c.person_id)
+            .join(embeddings, embeddings.c.face_id == faces.c.id)
+            .join(contracts, contracts.c.id == embeddings.c.contract_id)
+            .where(
+                faces.c.collection_id == collection["id"],
+                faces.c.photo_id.in_(part),
+                contracts.c.uid == contract_id,
+            )
+        )
+        found |= {(row.name_key, row.photo_id) for row in connection.execute(query)}
+    return [key in found for key in keys]
 
 
 def by_keys(connection: Connection, keys: Sequence[int]) -> dict[int, Row]:
@@ -260,6 +274,13 @@ def _select(
     for row in found:
         check_row("faces", row)
     return found
+
+
+def _name_key(name: str) -> str | None:
+    try:
+        return rules.name_key(rules.clean_name(name))
+    except InputError:
+        return None
 
 
 def _photos(rows: Sequence[Row]) -> dict[str, Row]:

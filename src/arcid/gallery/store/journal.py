@@ -72,7 +72,7 @@ class Journal:
 
     def insert(self, table: sa.Table, values: dict[str, Any]) -> dict[str, Any]:
         """The row as stored, with the ``id`` it was given."""
-        key = self.connection.execute(table.insert().values(values)).inserted_primary_key
+        key = self.connection.execute(table.insert(), values).inserted_primary_key
         return values | {"id": None if key is None else key[0]}
 
     @contextmanager

@@ -1,0 +1,79 @@
+"""What ``arcid enrol`` says of what became of the photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arcid.cli.output import error_dict, message_of, note, say
+from arcid.errors import by_reason, in_words
+
+if TYPE_CHECKING:
+    from arcid.apps.enrol import EnrolReport, Rejection
+    from arcid.apps.holdout import Holdout
+
+KNOWN = "already_exists"  # of a photo that was enrolled by an earlier call
+
+
+def known_before(report: EnrolReport) -> int:
+    """How many photos were enrolled by an earlier call."""
+    return sum(r.error.code == KNOWN for r in report.rejected)
+
+
+def report_dict(report: EnrolReport, collection: str, measured: Holdout | None) -> dict[str, Any]:
+    return {
+        "collection": collection,
+        "photos": report.photos,
+        "enrolled": report.enrolled,
+        "people": report.people,
+        "already_enrolled": known_before(report),
+        "rejected_by_reason": by_reason(r.error.code for r in report.rejected),
+        "rejected": _failures(report.rejected),
+        "seconds": round(report.seconds, 3),
+        "photos_per_second": round(report.photos_per_s, 2),
+        "holdout": None
+        if measured is None
+        else {**measured.to_dict(), "failed": _failures(measured.failed)},
+    }
+
+
+def _failures(failed: Sequence[Rejection]) -> list[dict[str, Any]]:
+    return [{"photo": r.label, "person": r.person, **error_dict(r.error)} for r in failed]
+
+
+def print_report(report: EnrolReport, collection: str, measured: Holdout | None) -> None:
+    known = known_before(report)
+    refused = [r for r in report.rejected if r.error.code != KNOWN]
+    people = "1 person" if report.people == 1 else f"{report.people} people"
+    say(
+        f"Enrolled {report.enrolled} of {report.photos} photos, {people}, into {collection}: "
+        f"{report.photos_per_s:.1f} photos per second"
+    )
+    if known:
+        say(f"{known:,} were enrolled before; they were skipped")
+    if refused:
+        reasons = by_reason(r.error.code for r in refused)
+        say(f"{len(refused):,} were refused: {in_words(reasons)}")
+    if measured is not None:
+        _print_holdout(measured)
+    for r in refused:
+        message = message_of(r.error)
+        lead = "" if Path(r.label).name in message else f"{r.label}: "
+        note(f"refused: {lead}{message}")
+    for failure in [] if measured is None else measured.failed:
+        note(f"failed read: {failure.label}: {message_of(failure.error)}")
+
+
+def _print_holdout(measured: Holdout) -> None:
+    say(
+        f"Held-out probes: {measured.probes}, searched among {measured.gallery_people} people "
+        f"with {measured.gallery_faces} faces"
+    )
+    for k, count in measured.top.items():
+        share = count / measured.probes if measured.probes else 0.0
+        say(f"Top-{k}: {share:.2%} ({count} / {measured.probes})")
+    reasons = f": {in_words(measured.by_reason())}" if measured.failed else ""
+    say(f"Failed reads: {len(measured.failed)} / {measured.probes}{reasons}")
+    if measured.already_enrolled:
+        say(f"Left out, enrolled earlier: {measured.already_enrolled}")
