@@ -50,10 +50,11 @@ $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 	$(VENV)/judges/clients/bin/python -m pip install -q compreface-sdk==0.6.0 'urllib3<2' boto3==1.44.8
 	@touch $@
 
-# Milvus of its wheel, and the tests of the mark engine; CI leaves them out (docs/testing.md).
-engines: $(VENV)/.tested ## Milvus beside the tests, and what needs it or Chroma at length
+# Milvus of its wheel, Ray, and the tests of the mark engine; CI leaves them out (docs/testing.md).
+engines: $(VENV)/.tested ## Milvus and Ray beside the tests, and what needs them or Chroma at length
 	$(PYTHON) -m venv $(VENV)/judges/milvus
 	$(VENV)/judges/milvus/bin/python -m pip install -q milvus==2.3.5 setuptools
+	$(PIP) -e '.[ray]'
 	$(BIN)/python -m pytest -m engine $(ARGS)
 
 # By what tests need; the marks are explained in pyproject.toml, times in docs/testing.md.

@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(size: int, dim: int, threads: int, peer_rows: int) -> list[dict[str, Any]]:
     """A row for arcid and one for each peer."""
-    calibration = _calibration()
+    calibration = calibrated()
     common: dict[str, Any] = {"faces": size, "dim": dim, "threads": threads}
     with tempfile.TemporaryDirectory() as folder, Gallery.open(Path(folder) / "g.db") as gallery:
         write(gallery, size, dim, calibration.contract_id)
@@ -205,7 +205,7 @@ def _largest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for dim in dict.fromkeys(row["dim"] for row in own)]  # fmt: skip
 
 
-def _calibration() -> Calibration:
+def calibrated() -> Calibration:
     """The packaged one with a table on which the threshold is ``COSINE``."""
     packaged = weights.packaged_calibration(weights.resolve_default("recognition"))
     table = [

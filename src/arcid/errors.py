@@ -68,6 +68,7 @@
     │   ├── KeyUnavailable       a key that opens what is stored is not there, or is another
     │   └── GalleryDamaged       the database failed an integrity check or an I/O call
     │       └── SealBroken       sealed with another key, for another row, or changed since
+    ├── WorkerLost               a process that shared the work was killed, or out of memory
     └── Overloaded               the bounded queue is full; try again after ``retry_after_s``
 
 Each class carries a stable ``code`` (used in REST answers and ``--json`` output) and a
@@ -90,6 +91,16 @@ class ArcidError(Exception):
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is, whatever it was made from: errors come back from worker processes."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[ArcidError], args: tuple[Any, ...], state: dict[str, Any]) -> ArcidError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def by_reason(codes: Iterable[str]) -> dict[str, int]:
@@ -551,6 +562,12 @@ class LockedOut(GalleryError):
     code = "locked_out"
 
 
+class WorkerLost(ArcidError):
+    """A process that shared the work was killed, or ran out of memory; try again."""
+
+    code = "worker_lost"
+
+
 class Overloaded(ArcidError):
     """The bounded queue is full; try again after ``details['retry_after_s']`` seconds."""
 
@@ -635,4 +652,5 @@ __all__ = [
     "UsageError",
     "WatchlistNotFound",
     "WebhookNotFound",
+    "WorkerLost",
 ]

@@ -44,6 +44,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {  # extra → modules it brings
     "luxonis": ("luxonis_ml",),
     "oak": ("depthai",),
     "parquet": ("pyarrow",),
+    "ray": ("ray",),
     "bench": ("onnx", "nncf", "psutil"),
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,16 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 import arcid
-from arcid import batch, decide, paths
+from arcid import decide, paths, sharding
+from arcid.apps.photo_embedding import QUALITY, PhotoEmbedder, Words, embed_apart, plain_words
 from arcid.apps.photo_options import Options
 from arcid.embed import Ensemble
 from arcid.errors import (
     ArcidError,
     CalibrationError,
     DatasetInvalid,
-    InputError,
-    InvalidArray,
-    LandmarksRequired,
     UsageError,
     by_reason,
 )
@@ -35,19 +33,15 @@ from arcid.evaluate.embeddings import EmbeddingSet, Failure, load_embeddings
 from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
 from arcid.evaluate.readers import PairList, PeopleFolder
-from arcid.evaluate.sources import Photo, embed_photos
+from arcid.evaluate.sources import Answer, Photo, embed_photos
 from arcid.image import load_image
 from arcid.models import weights
 from arcid.pipeline import Pipeline
-from arcid.results import Faces, Prepared
-from arcid.types import Crops, Embeddings, Image
+from arcid.sharding import Workers, shards
+from arcid.types import Image
 
 BATCH = 16
 PICTURE_PX = 160
-#: Columns of the quality cache, higher is better in each.
-QUALITY = (
-    "detection score", "sharpness", "eye distance", "frontal", "contrast", "no quality reasons",
-)  # fmt: skip
 Advance = Callable[[int], object]
 
 
@@ -59,111 +53,18 @@ class Report(NamedTuple):
     files: dict[str, str]
 
 
-class PhotoEmbedder:
-    """``evaluate.sources.Embed`` over a pipeline: one labelled face of each photo, or a failure.
-
-    Quality of every face goes to ``keep_quality`` by the photo's digest.
-    """
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        how: Options,
-        *,
-        words: Callable[[ArcidError], str] = lambda error: error.message,
-        keep_quality: Callable[[dict[str, np.ndarray]], None] | None = None,
-    ) -> None:
-        self.pipeline = pipeline
-        self.how = how
-        self.words = words
-        self.keep_quality = keep_quality
-
-    @property
-    def contract_id(self) -> str:
-        return self.pipeline.embedder.contract_id
-
-    def __call__(self, images: Sequence[Path | bytes | Image]) -> list[Embeddings | Failure]:
-        answers: list[Embeddings | Failure] = []
-        quality: dict[str, np.ndarray] = {}
-        keyed = ((image, image) for image in images)
-        for image, answer in batch.run(keyed, self._prepare, self.pipeline.embed):
-            answers.append(self._answer(answer))
-            if self.keep_quality is not None and isinstance(answer, Faces):
-                quality |= _quality_of(image, answer)
-        if quality and self.keep_quality is not None:
-            self.keep_quality(quality)
-        return answers
-
-    def crop(self, image: Path | bytes | Image) -> Image | None:
-        """The (S,S,3) crop that is embedded, as a picture; None where there is no face."""
-        try:
-            found = self._prepare(image)
-        except InputError:
-            return None
-        return found.crops.pixels[0] if len(found.crops) else None
-
-    def _prepare(self, image: Path | bytes | Image) -> Prepared:
-        if self.how.aligned and self.how.margin:
-            image = _cut(load_image(image), self.how.margin)
-        found = self.pipeline.prepare(
-            image, select=self.how.select, aligned=self.how.aligned, keep_photo=False
-        )
-        return _masked(found) if self.how.masked else found
-
-    def _answer(self, answer: Faces | ArcidError) -> Embeddings | Failure:
-        if not isinstance(answer, ArcidError):
-            try:
-                return self.pipeline.checked(answer).embedding
-            except InputError as error:
-                answer = error
-        if not isinstance(answer, InputError) or isinstance(answer, LandmarksRequired):
-            raise answer
-        return Failure(answer.code, self.words(answer))
-
-
-def _cut(image: Image, margin: int) -> Image:
-    height, width = image.shape[:2]
-    if min(height, width) - 2 * margin < 16:
-        raise InvalidArray(
-            f"a crop of {width}×{height} has no {margin} pixels to cut off each side"
-        )
-    return image[margin : height - margin, margin : width - margin]
-
-
-def _masked(found: Prepared) -> Prepared:
-    if not len(found.crops):
-        return found
-    draw = SyntheticMask()
-    return replace(found, crops=Crops(np.stack([draw(c) for c in found.crops.pixels])))
-
-
-def _quality_of(image: Path | bytes | Image, faces: Faces) -> dict[str, np.ndarray]:
-    if len(faces.quality) != 1:
-        return {}
-    q = faces.quality[0]
-    turned = (
-        None
-        if q.yaw_deg is None or q.pitch_deg is None
-        else -float(np.hypot(q.yaw_deg, q.pitch_deg))
-    )
-    row = (
-        q.detection_score, q.sharpness, q.inter_eye_px, turned, q.contrast, -float(len(q.reasons)),
-    )  # fmt: skip
-    values = np.array([np.nan if v is None else v for v in row], np.float32)
-    return {Photo("", image).digest(): values}
-
-
 @dataclass
 class Run:
     """One measurement: makes the vectors, remembers what the report needs, writes it.
 
-    ``words`` says why a photo cannot be used, ``bar`` shows how far embedding has come.
+    ``words`` says why a photo cannot be used, ``bar`` shows how far embedding has come. Raises
+    ``UsageError``, ``MissingExtra`` where the work cannot be shared as ``how`` says.
     """
 
     how: Options
     data: str
     command: str = ""  # for the report
-    words: Callable[[ArcidError], str] = lambda error: error.message
+    words: Words = plain_words
     bar: Callable[[str, int], AbstractContextManager[Advance]] = lambda *_: nullcontext(
         lambda count: None
     )
@@ -172,6 +73,9 @@ class Run:
     failed: dict[str, Failure] = field(default_factory=dict)
     vectors: EmbeddingSet | None = None
     target_fmr: float | None = None  # of the product's threshold; default: the product's own
+
+    def __post_init__(self) -> None:
+        sharding.check(self.how.workers, self.how.ray)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -232,7 +136,31 @@ class Run:
                 advance(position - done)
                 done = position
 
-            return embed_photos(photos, self.embedder, cache=cache, batch=BATCH, progress=progress)
+            with sharding.workers(self.how.workers, self.how.ray) as over:
+                return embed_photos(
+                    photos, self.embedder, cache=cache, batch=BATCH, progress=progress,
+                    each=None if over is None else partial(self._apart, over),
+                )  # fmt: skip
+
+    def _apart(self, over: Workers, batches: Iterable[list[Photo]]) -> Iterator[list[Answer]]:
+        """What workers answer, checked to be made as this process would make it."""
+        work = partial(embed_apart, self.how, self.words)
+        for answers, quality, made_with in shards(work, batches, over, kept=self._kept):
+            if made_with != self.pipeline.provenance:
+                raise UsageError(
+                    f"a worker embeds with {made_with}, this process with "
+                    f"{self.pipeline.provenance}: set ARCID_DETECTOR, ARCID_RECOGNISER, "
+                    "ARCID_RUNTIME and ARCID_DEVICE alike everywhere, or name the models"
+                )
+            if quality and self.embedder.keep_quality is not None:
+                self.embedder.keep_quality(quality)
+            yield answers
+
+    @property
+    def _kept(self) -> str:
+        if self.how.no_cache:
+            return "Nothing was kept: that takes a cache."
+        return "What was embedded is in the cache; started again, it goes on from there."
 
     def _cache(self, part: str = "") -> EmbeddingCache:
         folder = self.how.cache or paths.home_dir() / "cache" / "embeddings"

@@ -27,6 +27,8 @@ class Options:
     save_embeddings: Path | None = None
     cache: Path | None = None  # of vectors; default: cache/embeddings in ARCID_HOME
     no_cache: bool = False
+    workers: int = 1  # processes that embed
+    ray: str | None = None  # address of a Ray cluster that embeds instead
     seed: int = 0
     output: Path | None = None  # folder of the report
     no_pictures: bool = False

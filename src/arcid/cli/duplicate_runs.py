@@ -9,7 +9,7 @@ import typer
 from arcid.cli.answers import calibration_of, note_provisional
 from arcid.cli.duplicate_pairs import print_pairs
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Actor, Collection, Database, operator
+from arcid.cli.options import Actor, Collection, Database, Ray, Workers, operator
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def run(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=256, help="Default: every core.")
     ] = None,
+    workers: Workers = 1,
+    ray: Ray = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -65,14 +67,20 @@ def run(
 
     The threshold follows from the number of comparisons and from how many false pairs are expected
     at most. Ctrl-C stops a run after its last whole block; --resume goes on from there, after a
-    kill or a power cut too.
+    kill or a power cut too. With --workers or --ray, processes compare and this one writes; each
+    opens the gallery by its own keys.
 
     Example: arcid duplicates run --collection staff --false-pairs 5
     """
+    from arcid import sharding
     from arcid.apps.duplicates import Duplicates, work
+    from arcid.errors import WorkerLost
     from arcid.progress import progress_bar
 
-    with open_gallery(database, collection) as gallery:
+    with (
+        sharding.workers(workers, ray, threads=threads) as over,
+        open_gallery(database, collection) as gallery,
+    ):
         found = Duplicates(gallery)
         if resume is not None:
             asked = found.runs.get(collection, resume)
@@ -91,10 +99,10 @@ def run(
             advance(asked.done)
             try:
                 done = work(
-                    gallery, collection, asked.id, calibration, threads=threads,
+                    gallery, collection, asked.id, calibration, threads=threads, over=over,
                     progress=lambda done, blocks: advance(1),
                 )  # fmt: skip
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, WorkerLost):
                 note(
                     f"stopped; go on with: arcid duplicates run --collection {collection} "
                     f"--resume {asked.id}"

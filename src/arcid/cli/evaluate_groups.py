@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 @measures_without(
     *("model", "detector", "select", "aligned", "margin", "masked", "embeddings"),
-    *("save_embeddings", "cache", "no_cache", "seed", "no_pictures"),
+    *("save_embeddings", "cache", "no_cache", "workers", "ray", "seed", "no_pictures"),
 )
 def pad(
     how: How,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from arcid.cli.gallery_words import print_contracts
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Collection, Database, Yes
+from arcid.cli.options import Collection, Database, Ray, Workers, Yes
 from arcid.cli.output import (
     SERVICE,
     Exit,
@@ -66,36 +67,42 @@ def reembed(
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops embedded at a time.")] = 64,
+    workers: Workers = 1,
+    ray: Ray = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
     """Embed the kept crops with another model, beside the vectors that are there.
 
     Both models find people until the old one's vectors are dropped. May be stopped and started
-    again. Faces without a crop stay with the old model: enrol those people again.
+    again. Faces without a crop stay with the old model: enrol those people again. With --workers or
+    --ray, processes embed and this one writes; each opens the gallery by its own keys.
 
     Example: arcid gallery reembed --collection staff --to w600k_r50
     """
-    from arcid import pipeline
+    from arcid import pipeline, sharding
     from arcid.apps.jobs import check_cut
     from arcid.models import weights
+    from arcid.pipeline import embed_by
 
-    with open_gallery(database, collection) as gallery:
+    with sharding.workers(workers, ray) as over, open_gallery(database, collection) as gallery:
         total = gallery.collection(collection).faces
         bundle = weights.resolve(to) if to else weights.resolve_default("recognition")
         known = [usage.contract_id for usage in gallery.contracts(collection)]
         check_cut(bundle.name, bundle.manifest.template, known)
-        embedder = pipeline.load_embedder(bundle)
+        contract_id = bundle.manifest.contract_id
+        embed = pipeline.load_embedder(bundle).embed if over is None else partial(embed_by, to)
         with progress_bar("embedding", total, quiet=json) as advance:
             report = gallery.reembed(
                 collection,
-                embedder.embed,
-                embedder.contract_id,
+                embed,
+                contract_id,
                 batch=batch,
                 progress=steps(advance),
                 model_name=bundle.name,
+                over=over,
             )
-    values = {"model": bundle.name, "contract_id": embedder.contract_id, **asdict(report)}
+    values = {"model": bundle.name, "contract_id": contract_id, **asdict(report)}
     words = f"{report.done} faces embedded by {bundle.name}, {report.already} were already."
     if report.without_crop:
         words += (

@@ -76,6 +76,14 @@ OPTIONS: dict[str, Any] = {  # of How's fields
         "--cache",
     ),
     "no_cache": _option(FACES, "Neither read nor keep vectors.", "--no-cache"),
+    "workers": _option(FACES, "Processes that embed the photos.", "--workers", min=1, max=256),
+    "ray": _option(
+        FACES,
+        "Embed over a Ray cluster instead: auto (of this machine, or RAY_ADDRESS), local (one of "
+        "its own) or HOST:PORT. Needs arcid[ray], and the photos under the same paths everywhere.",
+        "--ray",
+        metavar="ADDRESS",
+    ),
     "seed": _option(REPORT, "Of everything that is drawn.", "--seed"),
     "output": _option(
         REPORT, "Folder for report.html, report.json and report.md.", "--output", "-o"

@@ -91,6 +91,18 @@ Start = Annotated[
 Fps = Annotated[
     float | None, typer.Option("--fps", help="Photos of a folder a second; default: their own.")
 ]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=256, help="Processes that share the work.")
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Share the work over a Ray cluster instead: auto (of this machine, or RAY_ADDRESS), "
+        "local (one of its own) or HOST:PORT. Needs arcid[ray].",
+        metavar="ADDRESS",
+    ),
+]
 Loops = Annotated[int, typer.Option("--loops", min=1, help="Read a video so often.")]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BATCH = 64
 Progress = Callable[[int, int], None]  # (done, total)
 Transform = Callable[[Image], Image]
+Answer = FloatArray | Failure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,12 +149,14 @@ def embed_photos(
     cache: EmbeddingCache | None = None,
     batch: int = BATCH,
     progress: Progress | None = None,
+    each: Callable[[Iterable[list[Photo]]], Iterator[list[Answer]]] | None = None,
 ) -> EmbeddingSet:
     """Vectors of all photos, the cache asked first; equal pictures are embedded once.
 
     Photos with ``points`` are aligned by them and handed on as 112×112 crops. An unreadable file or
-    a photo refused by ``embed`` becomes a failure. Raises ``ContractMismatch`` where the embedder's
-    answers are not of its contract.
+    a photo refused by ``embed`` becomes a failure. ``each``: what ``embed_batch`` answers of every
+    batch, in order, where other processes are to embed. Raises ``ContractMismatch`` where the
+    embedder's answers are not of its contract.
     """
     if cache is not None and cache.contract_id != embed.contract_id:
         raise ContractMismatch(
@@ -175,16 +178,18 @@ def embed_photos(
     first_row = {d: row for row, d in reversed(list(enumerate(digests))) if d is not None}
     todo = [d for d in dict.fromkeys(known) if d not in answers]
     log.info("embedding", extra={"photos": len(photos), "cached": len(answers), "new": len(todo)})
-    for start in range(0, len(todo), batch):
-        part = todo[start : start + batch]
-        fresh = dict(
-            zip(part, _embed_batch([photos[first_row[d]] for d in part], embed), strict=True)
-        )
+    parts = [todo[start : start + batch] for start in range(0, len(todo), batch)]
+    batches = ([photos[first_row[d]] for d in part] for part in parts)
+    made = each(batches) if each else (embed_batch(some, embed) for some in batches)
+    done = 0
+    for part, found in zip(parts, made, strict=True):
+        fresh = dict(zip(part, found, strict=True))
         answers.update(fresh)
         if cache is not None:
             cache.put(fresh)
+        done += len(part)
         if progress is not None:
-            progress(min(start + batch, len(todo)), len(todo))
+            progress(done, len(todo))
     return _assemble(photos, digests, answers, unreadable, embed.contract_id)
 
 
@@ -211,10 +216,11 @@ def _assemble(
     return EmbeddingSet(tuple(p.name for p in photos), vectors, contract_id, failures)
 
 
-def _embed_batch(photos: Sequence[Photo], embed: Embed) -> list[FloatArray | Failure]:
+def embed_batch(photos: Sequence[Photo], embed: Embed) -> list[Answer]:
+    """One vector or one failure for each photo, in order. Raises as ``embed_photos``."""
     images: list[Path | bytes | Image] = []
     ready: list[int] = []
-    answers: list[FloatArray | Failure] = [Failure("arcid_error", "not embedded")] * len(photos)
+    answers: list[Answer] = [Failure("arcid_error", "not embedded")] * len(photos)
     for i, photo in enumerate(photos):
         try:
             images.append(photo.source if photo.points is None else _aligned(photo))
@@ -258,4 +264,4 @@ def _aligned(photo: Photo) -> Image:
     return warp(image, matrix, 112)
 
 
-__all__ = ["Embed", "EmbedCrops", "Photo", "Progress", "embed_photos"]
+__all__ = ["Embed", "EmbedCrops", "Photo", "Progress", "embed_batch", "embed_photos"]

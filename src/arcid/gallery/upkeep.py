@@ -32,6 +32,7 @@ from arcid.gallery.store import journal as _journal
 from arcid.gallery.store import misses as _misses
 from arcid.gallery.store import receipts as _receipts
 from arcid.gallery.store import vectors as _vectors
+from arcid.sharding import Workers
 from arcid.types import Embeddings, FloatArray
 
 
@@ -276,14 +277,18 @@ class Upkeep:
         batch: int = 64,
         progress: _reembedding.Progress | None = None,
         model_name: str = "",
+        over: Workers | None = None,
     ) -> ReembedReport:
         """Embed kept crops with another model, beside the old vectors.
 
         Each batch is committed, so a stopped run goes on where it was; ``progress(done, total)``
-        follows each. Raises ``ContractMismatch`` when ``embed`` makes vectors of another contract.
+        follows each. ``over``: worker processes (``arcid.sharding``) that embed while this one
+        writes; ``embed`` is then a function of a module, such as a partial of
+        ``pipeline.embed_by``. Raises ``ContractMismatch`` when ``embed`` makes vectors of another
+        contract, and ``WorkerLost``.
         """
         return _reembedding.reembed(
-            self.database, collection, embed, to_contract, batch, progress, model_name
+            self.database, collection, embed, to_contract, batch, progress, model_name, over
         )
 
     def drop_contract(self, collection: str, contract_id: str, *, force: bool = False) -> int:

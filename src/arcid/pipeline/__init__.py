@@ -5,6 +5,7 @@ from __future__ import annotations
 from arcid.pipeline.identifier import Identifier
 from arcid.pipeline.opening import (
     check_recogniser,
+    embed_by,
     load_detector,
     load_embedder,
     load_landmarks,
@@ -15,6 +16,7 @@ __all__ = [
     "Identifier",
     "Pipeline",
     "check_recogniser",
+    "embed_by",
     "load_detector",
     "load_embedder",
     "load_landmarks",

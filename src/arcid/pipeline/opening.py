@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from arcid import detect
@@ -12,6 +13,7 @@ from arcid.landmarks import LandmarkModel
 from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.runtime import RuntimeName, open_session
+from arcid.types import Crops, Embeddings
 
 
 def load_embedder(
@@ -33,6 +35,17 @@ def load_embedder(
         weights_sha256=manifest.weights_sha256,
     )
     return OnnxEmbedder(session, manifest)
+
+
+def embed_by(name: str | None, crops: Crops) -> Embeddings:
+    """``embed`` of the recogniser of that name, None the default, which a worker process opens
+    once."""
+    return _opened(name).embed(crops)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(name: str | None) -> Embedder:
+    return load_embedder(weights.resolve(name) if name else weights.resolve_default("recognition"))
 
 
 def check_recogniser(bundle: Bundle, embedder: Embedder) -> float | None:
