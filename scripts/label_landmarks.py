@@ -30,16 +30,13 @@ import openvino
 
 from arcid import files
 from arcid.image import load_image
+from arcid.landmarks.dlib import SIDE, predicted
 from arcid.pipeline.opening import load_detector
 from arcid.train.detector.labels import FORMAT, write_labels
 from arcid.train.detector.scenes import open_scenes
 from arcid.types import Detections, Image
 
 CROP = 128  # sides of a crop: the 112-pixel template and 8 pixels around it
-ZOOM = 2  # dlib answers whole pixels
-#: Where dlib's own detector puts a face of such a crop (median of 244 of CelebA), and a little
-#: smaller and larger: its predictor hangs on the box, and three of them say more than one.
-MIDDLE, SIDES = (62.5, 82.0), (84.0, 90.0, 97.0)
 MESH = 192
 INNER = slice(17, 68)  # without the contour
 EYES = (slice(36, 42), slice(42, 48))
@@ -47,14 +44,10 @@ Points = npt.NDArray[np.float64]
 
 
 def dlib_points(predictor: Any, crop: Image) -> Points:
-    """(68,2) in crop pixels, the mean over three boxes."""
-    large = cv2.resize(crop, (CROP * ZOOM, CROP * ZOOM), interpolation=cv2.INTER_CUBIC)
-    found = []
-    for side in SIDES:
-        left, top = ((np.array(MIDDLE) - side / 2) * ZOOM).round().astype(int).tolist()
-        box = dlib.rectangle(left, top, left + round(side * ZOOM), top + round(side * ZOOM))
-        found.append([(p.x, p.y) for p in predictor(large, box).parts()])
-    return np.asarray((np.mean(found, axis=0) + 0.5) / ZOOM - 0.5)
+    """(68,2) in crop pixels; dlib answers whole pixels, so it is given a larger crop."""
+    large = np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+    found = predicted(dlib, predictor, large).astype(np.float64)
+    return np.asarray((found + 0.5) * CROP / SIDE - 0.5)
 
 
 def mesh_points(mesh: Any, crop: Image) -> tuple[Points, float]:

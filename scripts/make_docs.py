@@ -299,7 +299,11 @@ def catalogue_page() -> str:
             ),
             *(
                 part
-                for task, title in (("detection", "Detectors"), ("liveness", "Liveness"))
+                for task, title in (
+                    ("detection", "Detectors"),
+                    ("liveness", "Liveness"),
+                    ("landmarks", "Landmarks"),
+                )
                 for part in (
                     f"## {title}",
                     _table(

@@ -65,3 +65,23 @@ def picture(*faces: int, width: int = 300) -> Image:
     for column in faces:
         image[30:80, column * 100 + 25 : column * 100 + 75] = FACE
     return image
+
+
+def drawn(eye: float = 0.3, mouth: float = 0.0) -> FloatArray:
+    """(68,2) of a face drawn symmetrically about x = 50; ``eye`` and ``mouth``: height over width
+    of the rings."""
+
+    def ring(middle: tuple[float, float], width: float, height: float, count: int) -> FloatArray:
+        angle = np.pi + np.arange(count) * 2 * np.pi / count
+        at = np.stack([np.cos(angle) * width, np.sign(np.sin(angle).round(9)) * height], axis=1) / 2
+        found: FloatArray = (np.array(middle) + at).astype(np.float32)
+        return found
+
+    turn = np.linspace(np.pi, 0, 17)
+    jaw = np.stack([50 + 40 * np.cos(turn), 40 + 50 * np.sin(turn)], axis=1)
+    brows = np.stack([np.r_[np.linspace(18, 42, 5), np.linspace(58, 82, 5)], np.full(10, 25)], 1)
+    bridge = np.stack([np.full(4, 50), np.linspace(40, 58, 4)], axis=1)
+    base = np.stack([np.linspace(42, 58, 5), np.full(5, 62)], axis=1)
+    eyes = [ring((30, 40), 16, 16 * eye, 6), ring((70, 40), 16, 16 * eye, 6)]
+    lips = [ring((50, 75), 30, 12, 12), ring((50, 75), 24, 24 * mouth, 8)]
+    return np.concatenate([jaw, brows, bridge, base, *eyes, *lips]).astype(np.float32)

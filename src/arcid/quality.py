@@ -92,6 +92,13 @@ class Quality:
     def ok(self) -> bool:
         return not self.reasons
 
+    @property
+    def openness(self) -> tuple[float, float] | None:
+        """Of eyes and mouth; None without 68 landmarks."""
+        if self.eye_openness is None or self.mouth_openness is None:
+            return None
+        return self.eye_openness, self.mouth_openness
+
     def __str__(self) -> str:
         return ", ".join(reason.code.replace("_", " ") for reason in self.reasons) or "ok"
 

@@ -47,9 +47,10 @@ class Prepared:
     def __repr__(self) -> str:
         return f"Prepared({_found(self.detections, self.crops)}, not embedded)"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return photo_dict(self.detections, self.crops, self.quality)
+    def to_dict(self, *, landmarks: bool = False) -> dict[str, Any]:
+        """Plain values for JSON. ``landmarks``: as of ``Faces``."""
+        told = photo_dict(self.detections, self.crops, self.quality)
+        return _marked(told, self.landmarks) if landmarks else told
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -83,9 +84,11 @@ class Faces:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; neither vectors nor pixels of faces."""
-        return photo_dict(self.detections, self.crops, self.quality)
+    def to_dict(self, *, landmarks: bool = False) -> dict[str, Any]:
+        """Plain values for JSON; neither vectors nor pixels of faces. ``landmarks``: 68 points of
+        each, too, null where the pipeline finds none."""
+        told = photo_dict(self.detections, self.crops, self.quality)
+        return _marked(told, self.landmarks) if landmarks else told
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
@@ -298,12 +301,23 @@ def photo_dict(
     return {"width": width, "height": height, "faces": faces}
 
 
+def _marked(told: dict[str, Any], landmarks: Landmarks | None) -> dict[str, Any]:
+    marks: Any = [None] * len(told["faces"]) if landmarks is None else landmarks.points
+    for face, points in zip(told["faces"], marks, strict=True):
+        face["landmarks"] = _pairs(points)
+    return told
+
+
+def _pairs(points: FloatArray | None) -> list[list[float]] | None:
+    return None if points is None else [[pixel(x), pixel(y)] for x, y in points]
+
+
 def _face_dict(
     box: Any, points: FloatArray | None, score: Any, quality: Quality | None
 ) -> dict[str, Any]:
     return {
         "box": box_dict(box),
-        "points": None if points is None else [[pixel(x), pixel(y)] for x, y in points],
+        "points": _pairs(points),
         "score": None if score is None else round(float(score), 4),
         "quality": None if quality is None else quality.to_dict(),
     }

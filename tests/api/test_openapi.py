@@ -25,6 +25,7 @@ from tests.toys import LeftHalf
 
 from arcid import errors
 from arcid.errors import ArcidError
+from arcid.pipeline import load_landmarks
 from arcid.protection import Keys
 from arcid.server.app import create_app
 from arcid.server.compat import ADAPTERS
@@ -99,12 +100,15 @@ def test_error_codes_are_documented() -> None:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(client: Client) -> dict[str, str]:
-    """Ids that exist, and a liveness check, so that generated requests get past the first door."""
+def fuzzed(client: Client) -> Iterator[dict[str, str]]:
+    """Ids that exist, a liveness check and landmarks, so that generated requests get past the first
+    door."""
     client.services.passive._found, client.services.passive._asked = LeftHalf(), True
+    client.services.pipeline.landmarks = load_landmarks()
     client.post("/v1/collections", json={"name": "fuzz"})
     person = client.post("/v1/collections/fuzz/people", json={"name": "Ann"}).json()["id"]
-    return {"collection": "fuzz", "person_id": person}
+    yield {"collection": "fuzz", "person_id": person}
+    client.services.pipeline.landmarks = None
 
 
 @pytest.fixture

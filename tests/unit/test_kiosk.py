@@ -7,22 +7,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from tests.toys import drawn
 
 from arcid.apps.attendance import Attendance
 from arcid.apps.kiosk import ANSWER_S, ANSWERS, FAILURES, LOOKS, Kiosk, Look, State
 from arcid.events import Events, Reviews
 from arcid.gallery import Gallery, NewFace
 from arcid.image import load_image
-from arcid.liveness.challenge import Status
+from arcid.landmarks import Landmarks
+from arcid.liveness.challenge import ACTIONS, Challenge, Hint, Status
+from arcid.liveness.expression import EXPRESSIONS
 from arcid.pipeline import Pipeline
 from arcid.quality import Reason
+from arcid.server.console import strings as S
 from arcid.server.console.live.watching import attend
 from arcid.server.console.pages.kiosk import words
-from arcid.types import Image, Match
+from arcid.types import Detections, Image, Match
 from arcid.video import Frame
 
 pytestmark = pytest.mark.data
@@ -180,17 +184,21 @@ class Run:
         action: Any = self.actions[self.step] if phase == "act" else None
         return Status(phase, action, "go_on", self.step, 3, 5.0, 0.0, self.failure)
 
-    def update(self, points: Any, time_s: float) -> Status:
+    #: Of a challenge whose turns are done.
+    passed = property(lambda self: Status("passed", None, "done", 3, 3, 5.0))
+
+    def update(self, points: Any, openness: Any, time_s: float) -> Status:
         return self.status
 
 
 class Screen:
     """Somebody before a kiosk that asks for head turns; ten frames a second."""
 
-    def __init__(self, gallery: Gallery, pipeline: Pipeline) -> None:
-        self.run: Any = Run()
+    def __init__(self, gallery: Gallery, pipeline: Pipeline, draw: Any = Run) -> None:
+        self.run: Any = draw and draw()
         staff = gallery.collection("staff")
-        self.kiosk = Kiosk(pipeline, gallery, staff, "Kiosk", draw=lambda: self.run)
+        given = (lambda: self.run) if draw else None
+        self.kiosk = Kiosk(pipeline, gallery, staff, "Kiosk", draw=given)
         self.gallery, self.ticks = gallery, 0.0
         self.book = Attendance(gallery, "staff")
 
@@ -209,6 +217,67 @@ class Screen:
 @pytest.fixture
 def screen(gallery: Gallery, pipeline: Pipeline) -> Screen:
     return Screen(gallery, pipeline)
+
+
+class Mimic:
+    """Landmarks of a drawn face with eyes and mouth as open as a test says."""
+
+    name, tells_openness, eyes, mouth = "mimic", True, 0.3, 0.0
+
+    def find(self, image: Image, detections: Detections) -> Landmarks:
+        return Landmarks(np.stack([drawn(self.eyes, self.mouth)] * len(detections)))
+
+
+def mimicked(gallery: Gallery, pipeline: Pipeline, mimic: Mimic, patch: Any) -> Screen:
+    """Somebody who looks straight ahead and has done all turns."""
+    patch.setattr(pipeline, "landmarks", mimic)
+    patch.setattr("arcid.pipeline.pipeline.head_pose", lambda marks, _: np.zeros((len(marks), 3)))
+    patch.setattr(Challenge, "status", Run.passed)
+    return Screen(gallery, pipeline, draw=None)
+
+
+def test_eyes_and_mouth_are_asked_for_after_the_turns_where_landmarks_tell_them(
+    gallery: Gallery, pipeline: Pipeline, photos: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mimic = Mimic()
+    screen = mimicked(gallery, pipeline, mimic, monkeypatch)
+    asked: list[str | None] = []
+    for _ in range(60):
+        state = screen.see(photos["img4"])
+        if state is not State.CHALLENGED:
+            if state is not State.LOOKING:
+                break
+            continue
+        status = screen.look.challenge
+        assert status is not None and status.steps == 5
+        asked += [status.action] if status.action not in (*asked, None) else []
+        mimic.eyes = 0.05 if status.action == "close_eyes" else 0.3
+        mimic.mouth = 0.5 if status.action == "open_mouth" else 0.0
+    assert sorted(map(str, asked)) == ["close_eyes", "open_mouth"]
+    assert (state, screen.written()) == (State.CHECKED_IN, ["arrival"])
+    (event,) = screen.book.events()
+    assert sorted(event.grounds["liveness"]["actions"])[0] == "close_eyes"
+
+
+def test_a_face_that_does_nothing_when_asked_for_its_eyes_is_refused(
+    gallery: Gallery, pipeline: Pipeline, photos: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = mimicked(gallery, pipeline, Mimic(), monkeypatch)
+    for _ in range(40):
+        if (state := screen.see(photos["img4"], wait_s=1.5)) is State.REFUSED:
+            break
+    assert (state, screen.look.failure, screen.written()) == (State.REFUSED, "too_slow", [])
+
+
+def test_landmarks_that_do_not_tell_openness_ask_for_turns_alone(
+    gallery: Gallery, pipeline: Pipeline, photos: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = Mimic()
+    blind.tells_openness = False
+    monkeypatch.setattr(pipeline, "landmarks", blind)
+    screen = Screen(gallery, pipeline, draw=None)
+    screen.see(photos["img4"], LOOKS)
+    assert screen.look.challenge is not None and screen.look.challenge.steps == 3
 
 
 NOBODY = np.full((240, 320, 3), 127, np.uint8)
@@ -294,6 +363,8 @@ def test_every_state_and_failure_has_words(gallery: Gallery) -> None:
         assert said["prompt"] or said["detail"], state
         assert said["faces"][0]["box"] == [1.0, 2.0, 3.0, 4.0]
         assert (said["tone"] == "plain") == (state not in ANSWERS | {State.SEVERAL, State.UNUSABLE})
+    assert S.KIOSK_ACTIONS.keys() == {*ACTIONS, *EXPRESSIONS}
+    assert S.KIOSK_HINTS.keys() == set(get_args(Hint))
     for failure in FAILURES:
         assert words(Look(State.REFUSED, failure=failure))["detail"].endswith(".")
     assert "Ann" in words(Look(State.CHECKED_IN, person=person, at=MONDAY))["prompt"]

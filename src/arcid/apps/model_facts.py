@@ -137,13 +137,15 @@ def files(bundle: Bundle) -> list[dict[str, Any]]:
 def check(bundle: Bundle) -> str:
     """Load and run one resolved model; what was checked, in words. Raises ``ModelError`` kinds."""
     manifest = bundle.manifest
+    where = str(bundle.path) if bundle.origin == "path" else bundle.name
     if manifest.task == "detection":
-        detector = pipeline.load_detector(
-            str(bundle.path) if bundle.origin == "path" else bundle.name
-        )
+        detector = pipeline.load_detector(where)
         overlap = goldens.check_finds(manifest, detect.once(detector), bundle.folder)
         found = "" if overlap is None else f", goldens met, IoU {overlap:.3f}"
         return f"verified, loaded and run{found}"
+    if manifest.task == "landmarks":
+        pipeline.load_landmarks(where)
+        return "verified and loaded"
     if manifest.task != "recognition":
         open_session(
             bundle.path,

@@ -49,6 +49,7 @@ class AsyncClient(AsyncSender):
         image: Photo,
         *,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        landmarks: bool | None = None,
     ) -> m.Detected:
         """Where are the faces, and can they be used?
 
@@ -59,7 +60,7 @@ class AsyncClient(AsyncSender):
             "/v1/detect",
             m.Detected,
             repeatable=True,
-            form={"select": select},
+            form={"select": select, "landmarks": landmarks},
             photos={"image": image},
         )
 
@@ -69,6 +70,7 @@ class AsyncClient(AsyncSender):
         *,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aligned: bool | None = None,
+        landmarks: bool | None = None,
     ) -> m.Embedded:
         """One unit vector per face, with the contract of the model that made it.
 
@@ -79,7 +81,7 @@ class AsyncClient(AsyncSender):
             "/v1/embeddings",
             m.Embedded,
             repeatable=True,
-            form={"select": select, "aligned": aligned},
+            form={"select": select, "aligned": aligned, "landmarks": landmarks},
             photos={"image": image},
         )
 

@@ -650,7 +650,7 @@ class Detected(Model):
 
     width: int
     height: int
-    faces: list[FaceOut]
+    faces: list[MarkedFace]
     """Best score first; none is ordinary."""
 
 
@@ -1006,6 +1006,11 @@ class FaceVector(Model):
     """Detection score, 0–1."""
 
     quality: QualityOut | None = None
+    landmarks: list[tuple[float, float]] | None = None
+    """Only where asked for: the 68 points of iBUG 300-W, jaw, brows, nose, eyes, mouth, each
+    group from the viewer's left; null for crops that came aligned.
+    """
+
     vector: list[float]
     """Unit norm; comparable within one contract_id only."""
 
@@ -1356,6 +1361,25 @@ class MadeOut(Model):
     key: KeysKeyOut
     secret: str
     """What programs show. Told once; arcid keeps its sha256."""
+
+
+class MarkedFace(Model):
+    """``MarkedFace`` of the service."""
+
+    box: Box | None = None
+    """null for crops that came aligned"""
+
+    points: list[tuple[float, float]] | None = None
+    """Eyes (viewer's left first), nose, corners of the mouth."""
+
+    score: float | None = None
+    """Detection score, 0–1."""
+
+    quality: QualityOut | None = None
+    landmarks: list[tuple[float, float]] | None = None
+    """Only where asked for: the 68 points of iBUG 300-W, jaw, brows, nose, eyes, mouth, each
+    group from the viewer's left; null for crops that came aligned.
+    """
 
 
 class MembersOut(Model):

@@ -49,6 +49,7 @@ class Client(Sender):
         image: Photo,
         *,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
+        landmarks: bool | None = None,
     ) -> m.Detected:
         """Where are the faces, and can they be used?
 
@@ -58,13 +59,15 @@ class Client(Sender):
             image: JPEG, PNG, WebP, BMP, GIF or TIFF.
             select: Which faces: prominent is the face that the photo is of, by size and
                 nearness to the middle, and refuses where several may be meant.
+            landmarks: Tell 68 points of every face, too. Needs ARCID_LANDMARKS
+                (`model_not_found`).
         """
         return self._send(
             "POST",
             "/v1/detect",
             m.Detected,
             repeatable=True,
-            form={"select": select},
+            form={"select": select, "landmarks": landmarks},
             photos={"image": image},
         )
 
@@ -74,6 +77,7 @@ class Client(Sender):
         *,
         select: Literal["prominent", "one", "largest", "center", "all"] | None = None,
         aligned: bool | None = None,
+        landmarks: bool | None = None,
     ) -> m.Embedded:
         """One unit vector per face, with the contract of the model that made it.
 
@@ -84,13 +88,15 @@ class Client(Sender):
             select: Which faces: prominent is the face that the photo is of, by size and
                 nearness to the middle, and refuses where several may be meant.
             aligned: The image is an aligned, square crop already: detection is left out.
+            landmarks: Tell 68 points of every face, too. Needs ARCID_LANDMARKS
+                (`model_not_found`).
         """
         return self._send(
             "POST",
             "/v1/embeddings",
             m.Embedded,
             repeatable=True,
-            form={"select": select, "aligned": aligned},
+            form={"select": select, "aligned": aligned, "landmarks": landmarks},
             photos={"image": image},
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.geometry import template_points
-from arcid.landmarks.model import LandmarkModel
+from arcid.landmarks import LandmarkFinder
 from arcid.landmarks.points import Landmarks, eye_centres
 from arcid.types import Crops, Detections, FloatArray
 
@@ -37,7 +37,7 @@ class EllipseMask:
 class ContourMask:
     """Keeps what lies within jaw and raised brows, as a landmark model finds them in the crop."""
 
-    model: LandmarkModel
+    model: LandmarkFinder
 
     @property
     def name(self) -> str:

@@ -18,7 +18,8 @@ class LandmarkModel:
     """(H,W,3) uint8 RGB and its detections in; 68 points a face out, in pixels of the photo.
 
     The network takes (N,3,S,S) crops, as ``geometry.upright`` cuts them, and answers ``points``
-    (N,136): x and y of each, from the crop's middle, as shares of its side.
+    (N,136): x and y of each, from the crop's middle, as shares of its side. A manifest whose model
+    was measured to tell closed eyes and open mouths says so: ``options: {"openness": true}``.
     """
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
@@ -30,6 +31,7 @@ class LandmarkModel:
                 f"{manifest.name}: a landmark model takes square crops and answers points"
             )
         self.name, self.size = manifest.name, size[0]
+        self.tells_openness = bool(manifest.options.get("openness"))
         self._session, self._spec = session, manifest.input
 
     def find(self, image: Image, detections: Detections) -> Landmarks:

@@ -1,7 +1,8 @@
 """Is this a living face or a picture of one? Presentation-attack checks.
 
 ``PassiveLiveness`` judges one picture (needs weights), ``Challenge`` a person who follows
-instructions (needs none), ``LivenessPolicy`` says what a camera makes of the answer.
+instructions (needs none), ``FaceChallenge`` also their eyes and mouth (needs 68 landmarks),
+``LivenessPolicy`` says what a camera makes of the answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 import numpy.typing as npt
 
 from arcid.liveness.challenge import Challenge, ChallengeSettings, Status
+from arcid.liveness.face_challenge import FaceChallenge
 from arcid.liveness.passive import PassiveLiveness
 from arcid.liveness.policy import Judgement, LivenessPolicy
 from arcid.types import Detections, FloatArray, Image
@@ -45,6 +47,7 @@ __all__ = [
     "ActiveCheck",
     "Challenge",
     "ChallengeSettings",
+    "FaceChallenge",
     "Judgement",
     "LivenessPolicy",
     "PassiveCheck",

@@ -23,11 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import InvalidArray, UsageError
+from arcid.liveness.expression import Expression
 
 Action = Literal["turn_left", "turn_right", "come_closer"]
 Phase = Literal["centre", "act", "passed", "failed"]
 Failure = Literal["too_slow", "wrong_way", "face_lost", "jumped", "flat"]
-Hint = Literal["look_straight", "no_face", "too_small", "turn_less", "slower", "go_on", "done"]
+Hint = Literal[
+    "look_straight", "no_face", "too_small", "turn_less", "slower", "open_eyes", "close_mouth",
+    "go_on", "done",
+]  # fmt: skip
 Points = npt.NDArray[np.float64]
 
 JUMP, JUMP_PER_S = 0.4, 8.0  # parallax that changes by more, and faster: another face took over
@@ -87,7 +91,7 @@ class Status:
     """What to show after a frame. ``action`` is None before and between the actions."""
 
     phase: Phase
-    action: Action | None
+    action: Action | Expression | None
     hint: Hint
     step: int  # actions finished
     steps: int

@@ -5,7 +5,7 @@ out. Each action must be seen to begin and to end, against the person's own face
 before: a still picture does neither.
 
 Not detected: a replayed video of the person doing both, and depth, which only turning shows
-(``liveness.challenge``). It stands beside that check, not in its place.
+(``liveness.challenge``). It follows that check (``FaceChallenge``), not in its place.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Progress:
     action: Expression | None  # None before the face at rest is known, and at the end
     step: int  # actions finished
     steps: int
+    left_s: float  # until the present phase times out
 
     @property
     def finished(self) -> bool:
@@ -87,7 +88,9 @@ class ExpressionCheck:
     def progress(self) -> Progress:
         acting = self._phase in ("act", "return")
         action = self.actions[self._step] if acting else None
-        return Progress(self._phase, action, self._step, len(self.actions))
+        waited = 0.0 if self._since == -math.inf else self._now - self._since
+        left = max(self.settings.step_limit_s - waited, 0.0)
+        return Progress(self._phase, action, self._step, len(self.actions), left)
 
     def update(self, openness: tuple[float, float] | None, time_s: float) -> Progress:
         """One frame: openness of eyes and mouth, None where the face was not found.

@@ -9,7 +9,7 @@ from arcid import detect
 from arcid.detect import Detector
 from arcid.embed import DlibEmbedder, Embedder, Ensemble, OnnxEmbedder
 from arcid.errors import ModelUnsupported
-from arcid.landmarks import LandmarkModel
+from arcid.landmarks import DlibLandmarks, LandmarkFinder, LandmarkModel
 from arcid.models import goldens, weights
 from arcid.models.weights import Bundle
 from arcid.runtime import RuntimeName, open_session
@@ -60,10 +60,12 @@ def check_recogniser(bundle: Bundle, embedder: Embedder) -> float | None:
 
 def load_landmarks(
     name: str | None = None, *, runtime: RuntimeName | None = None, device: str | None = None
-) -> LandmarkModel:
+) -> LandmarkFinder:
     """Open a landmark model by name; None takes the default. Raises ``ModelError`` kinds."""
     bundle = weights.resolve(name) if name else weights.resolve_default("landmarks")
     manifest = bundle.manifest
+    if manifest.family == "dlib":
+        return DlibLandmarks(bundle.path, manifest)
     session = open_session(
         bundle.path,
         runtime=runtime,

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from arcid import decide, detect
 from arcid.align import align
@@ -35,7 +36,7 @@ from arcid.errors import (
 )
 from arcid.geometry import recut
 from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image, photo_id
-from arcid.landmarks import LandmarkModel, Landmarks
+from arcid.landmarks import LandmarkFinder, Landmarks
 from arcid.landmarks.pose import head_pose
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
@@ -48,7 +49,7 @@ from arcid.pipeline.opening import (
     load_landmarks,
     open_detector,
 )
-from arcid.quality import Quality, QualityGate, Seen
+from arcid.quality import Quality, QualityGate, Seen, pose
 from arcid.results import (
     Face,
     Faces,
@@ -70,6 +71,8 @@ from arcid.types import (
 if TYPE_CHECKING:
     from arcid.gallery import Aggregate, Gallery
 
+TURNED_DEG = 30.0  # yaw by five points, beyond which 68 points say less: docs/concepts/landmarks.md
+
 
 class Pipeline(Identifier):
     """Detector, aligner, embedder and an optional quality gate over single images and batches.
@@ -88,7 +91,7 @@ class Pipeline(Identifier):
         *,
         calibration: Calibration | None = None,
         gate: QualityGate | None = None,
-        landmarks: LandmarkModel | None = None,
+        landmarks: LandmarkFinder | None = None,
     ) -> None:
         _check_has("detector", detector, "detect")
         _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
@@ -409,7 +412,7 @@ class Pipeline(Identifier):
         seen = None
         if marks is not None:
             openness = (marks.openness("eyes"), marks.openness("mouth"))
-            seen = Seen(head_pose(marks, detections.image_size), *openness)
+            seen = Seen(_angles(marks, detections), *openness)
         return tuple((self.gate or QualityGate()).assess(image, detections, crops, seen))
 
     def one_face(
@@ -620,6 +623,16 @@ class Pipeline(Identifier):
             )
             for item in batch
         )
+
+
+def _angles(marks: Landmarks, found: Detections) -> npt.NDArray[np.float64]:
+    """(N,3) by 68 points; of heads turned far, by five, since the outline of those then slides."""
+    angles = head_pose(marks, found.image_size)
+    if found.points is not None:
+        five = pose(found.points)
+        aside = np.abs(five[:, 0]) > TURNED_DEG
+        angles[aside] = five[aside]
+    return angles
 
 
 def _check_has(role: str, given: object, *names: str) -> None:

@@ -18,7 +18,7 @@ from arcid.apps.model_choice import Choices
 from arcid.calibration import Calibration
 from arcid.cameras.watching import Cameras
 from arcid.decide import DEFAULT_FPIR, Unanswered, unanswered
-from arcid.errors import ArcidError, CalibrationMissing
+from arcid.errors import ArcidError, CalibrationMissing, ModelNotFound
 from arcid.events import Audit
 from arcid.gallery import Gallery
 from arcid.models.manifest import Task
@@ -89,6 +89,14 @@ class Services:
             return self.pipeline.calibration
         except CalibrationMissing:
             return None
+
+    def check_landmarks(self, asked: bool) -> None:
+        """Raises ``ModelNotFound`` where 68 points are asked for and nothing here finds them."""
+        if asked and self.pipeline.landmarks is None:
+            raise ModelNotFound(
+                "this service finds no landmarks: leave landmarks out, or start it with a model of "
+                "them, as ARCID_LANDMARKS=arcid-landmarks-s (for research alone)"
+            )
 
     def unanswered(self) -> list[Unanswered]:
         """Default rates that the calibration does not support for the present collections."""

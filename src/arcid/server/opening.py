@@ -26,7 +26,14 @@ def open_pipeline(settings: Settings) -> Pipeline:
 
     Raises ``ModelError`` kinds.
     """
-    pipeline = warm(Pipeline.from_models(settings.detector, settings.recogniser, many=True))
+    pipeline = warm(
+        Pipeline.from_models(
+            settings.detector,
+            settings.recogniser,
+            landmarks=settings.landmarks or False,
+            many=True,
+        )
+    )
     with suppress(CalibrationError, ContractMismatch):  # told by whoever asks for a decision
         _ = pipeline.calibration
     return pipeline

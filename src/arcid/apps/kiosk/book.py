@@ -16,7 +16,7 @@ from arcid.apps.watching.grounds import decided_on, question
 from arcid.errors import ArcidError
 from arcid.events import Place, Sightings
 from arcid.gallery import Collection, Gallery
-from arcid.liveness import Challenge
+from arcid.liveness import FaceChallenge
 from arcid.pipeline import Pipeline
 from arcid.results import Identification
 from arcid.types import Embeddings
@@ -32,7 +32,7 @@ class Try:
 
     vectors: list[Embeddings] = field(default_factory=list)
     found: Identification | None = None
-    challenge: Challenge | None = None
+    challenge: FaceChallenge | None = None
     embedded_at: float = 0.0  # ticks
     strange: int = 0  # looks at another face, in a row
     checked: int = -1  # the step before which the face was last found to be the same

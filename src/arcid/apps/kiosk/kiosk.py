@@ -12,8 +12,10 @@ from arcid.apps.kiosk.book import Book, Try
 from arcid.apps.kiosk.looks import WAITING, Failure, Look, State, alike, meant
 from arcid.events import Blocks, Events, Place
 from arcid.gallery import Collection, Gallery
-from arcid.liveness import Challenge, ChallengeSettings
+from arcid.liveness import ChallengeSettings, FaceChallenge
+from arcid.liveness.expression import ExpressionSettings
 from arcid.pipeline import Pipeline
+from arcid.quality import Quality
 from arcid.results import Faces, Identification
 from arcid.types import Embeddings, FloatArray
 from arcid.video import Frame, Source
@@ -25,6 +27,8 @@ LOOKS = 3  # that agree, before somebody is looked for
 STRANGE = 2  # looks at another face that end a challenge
 #: A busy machine skips frames; who it is is asked again before every action.
 CHALLENGE = ChallengeSettings(lost_limit_s=2.0)
+#: A frame more than usual, in which the face can be compared once it is at rest again.
+EXPRESSIONS = ExpressionSettings(hold_frames=3)
 ATTACKS: tuple[Failure, ...] = ("flat", "changed")  # that are recorded as such
 
 
@@ -39,13 +43,17 @@ class Kiosk:
         camera: str,
         *,
         challenged: bool = True,
-        draw: Callable[[], Challenge] = lambda: Challenge.draw(CHALLENGE),
+        draw: Callable[[], FaceChallenge] | None = None,
     ) -> None:
-        """``camera``: its name in every event; ``challenged``: whether head turns are asked for."""
+        """``camera``: its name in every event; ``challenged``: whether head turns are asked for,
+        and after them closed eyes and an open mouth, where the pipeline's landmarks tell them."""
         self._pipeline, self._gallery, self._collection = pipeline, gallery, collection
         self._place = Place(camera, camera)
         self._book = Book(pipeline, gallery, collection, self._place)
-        self._challenged, self._draw = challenged, draw
+        marks = pipeline.landmarks
+        asked = EXPRESSIONS if marks is not None and marks.tells_openness else None
+        self._challenged = challenged
+        self._draw = draw or (lambda: FaceChallenge.draw(CHALLENGE, asked))
         self._answer: Look | None = None
         self._until = 0.0  # ticks until which the answer stays
         self._gone = True  # the face has left since the answer
@@ -75,7 +83,7 @@ class Kiosk:
         if found is None or empty:
             self._gone = True
             if self._try.challenge is not None:
-                return self._go_on(frame, None, None)
+                return self._go_on(frame, None, None, None)
             self._try = Try()
             return WAITING
         alone = meant(found, "one")  # stricter than elsewhere: whoever stands there is let in
@@ -92,7 +100,7 @@ class Kiosk:
             straight = not quality.reasons and abs(quality.yaw_deg or 0.0) <= STRAIGHT_DEG
             if straight and self._check_due(frame):
                 self._check(frame, self._pipeline.embed([prepared])[0].embeddings[index])
-            return self._go_on(frame, points, box)
+            return self._go_on(frame, points, quality, box)
         if quality.reasons:
             return Look(State.UNUSABLE, box, reason=quality.reasons[0])
         faces = self._pipeline.embed([prepared])[0]
@@ -109,7 +117,7 @@ class Kiosk:
         if not self._challenged:
             return self._check_in(frame, box)
         self._try.challenge, self._try.embedded_at = self._draw(), frame.ticks
-        return self._go_on(frame, points, box)
+        return self._go_on(frame, points, quality, box)
 
     # who it is
 
@@ -149,13 +157,18 @@ class Kiosk:
             self._try.strange += 1
 
     def _go_on(
-        self, frame: Frame, points: FloatArray | None, box: tuple[float, ...] | None
+        self,
+        frame: Frame,
+        points: FloatArray | None,
+        quality: Quality | None,
+        box: tuple[float, ...] | None,
     ) -> Look:
         if self._try.challenge is None:
             return WAITING
         if self._try.strange >= STRANGE:
             return self._refuse(frame, "changed", box)
-        status = self._try.challenge.update(points, frame.ticks)
+        openness = None if quality is None else quality.openness
+        status = self._try.challenge.update(points, openness, frame.ticks)
         if status.phase == "passed":
             if self._try.checked < status.steps - 1:
                 return self._refuse(frame, "changed", box)

@@ -11,11 +11,14 @@ from arcid.errors import ModelNotFound
 from arcid.models.catalogue.contracts import CONTRACTS, InputContract
 from arcid.models.catalogue.detectors import DETECTORS
 from arcid.models.catalogue.kinds import Entry, Pack, SourceFile
+from arcid.models.catalogue.landmarks import LANDMARKS
 from arcid.models.catalogue.liveness import LIVENESS
 from arcid.models.catalogue.packs import INSIGHTFACE_PACKS
 from arcid.models.catalogue.recognisers import RECOGNISERS
 
-ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (*DETECTORS, *RECOGNISERS, *LIVENESS)}
+ENTRIES: dict[str, Entry] = {
+    entry.name: entry for entry in (*DETECTORS, *RECOGNISERS, *LIVENESS, *LANDMARKS)
+}
 PACKS: dict[str, Pack] = {pack.name: pack for pack in INSIGHTFACE_PACKS}
 
 

@@ -69,6 +69,12 @@ Images = Annotated[list[UploadFile], File(description="One or several images, on
 Aligned = Annotated[
     bool, Form(description="The image is an aligned, square crop already: detection is left out.")
 ]
+Marked = Annotated[
+    bool,
+    Form(
+        description="Tell 68 points of every face, too. Needs ARCID_LANDMARKS (`model_not_found`)."
+    ),
+]
 Select = Annotated[
     Selection,
     Form(

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.decide import DEFAULT_FMR
 from arcid.server import schemas
 from arcid.server.deps import Running
-from arcid.server.routes._common import UPLOAD, Aligned, Image, Select, errors
+from arcid.server.routes._common import UPLOAD, Aligned, Image, Marked, Select, errors
 from arcid.server.schemas import (
     Compared,
     ComparedFaces,
@@ -24,18 +24,26 @@ from arcid.server.uploads import UploadRoute
 router = APIRouter(tags=["photos"], route_class=UploadRoute)
 
 
-@router.post("/v1/detect", responses=errors(*UPLOAD))
-async def detect(running: Running, image: Image, select: Select = "all") -> Detected:
+@router.post("/v1/detect", responses=errors(*UPLOAD, 503), response_model_exclude_unset=True)
+async def detect(
+    running: Running, image: Image, select: Select = "all", landmarks: Marked = False
+) -> Detected:
     """Where are the faces, and can they be used?"""
+    running.check_landmarks(landmarks)
     found = await running.detect(image, select=select)
-    return Detected.model_validate(found)
+    return Detected.model_validate(found.to_dict(landmarks=landmarks))
 
 
-@router.post("/v1/embeddings", responses=errors(*UPLOAD))
+@router.post("/v1/embeddings", responses=errors(*UPLOAD, 503), response_model_exclude_unset=True)
 async def embeddings(
-    running: Running, image: Image, select: Select = "all", aligned: Aligned = False
+    running: Running,
+    image: Image,
+    select: Select = "all",
+    aligned: Aligned = False,
+    landmarks: Marked = False,
 ) -> Embedded:
     """One unit vector per face, with the contract of the model that made it."""
+    running.check_landmarks(landmarks)
     (faces,) = await running.faces([image], select=select, aligned=aligned)
     embedder = running.pipeline.embedder
     return Embedded(
@@ -43,8 +51,10 @@ async def embeddings(
         contract_id=embedder.contract_id,
         dim=embedder.dim,
         faces=[
-            FaceVector(**face.to_dict(), vector=face.embedding.vectors[0].tolist())
-            for face in faces
+            FaceVector(**told, vector=vector.tolist())
+            for told, vector in zip(
+                faces.to_dict(landmarks=landmarks)["faces"], faces.embeddings.vectors, strict=True
+            )
         ],
     )
 

@@ -58,6 +58,7 @@ from arcid.server.schemas.photos import (
     FaceVector,
     LiveFace,
     LivenessOut,
+    MarkedFace,
     QualityOut,
     ReasonOut,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "LicenceOut",
     "LiveFace",
     "LivenessOut",
+    "MarkedFace",
     "MergeIn",
     "Metadata",
     "ModelOut",

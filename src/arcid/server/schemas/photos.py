@@ -39,13 +39,21 @@ class FaceOut(Out):
     quality: QualityOut | None
 
 
+class MarkedFace(FaceOut):
+    landmarks: list[tuple[float, float]] | None = Field(
+        None,
+        description="Only where asked for: the 68 points of iBUG 300-W, jaw, brows, nose, eyes, "
+        "mouth, each group from the viewer's left; null for crops that came aligned.",
+    )
+
+
 class Detected(Out):
     width: int
     height: int
-    faces: list[FaceOut] = Field(description="Best score first; none is ordinary.")
+    faces: list[MarkedFace] = Field(description="Best score first; none is ordinary.")
 
 
-class FaceVector(FaceOut):
+class FaceVector(MarkedFace):
     vector: list[float] = Field(description="Unit norm; comparable within one contract_id only.")
 
 

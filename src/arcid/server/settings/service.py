@@ -44,6 +44,12 @@ class Settings(SigningIn, Told, Photographs, Listening):
         description="Recogniser to run, or several as one, `a+b`; by default the one chosen on "
         "this machine, else the packaged one.",
     )
+    landmarks: str | None = Field(
+        None,
+        description="Landmark model to run: every face then has 68 points, which quality and "
+        "kiosks use and REST tells where it is asked to: arcid-landmarks-s (packaged) or dlib_68, "
+        "both for research alone. Empty: none.",
+    )
     model_downloads: bool = Field(
         False,
         description="Whether admins may fetch models of the catalogue through the service. Nothing "

@@ -31,6 +31,8 @@ KIOSK_ACTIONS = {
     "turn_left": "Turn your head to your left",
     "turn_right": "Turn your head to your right",
     "come_closer": "Come a little closer",
+    "close_eyes": "Close your eyes for a second",
+    "open_mouth": "Open your mouth",
 }
 KIOSK_HINTS = {
     "look_straight": "Look straight ahead",
@@ -38,6 +40,8 @@ KIOSK_HINTS = {
     "too_small": "Come a little closer",
     "turn_less": "Not so far",
     "slower": "A little slower",
+    "open_eyes": "Open your eyes again",
+    "close_mouth": "Close your mouth again",
     "go_on": "",
     "done": "",
 }
