@@ -4,104 +4,32 @@
     arcid models import facenet.onnx --name facenet --like deepface --size 160 --dim 128
 
 ``vggface`` is the 16-layer VGG-Face (its vector: the second layer of 4096), ``facenet`` the
-Inception-ResNet-v1 of FaceNet, of 128 or 512 numbers. The files hold weights alone, so the networks
-are built here, by the names and order of the layers; widths are read from the file. What comes out
-takes (N,S,S,3) as deepface feeds it and is run once before it is written.
+Inception-ResNet-v1 of FaceNet, of 128 or 512 numbers, ``openface`` the nn4.small2 of OpenFace,
+``ghostfacenet`` the GhostFaceNetV1 with stride 1 at first. Networks are built here, by the names
+and order of the layers; widths are read from the file. What comes out takes (N,S,S,3), as the
+network was fed, and is run once before it is written.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from keras_graph import Graph
 
 from arcid import files
 from arcid.errors import ArcidError, CheckpointMismatch
-from arcid.train.weights.keras import Layers, keras_layers
-
-OPSET = 17
-EPS = 1e-3
-Weights = npt.NDArray[np.float32]
-
-
-class Graph:
-    """An ONNX graph as it grows; values go by name."""
-
-    def __init__(self, layers: Layers, source: str) -> None:
-        self.layers, self.source = layers, source
-        self.used: set[str] = set()
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def of(self, layer: str, weight: str) -> Weights:
-        """Raises ``CheckpointMismatch`` where the file lacks it."""
-        try:
-            found = self.layers[layer][weight]
-        except KeyError:
-            raise CheckpointMismatch(
-                f"{self.source} has no {layer}/{weight}; it holds another network"
-            ) from None
-        self.used.add(layer)
-        return found
-
-    def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def keep(self, values: npt.ArrayLike) -> str:
-        name = f"c{len(self.constants)}"
-        made = np.ascontiguousarray(np.asarray(values, np.float32))
-        self.constants.append(numpy_helper.from_array(made, name))
-        return name
-
-    def conv(self, x: str, layer: str, *, stride: int = 1, same: bool = False) -> str:
-        kernel = self.of(layer, "kernel")  # HWIO
-        inputs = [x, self.keep(kernel.transpose(3, 2, 0, 1))]
-        if "bias" in self.layers[layer]:
-            inputs.append(self.keep(self.of(layer, "bias")))
-        sides = [(k - 1) // 2 if same else 0 for k in kernel.shape[:2]]
-        return self.add("Conv", inputs, strides=[stride] * 2, pads=sides * 2)
-
-    def norm(self, x: str, layer: str, *, flat: bool = False) -> str:
-        """Batch normalisation without gamma, as one product and sum."""
-        scale = 1 / np.sqrt(self.of(layer, "moving_variance") + EPS)
-        shift = self.of(layer, "beta") - self.of(layer, "moving_mean") * scale
-        shape = (-1,) if flat else (1, -1, 1, 1)
-        scaled = self.add("Mul", [x, self.keep(scale.reshape(shape))])
-        return self.add("Add", [scaled, self.keep(shift.reshape(shape))])
-
-    def relu(self, x: str) -> str:
-        return self.add("Relu", [x])
-
-    def pool(self, x: str, side: int, stride: int) -> str:
-        return self.add("MaxPool", [x], kernel_shape=[side] * 2, strides=[stride] * 2)
-
-    def model(self, size: int, output: str) -> onnx.ModelProto:
-        pixels = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", size, size, 3])
-        made = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", None])
-        nodes = [*self.nodes, helper.make_node("Identity", [output], ["embedding"])]
-        graph = helper.make_graph(nodes, "recogniser", [pixels], [made], self.constants)
-        opset = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opset, ir_version=8)
+from arcid.train.weights.keras import keras_layers
 
 
 def vggface(g: Graph) -> tuple[int, str]:
     """Thirteen 3 × 3 convolutions in five stages, one of 7 × 7, one of 1 × 1; the classifier, a
     last one, is left out."""
-    convs = sorted(
-        (name for name in g.layers if re.fullmatch(r"(convolution|conv)2d(_\d+)?", name)),
-        key=lambda name: int(name.rpartition("_")[2] if "_" in name else 0),
-    )
+    convs = g.named("convolution2d|conv2d")
     if len(convs) not in (15, 16):
         raise CheckpointMismatch(f"{g.source} has {len(convs)} convolutions; VGG-Face has 16")
     x, left = g.add("Transpose", ["input"], perm=[0, 3, 1, 2]), iter(convs)
@@ -163,7 +91,110 @@ def facenet(g: Graph) -> tuple[int, str]:
     return 160, g.norm(x, "Bottleneck_BatchNorm", flat=True)
 
 
-NETWORKS: dict[str, Callable[[Graph], tuple[int, str]]] = {"vggface": vggface, "facenet": facenet}
+def openface(g: Graph) -> tuple[int, str]:
+    """nn4.small2 (Amos, Ludwiczuk and Satyanarayanan 2016), as Keras ports of it name its layers.
+
+    Pooling "of power two" is the root of the sum of squares of nine neighbours.
+    """
+
+    def unit(x: str, name: str, number: str = "", stride: int = 1, same: bool = True) -> str:
+        x = g.conv(x, f"{name}conv{number}", stride=stride, same=same)
+        return g.relu(g.norm(x, f"{name}bn{number}", eps=1e-5))
+
+    def evened(x: str) -> str:  # TensorFlow counts 5 neighbours to each side and divides by none
+        return g.add("LRN", [x], size=11, alpha=11e-4, beta=0.75, bias=1.0)
+
+    def squared(x: str) -> str:
+        mean = g.add("AveragePool", [g.add("Mul", [x, x])], kernel_shape=[3, 3], strides=[3, 3])
+        return g.add("Sqrt", [g.add("Mul", [mean, g.keep(9.0)])])
+
+    def tower(x: str, name: str, stride: int = 1) -> str:
+        return unit(unit(x, f"{name}_", "1"), f"{name}_", "2", stride)
+
+    def module(x: str, which: str, pooled: str, pads: tuple[int, int], *sides: str) -> str:
+        name = f"inception_{which}"
+        ends = [tower(x, f"{name}_{side}") for side in sides]
+        ends.append(g.pad(unit(pooled, f"{name}_pool_"), *pads))
+        return g.add("Concat", [*ends, unit(x, f"{name}_1x1_")], axis=1)
+
+    def halved(x: str, which: str) -> str:
+        ends = [tower(x, f"inception_{which}_{side}", 2) for side in ("3x3", "5x5")]
+        return g.add("Concat", [*ends, g.pad(g.pool(x, 3, 2), 0, 1)], axis=1)
+
+    x = g.add("Transpose", ["input"], perm=[0, 3, 1, 2])
+    x = evened(g.pool(unit(x, "", "1", 2), 3, 2, pad=1))
+    x = g.pool(evened(unit(unit(x, "", "2"), "", "3")), 3, 2, pad=1)
+    x = module(x, "3a", g.pool(x, 3, 2), (3, 4), "3x3", "5x5")
+    x = module(x, "3b", squared(x), (4, 4), "3x3", "5x5")
+    x = halved(x, "3c")
+    x = module(x, "4a", squared(x), (2, 2), "3x3", "5x5")
+    x = halved(x, "4e")
+    x = module(x, "5a", squared(x), (1, 1), "3x3")
+    x = module(x, "5b", g.pool(x, 3, 2), (1, 1), "3x3")
+    x = g.add("Flatten", [g.add("GlobalAveragePool", [x])])
+    x = g.add("MatMul", [x, g.keep(g.of("dense_layer", "kernel"))])
+    x = g.add("Add", [x, g.keep(g.of("dense_layer", "bias"))])
+    return 96, g.add("LpNormalization", [x], axis=1, p=2)
+
+
+#: The 16 blocks of GhostNet (Han et al., CVPR 2020): where the map is halved, and where channels
+#: are weighed against one another.
+HALVED, WEIGHED = (1, 3, 5, 11), (3, 4, 9, 10, 11, 13, 15)
+
+
+def ghostfacenet(g: Graph) -> tuple[int, str]:
+    """GhostFaceNetV1 (Alansari et al. 2023): GhostNet with PReLU, whose first layer halves nothing,
+    and a depthwise layer as large as the last map."""
+    convs, depths = iter(g.named("conv2d")), iter(g.named("depthwise_conv2d"))
+    norms, acts = iter(g.named("batch_normalization")), iter(g.named("activation|p_re_lu"))
+
+    def following(layers: Iterator[str]) -> str:
+        try:
+            return next(layers)
+        except StopIteration:
+            raise CheckpointMismatch(f"{g.source} has fewer layers than GhostFaceNetV1") from None
+
+    def conv(x: str, *, plain: bool = False) -> str:
+        x = g.conv(x, following(convs), same=True)
+        return x if plain else g.norm(x, following(norms))
+
+    def depth(x: str, stride: int = 1) -> str:
+        return g.norm(g.depthwise(x, following(depths), stride=stride), following(norms))
+
+    def ghost(x: str, active: bool) -> str:
+        few = conv(x)
+        few = g.prelu(few, following(acts)) if active else few
+        more = depth(few)
+        more = g.prelu(more, following(acts)) if active else more
+        return g.add("Concat", [few, more], axis=1)
+
+    def weighed(x: str) -> str:
+        seen = g.prelu(conv(g.add("GlobalAveragePool", [x]), plain=True), following(acts))
+        share = g.add("HardSigmoid", [conv(seen, plain=True)], alpha=0.2, beta=0.5)
+        return g.add("Mul", [x, share])
+
+    x = g.add("Transpose", ["input"], perm=[0, 3, 1, 2])
+    x = g.prelu(conv(x), following(acts))
+    wide = g.wide
+    for block in range(16):
+        start, before, stride = x, wide, 2 if block in HALVED else 1
+        x = ghost(x, active=True)
+        x = depth(x, stride) if stride == 2 else x
+        x = weighed(x) if block in WEIGHED else x
+        x = ghost(x, active=False)
+        wide = 2 * g.wide
+        if stride == 2 or wide != before:
+            start = conv(depth(start, stride))
+        x = g.add("Add", [start, x])
+    x = g.prelu(conv(x), following(acts))
+    x = g.norm(g.depthwise(x, "GDC_dw", same=False), "GDC_batchnorm")
+    x = g.add("Flatten", [g.conv(x, "GDC_conv")])
+    return 112, g.norm(x, "pre_embedding", flat=True)
+
+
+NETWORKS: dict[str, Callable[[Graph], tuple[int, str]]] = {
+    "facenet": facenet, "ghostfacenet": ghostfacenet, "openface": openface, "vggface": vggface,
+}  # fmt: skip
 
 
 def convert(kind: str, source: Path, target: Path) -> int:

@@ -32,7 +32,8 @@ class Second:
         self.layers: dict[str, dict[str, np.ndarray]] = {}
 
     def weight(self, layer: str, name: str, shape: tuple[int, ...], low: float = -1.0) -> Any:
-        spread = np.sqrt(6 / np.prod(shape[:-1])) if name == "kernel" else 0.1
+        fan_in = np.prod(shape[:2] if name == "depthwise_kernel" else shape[:-1])
+        spread = np.sqrt(6 / fan_in) if name.endswith("kernel") else 0.1
         drawn = self.rng.uniform(low, 1, shape) * spread + (1.0 if low == 0 else 0.0)
         self.layers.setdefault(layer, {})[name] = drawn.astype(np.float32)
         return torch.from_numpy(self.layers[layer][name])
@@ -44,11 +45,25 @@ class Second:
         padding = tuple(k // 2 for k in side) if pad else 0
         return F.conv2d(x, kernel, shift, stride, padding)
 
-    def norm(self, x: Any, layer: str) -> Any:
+    def norm(self, x: Any, layer: str, *, gamma: bool = False, eps: float = 1e-3) -> Any:
         wide = (x.shape[1],)
         mean, beta = self.weight(layer, "moving_mean", wide), self.weight(layer, "beta", wide)
         variance = self.weight(layer, "moving_variance", wide, low=0)
-        return F.batch_norm(x, mean, variance, None, beta, eps=1e-3)
+        scale = self.weight(layer, "gamma", wide, low=0) if gamma else None
+        return F.batch_norm(x, mean, variance, scale, beta, eps=eps)
+
+    def depth(self, x: Any, layer: str, side: int, stride: int = 1, pad: bool = True) -> Any:
+        """Padded as TensorFlow does: as much as is needed, the odd pixel behind."""
+        kernel = self.weight(layer, "depthwise_kernel", (side, side, x.shape[1], 1))
+        if pad:
+            rows = x.shape[2]
+            whole = max((-(-rows // stride) - 1) * stride + side - rows, 0)
+            before = whole // 2
+            x = F.pad(x, (before, whole - before) * 2)
+        return F.conv2d(x, kernel.permute(2, 3, 0, 1), None, stride, groups=x.shape[1])
+
+    def prelu(self, x: Any, layer: str) -> Any:
+        return F.prelu(x, self.weight(layer, "alpha", (1, 1, x.shape[1])).reshape(-1))
 
     def unit(
         self, x: Any, layer: str, wide: int, side: tuple[int, int] = (1, 1), **how: Any
@@ -122,9 +137,103 @@ def vggface(s: Second, pixels: Any, dim: int) -> Any:
     return x.flatten(1)
 
 
+def openface(s: Second, pixels: Any, dim: int) -> Any:
+    def unit(x: Any, conv: str, norm: str, wide: int, side: int = 1, stride: int = 1) -> Any:
+        x = s.conv(x, conv, wide, (side, side), stride=stride, bias=True)
+        return F.relu(s.norm(x, norm, gamma=True, eps=1e-5))
+
+    def lrn(x: Any) -> Any:
+        square = F.pad(x**2, (0, 0, 0, 0, 5, 5))
+        return x / (1 + 1e-4 * square.unfold(1, 11, 1).sum(-1)) ** 0.75
+
+    def module(x: Any, which: str, pool: str, pads: Any, sides: Any, *, stride: int = 1) -> Any:
+        name, ends = f"inception_{which}", []
+        for number, side in enumerate(sides):
+            own = f"{name}_{side}x{side}"
+            y = unit(x, f"{own}_conv1", f"{own}_bn1", 3 + number)
+            ends.append(unit(y, f"{own}_conv2", f"{own}_bn2", 4, side, stride))
+        y = F.max_pool2d(x, 3, 2) if pool == "max" else F.lp_pool2d(x, 2, 3, 3)
+        if stride == 1:
+            y = unit(y, f"{name}_pool_conv", f"{name}_pool_bn", 3)
+        ends.append(F.pad(y, pads * 2))
+        if stride == 1:
+            ends.append(unit(x, f"{name}_1x1_conv", f"{name}_1x1_bn", 4))
+        return torch.cat(ends, 1)
+
+    x = F.max_pool2d(unit(pixels, "conv1", "bn1", 5, 7, 2), 3, 2, padding=1)
+    x = unit(unit(lrn(x), "conv2", "bn2", 5), "conv3", "bn3", 12, 3)
+    x = F.max_pool2d(lrn(x), 3, 2, padding=1)
+    x = module(x, "3a", "max", (3, 4), (3, 5))
+    x = module(x, "3b", "l2", (4, 4), (3, 5))
+    x = module(x, "3c", "max", (0, 1), (3, 5), stride=2)
+    x = module(x, "4a", "l2", (2, 2), (3, 5))
+    x = module(x, "4e", "max", (0, 1), (3, 5), stride=2)
+    x = module(x, "5a", "l2", (1, 1), (3,))
+    x = F.avg_pool2d(module(x, "5b", "max", (1, 1), (3,)), 3).flatten(1)
+    made = x @ s.weight("dense_layer", "kernel", (x.shape[1], dim))
+    return F.normalize(made + s.weight("dense_layer", "bias", (dim,)))
+
+
+#: GhostNet's blocks: side of the depthwise layer, wide, out, weighed, stride.
+BLOCKS = (
+    (3, 8, 8, 0, 1), (3, 12, 10, 0, 2), (3, 12, 10, 0, 1), (5, 12, 12, 4, 2), (5, 14, 12, 4, 1),
+    (3, 16, 14, 0, 2), (3, 16, 14, 0, 1), (3, 12, 14, 0, 1), (3, 12, 14, 0, 1), (3, 16, 16, 5, 1),
+    (3, 18, 16, 5, 1), (5, 18, 18, 5, 2), (5, 18, 18, 0, 1), (5, 18, 18, 6, 1), (5, 18, 18, 0, 1),
+    (5, 18, 18, 6, 1),
+)  # fmt: skip
+
+
+def ghostfacenet(s: Second, pixels: Any, dim: int) -> Any:
+    counts: dict[str, int] = {}
+
+    def named(kind: str) -> str:
+        counts[kind] = counts.get(kind, 6) + 1  # Keras counts on where a network was made before
+        return f"{kind}_{counts[kind]}"
+
+    def norm(x: Any) -> Any:
+        return s.norm(x, named("batch_normalization"), gamma=True)
+
+    def conv(x: Any, wide: int, side: int = 1) -> Any:
+        return norm(s.conv(x, named("conv2d"), wide, (side, side)))
+
+    def depth(x: Any, side: int, stride: int = 1) -> Any:
+        return norm(s.depth(x, named("depthwise_conv2d"), side, stride))
+
+    def act(x: Any) -> Any:
+        return s.prelu(x, named("activation"))
+
+    def ghost(x: Any, out: int, active: bool) -> Any:
+        few = conv(x, out // 2)
+        few = act(few) if active else few
+        more = depth(few, 3)
+        return torch.cat([few, act(more) if active else more], 1)
+
+    x = act(conv(pixels, 8, 3))
+    for side, wide, out, weighed, stride in BLOCKS:
+        start, x = x, ghost(x, wide, True)
+        x = depth(x, side, stride) if stride > 1 else x
+        if weighed:
+            seen = s.conv(x.mean((2, 3), keepdim=True), named("conv2d"), weighed, bias=True)
+            share = s.conv(act(seen), named("conv2d"), x.shape[1], bias=True)
+            counts["activation"] += 1  # a hard sigmoid, which has no weights
+            x = x * torch.clip(0.2 * share + 0.5, 0, 1)
+        x = ghost(x, out, False)
+        if stride > 1 or start.shape[1] != out:
+            start = conv(depth(start, side, stride), out)
+        x = start + x
+    x = s.depth(act(conv(x, 20)), "GDC_dw", 7, pad=False)
+    x = s.conv(s.norm(x, "GDC_batchnorm", gamma=True), "GDC_conv", dim, bias=True)
+    return s.norm(x.flatten(1), "pre_embedding", gamma=True)
+
+
 @pytest.mark.parametrize(
     ("kind", "second", "size", "dim"),
-    [("facenet", facenet, 160, 32), ("vggface", vggface, 224, 24)],
+    [
+        ("facenet", facenet, 160, 32),
+        ("vggface", vggface, 224, 24),
+        ("openface", openface, 96, 16),
+        ("ghostfacenet", ghostfacenet, 112, 24),
+    ],
 )
 def test_it_computes_what_the_network_does(
     keras: ModuleType, tmp_path: Path, kind: str, second: Callable[..., Any], size: int, dim: int,
@@ -163,4 +272,8 @@ def test_another_network_is_refused_by_name(keras: ModuleType, tmp_path: Path) -
     del network.layers["dense_1"], network.layers["conv2d_15"], network.layers["conv2d_16"]
     with pytest.raises(CheckpointMismatch, match="14 convolutions"):
         keras.convert("vggface", network.save(tmp_path / "few.h5"), tmp_path / "out.onnx")
+    with pytest.raises(CheckpointMismatch, match="has no conv1/kernel"):
+        keras.convert("openface", source, tmp_path / "out.onnx")
+    with pytest.raises(CheckpointMismatch, match="fewer layers than GhostFaceNetV1"):
+        keras.convert("ghostfacenet", source, tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
