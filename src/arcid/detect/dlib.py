@@ -37,6 +37,7 @@ class Dlib(TriesTwice):
 
     family: ClassVar[str] = "dlib"
     files: ClassVar[tuple[str, ...]] = ()
+    costly: ClassVar[bool] = False  # seconds a picture without a GPU
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class DlibNetwork(Dlib):
     """
 
     family: ClassVar[str] = "dlib_cnn"
+    costly: ClassVar[bool] = True
 
     def __init__(
         self,
