@@ -21,6 +21,7 @@ from arcid.detect.scrfd import SCRFD
 from arcid.detect.second_try import once
 from arcid.detect.tiled import TiledDetector
 from arcid.detect.ultralight import UltraLight
+from arcid.detect.voting import VotingDetector
 from arcid.detect.yunet import YuNet
 from arcid.errors import ManifestInvalid, UsageError
 from arcid.models.manifest import Manifest
@@ -132,6 +133,7 @@ __all__ = [
     "RotationSearch",
     "TiledDetector",
     "UltraLight",
+    "VotingDetector",
     "YuNet",
     "create",
     "family",

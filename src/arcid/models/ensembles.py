@@ -111,20 +111,22 @@ def manifest(name: str, members: Mapping[str, Manifest], weights: Sequence[float
         output=OutputSpec(None, sum(m.output.dim for m in listed if m.output)),
         template=template,
         precision=precisions.pop() if len(precisions) == 1 else "fp32",
-        licence=_licence([m.licence for m in listed]),
+        licence=joint_licence([m.licence for m in listed]),
         description="ensemble: "
         + ", ".join(f"{one} {share:.0%}" for one, share in zip(members, own, strict=True)),
-        training_data=_each(m.training_data for m in listed),
-        source=_each(m.source for m in listed),
+        training_data=each(m.training_data for m in listed),
+        source=each(m.source for m in listed),
         members=joined,
     )
 
 
-def _licence(licences: Sequence[Licence]) -> Licence:
+def joint_licence(licences: Sequence[Licence]) -> Licence:
+    """Terms under which all of them may be used."""
     allowed = [licence.commercial_use for licence in licences]
     use = True if all(allowed) else False if False in allowed else None
-    return Licence(_each(licence.name for licence in licences), commercial_use=use)
+    return Licence(each(licence.name for licence in licences), commercial_use=use)
 
 
-def _each(texts: Iterable[Any]) -> str:
+def each(texts: Iterable[Any]) -> str:
+    """Every text once."""
     return "; ".join(dict.fromkeys(text for text in texts if text))

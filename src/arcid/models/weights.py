@@ -32,7 +32,7 @@ from arcid.errors import (
     ModelUnverified,
     UsageError,
 )
-from arcid.models import calibrations, catalogue, ensembles, trust
+from arcid.models import calibrations, catalogue, ensembles, trust, votes
 from arcid.models import chosen as _chosen
 from arcid.models.chosen import Why
 from arcid.models.manifest import Manifest, Task
@@ -57,8 +57,8 @@ class Bundle:
     origin: Origin
     folder: Path | None = None  # of a bundle with its own manifest
     trust: Trust = "unverified"
-    members: tuple[Bundle, ...] = ()  # of an ensemble, which has no file of its own
-    weights: tuple[float, ...] = ()  # theirs
+    members: tuple[Bundle, ...] = ()  # of an ensemble or a vote, which has no file of its own
+    weights: tuple[float, ...] = ()  # theirs, in an ensemble
 
     @property
     def vouched(self) -> bool:
@@ -75,7 +75,8 @@ class Bundle:
 def resolve(name: str, *, judging: bool = False) -> Bundle:
     """Find a model by name, or by the path of a bundle folder, and verify its sha256.
 
-    ``a+b`` and ``a@0.3+b@0.7`` are ensembles of recognisers (``ensembles``).
+    ``a+b`` and ``a@0.3+b@0.7`` are ensembles of recognisers (``ensembles``); of detectors, ``a+b``
+    and ``any:a+b`` are a vote (``votes``).
 
     Raises ``ModelNotFound`` (naming what was looked for, where, and the command that gets it),
     ``ModelHashMismatch`` (also for a bundle that ships and is not as it shipped),
@@ -225,17 +226,32 @@ def sha256_file(path: Path) -> str:
 
 
 def _joined(name: str, judging: bool) -> Bundle:
-    """The ensemble of that name, its members verified; trusted as the least trusted of them."""
-    wanted = ensembles.parse(name)
+    """The ensemble or the vote of that name, its members verified; trusted as the least trusted of
+    them."""
+    rule, listed = votes.split(name)
+    wanted = ensembles.parse(listed)
     members = tuple(resolve(member, judging=judging) for member in wanted)
     manifests = {bundle.name: bundle.manifest for bundle in members}
-    made = ensembles.manifest(name, manifests, list(wanted.values()))
+    if rule or all(one.task == "detection" for one in manifests.values()):
+        made = _vote(name, manifests, rule or "majority", list(wanted.values()))
+    else:
+        made = ensembles.manifest(name, manifests, list(wanted.values()))
     least = max((bundle.trust for bundle in members), key=get_args(Trust).index)
     first = members[0]
     return Bundle(
         name, made, first.path.with_name(name.replace(os.sep, "-")), first.origin, trust=least,
         members=members, weights=tuple(wanted.values()),
     )  # fmt: skip
+
+
+def _vote(
+    name: str, members: dict[str, Manifest], rule: votes.Rule, weighed: list[float]
+) -> Manifest:
+    if others := [one for one, manifest in members.items() if manifest.task != "detection"]:
+        raise UsageError(f"detectors alone vote, and {', '.join(others)} is none")
+    if len(members) < 2 or set(weighed) != {1.0}:
+        raise UsageError(f"{name!r}: two detectors or more vote, without weights: any:a+b, a+b+c")
+    return votes.manifest(name, members, rule)
 
 
 def _places() -> tuple[tuple[Origin, Path], ...]:

@@ -97,13 +97,25 @@ def open_detector(
 ) -> tuple[Detector, Bundle | None]:
     """``load_detector``, with the bundle it came from; None where there is no model file.
 
-    ``streams`` as in ``open_session``."""
+    ``streams`` as in ``open_session``. Detectors that vote each get the options."""
     if name in detect.FAMILIES and not detect.FAMILIES[name].files:  # no model file needed
         return detect.create(name, None, **options), None
     bundle = weights.resolve(name) if name else weights.resolve_default("detection")
+    return _detector(bundle, runtime=runtime, device=device, streams=streams, **options), bundle
+
+
+def _detector(
+    bundle: Bundle, *, runtime: RuntimeName | None, device: str | None, streams: int, **options: Any
+) -> Detector:
     manifest = bundle.manifest
     if manifest.task != "detection":
         raise ModelUnsupported(f"{bundle.name} is a {manifest.task} model, not a detector")
+    if bundle.members:
+        members = [
+            _detector(one, runtime=runtime, device=device, streams=streams, **options)
+            for one in bundle.members
+        ]
+        return detect.VotingDetector(members, name=bundle.name, **manifest.options)
     sessions = {
         part: open_session(
             bundle.path.with_name(filename),
@@ -115,4 +127,4 @@ def open_detector(
         )
         for part, (filename, sha256) in detect.model_files(manifest).items()
     }
-    return detect.create(manifest, sessions, **options), bundle
+    return detect.create(manifest, sessions, **options)

@@ -36,8 +36,8 @@ class Settings(SigningIn, Told, Photographs, Listening):
     )
     detector: str | None = Field(
         None,
-        description="Detector to run; by default the one chosen on this machine, else the packaged "
-        "one.",
+        description="Detector to run, or several that vote, `a+b`; by default the one chosen on "
+        "this machine, else the packaged one.",
     )
     recogniser: str | None = Field(
         None,
