@@ -48,6 +48,20 @@ def _own(folder: Path) -> Any:
         return wheel.get_server(folder, cleanup_mode=None)
 
 
+@contextmanager
+def stoppable() -> Iterator[tuple[Any, str]]:
+    """A PostgreSQL server of one's own, which ``stop`` and ``start`` obey, and its URL."""
+    pytest.importorskip("psycopg", reason="PostgreSQL needs psycopg: pip install arcid[postgres]")
+    folder = Path(tempfile.gettempdir(), f"arcid-pg-{uuid.uuid4().hex[:8]}")
+    server = _own(folder)
+    try:
+        url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield server, url.render_as_string(hide_password=False)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Server:
     """A real PostgreSQL: the one ``ARCID_TEST_POSTGRES`` names, else one that the processes of a
     run share; skips where there is neither."""

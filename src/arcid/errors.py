@@ -57,6 +57,7 @@
     │   │   └── PossibleDuplicate  the face is enrolled as somebody else; may be accepted
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
+    │   ├── GalleryUnavailable   its file is gone, or its server does not answer
     │   ├── CameraWatched        another process watches this camera
     │   ├── ReviewAnswered       somebody answered otherwise; carries who and what
     │   ├── OnboardingClosed     a session that has expired, ended or lacks the step before
@@ -502,6 +503,16 @@ class GalleryBusy(GalleryError):
     code = "gallery_busy"
 
 
+class GalleryUnavailable(GalleryError):
+    """The database is away: its file is gone or cannot be opened, or its server does not answer.
+
+    What was stored stays stored. ``details['stored']`` is False where the call stored nothing, and
+    None where the server went away while it committed: then nobody knows until it is back.
+    """
+
+    code = "gallery_unavailable"
+
+
 class CameraWatched(GalleryError):
     """Another process watches this camera; ``details`` say which and until when its lease runs."""
 
@@ -606,6 +617,7 @@ __all__ = [
     "GalleryBusy",
     "GalleryDamaged",
     "GalleryError",
+    "GalleryUnavailable",
     "IdempotencyKeyReused",
     "ImageError",
     "ImageNotFetched",

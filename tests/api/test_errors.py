@@ -86,7 +86,12 @@ def test_every_error_class_has_its_status(start: Any, gallery: Failing) -> None:
             gallery.error = made
             answer = client.get("/v1/collections")
             refused(answer, status_of(made), kind.code)
-            known = {errors.Overloaded: "3", errors.LockedOut: "3", errors.GalleryBusy: "1"}
+            known = {
+                errors.Overloaded: "3",
+                errors.LockedOut: "3",
+                errors.GalleryBusy: "1",
+                errors.GalleryUnavailable: "5",
+            }
             retry = next((after for of, after in known.items() if issubclass(kind, of)), None)
             assert answer.headers.get("Retry-After") == retry
             assert "Infinity" not in answer.text and "NaN" not in answer.text

@@ -26,7 +26,13 @@ import numpy as np
 import pytest
 from tests.serving import serving
 
-from arcid.errors import ArcidError, GalleryDamaged, GalleryError, StorageFull
+from arcid.errors import (
+    ArcidError,
+    GalleryDamaged,
+    GalleryError,
+    GalleryUnavailable,
+    StorageFull,
+)
 from arcid.gallery import Gallery, NewFace, commits
 from arcid.gallery.mark import Mark, Point
 from arcid.types import Embeddings
@@ -718,8 +724,9 @@ def test_a_gallery_that_was_here_is_never_begun_anew(tmp_path: Path, how: str) -
     path.unlink()
     if how == "empty":
         path.touch(0o600)
+    kind = GalleryDamaged if how == "empty" else GalleryUnavailable
     for create in (True, False):
-        with pytest.raises(GalleryDamaged, match=f"is {how}, but gallery.db-mark says"):
+        with pytest.raises(kind, match=f"is {how}, but gallery.db-mark says"):
             Gallery.open(path, create=create)
     path.write_bytes(content)
     path.chmod(0o600)
@@ -734,9 +741,9 @@ def test_a_file_that_goes_while_it_is_open_is_not_made_anew(tmp_path: Path) -> N
     with Gallery.open(path) as gallery:
         aside = path.rename(tmp_path / "aside.db")
         for _ in range(2):
-            with pytest.raises(GalleryDamaged, match="gone"):
+            with pytest.raises(GalleryUnavailable, match="gone"):
                 gallery.enrol("staff", "Person 5", [new_face(5)])
-            with pytest.raises(GalleryDamaged, match="gone"):
+            with pytest.raises(GalleryUnavailable, match="gone"):
                 gallery.people("staff")
         assert not path.exists()
         aside.rename(path)

@@ -25,10 +25,11 @@ from arcid.errors import (
     ArcidError,
     GalleryBusy,
     GalleryError,
+    GalleryUnavailable,
     StorageFull,
 )
 from arcid.gallery import commits, copying, engines, place, schema, versions
-from arcid.gallery.faults import translated
+from arcid.gallery.faults import translated, unsettled
 from arcid.gallery.mark import Mark, Point
 from arcid.gallery.rooms import rooms
 from arcid.gallery.spare import Spare
@@ -119,6 +120,7 @@ class Database:
             self._make_room()
         if not self._writer.acquire(timeout=self._busy_s):
             raise GalleryBusy("another thread is writing to the gallery; try again")
+        committing = False
         try:
             with translated(self.path), self._engine.connect() as connection:
                 connection.execution_options(**engines.WRITE)
@@ -132,11 +134,16 @@ class Database:
                     yield connection
                     if commit is not None:
                         changed = commit.finish(erases=erases)
+                    committing = True
             if self._mark is not None and commit is not None and changed:
                 _acknowledge(self._mark, commit)
         except StorageFull:
             if erases and self._spare is not None:
                 self._spare.release()
+            raise
+        except GalleryUnavailable as error:
+            if committing:
+                raise unsettled() from error
             raise
         finally:
             self._writer.release()

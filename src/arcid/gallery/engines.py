@@ -14,6 +14,7 @@ from arcid.gallery import place
 from arcid.gallery.faults import gone
 
 WRITE = {"arcid_write": True}  # execution options of a connection that is going to write
+CONNECT_S = 5  # for a PostgreSQL server to answer, unless the URL says otherwise
 _POOL = {"pool_size": 8, "max_overflow": 24}
 
 
@@ -45,7 +46,9 @@ def file_of(url: URL) -> Path | None:
 def make(url: URL, path: Path | None, busy_s: float) -> Engine:
     """``busy_s``: how long a write waits for another. Raises ``MissingExtra``."""
     if path is None:
-        options = {"options": f"-c lock_timeout={int(busy_s * 1000)}"}
+        options: dict[str, Any] = {"options": f"-c lock_timeout={int(busy_s * 1000)}"}
+        if "connect_timeout" not in url.query:
+            options["connect_timeout"] = CONNECT_S
         try:
             return sa.create_engine(url, pool_pre_ping=True, connect_args=options, **_POOL)
         except ModuleNotFoundError:

@@ -16,6 +16,7 @@ from arcid.errors import (
     GalleryBusy,
     GalleryDamaged,
     GalleryError,
+    GalleryUnavailable,
     StorageFull,
 )
 
@@ -58,9 +59,10 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
     if primary == sqlite3.SQLITE_CANTOPEN and path is not None and not path.exists():
         return gone(path)
     if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return GalleryError(
-            f"{where} cannot be opened ({name}): "
-            "check that the file and its folder can be read and written"
+        return GalleryUnavailable(
+            f"{where} cannot be opened ({name}); nothing was changed. Check that the file and its "
+            "folder can be read and written; arcid goes on by itself when they can",
+            stored=False,
         )
     if primary == sqlite3.SQLITE_READONLY:
         return GalleryError(f"{where} or its folder is read-only; nothing was changed")
@@ -77,11 +79,22 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
     )
 
 
-def gone(path: Path) -> GalleryDamaged:
+def gone(path: Path) -> GalleryUnavailable:
     """The database file disappeared under a running process."""
-    return GalleryDamaged(
+    return GalleryUnavailable(
         f"{path.name} is gone: it was deleted or moved while it was in use. Nothing was changed. "
-        "Stop arcid, put the file back together with its -wal file, or restore a backup"
+        "Stop arcid, put the file back together with its -wal file, or restore a backup",
+        stored=False,
+    )
+
+
+def unsettled() -> GalleryUnavailable:
+    """The database server went away while a write was committed."""
+    return GalleryUnavailable(
+        "the database server went away while this was being stored: whether it was, is known when "
+        "the server is back. Look then before you do it again, or send it again with the same "
+        "Idempotency-Key; all that was acknowledged before is kept",
+        stored=None,
     )
 
 
@@ -104,8 +117,10 @@ def _from_postgres(error: BaseException | None) -> ArcidError:
     if state.startswith("XX"):
         return GalleryDamaged(f"the database server reports damage ({state})")
     if not state or state.startswith(("08", "57P", "28", "3D")):
-        return GalleryError(
-            "the database server cannot be reached or refuses the login; "
-            "check the URL, then whether the server runs"
+        return GalleryUnavailable(
+            "the database server cannot be reached or refuses the login; nothing was changed, and "
+            "what was stored is kept. Check whether the server runs, then the URL; arcid goes on "
+            "by itself when it answers",
+            stored=False,
         )
     return GalleryError(f"the database refused the call ({state}); nothing was changed")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from arcid.errors import GalleryDamaged, GalleryError, NotFound, UsageError
+from arcid.errors import GalleryDamaged, GalleryError, GalleryUnavailable, NotFound, UsageError
 from arcid.gallery.mark import Mark
 
 
@@ -31,15 +31,16 @@ def prepare(path: Path, mark: Mark, create: bool) -> None:
         known = mark.acknowledged() if empty else None
     except OSError as error:
         raise GalleryError(f"{path.name} cannot be opened: {error.strerror}") from None
+    amiss = GalleryDamaged if there else GalleryUnavailable
     if known is not None and known.write > 0:
-        raise GalleryDamaged(
+        raise amiss(
             f"{path.name} is {'empty' if there else 'gone'}, but {mark.path.name} says that a "
             f"gallery was here, acknowledged up to write {known.write}. Put the file back together "
             "with its -wal file, or restore a backup; nothing was made anew. To begin a gallery "
             f"anew, delete {mark.path.name}"
         )
     if wal_left:
-        raise GalleryDamaged(
+        raise amiss(
             f"{path.name} is {'empty' if there else 'gone'} but its -wal file is not: restore both "
             "from one backup"
         )

@@ -22,7 +22,8 @@ from arcid.errors import ArcidError
 from arcid.server.headers import page
 
 BUSY_RETRY_S = 1
-MISSING = Path(__file__).parent / "pages" / "missing.html"
+AWAY_RETRY_S = 5
+PAGES = Path(__file__).parent / "pages"
 
 #: The nearest class in an error's family decides; docs/concepts/rest.md explains each row.
 STATUS: dict[type[ArcidError], int] = {
@@ -49,6 +50,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.LockedOut: 429,
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
+    errors.GalleryUnavailable: 503,
     errors.KeyUnavailable: 503,
     errors.IndexUnavailable: 503,
     errors.StorageFull: 507,
@@ -101,6 +103,8 @@ def retry_headers(error: ArcidError) -> dict[str, str] | None:
         return {"Retry-After": str(max(1, math.ceil(error.details["retry_after_s"])))}
     if isinstance(error, errors.GalleryBusy):
         return {"Retry-After": str(BUSY_RETRY_S)}
+    if isinstance(error, errors.GalleryUnavailable):
+        return {"Retry-After": str(AWAY_RETRY_S)}
     return None
 
 
@@ -163,19 +167,19 @@ async def _on_arcid_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
-    response = (
-        _missing()
-        if error.status_code == 404 and _for_a_person(request)
-        else http_error_response(error, _request_id(request), _teller(request))
-    )
-    _note_code(request, getattr(error, "code", None) or HTTP_CODES.get(error.status_code, ""))
+    code = getattr(error, "code", None) or HTTP_CODES.get(error.status_code, "")
+    shown = "missing.html" if error.status_code == 404 else _SHOWN.get(code)
+    _note_code(request, code)
+    if shown is None or not _for_a_person(request):
+        return http_error_response(error, _request_id(request), _teller(request))
+    response = page((PAGES / shown).read_text("utf-8"))
+    response.status_code = error.status_code
+    response.headers.update(error.headers or {})
     return response
 
 
-def _missing() -> Response:
-    shown = page(MISSING.read_text("utf-8"))
-    shown.status_code = 404
-    return shown
+#: Pages that people are shown in the place of an error's code.
+_SHOWN = {errors.GalleryUnavailable.code: "away.html"}
 
 
 def _for_a_person(request: Request) -> bool:

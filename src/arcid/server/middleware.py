@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from arcid.errors import GalleryBusy, Overloaded
+from arcid.errors import GalleryBusy, GalleryUnavailable, Overloaded
 from arcid.events import acting
 from arcid.server.auth import Access, audited_address
 from arcid.server.dialect import OWN, Dialect, dialect_of
@@ -113,7 +113,7 @@ class Edge:
         request = HTTPConnection(scope)
         try:
             credential = self._access.check(request)
-        except GalleryBusy as error:
+        except (GalleryBusy, GalleryUnavailable) as error:
             raise HttpError.of(error) from None
         scope.setdefault("state", {})["credential"] = credential
         address = "" if credential is ANYBODY else audited_address(request)

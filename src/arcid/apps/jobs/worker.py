@@ -20,7 +20,7 @@ from arcid.apps.jobs.kinds import Means, Stopped, work
 from arcid.apps.jobs.opening import open_source
 from arcid.apps.jobs.records import Job, State
 from arcid.apps.jobs.uploads import Uploads, uploaded
-from arcid.errors import ArcidError, GalleryBusy, NotFound, UsageError
+from arcid.errors import ArcidError, GalleryBusy, GalleryUnavailable, NotFound, UsageError
 from arcid.events import acting
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
@@ -120,6 +120,8 @@ def finish(held: Held, means: Means, *, left: State = "waiting") -> None:
         return
     except Stopped:
         held.end(left)
+    except GalleryUnavailable:  # nothing can be written down; who holds it next goes on
+        raise
     except GalleryBusy:
         held.end(left)
         raise

@@ -15,7 +15,13 @@ from collections.abc import Callable, Hashable
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from arcid.errors import CollectionNotFound, GalleryBusy, GalleryError, StorageFull
+from arcid.errors import (
+    CollectionNotFound,
+    GalleryBusy,
+    GalleryError,
+    GalleryUnavailable,
+    StorageFull,
+)
 from arcid.events import Event
 
 log = logging.getLogger(__name__)
@@ -34,7 +40,8 @@ class _Job:
 
 def passing(error: BaseException) -> bool:
     """Whether trying again later may help."""
-    return isinstance(error, (GalleryBusy, StorageFull)) or type(error) is GalleryError
+    away = isinstance(error, (GalleryBusy, GalleryUnavailable, StorageFull))
+    return away or type(error) is GalleryError
 
 
 class Recorder:

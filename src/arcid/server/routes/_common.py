@@ -29,7 +29,7 @@ _MEANING = {
     422: "A value is wrong, or the photo cannot be used for this.",
     429: "The queue is full; try again after Retry-After seconds.",
     501: "A package for this is not installed.",
-    503: "The gallery is busy, or a model or calibration is missing.",
+    503: "The gallery is busy or its database away, or a model or calibration is missing.",
     507: "The disk is full; nothing was changed.",
 }
 _ALWAYS = (401, 403, 422)

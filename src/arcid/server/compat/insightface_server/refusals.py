@@ -28,6 +28,7 @@ _CODES: Mapping[str, tuple[int, str]] = {
     "already_exists": (409, "person_exists"),
     "contract_mismatch": (409, "collection_model_mismatch"),
     "gallery_busy": (503, "not_ready"),
+    "gallery_unavailable": (503, "not_ready"),
 }
 
 

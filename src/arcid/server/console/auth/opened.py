@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.errors import GalleryBusy, StorageFull
+from arcid.errors import GalleryBusy, GalleryUnavailable, StorageFull
 from arcid.gallery.database import Database
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import from_us, now_us
@@ -171,7 +171,10 @@ class OpenSessions:
     def _note_seen(self, digest: str, now: int) -> None:
         """In a thread of its own: nobody who is signed in waits for others that write."""
         try:
-            with suppress(GalleryBusy, StorageFull), self._database.write() as connection:
+            with (
+                suppress(GalleryBusy, GalleryUnavailable, StorageFull),
+                self._database.write() as connection,
+            ):
                 connection.execute(
                     sessions.update().where(sessions.c.token == digest).values(seen_at=now)
                 )
