@@ -33,10 +33,10 @@ from arcid.bench.common import hardware_slug, write_csv
 from arcid.calibration import Calibration
 from arcid.gallery import Gallery
 from arcid.gallery.index import packed
-from arcid.gallery.schema import contracts, embeddings, faces, people
-from arcid.gallery.seals import pack, vector_seal
+from arcid.gallery.schema import faces, people
+from arcid.gallery.store import collections, vectors
 from arcid.models import weights
-from arcid.types import FloatArray
+from arcid.types import Embeddings, FloatArray
 
 AGAIN = 100  # every so-manieth person has a second name
 COSINE = 0.6  # of the threshold: half a million random pairs of 128 numbers reach 0.43
@@ -159,27 +159,23 @@ def blocks(size: int, dim: int) -> Iterator[tuple[int, FloatArray]]:
 
 
 def write(gallery: Gallery, size: int, dim: int, contract_id: str) -> None:
-    """One person a row, into the gallery's own tables."""
+    """One person a row, into the gallery's own tables, sealed as it seals them."""
     gallery.create_collection("all")
-    with gallery.database.write() as connection:
-        connection.execute(contracts.insert().values(id=1, uid=contract_id, model_name="", dim=dim))
-        for start, vectors in blocks(size, dim):
-            keys = range(start + 1, start + len(vectors) + 1)
+    with collections.writing(gallery.database, "all") as (log, own):
+        made_by = vectors.ensure_contract(log, contract_id, dim, "")
+        for start, rows in blocks(size, dim):
+            keys = range(start + 1, start + len(rows) + 1)
             when = {"created_at": 0, "seal": 0}
-            connection.execute(people.insert(), [
-                {"id": k, "uid": f"{k:032x}", "collection_id": 1, "name": str(k - 1),
+            log.connection.execute(people.insert(), [
+                {"id": k, "uid": f"{k:032x}", "collection_id": own["id"], "name": str(k - 1),
                  "name_key": str(k - 1), "metadata": "{}", "updated_at": 0, **when} for k in keys
             ])  # fmt: skip
-            connection.execute(faces.insert(), [
-                {"id": k, "uid": f"{k:032x}", "collection_id": 1, "person_id": k, "quality": "{}",
-                 "source": "", "provenance": "{}", **when} for k in keys
+            log.connection.execute(faces.insert(), [
+                {"id": k, "uid": f"{k:032x}", "collection_id": own["id"], "person_id": k,
+                 "quality": "{}", "source": "", "provenance": "{}", **when} for k in keys
             ])  # fmt: skip
-            rows = []
-            for k in keys:
-                data = pack(vectors[k - 1 - start])
-                rows.append({"contract_id": 1, "face_id": k, "dim": dim,
-                             "vector": data, "seal": vector_seal(k, 1, data)})  # fmt: skip
-            connection.execute(embeddings.insert(), rows)
+            whose = [(k, {"id": k, "key_id": None}) for k in keys]
+            vectors.store(log, own, made_by, whose, Embeddings(rows, contract_id))
 
 
 def timed(call: Callable[[], T]) -> tuple[T, float, float]:

@@ -76,6 +76,7 @@ def ray_of_two() -> Iterator[Workers]:
     import pytest
 
     pytest.importorskip("ray", reason="sharing work over Ray needs arcid[ray]")
-    with patch.dict(os.environ, ARCID_THREADS="2"), workers(ray="local") as over:
+    patient = {"ARCID_THREADS": "2", "RAY_raylet_start_wait_time_s": "300"}
+    with patch.dict(os.environ, patient), workers(ray="local") as over:
         assert over is not None and over.count == 2
         yield over

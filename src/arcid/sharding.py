@@ -75,7 +75,8 @@ class Ray(Executor):
                 started = {"num_cpus": default_threads(), "include_dashboard": False}
             try:
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **started)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray raises that class itself, among others
+                ray.shutdown()
                 raise UsageError(f"no Ray cluster can be used at {address}: {error}") from None
         self.count = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._task = ray.remote(_on_one_core)

@@ -88,3 +88,26 @@ def test_from_a_run_to_one_person_and_back(
         assert first.grounds["details"]["pairs"] == 1 and first.grounds["target_fmr"] > 0
         looks = {row.subject for row in Audit(gallery).find(verb="duplicates.view")}
         assert looks == {"duplicates:list", "duplicates:groups", "duplicates:export"}
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def found(*words: str) -> list[tuple[str, str, float]]:
+        own = ("--collection", "staff", "--database", str(database), "--json")
+        assert run_command(app, ["duplicates", "run", "--false-pairs", "1", *words, *own]) == 0
+        pairs = json.loads(capsys.readouterr().out)["pairs"]
+        return [(pair["a"]["name"], pair["b"]["name"], pair["cosine"]) for pair in pairs]
+
+    alone = found()
+    assert [set(names) for *names, _ in alone] == [{"=Ann", "Anna"}]
+    assert found("--workers", "2") == alone
+
+
+def test_workers_and_ray_exclude_one_another(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["duplicates", "run", "--workers", "2", "--ray", "auto", "--database", str(database)]
+    assert run_command(app, words) == 2
+    assert "name one of the two" in capsys.readouterr().err

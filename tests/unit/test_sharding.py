@@ -84,8 +84,9 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
     """A leader of its own."""
     root = Path(__file__).parents[2]
     path = os.pathsep.join((str(root / "src"), str(root)))
+    patient = {"PYTHONPATH": path, "RAY_raylet_start_wait_time_s": "300"}
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, "-c", textwrap.dedent(script)], env=os.environ | patient,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
