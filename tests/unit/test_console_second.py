@@ -13,10 +13,14 @@ import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 
+from arcid.apps.doctor import examine
+from arcid.cli import doctor
 from arcid.events import Audit
 from arcid.gallery import Gallery
+from arcid.keys import load_key
 from arcid.server.console.auth import account, attempts, entry, opened, second
 from arcid.server.console.auth.accounts import Accounts
+from arcid.server.console.auth.copies import doubt
 from arcid.server.console.auth.errors import (
     AccountRefused,
     SignedOut,
@@ -25,6 +29,7 @@ from arcid.server.console.auth.errors import (
 )
 from arcid.server.console.auth.schema import accounts as accounts_table
 from arcid.server.console.auth.second import SecondFactors, demanded, qr_code
+from arcid.server.console.auth.secret import NAME
 
 GOOD, KEY, OTHER_KEY = "correct horse battery", bytes(32), bytes(range(32))
 FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -295,3 +300,33 @@ def test_what_is_shown_of_a_draft_is_drawn_and_nothing_of_it_in_words(store: Acc
     assert draft.uri == f"otpauth://totp/arcid:Ada%20Admin?secret={draft.secret}&issuer=arcid"
     assert draft.secret not in repr(draft) and draft.secret not in draft.sealed
     assert qr_code(draft.uri).startswith("data:image/svg+xml")
+
+
+def test_a_server_without_the_consoles_key_is_told_so(
+    store: Accounts, path: str, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = tmp_path / "first", tmp_path / "other"
+    key = load_key(first / NAME, "")
+    monkeypatch.setattr("tests.unit.test_console_second.KEY", key)
+    store.set_up("Ada", GOOD)
+    assert store.key_doubt(other) is None, "nobody has signed in"
+    store.entry.sign_in("Ada", GOOD, ADDRESS)
+    with_app(store, clock)
+    assert store.key_doubt(first) is None
+    lacks = store.key_doubt(other)
+    assert lacks is not None and f"has no {NAME}" in lacks.message and NAME in lacks.advice
+    assert not other.exists(), "looking makes no key"
+    load_key(other / NAME, "")
+    strange = store.key_doubt(other)
+    assert strange is not None and "opens none of the second factors" in strange.message
+    monkeypatch.setenv("ARCID_HOME", str(other))
+    report = examine(path, doctor._console_key)
+    assert strange.message in [p.message for p in report.problems if not p.serious]
+    (other / NAME).write_bytes((first / NAME).read_bytes())
+    assert store.key_doubt(other) is None
+    assert strange.message not in [p.message for p in examine(path, doctor._console_key).problems]
+
+
+def test_a_gallery_without_a_console_has_nothing_to_lack(path: str, tmp_path: Path) -> None:
+    with Gallery.open(path) as gallery:
+        assert doubt(gallery.database, tmp_path / "nowhere") is None

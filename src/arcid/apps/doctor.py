@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,13 +62,16 @@ class Report:
         self.problems.append(Problem(area, message, advice))
 
 
-def examine(database: str | None = None) -> Report:
-    """Look at the system, runtimes, default models and the gallery; nothing is changed."""
+def examine(
+    database: str | None = None, look: Callable[[Gallery, Report], None] = lambda *_: None
+) -> Report:
+    """Look at the system, runtimes, default models and the gallery; nothing is changed. ``look``:
+    adds what else is found in the open gallery."""
     report = Report()
     _system(report)
     _runtimes(report)
     _models(report)
-    _database(report, database)
+    _database(report, database, look)
     report.facts["environment"] = environment()
     report.facts["extras"] = {extra: _extra(extra) for extra in extras.EXTRAS}
     return report
@@ -195,7 +198,9 @@ def _models(report: Report) -> None:
     report.facts["models"] = facts
 
 
-def _database(report: Report, database: str | None) -> None:
+def _database(
+    report: Report, database: str | None, look: Callable[[Gallery, Report], None]
+) -> None:
     url = database or paths.database_url()
     facts: dict[str, Any] = {"url": mask(url)}
     report.facts["database"] = facts
@@ -211,6 +216,7 @@ def _database(report: Report, database: str | None) -> None:
             findings = gallery.check(sample=SAMPLE)
             overdue = 0 if findings else _overdue(gallery)
             _index(report, facts, gallery)
+            look(gallery, report)
             known = report.calibration
             sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
     except UsageError as error:

@@ -12,6 +12,7 @@ from arcid.cli.output import MODEL, OK, SERVICE, Exit, Json, print_json, say, sa
 
 if TYPE_CHECKING:
     from arcid.apps.doctor import Report
+    from arcid.gallery import Gallery
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,7 @@ def doctor(database: Database = None, json: Json = False) -> None:
     """
     from arcid.apps.doctor import examine
 
-    report = examine(database)
+    report = examine(database, _console_key)
     code = _exit_code(report)
     if json:
         problems = [asdict(problem) for problem in report.problems]
@@ -38,6 +39,14 @@ def doctor(database: Database = None, json: Json = False) -> None:
         _print(report)
     if code != OK:
         raise Exit(code)
+
+
+def _console_key(gallery: Gallery, report: Report) -> None:
+    from arcid import paths
+    from arcid.server.console.auth.copies import doubt
+
+    if found := doubt(gallery.database, paths.home_dir()):
+        report.warn("system", found.message, found.advice)
 
 
 def _exit_code(report: Report) -> int:

@@ -27,6 +27,7 @@ from arcid.server.console.auth.account import (
     record,
 )
 from arcid.server.console.auth.attempts import attempt_keys
+from arcid.server.console.auth.copies import Doubt, doubt
 from arcid.server.console.auth.entry import Entry
 from arcid.server.console.auth.errors import AccountRefused
 from arcid.server.console.auth.opened import OpenSessions
@@ -69,6 +70,10 @@ class Accounts:
     ) -> Accounts:
         """Beside the gallery of that path or URL; raises as ``Gallery.open``."""
         return cls(Database(url), hasher, demand)
+
+    def key_doubt(self, home: Path) -> Doubt | None:
+        """What speaks against the console's key in ``home``; see ``copies.doubt``."""
+        return doubt(self._database, home)
 
     def close(self) -> None:
         """What is being noted is waited for."""

@@ -7,6 +7,7 @@ must come from our own pages (``Origin``).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,6 +42,9 @@ COOKIE = "arcid_session"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
+log = logging.getLogger(__name__)
+
+
 class Door:
     """The one place that lets a browser in."""
 
@@ -66,6 +70,8 @@ class Door:
         self.provider = None if sso is None else AtProvider(sso)
         self.secret = load_secret(home) if is_set_up(home) else None  # else by the first sign-in
         self.accounts = Accounts.open(url, demand=demand)
+        if found := self.accounts.key_doubt(home):
+            log.warning("%s: %s", found.message, found.advice)
         self.sessions = Sessions(self.accounts, left)
         self.passwords = Queue("password", 1)  # a hash takes 64 MiB and all cores
 
