@@ -1,65 +1,23 @@
-"""The published figures of ArcFace, and ours on every one of their sets that is here.
-
-A set lies in a folder of its own below one folder (``SETS`` names them). What others published is
-quoted with whose it is; ours is measured now, with the model asked for. Sets that are tests stay
-tests: nothing is chosen by them.
-"""
+"""How each set is read and measured, all with one model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from arcid.apps.evaluate_photos import Run
 from arcid.apps.photo_options import Options
-from arcid.errors import DatasetInvalid, InputError
+from arcid.errors import DatasetInvalid
 from arcid.evaluate import protocols, readers
 from arcid.evaluate.metrics import Rate, wilson
 from arcid.evaluate.readers import PairList
 from arcid.evaluate.sources import Photo
 from arcid.image import load_image
 
-PAPER = "ArcFace paper, R100 on MS1MV3"
-PAGE = "ArcFace's page at HyperAI, R100 on MS1MV2"
-KERAS = "Keras ArcFace (serengil)"
-LUXONIS = "Luxonis card, R100"
-CARD = "industrial card, R50 on 3,000 people"
 ALIGNED_PX = (112, 112)
 How = TypeVar("How", bound=Options)  # with what a command line adds
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What somebody says of a set; ``value`` a fraction."""
-
-    value: float
-    whose: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One number of one set: ours, where the set is here, beside what was published."""
-
-    name: str
-    metric: str
-    ours: Rate | None
-    published: tuple[Published, ...] = ()
-    note: str = ""  # why ours is missing, or what it rests on
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "set": self.name,
-            "metric": self.metric,
-            "ours": None if self.ours is None else self.ours.to_dict(),
-            "published": [
-                {"value": p.value, "whose": p.whose, "note": p.note} for p in self.published
-            ],
-            "note": self.note,
-        }
-
 
 Found = list[tuple[str, str, Rate]]  # set, metric, ours
 
@@ -159,7 +117,7 @@ def _rmfrd(bench: Bench[Any], folder: Path) -> Found:
     return accuracy(bench, folder, readers.read_rmfrd(folder))
 
 
-def _bin(bench: Bench[Any], file: Path) -> Found:
+def measure_bin(bench: Bench[Any], file: Path) -> Found:
     return accuracy(bench, file, readers.read_bin(file))
 
 
@@ -256,79 +214,8 @@ SETS: dict[str, Callable[[Bench[Any], Path], Found]] = {
     "megaface": _megaface,
     "trillion-pairs": _trillion,
     "gallery": _gallery,
-    "bin": _bin,  # each file in it
+    "bin": measure_bin,  # each file in it
 }
-NOT_THE_SAME = "other people and photos"
-IN_SAMPLE = "276 pairs; threshold found on them, as ours"
-#: (set, metric) → what was published of it.
-PUBLISHED: dict[tuple[str, str], tuple[Published, ...]] = {
-    ("lfw", "accuracy"): (
-        Published(0.9983, PAGE),
-        Published(0.9983, LUXONIS),
-        Published(0.9940, KERAS),
-    ),
-    ("deepface-pairs", "precision"): (Published(0.98, KERAS, IN_SAMPLE),),
-    ("deepface-pairs", "recall"): (Published(0.89, KERAS, IN_SAMPLE),),
-    ("deepface-pairs", "accuracy"): (Published(0.97, KERAS, IN_SAMPLE),),
-    ("cfp-fp", "accuracy"): (Published(0.9879, PAPER),),
-    ("agedb", "accuracy"): (Published(0.9823, PAPER),),
-    ("calfw", "accuracy"): (Published(0.9602, PAPER),),
-    ("cplfw", "accuracy"): (Published(0.9321, PAPER),),
-    ("ytf", "accuracy"): (Published(0.9802, PAGE), Published(0.9802, LUXONIS)),
-    ("casia-masks", "accuracy"): (Published(0.8795, PAGE),),
-    ("celeba-masks", "accuracy"): (Published(0.9178, PAGE),),
-    ("ijbc", "TAR at FMR 0.0001"): (Published(0.9683, "ArcFace paper, R100 on MS1MV3"),),
-    ("ijbc", "TAR at FMR 1e-05"): (Published(0.9607, "HyperAI, R100 on IBUG-500K"),),
-    ("megaface", "rank 1 among 1,000,000"): (Published(0.9835, PAGE, "refined lists"),),
-    ("megaface", "TAR at FMR 1e-06"): (Published(0.9848, PAGE, "refined lists"),),
-    ("trillion-pairs", "identification"): (Published(0.5748, "HyperAI, Arc-Softmax"),),
-    ("trillion-pairs", "verification"): (Published(0.5745, "HyperAI, Arc-Softmax"),),
-    ("gallery", "top-1"): (Published(0.92, CARD, NOT_THE_SAME),),
-    ("gallery", "top-3"): (Published(0.96, CARD, NOT_THE_SAME),),
-    ("gallery", "top-5"): (Published(0.968, CARD, NOT_THE_SAME),),
-}
-
-
-def present(root: Path) -> list[str]:
-    """Names of the sets whose folder is here. Raises ``DatasetInvalid`` where none is."""
-    found = [name for name in SETS if (root / name).is_dir()]
-    if not found:
-        raise DatasetInvalid(
-            f"{root.name or root} holds none of the sets; each lies in a folder of its own: "
-            f"{', '.join(SETS)}"
-        )
-    return found
-
-
-def evaluate_seeds(root: Path, how: How, begin: Callable[[How, object], Run]) -> list[Row]:
-    """Measure every set that is here; ``begin`` starts one measurement.
-
-    A set that cannot be read or measured is a row that says why; the others go on. Raises
-    ``DatasetInvalid`` where no set is here, and ``ModelError`` kinds.
-    """
-    here = {name: root / name for name in present(root)}
-    folder = here.pop("bin", None)
-    places = [(name, SETS[name], place) for name, place in here.items()]
-    if folder is not None:
-        places += [(file.name, _bin, file) for file in sorted(folder.glob("*.bin"))]
-    bench = Bench(how, begin)
-    rows: list[Row] = []
-    for name, measure, place in places:
-        try:
-            found = measure(bench, place)
-        except InputError as error:
-            rows.append(Row(name, "", None, note=error.message))
-            continue
-        rows += [
-            Row(of, metric, rate, PUBLISHED.get((of, metric), ())) for of, metric, rate in found
-        ]
-    told = {(row.name, row.metric) for row in rows}
-    rows += [
-        Row(of, metric, None, published, "not here" if of not in here else "not measured so")
-        for (of, metric), published in PUBLISHED.items()
-        if (of, metric) not in told
-    ]
-    return rows
 
 
 def _images(folder: Path) -> Path:
@@ -337,4 +224,4 @@ def _images(folder: Path) -> Path:
     return inside[0] if len(inside) == 1 else folder
 
 
-__all__ = ["PUBLISHED", "SETS", "Bench", "Published", "Row", "evaluate_seeds", "present"]
+__all__ = ["SETS", "Bench", "Found", "How", "measure_bin"]
