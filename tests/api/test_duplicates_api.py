@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from arcid.apps.duplicates import VIEW, searching
+from arcid.apps.duplicates import VIEW, comparing
 from arcid.events import Events
 from arcid.events.audit import Audit
 from arcid.gallery import Gallery, NewFace
@@ -107,7 +107,7 @@ def test_a_run_is_stopped_and_goes_on(
         time.sleep(1)
         return whole(*args, **options)
 
-    monkeypatch.setattr(searching, "reaching", slow)
+    monkeypatch.setattr(comparing, "reaching", slow)
     run = client.post(url, json={"false_pairs": 0.01, **ACTOR}).json()
     stopped = client.post(f"{url}/{run['id']}/stop").json()
     assert (stopped["state"], stopped["done"]) == ("stopped", 0)
