@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -29,8 +29,8 @@ def test_what_is_prepared_together_comes_out_as_alone(count: int) -> None:
             raise answer
         return answer
 
-    def told(answers: object) -> list[tuple[int, object]]:
-        return [(k, a.message if isinstance(a, ArcidError) else a) for k, a in answers]  # type: ignore[attr-defined]
+    def told(answers: Iterable[tuple[int, object]]) -> list[tuple[int, object]]:
+        return [(k, a.message if isinstance(a, ArcidError) else a) for k, a in answers]
 
     numbers = [(n, n) for n in range(count)]
     together = told(run_together(numbers, prepare, finish, workers=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -50,9 +50,11 @@ def test_a_face_is_where_its_boxes_weighed_by_score_are() -> None:
     assert len(found) == 1 and found.points is not None
     np.testing.assert_allclose(found.boxes[0], (np.array(FACE) * 3 + NEAR) / 4, atol=1e-4)
     assert found.scores[0] == pytest.approx(0.6)
-    five = [one.detect([PHOTO])[0].points for one in (Says((FACE, 0.9)), Says((NEAR, 0.3)))]
-    wanted = (five[0] * 3 + five[1]) / 4  # type: ignore[operator]
-    np.testing.assert_allclose(found.points, wanted, atol=1e-4)
+    first, second = (
+        says.detect([PHOTO])[0].points for says in (Says((FACE, 0.9)), Says((NEAR, 0.3)))
+    )
+    assert first is not None and second is not None
+    np.testing.assert_allclose(found.points, (first * 3 + second) / 4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("rule", "faces"), [("any", 3), ("majority", 2), ("all", 1)])
@@ -86,11 +88,11 @@ def test_nothing_found_is_an_answer_and_bad_input_is_refused() -> None:
     assert len(found) == 0 and found.points is not None and found.image_size == (200, 300)
     assert nothing.detect([]) == []
     with pytest.raises(InvalidArray):
-        nothing.detect([PHOTO.astype(float)])  # type: ignore[list-item]
+        nothing.detect([cast(Any, PHOTO.astype(float))])
     with pytest.raises(UsageError, match="from two on"):
         VotingDetector([Says()])
     with pytest.raises(UsageError, match="any, majority, all"):
-        VotingDetector([Says(), Says()], rule="most")  # type: ignore[arg-type]
+        VotingDetector([Says(), Says()], rule=cast(Any, "most"))
 
 
 def test_video_asks_every_member_once() -> None:
