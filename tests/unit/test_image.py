@@ -22,7 +22,6 @@ import pytest
 from PIL import Image as Pil
 from PIL import ImageFile
 
-from arcid import image
 from arcid.errors import ImageError, ImageTooLarge, ImageTooSmall, ImageUnreadable, InvalidArray
 from arcid.errors import UsageError as Usage
 from arcid.image import (
@@ -32,6 +31,7 @@ from arcid.image import (
     find_photos,
     load_image,
     load_images,
+    loading,
     photo_id,
 )
 
@@ -686,7 +686,9 @@ def test_folders_give_their_photos(tmp_path: Path) -> None:
 
 def test_photo_ids_are_computed_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr("arcid.image.photo_id", lambda image: calls.append(1) or photo_id(image))
+    monkeypatch.setattr(
+        "arcid.image.identity.photo_id", lambda image: calls.append(1) or photo_id(image)
+    )
     later = PhotoId(drawn())
     assert not calls and "not computed" in repr(later)
     assert later.value == later.value == photo_id(drawn())
@@ -759,11 +761,11 @@ def test_a_picture_library_that_another_thread_imports_just_now(
     data = encoded(drawn(), "PNG")
     half_way = types.ModuleType("PIL.Image")
     monkeypatch.setitem(sys.modules, "PIL.Image", half_way)
-    assert not image._is_pil(data)
+    assert not loading._is_pil(data)
 
 
 def test_many_are_read_in_groups_of_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "TOGETHER_BYTES", 3 * 50 * 50 * 3)
+    monkeypatch.setattr(loading, "TOGETHER_BYTES", 3 * 50 * 50 * 3)
     sides = (50, 50, 50, 50, 200, 50)
     pictures: list[Any] = [np.full((s, s, 3), i, np.uint8) for i, s in enumerate(sides)]
     pictures.insert(1, b"no picture")

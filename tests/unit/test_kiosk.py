@@ -231,7 +231,7 @@ class Mimic:
 def mimicked(gallery: Gallery, pipeline: Pipeline, mimic: Mimic, patch: Any) -> Screen:
     """Somebody who looks straight ahead and has done all turns."""
     patch.setattr(pipeline, "landmarks", mimic)
-    patch.setattr("arcid.pipeline.pipeline.head_pose", lambda marks, _: np.zeros((len(marks), 3)))
+    patch.setattr("arcid.pipeline.preparing.head_pose", lambda marks, _: np.zeros((len(marks), 3)))
     patch.setattr(Challenge, "status", Run.passed)
     return Screen(gallery, pipeline, draw=None)
 

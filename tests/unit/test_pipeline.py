@@ -255,7 +255,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(image.size)
         return original(image)
 
-    monkeypatch.setattr("arcid.image.photo_id", counting)
+    monkeypatch.setattr("arcid.image.identity.photo_id", counting)
     return calls
 
 
