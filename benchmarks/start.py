@@ -1,4 +1,5 @@
-"""Times importing, a cold verify and the service's start; writes results/start-<hardware>.csv.
+"""Times importing, a cold verify and the start of a service beside importing NumPy; writes
+results/start-<hardware>.csv.
 
 python benchmarks/start.py
 """

@@ -74,7 +74,7 @@ def test_off_it_is_not_there(client: Client) -> None:
 
 
 def test_every_route_needs_a_verb_but_one_that_tells_nothing_of_anybody() -> None:
-    routers = compat.ADAPTERS["compreface"].routers
+    routers = compat.protocol("compreface").routers
     names = {getattr(route, "name", "") for router in routers for route in router.routes}
     needing = {name for name in scopes.ADAPTERS if name.startswith("compreface_")}
     assert names == needing | {"compreface_config"}

@@ -91,7 +91,7 @@ def key_of(service: Client, name: str, verbs: Any, **more: Any) -> str:
 
 
 def test_every_route_needs_a_verb_but_one_that_tells_nothing_of_anybody() -> None:
-    routers = compat.ADAPTERS["insightface-server"].routers
+    routers = compat.protocol("insightface-server").routers
     names = {getattr(route, "name", "") for router in routers for route in router.routes}
     needing = {name for name in scopes.ADAPTERS if name.startswith("insightface_")}
     assert names == needing | {"insightface_health"}

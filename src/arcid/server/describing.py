@@ -6,11 +6,15 @@ import copy
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
 from arcid.server.json_images import ImageIn
+from arcid.server.schemas import ErrorEnvelope
 from arcid.server.scopes import need_of
 
 FORM = "multipart/form-data"
+SCHEMAS = "#/components/schemas"
+ERROR = {"application/json": {"schema": {"$ref": f"{SCHEMAS}/{ErrorEnvelope.__name__}"}}}
 BINARY = "application/octet-stream"  # how a form's picture is described
 IN_JSON = {
     "anyOf": [
@@ -19,13 +23,14 @@ IN_JSON = {
             "contentEncoding": "base64",
             "description": "JPEG, PNG, WebP, BMP, GIF or TIFF as base64, also as a data: URL.",
         },
-        {"$ref": "#/components/schemas/ImageIn"},
+        {"$ref": f"{SCHEMAS}/ImageIn"},
     ]
 }
 
 
 def describe(app: FastAPI) -> None:
-    """Add both headers of a key, what each route needs, and JSON where a form is taken."""
+    """Add both headers of a key, the shape of errors, what each route needs, and JSON where a form
+    is taken."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -37,6 +42,10 @@ def describe(app: FastAPI) -> None:
         described["security"] = [{"bearer": []}, {"header": []}]
         schemas = described["components"]["schemas"]
         schemas["ImageIn"] = ImageIn.model_json_schema()
+        _, shapes = models_json_schema(
+            [(ErrorEnvelope, "serialization")], ref_template=f"{SCHEMAS}/{{model}}"
+        )
+        schemas |= shapes["$defs"]
         for item in described["paths"].values():
             for operation in item.values():
                 if (need := need_of(operation["operationId"])) is not None:
@@ -56,7 +65,7 @@ def _take_json(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     name = f"Json_{operation['operationId']}"
     fields = {field: _in_json(one) for field, one in form["properties"].items()}
     schemas[name] = {**form, "title": name, "properties": fields, "additionalProperties": False}
-    content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    content["application/json"] = {"schema": {"$ref": f"{SCHEMAS}/{name}"}}
 
 
 def _in_json(field: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,22 @@
 """``serve(settings)``: from a cold process to a listening service, as fast as it goes.
 
-Models and gallery open in threads while the web framework is imported.
+Models and gallery open in threads while the web framework is imported. What is loaded until the
+service is ready lives as long as it does: the garbage collector looks at none of it, then or later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -65,7 +68,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
     _check_tls(settings)
     prepare_folder(settings.database or paths.database_url())
     hardening.harden()
-    with _bind(settings) as listener, ThreadPoolExecutor(2) as threads:
+    with _bind(settings) as listener, ThreadPoolExecutor(2) as threads, _kept() as keep:
         server_logging.configure(settings.log_level)
         models = threads.submit(_open_pipeline, settings)
         store = threads.submit(_open_gallery, settings)
@@ -81,6 +84,7 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
+                keep()
                 if self.started and announce:
                     announce(await _ready(app, listener, started))
 
@@ -104,6 +108,21 @@ def serve(settings: Settings, *, announce: Callable[[Ready], None] | None = None
             finally:
                 if settings.uds is not None:
                     settings.uds.unlink(missing_ok=True)
+
+
+@contextmanager
+def _kept() -> Iterator[Callable[[], None]]:
+    """Nothing is garbage until the function given is called, and what is there then never is."""
+
+    def keep() -> None:
+        gc.freeze()
+        gc.enable()
+
+    gc.disable()
+    try:
+        yield keep
+    finally:
+        gc.enable()
 
 
 def _open_pipeline(settings: Settings) -> Pipeline:

@@ -6,19 +6,23 @@ docs/compat, and are no part of arcid's own OpenAPI description.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from typing import TYPE_CHECKING
 
-from arcid.server.compat import compreface, insightface_server, rekognition
-from arcid.server.compat.adapter import Adapter
 from arcid.server.settings import Settings
+from arcid.server.settings.service import Protocol
 
-ADAPTERS: Mapping[str, Adapter] = {
-    "compreface": compreface.ADAPTER,
-    "rekognition": rekognition.ADAPTER,
-    "insightface-server": insightface_server.ADAPTER,
-}
+if TYPE_CHECKING:
+    from arcid.server.compat.adapter import Adapter
+
+
+def protocol(name: Protocol) -> Adapter:
+    """A protocol's; its routes are built when it is first asked for."""
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    found: Adapter = module.ADAPTER
+    return found
 
 
 def chosen(settings: Settings) -> list[Adapter]:
     """Those that are switched on."""
-    return [ADAPTERS[name] for name in settings.compat]
+    return [protocol(name) for name in settings.compat]

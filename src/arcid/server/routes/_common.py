@@ -14,8 +14,9 @@ from arcid.gallery.database import HELD_UP
 from arcid.gallery.paging import MAX_CURSOR
 from arcid.protection import Policies
 from arcid.server.deps import Services
+from arcid.server.describing import ERROR
 from arcid.server.errors import HttpError
-from arcid.server.schemas import ErasureOut, ErrorEnvelope, Where
+from arcid.server.schemas import ErasureOut, Where
 from arcid.types import Selection
 
 _MEANING = {
@@ -37,9 +38,10 @@ UPLOAD = (400, 413, 415, 429)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI responses for the errors of a route, all of one shape."""
+    """OpenAPI responses for the errors of a route, all of one shape: a reference to what
+    ``describe`` adds, since of a model the framework would build a validator each time."""
     return {
-        status: {"model": ErrorEnvelope, "description": _MEANING[status]}
+        status: {"description": _MEANING[status], "content": ERROR}
         for status in sorted({*statuses, *_ALWAYS})
     }
 
