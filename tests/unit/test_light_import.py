@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import arcid
-from arcid import errors
+from arcid import cli, errors
 
 HEAVY = ("cv2", "PIL", "openvino", "onnxruntime", "sqlalchemy", "fastapi", "typer", "rich", "torch")
 
@@ -31,6 +32,19 @@ def test_the_client_needs_httpx_and_pydantic_alone() -> None:
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
     loaded = _modules_after("import arcid.cli")
     assert not loaded & (set(HEAVY) - {"typer", "rich"})
+
+
+def test_a_command_loads_its_own_modules_and_every_module_has_one() -> None:
+    code = (
+        "import sys, arcid.cli; arcid.cli.run_command(arcid.cli.app, ['verify', '--help'])\n"
+        "print(*(m for m in sys.modules if m.startswith('arcid.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded = {name.removeprefix("arcid.cli.") for name in done.stdout.splitlines()[-1].split()}
+    listed = {module for modules in cli.COMMANDS.values() for module in modules}
+    assert loaded & listed == {"verify"}
+    written = Path(cli.__file__).parent.glob("*.py")
+    assert listed >= {f.stem for f in written if "\ndef register(" in f.read_text("utf-8")}
 
 
 def test_the_product_needs_no_torch() -> None:

@@ -3,82 +3,109 @@
 Exit codes: 0 ok · 1 no match, or rejected · 2 usage · 3 bad input · 4 model problem · 5 gallery
 or service problem. ``--json`` prints one JSON object on standard output, errors included;
 progress and messages go to standard error.
+
+A command's modules are imported when it is called: all of them together take longer to import, and
+their options to be read, than most commands run.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from arcid.cli import (
-    access,
-    accounts,
-    align,
-    attend,
-    audit,
-    audit_inversion,
-    bench,
-    calibrate,
-    clean,
-    compare,
-    demo,
-    detector,
-    detector_landmarks,
-    distil,
-    doctor,
-    duplicate_runs,
-    duplicates,
-    enrol,
-    evaluate,
-    evaluate_fusion,
-    evaluate_groups,
-    evaluate_searches,
-    evaluate_seeds,
-    events,
-    export,
-    faces,
-    finetune,
-    gallery,
-    gallery_backup,
-    gallery_index,
-    gallery_people,
-    gallery_policy,
-    gallery_retention,
-    gallery_upkeep,
-    import_systems,
-    importing,
-    invert,
-    jobs,
-    keys,
-    liveness,
-    mcp,
-    models,
-    models_choice,
-    models_import,
-    mongodb,
-    onboarding,
-    onboarding_evidence,
-    people,
-    receipts,
-    review,
-    search,
-    serve,
-    study,
-    train,
-    verify,
-    watchlist,
-    watchlist_alerts,
-    watchlist_budget,
-    webhooks,
-)
 from arcid.cli.output import OK, Exit, run_command, say
+
+#: What ``arcid --help`` lists, in its order, and the modules of each. The first one of a group has
+#: its ``app``, to which it and the others add commands; any other registers one command.
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "detect": ("faces",),
+    "embed": ("faces",),
+    "verify": ("verify",),
+    "search": ("search",),
+    "enrol": ("enrol",),
+    "calibrate": ("calibrate",),
+    "compare": ("compare",),
+    "serve": ("serve",),
+    "demo": ("demo",),
+    "mcp": ("mcp",),
+    "attend": ("attend",),
+    "doctor": ("doctor",),
+    "bench": ("bench",),
+    "liveness": ("liveness",),
+    "align": ("align",),
+    "train": ("train",),
+    "backbones": ("train",),
+    "study": ("study",),
+    "clean": ("clean",),
+    "distill": ("distil",),
+    "finetune": ("finetune",),
+    "invert": ("invert",),
+    "export": ("export",),
+    "evaluate": (
+        "evaluate",
+        "evaluate_searches",
+        "evaluate_groups",
+        "evaluate_seeds",
+        "evaluate_fusion",
+    ),
+    "events": ("events",),
+    "gallery": (
+        "gallery",
+        "gallery_people",
+        "gallery_policy",
+        "gallery_retention",
+        "gallery_upkeep",
+        "gallery_index",
+        "gallery_backup",
+        "gallery_mongodb",
+    ),
+    "people": ("people",),
+    "receipts": ("receipts",),
+    "review": ("review",),
+    "duplicates": ("duplicates", "duplicate_runs"),
+    "watchlist": ("watchlist", "watchlist_budget", "watchlist_alerts"),
+    "audit": ("audit", "audit_inversion"),
+    "onboarding": ("onboarding", "onboarding_evidence"),
+    "access": ("access",),
+    "accounts": ("accounts",),
+    "keys": ("keys",),
+    "webhooks": ("webhooks",),
+    "import": ("importing", "import_systems", "import_mongodb"),
+    "jobs": ("jobs",),
+    "models": ("models", "models_import", "models_choice"),
+    "detector": ("detector", "detector_landmarks"),
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """Each command as click runs it, by name, made when it is first asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _made(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Root(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()  # type: ignore[assignment]  # nobody adds to it
+
 
 app = typer.Typer(
     name="arcid",
+    cls=_Root,
     help="Self-hosted face identity: detect, verify, enrol and search faces, offline.",
     no_args_is_help=True,
     add_completion=False,
@@ -107,66 +134,18 @@ def _root(
     """What concerns no single command."""
 
 
-faces.register(app)
-verify.register(app)
-search.register(app)
-enrol.register(app)
-calibrate.register(app)
-compare.register(app)
-serve.register(app)
-demo.register(app)
-mcp.register(app)
-attend.register(app)
-doctor.register(app)
-bench.register(app)
-liveness.register(app)
-align.register(app)
-train.register(app)
-study.register(app)
-clean.register(app)
-distil.register(app)
-finetune.register(app)
-invert.register(app)
-export.register(app)
-for part in (evaluate_searches, evaluate_groups, evaluate_seeds, evaluate_fusion):
-    part.register(evaluate.app)
-for part in (
-    gallery_people,
-    gallery_policy,
-    gallery_retention,
-    gallery_upkeep,
-    gallery_index,
-    gallery_backup,
-):
-    part.register(gallery.app)
-onboarding_evidence.register(onboarding.app)
-models_import.register(models.app)
-models_choice.register(models.app)
-detector_landmarks.register(detector.app)
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(events.app, name="events")
-app.add_typer(gallery.app, name="gallery")
-app.add_typer(people.app, name="people")
-app.add_typer(receipts.app, name="receipts")
-app.add_typer(review.app, name="review")
-duplicate_runs.register(duplicates.app)
-app.add_typer(duplicates.app, name="duplicates")
-watchlist_budget.register(watchlist.app)
-watchlist_alerts.register(watchlist.app)
-app.add_typer(watchlist.app, name="watchlist")
-audit_inversion.register(audit.app)
-app.add_typer(audit.app, name="audit")
-app.add_typer(onboarding.app, name="onboarding")
-app.add_typer(access.app, name="access")
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(keys.app, name="keys")
-app.add_typer(webhooks.app, name="webhooks")
-import_systems.register(importing.app)
-mongodb.register(importing.app, gallery.app)
-app.add_typer(importing.app, name="import")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(models.app, name="models")
-app.add_typer(detector.app, name="detector")
+@functools.cache
+def _made(name: str) -> Any:
+    first, *others = (importlib.import_module(f"{__name__}.{part}") for part in COMMANDS[name])
+    around = typer.Typer(rich_markup_mode="rich")
+    if hasattr(first, "app"):
+        for other in others:
+            other.register(first.app)
+        around.add_typer(first.app, name=name)
+    else:
+        first.register(around)
+    _unwrap(around)
+    return typer.main.get_group(around).commands[name]
 
 
 def _unwrap(group: typer.Typer) -> None:
@@ -177,9 +156,6 @@ def _unwrap(group: typer.Typer) -> None:
     for inner in group.registered_groups:
         if inner.typer_instance is not None:
             _unwrap(inner.typer_instance)
-
-
-_unwrap(app)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -48,6 +48,10 @@ Database = Annotated[
         "ARCID_HOME.",
     ),
 ]
+Documents = Annotated[
+    str,
+    typer.Argument(help="Collection of MongoDB: DATABASE.COLLECTION.", metavar="DOCUMENTS"),
+]
 Metadata = Annotated[
     list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
 ]

@@ -1,4 +1,4 @@
-"""``arcid import mongodb`` and ``arcid gallery mongodb``: who people are, kept in MongoDB."""
+"""``arcid import mongodb``: who people are, kept in MongoDB."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from typing import Annotated
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.options import Collection, Database
+from arcid.cli.options import Collection, Database, Documents
 from arcid.cli.output import Json, note, print_json, say
 
-Documents = Annotated[
-    str,
-    typer.Argument(help="Collection of MongoDB: DATABASE.COLLECTION.", metavar="DOCUMENTS"),
-]
 
-
-def register(into: typer.Typer, out_of: typer.Typer) -> None:
-    into.command("mongodb")(fetch)
-    out_of.command("mongodb")(write)
+def register(app: typer.Typer) -> None:
+    app.command("mongodb")(fetch)
 
 
 def fetch(
@@ -60,25 +54,3 @@ def fetch(
         say(f"{done.removed} erased; {done.kept} deleted there and kept here")
     for uid, why in done.refused.items():
         note(f"{uid}: {why}")
-
-
-def write(
-    documents: Documents,
-    collection: Collection = "default",
-    database: Database = None,
-    json: Json = False,
-) -> None:
-    """Write who the people of a collection are to MongoDB at ARCID_MONGODB_URL; no face, no vector.
-
-    The first time all of them, then what changed; who was erased here is deleted there.
-
-    Example: arcid gallery mongodb arcid.people --collection staff
-    """
-    from arcid.apps import mongodb
-
-    with mongodb.connected(documents) as there, open_gallery(database, collection) as gallery:
-        done = mongodb.write(gallery, collection, there)
-    if json:
-        print_json(done.to_dict())
-        return
-    say(f"{done.written} documents written, {done.removed} deleted")
