@@ -42,6 +42,10 @@ NOTICE = "<!-- Made from the code by scripts/make_docs.py: change it there, then
 VARIABLES = {
     "ARCID_HOME": ("the user's data folder", "What arcid writes: gallery, models, cache."),
     "ARCID_MODELS": ("models in ARCID_HOME", "Models pulled, imported or converted."),
+    "ARCID_COMPILED": (
+        "cache/models in ARCID_HOME", "Folder of models that OpenVINO compiled, which the next "
+        "process need not; at most 1 GiB, their owner's alone. off: none are kept.",
+    ),
     "ARCID_ROOT_KEY": (
         "file root.key in ARCID_HOME",
         "Where the root key is: file:PATH, env:NAME, credential:NAME, pkcs11:URI, command:PROGRAM.",

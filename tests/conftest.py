@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     databases.begin()
+    # one for all processes of a run
+    os.environ["ARCID_COMPILED"] = tempfile.mkdtemp(prefix="arcid-compiled-")
     if config.getoption("numprocesses", None):  # workers share the cores, not each all of them
         for name in ("ARCID_THREADS", "OMP_NUM_THREADS"):
             os.environ.setdefault(name, "1")
@@ -39,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         databases.end()
+        shutil.rmtree(os.environ["ARCID_COMPILED"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

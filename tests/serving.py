@@ -28,6 +28,13 @@ SET_UP: dict[str, str | None] = {}  # by address: the link that makes the first 
 PROCESSES: dict[str, subprocess.Popen[str]] = {}  # by address
 
 
+def without_settings(*but: str) -> dict[str, str]:
+    """The environment of a process that is set to nothing yet; compiled models are all processes'
+    of a run."""
+    kept = ("ARCID_COMPILED", *but)
+    return {k: v for k, v in os.environ.items() if not k.startswith("ARCID_") or k in kept}
+
+
 @contextmanager
 def serving(
     home: Path,
@@ -39,10 +46,11 @@ def serving(
     **environment: str,
 ) -> Iterator[str]:
     """``arcid serve`` on a free port with a home of its own; its address without a slash."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith("ARCID_") or k == "ARCID_ROOT_KEY"
+    env = without_settings("ARCID_ROOT_KEY") | {
+        "ARCID_HOME": str(home),
+        "ARCID_DATA": str(data),
+        **environment,
     }
-    env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data), **environment}
     with (home / "service.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *program, "serve", "--port", str(port), "--json"],

@@ -4,6 +4,7 @@
 ``ARCID_MODELS``  bundles pulled, imported or converted (default: ``$ARCID_HOME/models``)
 ``ARCID_DATA``    photographs and third-party weights for development (default: none)
 ``ARCID_DATABASE`` path or SQLAlchemy URL of the gallery (default: ``$ARCID_HOME/gallery.db``)
+``ARCID_COMPILED`` compiled models (default: ``$ARCID_HOME/cache/models``; ``off``: none are kept)
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ def models_dir() -> Path:
     """Where ``arcid models pull`` and ``import`` put bundles."""
     value = os.environ.get("ARCID_MODELS")
     return Path(value).expanduser() if value else home_dir() / "models"
+
+
+def compiled_dir() -> Path | None:
+    """Where compiled models are kept, None where none are to be."""
+    value = os.environ.get("ARCID_COMPILED")
+    if value == "off":
+        return None
+    return Path(value).expanduser() if value else home_dir() / "cache" / "models"
 
 
 def data_dir() -> Path | None:

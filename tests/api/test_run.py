@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
@@ -17,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.serving import until
+from tests.serving import until, without_settings
 
 from arcid.cameras.watching import Cameras
 from arcid.errors import GalleryBusy
@@ -41,7 +40,7 @@ except ArcidError as error:
 
 def start(data_dir: Path, tmp_path: Path, **settings: str) -> subprocess.Popen[str]:
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("ARCID_")},
+        **without_settings(),
         "ARCID_DATA": str(data_dir),
         "ARCID_DATABASE": str(tmp_path / "gallery.db"),
         "ARCID_PORT": "0",

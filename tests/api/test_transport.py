@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import ssl
 import stat
@@ -22,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.serving import without_settings
 
 from arcid.client import Client
 from arcid.errors import ConfigError
@@ -60,8 +60,7 @@ def certificate(folder: Path, password: bytes | None = None) -> tuple[Path, Path
 
 @contextmanager
 def served(home: Path, data_dir: Path, *words: str, **more: str) -> Iterator[Any]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
-    env = kept | {"ARCID_HOME": str(home), "ARCID_DATA": str(data_dir)} | more
+    env = without_settings() | {"ARCID_HOME": str(home), "ARCID_DATA": str(data_dir)} | more
     command = [sys.executable, "-m", "arcid", "serve", "--port", "0", "--json", *words]
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

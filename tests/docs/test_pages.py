@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.serving import without_settings
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(bash|console|python)\n(.*?)^```$", re.M | re.S)
@@ -89,9 +90,8 @@ def test_page(page: str, data_dir: Path, tmp_path: Path) -> None:
     folder.mkdir()
     home.mkdir()
     lay_out(folder, data_dir / "data", PEOPLE.get(page, 12))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
     environment = {
-        **kept,
+        **without_settings(),
         "HOME": str(home),
         "ARCID_HOME": str(home / "arcid"),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS = {"Ines": "admin", "Otto": "officer", "Olga": "operator", "Rita": "reviewer",
             "Gus": "guard", "Vera": "viewer", "Kim": "kiosk"}  # fmt: skip
-KEPT = ("ARCID_DATA", "ARCID_DETECTOR", "ARCID_RECOGNISER", "ARCID_THREADS")
+KEPT = ("ARCID_COMPILED", "ARCID_DATA", "ARCID_DETECTOR", "ARCID_RECOGNISER", "ARCID_THREADS")
 
 
 def register(app: typer.Typer) -> None:

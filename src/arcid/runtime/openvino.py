@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
+import logging
 import sys
 import threading
 from pathlib import Path
@@ -13,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid, ModelUnsupported, UsageError
+from arcid.runtime import compiled, hardware
 from arcid.runtime.session import check_inputs, check_shape
 
+log = logging.getLogger(__name__)
 _PRECISIONS = {"f32", "bf16", "f16"}
 
 
@@ -81,31 +85,27 @@ class OpenVinoSession:
             raise UsageError(f"precision {precision!r} is unknown; use {sorted(_PRECISIONS)}")
         core = shared_core()
         self.device = device.upper()
-        if self.device.split(".")[0].split(":")[0] not in {*core.available_devices, "AUTO"}:
+        if self.device not in ("CPU", "AUTO") and (  # asking takes a while
+            self.device.split(".")[0].split(":")[0] not in {*core.available_devices, "AUTO"}
+        ):
             raise ModelUnsupported(
                 f"OpenVINO has no device {self.device}; here: {', '.join(core.available_devices)}"
             )
+        # Left alone, OpenVINO may choose bf16: the precision is always set.
+        config: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+        }
+        if self.device == "CPU":
+            config["INFERENCE_NUM_THREADS"] = threads
+            config["NUM_STREAMS"] = min(streams, threads)
+        kept = None
+        if self.device == "CPU" and len(model) + len(weights or b"") >= compiled.LEAST_BYTES:
+            made_by = (core.get_versions("CPU")["CPU"].build_number, hardware.cpu_name())
+            kept = compiled.name_of(model, weights, *made_by, input_shape, sorted(config.items()))
         try:
-            network = core.read_model(*((model,) if weights is None else (model, weights)))
-            check_inputs(
-                path, {i.any_name: i.get_element_type().get_type_name() for i in network.inputs}
-            )
-            if input_shape is not None:
-                network.reshape({network.inputs[0]: list(input_shape)})
-            # The file's own names; compiling adds aliases of merged tensors.
-            self.input_name = network.inputs[0].any_name
-            self.output_names = tuple(
-                o.any_name if o.names else f"output_{i}" for i, o in enumerate(network.outputs)
-            )
-            # Left alone, OpenVINO may choose bf16: the precision is always set.
-            config: dict[str, Any] = {
-                "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
-            }
-            if self.device == "CPU":
-                config["INFERENCE_NUM_THREADS"] = threads
-                config["NUM_STREAMS"] = min(streams, threads)
-            self._compiled = core.compile_model(network, self.device, config)
+            if kept is None or not self._recall(core, kept, config):
+                self._compile(core, path, model, weights, input_shape, config, kept)
         except RuntimeError as error:
             raise ModelUnsupported(
                 f"OpenVINO cannot load {path.name}: {str(error).strip().splitlines()[-1]}"
@@ -120,6 +120,48 @@ class OpenVinoSession:
             int(d.get_length()) if d.is_static else None for d in source.partial_shape
         )
         self._local = threading.local()
+
+    def _recall(self, core: Any, name: str, config: dict[str, Any]) -> bool:
+        """Whether it was compiled before, and is as it was then."""
+        found = compiled.find(name)
+        if found is None:
+            return False
+        try:
+            self._compiled = core.import_model(found.blob, self.device, config)
+        except RuntimeError as error:  # of another build, say
+            log.warning("a compiled model cannot be used", extra={"cause": type(error).__name__})
+            return False
+        self.input_name, self.output_names = found.input_name, found.output_names
+        return True
+
+    def _compile(
+        self,
+        core: Any,
+        path: Path,
+        model: bytes,
+        weights: bytes | None,
+        input_shape: tuple[int, ...] | None,
+        config: dict[str, Any],
+        name: str | None,
+    ) -> None:
+        """Read and compile it, and keep what that made under the name."""
+        network = core.read_model(*((model,) if weights is None else (model, weights)))
+        check_inputs(
+            path, {i.any_name: i.get_element_type().get_type_name() for i in network.inputs}
+        )
+        if input_shape is not None:
+            network.reshape({network.inputs[0]: list(input_shape)})
+        # The file's own names; compiling adds aliases of merged tensors.
+        self.input_name = network.inputs[0].any_name
+        self.output_names = tuple(
+            o.any_name if o.names else f"output_{i}" for i, o in enumerate(network.outputs)
+        )
+        self._compiled = core.compile_model(network, self.device, config)
+        if name is not None:
+            blob = io.BytesIO()
+            self._compiled.export_model(blob)
+            names = self.input_name, self.output_names
+            compiled.keep(name, compiled.Compiled(*names, blob.getvalue()))
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         check_shape(self, tensor)
