@@ -1,7 +1,10 @@
-"""insightface and arcid's stand-in for it on the same photos and the same files, in turns.
+"""insightface, arcid's stand-in for it and arcid's own pipeline on the same photos and the same
+files, in turns.
 
 Every turn is a process of its own: how long it takes to be ready, the time of each photo, and the
-most memory it took. Writes results/compat-insightface-<hardware>.csv.
+most memory it took. The own pipeline is timed on photos of 250 pixels, which it does not enlarge
+to the detector's input as insightface does; whether both find the same faces, and the cosines of
+their vectors, are told beside. Writes results/compat-insightface-<hardware>.csv.
 
 python benchmarks/compat_insightface.py --theirs .venv/judges/insightface/bin/python [--rounds 5]
 """
@@ -17,9 +20,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arcid.bench import common
 
 PACK = ("scrfd_2.5g_bnkps.onnx", "mobilefacenet_128.onnx")
 SIZES = ("320x320", "640x640")
+LFW = 40  # photos of 250 pixels
 SCRIPT = """
 import json, resource, sys, time
 began = time.perf_counter()
@@ -40,31 +49,105 @@ for _ in range(3):
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({{"ready_s": ready, "times_s": times[len(pictures):], "mib": peak / 1024}}))
 """
+OWN = """
+import json, sys, time
+import cv2
+from arcid.pipeline import Pipeline
+pipeline = Pipeline.from_models(*sys.argv[1:3])
+look = lambda picture: pipeline.faces(picture, color="bgr")
+plain = lambda face: (face.box, face.embedding.vectors[0].tolist())
+"""
+THEIRS = """
+import json, sys, time
+import cv2
+from insightface.app import FaceAnalysis
+root, size = sys.argv[1:3]
+app = FaceAnalysis("bench", root=root, providers=["CPUExecutionProvider"])
+app.prepare(ctx_id=-1, det_size=tuple(map(int, size.split("x"))))
+look = app.get
+plain = lambda face: (face.bbox.tolist(), face.normed_embedding.tolist())
+"""
+TIMED = """
+pictures = [cv2.imread(photo) for photo in sys.argv[3:]]
+times = []
+for _ in range(3):
+    found = []
+    for picture in pictures:
+        began = time.perf_counter()
+        faces = look(picture)
+        times.append(time.perf_counter() - began)
+        found.append([plain(face) for face in faces])
+print(json.dumps(dict(times=times[len(pictures):], found=found)))
+"""
+NAMES = ("scrfd_2.5g", "mobilefacenet_128")  # of PACK, in the catalogue
+SAME_IOU = 0.5
+
+
+def told(python: str, script: str, *words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", script, *words], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def own(python: str, root: Path, size: str, photos: list[str], rounds: int) -> list[common.Row]:
+    """arcid's pipeline beside insightface, from a decoded photo to faces and vectors."""
+    ms: dict[str, list[float]] = {OWN: [], THEIRS: []}
+    found: dict[str, Any] = {}
+    for _ in range(rounds):
+        for script, runs, words in (
+            (THEIRS, python, (str(root), size)),
+            (OWN, sys.executable, NAMES),
+        ):
+            one = told(runs, script + TIMED, *words, *photos)
+            ms[script].append(1e3 * statistics.median(one["times"]))
+            found[script] = one["found"]
+    return common.by_turns(
+        f"pipeline_250px_{size}",
+        "ms",
+        ms[OWN],
+        ms[THEIRS],
+        peer="insightface 2.1",
+        samples=len(photos) * 2,
+        notes=alike(found[OWN], found[THEIRS]),
+    )
+
+
+def alike(ours: list[Any], theirs: list[Any]) -> str:
+    """How many of insightface's faces the pipeline found, and how like the vectors are."""
+    from arcid.geometry import box_iou
+
+    cosines, count = [], sum(map(len, theirs))
+    for mine, other in zip(ours, theirs, strict=True):
+        for box, vector in other:
+            overlap = [float(box_iou(np.array([box]), np.array([b]))[0, 0]) for b, _ in mine]
+            best = int(np.argmax(overlap)) if overlap else -1
+            if best >= 0 and overlap[best] > SAME_IOU:
+                cosines.append(float(np.dot(vector, mine[best][1])))
+    return (
+        f"{len(cosines)} of its {count} faces found, {sum(map(len, ours))} in all; cosines median "
+        f"{statistics.median(cosines):.3f}, lowest {min(cosines):.3f}"
+    )
 
 
 def turn(python: str, module: str, root: Path, size: str, photos: list[str]) -> dict[str, float]:
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", SCRIPT.format(module=module), str(root), size, *photos],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    told = json.loads(done.stdout.splitlines()[-1])
+    one = told(python, SCRIPT.format(module=module), str(root), size, *photos)
     return {
-        "ready": told["ready_s"],
-        "photo": 1e3 * statistics.median(told["times_s"]),
-        "memory": told["mib"],
+        "ready": one["ready_s"],
+        "photo": 1e3 * statistics.median(one["times_s"]),
+        "memory": one["mib"],
     }
 
 
 def main() -> None:
-    from arcid.bench import common
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--theirs", required=True, help="the Python that has insightface")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     data = Path(os.environ.get("ARCID_DATA", "../shared"))
     photos = [
-        *map(str, sorted((data / "data/lfw-dev/images").rglob("*.jpg"))[:40]),
+        *map(str, sorted((data / "data/lfw-dev/images").rglob("*.jpg"))[:LFW]),
         *map(str, sorted((data / "data/photos/group").glob("*.jpg"))[:10]),
     ]
     rows: list[common.Row] = []
@@ -74,6 +157,7 @@ def main() -> None:
         for file in PACK:
             shutil.copyfile(data / "models" / file, root / "models/bench" / file)
         for size in SIZES:
+            rows += own(options.theirs, root, size, photos[:LFW], options.rounds)
             theirs, ours = [], []
             for _ in range(options.rounds):
                 theirs.append(turn(options.theirs, "insightface", root, size, photos))

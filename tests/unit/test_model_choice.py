@@ -173,3 +173,23 @@ def test_nothing_is_pulled_or_written_down_before_the_licence_is_accepted(bundle
     with pytest.raises(Exception, match="accept"):
         Choices(told).pull("buffalo_l", accept_licence=False)
     assert told.rows == [] and not paths.models_dir().exists()
+
+
+def test_a_service_takes_the_packaged_recogniser_in_eight_bits_where_those_are_fast(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "instruction_sets", lambda: ["avx2"])
+    assert weights.fast_form() is None
+    monkeypatch.setattr(weights, "instruction_sets", lambda: ["avx2", "avx_vnni"])
+    fast = weights.fast_form()
+    assert fast is not None
+    taken = weights.resolve(fast)
+    assert taken.manifest.precision == "int8"
+    assert taken.manifest.contract_id == bundle.manifest.contract_id
+    assert Choices(fast=True).next_start("recognition").name == fast
+    assert Choices().next_start("recognition").name == bundle.name
+    given = Choices(given={"recognition": "arcid-face-s-1"}, fast=True)
+    assert given.next_start("recognition").name == "arcid-face-s-1"
+    chosen.choose("recognition", bundle.name)
+    assert weights.fast_form() is None, "who chose the float form gets it"
+    assert Choices(fast=True).next_start("recognition").name == bundle.name

@@ -94,10 +94,12 @@ class Choices:
     """What is changed here, by whom and where.
 
     ``given``: the names that whoever runs here was started with; they count before any choice.
+    ``fast``: who starts next takes ``weights.fast_form``, as a service does.
     """
 
     record: Record = _unrecorded
     given: Mapping[Task, str | None] = field(default_factory=dict)
+    fast: bool = False
 
     def next_start(self, task: Task) -> Choice:
         """Which model a task gets at the next start, and why."""
@@ -107,7 +109,9 @@ class Choices:
             found = weights.resolve(given) if given is not None else weights.resolve_default(task)
         except ArcidError as error:
             return Choice(task, name, why, variable, error.message)
-        return Choice(task, found.name, why, variable)
+        unnamed = given is None and task == "recognition"
+        fast = weights.fast_form() if self.fast and unnamed else None
+        return Choice(task, fast or found.name, why, variable)
 
     def choose(self, name: str) -> Bundle:
         """Use a detector or a recogniser from the next start on; it is verified, loaded and run

@@ -13,6 +13,7 @@ from typing import Any
 from arcid.detect._common import Detector, name_of
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.detect.dlib import Dlib, DlibNetwork
+from arcid.detect.glance import choosing
 from arcid.detect.mediapipe import MediaPipe
 from arcid.detect.mtcnn import MTCNN
 from arcid.detect.retinaface import RetinaFace
@@ -135,6 +136,7 @@ __all__ = [
     "UltraLight",
     "VotingDetector",
     "YuNet",
+    "choosing",
     "create",
     "family",
     "model_files",

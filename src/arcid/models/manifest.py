@@ -56,7 +56,7 @@ class InputSpec:
         scale = 1.0 / np.asarray(self.std, np.float32)
         shift = -np.asarray(self.mean, np.float32) * scale
         if self.layout == "NCHW":
-            images = images.transpose(0, 3, 1, 2)
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # as bytes: half the time
             scale, shift = scale[:, None, None], shift[:, None, None]
         tensor: FloatArray = np.multiply(images, scale, dtype=np.float32, order="C")
         tensor += shift

@@ -37,6 +37,7 @@ from arcid.models import chosen as _chosen
 from arcid.models.chosen import Why
 from arcid.models.manifest import Manifest, Task
 from arcid.models.trust import Trust
+from arcid.runtime.hardware import instruction_sets
 from arcid.runtime.modelfile import mismatch
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ CALIBRATIONS = Path(__file__).parent / "calibrations"
 SUFFIXES = (".onnx", ".xml")  # of model files: ONNX, and the description of an OpenVINO pair
 #: What names the model of a task; they have a default.
 VARIABLES: dict[Task, str] = {"detection": "ARCID_DETECTOR", "recognition": "ARCID_RECOGNISER"}
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})  # of instruction sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,18 @@ def resolve_default(task: Task) -> Bundle:
     found = _usable(defaults[0])
     _verify_all(found.path, found.manifest, found.name)
     return found
+
+
+def fast_form() -> str | None:
+    """The packaged recogniser in eight bits, for who embeds much on a processor that multiplies
+    those fast (VNNI): of the default's contract, so that vectors, galleries and calibrations of
+    either are the other's. None where there is none, or another recogniser was named or chosen."""
+    if named("recognition")[1] != "packaged" or VNNI.isdisjoint(instruction_sets()):
+        return None
+    default = resolve_default("recognition").manifest
+    shipped = _bundles(paths.packaged_models_dir(), "packaged", "recognition")
+    forms = [one.manifest for one in shipped if one.manifest.precision == "int8"]
+    return next((one.name for one in forms if one.contract_id == default.contract_id), None)
 
 
 def installed(problems: dict[str, ManifestInvalid] | None = None) -> list[Bundle]:

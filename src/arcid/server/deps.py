@@ -21,6 +21,7 @@ from arcid.decide import DEFAULT_FPIR, Unanswered, unanswered
 from arcid.errors import ArcidError, CalibrationMissing, ModelNotFound
 from arcid.events import Audit
 from arcid.gallery import Gallery
+from arcid.models import weights
 from arcid.models.manifest import Task
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Identification, Prepared
@@ -81,7 +82,9 @@ class Services:
             "detection": self.settings.detector,
             "recognition": self.settings.recogniser,
         }
-        return Choices(Audit(self.gallery).record, given)
+        bundle = self.pipeline.bundle
+        fast = bundle is not None and bundle.name == weights.fast_form()
+        return Choices(Audit(self.gallery).record, given, fast)
 
     def calibration(self) -> Calibration | None:
         """None where the recogniser has none: then nothing can be decided, only compared."""

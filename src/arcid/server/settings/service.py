@@ -42,7 +42,7 @@ class Settings(SigningIn, Told, Photographs, Listening):
     recogniser: str | None = Field(
         None,
         description="Recogniser to run, or several as one, `a+b`; by default the one chosen on "
-        "this machine, else the packaged one.",
+        "this machine, else the packaged one, in eight bits where the processor has VNNI.",
     )
     landmarks: str | None = Field(
         None,
