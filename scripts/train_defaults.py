@@ -8,10 +8,11 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     stages   configs/face_s_1.yaml: every stage of the student fed a teacher's maps
     whole    configs/face_s_2.yaml: the stages joined, trained end to end towards four teachers
     longer   configs/face_s_3.yaml: the same again
+    larger   configs/face_s_4.yaml: and again, in larger batches
     face     export, measured on LFW DevTest; the same in 8 bits
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
-    larger   configs/detect_s_3.yaml: larger faces, for the five points
+    bigger   configs/detect_s_3.yaml: larger faces, for the five points
     harder   configs/detect_s_4.yaml: small and half hidden faces
     written  configs/detect_s_5.yaml: writing, more crowds, more pictures without faces
     points   configs/detect_points.yaml: landmark refinement, from a crop of each face
@@ -54,6 +55,7 @@ SMOKE_STEPS = {
     "face_s_1": ["schedule.steps=90", "schedule.warmup=3"],
     "face_s_2": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
     "face_s_3": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
+    "face_s_4": ["schedule.steps=5", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
 }
 CROPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
@@ -128,7 +130,7 @@ def recogniser(data: Path, smoke: bool) -> None:
         (
             "256-d MobileFaceNet (ReLU6, flat end), distilled stage by stage "
             "(configs/face_s_1.yaml), then end to end towards four teachers "
-            "(configs/face_s_2.yaml and face_s_3.yaml)."
+            "(configs/face_s_2.yaml to face_s_4.yaml)."
         ),
     )
     measured: tuple[object, ...] = ()

@@ -238,6 +238,24 @@ def test_bfloat16_autocast_gives_float32_features_nearby(name: str) -> None:
     assert nn.functional.cosine_similarity(found, expected).min() > 0.99
 
 
+def test_depthwise_convolutions_with_a_stride_stay_float32_on_a_cpu() -> None:
+    """Their way back takes many times as long in bf16 there."""
+    model = small("mobilefacenet_relu6_x0.5").train()
+    kinds: dict[tuple[bool, int], set[torch.dtype]] = {}
+
+    def note(conv: nn.Module, _: object, out: torch.Tensor) -> None:
+        assert isinstance(conv, nn.Conv2d)
+        kinds.setdefault((conv.groups > 1, conv.stride[0]), set()).add(out.dtype)
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(note)
+    with torch.autocast("cpu", torch.bfloat16):
+        model(faces(model))
+    assert kinds.pop((True, 2)) == {torch.float32}
+    assert set.union(*kinds.values()) == {torch.bfloat16}
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_head_ends_in_a_norm_whose_weight_stays_one(name: str) -> None:
     model = small(name).train()

@@ -265,9 +265,9 @@ def test_forced_stages_are_fed_by_the_teacher(photos: torch.Tensor, teacher: Tea
 def test_positions_cut_the_photos_a_stage_sees() -> None:
     backbone = create_backbone("mobilefacenet_relu6_x1.0", 128, stem="separable")
     student = Student(backbone, [128], ["stem", "blocks.0"], True, 1568)
-    assert student._photos(torch.zeros(64, 1, 28, 28)) == 2
-    assert student._photos(torch.zeros(64, 1, 7, 7)) == 32
-    assert student._photos(torch.zeros(8, 1, 7, 7)) == 8
+    assert student.photos((28, 28), 64) == 2
+    assert student.photos((7, 7), 64) == 32
+    assert student.photos((7, 7), 8) == 8
 
 
 @pytest.mark.parametrize("forced", [True, False])
@@ -281,7 +281,7 @@ def test_photos_beyond_the_positions_change_no_stage_error(
     with torch.no_grad():
         chain = list(backbone.stages().values())
         maps = [chain[0](x) + 1, chain[1](chain[0](x)) - 1]
-        counts = [student._photos(wanted) for wanted in maps]
+        counts = [student.photos(wanted.shape[2:], 4) for wanted in maps]
         assert counts[-1] < 4
         before = student(x, maps)[2][1]
         maps[1][counts[-1] :] += 5

@@ -173,6 +173,42 @@ def test_maps_of_the_first_teacher_stand_beside_stored_vectors(tmp_path: Path) -
     assert float(row["relational"]) > 0
 
 
+@pytest.mark.parametrize(("forced", "photos"), [(False, 2), (True, 8)])
+def test_maps_are_asked_of_the_photos_that_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forced: bool, photos: int
+) -> None:
+    """But a stage that is fed the teacher's maps needs them of all."""
+    asked = []
+    maps = Teacher.maps
+
+    def counted(teacher: Teacher, images: torch.Tensor) -> list[torch.Tensor]:
+        asked.append(len(images))
+        return maps(teacher, images)
+
+    monkeypatch.setattr(Teacher, "maps", counted)
+    train(
+        config(
+            tmp_path, "model={backbone: mobilefacenet_relu6_x1.0, dim: 128, options: {stem: "
+            "separable}}", "distil.maps=[stem=/dw_conv/relu_1/Relu_output_0]", "distil.features=1",
+            "distil.positions=3136", "schedule.steps=1", "data.batch=8", f"distil.forced={forced}",
+        )
+    )  # fmt: skip
+    assert asked[1:] == [photos]  # after the trial on grey pictures
+
+
+def test_vectors_of_other_arithmetic_are_not_mixed(
+    data_dir: Path, teacher: Teacher, tmp_path: Path
+) -> None:
+    few = samples(data_dir, "vgg").take(slice(0, 8))
+    exact = Taught(teacher, few, digests_of(few), tmp_path).all()
+    rounding = Teacher("mobilefacenet_128", 112, flip=True, precision="bf16")
+    if rounding.session.precision == "f32":
+        pytest.skip("the runtime or the processor knows float32 alone")
+    rounded = Taught(rounding, few, digests_of(few), tmp_path).all()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert 0.99 < (exact * rounded).sum(axis=1).min() < 1
+
+
 @pytest.mark.parametrize(
     ("override", "text"),
     [

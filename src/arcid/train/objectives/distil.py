@@ -22,7 +22,8 @@ be trained end to end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -91,7 +92,7 @@ class Student(nn.Module):
     def _own_way(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         x, errors, before = images, [], images
         for segment, wanted in zip(self.segments, maps, strict=False):
-            x, few = segment(x), self._photos(wanted)
+            x, few = segment(x), self.photos(wanted.shape[2:], len(wanted))
             errors.append(stage_error(x[:few], wanted[:few], before[:few]))
             before = wanted
         return self.segments[-1](x), errors
@@ -99,15 +100,15 @@ class Student(nn.Module):
     def _forced(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         fed, errors = images, []
         for segment, wanted in zip(self.segments, maps, strict=False):
-            few = self._photos(wanted)
+            few = self.photos(wanted.shape[2:], len(wanted))
             errors.append(stage_error(segment(fed[:few]), wanted[:few], fed[:few]))
             fed = wanted
         return self.segments[-1](fed), errors
 
-    def _photos(self, wanted: Tensor) -> int:
-        cells = wanted.shape[2] * wanted.shape[3]
-        few = -(-self.positions // cells) if self.positions else len(wanted)
-        return min(len(wanted), max(few, 2))
+    def photos(self, size: Sequence[int], batch: int) -> int:
+        """Of how many photos of a batch maps of (H,W) ``size`` are compared."""
+        few = -(-self.positions // math.prod(size)) if self.positions else batch
+        return min(batch, max(few, 2))
 
 
 def stage_error(found: Tensor, wanted: Tensor, before: Tensor) -> Tensor:
@@ -167,6 +168,7 @@ class DistilObjective(FaceObjective):
                 config.data.size,
                 tensors if not number else [],
                 flip=config.distil.flip or bool(config.distil.stored),
+                precision="bf16" if config.precision.autocast == "bf16" else "f32",
             )
             for number, name in enumerate(config.distil.teachers)
         ]
@@ -201,6 +203,7 @@ class DistilObjective(FaceObjective):
             maps = self.teachers[0].maps(grey)
             with torch.no_grad():
                 student.eval()(to_input(grey), maps)
+            self._sizes = [wanted.shape[2:] for wanted in maps]
         return student.train()
 
     def begin(self, network: nn.Module) -> None:
@@ -236,10 +239,14 @@ class DistilObjective(FaceObjective):
         shown = seen.images if seen.clean is None else seen.clean
         if self.taught:
             said = [torch.from_numpy(t.vectors(seen.index)).to(self.device) for t in self.taught]
-            axes = cast(Student, getattr(network, "module", network)).axes
-            if axes is not None:
-                said = [F.normalize(torch.cat(said, dim=1) @ axes, dim=1)]
-            return said, self.teachers[0].maps(shown) if self.compared else []
+            student = cast(Student, getattr(network, "module", network))
+            if student.axes is not None:
+                said = [F.normalize(torch.cat(said, dim=1) @ student.axes, dim=1)]
+            if not self.compared:
+                return said, []
+            if not student.forced:
+                shown = shown[: max(student.photos(size, len(shown)) for size in self._sizes)]
+            return said, self.teachers[0].maps(shown)
         said = []
         maps: list[Tensor] = []
         for teacher in self.teachers:

@@ -47,7 +47,9 @@ class Taught:
         self, teacher: Teacher, samples: SampleSet, digests: Digests, folder: Path
     ) -> None:
         self.name, self.dim = teacher.name, teacher.dim
-        path = folder / f"{teacher.name}-{teacher.manifest.contract_id[:12]}.npz"
+        name = f"{teacher.name}-{teacher.manifest.contract_id[:12]}"
+        rounded = teacher.session.precision
+        path = folder / (f"{name}.npz" if rounded == "f32" else f"{name}-{rounded}.npz")
         known, vectors = _stored(path, teacher.dim)
         missing = np.flatnonzero(~np.isin(digests, known) & (digests != 0))
         if len(missing):

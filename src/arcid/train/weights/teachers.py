@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arcid.errors import ArcidError, ConfigError, MissingExtra
+from arcid.errors import ArcidError, ConfigError, MissingExtra, UsageError
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle, resolve
 from arcid.runtime import Session, open_session
@@ -27,12 +27,19 @@ class Teacher:
 
     ``name`` is a model's name or the folder of a bundle. ``tensors`` names further outputs of its
     graph. With ``flip``, or where its manifest says so, an embedding is the sum over the photo and
-    its mirror image; maps are the photo's. Raises ``ConfigError``, with the reason, for a teacher
+    its mirror image; maps are the photo's. ``precision`` is taken where the runtime has a choice.
+    Raises ``ConfigError``, with the reason, for a teacher
     that cannot be used.
     """
 
     def __init__(
-        self, name: str, size: int, tensors: Sequence[str] = (), *, flip: bool = False
+        self,
+        name: str,
+        size: int,
+        tensors: Sequence[str] = (),
+        *,
+        flip: bool = False,
+        precision: str = "f32",
     ) -> None:
         with usable(name, "distil.teachers"):
             bundle = find(name)
@@ -48,7 +55,7 @@ class Teacher:
                     f"it takes batches of {self.manifest.input.batch} only; export it with a free "
                     "batch"
                 )
-            self.session = open_with_tensors(bundle.path, self.manifest, tensors)
+            self.session = open_with_tensors(bundle.path, self.manifest, tensors, precision)
         self.name = self.manifest.name
         self.dim = self.manifest.output.dim
         self.flip = flip or self.manifest.flip
@@ -104,11 +111,13 @@ def usable(name: str, key: str) -> Iterator[None]:
         raise ConfigError(f"the teacher {name} cannot be used: {error.message}", key=key) from None
 
 
-def open_with_tensors(path: Path, manifest: Manifest, tensors: Sequence[str]) -> Session:
+def open_with_tensors(
+    path: Path, manifest: Manifest, tensors: Sequence[str], precision: str = "f32"
+) -> Session:
     """A session of the file that also gives these tensors of its graph. Raises ``ConfigError``,
     ``MissingExtra``."""
     if not tensors:
-        return open_session(path, input_name=manifest.input.name)
+        return _opened(path, manifest, precision)
     try:
         import onnx
     except ImportError:
@@ -129,7 +138,14 @@ def open_with_tensors(path: Path, manifest: Manifest, tensors: Sequence[str]) ->
     with tempfile.TemporaryDirectory(prefix="arcid-teacher-") as folder:
         changed = Path(folder) / "teacher.onnx"
         onnx.save(model, changed)
-        return open_session(changed, input_name=manifest.input.name)
+        return _opened(changed, manifest, precision)
+
+
+def _opened(path: Path, manifest: Manifest, precision: str) -> Session:
+    try:
+        return open_session(path, input_name=manifest.input.name, precision=precision)
+    except UsageError:  # ONNX Runtime has no choice
+        return open_session(path, input_name=manifest.input.name)
 
 
 __all__ = ["Teacher", "find", "open_with_tensors", "usable"]
