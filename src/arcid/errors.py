@@ -58,6 +58,7 @@
     │   ├── SchemaTooNew         the database was written by a newer arcid
     │   ├── GalleryBusy          another process holds the database
     │   ├── GalleryUnavailable   its file is gone, or its server does not answer
+    │   ├── GalleryReadOnly      its file, folder or server takes no writes
     │   ├── CameraWatched        another process watches this camera
     │   ├── ReviewAnswered       somebody answered otherwise; carries who and what
     │   ├── OnboardingClosed     a session that has expired, ended or lacks the step before
@@ -513,6 +514,12 @@ class GalleryUnavailable(GalleryError):
     code = "gallery_unavailable"
 
 
+class GalleryReadOnly(GalleryError):
+    """The file, its folder, or the database server takes no writes; nothing was changed."""
+
+    code = "gallery_read_only"
+
+
 class CameraWatched(GalleryError):
     """Another process watches this camera; ``details`` say which and until when its lease runs."""
 
@@ -617,6 +624,7 @@ __all__ = [
     "GalleryBusy",
     "GalleryDamaged",
     "GalleryError",
+    "GalleryReadOnly",
     "GalleryUnavailable",
     "IdempotencyKeyReused",
     "ImageError",

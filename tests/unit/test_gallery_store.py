@@ -31,6 +31,7 @@ from arcid.errors import (
     GalleryBusy,
     GalleryDamaged,
     GalleryError,
+    GalleryReadOnly,
     GalleryUnavailable,
     NotFound,
     SchemaTooNew,
@@ -444,7 +445,10 @@ def test_a_read_only_folder_is_a_clear_error() -> None:
             [sys.executable, "-c", textwrap.dedent(READ_ONLY), str(folder)],
             check=False, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert [line.split()[0] for line in run.stdout.splitlines()] == ["GalleryError"] * 2, run
+        assert [line.split()[0] for line in run.stdout.splitlines()] == [
+            "GalleryReadOnly",
+            "GalleryError",
+        ], run
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)
@@ -465,6 +469,7 @@ class _ServerError(Exception):
         (None, GalleryUnavailable),
         ("28P01", GalleryUnavailable),
         ("57P01", GalleryUnavailable),
+        ("25006", GalleryReadOnly),
         ("42501", GalleryError),
     ],
 )

@@ -16,6 +16,7 @@ from arcid.errors import (
     GalleryBusy,
     GalleryDamaged,
     GalleryError,
+    GalleryReadOnly,
     GalleryUnavailable,
     StorageFull,
 )
@@ -65,7 +66,10 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
             stored=False,
         )
     if primary == sqlite3.SQLITE_READONLY:
-        return GalleryError(f"{where} or its folder is read-only; nothing was changed")
+        return GalleryReadOnly(
+            f"{where} or its folder is read-only; nothing was changed. Look at the "
+            "file's rights and how its disk is mounted: a disk with errors is often mounted so"
+        )
     if primary == sqlite3.SQLITE_NOTADB:
         return GalleryDamaged(f"{where} is not a SQLite database; choose another path")
     if primary == sqlite3.SQLITE_IOERR:
@@ -114,6 +118,11 @@ def _from_postgres(error: BaseException | None) -> ArcidError:
         return GalleryBusy("another process is writing to the gallery; nothing was changed")
     if state in ("53100", "53200"):
         return StorageFull("the database server is out of space; nothing was changed")
+    if state == "25006":
+        return GalleryReadOnly(
+            "the database server takes no writes, as a standby does; nothing was changed. "
+            "Let the URL name the server that takes them"
+        )
     if state.startswith("XX"):
         return GalleryDamaged(f"the database server reports damage ({state})")
     if not state or state.startswith(("08", "57P", "28", "3D")):

@@ -51,6 +51,7 @@ STATUS: dict[type[ArcidError], int] = {
     errors.SchemaTooNew: 503,
     errors.GalleryBusy: 503,
     errors.GalleryUnavailable: 503,
+    errors.GalleryReadOnly: 503,
     errors.KeyUnavailable: 503,
     errors.IndexUnavailable: 503,
     errors.StorageFull: 507,

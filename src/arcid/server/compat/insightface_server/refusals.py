@@ -29,6 +29,7 @@ _CODES: Mapping[str, tuple[int, str]] = {
     "contract_mismatch": (409, "collection_model_mismatch"),
     "gallery_busy": (503, "not_ready"),
     "gallery_unavailable": (503, "not_ready"),
+    "gallery_read_only": (503, "not_ready"),
 }
 
 
