@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -19,11 +18,11 @@ from starlette.responses import Response
 
 from arcid import errors
 from arcid.errors import ArcidError
+from arcid.server.framed import framed
 from arcid.server.headers import page
 
 BUSY_RETRY_S = 1
 AWAY_RETRY_S = 5
-PAGES = Path(__file__).parent / "pages"
 
 #: The nearest class in an error's family decides; docs/concepts/rest.md explains each row.
 STATUS: dict[type[ArcidError], int] = {
@@ -173,7 +172,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     _note_code(request, code)
     if shown is None or not _for_a_person(request):
         return http_error_response(error, _request_id(request), _teller(request))
-    response = page((PAGES / shown).read_text("utf-8"))
+    response = page(framed(shown))
     response.status_code = error.status_code
     response.headers.update(error.headers or {})
     return response

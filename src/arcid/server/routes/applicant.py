@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import (
@@ -40,6 +39,7 @@ from arcid.server.auth import address_of
 from arcid.server.console.auth.door import same_origin
 from arcid.server.deps import Running, Services
 from arcid.server.errors import HttpError
+from arcid.server.framed import PAGES, framed
 from arcid.server.headers import make_nonce, page_policy, with_nonce
 from arcid.server.routes._common import UPLOAD, Image, errors
 from arcid.server.schemas import In, Out
@@ -47,7 +47,6 @@ from arcid.server.uploads import UploadRoute, read_images
 from arcid.video import PushedFrames
 
 log = logging.getLogger(__name__)
-PAGES = Path(__file__).parent.parent / "pages"
 MAX_TOKEN = 128
 MAX_MESSAGE = 4 * 2**20
 MAX_PIXELS = 2_100_000  # of a frame: 1920×1080
@@ -92,7 +91,7 @@ class ApplicantOut(Out):
 def page() -> HTMLResponse:
     """The applicant's page."""
     nonce = make_nonce()
-    markup = with_nonce((PAGES / "onboarding.html").read_text("utf-8"), nonce)
+    markup = with_nonce(framed("onboarding.html"), nonce)
     policy = page_policy(nonce, media="blob:")
     return HTMLResponse(
         markup, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -16,10 +15,10 @@ from arcid.apps.watchlists import Watchlists
 from arcid.gallery import Policy
 from arcid.protection import Policies
 from arcid.server.deps import Running
+from arcid.server.framed import framed
 from arcid.server.headers import page
 from arcid.signing import Signer
 
-PAGES = Path(__file__).parent.parent / "pages"
 ASSETS = "/docs/assets"
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +31,7 @@ def assets_dir() -> str:
 @router.get("/")
 def landing() -> HTMLResponse:
     """What this is and where to go."""
-    return page((PAGES / "landing.html").read_text("utf-8"))
+    return page(framed("landing.html"))
 
 
 @router.get("/docs")
@@ -57,7 +56,7 @@ def schedule(running: Running) -> HTMLResponse:
     for one in Watchlists(running.gallery).find():
         alerts[one.collection] = max(alerts.get(one.collection, 0), one.terms.keep_days)
     content = "".join(_told(name, policy, alerts.get(name)) for name, policy in told.items())
-    markup = (PAGES / "privacy.html").read_text("utf-8")
+    markup = framed("privacy.html")
     shown = page(markup.replace("<!--content-->", content or "<p>Nothing is published here.</p>"))
     shown.status_code = 200 if told else 404
     return shown
