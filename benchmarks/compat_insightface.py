@@ -4,7 +4,8 @@ files, in turns.
 Every turn is a process of its own: how long it takes to be ready, the time of each photo, and the
 most memory it took. The own pipeline is timed on photos of 250 pixels, which it does not enlarge
 to the detector's input as insightface does; whether both find the same faces, and the cosines of
-their vectors, are told beside. Writes results/compat-insightface-<hardware>.csv.
+their vectors, are told beside; ``--own`` times that alone. Writes
+results/compat-insightface-<hardware>.csv and results/pipeline-insightface-<hardware>.csv.
 
 python benchmarks/compat_insightface.py --theirs .venv/judges/insightface/bin/python [--rounds 5]
 """
@@ -91,27 +92,29 @@ def told(python: str, script: str, *words: str) -> dict[str, Any]:
     return found
 
 
-def own(python: str, root: Path, size: str, photos: list[str], rounds: int) -> list[common.Row]:
+def own(python: str, root: Path, photos: list[str], rounds: int) -> list[common.Row]:
     """arcid's pipeline beside insightface, from a decoded photo to faces and vectors."""
-    ms: dict[str, list[float]] = {OWN: [], THEIRS: []}
-    found: dict[str, Any] = {}
+    sides = [(THEIRS, python, (str(root), size)) for size in SIZES] + [(OWN, sys.executable, NAMES)]
+    ms: list[list[float]] = [[] for _ in sides]
+    found: list[Any] = [None for _ in sides]
     for _ in range(rounds):
-        for script, runs, words in (
-            (THEIRS, python, (str(root), size)),
-            (OWN, sys.executable, NAMES),
-        ):
+        for i, (script, runs, words) in enumerate(sides):
             one = told(runs, script + TIMED, *words, *photos)
-            ms[script].append(1e3 * statistics.median(one["times"]))
-            found[script] = one["found"]
-    return common.by_turns(
-        f"pipeline_250px_{size}",
-        "ms",
-        ms[OWN],
-        ms[THEIRS],
-        peer="insightface 2.1",
-        samples=len(photos) * 2,
-        notes=alike(found[OWN], found[THEIRS]),
-    )
+            ms[i].append(1e3 * statistics.median(one["times"]))
+            found[i] = one["found"]
+    return [
+        row
+        for size, theirs, seen in zip(SIZES, ms[:-1], found[:-1], strict=True)
+        for row in common.by_turns(
+            f"photo_250px_{size}",
+            "ms",
+            ms[-1],
+            theirs,
+            peer="insightface 2.1",
+            samples=len(photos) * 2,
+            notes=alike(found[-1], seen),
+        )
+    ]
 
 
 def alike(ours: list[Any], theirs: list[Any]) -> str:
@@ -144,37 +147,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--theirs", required=True, help="the Python that has insightface")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--own", action="store_true", help="the own pipeline alone")
     options = parser.parse_args()
     data = Path(os.environ.get("ARCID_DATA", "../shared"))
     photos = [
         *map(str, sorted((data / "data/lfw-dev/images").rglob("*.jpg"))[:LFW]),
         *map(str, sorted((data / "data/photos/group").glob("*.jpg"))[:10]),
     ]
-    rows: list[common.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "models/bench").mkdir(parents=True)
         for file in PACK:
             shutil.copyfile(data / "models" / file, root / "models/bench" / file)
-        for size in SIZES:
-            rows += own(options.theirs, root, size, photos[:LFW], options.rounds)
-            theirs, ours = [], []
-            for _ in range(options.rounds):
-                theirs.append(turn(options.theirs, "insightface", root, size, photos))
-                ours.append(turn(sys.executable, "arcid.compat.insightface", root, size, photos))
-            for what, unit in (("photo", "ms"), ("ready", "s"), ("memory", "MiB")):
-                rows += common.by_turns(
-                    f"{what}_{size}",
-                    unit,
-                    [one[what] for one in ours],
-                    [one[what] for one in theirs],
-                    peer="insightface 2.1",
-                    samples=len(photos) * 2 if what == "photo" else 1,
-                )
-    print("\n".join(common.lines(rows)))
-    common.write_csv(
-        Path(__file__).parent / f"results/compat-insightface-{common.hardware_slug()}.csv", rows
-    )
+        kinds = {"pipeline": own(options.theirs, root, photos[:LFW], options.rounds)}
+        if not options.own:
+            kinds["compat"] = stand_in(options.theirs, root, photos, options.rounds)
+    for kind, rows in kinds.items():
+        print("\n".join(common.lines(rows)))
+        name = f"{kind}-insightface-{common.hardware_slug()}.csv"
+        common.write_csv(Path(__file__).parent / "results" / name, rows)
+
+
+def stand_in(python: str, root: Path, photos: list[str], rounds: int) -> list[common.Row]:
+    """``arcid.compat.insightface`` beside insightface: a photo, until ready, memory."""
+    rows: list[common.Row] = []
+    for size in SIZES:
+        theirs, ours = [], []
+        for _ in range(rounds):
+            theirs.append(turn(python, "insightface", root, size, photos))
+            ours.append(turn(sys.executable, "arcid.compat.insightface", root, size, photos))
+        for what, unit in (("photo", "ms"), ("ready", "s"), ("memory", "MiB")):
+            rows += common.by_turns(
+                f"{what}_{size}",
+                unit,
+                [one[what] for one in ours],
+                [one[what] for one in theirs],
+                peer="insightface 2.1",
+                samples=len(photos) * 2 if what == "photo" else 1,
+            )
+    return rows
 
 
 if __name__ == "__main__":
