@@ -6,9 +6,11 @@ python -m pytest tests/security
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from tests.security import console
 from tests.serving import serving
 
 HERE = Path(__file__).parent
@@ -34,3 +36,10 @@ def url(home: Path, data_dir: Path) -> Iterator[str]:
     """Address of a service without keys, as ``arcid serve`` starts it."""
     with serving(home, data_dir) as address:
         yield address
+
+
+@pytest.fixture
+def sign_in(url: str) -> Iterator[console.SignIn]:
+    """Sessions of the console that end with the test."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(closing(console.sign_in(url, name)))

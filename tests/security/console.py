@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
-from collections.abc import Iterator
+import struct
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import socketio
+from PIL import Image as Pil
 from websockets.sync.client import ClientConnection, connect
 
 from arcid.server.console.auth.account import Account
@@ -20,6 +24,7 @@ from arcid.server.console.auth.accounts import Accounts
 
 PASSWORD = "correct horse battery"
 SOCKET = "/console/_nicegui_ws/socket.io"
+SignIn = Callable[[str], httpx.Client]
 
 
 def account(home: Path, name: str, role: str) -> Account:
@@ -37,6 +42,13 @@ def sign_in(url: str, name: str) -> httpx.Client:
     answer = client.post("/console/sign-in", data={"name": name, "password": PASSWORD})
     assert answer.status_code == 303, answer.status_code
     return client
+
+
+def frame(photo: Path, size: tuple[int, int]) -> bytes:
+    """A browser's message: its clock and a JPEG."""
+    buffer = io.BytesIO()
+    Pil.open(photo).convert("RGB").resize(size).save(buffer, "JPEG", quality=85)
+    return struct.pack("<d", time.time() * 1000) + buffer.getvalue()
 
 
 @dataclass(frozen=True)

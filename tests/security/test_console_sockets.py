@@ -1,23 +1,20 @@
-"""The console's sockets: another session's page, one camera sixty times, a kiosk's address."""
+"""The console's sockets: another session's page, an ended session, a kiosk's address."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import struct
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import socketio
-from PIL import Image as Pil
 from tests.security import console
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from tests.security.console import SignIn
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from arcid.apps.attendance import Attendance
@@ -26,9 +23,6 @@ from arcid.server.console.auth.account import KioskRules
 from arcid.server.console.auth.accounts import Accounts
 
 pytestmark = pytest.mark.data
-SOCKETS = 60
-GROWTH_MIB = 150  # of the service while all of them are tried; 2,336 before
-SignIn = Callable[[str], httpx.Client]
 EVENT = {"args": [], "document_id": "d"}
 
 
@@ -36,13 +30,6 @@ EVENT = {"args": [], "document_id": "d"}
 def people(url: str, home: Path) -> None:
     for name, role in (("Ada", "admin"), ("Vera", "viewer"), ("Front door", "kiosk")):
         console.account(home, name, role)
-
-
-@pytest.fixture
-def sign_in(url: str) -> Iterator[SignIn]:
-    """Sessions that end with the test."""
-    with ExitStack() as stack:
-        yield lambda name: stack.enter_context(closing(console.sign_in(url, name)))
 
 
 def enabled(home: Path, name: str) -> bool:
@@ -128,97 +115,6 @@ def test_a_page_that_is_polled_for_is_refused(people: None, sign_in: SignIn) -> 
     assert answer.status_code == 400
 
 
-def frame(photo: Path, size: tuple[int, int]) -> bytes:
-    """A browser's message: its clock and a JPEG."""
-    buffer = io.BytesIO()
-    Pil.open(photo).convert("RGB").resize(size).save(buffer, "JPEG", quality=85)
-    return struct.pack("<d", time.time() * 1000) + buffer.getvalue()
-
-
-def test_sixty_sockets_of_one_camera_cost_what_one_does(
-    url: str, people: None, data_dir: Path, sign_in: SignIn
-) -> None:
-    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
-    kiosk = sign_in("Front door")
-    key = console.open_page(kiosk, "/kiosk").feed
-    photo = data_dir / "data/deepface-pairs/img1.jpg"
-    small, huge = frame(photo, (640, 480)), frame(photo, (4000, 4000))
-    with console.feed(kiosk, key) as socket:
-        for _ in range(5):
-            socket.send(small)
-            socket.recv(timeout=30)
-    before, top = console.resident_mib(), 0.0
-    done = threading.Event()
-
-    def insist() -> None:
-        refused = suppress(ConnectionClosed, InvalidStatus, TimeoutError, OSError)
-        with refused, console.feed(kiosk, key) as socket:
-            while not done.is_set():
-                socket.send(huge)
-                time.sleep(0.5)
-
-    attackers = [threading.Thread(target=insist) for _ in range(SOCKETS)]
-    for attacker in attackers:
-        attacker.start()
-    ends = time.monotonic() + 15
-    while time.monotonic() < ends:
-        top = max(top, console.resident_mib())
-        time.sleep(0.1)
-    done.set()
-    for attacker in attackers:
-        attacker.join(30)
-    print(f"{SOCKETS} sockets of one camera: {before:.0f} MiB before, {top:.0f} MiB at most")
-    assert top - before < GROWTH_MIB
-    with console.feed(kiosk, key) as first, console.feed(kiosk, key) as second:
-        with pytest.raises(ConnectionClosed) as ended:
-            first.recv(timeout=10)
-        assert ended.value.rcvd is not None and ended.value.rcvd.code == 4409
-        second.send(frame(photo, (640, 480)))
-        assert "problem" not in str(second.recv(timeout=30))
-
-
-def test_a_session_runs_four_cameras_and_is_told_of_the_fifth(
-    url: str, people: None, sign_in: SignIn
-) -> None:
-    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
-    kiosk, other = sign_in("Front door"), sign_in("Ada")
-    keys = [console.open_page(kiosk, "/kiosk").feed for _ in range(5)]
-    with ExitStack() as stack:
-        for key in keys[:4]:
-            stack.enter_context(console.feed(kiosk, key))
-        with console.feed(kiosk, keys[4]) as fifth:
-            assert "4 cameras" in str(fifth.recv(timeout=10))
-        with pytest.raises(InvalidStatus):
-            stack.enter_context(console.feed(other, keys[0]))
-
-
-def test_a_camera_ends_with_its_page(url: str, people: None, sign_in: SignIn) -> None:
-    """Else pages that are opened and left would each leave a thread that nothing counts."""
-    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
-    kiosk = sign_in("Front door")
-    page = console.open_page(kiosk, "/kiosk")
-
-    async def come_and_go() -> None:
-        await (await console.shake_hands(kiosk, page.id)).disconnect()
-
-    with console.feed(kiosk, page.feed) as socket:
-        asyncio.run(come_and_go())
-        with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=30)  # NiceGUI forgets a page 10 s after its last socket
-
-
-def test_text_where_a_picture_belongs_is_no_error_of_the_service(
-    url: str, home: Path, people: None, sign_in: SignIn
-) -> None:
-    httpx.post(f"{url}/v1/collections", json={"name": "staff"})
-    kiosk = sign_in("Front door")
-    with console.feed(kiosk, console.open_page(kiosk, "/kiosk").feed) as socket:
-        socket.send("text")
-        with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
-    assert '"level": "error"' not in (home / "service.log").read_text()
-
-
 @pytest.fixture
 def staff(url: str, home: Path, data_dir: Path) -> Iterator[Gallery]:
     """Two collections, so that none is the only one; Ann is enrolled in both."""
@@ -237,7 +133,7 @@ def stand_before(socket: ClientConnection, photo: Path, looks: int = 8) -> list[
     said = []
     with suppress(ConnectionClosed):
         for _ in range(looks):
-            socket.send(frame(photo, (480, 480)))
+            socket.send(console.frame(photo, (480, 480)))
             said.append(str(socket.recv(timeout=30)))
     return said
 
