@@ -59,6 +59,7 @@ def run(*, runs: int = 5, data: Path | None = None, service: bool = True) -> lis
 
 def _row(name: str, turns: Sequence[Mapping[str, float]], target_ratio: float | None) -> Row:
     seconds = [turn[name] for turn in turns]
+    ratios = [turn[name] / turn[NUMPY] for turn in turns]
     return row(
         "start",
         name,
@@ -66,9 +67,10 @@ def _row(name: str, turns: Sequence[Mapping[str, float]], target_ratio: float | 
         "s",
         best=min(seconds),
         peer=NUMPY,
-        ratio=statistics.median(turn[name] / turn[NUMPY] for turn in turns),
+        ratio=statistics.median(ratios),
         target_ratio=target_ratio,
         samples=len(turns),
+        notes=f"ratios {min(ratios):.1f} to {max(ratios):.1f}, load {os.getloadavg()[0]:.1f}",
     )
 
 

@@ -11,6 +11,7 @@ their options to be read, than most commands run.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import inspect
 import sys
@@ -160,4 +161,6 @@ def _unwrap(group: typer.Typer) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(app, sys.argv[1:] if argv is None else list(argv)))
+    code = run_command(app, sys.argv[1:] if argv is None else list(argv))
+    gc.freeze()  # else the interpreter's end looks for garbage in all that was imported
+    sys.exit(code)
