@@ -81,12 +81,15 @@ def test_the_product_decodes_as_the_trainer_does() -> None:
             scores = np.linspace(0, 1, 126, dtype=np.float32)[None]
             return {"scores": scores, "boxes": raw[..., :4].numpy(), "points": raw[..., 4:].numpy()}
 
-    found = ArcidDetect(Session(), INPUT, threshold=0, nms_iou=1).detect(
-        [np.zeros((*CANVAS, 3), np.uint8)]
-    )[0]
+    picture = np.zeros((*CANVAS, 3), np.uint8)
+    found = ArcidDetect(Session(), INPUT, threshold=0, nms_iou=1).detect([picture])[0]
     assert len(found) == 126  # best score first: the last cell
     np.testing.assert_allclose(found.boxes[0], boxes[0, -1], rtol=1e-4)
     np.testing.assert_allclose(found.points, points[0].flip(0), rtol=1e-4, atol=1e-3)
+    sure = ArcidDetect(Session(), INPUT, threshold=0.5, nms_iou=1, sure=None).detect([picture])[0]
+    assert len(sure) == 63
+    np.testing.assert_array_equal(sure.boxes, found.boxes[:63])
+    np.testing.assert_array_equal(sure.points, found.points[:63])
 
 
 def test_candidates_surround_the_middle_on_every_level() -> None:

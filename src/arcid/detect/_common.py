@@ -230,7 +230,8 @@ class SingleShot(TriesTwice):
     def decode(
         self, outputs: dict[str, npt.NDArray[Any]], batch: int, canvas: tuple[int, int]
     ) -> Candidates:
-        """The network's outputs as candidates on a canvas of (height, width) pixels."""
+        """The network's outputs as candidates on a canvas of (height, width) pixels; those below
+        the threshold may be left out."""
 
     def _batches(
         self, images: list[Image], size: int

@@ -8,6 +8,7 @@ network, ``points``, that looks again at the points of each face.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from arcid.detect.landmarks import LandmarkRefiner
 from arcid.errors import ManifestInvalid
 from arcid.models.manifest import InputSpec
 from arcid.runtime import Session
-from arcid.types import Detections, Image
+from arcid.types import Detections, FloatArray, Image
 
 _OUTPUTS = ("scores", "boxes", "points")
 _LARGEST = 6.0  # of a side's logarithm; e^6 cells are more than any canvas
@@ -74,23 +75,32 @@ class ArcidDetect(SingleShot):
     def decode(
         self, outputs: dict[str, npt.NDArray[Any]], batch: int, canvas: tuple[int, int]
     ) -> Candidates:
-        cells = [grid(canvas[0] // s, canvas[1] // s, 1) + np.float32(0.5) for s in self.strides]
-        sides = [
-            np.full((len(c), 1), s, np.float32) for c, s in zip(cells, self.strides, strict=True)
-        ]
-        centre, stride = np.concatenate(cells) * np.concatenate(sides), np.concatenate(sides)
+        centre, stride = _cells(canvas, self.strides)
         scores = np.asarray(outputs["scores"], np.float32).reshape(batch, -1)
         if scores.shape[1] != len(centre):
             raise ManifestInvalid(
                 f"{self.name}: {scores.shape[1]} cells, but a canvas of {canvas[1]}×{canvas[0]} "
                 f"pixels has {len(centre)} at strides {self.strides}"
             )
-        raw = np.asarray(outputs["boxes"], np.float32).reshape(batch, -1, 4)
+        rows = np.flatnonzero((scores >= self.threshold).any(axis=0))  # few of thousands
+        centre, stride = centre[rows], stride[rows]
+        raw = np.asarray(outputs["boxes"], np.float32).reshape(batch, -1, 4)[:, rows]
         middle = centre + raw[..., :2] * stride
         half = np.exp(np.minimum(raw[..., 2:], _LARGEST)) * stride / 2
-        points = np.asarray(outputs["points"], np.float32).reshape(batch, -1, 5, 2)
+        points = np.asarray(outputs["points"], np.float32).reshape(batch, -1, 5, 2)[:, rows]
         return Candidates(
             np.concatenate([middle - half, middle + half], axis=-1),
-            scores,
+            scores[:, rows],
             centre[:, None] + points * stride[:, None],
         )
+
+
+@lru_cache(maxsize=64)
+def _cells(canvas: tuple[int, int], strides: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """(A,2) middles of all cells in canvas pixels, and (A,1) their strides; not writeable."""
+    cells = [grid(canvas[0] // s, canvas[1] // s, 1) + np.float32(0.5) for s in strides]
+    sides = [np.full((len(c), 1), s, np.float32) for c, s in zip(cells, strides, strict=True)]
+    stride = np.concatenate(sides)
+    centre = np.concatenate(cells) * stride
+    centre.flags.writeable = stride.flags.writeable = False
+    return centre, stride
