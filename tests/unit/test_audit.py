@@ -48,6 +48,26 @@ def verbs(gallery: Gallery) -> list[str]:
 # what is written
 
 
+def test_several_rows_are_chained_as_one_by_one_and_asked_for_in_three_statements(
+    gallery: Gallery,
+) -> None:
+    book, asked = Audit(gallery), []
+    book.record(verb="list.view", subject="list:0")
+    with gallery.database.write() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *a: asked.append(a[2]))
+        told = [audit.Told("list.view", f"list:{n}", "key:1", details={"n": n}) for n in (1, 2, 3)]
+        added = audit.append_all(connection, told)
+        assert len(asked) <= 3
+        assert audit.append_all(connection, []) == []
+        with pytest.raises(InputError):
+            audit.append_all(connection, [told[0], audit.Told("No verb", "list:4")])
+    assert [row["seq"] for row in added] == [2, 3, 4]
+    assert [(e.subject, e.actor, e.details) for e in book.find(limit=3)] == [
+        (f"list:{n}", "key:1", {"n": n}) for n in (3, 2, 1)
+    ]
+    assert book.verify().rows == 4 and book.verify().first_wrong is None
+
+
 def test_rows_say_who_what_and_when_and_are_found_by_each(gallery: Gallery) -> None:
     book, began = Audit(gallery), datetime.now(UTC)
     with acting("account:1"):

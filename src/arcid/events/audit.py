@@ -31,11 +31,30 @@ from arcid.gallery.paging import Order, Page, check_limit
 from arcid.gallery.schema import Row, audit, gallery
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import journal
-from arcid.gallery.store.audit import FIRST, acting, actor_now, address_now, append, digest
+from arcid.gallery.store.audit import (
+    FIRST,
+    Told,
+    acting,
+    actor_now,
+    address_now,
+    append,
+    append_all,
+    digest,
+)
 from arcid.gallery.store.journal import from_us, to_us
 from arcid.types import instant
 
-__all__ = ["Audit", "Entry", "Verified", "acting", "actor_now", "address_now", "append"]
+__all__ = [
+    "Audit",
+    "Entry",
+    "Told",
+    "Verified",
+    "acting",
+    "actor_now",
+    "address_now",
+    "append",
+    "append_all",
+]
 
 AUDIT = Order("audit", (int,))  # seq
 

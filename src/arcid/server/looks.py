@@ -112,13 +112,9 @@ class Looks:
             if looks:
                 with gallery.database.write() as connection:
                     uids = {look.collection: _uid(connection, look.collection) for look in looks}
-                    for look in looks:
-                        uid = uids[look.collection]
-                        audit.append(
-                            connection, actor=look.actor, address=look.address, verb=look.verb,
-                            subject=look.subject or f"collection:{uid}", collection=uid,
-                            details=json.loads(look.details),
-                        )  # fmt: skip
+                    audit.append_all(
+                        connection, [_told(one, uids[one.collection]) for one in looks]
+                    )
             now = time.monotonic()
             with self._lock:
                 for look in looks:
@@ -128,6 +124,13 @@ class Looks:
                         self._written[look] = now
                 while self._written and now - next(iter(self._written.values())) > AGAIN_S:
                     del self._written[next(iter(self._written))]
+
+
+def _told(look: _Look, uid: str | None) -> audit.Told:
+    subject = look.subject or f"collection:{uid}"
+    return audit.Told(
+        look.verb, subject, look.actor, look.address, uid, details=json.loads(look.details)
+    )
 
 
 def _uid(connection: Connection, collection: str) -> str | None:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -84,25 +84,51 @@ def append(
     nowhere in it: it outlives the deletion of people.
     Raises ``InputError``.
     """
-    if not _VERB.fullmatch(verb):
-        raise InputError("a verb has 1 to 64 characters of a-z, 0-9, dot and underscore")
+    return append_all(
+        connection, [Told(verb, subject, actor, address, collection, reason, details)]
+    )[0]
+
+
+class Told(NamedTuple):
+    """What ``append`` is told of one row."""
+
+    verb: str
+    subject: str
+    actor: str | None = None
+    address: str | None = None
+    collection: str | None = None
+    reason: str = ""
+    details: Mapping[str, Any] | None = None
+
+
+def append_all(connection: Connection, told: Sequence[Told]) -> list[Row]:
+    """``append`` for several, in order, which asks the database three times in all."""
     last = connection.execute(sa.select(gallery.c.audit_last, gallery.c.audit_digest)).one()
-    row: dict[str, Any] = {
-        "seq": last.audit_last + 1,
-        "at": now_us(),
-        "actor": rules.plain_text("actor", actor_now() if actor is None else actor, 1, MAX_WHO),
-        "address": (address_now() if address is None else address) or None,
-        "verb": verb,
-        "subject": rules.plain_text("subject", subject, 1, MAX_SUBJECT),
-        "collection_uid": collection,
-        "reason": rules.plain_text("reason", reason, 0, MAX_REASON),
-        "details": _canonical(json.loads(rules.json_text(details, "details"))),
-        "previous": last.audit_digest,
-    }
-    row["digest"] = digest(row)
-    connection.execute(audit.insert().values(row))
-    connection.execute(gallery.update().values(audit_last=row["seq"], audit_digest=row["digest"]))
-    return row
+    seq, previous = last.audit_last, last.audit_digest
+    rows: list[Row] = []
+    for one in told:
+        if not _VERB.fullmatch(one.verb):
+            raise InputError("a verb has 1 to 64 characters of a-z, 0-9, dot and underscore")
+        actor = actor_now() if one.actor is None else one.actor
+        seq += 1
+        row: dict[str, Any] = {
+            "seq": seq,
+            "at": now_us(),
+            "actor": rules.plain_text("actor", actor, 1, MAX_WHO),
+            "address": (address_now() if one.address is None else one.address) or None,
+            "verb": one.verb,
+            "subject": rules.plain_text("subject", one.subject, 1, MAX_SUBJECT),
+            "collection_uid": one.collection,
+            "reason": rules.plain_text("reason", one.reason, 0, MAX_REASON),
+            "details": _canonical(json.loads(rules.json_text(one.details, "details"))),
+            "previous": previous,
+        }
+        previous = row["digest"] = digest(row)
+        rows.append(row)
+    if rows:
+        connection.execute(audit.insert(), rows)
+        connection.execute(gallery.update().values(audit_last=seq, audit_digest=previous))
+    return rows
 
 
 def note(journal: Journal, collection: Row, verb: str, subject: Row, **details: Any) -> None:
