@@ -359,7 +359,8 @@ def test_verify_follows_the_rate_asked_for(cli: Any, pairs: Path) -> None:
 
 def test_verify_of_crops_agrees_with_that_of_photos(cli: Any, pairs: Path, tmp_path: Path) -> None:
     files = (pairs / "img1.jpg", pairs / "img2.jpg")
-    ran = cli("detect", *files, "--crops", tmp_path, "--json")
+    chosen = ("--select", "prominent")  # as verify does
+    ran = cli("detect", *files, *chosen, "--crops", tmp_path, "--json")
     crops = [photo["faces"][0]["crop"] for photo in ran.json["photos"]]
     whole = cli("verify", *files, "--json").json
     alone = cli("verify", *crops, "--aligned", "--json").json
