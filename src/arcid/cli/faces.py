@@ -118,13 +118,12 @@ def _detected(
     index: int | None,
 ) -> dict[str, Any]:
     from arcid.align import align
-    from arcid.detect import choosing
     from arcid.image import load_image
     from arcid.quality import QualityGate
     from arcid.results import photo_dict
 
     image = load_image(photo)
-    found = choosing(finder, select)([image])[0].select(select)
+    found = finder.detect([image])[0].select(select)
     cut = align(image, found, template="box" if found.points is None else "arcface")
     quality = QualityGate().assess(image, found, cut)
     told = {"photo": str(photo), **photo_dict(found, cut, quality)}

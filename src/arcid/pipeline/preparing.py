@@ -67,7 +67,7 @@ class Preparer:
         image = load_image(source, color=color)
         found = None
         if not aligned:
-            found = self._look(image, select if second_try else None).select(select)
+            found = self.detect(image, second_try=second_try).select(select)
         kept = None
         if keep_photo and image_id is None:  # what the caller may paint over is copied
             shared = isinstance(source, np.ndarray) and np.may_share_memory(image, source)
@@ -85,7 +85,7 @@ class Preparer:
         """``prepare`` for several photos that are read and hashed already, or why not: the detector
         is shown all in one call. None of them is kept."""
         check_selection(select)
-        look = partial(self._detected, detect.choosing(self.detector, select))
+        look = partial(self._detected, self.detector.detect)
         found: list[Detections | ArcidError | None] = [None] * len(images)
         if not aligned:
             found = [*each(look, images)]
@@ -116,12 +116,7 @@ class Preparer:
         frames of a video.
         """
         image = load_image(source, color=color)
-        return self._look(image, "all" if second_try else None)
-
-    def _look(self, image: Image, which: Selection | None) -> Detections:
-        """What ``which`` is to be selected from; None: without a second try."""
-        detector = self.detector
-        look = detect.once(detector) if which is None else detect.choosing(detector, which)
+        look = self.detector.detect if second_try else detect.once(self.detector)
         return self._detected(look, [image])[0]
 
     def detect_batch(
@@ -136,7 +131,7 @@ class Preparer:
         check_selection(select)
 
         def find(source: ImageSource) -> Detections:
-            return self._look(load_image(source, color=color), select).select(select)
+            return self.detect(source, color=color).select(select)
 
         return items(run(named(sources), find, list))
 
