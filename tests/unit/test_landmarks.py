@@ -13,6 +13,7 @@ import pytest
 from tests.toys import drawn
 
 from arcid.errors import (
+    ConfigError,
     ContractMismatch,
     DatasetInvalid,
     InvalidArray,
@@ -72,8 +73,8 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 # --- training ------------------------------------------------------------------------------------
 
 
-def labelled(folder: Path, dense: bool = True) -> Any:
-    """Twelve drawn crops of six people, and a run on them."""
+def labelled(folder: Path, dense: bool = True, **sections: Any) -> Any:
+    """Twelve drawn crops of six people, eyes wider from one to the next, and a run on them."""
     pytest.importorskip("torch", reason="training needs torch")
     import cv2
 
@@ -104,6 +105,7 @@ def labelled(folder: Path, dense: bool = True) -> Any:
             "network": {"points": 68, "side": 48, "width": 0.25},
             "schedule": {"steps": 2},
             "validation": {"minutes": 0},
+            **sections,
         })
     )  # fmt: skip
 
@@ -144,6 +146,71 @@ def test_it_trains_measures_and_comes_back(recipe: Any) -> None:
     with torch.inference_mode():
         assert network(torch.zeros(3, 3, 48, 48)).shape == (3, 136)
     assert PointsJob(recipe).measure(network)["faces"] >= 2
+
+
+def test_expressions_are_drawn_more_often_where_asked(tmp_path: Path) -> None:
+    from arcid.train.detector.landmarks.views import FaceViews
+    from arcid.train.detector.scenes import split
+
+    def widths(rare: float) -> list[float]:
+        config = labelled(tmp_path, views={"rare": rare})
+        views = FaceViews(split(config.scenes)[0], config)
+        drawn = Landmarks(np.stack([views(step, 0).points for step in range(60)]))
+        return sorted(drawn.openness("eyes").round(2).tolist())
+
+    (narrowest, *_), always = widths(0.0), widths(1.0)
+    assert len(set(widths(0.0))) > 4
+    assert always.count(narrowest) >= 25  # of those with eyes closed farthest; mouths are all alike
+
+
+def test_gaps_are_a_loss_of_their_own(recipe: Any) -> None:
+    import torch
+    from torch import nn
+
+    from arcid.landmarks.points import FACING
+    from arcid.train.detector.landmarks.config import PointLossConfig
+    from arcid.train.detector.landmarks.job import PointsObjective
+    from arcid.train.detector.landmarks.views import FaceBatch
+
+    points = (drawn(0.3)[None] / 100).astype(np.float32)
+    batch = FaceBatch(np.zeros((1, 48, 48, 3), np.uint8), points)
+
+    class Answers(nn.Module):
+        def __init__(self, given: FloatArray) -> None:
+            super().__init__()
+            self.given = torch.from_numpy(given)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.given
+
+    moved, shut = points + np.float32(0.02), points.copy()
+    for above, below in FACING:
+        shut[:, above] = shut[:, below]
+    plain, with_gaps = (PointsObjective(PointLossConfig(gaps=g)) for g in (0.0, 1.0))
+    assert with_gaps.step(Answers(moved), batch).facts["gaps"] < 1e-4
+    assert with_gaps.step(Answers(shut), batch).facts["gaps"] > 0.1
+    assert with_gaps.step(Answers(shut), batch).loss > 2 * plain.step(Answers(shut), batch).loss
+
+
+def test_a_refiner_of_smaller_crops_is_begun_from_by_name(tmp_path: Path) -> None:
+    import torch
+
+    from arcid.train.detector.landmarks.job import PointsJob
+
+    larger = {"points": 68, "side": 96}
+    job = PointsJob(labelled(tmp_path, network=larger, init_from="arcid-detect-s"))
+    network = job.network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert job.start(network, "arcid-detect-s")["steps"] > 0
+    after = network.state_dict()
+    assert not torch.equal(after["body.0.0.weight"], before["body.0.0.weight"])
+    assert after["whole.0.weight"].shape[-1] == 6 and after["points.weight"].shape[0] == 136
+
+
+def test_five_points_have_no_lids(tmp_path: Path) -> None:
+    for wrong in ({"loss": {"gaps": 1}}, {"views": {"rare": 0.5}}):
+        with pytest.raises(ConfigError, match=r"network\.points"):
+            labelled(tmp_path, network={"points": 5}, **wrong)
 
 
 def test_labels_of_five_points_are_told(tmp_path: Path) -> None:

@@ -15,6 +15,13 @@ COUNT = 68
 JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 LIPS, MOUTH = slice(48, 60), slice(60, 68)
+_LIDS_APART, _LIPS_APART = ((1, 5), (2, 4)), ((1, 7), (2, 6), (3, 5))
+#: Points of an upper lid or the upper lip, and the one below each.
+FACING = tuple(
+    (ring.start + above, ring.start + below)
+    for ring, pairs in ((LEFT_EYE, _LIDS_APART), (RIGHT_EYE, _LIDS_APART), (MOUTH, _LIPS_APART))
+    for above, below in pairs
+)
 #: The points of a mirrored face, in order.
 MIRRORED_68 = [
     *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
@@ -62,8 +69,8 @@ class Landmarks(Rows):
         """(N,) height over width; of the eyes, the mean of both (the eye aspect ratio of Soukupová
         and Čech, CVWW 2016), of the mouth, the gap between the lips."""
         if what == "mouth":
-            return _gap(self.points[:, MOUTH], ((1, 7), (2, 6), (3, 5)), 4)
-        sides = [_gap(self.points[:, eye], ((1, 5), (2, 4)), 3) for eye in (LEFT_EYE, RIGHT_EYE)]
+            return _gap(self.points[:, MOUTH], _LIPS_APART, 4)
+        sides = [_gap(self.points[:, eye], _LIDS_APART, 3) for eye in (LEFT_EYE, RIGHT_EYE)]
         mean: FloatArray = (sides[0] + sides[1]) / np.float32(2)
         return mean
 
@@ -86,6 +93,7 @@ def _gap(ring: npt.NDArray[Any], pairs: tuple[tuple[int, int], ...], end: int) -
 __all__ = [
     "BROWS",
     "COUNT",
+    "FACING",
     "JAW",
     "LEFT_EYE",
     "LIPS",

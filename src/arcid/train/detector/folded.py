@@ -7,7 +7,7 @@ the norms, which then change nothing else.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -41,18 +41,20 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d, nn.M
                 yield conv, norm, parent, key
 
 
-def unfold(network: nn.Module, file: Path, source: str, last: str = "") -> None:
-    """Start a network, all of whose weights are convolutions', from its exported file. ``last``:
-    a layer that stays as it is where the file's has another shape.
+def unfold(network: nn.Module, file: Path, source: str, own: Sequence[str] = ()) -> None:
+    """Start a network, all of whose weights are convolutions', from its exported file. ``own``:
+    layers that stay as they are where the file's have another shape.
 
     Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
     stored = onnx_state(file).items()
     named = {n.removeprefix(PREFIX): tensor for n, tensor in stored if n.startswith(PREFIX)}
     folded = fold(network)
-    own = folded.state_dict()
-    if last and any(own[n].shape != t.shape for n, t in named.items() if n.startswith(f"{last}.")):
-        named |= {name: tensor for name, tensor in own.items() if name.startswith(f"{last}.")}
+    fresh = folded.state_dict()
+    for layer in own:
+        entries = {name: t for name, t in fresh.items() if name.startswith(f"{layer}.")}
+        if any(name in named and named[name].shape != t.shape for name, t in entries.items()):
+            named |= entries
     load_state(folded, named, f"init_from: {source}", "use its network section")
     normed = {conv: norm for conv, norm, _, _ in _pairs(network)}
     for conv, given in zip(network.modules(), folded.modules(), strict=True):

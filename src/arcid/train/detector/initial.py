@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from arcid.errors import CheckpointMismatch
+from arcid.errors import CheckpointMismatch, ModelNotFound
+from arcid.models import weights
 from arcid.models.manifest import Manifest
 from arcid.train.detector.folded import unfold
 from arcid.train.weights.checkpoint import Checkpoint
@@ -21,13 +23,17 @@ Restore = Callable[[Path], tuple[nn.Module, Checkpoint[Any]]]
 
 
 def load_weights(
-    network: nn.Module, source: Path, restore: Restore, part: str = "", last: str = ""
+    network: nn.Module, source: Path, restore: Restore, part: str = "", own: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Start from a run folder, or a bundle's model file or further ``part``, whose layer ``last``
-    may have another shape and is then left out; ``total`` of its training.
+    """Start from a run folder, or from the model file or further ``part`` of a bundle (its folder
+    or name), whose layers ``own`` may have another shape and are then left out; ``total`` of its
+    training.
 
     Raises ``CheckpointInvalid``, ``CheckpointMismatch``.
     """
+    if not source.exists() and len(source.parts) == 1:
+        with suppress(ModelNotFound):
+            source = weights.resolve(source.name).folder or source
     if not (source / "manifest.json").is_file():
         other, checkpoint = restore(source)
         setting = shlex.quote(f"network={json.dumps(checkpoint.config.network.to_dict())}")
@@ -40,7 +46,7 @@ def load_weights(
             f"init_from: {source.name} has no network {part}; start without it", path=str(source)
         )
     file = manifest.options[part]["file"] if part else manifest.file
-    unfold(network, source / file, source.name, last)
+    unfold(network, source / file, source.name, own)
     made: Mapping[str, Any] = manifest.provenance
     made = made.get(part, {}) if part else made
     steps, pictures, minutes = (float(made.get(n, 0)) for n in ("steps", "pictures", "minutes"))

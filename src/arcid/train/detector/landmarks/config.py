@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from arcid.train.config.recipe import AugmentConfig
-from arcid.train.config.section import Section, Share, key
+from arcid.train.config.section import Section, Share, key, refuse
 from arcid.train.detector.config import PLACED, ReservedConfig, ScenesRun, refuse_placed
 
 
@@ -25,6 +25,7 @@ class PointViewsConfig(Section):
     turned: Share = key(0.15, "… and share of faces turned by up to turned_deg instead")
     turned_deg: float = key(25.0, "farthest turn of those", ge=0, le=90)
     flip: Share = key(0.5, "mirrored")
+    rare: Share = key(0.0, "share of faces drawn from those with closed eyes or an open mouth")
     mask: Share = key(0.12, "share of faces that get a drawn mask")
     photo: AugmentConfig = AugmentConfig(flip=0.0)
 
@@ -44,6 +45,7 @@ class PointLossConfig(Section):
     """Smooth L1 in shares of the crop's side."""
 
     beta: float = key(0.01, "where it turns from square to straight", gt=0)
+    gaps: float = key(0.0, "weight of the gaps between lids and between lips, of 68 points", ge=0)
 
 
 class PointValidationConfig(ReservedConfig):
@@ -62,6 +64,11 @@ class PointsConfig(ScenesRun):
     validation: PointValidationConfig = Field(
         default=PointValidationConfig(), validation_alias=AliasChoices("validation", "judge")
     )
+
+    def check(self) -> None:
+        super().check()
+        if self.network.points == 5 and (self.loss.gaps or self.views.rare):
+            refuse("network.points", "must be 68 for loss.gaps and views.rare: five have no lids")
 
 
 load_points_config, parse_points_config = PointsConfig.load, PointsConfig.parse

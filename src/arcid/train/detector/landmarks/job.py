@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from arcid.landmarks.points import FACING
 from arcid.train.detector.drawn import DrawnJob, DrawnObjective, TorchSession, restored
 from arcid.train.detector.evaluate import point_error
 from arcid.train.detector.initial import load_weights
 from arcid.train.detector.job import INPUT, images_tensor
-from arcid.train.detector.landmarks.config import PointsConfig
+from arcid.train.detector.landmarks.config import PointLossConfig, PointsConfig
 from arcid.train.detector.landmarks.network import PointNetwork
 from arcid.train.detector.landmarks.views import (
     FaceBatch,
@@ -36,15 +37,24 @@ _CHUNK = 64
 
 
 class PointsObjective(DrawnObjective[FaceBatch]):
-    """Smooth L1, the mean over all coordinates, in hundredths of the crop's side."""
+    """Smooth L1, the mean over all coordinates, in hundredths of the crop's side. With
+    ``loss.gaps`` also of the way from each lid and lip to the one below it: openness is a
+    difference of points, and small beside what moves all of them.
+    """
 
-    def __init__(self, beta: float) -> None:
-        self._beta = beta
+    def __init__(self, config: PointLossConfig) -> None:
+        self._config = config
 
     def step(self, network: nn.Module, part: FaceBatch) -> Step:
         wanted = torch.from_numpy(part.points)
         answers = network(images_tensor(part.images)).reshape(wanted.shape)
-        return Step(100 * F.smooth_l1_loss(answers, wanted, beta=self._beta))
+        loss = 100 * F.smooth_l1_loss(answers, wanted, beta=self._config.beta)
+        if not self._config.gaps:
+            return Step(loss)
+        above, below = (list(side) for side in zip(*FACING, strict=True))
+        own, taught = (points[:, above] - points[:, below] for points in (answers, wanted))
+        gaps = 100 * F.smooth_l1_loss(own, taught, beta=self._config.beta)
+        return Step(loss + self._config.gaps * gaps, {"gaps": gaps.detach()})
 
 
 class PointsJob(DrawnJob[FaceView, FaceBatch]):
@@ -54,7 +64,7 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
 
     def __init__(self, config: PointsConfig) -> None:
         training, self._validation = split(config.scenes)
-        super().__init__(config, PointsObjective(config.loss.beta), training, self._validation)
+        super().__init__(config, PointsObjective(config.loss), training, self._validation)
         self.config: PointsConfig = config
         self._views = FaceViews(training, config)
 
@@ -65,8 +75,10 @@ class PointsJob(DrawnJob[FaceView, FaceBatch]):
         return restore_points(folder)
 
     def start(self, network: nn.Module, source: str) -> dict[str, float]:
-        """A refiner of five points starts one of 68, but for its last layer."""
-        return load_weights(network, Path(source), self.restored, self.part, last="points")
+        """A refiner of five points starts one of 68, or of larger crops, but for what differs."""
+        return load_weights(
+            network, Path(source), self.restored, self.part, own=("whole.0", "points")
+        )
 
     def draws(self, step: int) -> list[Callable[[], FaceView]]:
         return [partial(self._views, step, row) for row in range(self.config.scenes.batch)]

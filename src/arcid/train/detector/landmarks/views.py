@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from arcid.errors import DatasetInvalid
 from arcid.geometry import apply_affine, upright, warp
-from arcid.landmarks.points import MIRRORED_68
+from arcid.landmarks.points import COUNT, MIRRORED_68, Landmarks
 from arcid.train.data.augment import Augment, draw_mask
 from arcid.train.detector.labels import PictureLabels
 from arcid.train.detector.landmarks.config import PointsConfig
@@ -22,6 +22,7 @@ from arcid.train.detector.scenes import Scenes
 from arcid.train.detector.views import MIRRORED, cumulated, spread, without_faces
 from arcid.types import FloatArray, Image
 
+_RARE = 0.1  # of all faces, of each kind
 _FILLED = 0.7  # of the crops that reach past their picture
 Matrix = npt.NDArray[np.float64]
 
@@ -70,13 +71,17 @@ class FaceViews:
             )
         self._rows = np.array(list(self._faces))
         self._until = cumulated(scenes, self._rows.tolist(), config.scenes)
+        self._rare = self._expressive() if config.views.rare else np.empty(0, np.int64)
         self._empty = [row for row in range(len(scenes)) if without_faces(scenes.labels(row))]
         self._photo = Augment(config.views.photo, config.seed, self._side)
 
     def __call__(self, step: int, row: int) -> FaceView:
         """Crop ``row`` of a step's batch."""
         rng, c = np.random.default_rng([self.seed, step, row]), self.config
-        picture = int(self._rows[np.searchsorted(self._until, rng.random(), side="right")])
+        if c.rare and rng.random() < c.rare:
+            picture = int(rng.choice(self._rare))
+        else:
+            picture = int(self._rows[np.searchsorted(self._until, rng.random(), side="right")])
         face = int(rng.choice(self._faces[picture]))
         turned = rng.random() < c.turned
         most = math.radians(c.turned_deg)
@@ -91,6 +96,15 @@ class FaceViews:
         image = self._photo(image, epoch=step, index=row)
         middle = (self._side - 1) / 2
         return FaceView(image, ((points - middle) / self._side).astype(np.float32))
+
+    def _expressive(self) -> npt.NDArray[np.int64]:
+        """Rows whose (first) face is among the tenth with the eyes closed farthest, or with the
+        mouth open widest."""
+        dense = [targets(self.scenes.labels(r), COUNT)[of[0]] for r, of in self._faces.items()]
+        found = Landmarks(np.stack(dense))
+        eyes, mouth = found.openness("eyes"), found.openness("mouth")
+        rare = (eyes <= np.quantile(eyes, _RARE)) | (mouth > np.quantile(mouth, 1 - _RARE))
+        return np.array(self._rows[rare], np.int64)
 
     def _cut(
         self, picture: int, face: int, wrong: _Wrong, rng: np.random.Generator
