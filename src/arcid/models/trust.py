@@ -38,7 +38,7 @@ PACKAGED = {
     "arcid-face-s": "384121d5622ab2dccd437b79a1508a4d85c0edb458402c3012720da2adbc11f9",
     "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
     "arcid-face-s-int8": "9ace6bb2d733e836c30916250f6fadf8c0ea2030254e7403962a8c1d74fe5bba",
-    "arcid-landmarks-s": "f923ef302a3770d13814017d9d6ed5c77517ff55a9df10acdd44e5ce4cb40ade",
+    "arcid-landmarks-s": "a7ecc838737029475f3f8d0f15faf7d4edc807b281054fd5f8174a1647411f58",
 }
 
 
