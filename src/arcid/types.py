@@ -216,15 +216,6 @@ class Detections(Rows):
                 raise SeveralFacesFound.of(rivals)
         return int(weight.argmax())
 
-    def least_area(self, which: Selection) -> float:
-        """Square pixels below which one more face, wherever it is, would change nothing of what
-        ``prominent`` or ``one`` keeps or refuses; 0 of other selections, and without a face."""
-        if not len(self) or which not in ("prominent", "one"):
-            return 0.0
-        if which == "one":
-            return SECOND_AREA * float(self.sizes.prod(axis=1).max())
-        return RIVAL_PROMINENCE * float(self.prominence.max())
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops(Rows):

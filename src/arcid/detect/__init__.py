@@ -13,7 +13,6 @@ from typing import Any
 from arcid.detect._common import Detector, name_of
 from arcid.detect.arcid_detect import ArcidDetect
 from arcid.detect.dlib import Dlib, DlibNetwork
-from arcid.detect.glance import choosing
 from arcid.detect.mediapipe import MediaPipe
 from arcid.detect.mtcnn import MTCNN
 from arcid.detect.retinaface import RetinaFace
@@ -136,7 +135,6 @@ __all__ = [
     "UltraLight",
     "VotingDetector",
     "YuNet",
-    "choosing",
     "create",
     "family",
     "model_files",

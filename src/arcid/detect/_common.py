@@ -214,11 +214,11 @@ class SingleShot(TriesTwice):
             return self._spec.size
         return (height, width) if height is not None and width is not None else None
 
-    def detect_once(self, images: Sequence[Image], *, size: int | None = None) -> list[Detections]:
-        """``detect`` without the second try. ``size``: another than the detector's own."""
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
         checked = check_images(images)
         found: dict[int, Detections] = {}
-        for canvas, members in self._batches(checked, size or self.size):
+        for canvas, members in self._batches(checked):
             fitted = [letterbox(checked[i], *canvas) for i in members]
             tensor = self._spec.prepare(np.stack([picture for picture, _ in fitted]))
             candidates = self.decode(self._session.run(tensor), len(members), canvas)
@@ -233,12 +233,10 @@ class SingleShot(TriesTwice):
         """The network's outputs as candidates on a canvas of (height, width) pixels; those below
         the threshold may be left out."""
 
-    def _batches(
-        self, images: list[Image], size: int
-    ) -> Iterator[tuple[tuple[int, int], list[int]]]:
+    def _batches(self, images: list[Image]) -> Iterator[tuple[tuple[int, int], list[int]]]:
         groups: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
-            canvas = self._fixed or canvas_size(image.shape, size, self.max_upscale)
+            canvas = self._fixed or canvas_size(image.shape, self.size, self.max_upscale)
             groups.setdefault(canvas, []).append(i)
         step = min(self._session.input_shape[0] or MAX_BATCH, self._spec.batch or MAX_BATCH)
         for canvas, members in groups.items():

@@ -67,9 +67,9 @@ class ArcidDetect(SingleShot):
             raise ManifestInvalid(f"{name}: the file has no outputs {', '.join(missing)}")
         self._refiner = LandmarkRefiner(refiner, spec, name=name) if refiner and refine else None
 
-    def detect_once(self, images: Sequence[Image], *, size: int | None = None) -> list[Detections]:
-        """``detect`` without the second try. ``size``: another than the detector's own."""
-        found = super().detect_once(images, size=size)
+    def detect_once(self, images: Sequence[Image]) -> list[Detections]:
+        """``detect`` without the second try."""
+        found = super().detect_once(images)
         return self._refiner(images, found) if self._refiner else found
 
     def decode(
