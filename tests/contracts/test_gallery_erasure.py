@@ -338,8 +338,7 @@ PLANT = """
 
     path, needle = Path(sys.argv[1]), sys.argv[2].encode()
     data = path.read_bytes()
-    (size,) = struct.unpack_from(">H", data, 16)
-    for page in range(size, len(data), size):
+    for page in range(4096, len(data), 4096):
         kind, _, cells, content = struct.unpack_from(">BHHH", data, page)
         begin = page + 8 + 2 * cells
         if kind == 0x0D and page + content - begin > 200:  # a leaf of a table with room in it

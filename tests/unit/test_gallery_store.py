@@ -320,15 +320,6 @@ def test_a_full_database_is_a_typed_error_and_nothing_changes(gallery: Gallery) 
     assert gallery.check() == []
 
 
-def test_rows_of_512_numbers_share_a_page(gallery: Gallery, path: Path) -> None:
-    """A row, its seal included, is a little over half a page of SQLite's usual 4,096 bytes."""
-    assert gallery.database.flush(5.0)
-    before, made = path.stat().st_size, vectors(300)
-    gallery.enrol("staff", "Ann", [NewFace(made[i]) for i in range(300)])
-    assert gallery.database.flush(5.0)
-    assert (path.stat().st_size - before) / 300 < 3400
-
-
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [

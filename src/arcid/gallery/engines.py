@@ -87,7 +87,6 @@ def _set_pragmas(dbapi: Any, record: Any) -> None:
     dbapi.isolation_level = None  # transactions begin where _begin says, nowhere else
     cursor = dbapi.cursor()
     for pragma in (
-        "page_size=8192",  # of new files: one row of 512 numbers would fill a page of 4,096 bytes
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",
@@ -95,7 +94,7 @@ def _set_pragmas(dbapi: Any, record: Any) -> None:
         "cell_size_check=ON",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",
-        "wal_autocheckpoint=128",  # pages: what a full disk keeps in the log fits into the spare
+        "wal_autocheckpoint=256",  # pages: what a full disk keeps in the log fits into the spare
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
