@@ -84,7 +84,7 @@ class ConvNorm(nn.Sequential):
 
 def _is_slow_in_bf16(conv: nn.Module, x: Tensor) -> bool:
     """Whether autocast would take a depthwise convolution with a stride to a CPU's bf16, where
-    its way back takes 5 to 16 times what it takes in float32 (torch 2.13)."""
+    its way back takes many times what it takes in float32 (torch 2.13)."""
     return (
         x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
