@@ -13,7 +13,7 @@ from arcid.align import align
 from arcid.batch import BatchItem, each, items, named, run
 from arcid.detect import Detector
 from arcid.embed import Embedder
-from arcid.errors import ArcidError, InvalidArray, ModelUnsupported
+from arcid.errors import ArcidError, InvalidArray, ModelUnsupported, UsageError
 from arcid.geometry import recut
 from arcid.image import ColorOrder, ImageSource, PhotoId, check_color, load_image
 from arcid.landmarks import LandmarkFinder, Landmarks
@@ -39,6 +39,8 @@ class Preparer:
         gate: QualityGate | None = None,
         landmarks: LandmarkFinder | None = None,
     ) -> None:
+        _check_has("detector", detector, "detect")
+        _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
         self.detector = detector
         self.embedder = embedder
         self.gate = gate
@@ -183,6 +185,14 @@ def _angles(marks: Landmarks, found: Detections) -> npt.NDArray[np.float64]:
         aside = np.abs(five[:, 0]) > TURNED_DEG
         angles[aside] = five[aside]
     return angles
+
+
+def _check_has(role: str, given: object, *names: str) -> None:
+    if missing := [name for name in names if not hasattr(given, name)]:
+        raise UsageError(
+            f"the {role} {type(given).__name__} lacks {', '.join(missing)}; "
+            f"arcid.{role.capitalize()} says what it needs"
+        )
 
 
 def _square(image: Image) -> Image:

@@ -10,17 +10,14 @@ import numpy as np
 
 from arcid import detect
 from arcid.batch import BatchItem, items, named, run
-from arcid.detect import Detector
-from arcid.embed import Embedder, resized
+from arcid.embed import resized
 from arcid.errors import (
     ContractMismatch,
     ModelUnsupported,
     NoFaceFound,
     SeveralFacesFound,
-    UsageError,
 )
 from arcid.image import ColorOrder, ImageSource, check_color, load_image, photo_id
-from arcid.landmarks import LandmarkFinder
 from arcid.models import goldens, weights
 from arcid.models.manifest import Manifest
 from arcid.models.weights import Bundle
@@ -40,18 +37,6 @@ from arcid.types import Crops, Embeddings, Selection, check_selection
 
 class FaceReader(Preparer):
     """Everything of ``Pipeline`` that takes no calibration."""
-
-    def __init__(
-        self,
-        detector: Detector,
-        embedder: Embedder,
-        *,
-        gate: QualityGate | None = None,
-        landmarks: LandmarkFinder | None = None,
-    ) -> None:
-        _check_has("detector", detector, "detect")
-        _check_has("embedder", embedder, "contract_id", "dim", "size", "template", "embed")
-        super().__init__(detector, embedder, gate=gate, landmarks=landmarks)
 
     @classmethod
     def from_models(
@@ -240,11 +225,3 @@ class FaceReader(Preparer):
         if self.gate:
             face.check_quality()
         return face
-
-
-def _check_has(role: str, given: object, *names: str) -> None:
-    if missing := [name for name in names if not hasattr(given, name)]:
-        raise UsageError(
-            f"the {role} {type(given).__name__} lacks {', '.join(missing)}; "
-            f"arcid.{role.capitalize()} says what it needs"
-        )

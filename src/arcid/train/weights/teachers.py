@@ -28,8 +28,7 @@ class Teacher:
     ``name`` is a model's name or the folder of a bundle. ``tensors`` names further outputs of its
     graph. With ``flip``, or where its manifest says so, an embedding is the sum over the photo and
     its mirror image; maps are the photo's. ``precision`` is taken where the runtime has a choice.
-    Raises ``ConfigError``, with the reason, for a teacher
-    that cannot be used.
+    Raises ``ConfigError``, with the reason, for a teacher that cannot be used.
     """
 
     def __init__(
