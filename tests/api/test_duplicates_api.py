@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
+from starlette.requests import Request
+from tests.serving import Client
 
 from arcid.apps.duplicates import VIEW, comparing
 from arcid.events import Events
@@ -16,6 +21,9 @@ from arcid.events.audit import Audit
 from arcid.gallery import Gallery, NewFace
 from arcid.gallery.index import pairs
 from arcid.pipeline import Pipeline
+from arcid.server.console.context import ConsoleContext
+from arcid.server.console.pages.duplicates_export import exported
+from arcid.server.errors import HttpError
 from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
@@ -95,6 +103,35 @@ def test_from_a_run_to_one_person_and_back(
     }  # fmt: skip
     assert client.delete(f"{url}/runs/{run['id']}").status_code in (202, 204)
     assert client.get(f"{url}/pairs", params={"state": "open"}).json()["pairs"] == []
+
+
+def test_what_is_not_there_is_not_looked_at(client: Client, collection: str) -> None:
+    paths = ("pairs", "pairs/none", "answers", "groups", "export")
+    for path in paths:
+        for name, status in (("%20", 422), ("%C2%85", 422), ("nowhere", 404)):
+            url = f"/v1/collections/{name}/duplicates/{path}"
+            assert client.get(url).status_code == status, url
+    assert client.get(f"{collection}/duplicates/pairs/none").status_code == 404
+    seen: list[str] = []
+
+    class Console:
+        gallery = client.gallery
+
+        def looked(self, verb: str, subject: str, name: str) -> None:
+            seen.append(name)
+
+        async def run(self, call: Callable[[], str]) -> str:
+            return call()
+
+    name = collection.rsplit("/", 1)[1]
+    for asked in ("%20", "nowhere", name):
+        scope = {"type": "http", "query_string": f"collection={asked}".encode(), "headers": []}
+        with nullcontext() if asked == name else pytest.raises(HttpError):
+            asyncio.run(exported(Request(scope), cast(ConsoleContext, Console())))
+    assert seen == [name]
+    client.services.looks.write(client.gallery)
+    assert not [row for row in Audit(client.gallery).find(verb=VIEW) if "none" in row.subject]
+    assert all(row.collection_id for row in Audit(client.gallery).find(verb=VIEW))
 
 
 def test_a_run_is_stopped_and_goes_on(

@@ -17,7 +17,7 @@ import pytest
 from tests.serving import StartService, until
 
 from arcid.apps.telling import check_signature
-from arcid.errors import ConfigError, GalleryBusy, Overloaded, StorageFull
+from arcid.errors import ConfigError, GalleryBusy, InputError, Overloaded, StorageFull
 from arcid.events import Audit, Events, Place, acting
 from arcid.gallery import Gallery, NewFace
 from arcid.server import looks as looks_module
@@ -260,6 +260,19 @@ def test_looks_wait_for_a_gallery_that_takes_no_writes_and_then_nobody_looks_uns
             looks.note("face.view", "face:c", "staff")
         looks.write(gallery)
         assert [e.subject for e in Audit(gallery).find()] == ["face:b", "face:a"]
+
+
+def test_a_look_that_no_row_can_say_is_refused_and_keeps_back_no_other(gallery: Gallery) -> None:
+    looks = Looks()
+    for subject in ("face:" + 300 * "a", "face:\0"):
+        with pytest.raises(InputError):
+            looks.note("face.view", subject, "staff")
+    looks.note("face.view", "face:a", " ")
+    looks.note("face.view", "face:b", "staff")
+    looks.write(gallery)
+    staff = gallery.collection("staff").id
+    said = [(row.subject, row.collection_id) for row in Audit(gallery).find()]
+    assert said == [("face:b", staff), ("face:a", None)]
 
 
 def test_answers_are_noted_with_the_event(gallery: Gallery) -> None:

@@ -39,6 +39,7 @@ from arcid.gallery.store.audit import (
     address_now,
     append,
     append_all,
+    checked,
     digest,
 )
 from arcid.gallery.store.journal import from_us, to_us
@@ -54,6 +55,7 @@ __all__ = [
     "address_now",
     "append",
     "append_all",
+    "checked",
 ]
 
 AUDIT = Order("audit", (int,))  # seq

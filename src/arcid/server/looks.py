@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from arcid.errors import CollectionNotFound, Overloaded
+from arcid.errors import CollectionNotFound, InputError, Overloaded
 from arcid.events import audit, searches
 from arcid.events.searches import By
 from arcid.gallery import Gallery
@@ -50,7 +50,8 @@ class Looks:
     def note(self, verb: str, subject: str, collection: str) -> None:
         """Who acts now looked at something; the same within five minutes is one look.
 
-        Raises ``Overloaded`` where looks cannot be written for long: nobody looks unseen.
+        Raises ``Overloaded`` where looks cannot be written for long: nobody looks unseen. And
+        ``InputError``, at once, for what no row can say: one that is refused later keeps back all.
         """
         look = _Look(audit.actor_now(), verb, subject, collection, audit.address_now())
         with self._lock:
@@ -102,6 +103,7 @@ class Looks:
                 "look at its disk and its database",
                 retry_after_s=10,
             )
+        audit.checked(_told(look, None))
         self._waiting[look] = None
 
     def write(self, gallery: Gallery) -> None:
@@ -138,5 +140,5 @@ def _uid(connection: Connection, collection: str) -> str | None:
         return None
     try:
         return str(collections.find(connection, collection)["uid"])
-    except CollectionNotFound:  # deleted since
+    except (CollectionNotFound, InputError):  # deleted since, or never there
         return None

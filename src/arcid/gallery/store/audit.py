@@ -101,28 +101,30 @@ class Told(NamedTuple):
     details: Mapping[str, Any] | None = None
 
 
+def checked(told: Told) -> dict[str, Any]:
+    """What a row says, without its place in the chain. Raises ``InputError``."""
+    if not _VERB.fullmatch(told.verb):
+        raise InputError("a verb has 1 to 64 characters of a-z, 0-9, dot and underscore")
+    actor = actor_now() if told.actor is None else told.actor
+    return {
+        "actor": rules.plain_text("actor", actor, 1, MAX_WHO),
+        "address": (address_now() if told.address is None else told.address) or None,
+        "verb": told.verb,
+        "subject": rules.plain_text("subject", told.subject, 1, MAX_SUBJECT),
+        "collection_uid": told.collection,
+        "reason": rules.plain_text("reason", told.reason, 0, MAX_REASON),
+        "details": _canonical(json.loads(rules.json_text(told.details, "details"))),
+    }
+
+
 def append_all(connection: Connection, told: Sequence[Told]) -> list[Row]:
     """``append`` for several, in order, which asks the database three times in all."""
     last = connection.execute(sa.select(gallery.c.audit_last, gallery.c.audit_digest)).one()
     seq, previous = last.audit_last, last.audit_digest
     rows: list[Row] = []
     for one in told:
-        if not _VERB.fullmatch(one.verb):
-            raise InputError("a verb has 1 to 64 characters of a-z, 0-9, dot and underscore")
-        actor = actor_now() if one.actor is None else one.actor
         seq += 1
-        row: dict[str, Any] = {
-            "seq": seq,
-            "at": now_us(),
-            "actor": rules.plain_text("actor", actor, 1, MAX_WHO),
-            "address": (address_now() if one.address is None else one.address) or None,
-            "verb": one.verb,
-            "subject": rules.plain_text("subject", one.subject, 1, MAX_SUBJECT),
-            "collection_uid": one.collection,
-            "reason": rules.plain_text("reason", one.reason, 0, MAX_REASON),
-            "details": _canonical(json.loads(rules.json_text(one.details, "details"))),
-            "previous": previous,
-        }
+        row = {**checked(one), "seq": seq, "at": now_us(), "previous": previous}
         previous = row["digest"] = digest(row)
         rows.append(row)
     if rows:

@@ -137,11 +137,11 @@ def list_pairs(
     after: After = None,
 ) -> PairsOut:
     """Pairs of people who may be one, the most probable first."""
-    running.looks.note(VIEW, "duplicates:list", collection)
     duplicates = Duplicates(running.gallery)
     found = duplicates.find(
         collection, states=state or ("open",), run_id=run, limit=limit, after=after
     )
+    running.looks.note(VIEW, "duplicates:list", collection)
     return PairsOut(
         pairs=[PairOut.model_validate(pair) for pair in found],
         waiting=duplicates.waiting(collection),
@@ -152,8 +152,9 @@ def list_pairs(
 @router.get("/pairs/{pair_id}", responses=errors(404, 503))
 def get_pair(running: Running, collection: CollectionPath, pair_id: PairPath) -> PairOut:
     """One pair."""
-    running.looks.note(VIEW, f"pair:{pair_id}", collection)
-    return PairOut.model_validate(Duplicates(running.gallery).get(collection, pair_id))
+    pair = Duplicates(running.gallery).get(collection, pair_id)
+    running.looks.note(VIEW, f"pair:{pair.id}", collection)
+    return PairOut.model_validate(pair)
 
 
 @router.post("/pairs/{pair_id}/answer", responses=errors(400, 404, 409, 413, 503, 507))
@@ -183,8 +184,8 @@ def list_pair_answers(
     after: After = None,
 ) -> PairAnswersOut:
     """What was answered, newest first."""
-    running.looks.note(VIEW, "duplicates:answers", collection)
     found = Duplicates(running.gallery).answers(collection, undone=undone, limit=limit, after=after)
+    running.looks.note(VIEW, "duplicates:answers", collection)
     answers = [PairAnswerOut.model_validate(answer) for answer in found]
     return PairAnswersOut(answers=answers, next=found.next)
 
@@ -201,8 +202,8 @@ def undo_pair_answer(
 @router.get("/groups", responses=errors(404, 503))
 def list_groups(running: Running, collection: CollectionPath) -> GroupsOut:
     """Groups of people who may all be one; two who cannot be one are never in one group."""
-    running.looks.note(VIEW, "duplicates:groups", collection)
     found = Duplicates(running.gallery).groups(collection)
+    running.looks.note(VIEW, "duplicates:groups", collection)
     return GroupsOut(groups=[GroupOut.model_validate(group) for group in found])
 
 
@@ -215,9 +216,9 @@ def export_pairs(
     running: Running, collection: CollectionPath, format: Literal["csv", "json"] = "csv"
 ) -> Response:
     """Every pair with its state."""
-    running.looks.note(VIEW, "duplicates:export", collection)
     book = Duplicates(running.gallery)
     pairs = list(book.every(collection))
+    running.looks.note(VIEW, "duplicates:export", collection)
     book.disclosed(collection, pairs, format)
     text = export.WRITERS[format](pairs)
     headers = {"Content-Disposition": f'attachment; filename="duplicates.{format}"'}

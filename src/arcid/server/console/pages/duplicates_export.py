@@ -36,10 +36,10 @@ async def exported(request: Request, context: ConsoleContext) -> Response:
     def written() -> str:
         book = Duplicates(context.gallery)
         pairs = list(book.every(name))
+        context.looked(VIEW, "duplicates:export", name)
         book.disclosed(name, pairs, kind)
         return export.WRITERS[kind](pairs)
 
-    context.looked(VIEW, "duplicates:export", name)
     try:
         body = await context.run(written)
     except ArcidError as error:
