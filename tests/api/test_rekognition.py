@@ -16,6 +16,7 @@ from arcid.protection import VERBS, Keys, Policies
 from arcid.server import scopes
 from arcid.server.compat.adapter import likeness
 from arcid.server.compat.rekognition import bodies
+from arcid.server.compat.rekognition.telling import own_id
 from arcid.server.compat.rekognition.wire import OPERATIONS, PREFIX
 from arcid.server.settings import Settings
 
@@ -320,6 +321,27 @@ def test_users(ask: Ask, face: FaceBytes, service: Client, request: Any) -> None
     # people who were enrolled by another door are users too
     service.gallery.add_person(request.node.name, "Cleo")
     assert [one["UserId"] for one in ask("ListUsers")["Users"]] == ["ann", "Cleo"]
+
+
+def test_of_a_face_that_got_others_only_itself_is_meant(
+    ask: Ask, face: FaceBytes, service: Client, request: pytest.FixtureRequest
+) -> None:
+    gallery, name = service.gallery, request.node.name
+    one, two, three = (
+        ask("IndexFaces", Image=image(face(n)))["FaceRecords"][0]["Face"]["FaceId"]
+        for n in (1, 2, 3)
+    )
+    owner, *others = (gallery.face(name, own_id(i)).person_id for i in (one, two, three))
+    for other in others:
+        gallery.merge_people(name, owner, other)
+    ask("CreateUser", UserId="ann")
+    done = ask("AssociateFaces", UserId="ann", FaceIds=[one])
+    assert done["AssociatedFaces"] == [{"FaceId": one}]
+    assert [f["FaceId"] for f in ask("ListFaces", UserId="ann")["Faces"]] == [one]
+    assert ask("DeleteFaces", FaceIds=[two])["DeletedFaces"] == [two]
+    assert [f["FaceId"] for f in ask("ListFaces")["Faces"]] == [one, three]
+    assert ask("DeleteFaces", FaceIds=[three])["DeletedFaces"] == [three]
+    assert [person.name for person in gallery.people(name)] == ["ann"]
 
 
 def test_photos_are_compared(ask: Ask, face: FaceBytes, photo: Callable[[str], bytes]) -> None:

@@ -152,6 +152,9 @@ def _delete(
             reasons = ["ASSOCIATED_TO_AN_EXISTING_USER"]
             refused.append({"FaceId": face_id, "UserId": owner.name, "Reasons": reasons})
             continue
-        gallery.delete_person(collection, owner.id)
+        if owner.faces > 1:  # others were given to it by another door
+            gallery.delete_face(collection, face.id)
+        else:
+            gallery.delete_person(collection, owner.id)
         deleted.append(public_id(face.id))
     return deleted, refused

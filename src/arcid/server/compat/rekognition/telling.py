@@ -1,7 +1,7 @@
 """Faces, people and collections in Rekognition's words.
 
-A face that was indexed and belongs to no user is a person of its own, marked so in the metadata;
-everybody else is a user, by their name.
+A face that was indexed and belongs to no user is a person of its own, marked so in the metadata,
+who has more faces where another door adds or merges some. Everybody else is a user, by their name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from arcid.server.compat.adapter import likeness
 from arcid.server.compat.rekognition.refusals import refusal
 from arcid.types import Detections
 
-UNASSOCIATED = "unassociated"  # in the metadata of a person that is one face and no user
+UNASSOCIATED = "unassociated"  # in the metadata of a person that is no user
 PLACE = "place"  # in a face's provenance: Left, Top, Width, Height
 LANDMARKS = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
 REASONS = {

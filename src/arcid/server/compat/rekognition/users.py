@@ -102,7 +102,10 @@ def _joined(
     similarity = _similarity(running, collection, user, face)
     if similarity is None or similarity >= least:
         try:
-            gallery.merge_people(collection, user.id, owner.id)
+            if owner.faces > 1:
+                gallery.move_face(collection, face.id, user.id)
+            else:
+                gallery.merge_people(collection, user.id, owner.id)
             return None
         except SamePhotoConflict:  # two faces of one photo
             similarity = 0.0
