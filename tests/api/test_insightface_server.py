@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import to_thread
 from tests.serving import Client, running
 
 from arcid.events import Audit
 from arcid.protection import VERBS, Keys
 from arcid.server import compat, scopes
+from arcid.server.compat.insightface_server import persons, registering
 from arcid.server.settings import Settings
 
 pytestmark = pytest.mark.data
@@ -231,6 +233,23 @@ def test_persons_and_faces(
     refused(send(service, "GET", f"{url}/ann.1"), 404, "person_not_found")
     many = send(service, "POST", url, files=images(*[face(1)] * 21))
     assert many.status_code == 400
+
+
+def test_one_id_is_made_one_person_by_two_requests_at_a_time(
+    service: Client, office: str, face: FaceBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, first = registering.faces_of, iter([True])
+
+    async def meanwhile(*args: Any) -> Any:
+        if next(first, False):
+            await to_thread.run_sync(lambda: enrol(service, office, face(1), id="a", name="Ann"))
+        return await whole(*args)
+
+    monkeypatch.setattr(persons, "faces_of", meanwhile)
+    late = {"files": images(face(3)), "data": {"id": "a", "name": "Bea", "metadata": '{"n": 2}'}}
+    refused(send(service, "POST", f"{office}/persons", **late), 409, "person_exists")
+    (person,) = send(service, "GET", f"{office}/persons").json()["persons"]
+    assert (person["name"], person["face_count"], person["metadata"]) == ("Ann", 1, {})
 
 
 def test_trusted_vectors(service: Client, office: str, face: FaceBytes, pipeline: Any) -> None:

@@ -52,6 +52,16 @@ def test_an_external_id_is_one_persons(gallery: Gallery) -> None:
         gallery.add_person("staff", "Dora", external_id="a\nb")
 
 
+def test_somebody_fresh_is_nobody_who_is_there(gallery: Gallery) -> None:
+    new = [NewFace(vectors(1))]
+    ann = gallery.enrol_images("staff", new, name="Ann", external_id="7", fresh=True).person
+    for whose in ({"name": "Bea", "external_id": "7"}, {"name": "ann"}):
+        with pytest.raises(AlreadyExists) as refused:
+            gallery.enrol_images("staff", [NewFace(vectors(1, 1))], fresh=True, **whose)
+        assert refused.value.details["person_id"] == ann.id
+    assert gallery.everybody("staff") and list(gallery.everybody("staff")) == [ann]
+
+
 def test_putting_somebody_twice_changes_nothing(gallery: Gallery) -> None:
     first = gallery.put_person("staff", "7", "Ann", metadata={"site": "Berlin"})
     before = gallery.last_change()

@@ -44,6 +44,7 @@ def enrol(
     once: Once | None,
     consent: NewConsent | None,
     noted: Callable[[Connection], None] | None,
+    fresh: bool,
 ) -> Enrolment:
     """See ``Gallery.enrol_images``."""
     new = [rules.new_face(image) for image in images if not isinstance(image, ArcidError)]
@@ -59,6 +60,10 @@ def enrol(
             person = people_store.by_external_id(log.connection, own, external_id)
         else:
             person = people_store.by_name(log.connection, own, name or "")
+        if fresh and person is not None:
+            raise AlreadyExists(
+                f"collection {own['name']!r} has that person already", person_id=person["uid"]
+            )
         doubts = iter(duplicates.find(log, own, person, new, decide))
         outcomes = [
             image if isinstance(image, ArcidError) else next(doubts) or image for image in images

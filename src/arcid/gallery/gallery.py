@@ -321,11 +321,13 @@ class Gallery(Merging):
         once: Once | None = None,
         consent: NewConsent | None = None,
         noted: Callable[[Connection], None] | None = None,
+        fresh: bool = False,
     ) -> Enrolment:
         """``enrol`` (``name``) and ``add_faces`` (``person_id``) with an outcome for each image.
 
         ``external_id`` beside ``name``: they go to whoever has it; who is not there yet is made
-        with both. ``AlreadyExists`` where the name is another person's.
+        with both. ``AlreadyExists`` where the name is another person's, and with ``fresh`` where
+        anybody has the external id, or without one the name.
 
         An error in ``images`` stands for an image that has no usable face. ``partial``: what can be
         enrolled is, in one transaction, and the results say why the rest is not; otherwise the
@@ -347,6 +349,7 @@ class Gallery(Merging):
             once=once,
             consent=consent,
             noted=noted,
+            fresh=fresh,
         )
 
     def enrol_each(

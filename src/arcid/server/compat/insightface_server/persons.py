@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from arcid.errors import PersonNotFound
+from arcid.errors import AlreadyExists, PersonNotFound
 from arcid.gallery import Enrolment, Gallery, Person
 from arcid.server.compat.insightface_server.collections import Limit
 from arcid.server.compat.insightface_server.photos import PREFIX
@@ -84,10 +84,14 @@ async def create(
 
     def enrol() -> Enrolment:
         called = _free_name(gallery, collection, name, person_id)
-        return registered(
-            running, collection, new, review_mode,
-            name=called, external_id=person_id, metadata=own,
-        )  # fmt: skip
+        try:
+            return registered(
+                running, collection, new, review_mode,
+                name=called, external_id=person_id, metadata=own, fresh=True,
+            )  # fmt: skip
+        except AlreadyExists:
+            _refuse_known(gallery, collection, person_id)
+            raise
 
     done = await running.writes.run(enrol)
     body = {
