@@ -322,7 +322,9 @@ def test_two_photos(ask: Any, face: FaceBytes, photo: Callable[[str], bytes]) ->
     assert len(said) > 2 and said == sorted(said, reverse=True)
 
 
-def test_one_stored_face_and_vectors(ask: Any, face: FaceBytes, pipeline: Any) -> None:
+def test_one_stored_face_and_vectors(
+    ask: Any, face: FaceBytes, pipeline: Any, service: Client, request: pytest.FixtureRequest
+) -> None:
     image = ask("POST", f"{FACES}?subject=Ann", files=part(face(1))).json()["image_id"]
     (row,) = ask("POST", f"{FACES}/{image}/verify", files=part(face(4))).json()["result"]
     one, other = (pipeline.one_face(face(n)).embedding for n in (1, 4))
@@ -343,6 +345,15 @@ def test_one_stored_face_and_vectors(ask: Any, face: FaceBytes, pipeline: Any) -
     url = f"/api/v1/verification/embeddings/verify{contract}"
     said = ask("POST", url, json={"source": near, "targets": [far, near]}).json()["result"]
     assert [one["embedding"] for one in said] == [near, far]
+    dashed = f"{where}/faces/{300 * '-'}{image}/verify{contract}"
+    assert ask("POST", dashed, json=body).status_code == 200  # a UUID is read without its dashes
+    service.services.looks.write(service.gallery)
+    audited = Audit(service.gallery).find(verb="compare", collection=request.node.name)
+    assert {row.subject for row in audited} == {f"face:{image.replace('-', '')}"}
+    assert [(row.verb, row.details) for row in audited] == [
+        ("compare.vectors", {"faces": 2}), ("compare.vectors", {"faces": 2}),
+        ("compare.photos", {"faces": 1}),
+    ]  # fmt: skip
     refused(ask("POST", url, json={"source": near, "targets": []}), 400, 37)
     refused(ask("POST", url, json={"source": near[:5], "targets": [far]}), 400, 26)
     refused(ask("POST", url, json={"source": ["x"] * len(near), "targets": [far]}), 400, 26)

@@ -83,11 +83,17 @@ class Looks:
         if self.searches:
             self._every(f"compare.{by}", searches.NOBODY, "", searches.compared(decisions))
 
-    def likened(self, by: Literal["photos", "vectors"], faces: int, subject: str = "") -> None:
+    def likened(
+        self,
+        by: Literal["photos", "vectors"],
+        faces: int,
+        subject: str = "",
+        collection: str = "",
+    ) -> None:
         """As ``compared``, where likenesses are told and nothing is decided. ``subject``: the
-        enrolled face that the others were held against."""
+        enrolled face of ``collection`` that the others were held against."""
         if self.searches:
-            self._every(f"compare.{by}", subject or searches.NOBODY, "", {"faces": faces})
+            self._every(f"compare.{by}", subject or searches.NOBODY, collection, {"faces": faces})
 
     def _every(self, verb: str, subject: str, collection: str, details: dict[str, Any]) -> None:
         with self._lock:

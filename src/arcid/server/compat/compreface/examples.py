@@ -157,6 +157,7 @@ async def verify(
         said = told(face, size_of(faces), options)
         rows.append(said | {"subject": name, "similarity": similarity(calibration, cosine)})
     return result(rows, running, options)
+    running.looks.likened("photos", len(rows), f"face:{face_id(image)}", collection)
 
 
 def _enrol(running: Services, collection: str, name: str, face: NewFace) -> dict[str, str]:

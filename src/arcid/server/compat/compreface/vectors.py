@@ -13,7 +13,7 @@ from arcid.server.compat.adapter import numbers
 from arcid.server.compat.compreface.asking import PREFIX, Asked, Collection, Options, json_of
 from arcid.server.compat.compreface.examples import stored_vector
 from arcid.server.compat.compreface.refusals import refusal
-from arcid.server.compat.compreface.telling import similarity
+from arcid.server.compat.compreface.telling import face_id, similarity
 from arcid.server.deps import Running, Services
 from arcid.server.lanes import Route
 from arcid.types import Embeddings
@@ -46,7 +46,7 @@ async def verify_face(
     """Vectors against an enrolled face, the likest first."""
     stored, _ = await run_in_threadpool(stored_vector, running, collection, image)
     (probes,) = await _given(request, running, "embeddings")
-    return _compared(running, stored, probes, f"face:{image}")
+    return _compared(running, stored, probes, f"face:{face_id(image)}", collection)
 
 
 @router.post("/verification/embeddings/verify", name="compreface_verify_vectors")
@@ -120,7 +120,7 @@ def _recognized(
 
 
 def _compared(
-    running: Services, one: Embeddings, others: Given, subject: str = ""
+    running: Services, one: Embeddings, others: Given, subject: str = "", collection: str = ""
 ) -> dict[str, Any]:
     calibration = running.pipeline.calibration
     cosines = one.cosine(others.embeddings)[0].tolist()
@@ -128,5 +128,5 @@ def _compared(
         {"embedding": row, "similarity": similarity(calibration, cosine)}
         for row, cosine in zip(others.rows, cosines, strict=True)
     ]
-    running.looks.likened("vectors", len(rows), subject)
+    running.looks.likened("vectors", len(rows), subject, collection)
     return {"result": sorted(rows, key=lambda row: -float(row["similarity"]))}
