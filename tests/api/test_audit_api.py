@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.serving import Client, StartService
+from tests.serving import Client, StartService, running
 
 from arcid import paths
 from arcid.cli import app
@@ -20,7 +20,10 @@ from arcid.events.audit import Entry
 from arcid.events.seals import Seals
 from arcid.gallery import Gallery
 from arcid.gallery.schema import audit as rows
+from arcid.pipeline import Pipeline
 from arcid.protection import Keys
+from arcid.server import app as application
+from arcid.server.settings import Settings
 
 
 @pytest.mark.data
@@ -154,6 +157,24 @@ def test_searches_can_be_left_out_and_that_is_written_down(
         client.post("/v1/compare", files={"image_a": face(1), "image_b": face(2)})
         time.sleep(1.5)  # looks are written every second
         assert [row.verb for row in Audit(client.gallery).find()] == ["audit.searches_off"]
+
+
+def test_the_last_looks_are_written_when_the_service_stops(
+    toy: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "EVERY_S", 3600.0)
+    monkeypatch.setattr(application, "NOTE_EVERY_S", 3600.0)
+    database = tmp_path / "gallery.db"
+    with Gallery.open(database) as gallery:
+        gallery.create_collection("staff")
+        key, secret = Keys(gallery).add("desk", ["read"])
+    with running(Settings.load(database=str(database)), toy, None) as client:
+        url = "/v1/collections/staff/duplicates/groups"
+        client.get(url, headers={"X-API-Key": secret}).raise_for_status()
+    with Gallery.open(database) as gallery:
+        (row,) = Audit(gallery).find(verb="duplicates.view")
+        assert (row.subject, row.actor) == ("duplicates:groups", f"key:{key.id}")
+        assert Keys(gallery).get("desk").used_at is not None
 
 
 @pytest.mark.data

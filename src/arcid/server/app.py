@@ -194,8 +194,8 @@ def _own_tasks(
     return (
         *scheduled,
         Task("settle", SETTLE_S, Gallery.settle, shared=False),
-        Task("looks", EVERY_S, looks.write, shared=False),
-        Task("keys", NOTE_EVERY_S, ring.write, shared=False),
+        Task("looks", EVERY_S, looks.write, shared=False, at_end=True),
+        Task("keys", NOTE_EVERY_S, ring.write, shared=False, at_end=True),
         Task("webhooks", HOOKS_S, hooked.follow, shared=False),
         Task("jobs", SWEEP_S, jobs.sweep, shared=False),  # uploads lie on each machine
     )

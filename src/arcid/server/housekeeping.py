@@ -24,13 +24,15 @@ JOIN_S = 15.0
 class Task:
     """``call``: is handed the gallery, or module:function that is. It can be repeated without harm.
 
-    ``shared``: of all services on a database, one does it.
+    ``shared``: of all services on a database, one does it. ``at_end``: once more before this one
+    stops.
     """
 
     name: str
     every_s: float
     call: Callable[[Gallery], object] | str
     shared: bool = True
+    at_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Housekeeping:
             while not self._stop.wait(wait_s):
                 self._do(task, duty)
                 wait_s = task.every_s
+            if task.at_end:
+                self._do(task, duty)
         if duty is not None:
             duty.release()
 
