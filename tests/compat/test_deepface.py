@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import os
 import shutil
 import sys
 import warnings
@@ -18,7 +19,8 @@ import pytest
 from tests.compat.ask_deepface import answers, digest
 from tests.compat.judges import ask, judge, run_script, scripts
 
-from arcid.compat.deepface import DeepFace, finding, models, registering
+from arcid.compat.deepface import DeepFace, faces, finding, models, registering
+from arcid.compat.deepface import folder as folders
 from arcid.compat.deepface.modules import exceptions, verification
 from arcid.pipeline import Pipeline
 
@@ -200,6 +202,29 @@ def test_a_folder_is_looked_at_once(folder: Path, pairs: Path, caplog: Any) -> N
     (folder / "new.jpg").unlink()
     assert len(DeepFace.find(person, **ask_for)[0]) == len(found)
     assert not caplog.records  # what was left out is not looked at again
+
+
+def test_however_a_folder_is_spelled_it_is_one_and_paths_are_the_calls(
+    folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, looked = faces.find_faces, []
+
+    def counted(source: str, backend: str) -> Any:
+        looked.append(source)
+        return whole(source, backend)
+
+    monkeypatch.setattr(folders, "find_faces", counted)
+    places = ((folder.parent, "./people/"), (folder, "."), (pairs, str(folder)))
+    for here, db_path in places:
+        monkeypatch.chdir(here)
+        (found,) = DeepFace.find(str(pairs / "img1.jpg"), db_path, return_type="dict", **OURS)
+        assert found[0]["identity"] == os.path.join(db_path, "more", "img1.jpg")  # noqa: PTH118
+    assert len(looked) == 3
+    empty = folder / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(exceptions.EmptyDatasource, match=r"found in empty$"):
+        DeepFace.find(str(pairs / "img1.jpg"), "empty", **OURS)
 
 
 def test_the_nearest_are_asked_for_by_number(folder: Path, pairs: Path) -> None:

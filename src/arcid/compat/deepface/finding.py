@@ -58,7 +58,7 @@ def find(
     index = FolderIndex.of(db_path, model, detector_backend, by_points=align)
     if refresh_database:
         index.refresh()
-    index.check_filled()
+    index.check_filled(db_path)
     if pictures.is_batch(img_path):
         again = functools.partial(
             find, db_path=db_path, model_name=model_name, distance_metric=distance_metric,
@@ -81,7 +81,7 @@ def find(
     for area, near in zip(found.areas, near_each, strict=True):
         rows = [
             {
-                "identity": face.identity,
+                "identity": face.path(db_path),
                 "hash": face.hash,
                 **{f"target_{side}": face.area[side] for side in "xywh"},
                 "threshold": float(threshold),
@@ -133,7 +133,7 @@ def stream(
     threshold = distances.threshold_of(model.name, model.calibration, distance_metric)
     index = FolderIndex.of(db_path, model, detector_backend, by_points=True)
     index.refresh()
-    index.check_filled()
+    index.check_filled(db_path)
     steady = Steady(frame_threshold)
     with frames_of(source) as (frames, fps), contextlib.closing(Screen(output_path, fps)) as screen:
         for image in frames:
@@ -148,7 +148,7 @@ def stream(
                 near = index.nearest(embedded, distance_metric, within=threshold, k=1)
                 real = [one[0] for one in live] or [True] * len(areas)
                 seen = [
-                    (area, rows[0][0].identity if rows and alive else None)
+                    (area, rows[0][0].path(db_path) if rows and alive else None)
                     for area, rows, alive in zip(areas, near, real, strict=True)
                 ]
             if not screen.show(drawn(image, seen), time_threshold if still else 0):

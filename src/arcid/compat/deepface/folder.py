@@ -30,7 +30,7 @@ FIRST = 40  # faces asked for at first; more where all of them are near enough
 class Kept:
     """One face of the folder."""
 
-    identity: str  # path of its picture
+    identity: str  # path of its picture below the folder
     hash: str  # of the picture's size and times
     area: Area
 
@@ -40,11 +40,16 @@ class Kept:
         told = match.metadata
         return cls(told["identity"], told["hash"], told["area"])
 
+    def path(self, db_path: str) -> str:
+        """Of its picture, below a folder as deepface spells it: as the call did."""
+        return os.path.join(db_path, self.identity)  # noqa: PTH118
+
 
 class FolderIndex:
     """The faces of a folder for one model, one detector and one way to align them.
 
-    Opened once a process; ``refresh`` looks at what changed. ``PathNotFound`` for no folder.
+    Opened once a process, however the folder is spelled, so that paths are told below it.
+    ``refresh`` looks at what changed. ``PathNotFound`` for no folder.
     """
 
     _opened: ClassVar[dict[tuple[str, str, str, bool], FolderIndex]] = {}
@@ -61,10 +66,10 @@ class FolderIndex:
     @classmethod
     def of(cls, db_path: str, model: Recogniser, backend: str, *, by_points: bool) -> FolderIndex:
         """The index of a folder, opened by this process before or now."""
-        folder = Path(db_path)
+        folder = Path(db_path).resolve()
         if not folder.is_dir():
             raise PathNotFound(f"Passed path {db_path} does not exist!")
-        key = (str(folder.resolve()), model.name, backend, by_points)
+        key = (str(folder), model.name, backend, by_points)
         with cls._opening:
             if key not in cls._opened:
                 cls._opened[key] = cls(folder, model, backend, by_points=by_points)
@@ -85,10 +90,10 @@ class FolderIndex:
                     self._forget(identity)
                     self._look(identity, there[identity])
 
-    def check_filled(self) -> None:
+    def check_filled(self, db_path: str) -> None:
         """``EmptyDatasource`` where there is no picture."""
         if not self._hashes:
-            raise EmptyDatasource(f"No item found in {self.folder}")
+            raise EmptyDatasource(f"No item found in {db_path}")
 
     def nearest(
         self, probes: FloatArray, metric: Metric, *, within: float, k: int | None
@@ -151,15 +156,16 @@ class FolderIndex:
                 if file.lower().endswith(SUFFIXES):
                     path = Path(folder) / file
                     stat = path.stat()
-                    yield str(path), _sha1(f"{stat.st_size}-{stat.st_ctime}-{stat.st_mtime}")
+                    identity = str(path.relative_to(self.folder))
+                    yield identity, _sha1(f"{stat.st_size}-{stat.st_ctime}-{stat.st_mtime}")
 
     def _look(self, identity: str, digest: str) -> None:
         told = {"identity": identity, "hash": digest}
         name = _sha1(identity)  # names are unique whatever their case, paths are not
         try:
-            found = find_faces(identity, self.backend)[0]
+            found = find_faces(str(self.folder / identity), self.backend)[0]
         except ValueError as error:  # no picture, or no face in it: not to be looked at again
-            _LOG.warning("%s is left out: %s", identity, error)
+            _LOG.warning("%s is left out: %s", self.folder / identity, error)
             self._keep(self._gallery.add_person(self._collection, name, metadata=told))
             return
         embedded, _ = vectors(found, self.model, by_points=self.by_points)
