@@ -252,6 +252,21 @@ def test_one_id_is_made_one_person_by_two_requests_at_a_time(
     assert (person["name"], person["face_count"], person["metadata"]) == ("Ann", 1, {})
 
 
+def test_names_are_any_numbers(service: Client, office: str, face: FaceBytes) -> None:
+    enrol(service, office, face(1), id="x", name="ann")
+    for i, id in enumerate(("ann", "Ann", "ANN")):
+        person = enrol(service, office, face(2 + i), id=id)["person"]
+        assert (person["id"], person["name"]) == (id, None)
+    for id in ("b", "B"):
+        assert enrol(service, office, face(5), id=id, name="Ann")["person"]["name"] == "Ann"
+    changed = send(service, "PATCH", f"{office}/persons/b", json={"name": "ann"})
+    assert changed.json()["person"]["name"] == "ann"
+    kept = [one.name for one in service.gallery.people(office.split("/")[-1])]
+    assert len(kept) == 6 and {"ann", "ann (ann)"} <= set(kept)
+    blank = send(service, "PATCH", f"{office}/persons/x", json={"name": ""})
+    assert blank.json()["person"]["name"] == ""
+
+
 def test_trusted_vectors(service: Client, office: str, face: FaceBytes, pipeline: Any) -> None:
     url = f"{office}/persons"
     vector = pipeline.one_face(face(4)).embedding.vectors[0].tolist()

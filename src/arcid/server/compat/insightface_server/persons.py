@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -45,6 +46,7 @@ router = APIRouter(
 )
 Short = Annotated[str, StringConstraints(max_length=200)]
 EXTERNAL = "external_id"
+T = TypeVar("T")
 
 
 class Changes(BaseModel):
@@ -82,8 +84,7 @@ async def create(
         embedding_contract_id,
     )  # fmt: skip
 
-    def enrol() -> Enrolment:
-        called = _free_name(gallery, collection, name, person_id)
+    def enrol(called: str) -> Enrolment:
         try:
             return registered(
                 running, collection, new, review_mode,
@@ -93,7 +94,7 @@ async def create(
             _refuse_known(gallery, collection, person_id)
             raise
 
-    done = await running.writes.run(enrol)
+    done = await running.writes.run(_under_a_name, name, person_id, enrol)
     body = {
         "person": person_told(done.person),
         "faces": [face_told(face, person_id) for face in done.faces],
@@ -148,15 +149,14 @@ def _refuse_known(gallery: Gallery, collection: str, person_id: str) -> None:
     raise refusal(409, "person_exists", "there is a person of that id already")
 
 
-def _free_name(gallery: Gallery, collection: str, name: str | None, person_id: str) -> str:
-    """Names are one person's here, and any number's there."""
-    wanted = (name or "").strip()
-    if not wanted:
-        return person_id
-    taken = gallery.find_person(collection, wanted)
-    if taken is None or person_id in (taken.external_id, taken.id):
-        return wanted
-    return f"{wanted[:120]} ({person_id})"
+def _under_a_name(name: str | None, person_id: str, write: Callable[[str], T]) -> T:
+    """Names are one person's here whatever their case, and any number's there."""
+    wanted = (name or "").strip() or person_id
+    begun = wanted[:120]
+    for called in (wanted, f"{begun} ({person_id})"):
+        with suppress(AlreadyExists):
+            return write(called)
+    return write(f"{begun} ({uuid.uuid4().hex})")
 
 
 def _change(gallery: Gallery, collection: str, person: str, given: Mapping[str, Any]) -> Person:
@@ -164,11 +164,14 @@ def _change(gallery: Gallery, collection: str, person: str, given: Mapping[str, 
     kept = {key: value for key, value in found.metadata.items() if key != OWN}
     own: Told = {"name": found.name, EXTERNAL: None, **found.metadata.get(OWN, {})}
     own |= {key: given[key] for key in ("name", EXTERNAL) if key in given}
-    name = None
-    if "name" in given:
-        name = _free_name(gallery, collection, given["name"], found.external_id or found.id)
     metadata = {**given.get("metadata", kept), OWN: own}
-    return gallery.update_person(collection, found.id, name=name, metadata=metadata)
+
+    def write(called: str | None) -> Person:
+        return gallery.update_person(collection, found.id, name=called, metadata=metadata)
+
+    if "name" not in given:
+        return write(None)
+    return _under_a_name(given["name"], found.external_id or found.id, write)
 
 
 def _is_id(text: str) -> bool:
