@@ -59,6 +59,11 @@ def test_without_keys_other_sites_of_a_browser_are_kept_out(client: httpx.Client
     )
     assert foreign.status_code == 403 and foreign.json()["error"]["code"] == "origin_refused"
     assert client.get("/v1/collections").json()["collections"] == []
+    for origin in ("http://[", "http://a]", "http://\u2100.example", "null", ""):
+        odd = {"Origin": origin.encode("latin-1", "replace")}
+        for path in ("/v1/collections", "/console/sign-in"):
+            answer = client.post(path, json={"name": "x"}, headers=odd)
+            assert (answer.status_code, "origin" in answer.text or answer.text) == (403, True)
     for host in ("localhost", "127.0.0.1", "[::1]"):
         named = {"Host": f"{host}:{client.base_url.port}"}
         assert client.get("/v1/collections", headers=named).status_code == 200

@@ -23,7 +23,7 @@ from arcid.gallery import Gallery
 from arcid.server.console.auth import account, attempts, entry, opened, passkeys, second
 from arcid.server.console.auth.account import Account
 from arcid.server.console.auth.accounts import Accounts
-from arcid.server.console.auth.door import Door
+from arcid.server.console.auth.door import Door, same_origin
 from arcid.server.console.auth.errors import AccountRefused, SignInRefused, TooManyAttempts
 from arcid.server.console.auth.first import FirstAccount
 from arcid.server.console.auth.passkeys import MAX_PASSKEYS, Site
@@ -271,10 +271,29 @@ def test_who_guesses_waits(store: Accounts, ada: Account) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scheme", "origin", "same"),
+    [
+        ("http", "http://faces.example", True),
+        ("https", "https://FACES.example", True),
+        ("https", "http://faces.example", False),
+        ("wss", "http://faces.example", False),
+        ("ws", "http://[", False),
+        ("http", "http://faces.example]", False),
+        ("http", "", False),
+        ("http", "null", False),
+    ],
+)
+def test_a_page_is_ours_by_its_origin(scheme: str, origin: str, same: bool) -> None:
+    sent = [(b"host", b"faces.example"), (b"origin", origin.encode())]
+    assert same_origin({"type": "http", "scheme": scheme, "headers": sent}) is same
+
+
+@pytest.mark.parametrize(
     ("public_url", "scheme", "host", "expected"),
     [
         (None, "http", "localhost:8000", Site("localhost", "http://localhost:8000")),
         (None, "http", "127.0.0.1:8000", None),
+        (None, "http", "localhost:[", None),
         (None, "https", "faces.example", None),
         ("https://faces.example", "https", "Faces.example", SITE),
         ("https://faces.example", "http", "faces.example", None),
@@ -295,7 +314,7 @@ def test_the_site_is_the_public_address_or_localhost(
     door = Door(path, tmp_path, first, lambda token: None, public_url=public_url)
     scope = {
         "type": "http", "method": "GET", "scheme": scheme, "path": "/", "query_string": b"",
-        "headers": [(b"host", host.encode())],
+        "headers": [(b"host", host.encode())], "server": ("127.0.0.1", 8000),
     }  # fmt: skip
     assert door.site(Request(scope)) == expected
     door.close()

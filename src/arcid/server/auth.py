@@ -158,12 +158,20 @@ def _check_local(headers: Headers) -> None:
             "set ARCID_API_KEYS to reach it by another name",
         )
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and not of_host(origin, host):
         raise HttpError(
             403,
             "origin_refused",
             "without API keys web pages of other sites may not call the service",
         )
+
+
+def of_host(origin: str, host: str) -> bool:
+    """Whether an ``Origin`` header names the host of a ``Host`` header."""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no URL, such as http://[
+        return False
 
 
 def _name(host: str) -> str:

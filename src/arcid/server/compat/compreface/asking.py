@@ -24,6 +24,7 @@ PREFIX = "/api/v1"
 COLLECTION = "default"  # of keys that are limited to none
 SUFFIXES = frozenset({"tif", "tiff", "jpg", "jpeg", "png", "bmp", "ico", "gif", "webp"})
 MAX_SUBJECT = 50
+INTEGERS = 2**31  # from here on a number is none of Java's
 _FORBIDDEN = frozenset(";/\\")
 _YES, _NO = ("true", "1"), ("false", "0")
 T = TypeVar("T")
@@ -44,11 +45,11 @@ class Options:
 async def options_of(request: Request) -> Options:
     """Raises ``HttpError``: a value without meaning, or vectors are asked for without the verb."""
     options = Options(
-        _asked(request, "limit", int, 0),
+        _asked(request, "limit", _integer, 0),
         _asked(request, "det_prob_threshold", float, 0.0),
         frozenset(map(str.strip, request.query_params.get("face_plugins", "").split(","))),
         _asked(request, "status", _truth, False),
-        _asked(request, "prediction_count", int, 1),
+        _asked(request, "prediction_count", _integer, 1),
         _asked(request, "detect_faces", _truth, True),
     )
     if options.limit < 0:
@@ -142,6 +143,13 @@ def _asked(request: Request, name: str, read: Callable[[str], T], default: T) ->
         return read(value)
     except ValueError:
         raise refusal(26, f"{name} has no meaning: {value[:20]}") from None
+
+
+def _integer(value: str) -> int:
+    number = int(value)
+    if not -INTEGERS <= number < INTEGERS:
+        raise ValueError(value)
+    return number
 
 
 def _truth(value: str) -> bool:

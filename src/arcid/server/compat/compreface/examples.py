@@ -14,6 +14,7 @@ from arcid.apps.enrol import new_face
 from arcid.errors import AlreadyExists, ArcidError, FaceNotFound, NoFaceFound, PossibleDuplicate
 from arcid.gallery import Gallery, NewFace, StoredFace
 from arcid.server.compat.compreface.asking import (
+    INTEGERS,
     PREFIX,
     Asked,
     Collection,
@@ -76,8 +77,8 @@ def listed(
     subject: str | None = None,
 ) -> dict[str, Any]:
     """A page of faces, oldest first."""
-    if page < 0 or not 1 <= size <= MOST:
-        raise refusal(26, f"page should be 0 or more, size from 1 to {MOST}; ")
+    if not (0 <= page < INTEGERS and 1 <= size <= MOST):
+        raise refusal(26, f"page should be from 0 to {INTEGERS - 1}, size from 1 to {MOST}; ")
     person = None if subject is None else running.gallery.find_person(collection, subject)
     total = running.gallery.collection(collection).faces if subject is None else 0
     faces: list[dict[str, str]] = []
@@ -156,8 +157,8 @@ async def verify(
         cosine = float(face.embedding.cosine(stored)[0, 0])
         said = told(face, size_of(faces), options)
         rows.append(said | {"subject": name, "similarity": similarity(calibration, cosine)})
-    return result(rows, running, options)
     running.looks.likened("photos", len(rows), f"face:{face_id(image)}", collection)
+    return result(rows, running, options)
 
 
 def _enrol(running: Services, collection: str, name: str, face: NewFace) -> dict[str, str]:

@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from arcid.events import acting
 from arcid.server.addresses import ip_of
-from arcid.server.auth import address_of, audited_address
+from arcid.server.auth import address_of, audited_address, of_host
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.auth.account import Account
@@ -140,9 +140,9 @@ class Door:
         The public address where one is set, and without it localhost: no other name that a request
         brings is believed.
         """
-        host = request.headers.get("host", "")
-        here = f"{request.url.scheme.replace('ws', 'http')}://{host}".lower()
-        origin = self._public_url or (here if host.partition(":")[0] == "localhost" else None)
+        url = request.url  # of the server where the header is no host
+        here = f"{url.scheme.replace('ws', 'http')}://{url.netloc}".lower()
+        origin = self._public_url or (here if url.hostname == "localhost" else None)
         name = urlsplit(origin or "").hostname
         if not available() or origin != here or not name or ip_of(name) is not None:
             return None
@@ -258,7 +258,7 @@ def _place(request: HTTPConnection) -> tuple[str, str]:
 def same_origin(scope: Scope) -> bool:
     """Browsers send ``Origin`` with every POST and WebSocket; who sends none is not trusted."""
     headers = Headers(scope=scope)
-    origin = urlsplit(headers.get("origin", ""))
-    if scope["scheme"] in {"https", "wss"} and origin.scheme != "https":
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    if scope["scheme"] in {"https", "wss"} and not origin.lower().startswith("https:"):
         return False
-    return origin.netloc.lower() == headers.get("host", "").lower() != ""
+    return host != "" and of_host(origin, host)
