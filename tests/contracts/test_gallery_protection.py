@@ -270,6 +270,42 @@ def test_a_deleted_collection_stays_deleted(url: str, backup: Backup) -> None:
         assert gallery.search("guests", vector(51), k=1)[0][0].name == "Eve"
 
 
+def test_notes_about_who_was_erased_keep_no_older_copy_shut(url: str, backup: Backup) -> None:
+    with filled(url) as gallery:
+        ann = id_of(gallery, "Ann")
+        Events(gallery).add("staff", "arrival", ann, datetime.now(UTC), actor="op", note="needle")
+    backup.take()
+    with Gallery.open(url) as gallery:
+        gallery.delete_person("staff", ann)
+    backup.put_back()
+    with Gallery.open(url) as gallery:
+        assert names(gallery) == {"Bea", "Cid"} and gallery.check() == []
+        assert [(e.name, e.note) for e in Events(gallery).find("staff")] == [(None, None)]
+
+
+@pytest.mark.parametrize("bare_database_url", ["sqlite"], indirect=True)
+def test_two_processes_that_begin_with_an_older_copy_erase_once(
+    url: str, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled(url) as gallery:
+        gallery.create_collection("guests")
+    backup.take()
+    with Gallery.open(url) as gallery:
+        gallery.delete_collection("staff")
+    backup.put_back()
+    real = journal.writing
+
+    def outrun(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(journal, "writing", real)
+        Gallery.open(url).close()
+        return real(*args, **options)
+
+    monkeypatch.setattr(journal, "writing", outrun)
+    with Gallery.open(url) as gallery:
+        assert journal.writing is real
+        assert [c.name for c in gallery.collections()] == ["guests"]
+
+
 def test_merging_is_no_erasure_but_erasing_the_merged_is(url: str, backup: Backup) -> None:
     with filled(url):
         pass

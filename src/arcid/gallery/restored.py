@@ -13,11 +13,12 @@ from sqlalchemy.engine import Connection
 
 from arcid.gallery import rooms
 from arcid.gallery.database import Database
-from arcid.gallery.schema import collections, gallery, people
+from arcid.gallery.schema import Row, collections, gallery, people
 from arcid.gallery.store import collections as collections_store
 from arcid.gallery.store import journal
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store.keys import Key, chunks
+from arcid.vault.keytables import Destroyed
 
 _log = logging.getLogger(__name__)
 
@@ -31,17 +32,18 @@ def erase_again(database: Database) -> int:
         found = database.vault.destroyed(known) if protected else None
         if found is None or found.last == known:
             return 0
-        whole = _of(connection, collections.c.uid, found.collections)
-        somebody = _of(connection, people.c.key_id, found.keys)
-    with journal.writing(database, erases=bool(whole or somebody)) as log:
-        for key in whole:
-            collections_store.delete(log, collections_store.by_id(log.connection, key)["name"])
-        for row in people_store.by_keys(log.connection, somebody).values():
-            if row["collection_id"] not in whole:
-                own = collections_store.by_id(log.connection, row["collection_id"])
-                people_store.delete(log, own, people_store.find(log.connection, own, row["uid"]))
-        for part in chunks(found.keys):
+        erases = bool(_whole(connection, found) or _somebody(connection, found))
+    with journal.writing(database, erases=erases) as log:
+        # looked up anew: another process may have begun as well
+        whole = _whole(log.connection, found)
+        for own in whole:
+            collections_store.delete(log, own["name"])
+        for part in chunks(found.keys):  # deleting people reads what is left of these
             rooms.forget(log.connection, part)
+        somebody = _somebody(log.connection, found)
+        for row in somebody:
+            own = collections_store.by_id(log.connection, row["collection_id"])
+            people_store.delete(log, own, people_store.find(log.connection, own, row["uid"]))
         log.connection.execute(gallery.update().values(shredded=found.last))
     again = len(whole) + len(somebody)
     if again:
@@ -50,10 +52,18 @@ def erase_again(database: Database) -> int:
     return again
 
 
-def _of(connection: Connection, column: sa.Column[Key], values: tuple[Key, ...]) -> list[int]:
-    """Keys of the rows of those values of a column."""
-    found: list[int] = []
+def _whole(connection: Connection, found: Destroyed) -> list[Row]:
+    return _rows(connection, collections.c.uid, found.collections)
+
+
+def _somebody(connection: Connection, found: Destroyed) -> list[Row]:
+    return _rows(connection, people.c.key_id, found.keys)
+
+
+def _rows(connection: Connection, column: sa.Column[Key], values: tuple[Key, ...]) -> list[Row]:
+    """Those of these values of a column of their table."""
+    found: list[Row] = []
     for part in chunks(values):
-        query = sa.select(column.table.c.id).where(column.in_(part))
-        found += connection.execute(query).scalars()
+        query = sa.select(column.table).where(column.in_(part))
+        found += connection.execute(query).mappings()
     return found
