@@ -195,6 +195,26 @@ def test_all_that_is_held_of_one_person_and_of_nobody_else(gallery: Gallery, ann
         exported(gallery, "staff", ann)
 
 
+def test_what_was_taken_for_them_and_is_anothers_is_not_told_to_them(
+    gallery: Gallery, ann: str
+) -> None:
+    ben = gallery.person_called("staff", "Ben Needle").id
+    Sightings(gallery).depart("staff", "door", NOW + timedelta(hours=1), "gone")
+    (seen,) = Sightings(gallery).person(
+        "staff", DOOR, ann, NOW + timedelta(hours=2), cooldown_s=60, grounds={}, vector=vector(3),
+        crop=crop(3),
+    )  # fmt: skip
+    Events(gallery).correct("staff", seen.id, "reassign", actor="op", person_id=ben)
+    for person, theirs in ((ann, False), (ben, True)):
+        with zipfile.ZipFile(io.BytesIO(exported(gallery, "staff", person))) as archive:
+            told = json.loads(archive.read("person.json"))
+            assert (f"pictures/event-{seen.id}.png" in archive.namelist()) == theirs
+        assert (seen.id in {one["id"] for one in told["events"]}) == theirs
+        assert (seen.id in {one["event"] for one in told["event_faces"]}) == theirs
+        assert ({one["person_id"] for one in told["events"]}) == {person}
+        assert ("Ben" in json.dumps(told)) == theirs
+
+
 def exported_json(gallery: Gallery, person: str, *, vectors: bool) -> bytes:
     data = exported(gallery, "staff", person, vectors=vectors)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -122,12 +122,13 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
 
 
 def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
-    """Their events as they read, with the faces behind them, stays and questions."""
+    """Events that read as theirs, with the faces behind them, stays and questions. What was taken
+    for them and is of somebody else, or of nobody known, is not theirs to see."""
     log = Log(connection, collection)
-    theirs = _theirs(log, person["uid"])
-    told.records["events"] = [event.to_dict() | {"grounds": event.grounds} for _, event in theirs]
-    uids = {row["id"]: row["uid"] for row, _ in theirs}
-    for key, (contract, vector, crop) in traces.read(log, [row for row, _ in theirs]).items():
+    mine = [(r, e) for r, e in _theirs(log, person["uid"]) if e.person_id == person["uid"]]
+    told.records["events"] = [event.to_dict() | {"grounds": event.grounds} for _, event in mine]
+    uids = {row["id"]: row["uid"] for row, _ in mine}
+    for key, (contract, vector, crop) in traces.read(log, [row for row, _ in mine]).items():
         name = f"event-{uids[key]}"
         kept = {"event": uids[key], "contract_id": contract, "vector": vector.tolist()}
         told.records.setdefault("event_faces", []).append(kept)
