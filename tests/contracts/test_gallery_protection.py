@@ -528,20 +528,25 @@ def test_stolen_keys_open_nothing_of_a_gallery_whose_data_keys_were_changed(
     thief = tmp_path / "thief"
     thief.mkdir()
     store = tmp_path / "keys" / "store"
-    with filled(url) as gallery:
+    with filled(url) as gallery, Gallery.open(url) as running:
+        running.enrol("staff", "Dot", [new_face(41)])  # more of its keys are ready
         for file in (store, tmp_path / "home" / "root.key"):
             shutil.copy2(file, thief)
-        assert gallery.rotate_keys(data=True).people == 3
+        assert gallery.rotate_keys(data=True).people == 4
+        running.enrol("staff", "Eve", [new_face(51)])
         assert [nearest(gallery, i) for i in (1, 11, 21)] == ["Ann", "Bea", "Cid"]
         assert gallery.check() == []
+        with gallery.database.read() as connection:
+            used = connection.execute(sa.select(schema.people.c.key_id)).scalars().all()
     with monkeypatch.context() as stolen:
         stolen.setenv("ARCID_HOME", str(thief))
         stolen.setenv(keystore.SETTING, str(thief / "store"))
         with Gallery.open(url) as gallery, pytest.raises(KeyUnavailable, match="it is older"):
+            assert gallery.database.vault.store.data_keys(used) == []
             nearest(gallery, 1)
     with Gallery.open(url) as gallery:
         assert nearest(gallery, 1) == "Ann"
-        assert gallery.rotate_keys(data=True).people == 3, "and once more"
+        assert gallery.rotate_keys(data=True).people == 5, "and once more"
         assert nearest(gallery, 1) == "Ann"
 
 

@@ -323,6 +323,18 @@ def test_rotation_makes_older_copies_of_the_store_worthless(tmp_path: Path, home
         opened(where).unseal(sealed[0], WHERE)
 
 
+def test_keys_that_were_ready_before_a_change_of_keys_are_not_used_after_it(url: sa.URL) -> None:
+    running = opened(url, create=True)
+    running.new_key(STAFF)
+    copied = {key.id for key in running.store.wrapped_by(
+        [key.id for key in running.store.collection_keys()], 100)}  # fmt: skip
+    assert len(copied) == 4
+    rotation.rotate(opened(url))
+    fresh = [running.new_key(STAFF) for _ in range(3)]
+    assert not copied & set(fresh)
+    assert running.store.counts()["data_keys"] == 4 + 16
+
+
 def test_the_root_key_moves_to_another_place(
     url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,8 @@
 """The keys of one gallery at work: made, handed out, destroyed.
 
 Data keys are made some at a time and ahead of need, so that enrolling somebody writes nothing to
-the key store. A number that is never used opens nothing.
+the key store. A number that is never used opens nothing. Those that are ready were in every copy
+of the key store since: once a collection has a new key, others are made.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Vault:
         self._lock = threading.RLock()
         self._collections: dict[int, Cipher] = {}
         self._opened: dict[int, bytes] = {}
-        self._ahead: dict[str, list[int]] = {}
+        self._ahead: dict[str, tuple[int, list[int]]] = {}  # the collection's key, ready ones
         self._made: dict[str, int] = {}
         self._complete = False
         self._asked_at = -ASK_S
@@ -53,15 +54,15 @@ class Vault:
     def new_key(self, collection: str) -> int:
         """The number of a data key that nothing was sealed with yet."""
         with self._lock:
-            ahead = self._ahead.setdefault(collection, [])
-            if not ahead:
-                ahead += self._make(collection)
-            return ahead.pop()
+            ahead, newest = self._ahead.get(collection), self.store.collection_key(collection)
+            if ahead is None or not ahead[1] or newest is None or newest.id != ahead[0]:
+                ahead = self._ahead[collection] = self._make(collection)
+            return ahead[1].pop()
 
     def index_key(self, collection: str) -> tuple[int, Cipher]:
         """A new data key for one copy of a collection's index, with its number."""
         with self._lock:
-            ((key_id, bare),) = self._made_new(keystore.of_index(collection), 1)
+            _, ((key_id, bare),) = self._made_new(keystore.of_index(collection), 1)
         return key_id, sealing.cipher(bare)
 
     def index_cipher(self, key_id: int) -> Cipher:
@@ -209,20 +210,21 @@ class Vault:
                     changed.append(key._replace(wrapped=new.wrap(bare, context)))
             self.store.rewrap(changed)
 
-    def _make(self, collection: str) -> list[int]:
+    def _make(self, collection: str) -> tuple[int, list[int]]:
         count = self._made[collection] = min(AHEAD, 4 * self._made.get(collection, 1))
-        bare = self._made_new(collection, count)
+        parent, bare = self._made_new(collection, count)
         self._opened |= bare
-        return [key for key, _ in bare]
+        return parent, [key for key, _ in bare]
 
-    def _made_new(self, collection: str, count: int) -> list[tuple[int, bytes]]:
+    def _made_new(self, collection: str, count: int) -> tuple[int, list[tuple[int, bytes]]]:
+        """The collection's key that wraps them, and the new data keys."""
         bare = [(keystore.new_id(), os.urandom(sealing.KEY_BYTES)) for _ in range(count)]
         while True:  # a change of keys may take the parent away meanwhile
             parent = self.store.collection_key(collection) or self._make_collection(collection)
             by = self._collection(parent)
             wrapped = [self._wrapped(key, parent.id, by, data) for key, data in bare]
             if self.store.add_data_keys(wrapped):
-                return bare
+                return parent.id, bare
 
     def _make_collection(self, collection: str) -> CollectionKey:
         self._root = None  # another process may have changed it: what it wraps must open later
