@@ -583,18 +583,31 @@ def test_a_backup_from_before_data_keys_changed_opens_and_brings_no_erased_back(
         assert [nearest(gallery, i) for i in (11, 22)] == ["Bea", "Cid"]
 
 
-def test_keys_from_before_follow_whoever_they_were_of_through_merges(url: str) -> None:
-    def keys(gallery: Gallery, name: str) -> set[int]:
-        own = sa.select(schema.people.c.id, schema.people.c.key_id).where(
-            schema.people.c.name == name
-        )
-        with gallery.database.read() as connection:
-            person, key = connection.execute(own).one()
-            more = sa.select(schema.inherited.c.key_id).where(
-                schema.inherited.c.person_id == person
-            )
-            return {key, *connection.execute(more).scalars()}
+def keys(gallery: Gallery, name: str) -> set[int]:
+    """Of a person, those of before too."""
+    own = sa.select(schema.people.c.id, schema.people.c.key_id).where(schema.people.c.name == name)
+    with gallery.database.read() as connection:
+        person, key = connection.execute(own).one()
+        more = sa.select(schema.inherited.c.key_id).where(schema.inherited.c.person_id == person)
+        return {key, *connection.execute(more).scalars()}
 
+
+def test_who_became_part_of_somebody_parted_again_is_erased_with_them(url: str) -> None:
+    with filled(url) as gallery:
+        ann, bea, cid = (id_of(gallery, name) for name in ("Ann", "Bea", "Cid"))
+        of_both = keys(gallery, "Ann") | keys(gallery, "Bea")
+        gallery.merge_people("staff", ann, bea, reversible=True)
+        gallery.merge_people("staff", cid, ann, reversible=True)
+        newest, _ = gallery.merges("staff")
+        gallery.unmerge("staff", newest.id)
+        assert len(gallery.merges("staff", ann)) == 1 and not keys(gallery, "Cid") & of_both
+        gallery.delete_person("staff", ann)
+        assert gallery.merges("staff") == []
+        assert gallery.database.vault.store.data_keys(of_both) == []
+        assert names(gallery) == {"Cid"} and nearest(gallery, 22) == "Cid"
+
+
+def test_keys_from_before_follow_whoever_they_were_of_through_merges(url: str) -> None:
     with filled(url) as gallery:
         gallery.rotate_keys(data=True)
         ann, bea = (id_of(gallery, name) for name in ("Ann", "Bea"))

@@ -18,6 +18,7 @@ from arcid.gallery.store import audit, receipts, sealed
 from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
 from arcid.gallery.store.journal import Journal, from_us
+from arcid.gallery.store.keys import chunks
 
 
 def merge(
@@ -28,9 +29,9 @@ def merge(
     faces_store.move(log, collection, own, keep)
     handed = rooms.hand_over(log.connection, collection, other, keep)
     receipts.hand_over(log.connection, other, keep)
-    sealed.hand_over(log.connection, other, keep)
-    earlier = merges.c.person_id == other["id"]
-    log.connection.execute(merges.update().where(earlier).values(person_id=keep["id"]))
+    keys = sealed.hand_over(log.connection, other, keep)
+    earlier = [row["uid"] for row in of(log.connection, collection, other)]
+    _give(log.connection, earlier, other, keep)
     people_store.delete(log, collection, other, merged=True)
     audit.note(log, collection, "person.merge", keep, other=other["uid"])
     if not reversible:
@@ -45,7 +46,7 @@ def merge(
         "created_at": other["created_at"],
         "merged_at": log.now,
         "face_uids": json.dumps([face["uid"] for face in own]),
-        "handed": json.dumps(handed),
+        "handed": json.dumps(handed | {"keys": keys, "merges": earlier}),
         "external_id": other["external_id"],
     }
     values["seal"] = row_seal("merges", values)
@@ -62,12 +63,14 @@ def unmerge(
         log, collection, row["name"] if name is None else name, json.loads(row["metadata"]),
         external_id=row["external_id"], uid=row["other_uid"], created_at=row["created_at"],
     )  # fmt: skip
-    sealed.take_back(log.connection, keep, other)
+    handed = json.loads(row["handed"])
+    sealed.take_back(log.connection, keep, other, handed.get("keys", ()))
+    _give(log.connection, handed.get("merges", ()), keep, other)
     wanted = json.loads(row["face_uids"])
     there = faces_store.by_ids(log.connection, collection, wanted)
     back = [face for face in there if face["person_id"] == keep["id"]]
     faces_store.move(log, collection, back, other)
-    rooms.take_back(log.connection, collection, other, keep, json.loads(row["handed"]))
+    rooms.take_back(log.connection, collection, other, keep, handed)
     log.connection.execute(merges.delete().where(merges.c.id == row["id"]))
     audit.note(log, collection, "person.unmerge", keep, other=other["uid"])
     return keep, other, len(wanted) - len(back)
@@ -120,3 +123,10 @@ def records(connection: Connection, rows: Sequence[Row]) -> list[Merge]:
 def forget(connection: Connection, before: int) -> int:
     """Erase what merges made before then would need to be undone."""
     return connection.execute(merges.delete().where(merges.c.merged_at < before)).rowcount
+
+
+def _give(connection: Connection, uids: Sequence[str], giver: Row, taker: Row) -> None:
+    """Merges whose faces are the giver's now become the taker's."""
+    for part in chunks(uids):
+        own = sa.and_(merges.c.uid.in_(part), merges.c.person_id == giver["id"])
+        connection.execute(merges.update().where(own).values(person_id=taker["id"]))

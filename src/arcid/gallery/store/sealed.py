@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.gallery.schema import Row, gallery, inherited, people, shreds
+from arcid.gallery.store.keys import chunks
 from arcid.vault import Vault, keystore, sealing
 
 TEXT = "\x01"  # how a sealed text begins, which nobody types; base64 follows
@@ -119,10 +120,12 @@ def doom_index(connection: Connection, uid: str) -> None:
         connection.execute(shreds.insert().values(key_id=None, collection_uid=name))
 
 
-def hand_over(connection: Connection, other: Row, keep: Row) -> None:
-    """Before two people are merged: the kept one's keys now, destroyed with them."""
-    earlier = inherited.c.person_id == other["id"]
-    connection.execute(inherited.update().where(earlier).values(person_id=keep["id"]))
+def hand_over(connection: Connection, other: Row, keep: Row) -> list[int]:
+    """Before two people are merged: the kept one's keys now, destroyed with them. Which of them the
+    other had inherited."""
+    theirs = inherited.c.person_id == other["id"]
+    earlier = list(connection.execute(sa.select(inherited.c.key_id).where(theirs)).scalars())
+    connection.execute(inherited.update().where(theirs).values(person_id=keep["id"]))
     known = sa.select(inherited.c.id).where(inherited.c.key_id == other["key_id"])
     if other["key_id"] is not None and connection.execute(known).first() is None:
         connection.execute(
@@ -130,12 +133,17 @@ def hand_over(connection: Connection, other: Row, keep: Row) -> None:
                 person_id=keep["id"], key_id=other["key_id"], origin=other["uid"]
             )
         )
+    return earlier
 
 
-def take_back(connection: Connection, keep: Row, other: Row) -> None:
-    """The keys of somebody who became part of ``keep`` and is there again, beside a new one."""
-    theirs = (inherited.c.person_id == keep["id"]) & (inherited.c.origin == other["uid"])
-    connection.execute(inherited.update().where(theirs).values(person_id=other["id"]))
+def take_back(connection: Connection, keep: Row, other: Row, earlier: Sequence[int]) -> None:
+    """The keys of somebody who became part of ``keep`` and is there again, beside a new one.
+    ``earlier``: as ``hand_over`` said."""
+    back = inherited.update().where(inherited.c.person_id == keep["id"])
+    back = back.values(person_id=other["id"])
+    connection.execute(back.where(inherited.c.origin == other["uid"]))
+    for part in chunks(earlier):
+        connection.execute(back.where(inherited.c.key_id.in_(part)))
 
 
 def doomed(connection: Connection) -> Sequence[Any]:
