@@ -473,6 +473,17 @@ class PossibleDuplicate(AlreadyExists):
     code = "possible_duplicate"
     allow: ClassVar[str] = "allow_duplicate=true"  # the command line has other words
 
+    def __init__(self, message: str, *, unnamed: str | None = None, **details: Any) -> None:
+        """``unnamed``: the message for what is kept, with the other's id in place of the name."""
+        super().__init__(message, **details)
+        self.unnamed = message if unnamed is None else unnamed
+
+    @classmethod
+    def of(cls, message: str, name: str, **details: Any) -> PossibleDuplicate:
+        """``message``: with {whose} where it says whose the face is."""
+        named, unnamed = (message.format(whose=who) for who in (repr(name), details["person_id"]))
+        return cls(named, unnamed=unnamed, **details)
+
 
 class SchemaTooNew(GalleryError):
     """The database was written by a newer arcid; this one will not touch it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -259,6 +260,26 @@ def test_whoever_is_deleted_is_named_by_no_job(
     assert Jobs(gallery).get(waiting.id).total == 12
     work(gallery, pipeline, waiting.id, folder(people))
     assert "Person 3" not in photos(gallery) and "Person 4" in photos(gallery)
+
+
+def test_a_reason_names_nobody_else_and_items_follow_a_new_name(
+    gallery: Gallery, pipeline: Pipeline, people: Path
+) -> None:
+    (people / "Twin").mkdir()
+    shutil.copy(people / "Person 0" / "0.png", people / "Twin")
+    source = folder(people)
+    job = begin_import(gallery, "staff", source, Options(require_quality=False), origin="command")
+    work(gallery, pipeline, job.id, source)
+    (twin,) = [one for one in Jobs(gallery).every_refused(job.id) if one.person == "Twin"]
+    first = gallery.person_called("staff", "Person 0").id
+    assert twin.code == "possible_duplicate"
+    assert first in twin.message and "Person 0" not in twin.message
+    three = gallery.person_called("staff", "Person 3").id
+    gallery.update_person("staff", three, name="Dora")
+    assert "Dora" in {one.person for one in Jobs(gallery).every_refused(job.id)}
+    gallery.delete_person("staff", three)
+    left = [f"{o.person} {o.label} {o.message}" for o in Jobs(gallery).every_refused(job.id)]
+    assert left and not any("Person 3" in one or "Dora" in one for one in left)
 
 
 def test_a_service_works_on_what_lies_on_its_machine_and_deletes_it_then(

@@ -163,10 +163,11 @@ def _nearest(
 
 
 def _of_match(nearest: Match, decision: Decision) -> PossibleDuplicate:
-    return PossibleDuplicate(
-        f"this face is enrolled as {nearest.name!r} already: cosine {nearest.cosine:.3f}, a match "
+    return PossibleDuplicate.of(
+        f"this face is enrolled as {{whose}} already: cosine {nearest.cosine:.3f}, a match "
         f"from {decision.cosine_threshold:.3f}; if it is another person, say "
         f"{PossibleDuplicate.allow}",
+        nearest.name,
         person_id=nearest.person_id,
         face_id=nearest.face_id,
         cosine=nearest.cosine,
@@ -181,10 +182,10 @@ def _of_photo(
     for known in faces_store.of_photo(connection, collection, face["photo_id"]):
         if known["person_uid"] != own and faces_store.same_face(face, known):
             owner = people_store.by_keys(connection, [known["person_id"]])
-            name = owner[known["person_id"]]["name"]
-            return PossibleDuplicate(
-                f"this face of this photo is enrolled as {name!r} already; if it is another "
+            return PossibleDuplicate.of(
+                "this face of this photo is enrolled as {whose} already; if it is another "
                 f"person, say {PossibleDuplicate.allow}",
+                owner[known["person_id"]]["name"],
                 person_id=known["person_uid"],
                 face_id=known["uid"],
                 cosine=None,

@@ -97,6 +97,15 @@ def take_back(
             back(connection, collection, other, keep, handed[_name(room)])
 
 
+def renamed(connection: Connection, collection: Row, person: Row, name: str) -> None:
+    """After a person was given another name; ``person``: as they were. Rooms that name nobody have
+    no ``renamed``."""
+    for room in rooms():
+        own = getattr(room, "renamed", None)
+        if own is not None:
+            own(connection, collection, person, name)
+
+
 def forget(connection: Connection, keys: Sequence[int]) -> None:
     """Erase the rows that destroyed data keys sealed: an older copy was put back.
 

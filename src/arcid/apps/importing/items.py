@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from arcid.errors import ArcidError, InputError, by_reason
+from arcid.errors import ArcidError, InputError, PossibleDuplicate, by_reason
 from arcid.gallery import NewConsent, NewFace
 from arcid.gallery.rules import clean_name, name_key
 
@@ -30,8 +30,9 @@ class Left:
 
     @classmethod
     def of(cls, item: Item, error: ArcidError) -> Left:
-        """An item that was refused."""
-        return cls(item.label, item.person, error.code, error.message)
+        """An item that was refused. The reason is kept, and so names nobody else."""
+        message = error.unnamed if isinstance(error, PossibleDuplicate) else error.message
+        return cls(item.label, item.person, error.code, message)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

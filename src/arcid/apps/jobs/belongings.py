@@ -1,4 +1,4 @@
-"""What becomes of items of jobs when people are merged or deleted: a ``Room`` of the gallery.
+"""Items of jobs when people are merged, renamed or deleted: a ``Room`` of the gallery.
 
 Items name people. Of somebody who is deleted no refused photo stays named, and what still waits of
 theirs is not enrolled any more.
@@ -12,14 +12,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.apps.jobs.tables import items, jobs
+from arcid.gallery import rules
 from arcid.gallery.rooms import Told
 from arcid.gallery.schema import Row
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> None:
     """Before two people are merged: what is named after ``other`` is named after ``keep``."""
-    values = {"person": keep["name"], "person_key": keep["name_key"]}
-    connection.execute(items.update().where(_of(collection, other)).values(values))
+    renamed(connection, collection, other, keep["name"])
+
+
+def renamed(connection: Connection, collection: Row, person: Row, name: str) -> None:
+    """What is named after them has their new name, so that it goes with them as ever."""
+    values = {"person": name, "person_key": rules.name_key(name)}
+    connection.execute(items.update().where(_of(collection, person)).values(values))
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:

@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, PersonNotFound
-from arcid.gallery import rules
+from arcid.gallery import rooms, rules
 from arcid.gallery.paging import PEOPLE, Page, check_limit
 from arcid.gallery.records import Person
-from arcid.gallery.rooms import rooms
 from arcid.gallery.schema import Row, faces, people
 from arcid.gallery.seals import check_row, row_seal
 from arcid.gallery.store import erasures, filters, receipts, sealed
@@ -157,6 +156,7 @@ def update(
     journal.connection.execute(people.update().where(people.c.id == person["id"]).values(values))
     if cleaned != person["name"]:
         receipts.forget(journal.connection, person["uid"])
+        rooms.renamed(journal.connection, collection, person, cleaned)
     journal.record("person_updated", collection, person=person)
 
 
@@ -187,7 +187,7 @@ def delete(
     for face in own:
         journal.record("face_removed", collection, person=person, face=face)
     destroyed = erasures.of_person(journal.connection, person)
-    for room in rooms():
+    for room in rooms.rooms():
         destroyed |= room.erase(journal.connection, collection, person, merged=merged)
     receipt = None
     if not merged:
