@@ -168,6 +168,19 @@ def test_only_who_has_the_key_gets_it_and_nobody_can_change_it() -> None:
         offer.close()
 
 
+def test_sockets_of_any_name_are_in_nobodys_way() -> None:
+    name, key = os.urandom(8).hex(), sealing.cipher(bytes(32))
+    (_, offer), odd = offered(name, key), os.urandom(4).hex().encode()
+    with socket.socket(socket.AF_UNIX) as split, socket.socket(socket.AF_UNIX) as other:
+        for one, breaks in ((split, b"\na b\n\n"), (other, b"\x1c\x85\r\xff")):
+            one.bind(b"\0" + odd + breaks + odd)
+            one.listen()
+        try:
+            assert len(sharing._offered(name)) == 1
+        finally:
+            offer.close()
+
+
 def test_another_user_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     name, key = os.urandom(8).hex(), sealing.cipher(bytes(32))
     _, offer = offered(name, key)

@@ -153,9 +153,10 @@ def _asked(name: str, by: Cipher, size: int) -> int | None:
 def _offered(name: str) -> list[str]:
     """Addresses of sockets that offer it."""
     with suppress(OSError):
-        lines = Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()
-        listening = [line.rpartition(" @")[2] for line in lines if line.split()[3] == _LISTENING]
-        return [address for address in listening if address.startswith(f"{_PREFIX}/{name}/")]
+        lines = Path("/proc/net/unix").read_text("utf-8", "replace").split("\n")
+        sockets = [line.split(maxsplit=7) for line in lines]  # names may hold line breaks
+        listening = [one[7] for one in sockets if len(one) == 8 and one[3] == _LISTENING]
+        return [path[1:] for path in listening if path.startswith(f"@{_PREFIX}/{name}/")]
     return []
 
 
