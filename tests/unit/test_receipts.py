@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from arcid.apps.attendance import Attendance, export
 from arcid.apps.watchlists import Terms, Watchlists
 from arcid.errors import EvidenceInvalid, GalleryDamaged, NotFound, UsageError
-from arcid.events import Audit, Events, Outbox, Place, Sightings, acting
+from arcid.events import Audit, Events, Outbox, Place, Question, Sightings, acting
 from arcid.gallery import Gallery, NewConsent, NewFace
 from arcid.gallery.schema import erasures, people
 from arcid.gallery.store.erasures import digest
@@ -32,7 +32,7 @@ from arcid.protection import (
 )
 from arcid.protection.receipts import verify
 from arcid.signing import Signer
-from arcid.types import Embeddings
+from arcid.types import Embeddings, Match
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 DOOR = Place("door", "door")
@@ -246,3 +246,24 @@ def test_who_was_told_is_written_where_it_is_told(gallery: Gallery, ann: str) ->
     assert len(page) == 1 and page.next is not None
     assert len(book.find(limit=None, after=page.next)) == len(book.find(limit=None)) - 1
     assert book.forget(datetime.now(UTC) + timedelta(days=1)) == len(exports) + 1
+
+
+def test_of_a_doubtful_face_everybody_it_may_be_is_disclosed(gallery: Gallery, ann: str) -> None:
+    ben = gallery.person_called("staff", "Ben Needle").id
+    matches = [
+        Match(uid, name, 0.4, gallery.faces("staff", uid)[0].id, 1)
+        for uid, name in ((ann, "Ann Needle"), (ben, "Ben Needle"))
+    ]
+    grounds = {"candidates": [{"person_id": uid, "cosine": 0.4} for uid in (ann, ben)]}
+    Sightings(gallery).visitor(
+        "staff", DOOR, NOW, NOW, "mark", cooldown_s=60, alike=0.9, grounds=grounds,
+        vector=vector(9), targets=("hr",), question=Question(matches, None, 0.01),
+    )  # fmt: skip
+    outbox = Outbox(gallery)
+    ((delivery, _, event),) = outbox.due("hr", datetime.now(UTC))
+    assert event.told()["grounds"] == grounds
+    outbox.delivered(delivery)
+    told = Disclosures(gallery).find()
+    assert {(one.person_id, one.recipient, one.what) for one in told} == {
+        (ann, "hr", "review"), (ben, "hr", "review"),
+    }  # fmt: skip

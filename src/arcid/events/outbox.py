@@ -6,6 +6,7 @@ What was told is known for ``KEPT``, so that corrections are told to those who h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from arcid.events.store.log import Log
 from arcid.events.store.readings import written
 from arcid.events.tables import events, outbox
 from arcid.gallery import Gallery
-from arcid.gallery.schema import collections
+from arcid.gallery.schema import Row, collections
 from arcid.gallery.store import collections as _collections
 from arcid.gallery.store import disclosures
 from arcid.gallery.store.journal import now_us, to_us
@@ -58,13 +59,16 @@ class Outbox:
         with self._database.write() as connection:
             _settle(connection, delivery, done_at=now_us(), last_error=None)
             query = (
-                sa.select(outbox.c.target, events.c.kind, events.c.person_uid, collections.c.uid)
+                sa.select(outbox.c.target, events, collections.c.uid.label("collection_uid"))
                 .join(events, events.c.id == outbox.c.event_id)
                 .join(collections, collections.c.id == events.c.collection_id)
                 .where(outbox.c.id == delivery)
             )
-            for target, kind, person, own in connection.execute(query).all():
-                disclosures.note(connection, "told", target, [person], kind, collection=own)
+            for row in connection.execute(query).mappings().all():
+                disclosures.note(
+                    connection, "told", row["target"], _whom(row), row["kind"],
+                    collection=row["collection_uid"],
+                )  # fmt: skip
 
     def not_delivered(self, delivery: int, why: str, next_at: datetime | None) -> None:
         """Try again at ``next_at``; None gives up."""
@@ -111,6 +115,12 @@ def waiting(target: str, limit: int) -> sa.Select[Any]:
         .order_by(o.id)
         .limit(limit)
     )
+
+
+def _whom(event: Row) -> list[str | None]:
+    """Of whom receivers of an event are told; where it waits for a human, whom it may be of."""
+    asked = json.loads(event["grounds"]).get("candidates") if event["kind"] == "review" else None
+    return [one["person_id"] for one in asked] if asked else [event["person_uid"]]
 
 
 def _settle(connection: Connection, delivery: int, **values: Any) -> None:
