@@ -139,6 +139,24 @@ def test_deletions_merges_and_moves_are_written_with_them_and_outlive_them(
     assert "Ann" not in kept and "Ben" not in kept
 
 
+def test_vectors_and_pictures_that_are_dropped_are_counted(gallery: Gallery) -> None:
+    _, faces = enrol(gallery, "Ann", 1, 2)
+    gallery.update_collection("staff", keep_crops=False)
+    assert verbs(gallery) == []  # there were none
+    gallery.update_collection("staff", keep_crops=True)
+    pictured = np.zeros((16, 16, 3), np.uint8)
+    shown = NewFace(Embeddings.normalised(np.ones((1, 32)), "c" * 64), crop=pictured)
+    gallery.enrol("staff", "Ben", [shown])
+    gallery.update_collection("staff", keep_crops=False)
+    (row,) = Audit(gallery).find()
+    assert (row.verb, row.details) == ("collection.drop_crops", {"crops": 1})
+    (contract,) = (usage.contract_id for usage in gallery.contracts("staff"))
+    gallery.drop_contract("staff", contract, force=True)
+    (row,) = Audit(gallery).find(verb="collection.drop_contract")
+    assert row.subject == f"collection:{gallery.collection('staff').id}"
+    assert row.details == {"contract": contract, "vectors": 3, "faces": len(faces) + 1}
+
+
 def test_what_is_undone_leaves_no_row(gallery: Gallery) -> None:
     with pytest.raises(RuntimeError), gallery.database.write() as connection:
         audit.append(connection, verb="list.view", subject="list:a")

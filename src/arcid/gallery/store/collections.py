@@ -18,7 +18,7 @@ from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
 from arcid.gallery.schema import Row, collections, crops, faces, people
 from arcid.gallery.seals import check_row, row_seal
-from arcid.gallery.store import erasures, sealed
+from arcid.gallery.store import audit, erasures, sealed
 from arcid.gallery.store import journal as _journal
 from arcid.gallery.store.journal import Journal, from_us
 
@@ -133,8 +133,8 @@ def update(
         row["metadata"] = rules.json_text(metadata)
     if keep_crops is not None:
         row["keep_crops"] = int(bool(keep_crops))
-        if not keep_crops:
-            _erase_crops(journal.connection, row["id"])
+        if not keep_crops and (gone := _erase_crops(journal.connection, row["id"])):
+            audit.note(journal, row, "collection.drop_crops", row, crops=gone)
     row["seal"] = row_seal("collections", row)
     journal.connection.execute(
         collections.update().where(collections.c.id == row["id"]).values(row)
@@ -153,9 +153,9 @@ def delete(journal: Journal, name: str) -> str:
     return erasures.write(journal.connection, row, "collection.delete", row, destroyed)
 
 
-def _erase_crops(connection: Connection, collection_key: int) -> None:
+def _erase_crops(connection: Connection, collection_key: int) -> int:
     own = sa.select(faces.c.id).where(faces.c.collection_id == collection_key)
-    connection.execute(crops.delete().where(crops.c.face_id.in_(own)))
+    return connection.execute(crops.delete().where(crops.c.face_id.in_(own))).rowcount
 
 
 def _by_key(connection: Connection, key: str) -> Row | None:

@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 
 from arcid.errors import InputError
 from arcid.gallery.schema import Row, contracts, crops, embeddings, faces, people
+from arcid.gallery.store import audit, vectors
 from arcid.gallery.store import faces as faces_store
 from arcid.gallery.store import people as people_store
-from arcid.gallery.store import vectors
 from arcid.gallery.store.journal import Journal
 from arcid.gallery.store.keys import chunks
 from arcid.types import Embeddings
@@ -121,6 +121,10 @@ def drop(journal: Journal, collection: Row, contract_id: str, force: bool) -> in
     ).rowcount
     faces_store.delete(journal, collection, doomed)
     journal.record("contract_removed", collection, contract=contract_id)
+    audit.note(
+        journal, collection, "collection.drop_contract", collection,
+        contract=contract_id, vectors=erased, faces=len(doomed),
+    )  # fmt: skip
     return erased
 
 

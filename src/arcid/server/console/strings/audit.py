@@ -146,6 +146,8 @@ AUDIT_VERBS = {
     "face.move": "Gave a face to somebody else",
     "face.delete": "Deleted a face",
     "collection.delete": "Deleted a collection",
+    "collection.drop_contract": "Erased a model's vectors",
+    "collection.drop_crops": "Erased the pictures of enrolled faces",
     "gallery.backup": "Made a backup",
     "gallery.backup_failed": "Failed to make a backup",
     "gallery.restore": "Put a backup in the place of",
