@@ -22,6 +22,7 @@ from tests.databases import leave_unsealed
 
 from arcid.errors import KeyUnavailable
 from arcid.gallery import Gallery, NewFace, keeping, snapshots
+from arcid.gallery.database import Database
 from arcid.gallery.index import int8
 from arcid.gallery.index.exact import ExactIndex
 from arcid.gallery.store import vectors
@@ -192,6 +193,19 @@ def test_erasing_destroys_the_key_of_every_copy(
         assert built == ([] if erase is erase_collection else [1])
         if erase is erase_person:
             assert nearest(gallery, 100) != "Person 1" and nearest(gallery, 200) == "Person 2"
+
+
+@pytest.mark.parametrize("bare_database_url", ["sqlite"], indirect=True)
+def test_dropped_by_a_process_that_died_before_its_key_it_is_empty(
+    kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr(Database, "shred", lambda self: None)
+        with Gallery.open(kept) as gallery:
+            erase_contract(gallery)
+        with opened(kept) as gallery:
+            assert list(gallery.search("staff", vector(100), k=1)[0]) == []
+            assert gallery.size("staff", CONTRACT) == 0
 
 
 def test_an_erasure_of_others_leaves_it(kept: str) -> None:

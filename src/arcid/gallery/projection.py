@@ -226,7 +226,8 @@ class Projection:
             return self._indexes[slot]
 
     def _begun(self, connection: Connection, slot: Slot, made_by: Any) -> bool:
-        """Whether a file held the index, or what it was some changes ago."""
+        """Whether a file held the index, or what it was some changes ago, and it was not dropped
+        since."""
         index = self._make_index(made_by["dim"], self._fetcher(made_by))
         entries = self._keeping.begin(connection, slot, index)
         if entries is None:
@@ -238,6 +239,8 @@ class Projection:
         except BaseException:
             self._indexes.pop(slot).close()
             raise
+        if slot not in self._indexes:
+            return False
         log.info("index read", extra={"faces": len(index), "dim": made_by["dim"]})
         return True
 
