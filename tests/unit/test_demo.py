@@ -29,6 +29,7 @@ from arcid.apps.duplicates import Duplicates
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.watching import Watcher
 from arcid.apps.watchlists import Alerts
+from arcid.cli.demo import _home
 from arcid.errors import InputError
 from arcid.events import Audit, Events, Reviews
 from arcid.gallery import Gallery
@@ -158,6 +159,18 @@ def test_a_folder_in_use_is_not_touched(
     assert (tmp_path / "gallery.db").read_bytes() == b"mine"
 
 
+def test_faces_that_could_not_be_removed_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "demo"
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        with _home(home, keep=False):
+            pass
+    assert f"error: {home} could not be removed" in capsys.readouterr().err and home.exists()
+
+
 @pytest.mark.slow
 def test_every_page_answers_to_the_roles_that_may_see_it(folder: Path, tmp_path: Path) -> None:
     home, told = tmp_path / "demo", tmp_path / "told"
@@ -178,7 +191,7 @@ def test_every_page_answers_to_the_roles_that_may_see_it(folder: Path, tmp_path:
             for account in ready["accounts"]:
                 _look_at_pages(ready["url"], account)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGHUP)  # its terminal went
             code = process.wait(60)
             process.stdout.close()
     assert code == 0 and not home.exists()

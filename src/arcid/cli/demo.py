@@ -119,7 +119,9 @@ def _home(wanted: Path | None, keep: bool) -> Iterator[Path]:
             note(f"kept: {own}; ARCID_HOME={own} arcid serve shows it again, without its cameras")
         else:
             shutil.rmtree(own, ignore_errors=True)
-            note(f"removed {own}")
+            left = own.exists()
+            note(f"error: {own} could not be removed: delete it, it holds faces of people" if left
+                 else f"removed {own}")  # fmt: skip
 
 
 def _accounts(database: str, greeted: str) -> dict[str, str]:

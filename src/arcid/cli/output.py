@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from arcid.cli import process
 from arcid.errors import (
     ArcidError,
     CalibrationError,
@@ -55,23 +55,40 @@ def exit_code(error: ArcidError) -> int:
 
 
 def run_command(app: typer.Typer, argv: Sequence[str]) -> int:
-    """Run the app; every ``ArcidError`` becomes one message and an exit code."""
-    with _terminated():
+    """Run the app; every ``ArcidError`` becomes one message and an exit code.
+
+    Who stops reading standard output has read enough; where it takes no more, that is an error.
+    """
+    with process.ended_by_signals():
         return copy_context().run(_run_command, app, argv)
 
 
 def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:
-    as_json = "--json" in argv
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    as_json, code = "--json" in argv, OK
+    process.open_streams()
     try:
-        result = typer.main.get_command(app).main(
-            args=list(argv), prog_name="arcid", standalone_mode=False
-        )
+        code = _outcome(app, argv, as_json)
         sys.stdout.flush()
-        if result == INTERRUPTED:
-            raise KeyboardInterrupt
+    except BrokenPipeError:
+        process.drop(sys.stdout)
+    except OSError as error:
+        process.drop(sys.stdout)
+        if as_json or code in (OK, REJECTED):  # any other was told on standard error
+            told = _told(error, "standard output", UsageError)
+            report(told, as_json=False)
+            code = exit_code(told)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        process.drop(sys.stderr)
+    return code
+
+
+def _outcome(app: typer.Typer, argv: Sequence[str], as_json: bool) -> int:
+    """The exit code. Raises ``OSError`` where standard output cannot be written."""
+    try:
+        with typer.main.get_command(app).make_context("arcid", list(argv)) as context:
+            result = context.command.invoke(context)
         return result if isinstance(result, int) else OK
     except Exit as done:
         return done.code
@@ -82,61 +99,46 @@ def _run_command(app: typer.Typer, argv: Sequence[str]) -> int:
         return done.exit_code
     except typer.TyperException as error:
         if as_json:
-            print_json({"error": {"code": "usage_error", "message": error.format_message()}})
+            report(UsageError(error.format_message()), as_json)
         elif show := getattr(error, "show", None):
-            show()
+            with suppress(OSError, SystemExit):  # nobody reads standard error
+                show()
         else:
             note(f"error: {error.format_message()}")
         return USAGE
-    except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; what was finished is kept\n")
+    except (typer.Abort, KeyboardInterrupt, EOFError):
+        note("interrupted; what was finished is kept")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return OK
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich's way to say so
+            raise ended.__context__ from None
+        raise
     except UnicodeEncodeError as error:  # a lone surrogate: half a character, or a stray byte
         report(UsageError(f"this cannot be written as text: {ascii(error.object)[:60]}"), as_json)
         return USAGE
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        told = _told(error)
+        told = _told(error, error.filename, InputError)
         report(told, as_json)
         return exit_code(told)
 
 
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Being asked to end is like an interrupt: what is open is written and closed first."""
-
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # closing is under way
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever runs it stops it
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _told(error: OSError) -> ArcidError:
+def _told(error: OSError, where: object, kind: type[ArcidError]) -> ArcidError:
     """What the system refused and nobody below had a word for."""
     from arcid.files import FULL
 
-    where = f"{error.filename}: " if error.filename else ""
-    kind = StorageFull if error.errno in FULL else InputError
-    return kind(f"{where}{error.strerror or error}")
+    lead = f"{where}: " if where else ""
+    return (StorageFull if error.errno in FULL else kind)(f"{lead}{error.strerror or error}")
 
 
 def report(error: ArcidError, as_json: bool) -> None:
     """One error, as JSON on standard output or in words on standard error."""
     if as_json:
-        print_json({"error": error_dict(error)})
+        with suppress(BrokenPipeError):  # nobody reads it; the exit code says it too
+            print_json({"error": error_dict(error)})
     else:
-        sys.stderr.write(f"error: {plain(message_of(error))}\n")
+        note(f"error: {message_of(error)}")
 
 
 def message_of(error: ArcidError) -> str:
@@ -212,8 +214,11 @@ def _words(value: Any, none: str) -> str:
 
 
 def note(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(plain(text) + "\n")
+    """One line on standard error; work goes on where nobody reads it any more."""
+    try:
+        sys.stderr.write(plain(text) + "\n")
+    except OSError:
+        process.drop(sys.stderr)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
