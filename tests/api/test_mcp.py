@@ -23,6 +23,8 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.serving import Client as Service
 from tests.serving import running, until
 
+from arcid.cli import app
+from arcid.cli.output import run_command
 from arcid.client import Client as Arcid
 from arcid.events import Place, Sightings
 from arcid.mcp import Desk, make_server
@@ -186,7 +188,10 @@ def test_with_leave_it_writes_what_can_be_taken_back(url: str, folder: Path) -> 
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")} | more
+    """Of a program whose output is kept until it is full, as a pipe's is."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")} | more
+    kept.pop("PYTHONUNBUFFERED", None)
+    return kept
 
 
 def test_it_runs_as_a_program_that_an_assistant_starts(url: str, reader: str) -> None:
@@ -236,3 +241,13 @@ def test_over_http_each_caller_shows_a_key(url: str, reader: str) -> None:
             assert "staff" in {one["name"] for one in asyncio.run(keyed())}
         finally:
             process.terminate()
+
+
+def test_a_port_that_is_taken_is_an_error_and_announced_by_nobody(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run_command(app, ["mcp", "--http", str(port), "--json"]) == 2
+    (line,) = capfd.readouterr().out.splitlines()
+    assert f"cannot listen on 127.0.0.1:{port}" in json.loads(line)["error"]["message"]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arcid.cli.output import Json, done
-from arcid.errors import UsageError
+from arcid.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+HOST = "127.0.0.1"
 
 
 def register(app: typer.Typer) -> None:
@@ -65,6 +72,23 @@ def mcp(
     if http is None:
         server.run("stdio")
     else:
-        address = f"http://127.0.0.1:{http}/mcp"
+        _serve(server, http, json)
+
+
+def _serve(server: MCPServer, port: int, json: bool) -> None:
+    """Until interrupted; from its announcement on, whoever connects is heard."""
+    import uvicorn
+
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {HOST}:{port}: {error.strerror or error}; choose another with --http"
+        ) from None
+    with listener:
+        address = f"http://{HOST}:{port}/mcp"
         done(f"for assistants: {address}", json, url=address)
-        server.run("streamable-http", host="127.0.0.1", port=http)
+        sys.stdout.flush()
+        level = server.settings.log_level.lower()
+        config = uvicorn.Config(server.streamable_http_app(host=HOST), log_level=level)
+        uvicorn.Server(config).run(sockets=[listener])
