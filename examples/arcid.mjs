@@ -1,4 +1,4 @@
-// The service from JavaScript: one file, no packages, for Node 20 and newer and for browsers.
+// The service from JavaScript: one file, no packages, for Node 20.11 and newer and for browsers.
 //
 //     ARCID_API_KEY=… node arcid.mjs http://127.0.0.1:8000 staff "Ada Example" ada1.jpg group.jpg
 //
@@ -14,7 +14,17 @@ export class Refused extends Error {
   }
 }
 
-const NOT_DONE = new Set(["overloaded", "rate_limited", "gallery_busy", "upload_too_slow"]);
+const NOT_DONE = new Set([
+  "overloaded", "rate_limited", "gallery_busy", "upload_too_slow", "schema_too_new",
+]);
+
+/** A name or id as one step of a path; what would name another route is refused. */
+function step(name) {
+  const text = String(name);
+  if (/^\.{0,2}$|[/\\]/.test(text)) throw new TypeError(`${JSON.stringify(text)} is no name or id`);
+  return encodeURIComponent(text);
+}
+
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
 export class Arcid {
@@ -44,7 +54,7 @@ export class Arcid {
   }
 
   collection(name) {
-    return new Collection(this, `/v1/collections/${encodeURIComponent(name)}`);
+    return new Collection(this, `/v1/collections/${step(name)}`);
   }
 }
 
@@ -79,7 +89,7 @@ export class Collection {
 
   /** Delete a person with all that belongs to them. */
   delete(personId) {
-    return this.#service.ask("DELETE", `${this.#path}/people/${encodeURIComponent(personId)}`);
+    return this.#service.ask("DELETE", `${this.#path}/people/${step(personId)}`);
   }
 }
 

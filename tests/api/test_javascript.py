@@ -20,10 +20,11 @@ EXAMPLE = Path(__file__).parents[2] / "examples/arcid.mjs"
 def node(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("node")
     if program is None:
-        pytest.skip("no Node 20 or newer; Chromium runs the same file in tests/browser")
+        pytest.skip("no Node 20.11 or newer; Chromium runs the same file in tests/browser")
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    if int(version.stdout.lstrip("v").split(".")[0]) < 20:
-        pytest.skip(f"Node {version.stdout.strip()} is older than 20")
+    major, minor, _ = map(int, version.stdout.strip().lstrip("v").split("."))
+    if (major, minor) < (20, 11):
+        pytest.skip(f"Node {version.stdout.strip()} is older than 20.11")
     known = {k: v for k, v in os.environ.items() if not k.startswith("ARCID_")}
     return subprocess.run(
         [program, *arguments], env=known, capture_output=True, text=True, check=False, timeout=60
@@ -50,3 +51,21 @@ def test_the_example_enrols_and_finds(
         refused = node(str(EXAMPLE), url, "nowhere", "Ann", ann, stranger)
         assert refused.returncode == 1 and "collection_not_found" in refused.stderr
         assert [p.name for p in arcid.iter_people("java script-ü")] == ["Ann Example"]
+
+
+def test_no_name_and_no_id_leads_to_another_route() -> None:
+    script = f"""
+        import {{ Arcid }} from "{EXAMPLE.as_uri()}";
+        const arcid = new Arcid("http://127.0.0.1:9"), told = [];
+        const attempt = (call) => {{
+            try {{ call(); told.push("taken"); }} catch (error) {{ told.push(error.name); }}
+        }};
+        for (const name of ["a/b", "a\\\\b", ".", "..", ""]) {{
+            attempt(() => arcid.collection(name));
+            attempt(() => arcid.collection("a").delete(name));
+        }}
+        arcid.collection("R&D ... ü%2F");
+        console.log(told.join(" "));
+    """
+    ran = node("--input-type=module", "-e", script)
+    assert (ran.returncode, ran.stdout.split()) == (0, ["TypeError"] * 10), ran.stderr

@@ -237,11 +237,46 @@ def test_left_out_is_not_null_and_no_id_leads_to_another_route() -> None:
     flaky = Flaky(httpx.Response(200, json=PERSON))
     with client(flaky) as arcid:
         arcid.change_person("staff", "1", name="Ann", metadata=OMIT)
-        arcid.get_person("sta/ff ü", "../../keys")
-        with pytest.raises(errors.ConfigError):
-            arcid.get_person("staff", "..")
+        arcid.get_person("staff ü%2F", "a?b")
+        for name in ("..", "", "people/1", "people\\1", "../../keys"):
+            with pytest.raises(errors.ConfigError):
+                arcid.delete_collection(name)
     assert json.loads(flaky.asked[0].content) == {"name": "Ann"}
-    assert flaky.asked[1].url.raw_path == b"/v1/collections/sta%2Fff%20%C3%BC/people/..%2F..%2Fkeys"
+    path = b"/v1/collections/staff%20%C3%BC%252F/people/a%3Fb"
+    assert [request.url.raw_path for request in flaky.asked[1:]] == [path]
+
+
+ADDRESSES = ["ftp://a", "a", "", "http://u:p@a", "http://a:b", "http://[::1", "http://\0"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_that_is_none_is_refused(kind: Any, address: str) -> None:
+    with pytest.raises(errors.ConfigError, match="the address is http://HOST"):
+        kind(address)
+
+
+def test_what_cannot_be_sent_or_read_is_an_error_of_the_client() -> None:
+    def coded(_: httpx.Request) -> httpx.Response:
+        coding = {"Content-Encoding": "gzip"}
+        return httpx.Response(200, headers=coding, stream=httpx.ByteStream(b"{}"))
+
+    async def apart() -> None:
+        async with AsyncClient("http://a", transport=httpx.MockTransport(coded)) as arcid:
+            with pytest.raises(UnexpectedAnswer, match="cannot be decoded"):
+                await arcid.list_collections()
+            with pytest.raises(errors.ConfigError, match="too long"):
+                await arcid.list_people("staff", search="a" * 100_000)
+
+    asyncio.run(apart())
+    with client(coded) as arcid:
+        with pytest.raises(UnexpectedAnswer, match="cannot be decoded"):
+            arcid.list_collections()
+        with pytest.raises(errors.ConfigError, match="too long"):
+            arcid.list_people("staff", search="a" * 100_000)
+        for key in ("ü", "a b", "a\n"):
+            with pytest.raises(errors.ConfigError, match="Idempotency-Key"):
+                arcid.enrol("staff", "Ann", b"photo", idempotency_key=key)
 
 
 def test_pages_are_followed_to_the_last() -> None:

@@ -122,12 +122,12 @@ def broker(tmp_path: Path) -> Iterator[tuple[int, Start]]:
 def events(tmp_path: Path) -> Iterator[Gallery]:
     """Two arrivals in the outbox ``mqtt``."""
     with Gallery.open(tmp_path / "gallery.db") as gallery:
-        gallery.create_collection("sta/ff")
+        gallery.create_collection("sta+ff")
         for number, name in enumerate(("Ann", "Ben")):
             vector = Embeddings.normalised(np.eye(8)[[number]], "c" * 64)
-            person, _ = gallery.enrol("sta/ff", name, [NewFace(vector)])
+            person, _ = gallery.enrol("sta+ff", name, [NewFace(vector)])
             Sightings(gallery).person(
-                "sta/ff", Place("door", "door"), person.id,
+                "sta+ff", Place("door", "door"), person.id,
                 datetime(2026, 3, 2, 8, number, tzinfo=UTC), cooldown_s=60,
                 grounds={"cosine": 0.7, "cosine_threshold": 0.4}, targets=("mqtt",),
             )  # fmt: skip
@@ -161,7 +161,7 @@ def test_a_broker_that_was_down_gets_the_events_in_order_once_it_is_up(
 
     wrong = Mqtt("mqtt", "127.0.0.1", port, username="arcid", password="wrong", timeout_s=5)
     with pytest.raises(DeliveryFailed, match="refuses"):
-        wrong.send(b"{}", Attendance(events, "sta/ff").events()[0], now)
+        wrong.send(b"{}", Attendance(events, "sta+ff").events()[0], now)
 
     assert Deliverer(events, [target]).run_once(now + timedelta(seconds=3)) == 2
     assert Outbox(events).counts()["mqtt"] == {"waiting": 0, "done": 2, "failed": 0}

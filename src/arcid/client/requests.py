@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,9 +54,13 @@ class Request:
 
 
 def segment(value: str | date) -> str:
-    """A value as one step of a path; whatever it holds, it names no other route."""
+    """A value as one step of a path; whatever it holds, it names no other route.
+
+    Servers and proxies read ``%2F`` as a slash, and some a backslash as well; no name or id of the
+    service holds either. Raises ``ConfigError``.
+    """
     text = str(value)
-    if text in ("", ".", ".."):
+    if text in ("", ".", "..") or "/" in text or "\\" in text:
         raise ConfigError(f"{text!r} cannot stand in the path of a request")
     return quote(text, safe="")
 
@@ -76,11 +81,14 @@ def request(
     """``once``: the ``Idempotency-Key``, which makes it repeatable; empty: a new one.
 
     ``content`` is the body as it is. Raises ``ImageUnreadable`` for a photo and ``InputError`` for
-    a file that cannot be read.
+    a file that cannot be read, ``ConfigError`` for what no header holds.
     """
     sent = {name: value for name, value in (headers or {}).items() if value is not None}
     if once is not None:
         sent["Idempotency-Key"] = once or uuid.uuid4().hex
+    for name, value in sent.items():
+        if not re.fullmatch(r"[\x21-\x7e]*", value):
+            raise ConfigError(f"{name} is ASCII without spaces")
     parts: dict[str, Any] = {"params": _texts(query), "headers": sent}
     if body is not None:
         parts["json"] = {k: _plain(v) for k, v in body.items() if v is not OMIT}

@@ -35,13 +35,13 @@ class Retries:
     longest_wait_s: float = 30.0
 
     def wait_s(
-        self, tried: int, repeatable: bool, outcome: httpx.Response | httpx.TransportError
+        self, tried: int, repeatable: bool, outcome: httpx.Response | httpx.RequestError
     ) -> float | None:
         """Seconds until the next try after ``tried`` of them; None: none."""
         if tried >= self.times:
             return None
         asked = 0.0
-        if isinstance(outcome, httpx.TransportError):
+        if isinstance(outcome, httpx.RequestError):
             if not isinstance(outcome, BROKEN if repeatable else UNSENT):
                 return None
         elif outcome.status_code < 400:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from arcid.client.errors import UnexpectedAnswer, Unreachable, refusal
 from arcid.client.requests import chunks, chunks_apart, request
 from arcid.client.retrying import Retries
-from arcid.errors import ConfigError
+from arcid.errors import ArcidError, ConfigError
 
 T = TypeVar("T")
 DEFAULT_TIMEOUT_S = 60.0
@@ -80,7 +80,10 @@ class Settings:
     """What both clients are given."""
 
     def __init__(self, url: str, key: str | None, timeout: float, retries: Retries | int) -> None:
-        parsed = httpx.URL(url)
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL:
+            parsed = httpx.URL()  # refused below, in words that hold no password
         if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key):
             raise ConfigError("the API key holds characters that no key has")
         if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
@@ -94,8 +97,10 @@ class Settings:
             | ({} if key is None else {"Authorization": f"Bearer {key}"}),
         }
 
-    def unreachable(self, error: httpx.TransportError) -> Unreachable:
-        """The last of the tries ended in this."""
+    def failed(self, error: httpx.RequestError) -> ArcidError:
+        """What the last of the tries ended in."""
+        if not isinstance(error, httpx.TransportError):
+            return UnexpectedAnswer(f"what {self.url} answered cannot be decoded: {error}")
         what = "answered too late" if isinstance(error, httpx.TimeoutException) else str(error)
         return Unreachable(f"no answer of {self.url}: {what or type(error).__name__}")
 
@@ -143,17 +148,19 @@ class Sender:
     def _send(self, method: str, path: str, answer: type[T], **parts: Any) -> T:
         asked = request(method, path, **parts)
         for tried in count():
-            outcome: httpx.Response | httpx.TransportError
+            outcome: httpx.Response | httpx.RequestError
             try:
                 outcome = self._http.request(asked.method, asked.path, **asked.sent(chunks))
-            except httpx.TransportError as error:
+            except httpx.InvalidURL as error:
+                raise ConfigError(f"what is asked for makes no address: {error}") from None
+            except httpx.RequestError as error:
                 outcome = error
             wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
             if wait is None:
                 break
             time.sleep(wait)
-        if isinstance(outcome, httpx.TransportError):
-            raise self._settings.unreachable(outcome) from outcome
+        if isinstance(outcome, httpx.RequestError):
+            raise self._settings.failed(outcome) from outcome
         return answered(outcome, answer)
 
     def _rows(self, page: Callable[[str | None], P], rows: Callable[[P], list[T]]) -> Iterator[T]:
@@ -197,18 +204,20 @@ class AsyncSender:
     async def _send(self, method: str, path: str, answer: type[T], **parts: Any) -> T:
         asked = await asyncio.to_thread(request, method, path, **parts)  # reads files
         for tried in count():
-            outcome: httpx.Response | httpx.TransportError
+            outcome: httpx.Response | httpx.RequestError
             try:
                 parts = asked.sent(chunks_apart)
                 outcome = await self._http.request(asked.method, asked.path, **parts)
-            except httpx.TransportError as error:
+            except httpx.InvalidURL as error:
+                raise ConfigError(f"what is asked for makes no address: {error}") from None
+            except httpx.RequestError as error:
                 outcome = error
             wait = self._settings.retries.wait_s(tried, asked.repeatable, outcome)
             if wait is None:
                 break
             await asyncio.sleep(wait)
-        if isinstance(outcome, httpx.TransportError):
-            raise self._settings.unreachable(outcome) from outcome
+        if isinstance(outcome, httpx.RequestError):
+            raise self._settings.failed(outcome) from outcome
         return answered(outcome, answer)
 
     async def _rows(

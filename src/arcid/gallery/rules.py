@@ -32,6 +32,18 @@ def clean_name(name: str, what: str = "a person's name") -> str:
     return cleaned
 
 
+def path_name(name: str, what: str) -> str:
+    """``clean_name`` of what is made anew and then addressed by its name, as a collection is: no
+    step of an address holds it otherwise. What was named before goes on."""
+    cleaned = clean_name(name, what)
+    if "/" in cleaned or "\\" in cleaned or cleaned in (".", ".."):
+        raise InputError(
+            f"{what} must hold neither / nor \\, and not be . or .., since addresses of the "
+            "service name it"
+        )
+    return cleaned
+
+
 def name_key(cleaned: str) -> str:
     """What two spellings of one name have in common."""
     return unicodedata.normalize("NFC", cleaned.casefold())

@@ -53,7 +53,7 @@ class Groups:
         """Raises ``AlreadyExists``."""
         with self._database.write() as connection:
             own = find_collection(connection, collection)
-            cleaned = _rules.clean_name(name, "a group's name")
+            cleaned = _rules.path_name(name, "a group's name")
             store.insert(connection, groups, own, cleaned, {})
             _audit(connection, "door_group.add", own["uid"], cleaned)
 

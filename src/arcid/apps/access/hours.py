@@ -39,7 +39,7 @@ class Hours:
 
     def add(self, collection: str, name: str, hours: str, zone: str) -> Schedule:
         """See ``Schedule``. Raises ``UsageError``, ``AlreadyExists``."""
-        schedule = Schedule.parse(_rules.clean_name(name, "a schedule's name"), hours, zone)
+        schedule = Schedule.parse(_rules.path_name(name, "a schedule's name"), hours, zone)
         with self._database.write() as connection:
             own = find_collection(connection, collection)
             values = {"hours": schedule.text, "zone": zone}

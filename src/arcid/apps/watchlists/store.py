@@ -105,7 +105,9 @@ def add(connection: Connection, collection: Row, name: str, terms: Terms) -> Row
 
 
 def change(connection: Connection, row: Row, name: str | None, terms: Terms) -> Row:
-    cleaned = row["name"] if name is None else _free(connection, name, row["id"])
+    cleaned = row["name"]
+    if name is not None and name != cleaned:
+        cleaned = _free(connection, name, row["id"])
     values = _values(terms) | {
         "name": cleaned,
         "name_key": rules.name_key(cleaned),
@@ -211,7 +213,7 @@ def _reason_place(row: Row) -> bytes:
 
 
 def _free(connection: Connection, name: str, own_key: int | None) -> str:
-    cleaned = rules.clean_name(name, "a list's name")
+    cleaned = rules.path_name(name, "a list's name")
     query = sa.select(watchlists.c.id).where(watchlists.c.name_key == rules.name_key(cleaned))
     taken = connection.execute(query).scalar()
     if taken is not None and taken != own_key:

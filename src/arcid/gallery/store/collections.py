@@ -100,7 +100,7 @@ def record(connection: Connection, row: Row) -> Collection:
 def add(
     journal: Journal, name: str, keep_crops: bool, metadata: Mapping[str, Any] | None
 ) -> Collection:
-    cleaned = rules.clean_name(name, _WHAT)
+    cleaned = rules.path_name(name, _WHAT)
     _refuse_taken(journal.connection, cleaned, None)
     values = {
         "uid": uuid.uuid4().hex,
@@ -125,8 +125,8 @@ def update(
 ) -> Collection:
     """The collection as it is now."""
     row = dict(find(journal.connection, name))
-    if new_name is not None:
-        row["name"] = rules.clean_name(new_name, _WHAT)
+    if new_name is not None and rules.clean_name(new_name, _WHAT) != row["name"]:
+        row["name"] = rules.path_name(new_name, _WHAT)
         row["name_key"] = rules.name_key(row["name"])
         _refuse_taken(journal.connection, row["name"], row["id"])
     if metadata is not None:
