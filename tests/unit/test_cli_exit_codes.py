@@ -23,6 +23,10 @@ CASES = {
     "verify: a match": (0, ("verify", FACE, "deepface-pairs/img2.jpg")),
     "verify: a rate without data": (4, ("verify", FACE, FACE, "--fmr", "1e-12")),
     "verify: a rate without meaning": (2, ("verify", FACE, FACE, "--fmr", "7")),
+    "onboarding: no place": (2, ("onboarding", "calibrate", "missing", "-o", "/dev/null/x.json")),
+    "duplicates: no place": (
+        2, ("duplicates", "export", "--collection", "none_such", "-o", "/dev/null/x.csv")
+    ),
     "search: nobody there": (1, ("search", FACE)),
     "search: no such collection": (5, ("search", FACE, "--collection", "none_such")),
     "gallery: no such collection": (5, ("gallery", "show", "none_such")),

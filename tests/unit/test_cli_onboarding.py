@@ -28,7 +28,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_case_is_begun_decided_taken_back_proved_and_forgotten(
-    cli: Any, database: str, data_dir: Path, tmp_path: Path
+    cli: Any, database: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = ("--database", database)
     begun = cli("onboarding", "start", "--selfie", "--collection", "members", *of, "--json").json
@@ -61,6 +61,14 @@ def test_a_case_is_begun_decided_taken_back_proved_and_forgotten(
     changed = cli("onboarding", "verify", str(file))
     assert changed.code == 3 and "changed" in changed.err
     assert cli("onboarding", "answer", session, "undo", *of, "--json").json["state"] == "review"
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+        assert cli("onboarding", "forget", session, *of).code == 2
+        patch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        patch.setattr("typer.confirm", lambda *_, **__: False)
+        refused = cli("onboarding", "forget", session, *of)
+    assert refused.code == 1 and "nothing was changed" in refused.err
+    assert cli("onboarding", "show", session, *of).code == 0
     assert cli("onboarding", "forget", session, "--yes", *of).code == 0
     assert cli("onboarding", "show", session, *of).code == 5
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -280,6 +281,20 @@ def test_the_command_refuses_people_of_whom_nothing_is_said(
     assert ran.code == 2 and "either --people DIR or --collection NAME" in ran.err
     ran = cli("audit", "inversion", "--people", tmp_path)
     assert ran.code == 2 and "--basis" in ran.err
+
+
+def test_an_audit_that_was_stopped_says_so_as_asked(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = SimpleNamespace(backbone=SimpleNamespace(size=112), manifest=None)
+    monkeypatch.setattr("arcid.train.weights.initial.open_initial", lambda name: small)
+    monkeypatch.setattr("arcid.train.invert.people.read_people", lambda *_: ["Ann", "Ben"])
+    monkeypatch.setattr("arcid.train.invert.audit.Subjects", lambda *_: None)
+    monkeypatch.setattr("arcid.train.invert.audit.audit", lambda *_, **__: None)
+    words = ("audit", "inversion", "--people", "x", "--basis", "synthetic", "--out", "here")
+    ran = cli(*words, "--json")
+    assert (ran.code, ran.json) == (130, {"out": "here", "stopped": True})
+    assert cli(*words).out == "stopped; run it again to go on\n"
 
 
 @pytest.mark.slow

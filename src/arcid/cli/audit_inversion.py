@@ -128,11 +128,14 @@ def inversion(
         tell=(lambda line: None) if json else note,
     )
     if done is None:
-        say("stopped; run it again to go on")
+        if json:
+            print_json({"out": str(out), "stopped": True})
+        else:
+            say("stopped; run it again to go on")
         raise Exit(INTERRUPTED)
     written = write_report(done, out, _facts())
     if json:
-        print_json({**done.to_dict(), "report": written["html"]})
+        print_json({**done.to_dict(), "report": written["html"], "stopped": False})
     else:
         _show(done, written["html"])
 

@@ -185,6 +185,7 @@ def export(
     write = exporting.WRITERS.get(out.suffix[1:])
     if write is None:
         raise UsageError(f"{out.name}: the file is written as .csv or .json")
+    files.require_place(out)
     with open_gallery(database, collection) as gallery:
         found = _duplicates(gallery)
         pairs = list(found.every(collection))

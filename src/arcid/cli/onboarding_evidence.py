@@ -16,7 +16,7 @@ from arcid.cli.options import (
     Model,
     SessionId,
 )
-from arcid.cli.output import Json, done, note, print_json, print_table, say
+from arcid.cli.output import Json, confirm, done, note, print_json, print_table, say
 
 
 def register(app: typer.Typer) -> None:
@@ -109,8 +109,7 @@ def forget(
 
     with open_gallery(database) as gallery:
         found = Cases(gallery).get(session)
-        if not yes:
-            typer.confirm(f"erase session {found.id} for good?", abort=True, err=True)
+        confirm(f"Erase session {found.id} for good?", yes=yes)
         Cases(gallery).forget(found.id)
     done("erased", json, forgotten=found.id)
 
@@ -143,11 +142,14 @@ def calibrate(
     import shlex
     import sys
 
+    from arcid import files
     from arcid.apps.onboarding import calibrating
     from arcid.evaluate.readers import read_people
     from arcid.pipeline import Pipeline
     from arcid.progress import progress_bar
 
+    if output is not None:
+        files.require_place(output)
     people = read_people(folder)
     papers = None if documents is None else (documents, read_people(documents))
     total = len(people.photos) + (0 if papers is None else len(papers[1].photos))
