@@ -9,6 +9,7 @@ else
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 endif
+judge   = $(VENV)/judges/$(1)/$(notdir $(BIN))/python$(EXE)
 PIP    := $(BIN)/python -m pip install -q -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -43,17 +44,17 @@ $(VENV)/.written: pyproject.toml $(VENV)/.tested
 # Other systems, which judge arcid's stand-ins for them; each in an environment of its own.
 $(VENV)/.judged: Makefile | $(BIN)/python$(EXE)
 	$(PYTHON) -m venv $(VENV)/judges/insightface
-	$(VENV)/judges/insightface/bin/python -m pip install -q insightface==2.1
+	$(call judge,insightface) -m pip install -q insightface==2.1
 	$(PYTHON) -m venv $(VENV)/judges/deepface
-	$(VENV)/judges/deepface/bin/python -m pip install -q deepface==0.0.103 insightface==2.1 flask flask-cors
+	$(call judge,deepface) -m pip install -q deepface==0.0.103 insightface==2.1 flask flask-cors
 	$(PYTHON) -m venv $(VENV)/judges/clients
-	$(VENV)/judges/clients/bin/python -m pip install -q compreface-sdk==0.6.0 'urllib3<2' boto3==1.44.8
+	$(call judge,clients) -m pip install -q compreface-sdk==0.6.0 'urllib3<2' boto3==1.44.8
 	@touch $@
 
 # Milvus of its wheel, Ray, and the tests of the mark engine; CI leaves them out (docs/testing.md).
 engines: $(VENV)/.tested ## Milvus and Ray beside the tests, and what needs them or Chroma at length
 	$(PYTHON) -m venv $(VENV)/judges/milvus
-	$(VENV)/judges/milvus/bin/python -m pip install -q milvus==2.3.5 setuptools
+	$(call judge,milvus) -m pip install -q milvus==2.3.5 setuptools
 	$(PIP) -e '.[ray]'
 	$(BIN)/python -m pytest -m engine $(ARGS)
 

@@ -23,7 +23,7 @@ WAIT_S = 120.0
 def judges(name: str) -> Path:
     """The Python of an environment of its own: ``make engines``."""
     folder = Path(os.environ.get("ARCID_JUDGES", ROOT / ".venv/judges"))
-    python = folder / name / "bin/python"
+    python = folder / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         pytest.skip(f"no server of {name} here: make engines installs it")
     return python

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def judge(name: str) -> Path:
     """The judge's Python. Where it is absent the test skips, and fails in CI."""
     folder = Path(os.environ.get("ARCID_JUDGES", ROOT / ".venv/judges"))
-    python = folder / name / "bin" / "python"
+    python = folder / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if python.is_file():
         return python
     message = f"{name} is not installed to judge by: make .venv/.judged"

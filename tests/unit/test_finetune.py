@@ -13,12 +13,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from arcid.cli.finetune import _commands
 from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate.differences import Difference
 from arcid.models import weights
@@ -298,6 +300,20 @@ def test_finetune_makes_a_calibrated_bundle_and_replaces_nothing(
         assert again[key] == found[key], key
 
 
+def test_each_system_is_told_its_own_commands(environment: Path) -> None:
+    done: Any = SimpleNamespace(bundle=Path("our runs/models/ours"), name="ours")
+    bundle, place = str(done.bundle), environment / "models"
+    for windows, copying in (
+        (True, [["robocopy", bundle, str(place / "ours"), "/E"]]),
+        (False, [["mkdir", "-p", str(place)], ["cp", "-r", bundle, str(place)]]),
+    ):
+        *told, use, embed = _commands(done, windows=windows)
+        assert [shlex.split(command) for command in told] == copying
+        assert use == "arcid models use ours" and embed.startswith(
+            "arcid gallery reembed --to ours"
+        )
+
+
 @pytest.mark.training
 def test_only_a_better_model_is_offered_and_the_offer_works(
     cli: Callable[..., Any], crops: Path, bundle: Path, environment: Path, tmp_path: Path,
@@ -310,11 +326,10 @@ def test_only_a_better_model_is_offered_and_the_offer_works(
         better = cli(*words, "--json").json
     assert not (environment / "models").exists()
     assert better["steps"] == 4, "nothing was trained again"
-    make, copy, name, embed = better["use"]
+    make, copy, use, embed = better["use"]
     for command in (make, copy):
         subprocess.run(shlex.split(command), check=True)
-    variable, _, value = name.removeprefix("export ").partition("=")
-    monkeypatch.setenv(variable, value)
+    assert cli(*shlex.split(use)[1:]).code == 0
     ready = weights.resolve_default("recognition")
     assert (ready.manifest.contract_id, ready.trust) == (better["contract_id"], "accepted")
     assert cli("gallery", "create", "default").code == 0

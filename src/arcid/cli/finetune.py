@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,14 +126,21 @@ def _show(done: Outcome, use: list[str]) -> None:
             say(f"  {command}")
 
 
-def _commands(done: Outcome) -> list[str]:
-    """What would put the new model to use."""
+def _commands(done: Outcome, *, windows: bool = os.name == "nt") -> list[str]:
+    """What would put the new model to use, in words of this system's shells."""
     from arcid import paths
 
-    place = paths.models_dir()
+    bundle, place = str(done.bundle), paths.models_dir()
+    if windows:
+        target = str(place / done.bundle.name)
+        copying = [subprocess.list2cmdline(["robocopy", bundle, target, "/E"])]
+    else:
+        copying = [
+            shlex.join(["mkdir", "-p", str(place)]),
+            shlex.join(["cp", "-r", bundle, str(place)]),
+        ]
     return [
-        shlex.join(["mkdir", "-p", str(place)]),
-        shlex.join(["cp", "-r", str(done.bundle), str(place)]),
-        f"export ARCID_RECOGNISER={done.name}",
+        *copying,
+        f"arcid models use {done.name}",
         f"arcid gallery reembed --to {done.name}   # each collection that is there",
     ]
