@@ -21,6 +21,6 @@ WORKDIR /var/lib/arcid
 VOLUME /var/lib/arcid
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['ARCID_PORT']), timeout=4); c.request('GET', '/v1/health'); raise SystemExit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client, os, ssl; at = '127.0.0.1', int(os.environ['ARCID_PORT']); c = http.client.HTTPSConnection(*at, timeout=4, context=ssl._create_unverified_context()) if os.environ.get('ARCID_TLS_CERT') else http.client.HTTPConnection(*at, timeout=4); c.request('GET', '/v1/health'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["arcid"]
 CMD ["serve"]

@@ -6,15 +6,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from tests.api.test_transport import certificate
 from tests.serving import serving
+
+from arcid import signing
+from arcid.apps.onboarding import evidence
+from arcid.apps.telling import hooks
+from arcid.cameras import sealing
+from arcid.models import calibrations, chosen, trust
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
@@ -113,6 +124,46 @@ def test_the_example_of_several_servers_is_the_documented_site_before_services_l
     assert ours == site
     assert services["nginx"]["ports"] == ["127.0.0.1:8443:8443"]
     assert not any("ports" in service for name, service in services.items() if name != "nginx")
+
+
+def test_the_health_check_speaks_tls_where_the_service_does(tmp_path: Path) -> None:
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/v1/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    cert, key = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            asked = [sys.executable, *health_check()[1:]]
+            env = os.environ | {"ARCID_PORT": str(server.server_port), "ARCID_TLS_CERT": str(cert)}
+            subprocess.run(asked, env=env, check=True, timeout=10)
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@pytest.mark.parametrize("page", ["containers", "concepts/backup", "concepts/several-servers"])
+def test_what_no_database_holds_is_named_where_it_has_to_be_copied(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCID_HOME", str(tmp_path))
+    monkeypatch.setenv("ARCID_MODELS", str(tmp_path / "models"))
+    chosen.choose("detection", None)
+    trust.accept("nothing", tmp_path)
+    left = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert len(left) == 2
+    keys = {signing.KEY_NAME, evidence.KEY_NAME, hooks.NAME, *sealing.NAMES}
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    for name in left | keys | {calibrations.in_force("c").parent.name}:
+        assert name in text, name
 
 
 def status(address: str, **headers: str) -> int:
