@@ -71,6 +71,37 @@ def test_more_photos_of_the_same_people_support_no_more() -> None:
     assert once.supported > 30 / once.impostors  # what photos alone would have claimed
 
 
+@pytest.mark.parametrize(
+    ("photos", "least"),
+    [([100] * 10, 10), ([450] + [3] * 9, 10), ([20] * 60, 60), ([3] * 600, 199)],
+)
+def test_very_many_photos_leave_out_photos_before_people(
+    photos: list[int], least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.evaluate.measured.BODY_PHOTOS", 400)
+    labels = np.repeat(np.arange(len(photos)), photos)
+    vectors = np.random.default_rng(1).standard_normal((len(labels), 8))
+    found = Measured(Embeddings.normalised(vectors, CONTRACT), labels, bootstraps=2)
+    kept = np.bincount(found.subset[1])
+    assert least <= len(kept)
+    assert kept.min() >= 2
+    assert 300 < kept.sum() <= 400
+
+
+def test_pairs_of_one_person_stay_left_out_of_very_many_photos(
+    packaged: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.evaluate.measured.BODY_PHOTOS", 200)
+    embeddings, labels = people(6, 9, 30)
+    labels[labels == 0] = np.where(np.arange(30) % 2, 0, 9)  # one person under two names
+    twice = [(a, b) for a in range(0, 30, 2) for b in range(1, 30, 2)]
+    said, unsaid = (Measured(embeddings, labels, exclude=pairs) for pairs in (twice, []))
+    least, most = (found.transfer(packaged) for found in (said, unsaid))
+    assert least is not None
+    assert most is not None
+    assert least.at_rate(0.01)[1] < most.at_rate(0.01)[1] - 0.05
+
+
 def test_replicates_without_the_highest_pairs_are_dropped_and_counted() -> None:
     cosines = np.linspace(0.6, 0.4, 200)
     first = np.where(np.arange(200) % 2, 0, 2)  # two pairs of people made all of them

@@ -27,7 +27,7 @@ from arcid.types import Embeddings
 EXTRAPOLATE_TO = 1e-9
 BOOTSTRAPS = 300
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-BODY_PHOTOS = 4000  # above this, intervals of high rates come from a random subset
+BODY_PHOTOS = 4000  # above this, what goes through all pairs again takes a random part
 _TOP = 20_000
 _SUPPORT_TOP = 1_000_000  # the highest pairs, in which support is counted
 
@@ -108,10 +108,9 @@ class Measured:
             return None
         if self.supported is not None and self.supported <= packaged.smallest_supported_fmr:
             return None
-        return Transfer(
-            *self.subset, packaged, supported=self.supported,
-            excluded=self.excluded if len(self.subset[1]) == len(self.labels) else (),
-        )  # fmt: skip
+        place = {row: new for new, row in enumerate(self._kept.tolist())}
+        excluded = [(place[a], place[b]) for a, b in self.excluded if a in place and b in place]
+        return Transfer(*self.subset, packaged, supported=self.supported, excluded=excluded)
 
     @cached_property
     def tail(self) -> TailBootstrap | None:
@@ -155,16 +154,27 @@ class Measured:
             return transfer.probability()
         return probability.choose(*self.subset, seed=self.seed).to_dict()
 
-    @cached_property
+    @property
     def subset(self) -> tuple[npt.NDArray[np.float32], IndexArray]:
-        """All photos, or those of a random part of the people where there are very many."""
+        """All photos, or those of ``_kept``."""
+        kept = self._kept
+        return self.vectors[kept], np.unique(self.labels[kept], return_inverse=True)[1]
+
+    @cached_property
+    def _kept(self) -> IndexArray:
+        """Rows of all photos; of a random part of each person's where there are very many; where
+        two of each are still too many, of a random part of the people."""
         if len(self.labels) <= BODY_PHOTOS:
-            return self.vectors, self.labels
-        photos = np.bincount(self.labels)
-        order = np.random.default_rng(self.seed).permutation(len(photos))
-        kept = order[np.cumsum(photos[order]) <= BODY_PHOTOS]
-        rows = np.flatnonzero(np.isin(self.labels, kept))
-        return self.vectors[rows], np.unique(self.labels[rows], return_inverse=True)[1]
+            return np.arange(len(self.labels))
+        photos, rng = np.bincount(self.labels), np.random.default_rng(self.seed)
+        mixed = rng.permutation(len(self.labels))
+        mixed = mixed[np.argsort(self.labels[mixed], kind="stable")]
+        turn = np.empty(len(mixed), np.int64)  # of each photo among its person's
+        turn[mixed] = np.arange(len(mixed)) - np.repeat(np.cumsum(photos) - photos, photos)
+        most = max(2, int(np.partition(turn, BODY_PHOTOS)[BODY_PHOTOS]))
+        order = rng.permutation(len(photos))
+        people = order[np.cumsum(np.minimum(photos, most)[order]) <= BODY_PHOTOS]
+        return np.flatnonzero((turn < most) & np.isin(self.labels, people))
 
     @cached_property
     def _body(self) -> PairBootstrap:
