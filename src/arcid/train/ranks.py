@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from arcid.errors import ConfigError
+
+_PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Ranks:
     rank: int
     world: int
     device: torch.device
+    patient: dist.ProcessGroup | None = None  # waits for days; the default one for minutes
 
     @property
     def first(self) -> bool:
@@ -28,9 +32,9 @@ class Ranks:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait for all ranks."""
+        """Wait for all ranks, however long one takes."""
         if self.world > 1:
-            dist.barrier()
+            dist.barrier(self.patient)
 
     def largest(self, *values: float) -> tuple[float, ...]:
         """Each value's largest over ranks, the same on all of them."""
@@ -85,11 +89,11 @@ def start_ranks() -> Iterator[Ranks]:
     joined = not dist.is_initialized()
     if joined:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
     try:
-        yield Ranks(rank, world, device)
+        yield Ranks(rank, world, device, patient)
     finally:
-        if joined:
-            dist.destroy_process_group()
+        dist.destroy_process_group(None if joined else patient)
 
 
 __all__ = ["Ranks", "one_rank", "start_ranks"]

@@ -91,8 +91,7 @@ class Model:
             self._optimizers.append(
                 centre_optimizer(config.optim, objective.centres, parity=objective.parity)
             )
-        fp16 = config.precision.autocast == "fp16"
-        self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=fp16)
+        self._scaler = _loss_scaler(config.precision.autocast == "fp16", ranks)
         self.rate = 0.0
         # weights were drawn alike on all ranks; from here on each draws its own
         seed_generators(self._seed(0))
@@ -247,6 +246,16 @@ class Model:
 def backward(loss: Tensor) -> None:
     """``loss.backward()``, which torch leaves untyped."""
     cast(Any, loss).backward()
+
+
+def _loss_scaler(wanted: bool, ranks: Ranks) -> torch.amp.GradScaler:
+    """``wanted`` under fp16; an overflow of one rank's centres is every rank's, so that all scale
+    alike."""
+    if wanted and ranks.world > 1:
+        from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
+
+        return ShardedGradScaler(ranks.device.type)
+    return torch.amp.GradScaler(ranks.device.type, enabled=wanted)
 
 
 def _resharded(parts: list[dict[str, Any]], ranks: Ranks) -> dict[str, Any]:
