@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,13 @@ def test_lengths_must_agree() -> None:
     vectors, groups, _ = population()
     with pytest.raises(InvalidArray, match="360 photos but 359 groups"):
         fairness(vectors, groups[1:], THRESHOLD)
+
+
+def test_many_photos_of_one_person_are_not_copied_for_each_pair() -> None:
+    vectors = np.random.default_rng(4).standard_normal((242, 512)).astype(np.float32)
+    tracemalloc.start()
+    found = fairness(vectors, ["a"] * 242, 0.5, people=[0] * 240 + [1, 2], replicates=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.groups[0].fnmr is not None
+    assert peak < 512 * 4 * found.groups[0].fnmr.trials / 2

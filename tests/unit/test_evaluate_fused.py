@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,13 @@ def test_the_command(
     assert "whom no weight was fitted on" in shown.out and "logistic: " in shown.out
     alone = cli(*base, "--model", A)
     assert alone.code == 2 and "--model a+b" in alone.err
+
+
+def test_pairs_are_scored_without_a_copy_of_both_photos_of_each() -> None:
+    photos = unit(np.random.default_rng(4).normal(size=(len(LABELS), 512)))
+    tracemalloc.start()
+    evaluate_fusion(["a"], [photos], LABELS, rates=[1e-1], replicates=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pairs = len(LABELS) * (len(LABELS) - 1) // 2
+    assert peak < 512 * 4 * pairs / 2

@@ -295,7 +295,7 @@ def _genuine(
         a, b = np.triu_indices(len(own), 1)
         if not len(a):
             continue
-        found = np.einsum("md,md->m", vectors[own[a]], vectors[own[b]]).astype(np.float64)
+        found = (vectors[own] @ vectors[own].T)[a, b].astype(np.float64)
         found[lost[own[a]] | lost[own[b]]] = -np.inf
         scores.append(found)
         owners.append(np.full(len(a), ids[own[0]]))
