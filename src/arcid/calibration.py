@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from arcid.models.manifest import canonical_json
 
 SCHEMA_VERSIONS = (1, 2)  # 2 says where each row comes from and counts pairs of people
 SCHEMA_PATH = Path(__file__).parent / "schemas" / "calibration.schema.json"
+_COUNTS = ("people", "photos", "failed_photos", "genuine_pairs", "impostor_pairs")
 Array = npt.NDArray[np.float64]
 Source = Literal["measured", "extrapolated", "combined"]
 _REQUIRED = frozenset(
@@ -69,7 +70,7 @@ class Calibration:
         """Read and check a file; raises ``CalibrationInvalid``."""
         try:
             data = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CalibrationInvalid(f"{path.name} cannot be read as JSON: {error}") from None
         if not isinstance(data, dict):
             raise CalibrationInvalid(f"{path.name} must hold one JSON object")
@@ -297,57 +298,93 @@ def _log_interp(x: float, xs: Array, ys: Array) -> float:
     return float(np.exp(np.interp(x, xs, np.log(ys))))
 
 
-def _validate(data: Mapping[str, Any]) -> None:
-    def fail(message: str) -> None:
-        raise CalibrationInvalid(f"calibration: {message}")
+def _fail(message: str) -> NoReturn:
+    raise CalibrationInvalid(f"calibration: {message}")
 
+
+def _validate(data: Mapping[str, Any]) -> None:
     missing = sorted(_REQUIRED - set(data))
     if missing:
-        fail(f"keys are missing: {', '.join(missing)}")
+        _fail(f"keys are missing: {', '.join(missing)}")
     if data["schema_version"] not in SCHEMA_VERSIONS:
         known = ", ".join(map(str, SCHEMA_VERSIONS))
-        fail(f"schema_version {data['schema_version']}; this arcid reads {known}")
+        _fail(f"schema_version {data['schema_version']}; this arcid reads {known}")
     try:
-        _validate_tables(data, fail)
-    except (KeyError, TypeError, AttributeError) as error:
-        fail(f"a table does not follow the schema ({type(error).__name__}: {error})")
+        _validate_tables(data)
+        _validate_gallery(data["gallery_table"])
+        _validate_probability(data["probability"])
+        if not isinstance(data["dataset"]["name"], str) or not isinstance(data["contract_id"], str):
+            _fail("dataset.name and contract_id must be text")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        _fail(f"a table does not follow the schema ({type(error).__name__}: {error})")
 
 
-def _validate_tables(data: Mapping[str, Any], fail: Any) -> None:
+def _validate_tables(data: Mapping[str, Any]) -> None:
     for name, rate, direction in (("fmr_table", "fmr", -1), ("fnmr_table", "fnmr", 1)):
         rows = data[name]
         if len(rows) < 2:
-            fail(f"{name} needs at least two rows")
-        cosines = np.array([row["cosine"] for row in rows], np.float64)
-        rates = np.array([row[rate] for row in rows], np.float64)
+            _fail(f"{name} needs at least two rows")
+        cosines = _numbers([row["cosine"] for row in rows], f"{name}: cosine")
+        rates, _, _ = (
+            _numbers([row[key] for row in rows], f"{name}: {key}", 0, 1)
+            for key in (rate, f"{rate}_low", f"{rate}_high")
+        )
         if not (np.diff(cosines) > 0).all():
-            fail(f"{name} must rise in cosine")
+            _fail(f"{name} must rise in cosine")
         if not (np.diff(rates) * direction >= 0).all():
-            fail(f"{name}: {rate} must {'fall' if direction < 0 else 'rise'} with the cosine")
-        if not ((rates >= 0) & (rates <= 1)).all():
-            fail(f"{name}: {rate} must lie between 0 and 1")
+            _fail(f"{name}: {rate} must {'fall' if direction < 0 else 'rise'} with the cosine")
     if not all(row["fmr"] > 0 for row in data["fmr_table"]):
-        fail("fmr_table ends before the rate reaches 0")
-    if not 0 < float(data["smallest_supported_fmr"]) <= 1:
-        fail("smallest_supported_fmr must lie between 0 and 1")
-    kind: Literal["logistic", "isotonic"] = data["probability"]["kind"]
-    keys = {"logistic": ("intercept", "slope"), "isotonic": ("cosine", "probability")}
-    if kind not in keys:
-        fail(f"probability kind {kind!r}; known: logistic, isotonic")
-    for key in keys[kind]:
-        data["probability"][key]
-    for row in data["gallery_table"]:
+        _fail("fmr_table ends before the rate reaches 0")
+    supported = data["smallest_supported_fmr"]
+    measured = data.get("smallest_measured_fmr", supported)
+    if not (_numbers([supported, measured], "smallest_supported_fmr", 0, 1) > 0).all():
+        _fail("smallest_supported_fmr must lie between 0 and 1")
+    shown = [row[key] for row in data.get("thresholds", ()) for key in ("fmr", "cosine")]
+    _numbers(shown, "thresholds")
+    _numbers([data[key] for key in _COUNTS], ", ".join(_COUNTS), 0)
+
+
+def _validate_gallery(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
         if not {"fpir", "gallery_size", "cosine", "extrapolated"} <= set(row):
-            fail("gallery_table rows need fpir, gallery_size, cosine and extrapolated")
-    for a in data["gallery_table"]:
-        for b in data["gallery_table"]:
+            _fail("gallery_table rows need fpir, gallery_size, cosine and extrapolated")
+    _numbers([row["cosine"] for row in rows], "gallery_table: cosine")
+    _numbers([row["fpir"] for row in rows], "gallery_table: fpir", 0, 1)
+    _numbers([row["gallery_size"] for row in rows], "gallery_table: gallery_size", 1)
+    for a in rows:
+        for b in rows:
             stricter = b["gallery_size"] >= a["gallery_size"] and b["fpir"] <= a["fpir"]
             if stricter and b["cosine"] < a["cosine"]:
-                fail(
+                _fail(
                     "gallery_table: the cosine must not fall as the gallery grows or the rate "
                     f"shrinks ({a['gallery_size']:,} to {b['gallery_size']:,} templates)"
                 )
-    if data["probability"]["kind"] == "isotonic":
-        for key in ("cosine", "probability"):
-            if not (np.diff(np.asarray(data["probability"][key], np.float64)) >= 0).all():
-                fail(f"probability: {key} must not fall")
+
+
+def _validate_probability(spec: Mapping[str, Any]) -> None:
+    kind: Literal["logistic", "isotonic"] = spec["kind"]
+    if kind == "logistic":
+        _numbers([spec["intercept"]], "probability: intercept")
+        _numbers([spec["slope"]], "probability: slope", 0)
+    elif kind == "isotonic":
+        cosines = _numbers(spec["cosine"], "probability: cosine")
+        rates = _numbers(spec["probability"], "probability: probability", 0, 1)
+        if len(cosines) != len(rates) or len(rates) < 2:
+            _fail("probability: two cosines or more are needed, each with its probability")
+        for key, values in (("cosine", cosines), ("probability", rates)):
+            if not (np.diff(values) >= 0).all():
+                _fail(f"probability: {key} must not fall")
+    else:
+        _fail(f"probability kind {kind!r}; known: logistic, isotonic")
+
+
+def _numbers(
+    values: Sequence[Any], what: str, low: float = -math.inf, high: float = math.inf
+) -> Array:
+    """(N,) finite numbers of a file, from ``low`` to ``high``."""
+    found = np.array(values)
+    if found.ndim != 1 or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+        _fail(f"{what} must be numbers")
+    if not ((found >= low) & (found <= high)).all():
+        _fail(f"{what} must lie between {low:g} and {high:g}")
+    return found.astype(np.float64)

@@ -191,6 +191,10 @@ def _drop(key: str) -> Any:
     return lambda data: data.pop(key)
 
 
+def isotonic(cosine: Any, probability: Any) -> dict[str, Any]:
+    return {"kind": "isotonic", "cosine": cosine, "probability": probability}
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -205,11 +209,24 @@ def _drop(key: str) -> Any:
         (lambda d: d.update(gallery_table=[{"fpir": 0.1}]), "gallery_table rows need"),
         (lambda d: d["gallery_table"][1].update(cosine=-0.5), "must not fall as the gallery grows"),
         (
-            lambda d: d.update(
-                probability={"kind": "isotonic", "cosine": [0, 1], "probability": [1, 0]}
-            ),
+            lambda d: d.update(probability=isotonic([0, 1], [1, 0])),
             "probability must not fall",
         ),
+        (lambda d: d["fmr_table"][0].update(cosine="abc"), "fmr_table: cosine must be numbers"),
+        (lambda d: d["fnmr_table"][-1].update(cosine=10**400), "cosine must be numbers"),
+        (lambda d: d["fmr_table"][3].update(fmr_high=math.nan), "fmr_high must be numbers"),
+        (lambda d: d["gallery_table"][0].update(gallery_size=0), "gallery_size must lie"),
+        (lambda d: d["gallery_table"][0].update(fpir=None), "fpir must be numbers"),
+        (lambda d: d["gallery_table"][-1].update(cosine=math.inf), "cosine must be numbers"),
+        (lambda d: d["probability"].update(kind=["logistic"]), "probability kind"),
+        (lambda d: d.update(probability=isotonic([0, 1], [0, 0.5, 1])), "each with its"),
+        (lambda d: d.update(probability=isotonic([0, 1], [0, 7])), "between 0 and 1"),
+        (lambda d: d.update(probability=isotonic([0, [1]], [0, 1])), "does not follow"),
+        (lambda d: d.update(smallest_supported_fmr="abc"), "smallest_supported_fmr must"),
+        (lambda d: d.update(smallest_measured_fmr=0), "smallest_supported_fmr must"),
+        (lambda d: d.update(impostor_pairs="many"), "impostor_pairs must be numbers"),
+        (lambda d: d.update(dataset="mine"), "does not follow"),
+        (lambda d: d.update(contract_id=7), "must be text"),
     ],
 )
 def test_a_damaged_file_is_named(
@@ -223,9 +240,10 @@ def test_a_damaged_file_is_named(
         Calibration.load(path)
 
 
-def test_not_json(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_not_json(text: str, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
-    path.write_text("{", "utf-8")
+    path.write_text(text, "utf-8")
     with pytest.raises(CalibrationInvalid, match="cannot be read as JSON"):
         Calibration.load(path)
 

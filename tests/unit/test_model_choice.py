@@ -67,6 +67,9 @@ def test_own_calibrations_come_and_go_and_the_packaged_one_stays(bundle: Bundle)
     first, second, third = (own(bundle, word) for word in ("one", "two", "three"))
     for one in (first, second, third):
         calibrations.install(one)
+    current = calibrations.in_force(bundle.manifest.contract_id)
+    text = current.read_text("utf-8").replace('"cosine": ', '"cosine": "high", "was": ', 1)
+    current.with_suffix(".9.json").write_text(text, "utf-8")  # damaged: no other one suffers
     assert in_force(bundle) == [("three", False)]
     assert len(model_choice.known(bundle)) == 4
 
