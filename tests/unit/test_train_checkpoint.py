@@ -135,6 +135,20 @@ def test_only_the_last_are_kept_and_a_repeated_step_is_the_newest(tmp_path: Path
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_what_is_stored_after_going_back_is_kept(keep: int, tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep)
+    for step in (5, 10, 15):
+        save(store, step)
+    (store.paths()[-1] / "shared.pt").unlink()  # as a disk loses it
+    for step in (12, 13):
+        assert save(store, step).is_dir()
+        assert len(store.paths()) == keep
+    found = store.latest()
+    assert found is not None
+    assert found.step == 13
+
+
 def test_ranks_store_their_own_parts(tmp_path: Path) -> None:
     found = open_checkpoint(save_by(3, tmp_path, lambda rank: torch.full((2,), float(rank))))
     assert found.world == 3

@@ -578,6 +578,14 @@ def test_ranks_share_every_batch(tmp_path: Path) -> None:
         assert whole.position == halves[0].position == halves[1].position
 
 
+def test_a_run_past_a_damaged_checkpoint_names_what_it_stored(whole: Path, tmp_path: Path) -> None:
+    run = runs.kept_until(whole, 6, tmp_path / "damaged")
+    (run / "checkpoints" / "step-00000006" / "shared.pt").unlink()
+    result = train(runs.config(run, "schedule.steps=4"))
+    assert result.checkpoint == run / "checkpoints" / "step-00000004"
+    assert result.checkpoint.is_dir()
+
+
 def test_validation_and_storing_keep_their_rhythm_when_resumed(folder: Path) -> None:
     held = ("data.holdout=0.2", "validation.every=0.5", "schedule.steps=12", "checkpoint.keep=9")
     run = train(runs.config(folder / "rhythm", *held)).run

@@ -79,12 +79,13 @@ def train(
 
     step, position, spent, stored_at = 0, 0, 0.0, -1
     earlier: Mapping[str, float] = {}
+    stored: Path | None = None
     if (checkpoint := store.latest(type(config))) is not None:
         checkpoint.check(config)
         _check_data(checkpoint.path.name, checkpoint.extra, job.facts)
         model.load(checkpoint)
         step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
-        spent = float(checkpoint.extra["seconds"])
+        spent, stored = float(checkpoint.extra["seconds"]), checkpoint.path
         earlier = checkpoint.extra.get("earlier", {})
     else:
         if config.init_from:
@@ -112,8 +113,8 @@ def train(
         early = EarlyStop(config.validation.patience, job.score, record.history())
         (ended,) = ranks.largest(early.over)
 
-        def save(store: CheckpointStore = store) -> None:
-            store.save(
+        def save(store: CheckpointStore = store) -> Path:
+            return store.save(
                 step=step,
                 position=position,
                 config=config,
@@ -163,18 +164,17 @@ def train(
             if _passes(config.checkpoint.minutes * 60, since, seconds) or _is_stored(
                 config.checkpoint, step, _passes(photos, before, position)
             ):
-                save()
-                stored_at = step
+                stored, stored_at = save(), step
 
         log()
-        if step != stored_at:
-            save()
+        if stored is None or step != stored_at:
+            stored = save()
         (validated_at,) = ranks.largest(record.validated_at)
         if not stopped and step != validated_at:
             validate()
     return TrainResult(
         run=run,
-        checkpoint=store.paths()[-1],
+        checkpoint=stored,
         steps=step,
         epochs=position / photos,
         seconds=time.monotonic() - began,

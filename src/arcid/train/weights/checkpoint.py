@@ -216,7 +216,7 @@ class CheckpointStore:
                 }
                 files.write_text(draft / "state.json", json.dumps(state, indent=1))
                 files.move(draft, target)
-                self._prune()
+                self._prune(target)
             everywhere(None)
         except (OSError, StorageFull, UsageError) as error:
             reason = error.strerror if isinstance(error, OSError) else error.message
@@ -233,8 +233,13 @@ class CheckpointStore:
         names = (f"step-{step:08d}{f'.{again}' if again else ''}" for again in range(10**6))
         return self.folder / next(name for name in names if name not in taken)
 
-    def _prune(self) -> None:
-        for path in self.paths()[: -self.keep]:
+    def _prune(self, newest: Path) -> None:
+        """Remove all but ``keep``: first later steps, which a run left that went back, then the
+        oldest."""
+        paths = self.paths()
+        after = paths.index(newest) + 1
+        ordered = [*paths[after:], *paths[:after]]
+        for path in ordered[: -self.keep]:
             trash = self.folder / f".old-{path.name}"
             files.move(path, trash)  # so that a kill while deleting leaves no half checkpoint
             shutil.rmtree(trash, ignore_errors=True)
