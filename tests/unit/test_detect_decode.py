@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from arcid.detect import SCRFD, Dlib, RetinaFace, UltraLight, YuNet
+from arcid.detect import SCRFD, Dlib, RetinaFace, UltraLight, YuNet, model_files
 from arcid.detect._common import canvas_size
 from arcid.detect.mediapipe import MediaPipe
 from arcid.detect.mtcnn import _crop
@@ -16,6 +17,7 @@ from arcid.detect.rotated import turn
 from arcid.detect.tiled import TiledDetector, cut, starts
 from arcid.errors import ManifestInvalid
 from arcid.geometry import apply_affine
+from arcid.models import weights
 from arcid.models.manifest import InputSpec
 from arcid.types import Detections, FloatArray
 
@@ -84,6 +86,26 @@ def test_scrfd_outputs_that_do_not_fit_are_refused() -> None:
         SCRFD(Prepared(outputs, OPEN), SPEC, strides=(8, 20, 32)).detect_once([PICTURE])
     with pytest.raises(ManifestInvalid, match="names the input"):
         SCRFD(Prepared(outputs, OPEN), InputSpec("data", "RGB", (0.0,) * 3, (1.0,) * 3, None))
+
+
+def test_networks_of_another_kind_are_refused() -> None:
+    fitting = scrfd_outputs(2, points=True, batched=False)
+    with pytest.raises(ManifestInvalid, match="5 axes"):
+        SCRFD(Prepared(fitting, (1, 3, 8, None, None)), SPEC)
+    boxes = {name: np.zeros((len(value), 4), np.float32) for name, value in fitting.items()}
+    scores = {name: value[:, :1] for name, value in fitting.items()}
+    odd = {name: value[:-1] for name, value in fitting.items()}
+    for outputs in (boxes, scores, odd):
+        with pytest.raises(ManifestInvalid, match="not those of the family scrfd"):
+            SCRFD(Prepared(outputs, (2, 3, None, None)), SPEC).detect_once([PICTURE, PICTURE])
+
+
+@pytest.mark.parametrize("file", ["../x.onnx", "", "..", "a/b.onnx"])
+def test_a_further_model_file_has_a_plain_name(file: str) -> None:
+    manifest = weights.resolve("arcid-detect-s").manifest
+    options = {"points": {"file": file, "sha256": "0" * 64}}
+    with pytest.raises(ManifestInvalid, match=r"points\.file must be a plain name"):
+        model_files(dataclasses.replace(manifest, options=options))
 
 
 def test_yunet_score_is_the_root_of_class_times_objectness() -> None:

@@ -238,6 +238,12 @@ def test_goldens_find_a_model_that_answers_otherwise(tmp_path: Path, root: Path)
     edited = dataclasses.replace(bundle.manifest, flip=True)
     with pytest.raises(ManifestInvalid, match="manifest was edited"):
         goldens.check(edited, embed, bundle.folder)
+    stored = json.loads(path.read_text("utf-8"))
+    ragged, words = [stored["vectors"][0], [0.1]], [["one", "two"]]
+    for change in ({"vectors": ragged}, {"vectors": words}, {"minimum_cosine": "high"}):
+        path.write_text(json.dumps(stored | change), "utf-8")
+        with pytest.raises(ManifestInvalid, match="cannot be read"):
+            goldens.check(bundle.manifest, embed, bundle.folder)
     path.write_text(json.dumps({"schema_version": 1}), "utf-8")
     with pytest.raises(ManifestInvalid, match="cannot be read"):
         goldens.check(bundle.manifest, embed, bundle.folder)

@@ -32,7 +32,7 @@ from arcid.geometry import template_points as points_of
 from arcid.image import load_image
 from arcid.models import catalogue, weights
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec
-from arcid.pipeline import load_detector, load_embedder
+from arcid.pipeline import load_detector, load_embedder, load_landmarks
 from arcid.runtime import open_session
 from arcid.types import Crops, Detections
 
@@ -187,6 +187,14 @@ def test_a_bundle_of_a_pair_is_resolved_and_runs(home: Path, pair: Path) -> None
     (folder / "tiny.bin").write_bytes(b"other weights")
     with pytest.raises(ModelHashMismatch, match=r"tiny\.bin"):
         weights.resolve("tiny")
+
+
+def test_a_landmark_model_may_be_a_pair(home: Path, pair: Path) -> None:
+    folder = _bundle(home, pair)
+    manifest = dataclasses.replace(_manifest(pair), task="landmarks", output=None)
+    manifest.save(folder / "manifest.json")
+    with pytest.raises(ManifestInvalid, match="answers points"):  # opened, and then looked at
+        load_landmarks("tiny")
 
 
 def test_a_published_pair_may_lie_in_the_models_folder(

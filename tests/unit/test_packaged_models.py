@@ -100,6 +100,12 @@ def test_a_detector_that_answers_otherwise_is_found(alone: Pipeline, tmp_path: P
     with pytest.raises(ManifestInvalid, match="another model file"):
         edited = dataclasses.replace(manifest, sha256="0" * 64)
         goldens.check_finds(edited, detect, tmp_path)
+    stored = json.loads((tmp_path / goldens.FILE).read_text("utf-8"))
+    for change in ({"score": "sure"}, {"box": [1, 2]}, {"points": [[1, 2], [3]]}):
+        text = json.dumps(stored | {"faces": [stored["faces"][0] | change]})
+        (tmp_path / goldens.FILE).write_text(text, "utf-8")
+        with pytest.raises(ManifestInvalid, match="cannot be read"):
+            goldens.check_finds(manifest, detect, tmp_path)
     (tmp_path / goldens.FILE).write_text('{"schema_version": 1}', "utf-8")
     with pytest.raises(ManifestInvalid, match="cannot be read"):
         goldens.check_finds(manifest, detect, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from arcid.models import calibrations, catalogue, trust, weights
 from arcid.models.manifest import Manifest
 
 NAME = "mobilefacenet_128"
+SPEC = catalogue.entry(NAME).manifest.to_dict()["input"]
 FREE = "face-reidentification-retail-0095"  # the smallest that may be used commercially
 
 
@@ -173,12 +175,37 @@ def test_contract_id_covers_what_changes_a_vector() -> None:
         ({"sha256": "abc"}, "sha256"),
         ({"file": "../model.onnx"}, "plain name"),
         ({"output": None}, "needs an output"),
+        ({"file": ""}, "plain name"),
+        ({"name": 5}, "name must be str"),
+        ({"flip": "no"}, "flip must be bool"),
+        ({"sha256": ["a"] * 64}, "sha256 must be str"),
+        ({"options": [1]}, "options must be Mapping"),
+        ({"output": {"name": None, "dim": "x"}}, "output: dim must be int"),
+        ({"input": SPEC | {"mean": "abc"}}, "input: mean must be tuple"),
+        ({"input": SPEC | {"std": [1, 1, math.nan]}}, "input: std must be tuple"),
+        ({"input": SPEC | {"mean": [0, 0, 10**400]}}, "input: mean must be tuple"),
+        ({"input": SPEC | {"size": 112}}, "input: size must be tuple"),
+        ({"input": SPEC | {"size": [112, 112.5]}}, "input: size must be tuple"),
+        ({"input": SPEC | {"colour": 3}}, "input: colour must be Literal"),
     ],
 )
 def test_a_wrong_manifest_is_explained(change: dict[str, object], message: str) -> None:
     base = catalogue.entry(NAME).manifest.to_dict()
     with pytest.raises(ManifestInvalid, match=message):
         Manifest.from_dict({**base, **change})
+
+
+def test_a_manifest_without_end_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text("[" * 100_000, "utf-8")
+    with pytest.raises(ManifestInvalid, match="cannot be read as JSON"):
+        Manifest.load(path)
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300, "a+" + "x" * 300, "a/" + "x" * 300])
+def test_a_name_that_no_file_can_have(name: str, empty: Path) -> None:
+    with pytest.raises(ModelNotFound):
+        weights.resolve(name)
 
 
 def test_the_catalogue_is_sound() -> None:

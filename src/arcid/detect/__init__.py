@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from arcid.detect._common import Detector, name_of
@@ -64,7 +65,10 @@ def model_files(manifest: Manifest) -> dict[str, tuple[str, str]]:
             raise ManifestInvalid(
                 f"{manifest.name}: options.{part} must be an object with file and sha256"
             )
-        files[part] = (str(entry["file"]), str(entry["sha256"]))
+        filename, sha256 = str(entry["file"]), str(entry["sha256"])
+        if Path(filename).name != filename or filename in ("", ".."):
+            raise ManifestInvalid(f"{manifest.name}: options.{part}.file must be a plain name")
+        files[part] = (filename, sha256)
     return files
 
 

@@ -209,6 +209,8 @@ class SingleShot(TriesTwice):
 
     def _fixed_canvas(self) -> tuple[int, int] | None:
         axes = self._session.input_shape
+        if len(axes) != 4:
+            raise ManifestInvalid(f"{self.name}: its input has {len(axes)} axes, pictures have 4")
         height, width = axes[2:4] if self._spec.layout == "NCHW" else axes[1:3]
         if self._spec.size is not None:
             return self._spec.size
@@ -221,7 +223,14 @@ class SingleShot(TriesTwice):
         for canvas, members in self._batches(checked):
             fitted = [letterbox(checked[i], *canvas) for i in members]
             tensor = self._spec.prepare(np.stack([picture for picture, _ in fitted]))
-            candidates = self.decode(self._session.run(tensor), len(members), canvas)
+            outputs = self._session.run(tensor)
+            try:
+                candidates = self.decode(outputs, len(members), canvas)
+            except (IndexError, ValueError) as error:
+                shapes = {name: value.shape for name, value in outputs.items()}
+                raise ManifestInvalid(
+                    f"{self.name}: outputs {shapes} are not those of the family {self.family}"
+                ) from error
             for row, (i, (_, scale)) in enumerate(zip(members, fitted, strict=True)):
                 found[i] = self._finish(candidates, row, scale, checked[i])
         return [found[i] for i in range(len(checked))]

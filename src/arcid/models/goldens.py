@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from arcid import files
 from arcid.errors import ManifestInvalid, ModelUnsupported
@@ -38,6 +39,8 @@ _OVALS = (
     (56, 3, 60, 260),
     (128, 0, 300, 230),
 )
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+Array = npt.NDArray[np.float64]
 Embed = Callable[[Crops], Embeddings]
 Detect = Callable[[Sequence[Image]], Sequence[Detections]]
 
@@ -100,15 +103,15 @@ def check(manifest: Manifest, embed: Embed, folder: Path | None) -> float | None
     if path is None or not path.is_file():
         return None
     stored = _load(path, manifest)
-    wanted = np.asarray(stored["vectors"], np.float64)
+    wanted, least = stored
     if wanted.shape != found.shape:
         raise ManifestInvalid(f"{path.name} of {manifest.name} has vectors {wanted.shape}")
     norms = np.linalg.norm(wanted, axis=1)
     cosine = float(((wanted * found).sum(axis=1) / norms).min())
-    if not cosine >= float(stored["minimum_cosine"]):
+    if not cosine >= least:
         raise ModelUnsupported(
             f"{manifest.name} answers otherwise than when its bundle was made (cosine "
-            f"{cosine:.4f}, at least {stored['minimum_cosine']} expected); try another runtime "
+            f"{cosine:.4f}, at least {least} expected); try another runtime "
             "(ARCID_RUNTIME=onnxruntime) or get the model again",
             cosine=cosine,
         )
@@ -149,7 +152,7 @@ def check_finds(manifest: Manifest, detect: Detect, folder: Path | None) -> floa
         return None
     lowest = 1.0
     for face in _load_finds(path, manifest):
-        overlap = box_iou(np.array([face["box"]]), found.boxes)[0]
+        overlap = box_iou(face.box[None], found.boxes)[0]
         best = int(overlap.argmax()) if len(overlap) else -1
         same = best >= 0 and overlap[best] >= MINIMUM_IOU and _same(face, found, best)
         if not same:
@@ -162,22 +165,37 @@ def check_finds(manifest: Manifest, detect: Detect, folder: Path | None) -> floa
     return lowest
 
 
-def _same(face: Mapping[str, Any], found: Detections, row: int) -> bool:
-    if abs(float(found.scores[row]) - face["score"]) > SCORE_APART:
+def _same(face: _Face, found: Detections, row: int) -> bool:
+    if not abs(float(found.scores[row]) - face.score) <= SCORE_APART:
         return False
-    if face["points"] is None or found.points is None:
-        return face["points"] is None and found.points is None
-    apart = np.linalg.norm(found.points[row] - np.array(face["points"]), axis=1).max()
+    if face.points is None or found.points is None:
+        return face.points is None and found.points is None
+    apart = np.linalg.norm(found.points[row] - face.points, axis=1).max()
     return bool(apart <= POINTS_APART * max(1.0, float(found.sizes[row].max())))
 
 
-def _load_finds(path: Path, manifest: Manifest) -> list[dict[str, Any]]:
+class _Face(NamedTuple):
+    score: float
+    box: Array  # (4,) xyxy
+    points: Array | None  # (5,2)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> _Face:
+        points = stored["points"]
+        return cls(
+            float(stored["score"]),
+            np.array(stored["box"], np.float64).reshape(4),
+            None if points is None else np.array(points, np.float64).reshape(5, 2),
+        )
+
+
+def _load_finds(path: Path, manifest: Manifest) -> list[_Face]:
     try:
         stored = json.loads(path.read_text("utf-8"))
         usable = stored["schema_version"] == SCHEMA_VERSION and stored["picture"] == "synthetic"
         sha256 = stored["sha256"]
-        faces = [{key: face[key] for key in ("score", "box", "points")} for face in stored["faces"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        faces = [_Face.of(face) for face in stored["faces"]]
+    except _UNREADABLE as error:
         raise ManifestInvalid(f"{path} cannot be read: {error}") from None
     if not usable:
         raise ManifestInvalid(f"{path} is of a kind that this arcid does not read")
@@ -186,12 +204,15 @@ def _load_finds(path: Path, manifest: Manifest) -> list[dict[str, Any]]:
     return faces
 
 
-def _load(path: Path, manifest: Manifest) -> dict[str, Any]:
+def _load(path: Path, manifest: Manifest) -> tuple[Array, float]:
+    """Vectors, and the lowest cosine to them."""
     try:
         stored = json.loads(path.read_text("utf-8"))
         usable = stored["schema_version"] == SCHEMA_VERSION and stored["crops"] == "synthetic"
-        contract_id, _ = stored["contract_id"], (stored["vectors"], stored["minimum_cosine"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        contract_id = str(stored["contract_id"])
+        vectors = np.array(stored["vectors"], np.float64)
+        least = float(stored["minimum_cosine"])
+    except _UNREADABLE as error:
         raise ManifestInvalid(f"{path} cannot be read: {error}") from None
     if not usable:
         raise ManifestInvalid(f"{path} is of a kind that this arcid does not read")
@@ -200,7 +221,7 @@ def _load(path: Path, manifest: Manifest) -> dict[str, Any]:
             f"{path} belongs to contract {contract_id[:12]}, the manifest says "
             f"{manifest.contract_id[:12]}: the manifest was edited, or the file is another model's"
         )
-    return dict(stored)
+    return vectors, least
 
 
 def _size(manifest: Manifest) -> int:

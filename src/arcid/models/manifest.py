@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from arcid.types import FloatArray, Image, Template
 SCHEMA_VERSION = 1
 Task = Literal["recognition", "detection", "liveness", "landmarks"]
 _TASKS = get_args(Task)
+_LARGEST = float(np.finfo(np.float32).max)  # of a number of a manifest
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
@@ -124,7 +126,8 @@ class Manifest:
         _require(_is_sha256(self.sha256), "sha256 must be 64 hex digits")
         _require(self.float_sha256 is None or _is_sha256(self.float_sha256), "float_sha256")
         _require(self.weights_sha256 is None or _is_sha256(self.weights_sha256), "weights_sha256")
-        _require(Path(self.file).name == self.file, "file must be a plain name")
+        plain = Path(self.file).name == self.file and self.file not in ("", "..")
+        _require(plain, "file must be a plain name")
         _require(
             (self.weights_sha256 is not None) == self.file.endswith(".xml"),
             "an OpenVINO model is an .xml whose .bin has a weights_sha256; other files have none",
@@ -187,7 +190,7 @@ class Manifest:
     def load(cls, path: Path) -> Manifest:
         try:
             data = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ManifestInvalid(f"{path.name} cannot be read as JSON: {error}") from None
         if not isinstance(data, dict):
             raise ManifestInvalid(f"{path.name} must hold one JSON object")
@@ -209,10 +212,29 @@ def _build(kind: Any, data: Any, where: str) -> Any:
     if unknown:
         raise ManifestInvalid(f"{where} has unknown keys {unknown}; known: {sorted(fields)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    hints = get_type_hints(kind)
+    if wrong := [key for key, value in values.items() if not _fits(value, hints[key])]:
+        shown = [f"{key} must be {fields[key].type}" for key in sorted(wrong)]
+        raise ManifestInvalid(f"{where}: {', '.join(shown)}")
     try:
         return kind(**values)
     except TypeError as error:
         raise ManifestInvalid(f"{where}: {str(error).split(') ')[-1]}") from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether what JSON gave is of an annotation's type; how many and which is for who reads it."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if kind is Literal:
+        return isinstance(value, str)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_fits(one, inner[0]) for one in value)
+    if hint in (int, float):
+        number = isinstance(value, (int, hint)) and not isinstance(value, bool)
+        return bool(number and abs(value) <= _LARGEST)
+    return isinstance(value, kind or hint)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -86,10 +86,18 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
     another model's contract without anybody to vouch for it; ``UsageError`` for an ensemble that
     cannot be read.
     """
-    if "+" in name and not Path(name).expanduser().exists():
+    try:
+        return _resolve(name, judging)
+    except OSError as error:  # of a name longer than files have, say
+        raise ModelNotFound(f"model {name[:99]!r} cannot be read: {error.strerror}") from None
+
+
+def _resolve(name: str, judging: bool) -> Bundle:
+    path = _expanded(name)
+    if "+" in name and not path.exists():
         return _joined(name, judging)
     if os.sep in name or name.endswith(SUFFIXES):
-        return _usable(_from_path(Path(name).expanduser()), judging)
+        return _usable(_from_path(path), judging)
     for origin, root in _places():
         folder = root / name
         if (folder / "manifest.json").is_file():
@@ -361,6 +369,14 @@ def _warn(name: str, called: str) -> None:
         name,
         called,
     )
+
+
+def _expanded(name: str) -> Path:
+    """Of a user who is not there, as it is written."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def _from_path(path: Path) -> Bundle:

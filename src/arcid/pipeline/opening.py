@@ -72,6 +72,7 @@ def load_landmarks(
         device=device,
         input_name=manifest.input.name,
         sha256=manifest.sha256,
+        weights_sha256=manifest.weights_sha256,
     )
     return LandmarkModel(session, manifest)
 
