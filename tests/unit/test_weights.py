@@ -208,6 +208,15 @@ def test_a_name_that_no_file_can_have(name: str, empty: Path) -> None:
         weights.resolve(name)
 
 
+@pytest.mark.data
+def test_members_whose_folders_have_one_name_are_all_in(empty: Path, model_file: Path) -> None:
+    folders = [_bundle(empty / place, model_file, "m", flip=place == "b") for place in "ab"]
+    found = weights.resolve("+".join(map(str, folders)))
+    assert [member.folder for member in found.members] == folders
+    assert found.manifest.output is not None
+    assert found.manifest.output.dim == 256
+
+
 def test_the_catalogue_is_sound() -> None:
     for name, entry in catalogue.ENTRIES.items():
         assert entry.name == name == entry.manifest.name

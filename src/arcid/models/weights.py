@@ -253,7 +253,7 @@ def _joined(name: str, judging: bool) -> Bundle:
     rule, listed = votes.split(name)
     wanted = ensembles.parse(listed)
     members = tuple(resolve(member, judging=judging) for member in wanted)
-    manifests = {bundle.name: bundle.manifest for bundle in members}
+    manifests = {called: one.manifest for called, one in zip(wanted, members, strict=True)}
     if rule or all(one.task == "detection" for one in manifests.values()):
         made = _vote(name, manifests, rule or "majority", list(wanted.values()))
     else:
