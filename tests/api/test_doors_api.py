@@ -9,6 +9,8 @@ import httpx
 import pytest
 from tests.serving import Client
 
+from arcid.server.routes.doors import DoorPatch
+
 pytestmark = pytest.mark.data
 URL = "/v1/doors"
 
@@ -52,6 +54,10 @@ def test_a_door_from_its_set_up_to_its_log(
     groups = client.get(f"{collection}/door-groups").json()["groups"]
     assert [(g["name"], [m["name"] for m in g["members"]]) for g in groups] == [("Staff", ["Ada"])]
     assert client.patch(own, json={"two_person": True}).json()["two_person"] is True
+    stood = client.get(own).json()
+    nulls = dict.fromkeys(set(stood) & set(DoorPatch.model_fields))
+    assert client.patch(own, json=nulls).json() == stood, "null changes nothing"
+    assert client.get(URL).json() == {"doors": [stood]}
     assert client.put("/v1/door-holidays/2026-12-25", json={"name": "X"}).status_code == 204
     assert client.get("/v1/door-holidays").json()["holidays"][0]["day"] == "2026-12-25"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from arcid.apps.access import (
     Answer,
@@ -31,6 +33,7 @@ from arcid.apps.access import (
 )
 from arcid.apps.access import machine as _machine
 from arcid.apps.access.doorman import clock
+from arcid.apps.access.tables import doors as _doors
 from arcid.errors import AlreadyExists, DoorNotFound, GalleryBusy, NotFound, UsageError
 from arcid.events import Events
 from arcid.events.audit import Audit
@@ -146,12 +149,28 @@ def test_doors_are_set_up_changed_and_taken_away(gallery: Gallery, door: Door) -
                   {"release_s": -1.0}):  # fmt: skip
         with pytest.raises(UsageError):
             doors.change("Back", **wrong)
+    for empty in ({"liveness": None}, {"camera": None}, {"name": None}, {"release_s": None}):
+        with pytest.raises(UsageError, match="cannot be None"):
+            doors.change("Back", **empty)
+    with pytest.raises(UsageError, match="near cannot be None"):
+        doors.add("Yard", "staff", near=None)
+    assert doors.get("Back") == back
     with pytest.raises(UsageError, match="Back waits for"):
         doors.delete("Front")
     assert doors.change("Back", name="Yard", interlock=[]).name == "Yard"
     doors.delete("Yard")
     with pytest.raises(DoorNotFound):
         doors.get("Yard")
+
+
+def test_a_null_that_was_stored_counts_as_not_set(gallery: Gallery, door: Door) -> None:
+    Doors(gallery).change("Front", liveness=True, release_s=9)
+    with gallery.database.write() as connection:
+        row = connection.execute(sa.select(_doors)).mappings().one()
+        nulls = json.loads(row["settings"]) | {"liveness": None, "camera": None, "interlock": None}
+        connection.execute(_doors.update().values(settings=json.dumps(nulls)))
+    read = Doors(gallery).get("Front")
+    assert (read.liveness, read.camera, read.interlock, read.release_s) == (True, "", (), 9)
 
 
 def test_groups_schedules_holidays_and_rules(gallery: Gallery, door: Door) -> None:

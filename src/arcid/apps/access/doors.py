@@ -68,6 +68,7 @@ class Doors:
     def add(self, name: str, collection: str, **settings: Any) -> Door:
         """``settings``: of ``rules.Door``; doors of ``interlock`` by id or name. Raises
         ``UsageError``, ``AlreadyExists``, ``CollectionNotFound``, ``DoorNotFound``."""
+        _refuse_none(settings)
         uid = uuid.uuid4().hex
         with self._database.write() as connection:
             own = find_collection(connection, collection)
@@ -83,6 +84,7 @@ class Doors:
 
     def change(self, reference: str, **settings: Any) -> Door:
         """What is left out stays. Raises as ``add``."""
+        _refuse_none(settings)
         if "camera" in settings:
             settings.setdefault("camera_id", "")
         with self._database.write() as connection:
@@ -223,6 +225,12 @@ class Doors:
         if connection.execute(query).scalar() not in (None, door.id):
             raise AlreadyExists(f"there is a door {door.name!r} already")
         return own
+
+
+def _refuse_none(settings: Mapping[str, Any]) -> None:
+    empty = sorted(name for name, value in settings.items() if value is None)
+    if empty:
+        raise UsageError(f"{', '.join(empty)} cannot be None; leave out what is to stay as it is")
 
 
 def _audit(

@@ -38,8 +38,9 @@ def find(connection: Connection, reference: str) -> Row:
 
 def record(row: Row) -> Door:
     settings = json.loads(row["settings"])
-    settings["interlock"] = tuple(settings.get("interlock", ()))
-    known = {key: value for key, value in settings.items() if key in SETTINGS}
+    # a null could be stored once; it is as if nothing had been set
+    known = {key: value for key, value in settings.items() if key in SETTINGS and value is not None}
+    known["interlock"] = tuple(known.get("interlock", ()))
     return Door(id=row["uid"], name=row["name"], collection=row["collection"], **known)
 
 

@@ -25,7 +25,7 @@ Name = Annotated[str, Field(min_length=1, max_length=80, examples=["Front door"]
 
 
 class DoorSettings(In):
-    """What is left out stays, or is as the library's `Door` says."""
+    """What is left out, or null, stays, or is as the library's `Door` says."""
 
     camera: str | None = Field(None, max_length=80, description="A camera of the service.")
     output: str | None = Field(
@@ -170,7 +170,7 @@ def get_door(running: Running, door_id: DoorPath) -> DoorOut:
 @router.patch("/{door_id}", responses=errors(400, 404, 409, 413, 503, 507))
 def change_door(running: Running, door_id: DoorPath, body: DoorPatch) -> DoorOut:
     """Change a door."""
-    changed = Doors(running.gallery).change(door_id, **body.model_dump(exclude_unset=True))
+    changed = Doors(running.gallery).change(door_id, **body.model_dump(exclude_none=True))
     running.doorman.refresh()
     return _out(running, changed)
 
