@@ -33,7 +33,7 @@ from arcid.errors import (
     SeveralFacesFound,
     UsageError,
 )
-from arcid.events import Audit, Events
+from arcid.events import Audit, Events, Outbox
 from arcid.gallery import Gallery, NewFace
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
@@ -439,6 +439,7 @@ def test_the_portrait_is_found_whichever_way_the_document_lies(
 def test_tries_run_out_and_a_human_may_see_it_otherwise(
     gallery: Gallery, pipeline: Pipeline, document: Image
 ) -> None:
+    Outbox(gallery).subscribe({"hr": {"onboarding"}})
     one = applicant(gallery, pipeline)
     session, token = begun(gallery, one, tries=3)
     blank = np.full((400, 600, 3), 180, np.uint8)
@@ -449,6 +450,7 @@ def test_tries_run_out_and_a_human_may_see_it_otherwise(
     assert "wrong_way" in last.session.reasons[0].message
     done = Cases(gallery).answer(session.id, "accepted", actor="Rita")
     assert done.state == "accepted"
+    assert Outbox(gallery).counts()["hr"]["waiting"] == 2, "who the settings name is told"
 
 
 # people decide
@@ -457,6 +459,7 @@ def test_tries_run_out_and_a_human_may_see_it_otherwise(
 def test_a_humans_word_enrols_and_taking_it_back_undoes_all_of_it(
     gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
 ) -> None:
+    Outbox(gallery).subscribe({"hr": {"onboarding"}})
     cases, one = Cases(gallery), applicant(gallery, pipeline)
     session = decided(gallery, one, document, people["a2"], actions=(), enrol=True)
     assert session.state == "review" and cases.waiting("members") == 1
@@ -482,6 +485,7 @@ def test_a_humans_word_enrols_and_taking_it_back_undoes_all_of_it(
         for e in Events(gallery).find("members", kinds=["onboarding"])
     ]
     assert kinds == ["rejected", "review", "accepted", "review"]
+    assert Outbox(gallery).counts()["hr"]["waiting"] == 4, "who the settings name is told"
     cases.picture(session.id, "selfie")
     rows = Audit(gallery).find(subject=f"onboarding:{session.id}")
     assert [row.verb.removeprefix("onboarding.") for row in reversed(rows)] == [

@@ -32,6 +32,7 @@ from arcid.apps.onboarding.records import (
 from arcid.apps.onboarding.tables import sessions
 from arcid.errors import FaceNotFound, InputError, OnboardingClosed, ReviewAnswered
 from arcid.events.store.correcting import remark, signed
+from arcid.events.store.log import Log
 from arcid.gallery import Gallery
 from arcid.gallery.again import again
 from arcid.gallery.paging import Page
@@ -133,7 +134,7 @@ class Cases:
         if verdict not in ("accepted", "rejected"):
             raise InputError(f"a case is accepted or rejected, not {verdict!r}")
         who, why = signed(actor), remark("note", note)
-        with self._deciding(session_id) as (journal, own, row):
+        with self._deciding(session_id) as (journal, log, row):
             said = store.standing(journal.connection, row)
             last = said[-1] if said else None
             if last is not None and last["actor"] != MACHINE:
@@ -144,7 +145,7 @@ class Cases:
                     actor=last["actor"],
                     answer=last["outcome"],
                 )
-            done = conclude(journal, own, row, verdict, who, why)
+            done = conclude(journal, log, row, verdict, who, why)
             return read(journal.connection, done)
 
     def undo(self, session_id: str, *, actor: str) -> Session:
@@ -153,22 +154,22 @@ class Cases:
         Raises ``OnboardingClosed`` where nobody said anything.
         """
         who = signed(actor)
-        with self._deciding(session_id, erases=True) as (journal, own, row):
+        with self._deciding(session_id, erases=True) as (journal, log, row):
             said = store.standing(journal.connection, row)
             if not said or said[-1]["actor"] == MACHINE:
                 raise OnboardingClosed("nobody decided this case, so nothing can be taken back")
-            left = leave(journal, own, row)
+            left = leave(journal, log.collection, row)
             store.undo(journal.connection, said[-1], who, journal.now)
             before: Outcome = said[-2]["outcome"] if len(said) > 1 else "review"
             done = store.update(journal.connection, left, state=before)
             store.note(journal.connection, done, "undo", outcome=before)
-            tell(journal, own, done, f"undo {said[-1]['uid']}", who)
+            tell(log, done, f"undo {said[-1]['uid']}", who)
             return read(journal.connection, done)
 
     @contextmanager
     def _deciding(
         self, session_id: str, *, erases: bool = False
-    ) -> Iterator[tuple[Journal, Row, Row]]:
+    ) -> Iterator[tuple[Journal, Log, Row]]:
         name = self.get(session_id).collection
         with _collections.writing(self._gallery.database, name, erases=erases) as (journal, own):
             row = store.find(journal.connection, session_id)
@@ -176,7 +177,7 @@ class Cases:
                 raise OnboardingClosed(
                     "there is nothing to decide yet: the applicant is not done", state=row["state"]
                 )
-            yield journal, own, row
+            yield journal, Log(journal.connection, own, (), self._gallery.database.outboxes), row
 
     # erasing
 

@@ -32,14 +32,14 @@ def read(connection: Connection, row: Row) -> Session:
 
 def conclude(
     journal: Journal,
-    own: Row,
+    log: Log,
     row: Row,
     outcome: Outcome,
     actor: str,
     note: str,
 ) -> Row:
     """Write a decision: state, enrolment, what is kept, and the event."""
-    connection = journal.connection
+    connection, own = journal.connection, log.collection
     rules = Rules.of(json.loads(row["rules"]))
     answer = store.answer(connection, row, outcome, actor, note, journal.now)
     if outcome == "accepted" and rules.enrol:
@@ -51,16 +51,16 @@ def conclude(
     row = store.update(connection, row, state=outcome, ended_at=row["ended_at"] or journal.now)
     by = f"service:{MACHINE}" if actor == MACHINE else None
     store.note(connection, row, "decide", by, outcome=outcome)
-    tell(journal, own, row, answer, actor)
+    tell(log, row, answer, actor)
     return row
 
 
-def tell(journal: Journal, own: Row, row: Row, what: str, actor: str) -> None:
-    """The event of a decision: ids and codes, no names."""
+def tell(log: Log, row: Row, what: str, actor: str) -> None:
+    """The event of a decision, for whom ``log`` tells: ids and codes, no names."""
     checks = json.loads(row["checks"])
     reasons = [check["code"] for check in checks if check["effect"] in ("review", "reject")]
     decided.write(
-        Log(journal.connection, own),
+        log,
         "onboarding",
         (row["uid"], what),
         PLACE,

@@ -10,9 +10,10 @@ from arcid.apps.onboarding.deciding import conclude, read
 from arcid.apps.onboarding.kept import Taken
 from arcid.apps.onboarding.records import MACHINE, WAITING, Attempt, Check, Rules
 from arcid.errors import ArcidError, OnboardingClosed
+from arcid.events.store.log import Log
 from arcid.gallery import Gallery, NewFace
 from arcid.gallery.schema import Row
-from arcid.gallery.store.journal import now_us
+from arcid.gallery.store.journal import Journal, now_us
 from arcid.pipeline import Pipeline
 
 
@@ -47,7 +48,7 @@ class Endings:
                 connection, row, tries=row["tries"] + 1,
                 checks=json.dumps([check.to_dict() for check in checks]),
             )  # fmt: skip
-            row = conclude(journal, own, row, outcome, MACHINE, "")
+            row = conclude(journal, self._log(journal, own), row, outcome, MACHINE, "")
             return Attempt(read(connection, row))
 
     def failed(self, row: Row, error: ArcidError) -> Attempt:
@@ -76,7 +77,7 @@ class Endings:
                 store.find(journal.connection, row["uid"]), ("consented", "documented")
             )
             row = store.update(journal.connection, row, checks=json.dumps([check.to_dict()]))
-            row = conclude(journal, own, row, "rejected", MACHINE, "")
+            row = conclude(journal, self._log(journal, own), row, "rejected", MACHINE, "")
             return Attempt(read(journal.connection, row), (check.code,), message)
 
     def again(self, row: Row) -> Attempt:
@@ -85,6 +86,9 @@ class Endings:
             row = still_open(store.find(connection, row["uid"]), ("documented",))
             session = read(connection, store.update(connection, row, state="consented"))
         return Attempt(session, ("contract_changed",), "please take the document once more")
+
+    def _log(self, journal: Journal, own: Row) -> Log:
+        return Log(journal.connection, own, (), self._gallery.database.outboxes)
 
 
 def still_open(row: Row, states: Sequence[str]) -> Row:
