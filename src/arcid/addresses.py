@@ -14,9 +14,11 @@ import functools
 import http.client
 import ipaddress
 import os
+import re
 import socket
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from arcid.errors import ConfigError, UsageError
 
@@ -48,6 +50,26 @@ def refuse_literal(host: str) -> None:
         answers = []
     if name in _NAMES or any(_is_refused(str(answer[4][0])) for answer in answers):
         raise _refused(host)
+
+
+def check_url(url: str, whose: str) -> None:
+    """Raise ``UsageError`` for what no http(s) request can be sent to, ``AddressRefused``.
+
+    ``whose``: as the message names it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise UsageError(f"{whose} address has no such host or port") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"{whose} address begins with https:// (or http://) and has a host")
+    if not re.fullmatch(r"[!-~]+", url):
+        raise UsageError(
+            f"{whose} address has a letter that no request can hold: write it as %C3%A4 is "
+            "written for ä, and a host as xn--…"
+        )
+    refuse_literal(host)
 
 
 def resolve(host: str, port: int, *, public: bool = False) -> list[tuple[Any, ...]]:
@@ -104,10 +126,13 @@ def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirect
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An answer that points elsewhere is an ``HTTPError``: what was sent goes to one host alone."""
+    """An answer that points elsewhere, wherever that is, is an ``HTTPError``: what was sent goes to
+    one host alone."""
 
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+    def http_error_302(self, *args: Any) -> None:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class _Connection(http.client.HTTPConnection):
@@ -171,6 +196,7 @@ def _not_public(host: str) -> AddressRefused:
 __all__ = [
     "ALLOW",
     "AddressRefused",
+    "check_url",
     "connect",
     "opener",
     "public_https",

@@ -48,6 +48,7 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.came.append((self.path, dict(self.headers), body))
             self.send_response(found.status)
+            self.send_header("Location", "http://[no-address/")
             self.end_headers()
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -149,6 +150,9 @@ def test_a_test_says_what_the_receiver_answers(
     told = toys.post("/v1/webhooks/hr/test").json()
     assert (told["delivered"], told["status"]) == (False, 403)
     assert told["problem"] == "the receiver answers 403"
+    receiver.status = 302
+    told = toys.post("/v1/webhooks/hr/test").json()
+    assert told["problem"] == "the receiver answers 302", "and nobody looks where it points"
     toys.patch("/v1/webhooks/hr", json={"url": "http://127.0.0.1:9/"})
     told = toys.post("/v1/webhooks/hr/test").json()
     assert told["status"] is None and told["problem"].startswith("no answer")
@@ -159,6 +163,9 @@ def test_what_is_refused(toys: Client, staff: str) -> None:
     for bad, expected in (
         ({"url": "ftp://a.example"}, (422, "usage_error")),
         ({"url": "http://169.254.169.254/x"}, (422, "address_refused")),
+        ({"url": "https://a.example/ä"}, (422, "usage_error")),
+        ({"url": "https://a.example:70000/"}, (422, "usage_error")),
+        ({"url": "https://[a"}, (422, "usage_error")),
         ({"url": "https://a.example", "kinds": ["nothing"]}, (422, "usage_error")),
         ({"url": "https://a.example", "kinds": []}, (422, "validation_error")),
         ({"url": "https://a.example", "secret": "short"}, (422, "validation_error")),

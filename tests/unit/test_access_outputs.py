@@ -25,6 +25,7 @@ SECRET = "a secret of the relay"
 
 class Handler(BaseHTTPRequestHandler):
     answer = 200
+    elsewhere = "/elsewhere"
     got: list[tuple[str, bytes, dict[str, str]]]
 
     def do_POST(self) -> None:
@@ -34,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
             return  # hangs up
         self.send_response(self.answer)
         if self.answer == 302:
-            self.send_header("Location", "/elsewhere")
+            self.send_header("Location", self.elsewhere)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -82,6 +83,10 @@ def test_a_relay_that_refuses_or_says_nothing(
         opener_for(address, "d1", "Front").open(PULSE)
     assert caught.value.certain is certain
     assert len(handler.got) == 1, "sent once, and followed nowhere"
+    handler.elsewhere = "http://[no-address/"
+    with pytest.raises(OutputFailed) as caught:
+        opener_for(address, "d1", "Front").open(PULSE)
+    assert caught.value.certain is certain
 
 
 def test_a_relay_that_is_not_there_has_certainly_not_opened() -> None:
@@ -95,6 +100,8 @@ def test_addresses_that_could_open_no_door(monkeypatch: pytest.MonkeyPatch) -> N
         "fax:1", "https://", "https://user:pw@relay.example/", "http://169.254.169.254/open",
         "mqtt:///topic", "mqtt://broker/a/#", "mqtt://broker/a?colour=red", "osdp://ttyUSB0",
         "gpio:17?contact=17", "gpio:17?bell=3", "gpio:17?exit=x", "osdp:///dev/x?contact=256",
+        "https://relay.example:70000/", "https://relay.example:x/", "https://[relay/",
+        "https://relay.example/tür", "https://türen.example/", "https://relay.example/a b",
         "osdp:///dev/x?baud=17", "osdp:///dev/x?address=500", "gpio:", "gpio:x", "gpio:1?low=2", "",
     ):  # fmt: skip
         with pytest.raises(UsageError):

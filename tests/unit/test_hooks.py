@@ -76,7 +76,9 @@ def test_what_is_no_webhook(hooks: Hooks) -> None:
     hooks.add("HR", URL)
     with pytest.raises(AlreadyExists):
         hooks.add("hr", URL)
-    for bad in ("ftp://a.example", "https://", "hr.example", "https://u:p@a.example/"):
+    for bad in ("ftp://a.example", "https://", "hr.example", "https://u:p@a.example/",
+                "https://hr.example/ärzte", "https://ärzte.example/", "https://hr.example/a b",
+                "https://hr.example:70000/", "https://hr.example:x/", "https://[hr/"):  # fmt: skip
         with pytest.raises(UsageError):
             hooks.add("B", bad)
     with pytest.raises(AddressRefused):
@@ -124,6 +126,20 @@ def test_events_of_its_kinds_wait_for_it_whoever_writes_them(
     hooks.delete("every")
     enter(gallery, key="3")
     assert hooks.deliveries("some") == [] and some.id != off.id
+
+
+def test_an_address_that_is_no_longer_taken_is_told_and_stops_no_other(
+    gallery: Gallery, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCID_ALLOW_LINK_LOCAL", "1")
+    made, _ = hooks.add("HR", "http://169.254.1.1/")
+    monkeypatch.delenv("ARCID_ALLOW_LINK_LOCAL")
+    enter(gallery)
+    assert Deliverer(gallery, [hooks.get(made.id).target]).run_once() == 0
+    (delivery,) = hooks.deliveries(made.id)
+    assert (delivery.attempts, delivery.state) == (1, "waiting")
+    assert "link-local" in str(delivery.problem)
+    assert "link-local" in str(hooks.test(made.id).problem)
 
 
 def test_another_key_opens_nothing_and_loses_nothing(

@@ -25,10 +25,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from arcid.apps.telling import Deliverer, DeliveryFailed, Mail, Notice, targets_from
-from arcid.errors import ConfigError
+from arcid.errors import ConfigError, UsageError
 from arcid.events import Duty, Event, Events, Outbox, Place, Sightings
 from arcid.events.duties import holders
 from arcid.events.outbox import forget, waiting
+from arcid.events.tables import outbox
 from arcid.gallery import Gallery
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -166,6 +167,39 @@ def test_a_target_that_hangs_keeps_no_other_waiting(gallery: Gallery) -> None:
     assert not slow.told
     deliverer.stop()
     assert slow.told, "what is being sent is waited for"
+
+
+class Failing(Receiver):
+    """Raises what it is given, until it is None."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        super().__init__()
+        self.fails = fails
+
+    def send(self, body: bytes, event: Event, now: datetime) -> None:
+        if self.fails is not None:
+            raise self.fails
+        super().send(body, event, now)
+
+
+def test_whatever_a_receiver_raises_is_a_failed_attempt(gallery: Gallery) -> None:
+    made = [alert(gallery, number, targets=("hr",)).id for number in range(2)]
+    receiver, now = Failing(), datetime.now(UTC)
+    deliverer = Deliverer(gallery, [receiver])
+    for fails in (OverflowError("port"), UnicodeEncodeError("ascii", "ä", 0, 1, "no"),
+                  UsageError("no such address")):  # fmt: skip
+        receiver.fails = fails
+        assert deliverer.run_once(now) == deliverer.run_once(now) == 0
+        now += timedelta(hours=1)
+    with gallery.database.read() as connection:
+        query = sa.select(outbox.c.attempts, outbox.c.last_error).order_by(outbox.c.id)
+        first, second = connection.execute(query).all()
+    assert first == (3, "no such address") and second.attempts == 0
+    deliverer.notify(Notice("backup", "the disk is full", now))
+    assert deliverer.run_once(now) == 0, "what the service says of itself fails alike"
+    receiver.fails = None
+    assert deliverer.run_once(now + timedelta(hours=1)) == 3
+    assert receiver.told[1:] == made
 
 
 def test_what_the_service_says_of_itself_needs_no_outbox(gallery: Gallery) -> None:
@@ -391,5 +425,14 @@ def test_addresses_become_targets(monkeypatch: pytest.MonkeyPatch) -> None:
             targets_from(smtp=wrong, **both)
     with pytest.raises(ConfigError, match="ARCID_SMTP_TO"):
         targets_from(smtp="smtp://mail.example.com", smtp_from="a@example.com")
-    with pytest.raises(ConfigError, match="example"):
-        targets_from(smtp="smtp://mail.example.com", smtp_from="a", smtp_to=["b@example.com"])
+    for sender in ("a", "a@example.com\nBcc: b@example.com"):
+        with pytest.raises(ConfigError, match="example"):
+            targets_from(
+                smtp="smtp://mail.example.com", smtp_from=sender, smtp_to=["b@example.com"]
+            )
+    for wrong in ("smtp://[mail", "smtp://mail.example.com:70000"):
+        with pytest.raises(ConfigError):
+            targets_from(smtp=wrong, **both)
+    monkeypatch.setenv("ARCID_SMTP_PASSWORD", "größer")
+    with pytest.raises(ConfigError, match="ASCII"):
+        targets_from(smtp="smtp://mail.example.com", **both)

@@ -130,6 +130,9 @@ class Carrier:
         except OutputFailed as error:
             log.warning("a door's output failed", extra={"door": door.id, "why": str(error)})
             return ("failed" if error.certain else "unknown"), str(error)
+        except Exception as error:  # a fault: the impulse may have arrived
+            log.exception("a door's output failed", extra={"door": door.id})
+            return "unknown", f"the output failed ({type(error).__name__})"
         return "opened", ""
 
     def _by_hand(self, order: Order) -> None:

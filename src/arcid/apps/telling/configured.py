@@ -52,7 +52,7 @@ def home_assistant_from(address: str, open_alerts: Callable[[Gallery], int]) -> 
     """From mqtt://HOST:1883/TOPIC, with ?names=1 at most. Raises as ``targets_from``."""
     if find_spec("paho") is None:
         raise MissingExtra("MQTT", "mqtt")
-    parts = urlsplit(address)
+    parts = _parts(address, "ARCID_HOME_ASSISTANT")
     query = parse_qs(parts.query)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or set(query) - {"names"}:
         raise ConfigError(
@@ -69,7 +69,7 @@ def home_assistant_from(address: str, open_alerts: Callable[[Gallery], int]) -> 
 def _mqtt(address: str) -> Mqtt:
     if find_spec("paho") is None:
         raise MissingExtra("MQTT", "mqtt")
-    parts = urlsplit(address if "://" in address else f"mqtt://{address}")
+    parts = _parts(address if "://" in address else f"mqtt://{address}", "ARCID_MQTT")
     tls = parts.scheme == "mqtts"
     return Mqtt(
         _target_name("mqtt", address),
@@ -83,7 +83,7 @@ def _mqtt(address: str) -> Mqtt:
 
 
 def _mail(address: str, sender: str | None, recipients: tuple[str, ...]) -> Mail:
-    parts = urlsplit(address)
+    parts = _parts(address, "ARCID_SMTP")
     if parts.scheme not in MAILED or not parts.hostname or parts.username or parts.password:
         raise ConfigError(
             "ARCID_SMTP is smtp://HOST (STARTTLS), smtps://HOST (TLS) or smtp+plain://HOST (not "
@@ -102,6 +102,13 @@ def _mail(address: str, sender: str | None, recipients: tuple[str, ...]) -> Mail
         os.environ.get(SMTP_USER),
         os.environ.get(SMTP_PASSWORD),
     )
+
+
+def _parts(address: str, setting: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise ConfigError(f"{setting} names no host") from None
 
 
 def _port(parts: SplitResult) -> int | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed, Standing, Target, payload
 from arcid.errors import ArcidError, UsageError
-from arcid.events import Duty, Outbox
+from arcid.events import Duty, Event, Outbox
 from arcid.gallery import Gallery
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,9 @@ class _Waiting:
 class Deliverer:
     """Empties the outboxes of ``targets``; ``start`` does so in threads, one a target.
 
-    Delivery is at least once and in order. A target that fails is tried again after 2 s, 4 s, … up
-    to an hour for three days. Of several processes that deliver to a target one does; the others
-    take over when it stops, or within ``Duty.LASTS_S`` where it dies.
+    Delivery is at least once and in order. A target that fails, whatever it raises, is tried again
+    after 2 s, 4 s, … up to an hour for three days. Of several processes that deliver to a target
+    one does; the others take over when it stops, or within ``Duty.LASTS_S`` where it dies.
     """
 
     def __init__(self, gallery: Gallery, targets: Sequence[Target]) -> None:
@@ -110,10 +110,7 @@ class Deliverer:
         if not waiting or waiting[0].next_at > now:
             return 0
         first = waiting[0]
-        try:
-            target.send(payload(first.notice), first.notice, now)
-        except DeliveryFailed as error:
-            log.warning("delivery failed", extra={"target": target.name, "why": str(error)})
+        if _failure(target, first.notice, now, first.attempts) is not None:
             first.next_at = now + _pause(first.attempts)
             first.attempts += 1
             if now - first.notice.at > GIVE_UP:
@@ -128,20 +125,35 @@ class Deliverer:
             if stop.is_set() or not self._duties[target].mine():
                 break
             moment = now or datetime.now(UTC)
-            try:
-                target.send(payload(event), event, moment)
-            except DeliveryFailed as error:
-                again = moment + _pause(attempts)
+            failed = _failure(target, event, moment, attempts)
+            if failed is not None:
                 over = moment - event.recorded_at > GIVE_UP
-                log.warning(
-                    "delivery failed",
-                    extra={"target": target.name, "attempt": attempts + 1, "why": str(error)},
-                )
-                self._outbox.not_delivered(delivery, str(error), None if over else again)
+                again = None if over else moment + _pause(attempts)
+                self._outbox.not_delivered(delivery, str(failed), again)
                 break
             self._outbox.delivered(delivery)
             delivered += 1
         return delivered
+
+
+def _failure(
+    target: Target, said: Event | Notice, now: datetime, attempts: int
+) -> DeliveryFailed | None:
+    """Send it; None: it was taken."""
+    try:
+        target.send(payload(said), said, now)
+    except DeliveryFailed as error:
+        failed = error
+    except ArcidError as error:
+        failed = DeliveryFailed(error.message)
+    except Exception as error:  # a fault, and others go on
+        log.exception("delivering failed", extra={"target": target.name})
+        failed = DeliveryFailed(f"it cannot be sent ({type(error).__name__})")
+    else:
+        return None
+    why = {"target": target.name, "attempt": attempts + 1, "why": str(failed)}
+    log.warning("delivery failed", extra=why)
+    return failed
 
 
 def _pause(attempts: int) -> timedelta:

@@ -24,11 +24,10 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.telling.notices import Notice
-from arcid.apps.telling.target import DeliveryFailed, Target
+from arcid.apps.telling.target import DeliveryFailed, Unusable
 from arcid.apps.telling.webhook import Webhook
 from arcid.errors import AlreadyExists, SealBroken, UsageError, WebhookNotFound
-from arcid.events import APPS, ATTENDANCE, Event
+from arcid.events import APPS, ATTENDANCE
 from arcid.events.store.hooked import outbox_of
 from arcid.events.tables import events, outbox, webhooks
 from arcid.gallery import Gallery, rules
@@ -67,10 +66,15 @@ class Hook:
     secret: str = field(default="", repr=False)
 
     @property
-    def target(self) -> Target:
+    def target(self) -> Webhook | Unusable:
         """Who is told."""
         name = outbox_of(self.id)
-        return Webhook(name, self.url, self.secret) if self.url else _Locked(name)
+        if not self.url:
+            return Unusable(name, f"its address was sealed with another {NAME}")
+        try:
+            return Webhook(name, self.url, self.secret)
+        except UsageError as error:  # of a version or a setting that took it
+            return Unusable(name, error.message)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without address and secret."""
@@ -114,16 +118,6 @@ class Tried:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    """A receiver whose address no key that is there opens: what waits for it goes on waiting."""
-
-    name: str
-
-    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
-        raise DeliveryFailed(f"its address was sealed with another {NAME}")
 
 
 class Hooks:
@@ -267,8 +261,8 @@ class Hooks:
         status, problem = None, None
         try:
             target = found.target
-            if not isinstance(target, Webhook):
-                raise DeliveryFailed(f"its address was sealed with another {NAME}")
+            if isinstance(target, Unusable):
+                raise DeliveryFailed(target.why)
             status = target.post(json.dumps(told).encode(), TEST, told["id"], now)
         except DeliveryFailed as error:
             status, problem = error.status, str(error)

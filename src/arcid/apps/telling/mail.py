@@ -52,10 +52,13 @@ class Mail:
 
     def __post_init__(self) -> None:
         addresses.refuse_literal(self.host)
-        if not self.recipients or not all("@" in one for one in (self.sender, *self.recipients)):
+        named = (self.sender, *self.recipients)
+        if not self.recipients or not all("@" in one and one.isprintable() for one in named):
             raise ConfigError("mail needs a sender and recipients, each like name@example.com")
         if self.username is not None and self.security == "none":
             raise ConfigError("a password is not sent to a mail server without encryption")
+        if not f"{self.username or ''}{self.password or ''}".isascii():
+            raise ConfigError("mail servers take a user and a password of ASCII letters alone")
 
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         message = self.message(event, now)
@@ -69,7 +72,9 @@ class Mail:
         except AddressRefused as error:
             raise DeliveryFailed(error.message) from None
         except smtplib.SMTPNotSupportedError:
-            raise DeliveryFailed("the mail server offers no encryption or no login") from None
+            raise DeliveryFailed(
+                "the mail server offers no encryption, no login or no addresses beyond ASCII"
+            ) from None
         except smtplib.SMTPRecipientsRefused:
             raise DeliveryFailed("the mail server refuses every recipient") from None
         except smtplib.SMTPResponseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -26,7 +27,7 @@ class Target(Protocol):
     def name(self) -> str: ...
 
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
-        """Raises ``DeliveryFailed``."""
+        """Raises ``DeliveryFailed``; anything else counts as one, and is logged as a fault."""
         ...
 
 
@@ -37,6 +38,17 @@ class Standing(Target, Protocol):
     def stand(self, gallery: Gallery | None) -> None:
         """Called again and again while this process is the one to tell; then once with None."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A target nothing can be sent to."""
+
+    name: str
+    why: str
+
+    def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
+        raise DeliveryFailed(self.why)
 
 
 def payload(event: Event | Notice) -> bytes:

@@ -36,12 +36,9 @@ class Webhook:
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError("a webhook's address begins with https:// (or http://) and has a host")
+        addresses.check_url(self.url, "a webhook's")
         if len(self.secret) < MIN_SECRET:
             raise UsageError(f"a webhook's secret needs at least {MIN_SECRET} characters")
-        addresses.refuse_literal(parts.hostname)
 
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         self.post(body, event.kind, event.id, now)

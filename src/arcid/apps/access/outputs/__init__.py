@@ -54,7 +54,10 @@ def check_output(output: str) -> None:
     room = _room(output)
     if room is None:
         return
-    parts = urlsplit(output)
+    try:
+        parts = urlsplit(output)
+    except ValueError:
+        raise UsageError("an output's address has no such host") from None
     if parts.username or parts.password:
         raise UsageError(
             "an output's address holds no user or password; they come from the environment: "

@@ -15,14 +15,13 @@ import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from arcid import addresses
 from arcid.addresses import AddressRefused
 from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
 from arcid.apps.telling.webhook import LOOPBACK, MIN_SECRET, signature
-from arcid.errors import ConfigError, UsageError
+from arcid.errors import ConfigError
 
 SIGNED_WITH = "ARCID_DOOR_SECRET"
 TIMEOUT_S = 3.0
@@ -30,10 +29,7 @@ TIMEOUT_S = 3.0
 
 def checked(output: str) -> None:
     """Raise ``UsageError``."""
-    parts = urlsplit(output)
-    if not parts.hostname:
-        raise UsageError("a relay's address begins with https:// (or http://) and has a host")
-    addresses.refuse_literal(parts.hostname)
+    addresses.check_url(output, "a relay's")
 
 
 def opener(output: str, door_id: str, door: str, hear: Hear) -> Relay:
@@ -70,7 +66,7 @@ class Relay:
             "X-Arcid-Signature": signature(self.secret, body, pulse.at),
         }
         request = urllib.request.Request(url, body, headers)  # noqa: S310 - http(s) only
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        handlers: list[urllib.request.BaseHandler] = [addresses.NoRedirect()]
         if urlsplit(url).hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
         try:
@@ -89,11 +85,6 @@ class Relay:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
 
 
 def _silent(error: object) -> str:
