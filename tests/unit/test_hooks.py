@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,7 @@ def test_an_address_that_is_no_longer_taken_is_told_and_stops_no_other(
 
 
 def test_another_key_opens_nothing_and_loses_nothing(
-    gallery: Gallery, hooks: Hooks, tmp_path: Path
+    gallery: Gallery, hooks: Hooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, secret = hooks.add("HR", URL)
     elsewhere = Hooks(gallery, tmp_path / "other")
@@ -153,8 +153,13 @@ def test_another_key_opens_nothing_and_loses_nothing(
     assert elsewhere.get(made.id).to_dict()["locked"] is True
     enter(gallery)
     assert Deliverer(gallery, [elsewhere.get(made.id).target]).run_once() == 0
+    monkeypatch.setattr("arcid.apps.telling.deliverer.GIVE_UP", timedelta(minutes=1))
+    waiting = Deliverer(gallery, [elsewhere.get(made.id).target])
+    for hour in range(1, 10):
+        waiting.run_once(datetime.now(UTC) + timedelta(hours=hour))
     (delivery,) = elsewhere.deliveries(made.id)
-    assert delivery.state == "waiting" and "webhooks.key" in str(delivery.problem)
+    assert (delivery.state, delivery.attempts) == ("waiting", 0)
+    assert "webhooks.key" in str(delivery.problem)
     tried = elsewhere.test(made.id)
     assert not tried.delivered and "webhooks.key" in str(tried.problem)
     for change in (lambda: elsewhere.change(made.id, url=URL), lambda: elsewhere.rotate(made.id)):

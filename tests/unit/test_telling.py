@@ -202,6 +202,39 @@ def test_whatever_a_receiver_raises_is_a_failed_attempt(gallery: Gallery) -> Non
     assert receiver.told[1:] == made
 
 
+def test_what_nobody_tried_to_deliver_for_days_is_not_given_up(gallery: Gallery) -> None:
+    """The service was off from Friday to Tuesday, and the receiver was, too, for a while."""
+    made = [alert(gallery, number, targets=("hr",)).id for number in range(3)]
+    receiver, tuesday = Failing(DeliveryFailed("no answer")), datetime.now(UTC) + timedelta(days=4)
+    deliverer = Deliverer(gallery, [receiver])
+    for seconds in range(0, 40, 2):
+        assert deliverer.run_once(tuesday + timedelta(seconds=seconds)) == 0
+    assert Outbox(gallery).counts()["hr"] == {"waiting": 3, "done": 0, "failed": 0}
+    receiver.fails = None
+    assert deliverer.run_once(tuesday + timedelta(minutes=5)) == 3 and receiver.told == made
+
+
+def test_a_receiver_is_given_up_after_days_of_trying(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.apps.telling.deliverer.GIVE_UP", timedelta(minutes=1))
+    alert(gallery, targets=("hr",))
+    receiver, start = Failing(DeliveryFailed("no answer")), datetime.now(UTC)
+    deliverer = Deliverer(gallery, [receiver])
+
+    def failed(hour: int) -> int:
+        deliverer.run_once(start + timedelta(hours=hour))
+        return Outbox(gallery).counts()["hr"]["failed"]
+
+    assert not any(failed(hour) for hour in range(4)), "2, 4, 8 and 16 s were waited"
+    deliverer = Deliverer(gallery, [receiver])  # what was tried before a restart counts
+    assert [failed(hour) for hour in range(4, 7)] == [0, 1, 1], "after 62 s"
+    alert(gallery, 1, targets=("hr",))
+    receiver.fails = None
+    deliverer.run_once(start + timedelta(hours=8))
+    assert len(receiver.told) == 1, "and what comes later is told"
+
+
 def test_what_the_service_says_of_itself_needs_no_outbox(gallery: Gallery) -> None:
     class Down(Receiver):
         def send(self, body: bytes, event: Any, now: datetime) -> None:

@@ -71,12 +71,18 @@ class Outbox:
                 )  # fmt: skip
 
     def not_delivered(self, delivery: int, why: str, next_at: datetime | None) -> None:
-        """Try again at ``next_at``; None gives up."""
+        """It was tried: try again at ``next_at``; None gives up."""
         when: dict[str, Any] = {"failed_at": now_us()}
         if next_at is not None:
             when = {"next_at": to_us(next_at)}
         with self._database.write() as connection:
             _settle(connection, delivery, last_error=why[:200], **when)
+
+    def put_off(self, delivery: int, why: str, until: datetime) -> None:
+        """It could not be tried."""
+        own = outbox.update().where(outbox.c.id == delivery)
+        with self._database.write() as connection:
+            connection.execute(own.values(last_error=why[:200], next_at=to_us(until)))
 
     def forget(self, before: datetime) -> int:
         """Delete deliveries made or given up before then; returns how many. Events stay."""

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
 GIVE_UP = timedelta(days=3)
+UNTRIED_PAUSE = timedelta(minutes=1)  # of a target that nothing can be sent to yet
 POLL_S = 0.25
 STOP_S = 15.0
 
@@ -35,8 +36,10 @@ class Deliverer:
     """Empties the outboxes of ``targets``; ``start`` does so in threads, one a target.
 
     Delivery is at least once and in order. A target that fails, whatever it raises, is tried again
-    after 2 s, 4 s, … up to an hour for three days. Of several processes that deliver to a target
-    one does; the others take over when it stops, or within ``Duty.LASTS_S`` where it dies.
+    after 2 s, 4 s, … up to an hour. What is three days old is given up once the target was tried
+    for three days without a success; time in which nobody tried does not count. Of several
+    processes that deliver to a target one does; the others take over when it stops, or within
+    ``Duty.LASTS_S`` where it dies.
     """
 
     def __init__(self, gallery: Gallery, targets: Sequence[Target]) -> None:
@@ -46,6 +49,7 @@ class Deliverer:
         self._outbox = Outbox(gallery)
         self._duties = {target: Duty(gallery, f"telling:{target.name}") for target in targets}
         self._notices: dict[Target, deque[_Waiting]] = {target: deque() for target in targets}
+        self._tried: dict[Target, timedelta] = {}  # for how long, without a success
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -98,6 +102,8 @@ class Deliverer:
             mine = self._duties[target].mine()
             if isinstance(target, Standing):
                 target.stand(self._gallery if mine else None)
+            if not mine:
+                self._tried.pop(target, None)
             return said + (self._deliver(target, stop, now) if mine else 0)
         except ArcidError as error:
             log.warning("outbox", extra={"target": target.name, "code": error.code})
@@ -127,13 +133,23 @@ class Deliverer:
             moment = now or datetime.now(UTC)
             failed = _failure(target, event, moment, attempts)
             if failed is not None:
-                over = moment - event.recorded_at > GIVE_UP
-                again = None if over else moment + _pause(attempts)
-                self._outbox.not_delivered(delivery, str(failed), again)
+                if failed.waits:
+                    self._outbox.put_off(delivery, str(failed), moment + UNTRIED_PAUSE)
+                else:
+                    least = min(self._tried_for(target, attempts), moment - event.recorded_at)
+                    again = None if least > GIVE_UP else moment + _pause(attempts)
+                    self._outbox.not_delivered(delivery, str(failed), again)
                 break
+            self._tried.pop(target, None)
             self._outbox.delivered(delivery)
             delivered += 1
         return delivered
+
+    def _tried_for(self, target: Target, attempts: int) -> timedelta:
+        """How long without a success, by this process or those before it."""
+        before = self._tried.setdefault(target, sum(map(_pause, range(attempts)), timedelta()))
+        self._tried[target] = before + _pause(attempts)
+        return before
 
 
 def _failure(

@@ -70,7 +70,7 @@ class Hook:
         """Who is told."""
         name = outbox_of(self.id)
         if not self.url:
-            return Unusable(name, f"its address was sealed with another {NAME}")
+            return Unusable(name, f"its address was sealed with another {NAME}", waits=True)
         try:
             return Webhook(name, self.url, self.secret)
         except UsageError as error:  # of a version or a setting that took it

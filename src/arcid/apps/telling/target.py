@@ -15,9 +15,10 @@ from arcid.gallery import Gallery
 class DeliveryFailed(Exception):
     """The target did not take it; the text holds no secret and no payload."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, *, waits: bool = False) -> None:
         super().__init__(message)
         self.status = status  # what an HTTP receiver answered
+        self.waits = waits  # nobody could try: it is never given up
 
 
 class Target(Protocol):
@@ -42,13 +43,14 @@ class Standing(Target, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A target nothing can be sent to."""
+    """A target nothing can be sent to; ``waits``: until it can be."""
 
     name: str
     why: str
+    waits: bool = False
 
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
-        raise DeliveryFailed(self.why)
+        raise DeliveryFailed(self.why, waits=self.waits)
 
 
 def payload(event: Event | Notice) -> bytes:
