@@ -16,6 +16,7 @@ from tests.unit.test_onboarding_mrz import TD3
 
 from arcid.apps.onboarding import store
 from arcid.apps.onboarding.applicant import Agreed, Applicant, Capture
+from arcid.apps.onboarding.authenticating import Authenticator
 from arcid.apps.onboarding.cases import Cases
 from arcid.apps.onboarding.consent import consent_text
 from arcid.apps.onboarding.degrading import degraded
@@ -25,6 +26,7 @@ from arcid.apps.onboarding.records import Attempt, Rules, Session
 from arcid.errors import (
     ConfigError,
     InputError,
+    LockedOut,
     NoFaceFound,
     OnboardingClosed,
     OnboardingNotFound,
@@ -624,6 +626,28 @@ def test_sessions_are_kept_by_either_database(
         gallery.delete_collection("members")
         with pytest.raises(OnboardingNotFound):
             cases.get(session.id)
+
+
+def test_tries_at_once_do_not_pass_the_lock(
+    gallery: Gallery, pipeline: Pipeline, people: dict[str, Image]
+) -> None:
+    face = NewFace(pipeline.one_face(people["a1"]).embedding)
+    anna = gallery.enrol("members", "Anna", [face])[0].id
+
+    class Slow(Passive):
+        """While it looks, five others fail."""
+
+        def scores(self, image: Image, detections: Detections) -> FloatArray:
+            fake = Authenticator(gallery, pipeline, Passive(0.1))
+            left = [fake.authenticate("members", anna, people["a2"]).tries_left for _ in range(5)]
+            assert left == [4, 3, 2, 1, 0]
+            return super().scores(image, detections)
+
+    with pytest.raises(LockedOut) as caught:
+        Authenticator(gallery, pipeline, Slow(0.9)).authenticate("members", anna, people["a2"])
+    assert 30 <= caught.value.details["retry_after_s"] <= 60
+    tried = Audit(gallery).find(verb="person.authenticate")
+    assert [row.details["why"] for row in tried] == ["not_live"] * 5
 
 
 def test_a_text_of_consent_is_a_file_of_ones_own(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from arcid.apps.onboarding.captures import capture_of
 from arcid.apps.onboarding.tables import attempts
@@ -72,14 +73,16 @@ class Authenticator:
         """A photo taken now, with one face.
 
         A photo without a usable face raises and counts as no try; ``LockedOut`` is raised before
-        the photo is looked at. Raises ``PersonNotFound``, ``FaceNotFound``, ``UsageError`` for a
+        the photo is looked at, or where other tries locked the person meanwhile; what was compared
+        is not told then. Raises ``PersonNotFound``, ``FaceNotFound``, ``UsageError`` for a
         rate above ``MOST_FMR``, ``RateUnsupported``, ``InputError`` kinds, and ``ModelNotFound``
         where there is no liveness check.
         """
         if not 0 < fmr <= MOST_FMR:
             raise UsageError(f"fmr must be above 0 and at most {MOST_FMR:g}, got {fmr:g}")
         self._pipeline.calibration.threshold_at_fmr(fmr)
-        self._refuse_locked(collection, person_id)
+        with _collections.reading(self._gallery.database, collection) as (connection, own):
+            _failures(connection, _people.find(connection, own, person_id))
         image = load_image(photo)
         if self._liveness is None:
             raise ModelNotFound(
@@ -109,25 +112,13 @@ class Authenticator:
             )
             _audit.note(journal, own, "person.unlock", person)
 
-    def _refuse_locked(self, collection: str, person_id: str) -> None:
-        with _collections.reading(self._gallery.database, collection) as (connection, own):
-            person = _people.find(connection, own, person_id)
-            row = connection.execute(_of(person)).mappings().first()
-        wait_us = 0 if row is None else row["locked_until"] - now_us()
-        if wait_us > 0:
-            raise LockedOut(
-                f"too many failed tries for this person; wait {wait_us / 6e7:.0f} min, or let "
-                "somebody in charge unlock them",
-                retry_after_s=max(1, round(wait_us / 1e6)),
-            )
-
     def _count(self, collection: str, person_id: str, why: Why) -> int:
-        """Write the try down; how many are left."""
+        """Write the try down; how many are left. Raises ``LockedOut``."""
         with _collections.writing(self._gallery.database, collection) as (journal, own):
             connection = journal.connection
             person = _people.find(connection, own, person_id)
-            known = connection.execute(_of(person)).mappings().first()
-            failures = 0 if not why else 1 + (0 if known is None else int(known["failures"]))
+            before = _failures(connection, person)
+            failures = 1 + before if why else 0
             connection.execute(attempts.delete().where(attempts.c.person_id == person["id"]))
             if failures:
                 connection.execute(
@@ -148,8 +139,18 @@ def _lock_us(failures: int) -> int:
     return int(min(FIRST_LOCK * 2 ** min(over, 20), LONGEST_LOCK).total_seconds() * 1e6)
 
 
-def _of(person: Row) -> sa.Select[Any]:
-    return sa.select(attempts).where(attempts.c.person_id == person["id"])
+def _failures(connection: Connection, person: Row) -> int:
+    """How many in a row. Raises ``LockedOut``."""
+    own = sa.select(attempts).where(attempts.c.person_id == person["id"])
+    row = connection.execute(own).mappings().first()
+    wait_us = 0 if row is None else row["locked_until"] - now_us()
+    if wait_us > 0:
+        raise LockedOut(
+            f"too many failed tries for this person; wait {wait_us / 6e7:.0f} min, or let "
+            "somebody in charge unlock them",
+            retry_after_s=max(1, round(wait_us / 1e6)),
+        )
+    return 0 if row is None else int(row["failures"])
 
 
 __all__ = ["Authenticated", "Authenticator"]
