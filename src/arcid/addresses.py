@@ -129,7 +129,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
     """An answer that points elsewhere, wherever that is, is an ``HTTPError``: what was sent goes to
     one host alone."""
 
-    def http_error_302(self, *args: Any) -> None:
+    def http_error_302(self, *args: Any, **kwargs: Any) -> None:
         return None
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

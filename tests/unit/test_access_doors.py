@@ -31,8 +31,10 @@ from arcid.apps.access import (
     Pulse,
     State,
 )
+from arcid.apps.access import late
 from arcid.apps.access import machine as _machine
 from arcid.apps.access.doorman import clock
+from arcid.apps.access.local import Journal
 from arcid.apps.access.tables import doors as _doors
 from arcid.errors import AlreadyExists, DoorNotFound, GalleryBusy, NotFound, UsageError
 from arcid.events import Events
@@ -51,9 +53,12 @@ class Relay:
     def __init__(self) -> None:
         self.pulses: list[Pulse] = []
         self.fail: Exception | None = None
+        self.hold = threading.Event()  # cleared: it takes its time
+        self.hold.set()
 
     def open(self, pulse: Pulse) -> None:
         self.pulses.append(pulse)
+        self.hold.wait(10)
         if self.fail is not None:
             raise self.fail
 
@@ -422,6 +427,98 @@ def test_doors_go_on_from_a_local_copy_say_so_and_tell_it_later(
     assert Openings(gallery).ask(Order("o1", door.id, "Gus", "courier", datetime.now(UTC)))
     time.sleep(0.6)
     assert len(relay.pulses) == 2, "the same order is the same opening"
+
+
+def test_an_order_sent_again_opens_nothing_again_whether_the_database_is_away_or_not(
+    gallery: Gallery,
+    door: Door,
+    start: Start,
+    relay: Relay,
+    away: Callable[[bool], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("arcid.apps.access.doorman.SETTLE_S", 1e9)
+    back = Doors(gallery).add("Back", "staff")
+    doorman = start()
+
+    def ask(once: str, where: str = "Front") -> str:
+        return doorman.open_by_hand(where, "Gus", "courier", once=once).state
+
+    assert ask("before") == "opened"
+    with pytest.raises(UsageError, match="another door's"):
+        ask("before", "Back")
+    away(True)
+    soon(lambda: doorman.offline_s is not None)
+    assert ask("before") == "refused", "its answer was lost, and then the database"
+    assert ask("during") == "opened"
+    away(False)
+    with pytest.raises(UsageError, match="another door's"):
+        ask("during", "Back")
+    assert ask("during") == "opened", "nothing waited for what the journal holds"
+    assert [p.door_id for p in relay.pulses] == [door.id] * 2
+    assert len(Passages(gallery).find("staff")) == 2
+    assert len(Audit(gallery).find(verb="door.open")) == 2
+    relay.hold.clear()
+    away(True)
+    soon(lambda: doorman.offline_s is not None)
+    monkeypatch.setattr("arcid.apps.access.carrying.WAIT_S", 0.1)
+    assert ask("held") == "unknown"
+    away(False)
+    assert ask("held") == "claimed", "it is in the door's hands"
+    with pytest.raises(UsageError, match="another door's"):
+        ask("held", back.name)
+    relay.hold.set()
+    soon(lambda: ask("held") == "opened")
+    assert len(relay.pulses) == 3
+
+
+def test_an_opening_of_a_door_that_was_deleted_meanwhile_is_told_with_all_others(
+    gallery: Gallery,
+    door: Door,
+    start: Start,
+    relay: Relay,
+    away: Callable[[bool], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("arcid.apps.access.doorman.SETTLE_S", 1e9)
+    Doors(gallery).add("Back", "staff")
+    gallery.create_collection("guests")
+    Doors(gallery).add("Gate", "guests")
+    doorman, here = start(), ada(gallery)
+    away(True)
+    soon(lambda: doorman.offline_s is not None)
+    doorman.see(door.id, [here], clock())
+    for name in ("Gate", "Front", "Back"):
+        assert doorman.open_by_hand(name, "Gus", "courier").state == "opened"
+    away(False)
+    Doors(gallery).delete("Front")
+    gallery.delete_collection("guests")
+    monkeypatch.setattr("arcid.apps.access.doorman.SETTLE_S", 0.1)
+    soon(lambda: len(Passages(gallery).find("staff")) == 3)
+    told = [(p.door, p.name, p.actor, p.opening) for p in Passages(gallery).find("staff")]
+    assert told == [
+        ("Back", None, "Gus", "opened"), ("Front", None, "Gus", None), ("Front", "Ada", None, None)
+    ]  # fmt: skip
+    rows = Audit(gallery).find(verb="door.open")
+    assert [row.reason for row in rows] == ["courier"] * 2 and rows[1].subject == f"door:{door.id}"
+    soon(lambda: Journal(tmp_path / "doors-journal.db").waiting() == [])
+
+
+def test_a_place_told_late_moves_nobody_back(gallery: Gallery, door: Door) -> None:
+    doors, person = Doors(gallery), who(gallery, "Ada")
+    doors.change("Front", from_area="street", to_area="inside")
+    out = doors.add("Out", "staff", from_area="inside", to_area="street", liveness=False)
+    doors.allow("Out", "Staff")
+    old = granted(gallery, doors.get("Front"), "s1", State("boot"))
+    old = replace(old, now=Now(old.now.at - timedelta(hours=1), old.now.ticks))
+    assert Openings(gallery).claim(State("b"), granted(gallery, out, "s2", State("b")), clock()
+                                   ).opening  # fmt: skip
+    late.add(gallery.database, old, "opened", "", None)
+    assert doors.site()[2][person].area == "street"
+    late.add(gallery.database, replace(old, id="s3", now=clock()), "opened", "", None)
+    assert doors.site()[2][person].area == "inside"
+    assert len(Passages(gallery).find("staff")) == 3
 
 
 def test_a_copy_that_is_too_old_opens_nothing(

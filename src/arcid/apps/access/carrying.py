@@ -9,21 +9,23 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from arcid.apps.access import machine
+from arcid.apps.access import late, machine
 from arcid.apps.access.board import Board
-from arcid.apps.access.journaling import answer_from, told
+from arcid.apps.access.journaling import answer_from, door_from, told
 from arcid.apps.access.local import Journal
-from arcid.apps.access.openings import WAIT_S, Opening, Openings, OpeningState
+from arcid.apps.access.openings import OTHER_DOOR, WAIT_S, Opening, Openings, OpeningState
 from arcid.apps.access.outputs import OutputFailed, Pulse
 from arcid.apps.access.post import Post
 from arcid.apps.access.reasons import reason
 from arcid.apps.access.states import Answer, Order
 from arcid.apps.watching.recorder import passing
-from arcid.errors import ArcidError
+from arcid.errors import ArcidError, GalleryBusy, NotFound, UsageError
 from arcid.gallery import Gallery
 
 log = logging.getLogger(__name__)
@@ -36,9 +38,9 @@ class Carrier:
         self, gallery: Gallery, board: Board, home: Path, posts: Mapping[str, Post]
     ) -> None:
         self._board, self._posts = board, posts
-        self._openings = Openings(gallery)
+        self._database, self._openings = gallery.database, Openings(gallery)
         self._journal = Journal(home / "doors-journal.db")
-        self._given: set[str] = set()  # orders in the threads' hands
+        self._given: dict[str, str] = {}  # orders in the threads' hands, and of which door
 
     def open(self, answer: Answer) -> OpeningState | None:
         """In the door's thread. What became of it; None where it was refused meanwhile."""
@@ -62,8 +64,9 @@ class Carrier:
             post = self._posts.get(order.door)
             if post is None or post.opener is None or opening in self._given:
                 continue  # another process may have its output
-            self._given.add(opening)
-            post.put(partial(self._by_hand, order))
+            self._given[opening] = order.door
+            if not post.put(partial(self._by_hand, order)):
+                self._given.pop(opening, None)
 
     def by_hand_offline(self, post: Post, order: Order) -> Opening:
         """An opening by hand while the database is away; waits for what becomes of it."""
@@ -73,7 +76,17 @@ class Carrier:
         if not answer.granted:
             return Opening(order.id, "refused", answer.words, order.at, order.actor)
         done: queue.Queue[OpeningState | None] = queue.Queue()
-        post.put(lambda: done.put(self._open_offline(answer)))
+
+        def carry_out() -> None:
+            try:
+                done.put(self._open_offline(answer))
+            finally:
+                self._given.pop(order.id, None)
+
+        self._given[order.id] = order.door
+        if not post.put(carry_out):
+            self._given.pop(order.id, None)
+            return Opening(order.id, "refused", "the door is busy", order.at, order.actor)
         try:
             became = done.get(timeout=WAIT_S)
         except queue.Empty:
@@ -83,14 +96,44 @@ class Carrier:
     def settle(self) -> None:
         """What crashes left behind is given up, and the database told what the journal holds."""
         self._openings.abandon(self._board.now().at)
-        if self._board.away:
-            return
-        for decision, what, state, detail in self._journal.waiting():
+        if not self._board.away:
+            self.tell()
+
+    def tell(self) -> None:
+        """The database is told what the journal holds."""
+        for decision, what, state, detail in self._held():
             answer = answer_from(what)
             if state == "claimed" and answer.boot == self._board.state.boot:
                 continue  # in its door's hands still
-            self._openings.add(answer, state, detail)
-            self._journal.told(decision)
+            try:
+                late.add(self._database, answer, state, detail, door_from(what))
+            except ArcidError as error:
+                if passing(error):
+                    raise
+                about = {"door": answer.door, "code": error.code}
+                log.warning("an opening cannot be told to the database", extra=about)
+                if not isinstance(error, NotFound):
+                    continue
+            with suppress(GalleryBusy):  # it is told again, which changes nothing
+                self._journal.told(decision)
+
+    def in_hands(self, order: Order) -> bool:
+        """Whether its opening was begun while the database was away, which does not know of it yet.
+        Raises ``UsageError`` for an id of another door."""
+        given = dict(self._given)
+        held = {decision: str(what["door"]) for decision, what, _, _ in self._held()}
+        door = (held | given).get(order.id)
+        if door not in (None, order.door):
+            raise UsageError(OTHER_DOOR)
+        return door is not None
+
+    def _held(self) -> list[tuple[str, dict[str, Any], str, str]]:
+        """In the journal; one that cannot be read keeps no door from being opened."""
+        try:
+            return self._journal.waiting()
+        except GalleryBusy as error:
+            log.warning("the journal of doors", extra={"code": error.code})
+            return []
 
     def _open_offline(self, answer: Answer) -> OpeningState | None:
         door, age = self._board.site.doors[answer.door], self._board.age_s
@@ -108,7 +151,7 @@ class Carrier:
         if not final.granted:
             self._refused(final)
             return None
-        if not self._journal.claim(answer.id, told(answer)):
+        if not self._journal.claim(answer.id, told(answer, door)):
             return None
         became, detail = self._trigger(answer, answer.id)
         self._journal.settle(answer.id, became, detail)
@@ -147,7 +190,7 @@ class Carrier:
                 self._remember(answer)
                 self._openings.refuse(answer, board.now())
         finally:
-            self._given.discard(order.id)
+            self._given.pop(order.id, None)
 
     def _refused(self, answer: Answer) -> None:
         """After all; whoever it was may ask again."""

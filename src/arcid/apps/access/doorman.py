@@ -154,12 +154,17 @@ class Doorman:
         self, reference: str, actor: str, why: str, *, once: str | None = None
     ) -> Opening:
         """Ask for one opening and wait for what becomes of it. ``once``: an id of the asker's; with
-        the same one nothing is opened again. Raises ``DoorNotFound``."""
+        the same one nothing is opened again. Raises ``DoorNotFound``, ``UsageError`` where that id
+        was another door's."""
         door = self.door(reference)
         who = signed(actor)
         order = Order(once or uuid.uuid4().hex, door.id, who, why, self._board.now().at)
         try:
+            self._carrier.tell()
+            if self._carrier.in_hands(order):
+                return Opening(order.id, "claimed", None, order.at, who)
             opening = self._openings.ask(order)
+            self._board.set(lambda state: machine.spend(state, order.id, self._board.now()))
         except ArcidError as error:
             post = self._posts.get(door.id)
             if not passing(error) or post is None:

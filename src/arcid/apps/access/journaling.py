@@ -7,12 +7,16 @@ from typing import Any
 
 from arcid.apps.access.machine import Answer, Now
 from arcid.apps.access.reasons import Reason
+from arcid.apps.access.rules import Door
 from arcid.types import Decision
 
+KEPT = ("name", "collection", "camera", "keep_days")  # of its door: it may be gone when it is told
 
-def told(answer: Answer) -> dict[str, Any]:
+
+def told(answer: Answer, door: Door) -> dict[str, Any]:
     """Plain values for JSON."""
     return {
+        "at_door": {key: getattr(door, key) for key in KEPT},
         "id": answer.id,
         "door": answer.door,
         "boot": answer.boot,
@@ -26,6 +30,11 @@ def told(answer: Answer) -> dict[str, Any]:
         "copy_s": answer.copy_s,
         "decision": None if answer.decision is None else answer.decision.to_dict(),
     }
+
+
+def door_from(what: dict[str, Any]) -> Door | None:
+    """As it was then; None in a journal of an earlier version."""
+    return Door(what["door"], **what["at_door"]) if "at_door" in what else None
 
 
 def answer_from(what: dict[str, Any]) -> Answer:

@@ -137,11 +137,16 @@ def claim(site: Site, state: State, answer: Answer, now: Now) -> tuple[State, An
                 against += objections.person(site, state, door, person, name, now)
     if against or door is None:
         return state, replace(answer, granted=False, reasons=tuple(against))
-    spent = {key: t for key, t in state.spent.items() if now.ticks - t <= 2 * ASKED_S + 60}
-    state = replace(state, spent={**spent, answer.id: now.ticks})
+    state = spend(state, answer.id, now)
     state = state.with_door(door.id, opened_at=now.at, opened_ticks=now.ticks, first=None)
     went = {p: Position(door.area, now.at) for p, _ in _people(state, answer)}
     return replace(state, positions={**state.positions, **went}), answer
+
+
+def spend(state: State, answer: str, now: Now) -> State:
+    """No answer or order of this id opens a door any more."""
+    spent = {key: t for key, t in state.spent.items() if now.ticks - t <= 2 * ASKED_S + 60}
+    return replace(state, spent={**spent, answer: now.ticks})
 
 
 def not_opened(state: State, answer: Answer) -> State:
@@ -213,5 +218,5 @@ def _no(state: State, sight: Sight, now: Now, why: list[Reason], who: Face | Non
 
 __all__ = [
     "Answer", "DoorState", "Face", "Now", "Order", "Position", "Seen", "Sight", "State", "by_hand",
-    "call_for_help", "claim", "is_shut", "judge", "lock_down",
+    "call_for_help", "claim", "is_shut", "judge", "lock_down", "spend",
 ]  # fmt: skip

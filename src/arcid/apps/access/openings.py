@@ -23,9 +23,8 @@ from arcid.apps.access import machine, passages, store
 from arcid.apps.access.machine import ASKED_S, Answer, DoorState, Now, Order, Position, State
 from arcid.apps.access.rules import Door
 from arcid.apps.access.tables import doors, openings
-from arcid.errors import NotFound
+from arcid.errors import NotFound, UsageError
 from arcid.events.store.correcting import signed
-from arcid.events.store.events import key
 from arcid.gallery import Gallery
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.journal import from_us, to_us
@@ -35,6 +34,7 @@ WAIT_S = 8.0  # for the outcome of an opening by hand
 UNKNOWN_AFTER_S = 60.0  # no output takes so long
 CRASHED = "the process ended before it knew whether the door opened; it was not tried again"
 NOBODY = "no running service has this door's output"
+OTHER_DOOR = "this id was another door's: every opening has a new one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,18 @@ class Openings:
 
     def ask(self, order: Order) -> str:
         """An opening by hand, left to whoever has the door's output; its id. The same order again
-        is the same opening. Raises ``DoorNotFound``."""
-        own = _key(order.id)
+        is the same opening. Raises ``DoorNotFound``, ``UsageError`` for an id of another door."""
         with self._database.write() as connection:
             door = store.find(connection, order.door)
-            known = connection.execute(_by_key(own)).mappings().first()
+            known = store.opening(connection, order.id)
+            if known is not None and known["door_id"] != door["id"]:
+                raise UsageError(OTHER_DOOR)
             if known is not None:
                 return str(known["uid"])
             values = {
-                "uid": uuid.uuid4().hex, "door_id": door["id"], "opening_key": own,
-                "state": "asked", "actor": order.actor, "why": order.why,
-                "asked_at": to_us(order.at),
+                "uid": uuid.uuid4().hex, "door_id": door["id"],
+                "opening_key": store.opening_key(order.id), "state": "asked",
+                "actor": order.actor, "why": order.why, "asked_at": to_us(order.at),
             }  # fmt: skip
             connection.execute(openings.insert().values(values))
             append(
@@ -165,9 +166,9 @@ class Openings:
                 )
             else:
                 values = {
-                    "uid": opening, "door_id": row["id"], "opening_key": _key(answer.id),
-                    "state": "claimed", "person_uid": answer.person_id, "asked_at": at,
-                    "claimed_at": at,
+                    "uid": opening, "door_id": row["id"], "state": "claimed",
+                    "opening_key": store.opening_key(answer.id), "person_uid": answer.person_id,
+                    "asked_at": at, "claimed_at": at,
                 }  # fmt: skip
                 connection.execute(openings.insert().values(values))
             connection.execute(doors.update().where(doors.c.uid == door.id).values(opened_at=at))
@@ -181,34 +182,6 @@ class Openings:
             door = store.record(store.find(connection, answer.door))
             passages.write(passages.log_of(self._database, connection, door), door, answer, now.at)
             self._end(connection, answer.id, "refused", answer.words, now)
-
-    def add(self, answer: Answer, became: str, detail: str) -> None:
-        """An opening made while the database was away; a crash left ``claimed`` behind."""
-        at = to_us(answer.now.at)
-        with self._database.write() as connection:
-            found = store.find(connection, answer.door)
-            door = store.record(found)
-            if connection.execute(_by_key(_key(answer.id))).first() is not None:
-                return
-            opening = uuid.uuid4().hex
-            log = passages.log_of(self._database, connection, door)
-            passages.write(log, door, answer, answer.now.at, opening)
-            lost = became == "claimed"
-            values = {
-                "uid": opening, "door_id": found["id"], "opening_key": _key(answer.id),
-                "state": "unknown" if lost else became, "person_uid": answer.person_id,
-                "actor": answer.actor or None, "asked_at": at, "claimed_at": at, "ended_at": at,
-                "detail": CRASHED if lost else detail or None,
-            }  # fmt: skip
-            connection.execute(openings.insert().values(values))
-            if answer.actor:
-                why = next(str(r.values["why"]) for r in answer.reasons if r.code == "by_hand")
-                append(connection, verb="door.open", subject=f"door:{door.id}", reason=why,
-                       collection=found["collection_uid"],
-                       details={"opening": opening, "offline": True})  # fmt: skip
-            for person in (answer.person_id, answer.with_id):
-                if person is not None:
-                    store.place(connection, person, door.area, at)
 
     def settle(self, opening: str, became: OpeningState, detail: str, at: datetime) -> None:
         """What became of one that was claimed."""
@@ -265,15 +238,7 @@ def _free(connection: Connection, answer: Answer) -> bool:
     if answer.actor:
         query = sa.select(openings.c.state).where(openings.c.uid == answer.id)
         return connection.execute(query).scalar() == "asked"
-    return connection.execute(_by_key(_key(answer.id))).first() is None
-
-
-def _by_key(own: str) -> sa.Select[tuple[object, ...]]:
-    return sa.select(openings).where(openings.c.opening_key == own)
-
-
-def _key(decision: str) -> str:
-    return key("opening", decision)
+    return store.opening(connection, answer.id) is None
 
 
 __all__ = ["Claimed", "Opening", "OpeningState", "Openings", "merged"]

@@ -48,12 +48,14 @@ class Post:
         elif not self.opener.ready:
             self._heard(self._door.id, "contact", None)
 
-    def put(self, work: Callable[[], object]) -> None:
-        """To the thread; where that is far behind, nothing: the door stays locked."""
+    def put(self, work: Callable[[], object]) -> bool:
+        """To the thread; False where that is far behind: the door stays locked."""
         try:
             self._work.put_nowait(work)
         except queue.Full:
             log.warning("a door is busy", extra={"door": self._door.id})
+            return False
+        return True
 
     def remember(self, answer: Answer) -> bool:
         """Whether it says something new."""

@@ -13,8 +13,18 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.access.machine import DoorState, Position
 from arcid.apps.access.rules import Door, Pass, Schedule, Site
-from arcid.apps.access.tables import doors, groups, holidays, members, positions, rules, schedules
+from arcid.apps.access.tables import (
+    doors,
+    groups,
+    holidays,
+    members,
+    openings,
+    positions,
+    rules,
+    schedules,
+)
 from arcid.errors import AlreadyExists, DoorNotFound, NotFound
+from arcid.events.store import events as _events
 from arcid.gallery import rules as _rules
 from arcid.gallery.schema import Row, collections, people
 from arcid.gallery.store.collections import find as find_collection
@@ -116,15 +126,29 @@ def where(connection: Connection, persons: Collection[str] | None = None) -> dic
     return {uid: Position(area, from_us(at)) for uid, area, at in connection.execute(query)}
 
 
-def place(connection: Connection, person_uid: str, area: str, at_us: int) -> None:
-    """A person went there."""
+def place(
+    connection: Connection, person_uid: str, area: str, at_us: int, *, late: bool = False
+) -> None:
+    """A person went there. ``late``: told afterwards, so that where they went since then stays."""
     key = sa.select(people.c.id).where(people.c.uid == person_uid)
     person = connection.execute(key).scalar()
-    if person is None:
+    newer = positions.c.person_id == person, positions.c.at > at_us
+    if person is None or (late and connection.execute(sa.select(positions).where(*newer)).first()):
         return
     connection.execute(positions.delete().where(positions.c.person_id == person))
     values: dict[str, Any] = {"person_id": person, "area": area, "at": at_us}
     connection.execute(positions.insert().values(values))
+
+
+def opening_key(decision: str) -> str:
+    """What makes one decision or order one opening."""
+    return _events.key("opening", decision)
+
+
+def opening(connection: Connection, decision: str) -> Row | None:
+    """What was made of it."""
+    query = sa.select(openings).where(openings.c.opening_key == opening_key(decision))
+    return connection.execute(query).mappings().first()
 
 
 def insert(
