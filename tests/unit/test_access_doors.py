@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,14 +31,15 @@ from arcid.apps.access import (
     Passages,
     Pulse,
     State,
+    late,
 )
-from arcid.apps.access import late
 from arcid.apps.access import machine as _machine
 from arcid.apps.access.doorman import clock
 from arcid.apps.access.local import Journal
+from arcid.apps.access.reasons import reason
 from arcid.apps.access.tables import doors as _doors
 from arcid.errors import AlreadyExists, DoorNotFound, GalleryBusy, NotFound, UsageError
-from arcid.events import Events
+from arcid.events import Events, Place
 from arcid.events.audit import Audit
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings
@@ -567,3 +569,35 @@ def test_passages_are_forgotten_when_the_door_says(gallery: Gallery, door: Door)
     assert passages.forget(datetime.now(UTC) + timedelta(days=89)) == 0
     assert passages.forget(datetime.now(UTC) + timedelta(days=91)) == 1
     assert passages.find("staff") == []
+
+
+def test_passages_of_a_deleted_door_are_kept_for_as_long_as_it_said(
+    gallery: Gallery, door: Door
+) -> None:
+    doors, passages, now = Doors(gallery), Passages(gallery), datetime.now(UTC)
+    other = doors.add("Back", "staff", keep_days=365)
+    for name, days in (("Front", 30), ("Front", 10), ("Back", 365)):
+        own = doors.change(name, keep_days=days)
+        Openings(gallery).refuse(refused(own), clock())
+    Events(gallery).write("staff", "access", ("by hand",), Place("x", "X"), now, grounds={})
+    doors.delete("Front")
+    assert len(passages.find("staff")) == 4
+    assert passages.forget(now + timedelta(days=9)) == 0
+    assert passages.forget(now + timedelta(days=11)) == 1
+    assert passages.forget(now + timedelta(days=31)) == 1
+    assert passages.forget(now + timedelta(days=300)) == 0
+    assert sorted(p.door_id for p in passages.find("staff")) == sorted(["None", other.id])
+
+
+def refused(door: Door) -> Answer:
+    why = (reason("no_reason"),)
+    return Answer(uuid.uuid4().hex, door.id, False, why, clock(), "boot", actor="Gus")
+
+
+def test_an_opening_without_a_passage_is_forgotten_too(gallery: Gallery, door: Door) -> None:
+    openings, now = Openings(gallery), datetime.now(UTC)
+    opening = openings.ask(Order("o", door.id, "Gus", "courier", now))
+    assert Passages(gallery).forget(now + timedelta(days=89)) == 0
+    assert openings.get(opening) is not None
+    assert Passages(gallery).forget(now + timedelta(days=91)) == 0
+    assert openings.get(opening) is None

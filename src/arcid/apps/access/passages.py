@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.access import store
+from arcid.apps.access import keeping, store
 from arcid.apps.access.reasons import Reason
 from arcid.apps.access.rules import Door
 from arcid.apps.access.states import Answer, Outcome
-from arcid.apps.access.tables import doors, openings
+from arcid.apps.access.tables import openings
 from arcid.events import Event, Events, Place
 from arcid.events.store import decided
-from arcid.events.store import events as _events
 from arcid.events.store.log import Log, writing
-from arcid.events.tables import events
 from arcid.gallery import Gallery
 from arcid.gallery.database import Database
 from arcid.gallery.paging import Page
 from arcid.gallery.schema import people
 from arcid.gallery.store import collections
-from arcid.gallery.store.journal import to_us
 from arcid.types import instant
 
 GONE = "somebody since deleted"
@@ -84,6 +81,7 @@ def write(
         "opening_id": opening,
         "duress": answer.duress,
         "offline_s": None if answer.copy_s is None else round(answer.copy_s, 1),
+        "keep_days": door.keep_days,  # for the time when the door is gone
     }
     note = next((r.values["why"] for r in answer.reasons if r.code == "by_hand"), "")
     row = decided.write(
@@ -140,25 +138,9 @@ class Passages:
             return Page(_read(connection, wanted), after)
 
     def forget(self, now: datetime) -> int:
-        """Erase passages and openings older than their door keeps them; returns how many."""
-        erased = 0
-        with self._gallery.database.read() as connection:
-            known = store.every(connection)
-        for door in known:
-            before = to_us(now - timedelta(days=door.keep_days))
-            old = sa.and_(events.c.kind == "access", events.c.at < before)
-            with self._gallery.database.read() as connection:
-                if not _of_door(connection, old, door):
-                    continue
-            with self._gallery.database.write(erases=True) as connection:
-                keys = _of_door(connection, old, door)
-                for i in range(0, len(keys), 500):
-                    _events.delete(connection, events.c.id.in_(keys[i : i + 500]))
-                own = sa.select(doors.c.id).where(doors.c.uid == door.id).scalar_subquery()
-                gone = sa.and_(openings.c.door_id == own, openings.c.asked_at < before)
-                connection.execute(openings.delete().where(gone))
-                erased += len(keys)
-        return erased
+        """Erase passages and openings older than their door keeps them, and passages of doors that
+        are gone when these said so; returns how many passages."""
+        return keeping.erase_old(self._gallery.database, now)
 
 
 def forget_old(gallery: Gallery) -> int:
@@ -170,14 +152,6 @@ def log_of(database: Database, connection: Connection, door: Door) -> Log:
     """The event log that a door's answers go to, in an open write."""
     own = collections.find(connection, door.collection)
     return Log(connection, own, (), database.outboxes)
-
-
-def _of_door(connection: Connection, old: sa.ColumnElement[bool], door: Door) -> list[int]:
-    own = collections.find(connection, door.collection)["id"]
-    query = sa.select(events.c.id).where(
-        old, events.c.collection_id == own, events.c.grounds.contains(f'"{door.id}"')
-    )
-    return list(connection.execute(query.limit(10_000)).scalars())
 
 
 def _details(event: Event) -> Mapping[str, Any]:

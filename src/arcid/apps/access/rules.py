@@ -14,6 +14,7 @@ from arcid.errors import UsageError
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOLIDAY = "holiday"
 DOOR_FPIR = 1e-5  # of one stranger's passage
+KEEP_DAYS = 90.0
 MOST_LOOKS = 8  # as many as a face that comes to a door is given at once
 MOST_S = {
     "release_s": 60, "shuts_s": 600, "held_s": 3600, "two_person_s": 120, "passback_s": 86_400,
@@ -108,7 +109,7 @@ class Door:
     duress: Duress = "open"  # what an opening under duress does, beside the alarm
     fresh_s: float = 1.5  # a picture or decision older than this opens nothing
     offline_s: float = 900.0  # how old the local copy may be; 0: never without the database
-    keep_days: float = 90.0  # how long passages are kept
+    keep_days: float = KEEP_DAYS  # how long passages are kept
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > 80 or not self.name.isprintable():
