@@ -17,7 +17,7 @@ from tests.serving import until
 
 from arcid.apps.telling import Deliverer, home_assistant_from
 from arcid.errors import ConfigError, UsageError
-from arcid.events import Outbox, Place, Sightings
+from arcid.events import Events, Outbox, Place, Sightings
 from arcid.gallery import Gallery
 from arcid.server.settings import Settings
 from arcid.server.telling import subscribe, told_by
@@ -104,7 +104,7 @@ def test_a_camera_a_collection_and_alerts_are_found_without_names(
     until(lambda: last(listener, "home/available") == "offline")
     assert "Ann" not in json.dumps(listener.got)
     later = Listener(broker.port)
-    until(lambda: later.of("home/available"))
+    until(lambda: later.of("home/available") and later.of(parts["seen"]["state_topic"]))
     kept = {topic for topic, _, _ in later.got}
     assert parts["seen"]["state_topic"] in kept
     assert not {parts["event"]["state_topic"], parts["occupied"]["state_topic"]} & kept
@@ -126,6 +126,29 @@ def test_names_are_told_where_asked_for_and_retained_nowhere(
     until(lambda: later.of("home/available"))
     assert "Ann" not in json.dumps(later.got)
     later.close()
+
+
+@pytest.mark.server
+def test_what_people_do_by_hand_is_nobody_in_front_of_a_camera(
+    broker: Broker, listener: Listener, gallery: Gallery
+) -> None:
+    deliverer = telling(gallery, f"mqtt://127.0.0.1:{broker.port}/home?names=1")
+    come(gallery)
+    (seen,), (ann,) = Events(gallery).find("staff"), gallery.people("staff")
+    Events(gallery).correct("staff", seen.id, "void", actor="op")
+    for kind, details in (("alert", {"step": "confirm"}), ("access", {"outcome": "granted"})):
+        Events(gallery).write(
+            "staff", kind, ("1",), DOOR, datetime.now(UTC), grounds={"details": details},
+            person_id=ann.id, actor="op",
+        )  # fmt: skip
+    deliverer.start()
+    until(lambda: [one["done"] for one in Outbox(gallery).counts().values()] == [4])
+    parts = devices(listener)[DOOR.camera]["components"]
+    told = {name: listener.of(part["state_topic"]) for name, part in parts.items()}
+    assert [json.loads(one)["event_type"] for one in told["event"]] == ["arrival"]
+    assert (told["occupied"], told["person"]) == (["ON"], ["Ann Secret"])
+    assert told["seen"] == [seen.at.isoformat()]
+    deliverer.stop()
 
 
 @pytest.mark.server

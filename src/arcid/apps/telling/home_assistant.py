@@ -70,11 +70,13 @@ class HomeAssistant:
     def send(self, body: bytes, event: Event | Notice, now: datetime) -> None:
         if isinstance(event, Notice):  # nothing here shows it
             return
+        self._refresh_at = 0.0
+        if event.kind not in KINDS or event.actor is not None:  # somebody clicked; no camera saw it
+            return
         if not self._connected.is_set():
             raise DeliveryFailed("the broker does not answer")
         own = _short(event.collection, event.camera)
         self._find_camera(own, event.camera)
-        self._refresh_at = 0.0
         last = self._keep(f"camera/{own}/seen", event.at.isoformat())
         if now - event.recorded_at <= FRESH:
             about: dict[str, Any] = {"event_type": event.kind, "id": event.id}
