@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from arcid.apps.telling import Hooks
 from arcid.apps.watchlists import (
     Alert,
     Alerts,
@@ -260,18 +262,22 @@ def test_how_long_alerts_took_is_known(gallery: Gallery) -> None:
     assert taken.delivered.p50_ms == pytest.approx(20_000, abs=3_000)
 
 
-def test_a_silent_review_tells_nobody_until_it_is_an_alert(gallery: Gallery) -> None:
+def test_a_silent_review_tells_nobody_until_it_is_an_alert(
+    gallery: Gallery, tmp_path: Path
+) -> None:
     own, alerts, outbox = listed(gallery, "Ann"), Alerts(gallery), Outbox(gallery)
     outbox.subscribe({"hook": None})
+    hooks = Hooks(gallery, tmp_path)
+    hooks.add("stored", "https://hr.example/arcid")
     quiet = raised(gallery, own, level="review")
     assert not outbox.due("hook", datetime.now(UTC))
     assert alerts.raise_(seen(gallery, own, minute=1, level="review")) is None
     alerts.answer(quiet.id, "dismiss", actor="Gil")
     alerts.undo(quiet.id, actor="Gil")
-    assert not outbox.due("hook", datetime.now(UTC))
+    assert not outbox.due("hook", datetime.now(UTC)) and hooks.get("stored").waiting == 0
     loud = raised(gallery, own, minute=2)
     assert loud.id == quiet.id and loud.level == "alert" and loud.event_id != quiet.event_id
-    assert len(outbox.due("hook", datetime.now(UTC))) == 1
+    assert len(outbox.due("hook", datetime.now(UTC))) == hooks.get("stored").waiting == 1
     assert Events(gallery).trace("guests", quiet.event_id) is None
     assert [one.id for one in alerts.find(levels=["alert"], states=["new"])] == [loud.id]
 

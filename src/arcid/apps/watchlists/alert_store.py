@@ -54,10 +54,11 @@ _KNOWN = (
 
 
 def log_of(connection: Connection, row: Row, told: Told | None = None) -> Log:
-    """Of a list's or an alert's collection; whoever is ``told`` hears what is written in it."""
+    """Of a list's or an alert's collection; whoever is ``told`` hears what is written in it, and
+    stored webhooks do. None: nobody does."""
     targets, outboxes = told or ((), {})
     own = _collections.by_id(connection, row["collection_id"])
-    return Log(connection, own, targets, outboxes)
+    return Log(connection, own, targets, outboxes, silent=told is None)
 
 
 def note(connection: Connection, row: Row, verb: str, **details: Any) -> None:

@@ -113,10 +113,11 @@ def add(log: Log, event_key: str, values: dict[str, Any], evidence: Evidence) ->
     if evidence.vector is not None:
         traces.leave(log, row["id"], evidence.vector, evidence.crop)
     told = set(log.targets)
-    told |= {
-        name for name, kinds in log.subscribed.items() if kinds is None or row["kind"] in kinds
-    }
-    told |= hooked(log.connection, row["kind"])
+    if not log.silent:
+        told |= {
+            name for name, kinds in log.subscribed.items() if kinds is None or row["kind"] in kinds
+        }
+        told |= hooked(log.connection, row["kind"])
     if told:
         due = {"event_id": row["id"], "attempts": 0, "next_at": row["recorded_at"]}
         log.execute(outbox.insert(), [due | {"target": name} for name in sorted(told)])

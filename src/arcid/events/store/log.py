@@ -25,6 +25,7 @@ class Log:
     targets: Sequence[str] = ()  # outboxes
     #: Outboxes of all that this process writes, with the kinds they take (None: every kind).
     subscribed: Mapping[str, Collection[str] | None] = field(default_factory=dict)
+    silent: bool = False  # only ``targets`` are told, stored webhooks neither
 
     def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
         return self.connection.execute(statement, rows)
