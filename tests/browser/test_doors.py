@@ -25,7 +25,9 @@ def door(url: str, page: Page) -> Iterator[dict[str, Any]]:
         client.delete("/v1/collections/staff")
 
 
-def test_a_guard_opens_once_with_a_reason_and_locks_down(page: Page, door: dict[str, Any]) -> None:
+def test_a_guard_opens_once_with_a_reason_and_locks_down(
+    page: Page, url: str, door: dict[str, Any]
+) -> None:
     page.goto("/console/doors")
     own = page.locator(".at-door", has_text="Front door")
     expect(own.get_by_text("Ready")).to_be_visible()
@@ -35,6 +37,9 @@ def test_a_guard_opens_once_with_a_reason_and_locks_down(page: Page, door: dict[
     dialog.get_by_role("button", name="Open once").click()
     expect(page.get_by_text("Say why; it is logged.")).to_be_visible()
     page.get_by_role("button", name="Open Front door once").click()
+    expect(page.get_by_label("Why")).to_be_visible()
+    httpx.post(f"{url}/v1/doors/{door['id']}/contact", json={"open": False}, timeout=60)
+    expect(own.get_by_text("Shut", exact=True)).to_be_visible()  # drawn anew behind the dialog
     page.get_by_label("Why").fill("courier with a parcel")
     page.get_by_role("dialog").get_by_role("button", name="Open once").click()
     expect(page.get_by_text("Front door was opened.")).to_be_visible()

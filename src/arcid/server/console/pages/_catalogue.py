@@ -12,7 +12,7 @@ from arcid.events import acting
 from arcid.models.pull import Offer
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.ui.dialogs import confirm, dialog
+from arcid.server.console.ui.dialogs import confirm, dialog, open_dialog
 from arcid.server.console.ui.widgets import action, button, element, say, set_text, text
 
 PROGRESS_S = 0.5
@@ -59,13 +59,13 @@ class Catalogue:
             done: list[tuple[int, int | None]] = [(0, offer.size_bytes)]
             with dialog(S.MODEL_PULLING.format(name=offer.name)) as shown:
                 state = text("", "soft", tag="p", role="status")
-                ticking = ui.timer(PROGRESS_S, lambda: set_text(state, _share(*done[-1])))
-            shown.open()
+                ui.timer(PROGRESS_S, lambda: set_text(state, _share(*done[-1])))
+            open_dialog(shown)
             try:
                 await asyncio.to_thread(self._pull, offer.name, done)
             finally:
-                ticking.deactivate()
-                shown.close()
+                if not shown.is_deleted:
+                    shown.close()
             say(S.MODEL_PULLED.format(name=offer.name))
             await self._changed()
 

@@ -94,6 +94,7 @@ class Imports:
     def _ending(self, job: Job) -> Callable[..., Awaitable[None]]:
         end = self._doing(Jobs.cancel, job)
 
+        @action(self._context, "enrol")
         async def do() -> None:
             if await confirm(S.IMPORT_CANCEL_TITLE, S.IMPORT_CANCEL_TEXT, S.IMPORT_CANCEL):
                 await end()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from nicegui import ui
-from nicegui.element import Element
 
 from arcid.apps.duplicates import Answer, Duplicates
 from arcid.errors import AlreadyExists, NotFound, ReviewAnswered, SamePhotoConflict
@@ -45,25 +44,22 @@ async def merged_card(context: ConsoleContext, current: Collection, person: Pers
     )
     merged = [answer for answer in answers if answer.merge_id is not None]
     if merged:
-        with card(S.PERSON_MERGED) as made:
+        with card(S.PERSON_MERGED):
             for answer in merged:
-                _row(context, current, person, answer, made)
+                _row(context, current, person, answer)
 
 
-def _row(
-    context: ConsoleContext, current: Collection, person: Person, answer: Answer, made: Element
-) -> None:
+def _row(context: ConsoleContext, current: Collection, person: Person, answer: Answer) -> None:
     other = answer.b_name if answer.a_id == person.id else answer.a_name
     name = other or S.DUPLICATES_GONE
 
     @action(context, "duplicates")
     async def undo() -> None:
         title = S.PERSON_UNMERGE_TITLE.format(a=person.name, b=name)
-        with made:
-            if not await confirm(title, S.PERSON_UNMERGE_TEXT, S.PERSON_UNMERGE):
-                return
-            await context.allow("duplicates")
-            await take_back(context, current.name, answer.id)
+        if not await confirm(title, S.PERSON_UNMERGE_TEXT, S.PERSON_UNMERGE):
+            return
+        await context.allow("duplicates")
+        await take_back(context, current.name, answer.id)
         ui.navigate.reload()
 
     words = S.PERSON_MERGED_BY.format(day=S.day(answer.at), name=answer.actor)

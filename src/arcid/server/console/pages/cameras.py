@@ -12,7 +12,7 @@ from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection
-from arcid.server.console.ui.dialogs import confirm, dialog
+from arcid.server.console.ui.dialogs import confirm, dialog, open_dialog
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -176,4 +176,4 @@ async def _form(
         with element("div", "dialog-buttons"):
             button(S.CANCEL, made.close, kind="quiet")
             button(S.SAVE, save, kind="primary")
-    made.open()
+    open_dialog(made)

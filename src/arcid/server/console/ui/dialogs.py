@@ -15,8 +15,11 @@ from arcid.server.console.ui.widgets import Kind, button, element, enable, text
 
 @contextmanager
 def dialog(title: str) -> Iterator[ui.dialog]:
-    """Named by its title; its content goes inside."""
-    with ui.dialog() as made, element("div", "dialog"):
+    """Named by its title; its content goes inside. It belongs to the page: what it was asked for
+    in may be drawn anew while it is open."""
+    with ui.context.client.content:
+        made = ui.dialog()
+    with made, element("div", "dialog"):
         made.props["aria-labelledby"] = text(title, tag="h2").html_id
         yield made
 
@@ -30,12 +33,19 @@ def dialog_buttons(
         return button(yes, lambda: made.submit(value()), kind=kind)
 
 
+def open_dialog(made: ui.dialog) -> None:
+    """Open one that waits for no answer; it goes when it is closed."""
+    made.on("hide", made.delete, args=[])
+    made.open()
+
+
 async def answer(made: ui.dialog) -> Any:
-    """What somebody answers; None where they cancel or close it."""
+    """What somebody answers; None where they cancel, close it, or leave the page."""
     try:
         return await made
     finally:
-        made.delete()
+        if not made.is_deleted:
+            made.delete()
 
 
 async def confirm(title: str, message: str, yes: str, *, typed: str = "") -> bool:

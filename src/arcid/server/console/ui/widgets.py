@@ -235,21 +235,23 @@ def action(
     context: ConsoleContext, permission: Permission
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
     """Around every handler that reads or changes anything: the session and role are asked for
-    anew, and what goes wrong is said on the page."""
+    anew, and what goes wrong is said on the page. It runs in the page's own slot: that of the
+    button that was pressed ends where a list is drawn anew, and nothing could be said any more."""
 
     def around(handler: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(handler)
         async def run(*args: Any) -> None:
-            try:
-                await context.allow(permission)
-                await handler(*args)
-            except SignedOut:
-                ui.navigate.reload()
-            except ArcidError as error:
-                say(error.message, "bad")
-            except Exception:
-                log.exception("a console action failed")
-                say(S.FAILED, "bad")
+            with ui.context.client.content:
+                try:
+                    await context.allow(permission)
+                    await handler(*args)
+                except SignedOut:
+                    ui.navigate.reload()
+                except ArcidError as error:
+                    say(error.message, "bad")
+                except Exception:
+                    log.exception("a console action failed")
+                    say(S.FAILED, "bad")
 
         return run
 
