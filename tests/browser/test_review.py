@@ -32,6 +32,7 @@ def test_doubtful_faces_are_decided_by_key_and_click_and_taken_back(
     page.keyboard.press("n")
     expect(page.get_by_text("Not Angelina Example. Look at the next one.")).to_be_visible()
     expect(case.get_by_role("heading", name="Is this Marc Beispiel?")).to_be_visible()
+    expect(case.locator(".settling")).to_have_count(0)
     page.keyboard.press("u")
     expect(page.get_by_text("Recorded as an unknown visitor.")).to_be_visible()
     expect(page.locator(".rail-count")).to_have_text("1", timeout=15_000)

@@ -9,7 +9,6 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
-from nicegui.events import KeyEventArguments
 
 from arcid.apps.watchlists import OPEN, Alert, Alerts, Verb, Watchlists
 from arcid.errors import AlertAnswered, AlertNotFound, SecondPersonNeeded
@@ -18,13 +17,13 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._enrolled import enrolled_face
 from arcid.server.console.ui.cases import (
+    Answers,
     Choice,
     answer_buttons,
     answered_row,
     case_row,
     figure,
     listed,
-    pressed,
 )
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -97,10 +96,9 @@ class Desk:
         self._known: set[str] | None = None  # alerts that rang before
 
     async def open(self) -> None:
-        """Show it, keep it fresh, and listen for keys."""
+        """Show it, and keep it fresh."""
         await self._refresh()
         ui.timer(REFRESH_S, quietly(self._context, "alerts")(self._refresh))
-        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
         account = self._context.account
@@ -157,8 +155,8 @@ class Desk:
 
     async def _show(self, one: Alert | None, *, some: bool = True) -> None:
         self._shown = one
-        self._case.clear()
         if one is None:
+            self._case.clear()
             with self._case:
                 if some:
                     empty("alerts", S.ALERTS_NONE, S.ALERTS_NONE_TEXT)
@@ -167,6 +165,9 @@ class Desk:
             return
         seen, enrolled = await self._context.run(_pictures, self._context.gallery, one)
         self._context.looked("alert.view", f"alert:{one.id}", one.collection)
+        if self._shown is not one:
+            return  # another was turned to meanwhile
+        self._case.clear()
         with self._case:
             with element("div", "review-faces"):
                 figure(seen, "?", S.ALERT_SEEN)
@@ -175,7 +176,7 @@ class Desk:
             text(_where(one), "soft", tag="p")
             if one.waits_for_second:
                 note(S.ALERT_SECOND.format(name=one.confirmed_by[0]), "warn")
-            with element("div", "review-buttons"):
+            with Answers(one.id):
                 give = partial(self._answer, one)
                 answer_buttons(CHOICES, give, primary="confirm", name=one.name)
             with element("details", "candidates"):
@@ -206,11 +207,6 @@ class Desk:
             await self._refresh()
 
         return undo
-
-    async def _pressed(self, event: KeyEventArguments) -> None:
-        verb = pressed(event, CHOICES)
-        if self._shown is not None and verb is not None:
-            await self._answer(self._shown, verb)
 
 
 def _pictures(gallery: Gallery, one: Alert) -> tuple[str | None, str | None]:

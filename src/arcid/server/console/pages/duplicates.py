@@ -8,7 +8,6 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
-from nicegui.events import KeyEventArguments
 
 from arcid.apps.duplicates import VIEW, Answer, Duplicates, Pair, Verdict
 from arcid.errors import NotFound, ReviewAnswered, SamePhotoConflict
@@ -21,12 +20,12 @@ from arcid.server.console.pages._duplicate_sides import figure, picture_of
 from arcid.server.console.pages._unmerge import take_back
 from arcid.server.console.pages.duplicates_export import exports_card
 from arcid.server.console.ui.cases import (
+    Answers,
     Choice,
     answer_buttons,
     answered_row,
     case_row,
     listed,
-    pressed,
 )
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -94,15 +93,13 @@ class Desk:
         self._case, self._waiting, self._answered = case, waiting, answered
         self._groups = groups
         self._shown: Pair | None = None
-        self._keep: ui.radio | None = None
         self._open: list[Pair] = []
         self._listed: list[Any] = []
 
     async def open(self) -> None:
-        """Show it, keep it fresh, and listen for keys."""
+        """Show it, and keep it fresh."""
         await self._refresh()
         ui.timer(REFRESH_S, quietly(self._context, "duplicates")(self._refresh))
-        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
         queue, name, run = Duplicates(self._context.gallery), self._current.name, self._context.run
@@ -153,23 +150,27 @@ class Desk:
 
     async def _show(self, one: Pair | None) -> None:
         self._shown = one
-        self._case.clear()
-        self._keep = None
         if one is None:
+            self._case.clear()
             with self._case:
                 empty("duplicates", S.DUPLICATES_NONE, S.DUPLICATES_NONE_TEXT)
             return
         sides = (one.a, one.b)
         pictures = [await self._context.run(picture_of, self._context.gallery, s) for s in sides]
         self._context.looked(VIEW, f"pair:{one.id}", self._current.name)
+        if self._shown is not one:
+            return  # another was turned to meanwhile
+        self._case.clear()
         with self._case:
             with element("div", "review-faces"):
                 for side, picture in zip(sides, pictures, strict=True):
                     figure(self._current, side, picture)
             text(S.DUPLICATES_QUESTION, "answer-words", tag="h2")
             text(_likely(one), "soft", tag="p")
-            self._choose_name(one)
-            self._buttons(one)
+            keep = self._choose_name(one)
+            with Answers(one.id):
+                give = partial(self._answer, one, keep)
+                answer_buttons(CHOICES, give, primary="same", a=one.a.name, b=one.b.name)
             with element("details", "candidates"):
                 text(S.DUPLICATES_DETAILS, tag="summary")
                 facts(
@@ -180,26 +181,21 @@ class Desk:
                     ]
                 )
 
-    def _choose_name(self, one: Pair) -> None:
+    def _choose_name(self, one: Pair) -> ui.radio | None:
         if one.a.collection != one.b.collection:
             note(S.DUPLICATES_ELSEWHERE)
-        elif one.same_photo:
+            return None
+        if one.same_photo:
             note(S.DUPLICATES_SAME_PHOTO, "warn")
-        else:
-            text(S.DUPLICATES_KEEP, "soft small", tag="p")
-            fuller = max((one.a, one.b), key=lambda side: side.faces)
-            names = {side.person_id: side.name for side in (one.a, one.b)}
-            self._keep = ui.radio(names, value=fuller.person_id).props("inline")
+            return None
+        text(S.DUPLICATES_KEEP, "soft small", tag="p")
+        fuller = max((one.a, one.b), key=lambda side: side.faces)
+        names = {side.person_id: side.name for side in (one.a, one.b)}
+        return ui.radio(names, value=fuller.person_id).props("inline")
 
-    def _buttons(self, one: Pair) -> None:
-        with element("div", "review-buttons"):
-            give = partial(self._answer, one)
-            answer_buttons(CHOICES, give, primary="same", a=one.a.name, b=one.b.name)
-
-    async def _answer(self, one: Pair, verdict: Verdict) -> None:
+    async def _answer(self, one: Pair, keep: ui.radio | None, verdict: Verdict) -> None:
         @action(self._context, "duplicates")
         async def give() -> None:
-            keep = self._keep.value if self._keep is not None and verdict == "same" else None
             try:
                 done = await self._context.run(
                     Duplicates(self._context.gallery).answer,
@@ -207,7 +203,7 @@ class Desk:
                     one.id,
                     verdict,
                     actor=self._context.account.name,
-                    keep_id=keep,
+                    keep_id=keep.value if keep is not None and verdict == "same" else None,
                 )
                 if verdict == "same" and done.merge_id is None:
                     say(S.DUPLICATES_KEPT)
@@ -226,11 +222,6 @@ class Desk:
             await self._refresh()
 
         return undo
-
-    async def _pressed(self, event: KeyEventArguments) -> None:
-        verdict = pressed(event, CHOICES)
-        if self._shown is not None and verdict is not None:
-            await self._answer(self._shown, verdict)
 
 
 def _both(a: str | None, b: str | None) -> str:

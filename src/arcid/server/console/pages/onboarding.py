@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
-from nicegui.events import KeyEventArguments
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,7 +23,7 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
-from arcid.server.console.ui.cases import Choice, answer_buttons, case_row, listed, pressed
+from arcid.server.console.ui.cases import Answers, Choice, answer_buttons, case_row, listed
 from arcid.server.console.ui.dialogs import answer, confirm, dialog, dialog_buttons
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -101,10 +100,9 @@ class Desk:
         self._listed: list[list[Session]] = []
 
     async def open(self) -> None:
-        """Show it, keep it fresh, and listen for keys."""
+        """Show it, and keep it fresh."""
         await self._refresh()
         ui.timer(REFRESH_S, quietly(self._context, "cases")(self._refresh))
-        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
         name = self._current.name
@@ -143,12 +141,15 @@ class Desk:
     async def _show(self, one: Session | None) -> None:
         self._shown = one
         self._list()
-        self._case.clear()
         if one is None:
+            self._case.clear()
             with self._case:
                 empty("onboarding", S.ONBOARDING_EMPTY, S.ONBOARDING_EMPTY_TEXT)
             return
         seen = {role: await self._picture(one, role) for role in one.pictures}
+        if self._shown is not one:
+            return  # another was turned to meanwhile
+        self._case.clear()
         with self._case:
             with element("div", "review-faces"):
                 _figure(seen.get("document"), one.name, S.ONBOARDING_DOCUMENT)
@@ -178,7 +179,7 @@ class Desk:
         return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
     def _buttons(self, one: Session) -> None:
-        with element("div", "review-buttons"):
+        with Answers(f"{one.id} {one.state}"):
             waits = one.state == "review"
             others = [c for c in CHOICES if one.state in DECIDED and c.answer != one.state]
             first = "accepted" if waits else None
@@ -231,11 +232,6 @@ class Desk:
                 await self._refresh()
 
         return forget
-
-    async def _pressed(self, event: KeyEventArguments) -> None:
-        verdict, one = pressed(event, CHOICES), self._shown
-        if one is not None and one.state == "review" and verdict is not None:
-            await self._answer(one, verdict)
 
 
 async def _begin(context: ConsoleContext, current: Collection) -> None:

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
-from nicegui.events import KeyEventArguments
 
 from arcid.errors import EventNotFound, ReviewAnswered
 from arcid.events import Candidate, Events, Review, Reviews, Verdict
@@ -20,13 +19,13 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._enrolled import enrolled_face
 from arcid.server.console.ui.cases import (
+    Answers,
     Choice,
     answer_buttons,
     answered_row,
     case_row,
     figure,
     listed,
-    pressed,
 )
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
@@ -93,10 +92,9 @@ class Desk:
         self._open: list[Review] = []
 
     async def open(self) -> None:
-        """Show it, keep it fresh, and listen for keys."""
+        """Show it, and keep it fresh."""
         await self._refresh()
         ui.timer(REFRESH_S, quietly(self._context, "review")(self._refresh))
-        ui.keyboard(self._pressed, repeating=False, ignore=["input", "select", "textarea"])
 
     async def _refresh(self) -> None:
         queue, name = Reviews(self._context.gallery), self._current.name
@@ -147,8 +145,8 @@ class Desk:
 
     async def _show(self, one: Review | None) -> None:
         self._shown = one
-        self._case.clear()
         if one is None:
+            self._case.clear()
             with self._case:
                 empty("review", S.REVIEW_NONE, S.REVIEW_NONE_TEXT)
             return
@@ -157,6 +155,9 @@ class Desk:
             _pictures, self._context.gallery, self._current, one, asked
         )
         self._context.looked("review.view", f"event:{one.id}", self._current.name)
+        if self._shown is not one:
+            return  # another was turned to meanwhile
+        self._case.clear()
         with self._case:
             with element("div", "review-faces"):
                 figure(probe, "?", S.REVIEW_SEEN)
@@ -168,7 +169,7 @@ class Desk:
             if len(one.open_candidates) > 1:
                 more = ", ".join(c.name for c in one.open_candidates[1:])
                 text(S.REVIEW_NEXT.format(names=more), "soft small", tag="p")
-            with element("div", "review-buttons"):
+            with Answers(f"{one.id} {asked and asked.person_id}"):
                 give = partial(self._answer, one, asked)
                 answer_buttons(CHOICES, give, primary="yes", name=name)
             with element("details", "candidates"):
@@ -212,12 +213,6 @@ class Desk:
             await self._refresh()
 
         return undo
-
-    async def _pressed(self, event: KeyEventArguments) -> None:
-        verdict = pressed(event, CHOICES)
-        if self._shown is not None and verdict is not None:
-            asked = next(iter(self._shown.open_candidates), None)
-            await self._answer(self._shown, asked, verdict)
 
 
 def _pictures(

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from nicegui.element import Element
-from nicegui.events import KeyEventArguments
 
 from arcid.server.console import strings as S
 from arcid.server.console.ui.widgets import Tone, avatar, button, element, face, text
@@ -76,6 +75,17 @@ def figure(picture: str | None, name: str, caption: str) -> None:
         text(caption, "soft small", tag="figcaption")
 
 
+class Answers(Element, component="static/answers.js"):
+    """The buttons of a case, which go inside: each is pressed by its key, too.
+
+    ``about`` names what is looked at: while it stays the same, a button may be pressed at once.
+    """
+
+    def __init__(self, about: str) -> None:
+        super().__init__()
+        self.props["about"] = about
+
+
 def answer_buttons(
     choices: Iterable[Choice[V]],
     give: Callable[[V], Any],
@@ -94,14 +104,6 @@ def answer_buttons(
             name=choice.told.format(**names),
         )
         if keys:
+            made.props["data-key"] = choice.key.casefold()
             with made:
                 text(choice.key, "key", tag="kbd", aria_hidden="true")
-
-
-def pressed(event: KeyEventArguments, choices: Iterable[Choice[V]]) -> V | None:
-    """The answer whose key went down, alone."""
-    held = event.modifiers
-    if not event.action.keydown or held.ctrl or held.alt or held.meta:
-        return None
-    key = str(event.key).casefold()
-    return next((one.answer for one in choices if one.key.casefold() == key), None)
