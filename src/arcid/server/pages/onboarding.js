@@ -17,7 +17,8 @@ const ENDS = {
   withdrawn: ["✓", "Stopped", "Everything about you was erased."],
 };
 const STEPS = { started: 0, consented: 1, documented: 2 };
-let session = null, stream = null, socket = null;
+const AWAY = "The service cannot be reached. Try again.";
+let session = null, wanted = false, stream = null, socket = null;
 
 function say(problem) {
   byId("problem").textContent = problem || "";
@@ -31,9 +32,10 @@ async function ask(path, options = {}) {
       ...options, headers: { "X-Onboarding-Token": token, ...options.headers },
     });
   } catch {
-    return say("The service cannot be reached. Try again.");
+    return say(AWAY);
   }
-  const body = await answer.json();
+  const body = await answer.json().catch(() => null);  // a proxy's page says nothing of the session
+  if (!body || (!answer.ok && !body.error?.message)) return say(AWAY);
   if (!answer.ok) {
     if (answer.status === 404) return end("✕", "This link is not valid", "Please ask for a new one.");
     say(body.error.message);
@@ -85,10 +87,13 @@ async function upload(input, path, fields = {}) {
   label.classList.add("busy");
   input.disabled = true;
   say("");
-  await ask(path, { method: "POST", body: form });
-  label.classList.remove("busy");
-  input.disabled = false;
-  input.value = "";
+  try {
+    await ask(path, { method: "POST", body: form });
+  } finally {
+    label.classList.remove("busy");
+    input.disabled = false;
+    input.value = "";
+  }
 }
 
 byId("agree").addEventListener("submit", async (event) => {
@@ -120,31 +125,45 @@ byId("withdraw").addEventListener("click", () => {
 
 byId("start").addEventListener("click", async () => {
   say("");
-  byId("start").hidden = true;  // one camera at a time
+  byId("start").hidden = wanted = true;  // one camera at a time
   try {
-    if (!navigator.mediaDevices) throw new Error("insecure");
-    stream = await navigator.mediaDevices.getUserMedia({
+    if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
+    const opened = await navigator.mediaDevices.getUserMedia({
       audio: false, video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } },
     });
+    if (!wanted || stream) {  // stopped while the browser asked
+      opened.getTracks().forEach((track) => track.stop());
+      return;
+    }
+    stream = opened;
+    for (const track of stream.getTracks()) track.onended = () => lost("The camera stopped. Try again.");
+    byId("video").srcObject = stream;
+    await byId("video").play();
   } catch (error) {
-    const refused = { NotAllowedError: "The camera was refused: allow it for this page." };
-    say(error.message === "insecure" ? "Cameras work on secure pages (https) only."
-      : refused[error.name] || "No camera was found.");
-    byId("start").hidden = false;
-    return;
+    const problems = {
+      NotAllowedError: "The camera was refused: allow it for this page.",
+      SecurityError: "Cameras work on secure pages (https) only.",
+    };
+    if (wanted) lost(problems[error.name] || "No camera was found.");
   }
-  byId("video").srcObject = stream;
-  await byId("video").play();
+  if (!wanted) return;
   byId("box").hidden = byId("progress").hidden = false;
   join();
 });
 
 function stop() {
+  wanted = false;
   socket?.close();
   socket = null;
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   byId("box").hidden = byId("progress").hidden = true;
+  byId("start").hidden = !session?.live;
+}
+
+function lost(problem) {
+  stop();
+  say(problem);
 }
 
 function join() {
@@ -160,13 +179,10 @@ function join() {
     finished = true;
     stop();
     if (message.state) show(message);
-    else { byId("start").hidden = false; say(message.problem); }
+    else say(message.problem);
   };
   mine.onclose = () => {
-    if (finished || socket !== mine) return;
-    stop();
-    byId("start").hidden = false;
-    say("The connection was lost. Try again.");
+    if (!finished && socket === mine) lost("The connection was lost. Try again.");
   };
   const sheet = document.createElement("canvas");
   async function send() {

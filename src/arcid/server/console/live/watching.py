@@ -64,7 +64,7 @@ class Guide:
         """One frame: what to draw and say."""
         step = len(self.taken)
         if step == len(POSES):
-            return {"faces": [], "prompt": S.POSE_DONE, "tone": "good", "progress": 1.0}
+            return {"faces": [], **self.look_done()}
         wanted = POSES[step]
         prepared = self.running.pipeline.prepare(frame.image, second_try=False)
         found = prepared.detections
@@ -97,7 +97,7 @@ class Guide:
         return {**self.look_done(), "faces": shown}
 
     def look_done(self) -> Message:
-        """What to say right after a picture was taken."""
+        """What to say right after a picture was taken; after the last, the camera is done."""
         step = len(self.taken)
         done = step == len(POSES)
         words = S.POSE_DONE if done else S.POSES[POSES[step]]
@@ -107,6 +107,7 @@ class Guide:
             "tone": "good",
             "progress": step / len(POSES),
             "event": {"taken": step},
+            "done": done,
         }
 
     def _say(

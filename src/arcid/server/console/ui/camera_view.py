@@ -50,6 +50,7 @@ class CameraView(Element, component="static/camera.js"):
         self.props["refusedText"] = S.CAMERA_REFUSED
         self.props["missingText"] = S.CAMERA_MISSING
         self.props["insecureText"] = S.CAMERA_INSECURE
+        self.props["endedText"] = S.CAMERA_ENDED
         self.props["lostText"] = S.CAMERA_LOST
         self.props["stateTexts"] = S.CAMERA_STATES
         ui.context.client.on_delete(lambda: context.feeds.drop(key))

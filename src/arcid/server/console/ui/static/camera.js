@@ -2,6 +2,7 @@
 // drawn over the live picture ("push"), or one of the service's, frames and answers together ("watch").
 const COLOURS = { good: "#35c46f", warn: "#f2b134", bad: "#ff5a4f", plain: "#ffffff" };
 const ENCODER = new TextDecoder();
+const AGAIN_MS = 5000; // until a page that starts its camera by itself looks for it again
 
 export default {
   template: `
@@ -10,11 +11,11 @@ export default {
         <video v-if="mode === 'push'" ref="video" playsinline muted autoplay
                :class="{ mirrored: mirrored }" aria-hidden="true"></video>
         <canvas ref="canvas" role="img" :aria-label="spoken"></canvas>
-        <div class="camera-tools" v-if="tools">
+        <div class="camera-tools" v-if="!auto">
           <button type="button" class="button" v-if="wanted" :aria-label="stopText + ': ' + name"
                   @click="stop" v-html="icons.stop"></button>
-          <button type="button" class="button" :aria-label="enlargeText" :aria-pressed="String(large)"
-                  @click="enlarge" v-html="icons.enlarge"></button>
+          <button type="button" class="button" v-if="tools" :aria-label="enlargeText"
+                  :aria-pressed="String(large)" @click="enlarge" v-html="icons.enlarge"></button>
         </div>
         <div class="camera-cover" v-if="!wanted && (mode === 'push' || tools)">
           <button type="button" class="button primary" @click="start">{{ startText }}</button>
@@ -45,6 +46,7 @@ export default {
     refusedText: String,
     missingText: String,
     insecureText: String,
+    endedText: String,
     lostText: String,
     stateTexts: Object,
     sendWidth: { type: Number, default: 640 },
@@ -67,41 +69,56 @@ export default {
     this.resizing = new ResizeObserver(() => this.draw());
     this.resizing.observe(this.$refs.box);
     document.addEventListener("arcid-enlarged", this.measure);
+    this.fold = this.$el.closest("details");
+    this.fold?.addEventListener("toggle", this.folded);
     if (this.mode === "watch" || this.auto) this.start();
   },
   unmounted() {
     this.stop();
     this.resizing.disconnect();
     document.removeEventListener("arcid-enlarged", this.measure);
+    this.fold?.removeEventListener("toggle", this.folded);
   },
   methods: {
     async start() {
-      this.problem = "";
+      clearTimeout(this.timer);
       this.wanted = true;
-      if (this.mode === "push" && !this.stream) {
-        try {
-          if (!navigator.mediaDevices) throw new Error("insecure");
-          this.stream = await navigator.mediaDevices.getUserMedia({
-            audio: false,
-            video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } },
-          });
-          this.$refs.video.srcObject = this.stream;
-          await this.$refs.video.play();
-        } catch (error) {
-          this.wanted = false;
-          const texts = { NotAllowedError: this.refusedText, SecurityError: this.insecureText };
-          this.problem = error.message === "insecure" ? this.insecureText
-            : texts[error.name] || this.missingText;
-          this.$emit("state", { live: false, problem: this.problem });
-          return;
+      if (this.mode !== "push" || await this.opened()) this.join();
+    },
+    async opened() {  // whether a camera of this device shows its picture
+      try {
+        if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
+        const stream = await navigator.mediaDevices.getUserMedia({
+          audio: false,
+          video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } },
+        });
+        if (!this.wanted || this.stream) {  // stopped while the browser asked, or asked twice
+          stream.getTracks().forEach((track) => track.stop());
+          return false;
         }
+        this.stream = stream;
+        for (const track of stream.getTracks()) track.onended = () => this.lost(this.endedText, true);
+        this.$refs.video.srcObject = stream;
+        await this.$refs.video.play();
+      } catch (error) {
+        const texts = { NotAllowedError: this.refusedText, SecurityError: this.insecureText };
+        if (this.wanted) this.lost(texts[error.name] || this.missingText, !texts[error.name]);
       }
-      this.join();
+      return this.wanted;
+    },
+    lost(problem, again) {  // the camera is gone, or there was none
+      this.stop();
+      this.problem = problem;
+      if (this.auto && again) this.timer = setTimeout(() => this.start(), AGAIN_MS);
+    },
+    folded() {
+      if (!this.fold.open) this.stop();
     },
     stop() {
       this.wanted = false;
       clearTimeout(this.timer);
       this.socket?.close();
+      this.socket = null;
       this.stream?.getTracks().forEach((track) => track.stop());
       this.stream = null;
       this.picture?.close();
@@ -129,6 +146,7 @@ export default {
         this.problem = "";
         this.pause = 500;
         this.sent = 0;
+        this.waits = null;
         if (this.mode === "push") this.send();
       };
       socket.onmessage = (event) => this.mode === "push" ? this.answered(event) : this.shown(event);
@@ -159,21 +177,24 @@ export default {
           const head = new DataView(new ArrayBuffer(8));
           head.setFloat64(0, at, true);
           this.sent = began;
+          this.waits ??= began;
           socket.send(new Blob([head, blob]));
         }
       }
+      if (socket !== this.socket) return;  // stopped meanwhile
       const rest = 1000 / this.fps - (performance.now() - began);
       this.timer = setTimeout(() => this.send(), Math.max(rest, 5));
     },
     answered(event) {
-      const message = JSON.parse(event.data);
+      const message = JSON.parse(event.data), began = this.waits;
       this.sent = 0;
+      this.waits = null;
       if (message.problem) {
         this.problem = message.problem;
         return;
       }
+      if (began) this.latency = Math.round(performance.now() - began);
       this.take(message);
-      if (message.at) this.latency = Math.max(0, Math.round(Date.now() - message.at * 1000));
     },
     async shown(event) {
       const view = new DataView(event.data);
@@ -205,7 +226,8 @@ export default {
       for (const name of ["prompt", "detail", "tone", "progress"])
         if (name in message) this[name] = message[name];
       if (message.event) this.$emit("event", message.event);
-      this.draw();
+      if (message.done) this.stop();
+      else this.draw();
     },
     draw() {
       const canvas = this.$refs.canvas, box = this.$refs.box;
