@@ -52,6 +52,8 @@ def link(page: Page, reference: str) -> str:
     field = page.get_by_role("dialog").get_by_label("The link")
     expect(field).to_have_value(re.compile("/onboarding/#"))
     made = field.input_value()
+    page.get_by_role("dialog").get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("Copied.", exact=True)).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     return made
 

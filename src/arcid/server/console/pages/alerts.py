@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,7 @@ from arcid.server.console.ui.widgets import (
 )
 
 REFRESH_S = 2.0
+RECENT = timedelta(minutes=2)  # an alert so old may have come while the page loaded again
 SHOWN, ANSWERED = 50, 10
 CHOICES: tuple[Choice[Verb], ...] = (
     Choice("acknowledge", S.ALERT_ACKNOWLEDGE, "A", "clock", S.ALERT_ACKNOWLEDGE_NAME),
@@ -63,6 +65,9 @@ async def alerts(context: ConsoleContext) -> None:
                 switch = button(label, name=name)
                 switch.props["data-alarm"] = kind
                 switch.on("click", js_handler=f"() => alarm.turn('{kind}')")
+        asleep = note(S.ALERT_ASLEEP, "warn")
+        asleep.props["data-asleep"] = asleep.props["hidden"] = True
+        ui.run_javascript("alarm.wake(); alarm.paint()")
         with element("div", "columns"):
             case = element("section", "card review-case", aria_live="polite")
             with element("div", "column"):
@@ -74,7 +79,6 @@ async def alerts(context: ConsoleContext) -> None:
                 with card(S.ALERTS_ANSWERED):
                     answered = element("div", "event-list")
         await Desk(context, case, waiting, silent, answered).open()
-        ui.timer(0.1, lambda: ui.run_javascript("alarm.paint()"), once=True)
 
 
 class Desk:
@@ -122,10 +126,14 @@ class Desk:
         self._list()
 
     def _ring(self, loud: list[Alert]) -> None:
-        """Sound and notification of what is new, where this browser was asked for them."""
-        ids = {one.id for one in loud}
-        fresh = [one for one in loud if self._known is not None and one.id not in self._known]
-        self._known = ids
+        """Sound and notification of what is new, where this browser was asked for them; on a page
+        that was just opened, of what nobody has answered in the last minutes."""
+        if self._known is None:
+            since = datetime.now(UTC) - RECENT
+            fresh = [one for one in loud if one.state == "new" and one.raised_at >= since]
+        else:
+            fresh = [one for one in loud if one.id not in self._known]
+        self._known = {one.id for one in loud}
         if fresh:
             title = json.dumps(S.ALERT_RING.format(list=fresh[0].list_name))
             words = json.dumps(S.ALERT_RING_TEXT.format(camera=fresh[0].camera))

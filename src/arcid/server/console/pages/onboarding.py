@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -263,11 +264,17 @@ async def _told(base: str, token: str) -> None:
         text(S.ONBOARDING_NEW_TEXT, "soft", tag="p")
         field = ui.input(S.ONBOARDING_LINK, value=link).props("outlined readonly").classes("wide")
         with element("div", "dialog-buttons"):
-            copy = button(S.ONBOARDING_COPY, lambda: say(S.ONBOARDING_COPIED))
-            script = "() => navigator.clipboard.writeText(getHtmlElement(%d)"
-            copy.on("click", js_handler=script % field.id + ".querySelector('input').value)")
+            copy = "() => emit(arcid.copy(getHtmlElement(%d)))"
+            button(S.ONBOARDING_COPY).on("click", _copied, js_handler=copy % field.id)
             button(S.CLOSE, lambda: made.submit(None), kind="primary")
     await answer(made)
+
+
+def _copied(event: GenericEventArguments) -> None:
+    if event.args:
+        say(S.ONBOARDING_COPIED)
+    else:
+        say(S.ONBOARDING_NOT_COPIED, "warn")
 
 
 def _title(one: Session) -> str:

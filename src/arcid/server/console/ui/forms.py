@@ -19,6 +19,7 @@ from arcid.server.console.ui.icons import LOGO
 from arcid.server.errors import HttpError
 
 MAX_FORM_BYTES, MAX_FIELDS = 16 * 1024, 8
+OF_ADDRESSES = "/:?#[]@!$&'()*+,;=%~"  # RFC 3986: reserved, and what is written in % already
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -178,7 +179,7 @@ def on_the_way(address: str) -> Response:
     """Goes on to a path by itself: what this page asks for, the browser sends our cookie with."""
     body = f'<p><a class="button" href="{escape(address)}">{escape(S.GO_ON)}</a></p>'
     page = _page(S.PRODUCT, S.ON_THE_WAY, body, 200)
-    page.headers["Refresh"] = f"0; url={address}"
+    page.headers["Refresh"] = f"0; url={quote(address, safe=OF_ADDRESSES)}"
     return page
 
 

@@ -33,6 +33,11 @@ const arcid = {
     field.value = location.hash.slice(1);
     history.replaceState(null, "", location.pathname);
   },
+  copy(field) {  // whether the browser did it; navigator.clipboard is not there over http
+    field.focus();
+    field.select();
+    return document.execCommand("copy");
+  },
   reveal(box, column) {
     const cell = box?.querySelectorAll("th")[column];
     if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
@@ -60,23 +65,37 @@ const found = {
     all[Math.min(Math.max(all.indexOf(part) + by, 0), all.length - 1)].focus();
   },
 };
-// Alerts: a sound and a notification, each only where this browser was asked for it.
+// Alerts: a sound and a notification, each only where this browser was asked for it. A browser lets a
+// page make no sound until somebody does something on it, after every reload; data-asleep says so.
 const alarm = {
   on(kind) { return localStorage.getItem(`arcid-${kind}`) === "on"; },
+  able(kind) {
+    if (kind === "sound") return alarm.audio?.state === "running";
+    return window.Notification?.permission === "granted";
+  },
   async turn(kind) {
-    let on = !alarm.on(kind);
-    if (on && kind === "notify")
-      on = "Notification" in window && (await Notification.requestPermission()) === "granted";
+    const on = !(alarm.on(kind) && alarm.able(kind));
     localStorage.setItem(`arcid-${kind}`, on ? "on" : "off");
+    if (on && kind === "sound") await alarm.wake().then(alarm.chime);
+    if (on && kind === "notify" && await window.Notification?.requestPermission() === "granted")
+      alarm.notify(document.querySelector('[data-alarm="notify"]').ariaLabel);
     alarm.paint();
-    if (on && kind === "sound") alarm.chime();
+  },
+  async wake() {
+    if (!alarm.on("sound")) return;
+    alarm.audio ??= Object.assign(new AudioContext(), { onstatechange: alarm.paint });
+    await alarm.audio.resume();
   },
   paint() {
-    for (const button of document.querySelectorAll("[data-alarm]"))
-      button.setAttribute("aria-pressed", String(alarm.on(button.dataset.alarm)));
+    for (const button of document.querySelectorAll("[data-alarm]")) {
+      const kind = button.dataset.alarm;
+      button.setAttribute("aria-pressed", String(alarm.on(kind) && alarm.able(kind)));
+    }
+    const asleep = document.querySelector("[data-asleep]");
+    if (asleep) asleep.hidden = !alarm.on("sound") || alarm.able("sound");
   },
   chime() {
-    const audio = alarm.audio ??= new AudioContext();
+    const audio = alarm.audio;
     [880, 660].forEach((pitch, place) => {
       const tone = audio.createOscillator(), volume = audio.createGain();
       const start = audio.currentTime + place * 0.25;
@@ -88,12 +107,23 @@ const alarm = {
       tone.stop(start + 0.25);
     });
   },
-  ring(title, words) {
-    if (alarm.on("sound")) alarm.chime();
-    if (alarm.on("notify") && Notification.permission === "granted")
+  notify(title, words) {
+    try {
       new Notification(title, { body: words, tag: "arcid-alert", renotify: true });
+    } catch {  // a phone shows none of a page's own
+      localStorage.setItem("arcid-notify", "off");
+      alarm.paint();
+    }
+  },
+  ring(title, words) {
+    if (alarm.on("notify") && alarm.able("notify")) alarm.notify(title, words);
+    const rung = performance.now();
+    if (alarm.on("sound"))
+      alarm.wake().then(() => { if (performance.now() - rung < 2000) alarm.chime(); });
   },
 };
+for (const kind of ["click", "keydown"])
+  document.addEventListener(kind, () => { if (alarm.audio) alarm.wake(); }, true);
 document.addEventListener("click", (event) => {
   const box = event.target.closest(".face-box");
   if (box) for (const part of found.parts(box, box.dataset.face)) if (part.open === false) part.open = true;
