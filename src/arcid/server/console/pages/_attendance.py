@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from urllib.parse import quote
 
+from nicegui import ui
+
 from arcid.apps.attendance.clocks import check_day
-from arcid.errors import InputError
+from arcid.errors import InputError, UsageError
 from arcid.gallery import Collection
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
@@ -14,6 +16,7 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.icons import svg
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
+    action,
     element,
     html,
     link_button,
@@ -21,6 +24,7 @@ from arcid.server.console.ui.widgets import (
 )
 
 MOST_EVENTS = 300
+OFFERED = 20  # names
 
 
 def day_of(value: str) -> date:
@@ -55,6 +59,34 @@ def step_link(href: str, icon: str, name: str) -> None:
 def person_url(current: Collection, person_id: str, month: str = "") -> str:
     where = f"{ROOT}/attendance/person/{person_id}?collection={quote(current.name)}"
     return f"{where}&month={month}" if month else where
+
+
+def person_field(context: ConsoleContext, collection: str, label: str) -> ui.input:
+    """A name to be typed, of whatever person of a collection; names like it are offered below."""
+    offered = element("datalist")
+    field = ui.input(label).props(f"outlined dense autocomplete=off list={offered.html_id}")
+
+    @action(context, "correct")
+    async def offer() -> None:
+        typed = (field.value or "").strip()
+        found = await context.run(
+            context.gallery.people, collection, search=typed or None, limit=OFFERED
+        )
+        offered.clear()
+        with offered:
+            for person in found:
+                element("option", value=person.name)
+
+    field.props("debounce=250").on_value_change(offer).on("focus", offer, args=[])
+    return field
+
+
+async def person_of(context: ConsoleContext, collection: str, field: ui.input) -> str:
+    """The id of who is named in the field; raises ``UsageError`` or ``PersonNotFound``."""
+    typed = (field.value or "").strip()
+    if not typed:
+        raise UsageError(S.ADD_NAME_MISSING)
+    return (await context.run(context.gallery.person_called, collection, typed)).id
 
 
 def clock_time(at: datetime | None) -> str:

@@ -16,7 +16,8 @@ from arcid.errors import UsageError
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.ui.dialogs import dialog
+from arcid.server.console.pages._attendance import person_field, person_of
+from arcid.server.console.ui.dialogs import dialog, open_dialog
 from arcid.server.console.ui.widgets import (
     Tone,
     action,
@@ -94,7 +95,6 @@ async def _dialog(
 ) -> None:
     told = await context.run(book.explain, event.id)
     picture = await context.run(book.picture, event.id) if told["face_kept"] else None
-    people = await context.run(context.gallery.people, book.collection, limit=1000)
     with dialog(event.name or S.EVENT_KINDS[event.kind]) as made:
         if picture is not None:
             context.looked("event.view", f"event:{event.id}", book.collection)
@@ -115,10 +115,10 @@ async def _dialog(
                 if context.may("correct") and row["id"] in event.corrections:
                     _undo(context, book, row["id"], words, made, refresh)
         if context.may("correct") and not event.voided and event.kind != "correction":
-            _corrections(context, book, event, made, refresh, {p.id: p.name for p in people})
+            _corrections(context, book, event, made, refresh)
         with element("div", "dialog-buttons"):
             button(S.CLOSE, made.close, kind="quiet")
-    made.open()
+    open_dialog(made)
 
 
 def in_words(event: Event, told: dict[str, Any]) -> list[str]:
@@ -211,7 +211,6 @@ def _corrections(
     event: Event,
     made: ui.dialog,
     refresh: Refresh,
-    people: dict[str, str],
 ) -> None:
     note = ui.input(S.CORRECT_NOTE).props("outlined dense maxlength=500").classes("wide")
     who = context.account.name
@@ -236,15 +235,14 @@ def _corrections(
 
     @action(context, "correct")
     async def reassign() -> None:
-        if not person.value:
-            raise UsageError(S.ADD_NAME_MISSING)
+        person_id = await person_of(context, book.collection, person)
         await context.run(
             book.correct,
             event.id,
             "reassign",
             actor=who,
             note=note.value or "",
-            person_id=person.value,
+            person_id=person_id,
         )
         await done(S.CORRECTED_DONE)
 
@@ -253,10 +251,7 @@ def _corrections(
         if event.person_id is not None:
             button(S.CORRECT_NOT_PERSON, not_person, icon="cross")
     with element("div", "row"):
-        person = ui.select(people, label=S.CORRECT_REASSIGN, with_input=True).props(
-            "outlined dense options-dense"
-        )
-        person.classes("grow")
+        person = person_field(context, book.collection, S.CORRECT_REASSIGN).classes("grow")
         button(S.SAVE, reassign)
     if event.kind in ("arrival", "departure"):
         _retime(context, book, event, done)

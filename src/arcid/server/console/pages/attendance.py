@@ -22,6 +22,8 @@ from arcid.server.console.pages._attendance import (
     day_of,
     hours,
     no_such_day,
+    person_field,
+    person_of,
     person_url,
     step_link,
     view_tabs,
@@ -98,11 +100,18 @@ async def attendance(context: ConsoleContext, collection: str | None = None, day
         await show()
         with aside:
             if context.may("correct"):
-                await _by_hand(context, current, book, chosen_day, show)
+                _by_hand(context, current, book, chosen_day, show)
             if context.may("export"):
                 exports_card(current, day=chosen_day)
         if chosen_day == date.today():
-            ui.timer(REFRESH_S, quietly(context, "attendance")(show))
+
+            async def follow() -> None:
+                if day_of(day) == chosen_day:
+                    await show()
+                else:
+                    ui.navigate.reload()  # past midnight, and no day was asked for
+
+            ui.timer(REFRESH_S, quietly(context, "attendance")(follow))
 
 
 def _day_bar(
@@ -166,17 +175,13 @@ def _state(row: Presence) -> None:
         chip(S.INCOMPLETE, "warn")
 
 
-async def _by_hand(
+def _by_hand(
     context: ConsoleContext, current: Collection, book: Attendance, day: date, show: Any
 ) -> None:
-    people = await context.run(context.gallery.people, current.name, limit=1000)
-    if not people:
+    if not current.people:
         return
     with card(S.ADD_EVENT):
-        person = ui.select(
-            {p.id: p.name for p in people}, label=S.CORRECT_PERSON, with_input=True
-        ).props("outlined dense options-dense")
-        person.classes("wide")
+        person = person_field(context, current.name, S.CORRECT_PERSON).classes("wide")
         with element("div", "row"):
             kind = ui.select(S.ADD_EVENT_KINDS, value="arrival", label=S.ADD_EVENT_KIND).props(
                 "outlined dense options-dense"
@@ -188,8 +193,7 @@ async def _by_hand(
 
         @action(context, "correct")
         async def add() -> None:
-            if not person.value:
-                raise UsageError(S.ADD_NAME_MISSING)
+            person_id = await person_of(context, current.name, person)
             try:
                 given = time.fromisoformat(clock.value or "")
             except ValueError:
@@ -198,7 +202,7 @@ async def _by_hand(
             await context.run(
                 book.add,
                 kind.value,
-                person.value,
+                person_id,
                 at,
                 actor=context.account.name,
                 note=why.value or "",

@@ -68,10 +68,15 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
         board = element("div", "people-grid", role="list")
         below = element("div", "row centre-row")
 
+        asked: list[object] = []
+
         async def show(after: str | None = None) -> None:
+            asked[:] = [mine := object()]
             name = (search.value or "").strip() or None
             only = where_of([part for part in (narrow.value or "").split(",") if part.strip()])
             found = await context.run(_page, context.gallery, current, name, only, after)
+            if asked != [mine]:
+                return  # something else was asked for meanwhile
             if after is None:
                 board.clear()
             below.clear()
@@ -84,8 +89,8 @@ async def people(context: ConsoleContext, collection: str | None = None) -> None
                 with below:
                     button(S.PEOPLE_MORE, action(context, "people")(lambda: show(found.next)))
 
-        for asked in (search, narrow):
-            asked.on_value_change(action(context, "people")(show))
+        for field in (search, narrow):
+            field.on_value_change(action(context, "people")(show))
         await show()
 
 
