@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,21 @@ def attended(browser: Browser, url: str) -> list[str]:
     rows = page.locator(".event-row").all_inner_texts()
     context.close()
     return [row for row in rows if "Kiosk" in row]
+
+
+def test_the_clock_is_the_services_whatever_zone_a_tablet_is_set_to(
+    browser: Browser, url: str
+) -> None:
+    context = browser.new_context(base_url=url, timezone_id="Pacific/Kiritimati")
+    page = context.new_page()
+    began = datetime.now()
+    service.sign_in(page, "Front door")
+    page.wait_for_url("**/console/kiosk")
+    clock = page.locator(".kiosk-clock")
+    expect(clock).to_have_text(re.compile(r"\d\d:\d\d"))
+    shown = clock.inner_text()
+    context.close()
+    assert shown in {f"{began:%H:%M}", f"{datetime.now():%H:%M}"}
 
 
 def test_a_head_that_turns_as_asked_is_greeted_and_logged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from nicegui import ui
@@ -17,10 +18,20 @@ from arcid.server.console.live.feeds import Message, PushFeed
 from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import HEAD, only_main
-from arcid.server.console.ui.widgets import button, card, element, empty, link_button, quietly, text
+from arcid.server.console.ui.widgets import (
+    button,
+    card,
+    element,
+    empty,
+    link_button,
+    quietly,
+    set_text,
+    text,
+)
 from arcid.video import PushedFrames
 
 CHECK_S = 30.0
+CLOCK_S = 1.0
 TONES = {
     State.SEVERAL: "warn",
     State.UNUSABLE: "warn",
@@ -62,12 +73,8 @@ async def kiosk(context: ConsoleContext) -> None:
 
         feed = PushFeed(S.KIOSK_CAMERA, "kiosk", greet(app), holds)
         CameraView(context, feed, S.KIOSK, mirrored=True, auto=True)
-        script = (
-            "const tell = () => { const e = getHtmlElement(%d); if (e) e.textContent = new Date()"
-            ".toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }); };"
-            "tell(); setInterval(tell, 5000);"
-        )
-        ui.timer(0.1, lambda: ui.run_javascript(script % clock.id), once=True)
+        # the service's, as the times that are written; a tablet may be set to another zone
+        ui.timer(CLOCK_S, lambda: set_text(clock, f"{datetime.now():%H:%M}"))
 
         @quietly(context, "kiosk")
         async def still_signed_in() -> None:

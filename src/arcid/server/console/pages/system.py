@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from datetime import datetime
 
 import arcid
 from arcid.errors import ArcidError
@@ -43,6 +44,7 @@ async def system(context: ConsoleContext) -> None:
                 facts(
                     [
                         (S.VERSION, arcid.__version__),
+                        (S.TIME_HERE, _now()),
                         (S.UPTIME, S.duration(time.monotonic() - running.started)),
                         (S.QUEUE, queue),
                         (S.PROCESSOR, hardware.cpu_name()),
@@ -86,6 +88,11 @@ async def _health(context: ConsoleContext) -> None:
     chip(S.HEALTHY if well else S.HEALTH_TROUBLE, "good" if well else "warn")
     for trouble in troubles:
         note(trouble, "warn")
+
+
+def _now() -> str:
+    now = datetime.now().astimezone()
+    return f"{now.isoformat(' ', 'minutes')} ({now:%Z})"
 
 
 def _deciding(running: Services) -> list[str]:

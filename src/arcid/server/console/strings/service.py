@@ -73,6 +73,7 @@ CALIBRATION_REPLACED = (
     "started with until it is restarted."
 )
 VERSION = "Version"
+TIME_HERE = "Time here"
 UPTIME = "Running for"
 PYTHON = "Python"
 PLATFORM = "Platform"
