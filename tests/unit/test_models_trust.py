@@ -24,8 +24,11 @@ from arcid.pipeline import Pipeline
 from arcid.runtime import RUNTIMES, open_session
 
 FACE, INT8, DETECT = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s"
-CONTRACT = "52826d5bc15e44fcd6fee5cefe2471ce173ec52e768bbb4121e59330cadd3886"
-FORMER = "f9e2572744e7ae7f8106f568d51e7cc3a21d8dbb13c030668b4b962b25fecd28"  # of arcid-face-s-1
+CONTRACT = "82d52047c72515424b3b96035fa72c8b920e6cd376eddca446418b3c9e9fd09f"
+FORMER = {
+    "arcid-face-s-1": "f9e2572744e7ae7f8106f568d51e7cc3a21d8dbb13c030668b4b962b25fecd28",
+    "arcid-face-s-2": "52826d5bc15e44fcd6fee5cefe2471ce173ec52e768bbb4121e59330cadd3886",
+}
 SHIPPED = paths.packaged_models_dir()
 
 
@@ -68,7 +71,7 @@ def test_the_pins_are_those_of_what_ships() -> None:
 def test_stored_vectors_keep_their_contract() -> None:
     assert weights.resolve(FACE).manifest.contract_id == CONTRACT
     assert weights.resolve(INT8).manifest.contract_id == CONTRACT
-    assert weights.resolve("arcid-face-s-1").manifest.contract_id == FORMER
+    assert {name: weights.resolve(name).manifest.contract_id for name in FORMER} == FORMER
 
 
 # what ships

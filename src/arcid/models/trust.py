@@ -35,9 +35,10 @@ DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
     "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
-    "arcid-face-s": "384121d5622ab2dccd437b79a1508a4d85c0edb458402c3012720da2adbc11f9",
+    "arcid-face-s": "da6222a9da2c232b26394963465c2ee78c4136c124f5c7dbd807c329e4e38702",
     "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
-    "arcid-face-s-int8": "9ace6bb2d733e836c30916250f6fadf8c0ea2030254e7403962a8c1d74fe5bba",
+    "arcid-face-s-2": "836c49756dadbaa4ed5a330af4d39a7839832c5fd1726851e33c7a09a7e5c063",
+    "arcid-face-s-int8": "c568fdad217dc5fa64133876ba46d4c49c20b01f51361ab78b222bc58dbcd836",
     "arcid-landmarks-s": "a7ecc838737029475f3f8d0f15faf7d4edc807b281054fd5f8174a1647411f58",
 }
 
