@@ -34,7 +34,7 @@ def test_search_names_whom_it_knows_and_says_so_of_strangers(
         expect(known).to_contain_text(words)
     stranger = answers.filter(has_text="Not recognised.")
     expect(stranger).to_have_count(1)
-    expect(stranger).to_contain_text("Nearest: Marc Beispiel")
+    expect(stranger).to_contain_text(re.compile("Nearest: (Marc Beispiel|Angelina Example)"))
     expect(page.get_by_text("2 faces, 1 recognised")).to_be_visible()
     page.get_by_label("Picture to search with").set_input_files(pairs / "img3.jpg")
     expect(answers).to_have_count(1)

@@ -46,7 +46,7 @@ async function ask(path, options = {}) {
 }
 
 function end(sign, title, more) {
-  for (const id of ["consent", "document", "face"]) byId(id).hidden = true;
+  for (const id of ["consent", "document", "face", "start"]) byId(id).hidden = true;
   byId("ended").hidden = false;
   byId("withdraw").hidden = true;
   byId("left").textContent = "";
