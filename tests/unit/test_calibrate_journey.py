@@ -248,13 +248,13 @@ def crowded(home: Path) -> Iterator[Gallery]:
     from arcid.types import Embeddings
 
     contract = weights.resolve_default("recognition").manifest.contract_id
-    vectors = np.random.default_rng(0).standard_normal((600, 256))
+    vectors = np.random.default_rng(0).standard_normal((900, 256))
     (home / "home").mkdir()
     with Gallery.open(str(home / "home/gallery.db")) as gallery:
         gallery.create_collection("staff")
         gallery.create_collection("door")
         faces = Embeddings.normalised(vectors, contract)
-        gallery.enrol("staff", "Crowd", [NewFace(faces[i]) for i in range(600)])
+        gallery.enrol("staff", "Crowd", [NewFace(faces[i]) for i in range(900)])
         yield gallery
 
 
@@ -266,7 +266,7 @@ def test_a_gallery_too_large_for_its_calibration_is_named(
     assert (ran.code, found["ok"]) == (0, True)
     (note,) = [p for p in found["problems"] if "staff" in p["message"]]
     assert not note["serious"]
-    assert "(600 templates)" in note["message"]
+    assert "(900 templates)" in note["message"]
     assert "ends in review" in note["message"]
     assert re.search(r"\d notes? above", arcid("doctor").out)
 
