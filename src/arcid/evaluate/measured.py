@@ -154,7 +154,7 @@ class Measured:
             return transfer.probability()
         return probability.choose(*self.subset, seed=self.seed).to_dict()
 
-    @property
+    @cached_property
     def subset(self) -> tuple[npt.NDArray[np.float32], IndexArray]:
         """All photos, or those of ``_kept``."""
         kept = self._kept
