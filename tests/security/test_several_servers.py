@@ -24,6 +24,7 @@ from tests.serving import PROCESSES, serving, until
 
 from arcid.events.duties import holders
 from arcid.gallery import Gallery, schema
+from arcid.models import weights
 
 pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.data]
 ROOT = Path(__file__).parents[2]
@@ -258,7 +259,9 @@ def test_a_newer_one_migrates_beneath_an_older(
         connect = stack.enter_context(nginx(page, site.places(), tls, tmp_path))
         traffic = Traffic(connect, contract)
         traffic.more(10)
-        newer = stack.enter_context(site.service(1))
+        former = weights.of_contract(contract["contract_id"])
+        assert former is not None, "the recogniser of the version before is to ship with this one"
+        newer = stack.enter_context(site.service(1, ARCID_RECOGNISER=former.name))
         assert revision(url) == schema.HEAD
         traffic.more(20)
         direct = stack.enter_context(at(older))
