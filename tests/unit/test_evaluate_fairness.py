@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arcid.cli.evaluate_groups import _people_or_photos
 from arcid.errors import DatasetInvalid, InvalidArray
 from arcid.evaluate.fairness import fairness, fairness_of_scores, labels_for, read_groups
 from arcid.evaluate.pairs import PairScores
 
 THRESHOLD = 0.5
+
+
+def test_a_hidden_picture_beside_people_is_none_of_the_data(tmp_path: Path) -> None:
+    for name in ("ann/1.jpg", "ben/1.jpg", "ben/._1.jpg", "._ann.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    photos, people = _people_or_photos(tmp_path)
+    assert [photo.name for photo in photos] == ["ann/1.jpg", "ben/1.jpg"]
+    assert people == ["ann", "ben"]
 
 
 def population(seed: int = 0) -> tuple[Any, list[str], Any]:

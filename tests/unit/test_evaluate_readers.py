@@ -178,7 +178,7 @@ def test_cfp(tmp_path):
 
 def test_ytf(tmp_path):
     frames = [f"{v}/{v.split('/')[1]}.{i}.jpg" for v in ("A/0", "A/1", "B/0") for i in (9, 10, 100)]
-    touch(tmp_path / "f", *frames)
+    touch(tmp_path / "f", *frames, "A/0/._0.9.jpg")
     text = (
         "split number, first name, second name, Similarity , is same\n"
         "1, A/0, A/1, 1 , 1\n1, A/0, B/0, 2, 0\n2, A/1, A/0, 1, 1\n2, B/0, A/1, 1, 0\n"
@@ -409,6 +409,7 @@ def test_megaface_lists_and_features(tmp_path):
 
 def test_people_folder(tmp_path):
     touch(tmp_path / "d", "A/1.jpg", "A/2.png", "B/sub/1.webp", "B/readme.txt")
+    touch(tmp_path / "d", "A/._1.jpg", "B/sub/._1.webp", "B/.cache/1.jpg")  # of other systems
     found = readers.read_people(tmp_path / "d")
     assert found.people == ("A", "A", "B")
     assert found.by_person() == {"A": [0, 1], "B": [2]}

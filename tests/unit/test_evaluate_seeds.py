@@ -100,7 +100,7 @@ def test_rmfrd_compares_masked_with_bare(tmp_path: Path) -> None:
     bare, masked = "AFDB_face_dataset", "AFDB_masked_face_dataset"
     touch(tmp_path, *(f"{bare}/{p}/{i}.jpg" for p in ("ann", "ben", "cleo") for i in (0, 1)))
     touch(tmp_path, f"{masked}/ann/0.jpg", f"{masked}/ann/1.jpg", f"{masked}/ben/0.jpg",
-          f"{masked}/nobody/0.jpg", f"{masked}/ben/notes.txt")  # fmt: skip
+          f"{masked}/nobody/0.jpg", f"{masked}/ben/notes.txt", f"{masked}/ann/._0.jpg")  # fmt: skip
     found = readers.read_rmfrd(tmp_path)
     assert pairs(found) == {
         (f"{masked}/ann/0.jpg", f"{bare}/ann/0.jpg", True),

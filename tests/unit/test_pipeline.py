@@ -16,7 +16,7 @@ from tests.toys import Brightness, Squares, picture
 
 import arcid
 from arcid import Calibration, Crops, Detections, Embeddings, Pipeline
-from arcid.apps.enrol import enrol_photos, new_face
+from arcid.apps.enrol import enrol_photos, new_face, photos_by_person
 from arcid.batch import BATCH
 from arcid.errors import (
     CollectionNotFound,
@@ -301,6 +301,13 @@ def files(folder: Path, **columns: tuple[int, ...] | None) -> list[Path]:
         else:
             Pil.fromarray(picture(*faces)).save(paths[-1])
     return paths
+
+
+def test_hidden_files_are_nobodys_photos(tmp_path: Path) -> None:
+    (tmp_path / "Ann").mkdir()
+    for name in ("1.jpg", "._1.jpg", "notes.txt"):
+        (tmp_path / "Ann" / name).touch()
+    assert photos_by_person(tmp_path) == {"Ann": [tmp_path / "Ann" / "1.jpg"]}
 
 
 def test_a_batch_gives_every_photo_a_result_or_an_error(toy: Pipeline, tmp_path: Path) -> None:

@@ -58,12 +58,14 @@ class EnrolReport:
 
 
 def photos_by_person(folder: Path) -> dict[str, list[Path]]:
-    """Name → photos of a folder with one folder per person; raises ``InputError`` without any."""
+    """Name → photos of a folder with one folder per person, but those that begin with a dot; raises
+    ``InputError`` without any."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; it needs one folder per person inside")
     people: dict[str, list[Path]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        photos = sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES)
+        named = (p for p in inner.iterdir() if not p.name.startswith("."))
+        photos = sorted(p for p in named if p.suffix.lower() in SUFFIXES)
         if photos:
             people[inner.name] = photos
     if not people:

@@ -123,11 +123,10 @@ def fairness(
 def _people_or_photos(root: Path) -> tuple[list[Photo], list[str] | None]:
     """Photos with their people; a folder of photos alone has none."""
     from arcid.errors import DatasetInvalid
-    from arcid.evaluate.readers import read_people
+    from arcid.evaluate.readers import is_photo, read_people
     from arcid.evaluate.sources import Photo
-    from arcid.image import SUFFIXES
 
-    alone = sorted(p for p in root.glob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    alone = sorted(p for p in root.glob("*") if is_photo(p, root) and p.is_file())
     if alone:
         return [Photo(p.name, p) for p in alone], None
     if not root.is_dir():

@@ -9,8 +9,8 @@ import numpy as np
 
 from arcid.errors import DatasetInvalid
 from arcid.evaluate.metrics import IndexArray
+from arcid.evaluate.readers._pairs import is_photo
 from arcid.evaluate.sources import Photo
-from arcid.image import SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,8 @@ class PeopleFolder:
 
 
 def read_people(root: Path, *, allow_empty: bool = False) -> PeopleFolder:
-    """``root/person/*.jpg`` (any picture suffix; deeper folders belong to the person).
+    """``root/person/*.jpg`` (any picture suffix; deeper folders belong to the person). What begins
+    with a dot is passed over.
 
     Raises ``DatasetInvalid`` where a person's folder holds no picture (left out with
     ``allow_empty``), where ``root`` is no folder, or where fewer than two people are left.
@@ -50,7 +51,7 @@ def read_people(root: Path, *, allow_empty: bool = False) -> PeopleFolder:
     photos: list[Photo] = []
     people: list[str] = []
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        files = sorted(p for p in folder.rglob("*") if is_photo(p, folder))
         if not files and not allow_empty:
             raise DatasetInvalid(
                 f"the folder of {folder.name!r} holds no picture; remove it or add photos"

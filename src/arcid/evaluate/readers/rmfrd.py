@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.readers._pairs import PairList, build
+from arcid.evaluate.readers._pairs import PairList, build, is_photo
 from arcid.evaluate.sources import Photo
-from arcid.image import SUFFIXES
 
 BARE, MASKED = "AFDB_face_dataset", "AFDB_masked_face_dataset"
 
@@ -55,4 +54,4 @@ def _people(folder: Path) -> list[Path]:
 
 
 def _photos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if is_photo(path, folder))

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.readers._pairs import PairList, integer, read_lines
+from arcid.evaluate.readers._pairs import PairList, integer, is_photo, read_lines
 from arcid.evaluate.sources import Photo
-from arcid.image import SUFFIXES
 
 
 def read_ytf(splits: Path, frames: Path, *, max_frames: int | None = None) -> PairList:
@@ -63,7 +62,7 @@ def _frames(root: Path, video: str, where: str, limit: int | None) -> list[Path]
     folder = root / video
     if not folder.resolve().is_relative_to(root.resolve()):
         raise DatasetInvalid(f"{where}: {video!r} leads out of the frame folder")
-    files = sorted((p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES), key=_frame_number)
+    files = sorted((p for p in folder.glob("*") if is_photo(p, folder)), key=_frame_number)
     if not files:
         raise DatasetInvalid(f"{where} names the video {video!r}, which has no frames")
     if limit is not None and len(files) > limit:
