@@ -410,6 +410,8 @@ def test_a_list_of_photos_chooses_and_relabels(photos: list[Photo], tmp_path: Pa
     for i in range(len(renamed.train)):
         place = keys.index(renamed.train.key(i))
         assert renamed.classes[renamed.train.labels[i]] == rows[place][1]
+    listed.write_bytes(b"\xef\xbb\xbf" + listed.read_bytes())  # as a spreadsheet saves it
+    assert open_data(settings(tar, keep=str(listed))).classes == renamed.classes
     with listed.open("a", newline="") as file:
         csv.writer(file).writerow(["a/n0/unheard-of.webp", "a/n0"])
     with pytest.raises(DatasetInvalid, match=r"1 photos that are in no source.*unheard-of"):
@@ -434,6 +436,22 @@ def test_listed_identities_and_photos_are_never_trained_on(
     listed.write_text(f"{whole}x\n")
     with pytest.raises(DatasetInvalid, match="a name misspelt would be trained on"):
         open_data(settings(tar, leave_out=(str(listed),)))
+    listed.write_bytes(f"{whole}\r\n".encode("utf-8-sig"))  # as Windows' programs save it
+    data = open_data(settings(tar, min_images=1, leave_out=(str(listed),)))
+    assert whole not in data.classes
+    listed.write_bytes(f"{whole}\r\n".encode("utf-16"))
+    with pytest.raises(DatasetInvalid, match=r"held\.txt is not text in UTF-8"):
+        open_data(settings(tar, min_images=1, leave_out=(str(listed),)))
+
+
+def test_more_people_held_out_than_there_are_are_refused(
+    photos: list[Photo], tmp_path: Path
+) -> None:
+    tar = write_tar(tmp_path / "a.tar", photos)
+    there = len(open_data(settings(tar)).classes)
+    for wanted in (there + 1, 2 * there - 2):
+        with pytest.raises(ConfigError, match=f"asks for {wanted}, only {there} have at least 2"):
+            open_data(settings(tar, holdout_identities=wanted))
 
 
 def test_the_held_out_lists_name_what_the_sets_have(data_dir: Path) -> None:

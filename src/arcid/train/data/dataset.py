@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -164,6 +165,12 @@ def open_data(config: DataConfig, *, need_identities: bool = True) -> TrainData:
     small_identities = int(((counts > 0) & (counts < config.min_images)).sum())
     large = np.flatnonzero((counts > 0) & (counts >= config.min_images))
 
+    if 0 < len(large) < config.holdout_identities:  # of none, below says why
+        raise ConfigError(
+            f"data.holdout_identities asks for {config.holdout_identities}, only {len(large)} have "
+            f"at least {config.min_images} photos",
+            key="data.holdout_identities",
+        )
     order = _shuffled(large, people, config.split_seed)
     held_people = order[len(order) - config.holdout_identities :]
     open_people = order[: len(order) - len(held_people)]
@@ -290,12 +297,7 @@ def _listed(
 
     Lines about sources that this run does not read are passed over: one list serves every recipe.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise DatasetInvalid(
-            f"the list {printable(path.name)} cannot be read: {error.strerror}", path=str(path)
-        ) from None
+    lines = _text(path).splitlines()
     wanted = {unguarded(line) for line in lines if line and not line.startswith("#")}
     listed = np.zeros(len(store), bool)
     found: set[str] = set()
@@ -316,13 +318,8 @@ def _listed(
 
 
 def _read_list(path: Path) -> dict[str, str | None]:
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [[unguarded(cell) for cell in row] for row in csv.reader(file)]
-    except OSError as error:
-        raise DatasetInvalid(
-            f"the list {printable(path.name)} cannot be read: {error.strerror}", path=str(path)
-        ) from None
+    table = csv.reader(io.StringIO(_text(path), newline=""))
+    rows = [[unguarded(cell) for cell in row] for row in table]
     if not rows or rows[0][:1] != ["key"] or rows[0][1:2] not in ([], ["identity"]):
         raise DatasetInvalid(
             f"{printable(path.name)} must start with the header key or key,identity",
@@ -338,6 +335,23 @@ def _read_list(path: Path) -> dict[str, str | None]:
             raise DatasetInvalid(f"{printable(path.name)} line {number}: {row[0]} {what}")
         wanted[row[0]] = row[1] if renames else None
     return wanted
+
+
+def _text(path: Path) -> str:
+    """A list that somebody wrote, with or without the mark that Windows puts before UTF-8. Raises
+    ``DatasetInvalid``, also for UTF-16, no line of which would name anybody."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            text = file.read()
+    except OSError as error:
+        raise DatasetInvalid(
+            f"the list {printable(path.name)} cannot be read: {error.strerror}", path=str(path)
+        ) from None
+    if "\0" in text:
+        raise DatasetInvalid(
+            f"the list {printable(path.name)} is not text in UTF-8; save it as that", path=str(path)
+        )
+    return text
 
 
 def _shuffled(large: Rows, people: Sequence[str], seed: int) -> Rows:
