@@ -169,7 +169,8 @@ class Model:
         self.backbone.load_state_dict(shared["backbone"])
         self.network.load_state_dict(shared["network"], strict=False)
         self._optimizers[0].load_state_dict(shared["optimizer"])
-        self._scaler.load_state_dict(shared["scaler"])
+        if shared["scaler"]:  # empty where the run did not scale its loss until now
+            self._scaler.load_state_dict(shared["scaler"])
         if self.averaged is not None:
             self.best().load_state_dict(shared["averaged"])
             self.averaged.module.load_state_dict(shared["averaged_network"], strict=False)
