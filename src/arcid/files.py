@@ -26,6 +26,7 @@ from typing import IO, Any, BinaryIO
 from arcid.errors import ArcidError, StorageFull, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 #: What a spreadsheet runs as a formula, and where it may see a cell begin: some split at ``;``.
 _FORMULA = r"[\s\"'\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]"
 _BEGIN = r"(?:\A|(?<=[;,|\t\r\n]))"
@@ -173,15 +174,16 @@ def alone(path: Path) -> Iterator[None]:
 
 def lock(stream: IO[bytes] | int, *, wait: bool = False) -> bool:
     """Whether the open file, or its handle, is this process's alone from now on, until it is
-    closed; True where the system has no locks. ``wait``: until whoever has it closes it."""
+    closed; True where the system or its disk has no locks. ``wait``: until whoever has it closes
+    it."""
     try:
         import fcntl
     except ImportError:
         return True
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in _NO_LOCKS
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import resource
@@ -215,6 +216,22 @@ def test_a_new_file_the_disk_has_no_room_for_is_not_there(tmp_path: Path) -> Non
     with largest_file(100), pytest.raises(StorageFull, match="key cannot be written"):
         files.create(tmp_path / "key", bytes(1000))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.ENOSYS, True), (errno.ENOLCK, True)]
+)
+def test_a_disk_without_locks_keeps_nobody_out(
+    number: int, free: bool, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with old.open("rb") as stream:
+        assert files.lock(stream) is free
 
 
 def test_a_line_is_appended_or_told(tmp_path: Path) -> None:

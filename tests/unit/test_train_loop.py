@@ -20,6 +20,7 @@ import pytest
 import torch
 from tests.unit import train_runs as runs
 
+from arcid import files
 from arcid.errors import (
     ArcidError,
     CheckpointMismatch,
@@ -33,6 +34,7 @@ from arcid.train.config.recipe import TrainConfig
 from arcid.train.data.dataset import open_data
 from arcid.train.data.draws import Draws
 from arcid.train.data.features import read_crops
+from arcid.train.engine.loop import LOCK
 from arcid.train.engine.model import Model
 from arcid.train.ranks import Ranks
 from arcid.train.recogniser.job import train
@@ -525,6 +527,24 @@ def test_a_run_is_not_gone_on_with_by_another(whole: Path, folder: Path, at_step
     with pytest.raises(CheckpointMismatch, match=r"optim\.lr"):
         train(runs.config(copy, "optim.lr=0.3"))
     assert rows(copy) == rows(whole)
+
+
+def test_one_process_at_a_time_trains_in_a_folder(whole: Path, folder: Path) -> None:
+    copy = runs.kept_until(whole, 3, folder / "held")
+    with (copy / LOCK).open("rb") as held:
+        assert files.lock(held)
+        with pytest.raises(UsageError, match=r"another process trains in .*held; wait"):
+            train(runs.config(copy))
+        assert rows(copy) == rows(whole)
+        assert [p.name for p in CheckpointStore(copy / "checkpoints").paths()] == ["step-00000003"]
+    assert train(runs.config(copy)).steps == 6
+
+
+def test_a_run_goes_on_in_half_precision(whole: Path, folder: Path) -> None:
+    copy = runs.kept_until(whole, 3, folder / "half")
+    train(runs.config(copy, "precision.autocast=fp16", "schedule.steps=5"))
+    assert runs.state(copy, 5)["shared"]["scaler"]["scale"] > 0
+    assert train(runs.config(copy)).steps == 6
 
 
 def test_a_run_is_not_gone_on_with_on_other_photos(folder: Path) -> None:

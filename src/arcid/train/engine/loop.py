@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from arcid.errors import CheckpointMismatch
-from arcid.files import guarded, write_text
+from arcid import files
+from arcid.errors import CheckpointMismatch, UsageError
 from arcid.train.config.file import dump
 from arcid.train.config.recipe import CheckpointConfig, expand_path
 from arcid.train.engine.advice import Watch
@@ -34,6 +35,7 @@ from arcid.train.weights.checkpoint import CheckpointStore, seed_generators
 
 LOG_EVERY = 10  # steps a row of metrics.csv stands for
 BEST = "best"  # folder of a run with validation.patience: its best state
+LOCK = ".lock"  # held by the process that trains here
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def train(
     start, and advice: at the start, and where the loss rises for good.
 
     Everything that can be wrong with schedule and checkpoints raises before the first step:
-    ``ConfigError``, ``ModelNotFound``, ``CheckpointInvalid``, ``CheckpointMismatch``. Later
+    ``ConfigError``, ``ModelNotFound``, ``CheckpointInvalid``, ``CheckpointMismatch``, and
+    ``UsageError`` where another process trains in the run's folder. Later
     ``TrainingDiverged`` stops a run whose loss is no number any more, with its batch stored, and
     ``StorageFull`` one that cannot be stored.
     """
@@ -91,19 +94,11 @@ def train(
         if config.init_from:
             earlier = job.start(model.backbone, str(expand_path(config.init_from)))
         model.begin()
-    if ranks.first:
-        write_text(run / "config.yaml", dump(config))
-        write_text(run / "report.txt", "\n".join(job.report) + "\n")
-        if job.names:
-            write_text(run / "classes.txt", "".join(f"{guarded(name)}\n" for name in job.names))
-        if tell is not None:
-            start = f"going on from step {step}" if step else "starting"
-            place = f"{start} in {config.out} on {ranks.world} × {ranks.device.type}"
-            for line in (*job.remarks(), *job.report, place):
-                tell(line)
+    start = f"going on from step {step}" if step else "starting"
     watch = Watch(len(job.names), tell if ranks.first and tell else lambda line: None)
 
     with (
+        _begun(run if ranks.first else None, job, start, tell),
         Interrupt() as interrupt,
         Record(run if ranks.first else None, step, progress=progress) as record,
         job.batches(step, position) as batches,
@@ -183,6 +178,39 @@ def train(
         history=record.history(),
         stopped=bool(stopped) and not (length.over(step, seconds, position) or ended),
     )
+
+
+@contextmanager
+def _begun(
+    run: Path | None, job: Job[Any], start: str, tell: Callable[[str], None] | None
+) -> Iterator[None]:
+    """The run's folder with what it is of, no other process training there meanwhile; None on
+    ranks that write nothing. Raises ``StorageFull``, ``UsageError``."""
+    if run is None:
+        yield
+        return
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.not_written(run, error) from None
+    if not (run / LOCK).exists():
+        files.append(run / LOCK, "")
+    with (run / LOCK).open("rb") as lock:
+        if not files.lock(lock):
+            raise UsageError(
+                f"another process trains in {run}; wait until it has ended, or give this run "
+                "another out. Ranks of one run are started by torchrun"
+            )
+        files.write_text(run / "config.yaml", dump(job.config))
+        files.write_text(run / "report.txt", "\n".join(job.report) + "\n")
+        if job.names:
+            names = "".join(f"{files.guarded(name)}\n" for name in job.names)
+            files.write_text(run / "classes.txt", names)
+        if tell is not None:
+            place = f"{job.config.out} on {job.ranks.world} × {job.ranks.device.type}"
+            for line in (*job.remarks(), *job.report, f"{start} in {place}"):
+                tell(line)
+        yield
 
 
 def _passes(every: float, before: float, now: float) -> bool:
