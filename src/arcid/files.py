@@ -26,7 +26,8 @@ from typing import IO, Any, BinaryIO
 from arcid.errors import ArcidError, StorageFull, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+#: NFS tells the last of a folder, which cannot be opened for writing.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF)
 #: What a spreadsheet runs as a formula, and where it may see a cell begin: some split at ``;``.
 _FORMULA = r"[\s\"'\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]"
 _BEGIN = r"(?:\A|(?<=[;,|\t\r\n]))"
@@ -166,7 +167,7 @@ def placing(path: Path) -> Iterator[Path]:
 def alone(path: Path) -> Iterator[None]:
     """Hold a file that is there against every other process that asks for it so, where the system
     has locks. Raises ``UsageError`` where another one holds it."""
-    with path.open("rb") as stream:
+    with path.open("r+b") as stream:  # NFS locks no file that is only read
         if not lock(stream):
             raise UsageError(f"another process is writing beside {path}; wait until it has ended")
         yield

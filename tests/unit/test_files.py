@@ -219,7 +219,8 @@ def test_a_new_file_the_disk_has_no_room_for_is_not_there(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.ENOSYS, True), (errno.ENOLCK, True)]
+    ("number", "free"),
+    [(errno.EWOULDBLOCK, False), (errno.ENOSYS, True), (errno.ENOLCK, True), (errno.EBADF, True)],
 )
 def test_a_disk_without_locks_keeps_nobody_out(
     number: int, free: bool, old: Path, monkeypatch: pytest.MonkeyPatch

@@ -195,7 +195,7 @@ def _begun(
         raise files.not_written(run, error) from None
     if not (run / LOCK).exists():
         files.append(run / LOCK, "")
-    with (run / LOCK).open("rb") as lock:
+    with (run / LOCK).open("r+b") as lock:
         if not files.lock(lock):
             raise UsageError(
                 f"another process trains in {run}; wait until it has ended, or give this run "
