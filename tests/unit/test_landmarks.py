@@ -223,15 +223,17 @@ def test_labels_of_five_points_are_told(tmp_path: Path) -> None:
 # --- pose -----------------------------------------------------------------------------------------
 
 
-def seen(yaw: float, pitch: float, roll: float, far: float = 8.0) -> FloatArray:
-    """(1,68,2) of the generic head in a 640×480 photo, so many eye distances away."""
+def seen(yaw: float, pitch: float, roll: float, far: float = 8.0, aside: float = 0.0) -> FloatArray:
+    """(1,68,2) of the generic head in a 640×480 photo, so many eye distances away and, as a share
+    of that, to the right."""
     y, p, r = np.radians([yaw, pitch, roll])
     about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     head = HEAD_68 @ (about_z @ about_y @ about_x).T
     depth = far - head[:, 2:]
-    found: FloatArray = (head[:, :2] / depth * 1.2 * 640 + [319.5, 239.5]).astype(np.float32)
+    there = head[:, :2] + [aside * far, 0]
+    found: FloatArray = (there / depth * 1.2 * 640 + [319.5, 239.5]).astype(np.float32)
     return found[None]
 
 
@@ -241,6 +243,15 @@ def test_a_known_rotation_is_found(angles: tuple[float, float, float]) -> None:
     np.testing.assert_allclose(found, angles, atol=0.1)
     far_away = fit(seen(*angles, far=500.0))[0]
     np.testing.assert_allclose(far_away, angles, atol=0.5)
+
+
+@pytest.mark.parametrize("far", [120.0, 200.0, 1000.0])
+@pytest.mark.parametrize("aside", [0.0, -0.35])
+def test_small_faces_of_a_large_photo_have_a_pose(far: float, aside: float) -> None:
+    """A face of 1 in 43 of the photo's width, 1 in 72, and 1 in 360, in the middle and beside."""
+    for angles in ((0, 0, 0), (30, 0, 0), (-25, 15, 10)):
+        found = head_pose(Landmarks(seen(*angles, far=far, aside=aside)), (480, 640))[0]
+        np.testing.assert_allclose(found, angles, atol=0.2)
 
 
 def test_signs_are_those_of_the_pose_of_five_points() -> None:

@@ -39,6 +39,9 @@ HEAD_68: Array = np.array([
     [0.000, 1.134, 0.288], [-0.126, 1.119, 0.258],
 ])  # fmt: skip
 _FLIP = np.diag([1.0, 1.0, -1.0])  # OpenCV looks along z, this head's z comes towards the camera
+#: Variance of a face's points, in focal lengths, from which its perspective is looked at: a face
+#: about a sixtieth as wide as the photo's longer side. The solver refuses less than 1e-5.
+NEAR = 2e-5
 
 
 def head_pose(landmarks: Landmarks, image_size: tuple[int, int]) -> Array:
@@ -50,25 +53,36 @@ def head_pose(landmarks: Landmarks, image_size: tuple[int, int]) -> Array:
     import cv2
 
     height, width = image_size
-    focal = FOCAL * max(height, width)
-    camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    turns = np.empty((len(landmarks), 3, 3))
-    for row, points in enumerate(landmarks.points.astype(np.float64)):
-        _, turn, _ = cv2.solvePnP(
-            HEAD_68 @ _FLIP, points, camera, None, flags=cv2.SOLVEPNP_SQPNP
-        )  # fmt: skip
-        turns[row] = _FLIP @ cv2.Rodrigues(turn)[0] @ _FLIP
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    rays = (landmarks.points - middle) / (FOCAL * max(height, width))  # (N,68,2) focal lengths
+    turns = np.empty((len(rays), 3, 3))
+    for row, points in enumerate(rays):
+        if points.var(axis=0).sum() > NEAR:
+            _, turn, _ = cv2.solvePnP(
+                HEAD_68 @ _FLIP, points, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
+            )
+            turns[row] = _FLIP @ cv2.Rodrigues(turn)[0] @ _FLIP
+        else:  # no perspective: as if looked straight at, then turned by where it stands
+            x, y = points.mean(axis=0)
+            off = max(np.hypot(x, y), 1e-12)
+            aside, _ = cv2.Rodrigues(np.array([-y, x, 0.0]) * np.arctan(off) / off)
+            turns[row] = _FLIP @ aside @ _FLIP @ _far_away(points[None], HEAD_68)[0]
     return angles(turns)
 
 
 def fit(points: npt.ArrayLike, head: Array = HEAD_68) -> Array:
     """(N,68,2) in; (N,3) as ``head_pose`` by a camera far away, which needs no photo around."""
+    return angles(_far_away(points, head))
+
+
+def _far_away(points: npt.ArrayLike, head: Array) -> Array:
+    """(N,68,2) in; (N,3,3) rotations from head to camera out."""
     found = np.asarray(points, np.float64)
     centred, own = found - found.mean(axis=1, keepdims=True), head - head.mean(axis=0)
     affine = np.einsum("nki,kj->nij", centred, own) @ np.linalg.inv(own.T @ own)
     u, _, vt = np.linalg.svd(affine, full_matrices=False)
     turn = u @ vt
-    return angles(np.concatenate([turn, np.cross(turn[:, 0], turn[:, 1])[:, None]], axis=1))
+    return np.asarray(np.concatenate([turn, np.cross(turn[:, 0], turn[:, 1])[:, None]], axis=1))
 
 
 def angles(turns: npt.NDArray[Any]) -> Array:
