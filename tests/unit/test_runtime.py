@@ -92,6 +92,27 @@ def test_tensors_of_another_shape_are_refused(model: Path, runtime: RuntimeName)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_fails_within_a_model_is_told(tmp_path: Path, runtime: RuntimeName) -> None:
+    """As exported for one picture of one size, with an input that claims to take any."""
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "one"], ["flat"])],
+        "fixed within",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("flat", TensorProto.FLOAT, None)],
+        [helper.make_tensor("one", TensorProto.INT64, [2], [1, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    path = tmp_path / "fixed.onnx"
+    onnx.save_model(model, str(path))
+    session = open_session(path, runtime=runtime)
+    for _ in range(2):
+        with pytest.raises(ModelUnsupported, match=r"cannot compute an input of \(2,3\): .*eshape"):
+            session.run(X)
+        np.testing.assert_array_equal(session.run(X[:1])["flat"], X[:1])
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_files_that_are_no_models(tmp_path: Path, runtime: RuntimeName) -> None:
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(b"\x08\x01 this is no model")

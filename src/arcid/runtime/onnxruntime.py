@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid, ModelUnsupported, UsageError
-from arcid.runtime.session import check_inputs, check_shape
+from arcid.runtime.session import cannot_run, check_inputs, check_shape
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -51,7 +51,7 @@ class OnnxRuntimeSession:
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(model, options, providers=wanted)
-        except Exception as error:  # ONNX Runtime has no common base for its load errors
+        except Exception as error:  # ONNX Runtime has no common base for its errors
             raise ModelUnsupported(
                 f"ONNX Runtime cannot load {path.name}: {str(error).strip().splitlines()[0]}"
             ) from None
@@ -72,5 +72,8 @@ class OnnxRuntimeSession:
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         check_shape(self, tensor)
-        outputs = self._session.run(None, {self.input_name: np.ascontiguousarray(tensor)})
+        try:
+            outputs = self._session.run(None, {self.input_name: np.ascontiguousarray(tensor)})
+        except Exception as error:
+            raise cannot_run(tensor, str(error).strip().splitlines()[0]) from None
         return dict(zip(self.output_names, outputs, strict=True))

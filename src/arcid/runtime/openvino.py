@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from arcid.errors import ManifestInvalid, ModelUnsupported, UsageError
 from arcid.runtime import compiled, hardware
-from arcid.runtime.session import check_inputs, check_shape
+from arcid.runtime.session import cannot_run, check_inputs, check_shape
 
 log = logging.getLogger(__name__)
 _PRECISIONS = {"f32", "bf16", "f16"}
@@ -171,8 +171,11 @@ class OpenVinoSession:
         tensor = np.ascontiguousarray(tensor)
         # Asynchronously, on the runtime's own pinned threads: infer() computes on the caller's,
         # several times slower beside other busy threads.
-        request.start_async({0: tensor}, share_inputs=True)
-        request.wait()
+        try:
+            request.start_async({0: tensor}, share_inputs=True)
+            request.wait()
+        except RuntimeError as error:
+            raise cannot_run(tensor, str(error).strip().splitlines()[-1]) from None
         return {
             name: np.array(request.get_output_tensor(i).data)
             for i, name in enumerate(self.output_names)

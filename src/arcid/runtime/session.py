@@ -26,7 +26,9 @@ class Session(Protocol):
     output_names: tuple[str, ...]
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """One input tensor in; every output by name. Arrays are the caller's own."""
+        """One input tensor in; every output by name. Arrays are the caller's own.
+
+        Raises ``ModelUnsupported`` for a tensor the model does not take or cannot compute."""
         ...
 
 
@@ -66,4 +68,18 @@ def check_shape(session: Session, tensor: npt.NDArray[Any]) -> None:
         raise ModelUnsupported(f"the model takes input ({shape}), got {tensor.shape}")
 
 
-__all__ = ["RUNTIMES", "RuntimeName", "Session", "check_inputs", "check_shape", "default_threads"]
+def cannot_run(tensor: npt.NDArray[Any], reason: str) -> ModelUnsupported:
+    """What a runtime meets within a model: shapes that do not fit in there, no memory left."""
+    shape = ",".join(map(str, tensor.shape))
+    return ModelUnsupported(f"the model cannot compute an input of ({shape}): {reason}")
+
+
+__all__ = [
+    "RUNTIMES",
+    "RuntimeName",
+    "Session",
+    "cannot_run",
+    "check_inputs",
+    "check_shape",
+    "default_threads",
+]
