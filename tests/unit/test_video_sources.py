@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Pil
 
 from arcid.errors import ImageUnreadable, SourceUnreadable, UsageError
 from arcid.types import Image
@@ -165,6 +166,48 @@ def test_a_folder_goes_by_its_photos_times_and_leaves_out_what_is_none(
     assert [f.at - START.timestamp() for f in paced][1:] == [0.5 * i for i in (1, 2, 3)][
         : len(paced) - 1
     ] or len(paced) == 3
+
+
+def plain(count: int) -> list[Image]:
+    return [np.full((48, 64, 3), 4 * i, np.uint8) for i in range(count)]
+
+
+def test_a_recording_of_few_frames_a_minute_keeps_its_times(tmp_path: Path) -> None:
+    path = tmp_path / "slow.mp4"
+    for fps, code in ((0.05, "mp4v"), (0.25, "mp4v")):
+        write(path, plain(20), fps=fps, code=code)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        source = open_source(path)
+        times = [frame.at for frame in source.frames() if frame is not None]
+        assert kinds(source) == ["ended"]
+        np.testing.assert_allclose(times, 1_700_000_000 - np.arange(20, 0, -1) / fps, atol=0.1)
+
+
+def test_a_frame_that_cannot_be_decoded_does_not_end_a_file_of_unknown_length(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "raw.mjpeg"
+    frames = [bytes(cv2.imencode(".jpg", picture)[1].tobytes()) for picture in plain(20)]
+    frames[7] = frames[7][:200] + bytes(300)
+    path.write_bytes(b"".join(frames))
+    source = VideoFile(path, start=START)
+    assert source.frame_count == 0, "it does not say"
+    seen = [frame.ticks for frame in source.frames() if frame is not None]
+    assert len(seen) == 19 and seen[-1] == pytest.approx(19 / 25)
+    assert kinds(source) == ["garbage", "ended"]
+
+
+def test_a_date_that_cannot_be_is_no_date_of_a_photo(tmp_path: Path) -> None:
+    dates = ["0001:01:01 00:00:00", "9999:12:31 23:59:59", "2024:05:06 07:08:09"]
+    for number, date in enumerate(dates):
+        exif = Pil.Exif()
+        exif[306] = date
+        photo = tmp_path / f"{number}.jpg"
+        Pil.fromarray(plain(1)[0]).save(photo, exif=exif)
+        os.utime(photo, (1_700_000_000 + number, 1_700_000_000 + number))
+    found = [frame.at for frame in open_source(tmp_path).frames() if frame is not None]
+    taken = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC).timestamp()
+    assert found == [1_700_000_000, 1_700_000_001, taken]
 
 
 def test_what_cannot_be_a_source_is_a_clear_error(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ from arcid.types import Image
 from arcid.video.frames import Frame, Health, HealthLog, SizeWatch, usable
 
 PREFETCH = 3  # frames decoded ahead of the consumer
-LONGEST_GAP_S = 10.0  # between two frames of a video; more is a broken clock
+LONGEST_GAP_S = 10.0  # between two frames of a video, or two by its rate; more is a broken clock
+SLOWEST_FPS = 1 / 600  # of a recording in time lapse
 RETRIES = 16  # frames in a row that may be unreadable before a file counts as ended
+FIRST_YEAR = 1826  # of the oldest photograph
 _TAKEN = (36867, 306)  # EXIF DateTimeOriginal, DateTime
 _EXIF_IFD = 0x8769
 
@@ -46,7 +48,7 @@ class VideoFile:
         capture = _open(self._path)
         try:
             fps = float(capture.get(cv2.CAP_PROP_FPS))
-            self.fps = fps if 0.5 <= fps <= 1000 else 25.0
+            self.fps = fps if SLOWEST_FPS <= fps <= 1000 else 25.0
             self.frame_count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         finally:
             capture.release()
@@ -96,6 +98,7 @@ class VideoFile:
 
     def _decode(self) -> Iterator[Frame]:
         ticks, index = -1 / self.fps, 0
+        longest = max(LONGEST_GAP_S, 2 / self.fps)
         sizes = SizeWatch(self._health)
         for _ in range(self._loops):
             capture = _open(self._path)
@@ -105,8 +108,8 @@ class VideoFile:
                 while failed < RETRIES:
                     ok, bgr = capture.read()
                     if not ok:
-                        if position + failed >= self.frame_count - 1:
-                            break
+                        if self.frame_count and position + failed >= self.frame_count - 1:
+                            break  # a file that does not say how long it is: after RETRIES
                         failed += 1
                         continue
                     if failed:
@@ -118,7 +121,7 @@ class VideoFile:
                     seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                     offset = ticks + 1 / self.fps - seconds if offset is None else offset
                     step = seconds + offset - ticks
-                    if not 0 < step <= LONGEST_GAP_S:
+                    if not 0 < step <= longest:
                         if not jumps:
                             self._health.report(
                                 "clock_jump",
@@ -222,7 +225,8 @@ def _open(path: Path) -> cv2.VideoCapture:
 
 
 def _taken(file: Path) -> float | None:
-    """When the camera says the photo was taken, taken as UTC where it names no zone."""
+    """When the camera says the photo was taken, taken as UTC where it names no zone; None where it
+    says nothing or a year that cannot be, as programs write for no date."""
     try:
         with PillowImage.open(file) as photo:
             exif = photo.getexif()
@@ -231,11 +235,9 @@ def _taken(file: Path) -> float | None:
         return None
     for value in values:
         try:
-            return (
-                datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-                .replace(tzinfo=UTC)
-                .timestamp()
-            )
+            taken = datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")
         except ValueError:
             continue
+        if FIRST_YEAR <= taken.year <= datetime.now(UTC).year + 1:
+            return taken.replace(tzinfo=UTC).timestamp()
     return None
