@@ -190,3 +190,21 @@ def test_the_command_says_where_the_keys_are(
     lose(path)
     ran = cli("gallery", "restore", backup, "--keys", keys, "--database", path)
     assert ran.code == 0 and nearest(path, 2) > 0.999
+
+
+def test_a_restored_gallery_that_lacks_a_key_says_so(
+    cli: Any, gallery: Gallery, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, keys = tmp_path / "b" / "one.db", tmp_path / "k" / "keys"
+    gallery.backup(backup, keys=keys)
+    gallery.close()
+    for file in path.parent.glob("gallery.db*"):  # the root key stays
+        file.unlink()
+    ran = cli("gallery", "restore", backup, "--database", path)
+    assert ran.code == 0 and "does not open yet: the key store of this gallery is gone" in ran.out
+    assert "nothing was changed" not in ran.out
+    with monkeypatch.context() as patch:
+        patch.setenv("ARCID_ROOT_KEY", f"file:{tmp_path / 'lost.key'}")
+        done = opening.restore(backup, str(path), keys=keys, replace=True)
+    assert "lost.key is gone" in str(done.lacks)
+    assert opening.restore(backup, str(path), replace=True).lacks is None

@@ -569,6 +569,8 @@ def test_pad_refuses_a_species_of_few_attacks(cli: Any, tmp_path: Path) -> None:
     assert "no APCER is stated below 30" in (tmp_path / "r" / "report.md").read_text()
     (tmp_path / "pad.csv").write_text("file,species\na.jpg,print\n")
     assert cli("evaluate", "pad", "--data", tmp_path / "pad.csv").code == 3
+    ran = cli("evaluate", "pad", "--data", tmp_path / "pad.csv", "--background", "ellipse")
+    assert ran.code == 2 and "No such option" in ran.err  # scores have no background
 
 
 # compare

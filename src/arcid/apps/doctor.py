@@ -17,7 +17,7 @@ from arcid import __version__, extras, paths
 from arcid.apps import backups, model_facts
 from arcid.calibration import Calibration
 from arcid.decide import unanswered
-from arcid.errors import ArcidError, CalibrationError, ConfigError, UsageError
+from arcid.errors import ArcidError, CalibrationError, ConfigError, GalleryDamaged, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery.health import INDEX
 from arcid.gallery.opening import is_there, sqlite_file
@@ -30,6 +30,7 @@ from arcid.vault import hardening
 
 Area = Literal["runtime", "models", "database", "system"]
 LOW_DISK_BYTES = 1 << 30
+RESTORE = "restore a backup, then arcid doctor again"
 WHOLE = "the gallery itself is whole, and searches without that index (ARCID_INDEX=exact)"
 SAMPLE = 10_000  # rows of each table that are looked at; of fewer, all
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS", re.IGNORECASE)
@@ -219,10 +220,14 @@ def _database(
             look(gallery, report)
             known = report.calibration
             sizes = {} if known is None or findings else gallery.sizes(known.contract_id)
+            if not findings:
+                _not_found(report, gallery)
     except UsageError as error:
         report.fail("database", error.message, "correct ARCID_DATABASE or --database")
     except ArcidError as error:
-        report.fail("database", mask(error.message), "nothing was changed")
+        damaged = isinstance(error, GalleryDamaged)
+        advice = RESTORE if damaged else "mend that, then arcid doctor again"
+        report.fail("database", mask(error.message), advice)
     else:
         broken = [finding for finding in findings if not finding.startswith(INDEX)]
         facts["state"] = "damaged" if broken else "sound"
@@ -237,8 +242,7 @@ def _database(
                 if gap.gallery is not None:
                     report.warn("models", gap.message, gap.advice)
         for finding in findings:
-            advice = "restore a backup, then arcid doctor again" if finding in broken else WHOLE
-            report.fail("database", finding, advice)
+            report.fail("database", finding, RESTORE if finding in broken else WHOLE)
         if not facts["protection"]["complete"]:
             report.warn(
                 "database",
@@ -261,6 +265,28 @@ def _database(
                 f"the journal mode is {facts.get('journal_mode')}, not WAL",
                 "keep the gallery on a local disk: network file systems refuse WAL",
             )
+
+
+def _not_found(report: Report, gallery: Gallery) -> None:
+    """Who has no vector of the recogniser in use, as after a change of the default."""
+    recogniser = report.facts["models"]["recognition"]
+    for collection in gallery.collections():
+        usages = gallery.contracts(collection.name)
+        everybody = max((usage.people + usage.missing_people for usage in usages), default=0)
+        own = [u for u in usages if u.contract_id == recogniser.get("contract_id")]
+        missing = own[0].missing_people if own else everybody
+        if "contract_id" not in recogniser or not missing:
+            continue
+        others = {u.contract_id: weights.of_contract(u.contract_id) for u in usages if u not in own}
+        here = [bundle.name for bundle in others.values() if bundle is not None]
+        (report.warn if own else report.fail)(
+            "models",
+            f"{recogniser['model']} does not find {missing:,} of the {everybody:,} people of "
+            f"collection {collection.name!r}: none of their vectors are of its contract, but of "
+            f"{' and '.join(here) or 'a model that is not installed'}",
+            f"arcid gallery reembed --collection {collection.name}, and enrol those again of whom "
+            f"no crop is kept{''.join(f'; or go on with ARCID_RECOGNISER={one}' for one in here)}",
+        )
 
 
 def _index(report: Report, facts: dict[str, Any], gallery: Gallery) -> None:

@@ -23,8 +23,8 @@ def doctor(database: Database = None, json: Json = False) -> None:
     """Say which runtime, instruction sets, models and database are in use and what is wrong.
 
     A calibration that does not support comparing two photos at the default rate is a problem (exit
-    code 4); a collection too large for it at the default rate is a note, since its searches end in
-    review.
+    code 4), and so is a collection nobody of which the recogniser in use can find; a collection too
+    large for the calibration at the default rate is a note, since its searches end in review.
 
     Example: arcid doctor
     """

@@ -27,8 +27,17 @@ def register(app: typer.Typer) -> None:
 
 
 @measures_without(
-    *("model", "detector", "select", "aligned", "margin", "masked", "embeddings"),
-    *("save_embeddings", "cache", "no_cache", "workers", "ray", "seed", "no_pictures"),
+    *("model", "detector", "select", "aligned", "margin", "masked", "background"),
+    *(
+        "embeddings",
+        "save_embeddings",
+        "cache",
+        "no_cache",
+        "workers",
+        "ray",
+        "seed",
+        "no_pictures",
+    ),
 )
 def pad(
     how: How,

@@ -86,7 +86,8 @@ def restore(
     All of the backup is read before anything is changed. A gallery that is there is replaced with
     --replace only, asks unless --yes is given, and is kept beside it under another name. Refused
     while the service or another command has it open. The key store that is there stays: who was
-    erased since the backup is erased again when the gallery is next opened.
+    erased since the backup is erased again when the gallery is next opened. Where one of the keys
+    that it needs is still missing, that is said.
 
     Example: arcid gallery restore staff-2026-11-29.db --replace --yes
     """
@@ -108,6 +109,8 @@ def _words(restored: Restored) -> list[str]:
         f"Restored {now['people']} people and {now['faces']} faces, up to change "
         f"{now['last_change']}."
     ]
+    if restored.lacks is not None:
+        words.append(f"It does not open yet: {restored.lacks}.")
     if restored.kept is None:
         return words
     words.append(f"What was there is kept as {restored.kept.name}.")

@@ -58,18 +58,18 @@ def index(
     for row in models:
         say(f"{row['model']}: {row['faces']} faces")
         if row["misses"] is not None:
-            say(f"  {_measured(row['misses'])}")
+            say(f"  {_measured(row['misses'], exact)}")
         elif not exact:
             say(f"  {NOT_MEASURED}")
 
 
-def _measured(misses: dict[str, Any]) -> str:
+def _measured(misses: dict[str, Any], exact: bool) -> str:
     from arcid.decide import missed_words
 
-    told = (
-        f"of {misses['searches']} searches {misses['missed']} did not find the best person: "
-        f"{missed_words(misses['miss_rate_high'])}"
-    )
+    told = f"of {misses['searches']} searches {misses['missed']} did not find the best person"
+    if exact:  # it looks at everybody: how wide the interval is says how few searches there were
+        return told
+    told += f": {missed_words(misses['miss_rate_high'])}"
     if misses["stale"]:
         told += (
             f" (measured {misses['measured_at'][:10]} at {misses['faces']} faces; much has changed "

@@ -31,8 +31,8 @@ def import_(
         str,
         typer.Option(
             "--like",
-            help="How it wants its pixels: arcface, mobilefacenet, adaface, sface, facenet, omz or "
-            "luxonis. Options below override single points.",
+            help="How it wants its pixels: arcface, mobilefacenet, adaface, sface, facenet, "
+            "deepface, omz or luxonis. Options below override single points.",
         ),
     ],
     dim: Annotated[int | None, typer.Option("--dim", help="Dimension of the vector.")] = None,

@@ -66,6 +66,8 @@ def change(
 ) -> None:
     """Change what is given; cameras that watch follow within seconds.
 
+    What is not given stays as it is: the defaults named are those of a new list.
+
     Example: arcid watchlist change Banned --expires 2027-06-30 --false-alerts 0.2
     """
     from arcid.apps.watchlists import Watchlists

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from dataclasses import replace as replace_
 from pathlib import Path
 
+from sqlalchemy.engine import URL
+
 from arcid import files, paths
-from arcid.errors import NotFound, UsageError
+from arcid.errors import ArcidError, NotFound, UsageError
 from arcid.gallery import key_copies, restoring
 from arcid.gallery.copying import Progress, inspect, of_postgresql
 from arcid.gallery.database import Database
@@ -15,6 +18,7 @@ from arcid.gallery.engines import parse_url
 from arcid.gallery.gallery import Gallery
 from arcid.gallery.restoring import Restored
 from arcid.gallery.store.audit import append
+from arcid.vault import KeyStore, Vault, roots
 from arcid.vault.keystore import SETTING, place_of
 
 
@@ -44,7 +48,8 @@ def restore(
     schema is brought up to date, and the audit is told. Raises what both do. It needs no key;
     ``Gallery.open`` erases again who was erased since the backup.
 
-    ``keys``: the copy of the key store, where that is gone, too.
+    ``keys``: the copy of the key store, where that is gone, too. Where the key store or the root
+    key is still missing afterwards, ``lacks`` of the answer says so.
     """
     url = database or paths.database_url()
     file = sqlite_file(url)
@@ -64,7 +69,17 @@ def restore(
     with closing(Database(file, create=False)) as opened, opened.write() as connection:
         subject = f"gallery:{done.now.identity}"
         append(connection, verb="gallery.restore", subject=subject, details=done.to_dict())
-    return done
+    return replace_(done, lacks=_lacking(store, done.now.identity) if done.now.protected else None)
+
+
+def _lacking(store: URL, identity: str) -> str | None:
+    """Why the keys of a sealed gallery cannot be used, in words; None: they can."""
+    try:
+        with closing(Vault(KeyStore(store, identity), roots.find)) as vault:
+            vault.check()
+    except ArcidError as error:
+        return error.message.removesuffix("; nothing was changed")
+    return None
 
 
 def require_place(database: str | None) -> None:

@@ -32,6 +32,7 @@ class Restored:
     now: Contents
     before: Contents | None  # None: nothing was, or what was could not be read
     kept: Path | None  # the old one's other name
+    lacks: str | None = None  # what it cannot be opened without, in words; None: nothing
 
     def lost(self) -> dict[str, int]:
         """How much more there was before: changes in the log, rows of the audit, collections,
@@ -48,6 +49,7 @@ class Restored:
             "replaced": None if self.before is None else self.before.to_dict(),
             "lost": self.lost(),
             "kept": None if self.kept is None else self.kept.name,
+            "lacks": self.lacks,
         }
 
 
