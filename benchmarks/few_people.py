@@ -223,10 +223,10 @@ default rates, FMR {DEFAULT_FMR:g} and FPIR {DEFAULT_FPIR:g} over {GALLERY} temp
 - *FNMR*: of the others, at the packaged threshold for FMR {DEFAULT_FMR:g} and at the new one.
 
 None of these photographs made the packaged calibration. The choices of the method were made on
-`celeba-a` and on synthetic scores. `arcid-face-s-1` was trained on people of `vgg` (VGGFace2) and of
-CelebA and never saw `fiw` (Families in the Wild, here one person a family); recognisers after it were
-trained on people of all three. About 1 to 3 % of the
-labels of these sets are wrong, and one person under two names counts as a false match here.
+`celeba-a` and on synthetic scores. `arcid-face-s-1` was trained on people of `vgg` (VGGFace2) and
+of CelebA and never saw `fiw` (Families in the Wild, here one person a family); recognisers after it
+were trained on people of all three. About 1 to 3 % of the labels of these sets are wrong, and one
+person under two names counts as a false match here.
 
 | set | people | worked | alone | packaged | FMR realised | draws | kept | FPIR realised | draws \
 | kept | FNMR |
