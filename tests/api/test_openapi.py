@@ -90,10 +90,16 @@ def test_error_codes_are_documented() -> None:
             check(child)
 
     for kind in (errors.InputError, errors.ModelError, errors.CalibrationError,
-                 errors.GalleryError, errors.ContractMismatch, errors.Overloaded):  # fmt: skip
+                 errors.GalleryError, errors.ContractMismatch, errors.Overloaded,
+                 errors.MissingExtra):  # fmt: skip
         check(kind)
     for code in ("host_refused", "origin_refused", "api_key_wrong", "internal_error"):
         assert code in rows
+    for file in (HERE.parent.parent / "src" / "arcid" / "server").rglob("*.py"):
+        if not {"console", "compat"} & set(file.parts):
+            source = file.read_text("utf-8")
+            refused = set(re.findall(r"HttpError\(\s*\d{3},\s*\"([a-z_]+)\"", source))
+            assert refused <= set(rows), file.name
     for status, code in HTTP_CODES.items():
         if code != "forbidden":
             assert rows.get(code) == str(status), code
