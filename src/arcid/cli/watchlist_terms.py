@@ -35,7 +35,10 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     ),
     "false_reviews": (
         "reviews_per_hour",
-        _given(float, "--false-reviews", "The same of silent reviews; default: 0.5."),
+        _given(
+            float, "--false-reviews",
+            "The same of silent reviews; default: 0.5, or ten times --false-alerts above 0.5.",
+        ),
     ),
     "looks": (
         "confirm_looks", _given(int, "--looks", "Looks at a face that have to agree; default: 2."),
