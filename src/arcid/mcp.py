@@ -70,7 +70,7 @@ class Desk:
             raise ImageUnreadable("give either the path or the base64 of a photo")
         if given.base64 is not None:
             try:
-                return base64.b64decode(given.base64, validate=True)
+                return base64.b64decode("".join(given.base64.split()), validate=True)
             except binascii.Error as error:
                 raise ImageUnreadable("that is no base64") from error
         path = Path(str(given.path)).expanduser().resolve()

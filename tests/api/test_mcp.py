@@ -109,7 +109,7 @@ def test_an_assistant_asks_and_the_audit_names_its_key(
         by_path = {"path": str(folder / "4.jpg")}
         (face,) = (await call(client, "search_photo", collection="staff", photo=by_path))["faces"]
         assert (face["decision"]["outcome"], face["candidates"][0]["name"]) == ("match", "Ann")
-        by_bytes = {"base64": base64.b64encode((folder / "13.jpg").read_bytes()).decode()}
+        by_bytes = {"base64": base64.encodebytes((folder / "13.jpg").read_bytes()).decode()}
         verified = await call(client, "verify_photos", photo_a=by_path, photo_b=by_bytes)
         assert (verified["outcome"], verified["target_fmr"]) == ("no_match", 1e-4)
         (here,) = (await call(client, "who_is_present", collection="staff"))["present"]

@@ -259,7 +259,7 @@ def test_several_pictures_are_looked_for(folder: Path, pairs: Path) -> None:
 
 def test_pictures_come_in_every_form(pairs: Path) -> None:
     path = pairs / "img1.jpg"
-    coded = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    coded = "data:image/jpeg;base64," + base64.encodebytes(path.read_bytes()).decode()
     with path.open("rb") as opened:
         for source in (path, cv2.imread(str(path)), coded, opened):
             done = DeepFace.verify(source, str(path), **OURS)

@@ -35,7 +35,8 @@ def _read(source: Any) -> Image:
         return load_image(array, color="bgr")
     if isinstance(source, str) and source.startswith("data:image/"):
         try:
-            return load_image(base64.b64decode(source.partition(",")[2], validate=True))
+            text = "".join(source.partition(",")[2].split())  # it may come in lines
+            return load_image(base64.b64decode(text, validate=True))
         except binascii.Error:
             raise ValueError("the picture after data:image/ is no base64") from None
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):

@@ -35,11 +35,11 @@ def likeness(calibration: Calibration, cosine: float, among: int = 1) -> float:
 
 
 def decoded(text: Any) -> bytes:
-    """Base64 in, bytes out. Raises ``ValueError``."""
+    """Base64 in, also with line breaks, bytes out. Raises ``ValueError``."""
     if not isinstance(text, str):
         raise ValueError("not text")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise ValueError("not base64") from None
 
