@@ -230,6 +230,28 @@ def test_faces_are_indexed_listed_and_deleted(
     assert ask("DescribeCollection")["FaceCount"] == 1
 
 
+def test_what_another_door_named_is_reached_by_its_name(
+    ask: Ask, face: FaceBytes, service: Client
+) -> None:
+    hall, user = "Head office", "Zoë O\u2019Hara"
+    service.gallery.create_collection(hall)
+    service.gallery.add_person(hall, user)
+    in_hall = {"CollectionId": hall}
+    assert ask("ListUsers", **in_hall)["Users"] == [{"UserId": user, "UserStatus": "CREATED"}]
+    done = ask("IndexFaces", **in_hall, Image=image(face(1)))
+    face_id = done["FaceRecords"][0]["Face"]["FaceId"]
+    whose = in_hall | {"UserId": user}
+    given = ask("AssociateFaces", **whose, FaceIds=[face_id])
+    assert given["AssociatedFaces"] == [{"FaceId": face_id}]
+    assert [one["UserId"] for one in ask("ListFaces", **whose)["Faces"]] == [user]
+    assert ask("SearchUsers", **whose)["SearchedUser"] == {"UserId": user}
+    ask("DisassociateFaces", **whose, FaceIds=[face_id])
+    assert ask("DeleteUser", **whose) == {}
+    parameter = "InvalidParameterException"
+    assert ask("CreateUser", **whose) == ask("CreateUser", UserId="a b") == parameter
+    assert ask("ListFaces", CollectionId="") == ask("ListFaces", UserId="") == parameter
+
+
 def test_searches_are_calibrated_and_written_down(
     ask: Ask, face: FaceBytes, photo: Callable[[str], bytes], service: Client, pipeline: Any,
     request: pytest.FixtureRequest,
@@ -286,9 +308,9 @@ def test_users(ask: Ask, face: FaceBytes, service: Client, request: Any) -> None
     (other,) = ask("AssociateFaces", UserId="bea", FaceIds=[ids[1]])["UnsuccessfulFaceAssociations"]
     assert (other["UserId"], other["Reasons"]) == ("ann", ["ASSOCIATED_TO_A_DIFFERENT_USER"])
 
-    faces = ask("ListFaces", UserId="ann")["Faces"]
-    assert [one["FaceId"] for one in faces] == [ids[1], ids[2]]
-    assert {one["UserId"] for one in faces} == {"ann"}
+    hers = ask("ListFaces", UserId="ann")["Faces"]
+    assert [one["FaceId"] for one in hers] == [ids[1], ids[2]]
+    assert {one["UserId"] for one in hers} == {"ann"}
     assert ask("DescribeCollection")["UserCount"] == 2
     (refusal,) = ask("DeleteFaces", FaceIds=[ids[1]])["UnsuccessfulFaceDeletions"]
     assert refusal["Reasons"] == ["ASSOCIATED_TO_AN_EXISTING_USER"]

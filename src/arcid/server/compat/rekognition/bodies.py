@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 COLLECTION = r"^[a-zA-Z0-9_.\-]+$"
 NAMED = r"^[a-zA-Z0-9_.\-:]+$"
 MANY, SOME, FEW = 4096, 500, 100  # faces, users, faces of a user
-CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION, max_length=200)]
-UserName = Annotated[str, StringConstraints(pattern=NAMED, max_length=128)]
+NewCollection = Annotated[str, StringConstraints(pattern=COLLECTION, max_length=200)]
+NewUser = Annotated[str, StringConstraints(pattern=NAMED, max_length=128)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # also of another door's
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Token = Annotated[str, StringConstraints(max_length=255)]
 Quality = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
@@ -33,10 +34,11 @@ class Picture(Body):
 
 
 class InCollection(Body):
-    CollectionId: CollectionName
+    CollectionId: Name
 
 
 class CreateCollection(InCollection):
+    CollectionId: NewCollection
     Tags: Annotated[dict[str, str], Field(max_length=200)] = Field(default_factory=dict)
 
 
@@ -66,7 +68,7 @@ class IndexFaces(InCollection):
 class ListFaces(InCollection):
     MaxResults: Results = 1000
     NextToken: str | None = None
-    UserId: UserName | None = None
+    UserId: Name | None = None
     FaceIds: Ids | None = None
 
 
@@ -75,7 +77,11 @@ class DeleteFaces(InCollection):
 
 
 class InUser(InCollection):
-    UserId: UserName
+    UserId: Name
+
+
+class CreateUser(InUser):
+    UserId: NewUser
 
 
 class ListUsers(InCollection):
@@ -106,7 +112,7 @@ class SearchFacesByImage(InCollection):
 
 
 class SearchUsers(InCollection):
-    UserId: UserName | None = None
+    UserId: Name | None = None
     FaceId: str | None = None
     MaxUsers: Users = FEW
     UserMatchThreshold: Percent = 80.0

@@ -24,7 +24,7 @@ from arcid.server.deps import Services
 Told = dict[str, Any]
 
 
-async def create(running: Services, asked: bodies.InUser) -> Told:
+async def create(running: Services, asked: bodies.CreateUser) -> Told:
     gallery = running.gallery
     try:
         await running.writes.run(gallery.add_person, asked.CollectionId, asked.UserId)

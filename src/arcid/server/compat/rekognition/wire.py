@@ -37,7 +37,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "IndexFaces": Operation(faces.index, bodies.IndexFaces),
     "ListFaces": Operation(faces.listed, bodies.ListFaces),
     "DeleteFaces": Operation(faces.delete, bodies.DeleteFaces),
-    "CreateUser": Operation(users.create, bodies.InUser),
+    "CreateUser": Operation(users.create, bodies.CreateUser),
     "ListUsers": Operation(users.listed, bodies.ListUsers),
     "DeleteUser": Operation(users.delete, bodies.InUser),
     "AssociateFaces": Operation(users.associate, bodies.AssociateFaces),
