@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,10 +14,11 @@ import pytest
 from tests.serving import Client, running
 
 from arcid.events import Audit
+from arcid.gallery import Gallery, NewFace
 from arcid.protection import VERBS, Keys, Policies
 from arcid.server import scopes
 from arcid.server.compat.adapter import likeness
-from arcid.server.compat.rekognition import bodies
+from arcid.server.compat.rekognition import bodies, faces
 from arcid.server.compat.rekognition.telling import own_id
 from arcid.server.compat.rekognition.wire import OPERATIONS, PREFIX
 from arcid.server.settings import Settings
@@ -228,6 +231,33 @@ def test_faces_are_indexed_listed_and_deleted(
     assert gone["DeletedFaces"] == [wanted]
     assert [one["Reasons"] for one in gone["UnsuccessfulFaceDeletions"]] == [["FACE_NOT_FOUND"]] * 2
     assert ask("DescribeCollection")["FaceCount"] == 1
+
+
+def test_two_requests_at_a_time_index_one_face(
+    ask: Ask, face: FaceBytes, service: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, told = faces._index, []
+
+    def both(gallery: Gallery, collection: str, new: Sequence[NewFace]) -> Any:
+        barrier = threading.Barrier(2, timeout=20)
+        looked = Gallery.photo_known
+
+        def together(*args: Any, **more: Any) -> Any:
+            known = looked(*args, **more)
+            if not more:
+                barrier.wait()  # both have looked, neither has written
+            return known
+
+        monkeypatch.setattr(Gallery, "photo_known", together)
+        with ThreadPoolExecutor(2) as two:
+            told.extend(two.map(lambda _: index(gallery, collection, new), range(2)))
+        monkeypatch.setattr(Gallery, "photo_known", looked)
+        return told[0]
+
+    monkeypatch.setattr(faces, "_index", both)
+    done = ask("IndexFaces", Image=image(face(1)), ExternalImageId="n1")
+    assert told[0] == told[1] == [done["FaceRecords"][0]["Face"]]
+    assert (ask("DescribeCollection")["FaceCount"], ask("ListFaces")["Faces"]) == (1, told[0])
 
 
 def test_what_another_door_named_is_reached_by_its_name(

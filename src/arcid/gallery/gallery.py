@@ -461,10 +461,16 @@ class Gallery(Merging):
             _faces.delete(log, own, [face])
             _audit.note(log, own, "face.delete", face, person=face["person_uid"])
 
-    def photo_known(self, collection: str, photo_id: str) -> list[StoredFace]:
-        """Faces enrolled from that photo."""
-        with _collections.reading(self.database, collection) as (connection, own):
-            return _faces.records(connection, _faces.of_photo(connection, own, photo_id))
+    def photo_known(
+        self, collection: str, photo_id: str, *, within: Connection | None = None
+    ) -> list[StoredFace]:
+        """Faces enrolled from that photo, oldest first. ``within``: as the transaction of a
+        ``noted`` sees them, what it adds itself included."""
+        if within is not None:
+            own = _collections.find(within, collection)
+            return _faces.records(within, _faces.of_photo(within, own, photo_id))
+        with self.database.read() as connection:
+            return self.photo_known(collection, photo_id, within=connection)
 
     # search
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.engine import Connection
 
 from arcid.apps.enrol import new_face
-from arcid.errors import FaceNotFound
+from arcid.errors import AlreadyExists, FaceNotFound
 from arcid.gallery import Gallery, NewFace, Page, StoredFace
 from arcid.geometry import box_iou
 from arcid.server.compat.rekognition import bodies
@@ -105,17 +106,32 @@ def _index(gallery: Gallery, collection: str, new: Sequence[NewFace]) -> list[di
     """The same face of the same photo again is answered with what it was indexed as."""
     told = []
     for face in new:
-        known = _known(gallery, collection, face)
-        if known is None:
-            _, (known,) = gallery.enrol(
-                collection, own_name(face.source), [face], metadata={UNASSOCIATED: True}
-            )
+        known = _known(gallery.photo_known(collection, face.photo_id or ""), face)
+        known = known or _stored(gallery, collection, face)
         told.append(face_told(known, gallery.person(collection, known.person_id)))
     return told
 
 
-def _known(gallery: Gallery, collection: str, face: NewFace) -> StoredFace | None:
-    for stored in gallery.photo_known(collection, face.photo_id or ""):
+def _stored(gallery: Gallery, collection: str, face: NewFace) -> StoredFace:
+    """As a person of its own, unless another request stored the same face meanwhile."""
+
+    def refuse_known(connection: Connection) -> None:
+        every = gallery.photo_known(collection, face.photo_id or "", within=connection)
+        if known := _known(every[:-1], face):  # the last one is this one
+            raise AlreadyExists("this face of this photo is enrolled", face_id=known.id)
+
+    try:
+        _, (stored,) = gallery.enrol(
+            collection, own_name(face.source), [face], metadata={UNASSOCIATED: True},
+            noted=refuse_known,
+        )  # fmt: skip
+    except AlreadyExists as error:
+        return gallery.face(collection, str(error.details["face_id"]))
+    return stored
+
+
+def _known(photo: Sequence[StoredFace], face: NewFace) -> StoredFace | None:
+    for stored in photo:
         same = stored.box and face.box and box_iou([stored.box], [face.box])[0, 0]
         if same and same >= SAME_FACE_IOU and face.embedding.contract_id in stored.contract_ids:
             return stored
