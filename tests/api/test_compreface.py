@@ -14,6 +14,7 @@ from tests.serving import Client, running
 
 from arcid.errors import ConfigError
 from arcid.events import Audit
+from arcid.gallery import Gallery
 from arcid.protection import VERBS, Keys, Policies
 from arcid.server import compat, scopes
 from arcid.server.compat.adapter import likeness
@@ -234,10 +235,48 @@ def test_faces(ask: Any, face: FaceBytes, service: Client) -> None:
     assert gone == [{"image_id": third, "subject": "Bea"}]
     refused(ask("POST", f"{FACES}/delete", json={"ids": []}), 400, 26)
     assert ask("DELETE", f"{FACES}/{first.json()['image_id']}").json() == first.json()
-    refused(ask("DELETE", f"{FACES}?subject=Zoe"), 404, 42)
+    assert ask("DELETE", f"{FACES}?subject=Zoe").json() == {"deleted": 0}
+    refused(ask("DELETE", f"{FACES}?subject=%20"), 400, 26)
     assert ask("DELETE", f"{FACES}?subject=Ann").json() == {"deleted": 1}
     assert ask("DELETE", FACES).json() == {"deleted": 0}
     assert ask("GET", SUBJECTS).json()["subjects"] == ["Ann", "Bea"]
+
+
+def test_two_requests_at_a_time_delete_everybody(
+    ask: Any, face: FaceBytes, service: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for subject, n in (("Ann", 1), ("Bea", 3)):
+        ask("POST", f"{FACES}?subject={subject}", files=part(face(n)))
+    faces, everybody, deleted = Gallery.faces, Gallery.everybody, []
+
+    def of_faces(*args: Any, **more: Any) -> Any:
+        found = faces(*args, **more)
+        monkeypatch.setattr(Gallery, "faces", faces)
+        if not deleted:
+            deleted.append(ask("DELETE", f"{FACES}?subject=Bea").json())
+        return found
+
+    def of_people(*args: Any) -> Any:
+        found = list(everybody(*args))
+        monkeypatch.setattr(Gallery, "everybody", everybody)
+        deleted.append(ask("DELETE", f"{SUBJECTS}/Bea").json())
+        return found
+
+    monkeypatch.setattr(Gallery, "faces", of_faces)
+    assert ask("DELETE", FACES).json() == {"deleted": 1}
+    monkeypatch.setattr(Gallery, "everybody", of_people)
+    assert ask("DELETE", SUBJECTS).json() == {"deleted": 1}
+    assert deleted == [{"deleted": 1}, {"subject": "Bea"}]
+    ask("POST", f"{FACES}?subject=Cleo", files=part(face(1)))
+    ask("POST", f"{FACES}?subject=Dora", files=part(face(3)))
+
+    def of_list(*args: Any, **more: Any) -> Any:
+        found = faces(*args, **more)
+        ask("DELETE", f"{SUBJECTS}/Dora")
+        return found
+
+    monkeypatch.setattr(Gallery, "faces", of_list)
+    assert [one["subject"] for one in ask("GET", FACES).json()["faces"]] == ["Cleo"]
 
 
 def test_a_crop_is_shown_where_it_is_kept_and_noted(

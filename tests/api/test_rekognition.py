@@ -21,6 +21,7 @@ from arcid.server.compat.adapter import likeness
 from arcid.server.compat.rekognition import bodies, faces
 from arcid.server.compat.rekognition.telling import own_id
 from arcid.server.compat.rekognition.wire import OPERATIONS, PREFIX
+from arcid.server.deps import Services
 from arcid.server.settings import Settings
 
 pytestmark = pytest.mark.data
@@ -258,6 +259,51 @@ def test_two_requests_at_a_time_index_one_face(
     done = ask("IndexFaces", Image=image(face(1)), ExternalImageId="n1")
     assert told[0] == told[1] == [done["FaceRecords"][0]["Face"]]
     assert (ask("DescribeCollection")["FaceCount"], ask("ListFaces")["Faces"]) == (1, told[0])
+
+
+def test_what_is_deleted_or_given_away_meanwhile_is_no_error(
+    ask: Ask, face: FaceBytes, service: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [ask("IndexFaces", Image=image(face(n)))["FaceRecords"][0]["Face"]["FaceId"]
+           for n in (1, 2, 3)]  # fmt: skip
+    ask("CreateUser", UserId="ann")
+    ask("AssociateFaces", UserId="ann", FaceIds=[ids[0]])
+    meanwhile = [("AssociateFaces", {"UserId": "ann", "FaceIds": [ids[1]]}),
+                 ("DeleteFaces", {"FaceIds": [ids[2]]})]  # fmt: skip
+    identify, faces_of = Services.identify, Gallery.faces
+
+    def change() -> None:
+        while meanwhile:
+            operation, body = meanwhile.pop()
+            ask(operation, **body)
+
+    def identified(*args: Any, **more: Any) -> Any:
+        found = identify(*args, **more)
+        change()
+        return found
+
+    def listed(*args: Any, **more: Any) -> Any:
+        found = faces_of(*args, **more)
+        change()
+        return found
+
+    monkeypatch.setattr(Services, "identify", identified)
+    found = ask("SearchFacesByImage", Image=image(face(4)), FaceMatchThreshold=0)
+    assert meanwhile == []
+    assert [
+        (m["Face"]["UserId"], m["Face"]["FaceId"] in ids[:2]) for m in found["FaceMatches"]
+    ] == [("ann", True)]
+    other, hers = (
+        ask("IndexFaces", Image=image(face(n)))["FaceRecords"][0]["Face"]["FaceId"] for n in (3, 5)
+    )
+    meanwhile += [("DeleteFaces", {"FaceIds": [other]}),
+                  ("AssociateFaces", {"UserId": "ann", "FaceIds": [hers]})]  # fmt: skip
+    monkeypatch.setattr(Gallery, "faces", listed)
+    told = ask("ListFaces")["Faces"]
+    assert [(one["FaceId"], one["UserId"]) for one in told] == [
+        (one, "ann") for one in (*ids[:2], hers)
+    ]
+    assert meanwhile == []
 
 
 def test_what_another_door_named_is_reached_by_its_name(

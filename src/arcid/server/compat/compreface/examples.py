@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcid.apps.enrol import new_face
 from arcid.errors import AlreadyExists, ArcidError, FaceNotFound, NoFaceFound, PossibleDuplicate
 from arcid.gallery import Gallery, NewFace, StoredFace
+from arcid.server.compat.adapter import owners
 from arcid.server.compat.compreface.asking import (
     INTEGERS,
     PREFIX,
@@ -20,7 +20,6 @@ from arcid.server.compat.compreface.asking import (
     Collection,
     allowed,
     json_of,
-    person_of,
     photos_of,
 )
 from arcid.server.compat.compreface.refusals import refusal
@@ -86,8 +85,10 @@ def listed(
         total = person.faces if person else total
         only = None if person is None else person.id
         found = running.gallery.faces(collection, only, limit=size, skip=page * size)
-        names = {one: running.gallery.person(collection, one).name for one in _owners(found)}
-        faces = [{"image_id": image_id(f.id), "subject": names[f.person_id]} for f in found]
+        faces = [
+            {"image_id": image_id(face.id), "subject": owner.name}
+            for face, owner in owners(running.gallery, collection, found)
+        ]
     return {
         "faces": faces,
         "page_number": page,
@@ -101,13 +102,19 @@ def listed(
 def delete_all(
     running: Running, collection: Collection, subject: str | None = None
 ) -> dict[str, int]:
-    """All faces of a subject, or of everybody; the subjects stay."""
+    """All faces of a subject, who may be nobody, or of everybody; the subjects stay."""
     gallery = running.gallery
-    only = None if subject is None else person_of(gallery, collection, subject).id
-    doomed = gallery.faces(collection, only)
-    for face in doomed:
-        gallery.delete_face(collection, face.id)
-    return {"deleted": len(doomed)}
+    if subject is not None and not subject.strip():
+        raise refusal(26, "Subject name is empty")
+    person = None if subject is None else gallery.find_person(collection, subject)
+    if subject is not None and person is None:
+        return {"deleted": 0}
+    deleted = 0
+    for face in gallery.faces(collection, None if person is None else person.id):
+        with suppress(FaceNotFound):  # by another request
+            gallery.delete_face(collection, face.id)
+            deleted += 1
+    return {"deleted": deleted}
 
 
 @router.post("/delete", name="compreface_delete_listed")
@@ -206,7 +213,3 @@ def _delete_listed(gallery: Gallery, collection: str, images: list[str]) -> list
         with suppress(HttpError, FaceNotFound):
             deleted.append(_delete(gallery, collection, image))
     return deleted
-
-
-def _owners(faces: Iterable[StoredFace]) -> set[str]:
-    return {face.person_id for face in faces}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from arcid.errors import AlreadyExists
+from arcid.errors import AlreadyExists, PersonNotFound
 from arcid.gallery import Gallery
 from arcid.server.compat.compreface.asking import (
     PREFIX,
@@ -62,10 +64,12 @@ def delete(running: Running, collection: Collection, subject: str) -> dict[str, 
 @router.delete("", name="compreface_delete_subjects")
 def delete_all(running: Running, collection: Collection) -> dict[str, int]:
     """Everybody of the collection."""
-    everybody = list(running.gallery.everybody(collection))
-    for person in everybody:
-        running.gallery.delete_person(collection, person.id)
-    return {"deleted": len(everybody)}
+    deleted = 0
+    for person in list(running.gallery.everybody(collection)):
+        with suppress(PersonNotFound):  # by another request
+            running.gallery.delete_person(collection, person.id)
+            deleted += 1
+    return {"deleted": deleted}
 
 
 def _rename(gallery: Gallery, collection: str, subject: str, name: str) -> bool:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 import arcid
 from arcid.errors import NoFaceFound
 from arcid.results import Faces
+from arcid.server.compat.adapter import there
 from arcid.server.compat.insightface_server.refusals import refusal
 from arcid.server.compat.insightface_server.telling import (
     Told,
@@ -143,15 +144,15 @@ async def search(
     least = answer.decision.cosine_threshold if threshold is None else threshold
 
     def matches() -> list[Told]:
-        person = running.gallery.person
         return [
             {
-                "person": person_told(person(collection, match.person_id)),
+                "person": person_told(person),
                 "similarity": round(match.cosine, 6),
                 "matched_face_id": match.face_id,
             }
             for match in answer.candidates
             if match.cosine >= least
+            and (person := there(running.gallery.person, collection, match.person_id))
         ]
 
     body = {

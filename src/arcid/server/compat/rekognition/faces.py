@@ -13,6 +13,7 @@ from arcid.apps.enrol import new_face
 from arcid.errors import AlreadyExists, FaceNotFound
 from arcid.gallery import Gallery, NewFace, Page, StoredFace
 from arcid.geometry import box_iou
+from arcid.server.compat.adapter import owners
 from arcid.server.compat.rekognition import bodies
 from arcid.server.compat.rekognition.photos import photo_of
 from arcid.server.compat.rekognition.refusals import refusal
@@ -22,7 +23,6 @@ from arcid.server.compat.rekognition.telling import (
     by_size,
     details,
     face_told,
-    faces_told,
     is_user,
     own_id,
     poor,
@@ -64,10 +64,12 @@ async def index(running: Services, asked: bodies.IndexFaces) -> dict[str, Any]:
 
 async def listed(running: Services, asked: bodies.ListFaces) -> dict[str, Any]:
     page = await run_in_threadpool(_page, running.gallery, asked)
+
+    def told() -> list[dict[str, Any]]:
+        return [face_told(*each) for each in owners(running.gallery, asked.CollectionId, page)]
+
     return {
-        "Faces": await run_in_threadpool(
-            lambda: list(faces_told(running.gallery, asked.CollectionId, page))
-        ),
+        "Faces": await run_in_threadpool(told),
         "FaceModelVersion": running.contract_id,
         "NextToken": page.next,
     }

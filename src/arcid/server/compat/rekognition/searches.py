@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.decide import DEFAULT_FPIR
-from arcid.gallery import Person
+from arcid.gallery import Person, StoredFace
 from arcid.results import Faces, Identified
+from arcid.server.compat.adapter import owned
 from arcid.server.compat.rekognition import bodies
 from arcid.server.compat.rekognition.faces import face_of
 from arcid.server.compat.rekognition.photos import largest, photo_of
@@ -25,7 +26,6 @@ from arcid.server.compat.rekognition.telling import (
 )
 from arcid.server.compat.rekognition.users import user_of
 from arcid.server.deps import Services
-from arcid.types import Match
 
 Told = dict[str, Any]
 
@@ -102,25 +102,26 @@ class _Matches:
         self._answer = answer
         self._least = least
 
-    def __iter__(self) -> Iterator[tuple[float, Match, Person]]:
-        calibration = self._running.pipeline.calibration
+    def __iter__(self) -> Iterator[tuple[float, StoredFace, Person]]:
+        """Each face with whose it is by now: since the search it may have been deleted, or given to
+        another person, who is told once."""
+        gallery, calibration = self._running.gallery, self._running.pipeline.calibration
+        told: set[str] = set()
         for match in self._answer.candidates:
             similarity = percent(calibration, match.cosine, self._answer.decision.gallery_size)
-            if similarity >= self._least:
-                yield (
-                    similarity,
-                    match,
-                    self._running.gallery.person(self._collection, match.person_id),
-                )
+            if similarity < self._least:
+                continue
+            now = owned(gallery, self._collection, match.face_id)
+            if now and now[1].id not in told:
+                told.add(now[1].id)
+                yield similarity, *now
 
     def faces(self) -> list[Told]:
         """``FaceMatch``: of each person the nearest face."""
-        face: Callable[..., Any] = self._running.gallery.face
         return [
-            {"Similarity": similarity,
-             "Face": face_told(face(self._collection, match.face_id), person)}
-            for similarity, match, person in self
-        ]  # fmt: skip
+            {"Similarity": similarity, "Face": face_told(face, person)}
+            for similarity, face, person in self
+        ]
 
     def users(self, most: int) -> list[Told]:
         """``UserMatch``."""

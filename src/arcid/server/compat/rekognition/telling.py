@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from arcid.calibration import Calibration
-from arcid.gallery import Gallery, Person, StoredFace
+from arcid.gallery import Person, StoredFace
 from arcid.quality import Quality
 from arcid.results import Face, Faces, Prepared
 from arcid.server.compat.adapter import likeness
@@ -147,14 +147,3 @@ def face_told(face: StoredFace, owner: Person) -> dict[str, Any]:
     if is_user(owner):
         told["UserId"] = owner.name
     return told
-
-
-def faces_told(
-    gallery: Gallery, collection: str, faces: Iterable[StoredFace]
-) -> Iterator[dict[str, Any]]:
-    """Each with its user; people are read once."""
-    owners: dict[str, Person] = {}
-    for face in faces:
-        if face.person_id not in owners:
-            owners[face.person_id] = gallery.person(collection, face.person_id)
-        yield face_told(face, owners[face.person_id])
