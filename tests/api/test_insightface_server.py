@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from anyio import to_thread
+from PIL import Image
 from tests.serving import Client, running
 
 from arcid.events import Audit
 from arcid.protection import VERBS, Keys
 from arcid.server import compat, scopes
 from arcid.server.compat.insightface_server import persons, registering
+from arcid.server.deps import Services
 from arcid.server.settings import Settings
 
 pytestmark = pytest.mark.data
@@ -126,6 +129,104 @@ def test_keys(service: Client, office: str, face: FaceBytes) -> None:
     refused(trusted, 403, "unauthorized")
 
 
+NUMBER, TEXT = (int, float), str
+#: What the protocol's answers have to hold, by its own description (0.2.0).
+BOX = {
+    "pixels": dict.fromkeys(("x", "y", "width", "height"), int),
+    "normalized": dict.fromkeys(("left", "top", "width", "height"), NUMBER),
+}
+QUALITY = dict.fromkeys(("score", "sharpness", "brightness", "pose"), NUMBER)
+OBSERVED = {"bbox": BOX, "landmarks": list, "detection_score": NUMBER, "quality": QUALITY}
+COMPONENT = dict.fromkeys(("model_id", "model_version", "task", "sha256"), TEXT)
+MODEL = {
+    **dict.fromkeys(("model_id", "model_version", "model_digest", "preprocessing_version",
+                     "provider"), TEXT),
+    "embedding_dimension": int, "license": dict, "models": [COMPONENT],
+}  # fmt: skip
+COLLECTION = {
+    **dict.fromkeys(("id", "name", "description", "model_id", "model_version", "model_digest",
+                     "preprocessing_version", "embedding_contract_id", "search_profile",
+                     "load_policy", "created_at", "updated_at"), TEXT),
+    **dict.fromkeys(("embedding_dimension", "capacity_rows", "max_faces_per_person",
+                     "search_revision", "person_count", "face_count", "detection_revision"), int),
+    "default_threshold": NUMBER, "save_face_crops": bool, "metadata": dict,
+    "detection": {"input_sizes": [list], "threshold": NUMBER, "nms_threshold": NUMBER,
+                  "single_face_selection": TEXT},
+}  # fmt: skip
+SAMPLE = {
+    **dict.fromkeys(("id", "person_id", "model_id", "model_version", "model_digest",
+                     "preprocessing_version", "embedding_source", "embedding_contract_id",
+                     "created_at"), TEXT),
+    "bounding_box": BOX, "landmarks": (list, type(None)), "detection_score": NUMBER,
+    "quality": QUALITY, "has_crop": bool,
+}  # fmt: skip
+
+
+def check(value: Any, wanted: Any) -> None:
+    if isinstance(wanted, dict):
+        assert set(wanted) <= set(value), set(wanted) - set(value)
+        for name, kind in wanted.items():
+            check(value[name], kind)
+    elif isinstance(wanted, list):
+        for one in value:
+            check(one, wanted[0])
+    else:
+        assert isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+
+
+def test_answers_hold_all_that_a_client_made_of_the_description_reads(
+    service: Client, office: str, face: FaceBytes, photo: Callable[[str], bytes]
+) -> None:
+    first = send(service, "GET", office).json()["collection"]
+    check(first, COLLECTION)
+    done = enrol(service, office, face(1), id="ann")
+    check(done["faces"], [SAMPLE])
+    assert done["faces"][0]["quality"]["score"] > 0.3
+    second = send(service, "GET", "/collections").json()["collections"]
+    check(second, [COLLECTION])
+    revision = {one["id"]: one["search_revision"] for one in second}
+    assert revision[first["id"]] > first["search_revision"]
+    group = Image.open(io.BytesIO(photo("photos/group/friends.jpg")))
+    begun = io.BytesIO()  # cut through a face
+    found = send(service, "POST", "/detect", files={"image": photo("photos/group/friends.jpg")})
+    box = found.json()["faces"][0]["bbox"]["pixels"]
+    x, y = box["x"] + box["width"] // 4, box["y"] + box["height"] // 8
+    group.crop((x, y, group.width, group.height)).save(begun, "PNG")
+    seen = send(service, "POST", "/detect", files={"image": begun.getvalue()}).json()["faces"]
+    check(seen, [OBSERVED])
+    boxes = [one["bbox"] for one in seen]
+    assert any(box["pixels"]["x"] == 0 for box in boxes)
+    assert all(box["normalized"][side] >= 0 for box in boxes for side in ("left", "top"))
+    assert all(box["pixels"]["x"] + box["pixels"]["width"] <= group.width - x for box in boxes)
+    told = send(service, "POST", "/embeddings", files={"image": face(1)}).json()
+    check(told, {"faces": [OBSERVED | {"embedding": list}], "model": MODEL})
+    check(send(service, "GET", "/system").json()["model"], MODEL)
+    two = {"source": face(1), "target": face(4)}
+    check(send(service, "POST", "/compare", files=two).json(),
+          {"source_face": OBSERVED, "target_face": OBSERVED})  # fmt: skip
+    nothing = {"id": f"{office.split('/')[-1]}-2", "name": "x", "save_face_crops": None}
+    made = send(service, "POST", "/collections", json=nothing)
+    assert made.status_code == 201 and made.json()["collection"]["save_face_crops"] is False
+
+
+def test_a_person_deleted_meanwhile_is_not_found(
+    service: Client, office: str, face: FaceBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n, id in ((1, "ann"), (3, "bea")):
+        enrol(service, office, face(n), id=id)
+    identify = Services.identify
+
+    def identified(*args: Any, **more: Any) -> Any:
+        found = identify(*args, **more)
+        assert send(service, "DELETE", f"{office}/persons/bea").status_code == 204
+        return found
+
+    monkeypatch.setattr(Services, "identify", identified)
+    said = send(service, "POST", f"{office}/search", files={"image": face(4)},
+                data={"threshold": "0"}).json()  # fmt: skip
+    assert [one["person"]["id"] for one in said["matches"]] == ["ann"]
+
+
 def test_collections(service: Client, face: FaceBytes) -> None:
     body = {"id": "hq.1", "name": "Head office", "threshold": 0.4, "metadata": {"site": "x"},
             "search": {"profile": "fp32_v1"}}  # fmt: skip
@@ -187,7 +288,7 @@ def test_persons_and_faces(
     refused(again, 409, "person_exists")
     failed = send(service, "POST", url, files=images(no_face), data={"id": "ben"})
     assert refused(failed, 422, "registration_failed")["rejected_images"] == [
-        {"index": 0, "reason": "face_not_found"}
+        {"index": 0, "filename": "0.jpg", "reason": "face_not_found"}
     ]
     for data, code in (({"id": "-"}, "invalid_person_id"), ({"metadata": "[]"}, "invalid_metadata"),
                        ({"review_mode": "perhaps"}, "invalid_request")):  # fmt: skip
@@ -201,7 +302,12 @@ def test_persons_and_faces(
     assert (changed["name"], changed["external_id"], changed["metadata"]) == (
         "Anne", "e-1", {"desk": 4},
     )  # fmt: skip
-    refused(send(service, "PATCH", f"{url}/ann.1", json={"name": None}), 400, "invalid_request")
+    refused(send(service, "PATCH", f"{url}/ann.1", json={"metadata": None}), 400,
+            "invalid_request")  # fmt: skip
+    taken = send(service, "PATCH", f"{url}/ann.1", json={"name": None, "external_id": None})
+    assert [taken.json()["person"][key] for key in ("name", "external_id", "metadata")] == [
+        None, None, {"desk": 4},
+    ]  # fmt: skip
     refused(send(service, "PATCH", f"{url}/zoe", json={"name": "x"}), 404, "person_not_found")
 
     blur = images(photo("photos/misc/blur.jpg"))
@@ -218,7 +324,12 @@ def test_persons_and_faces(
     several = send(service, "POST", f"{url}/ann.1/faces", files=group,
                    data={"review_mode": "standard"})  # fmt: skip
     reasons = refused(several, 422, "registration_failed")["rejected_images"]
-    assert reasons == [{"index": 0, "reason": "multiple_faces"}]
+    assert reasons == [{"index": 0, "filename": "0.jpg", "reason": "multiple_faces"}]
+    known = send(service, "POST", f"{url}/{twin['id']}/faces", files=images(face(1)),
+                 data={"review_mode": "strict"})  # fmt: skip
+    assert refused(known, 422, "registration_failed")["rejected_images"] == [
+        {"index": 0, "filename": "0.jpg", "reason": "identity_similarity_conflict"}
+    ]
 
     more = send(service, "POST", f"{url}/ann.1/faces", files=images(face(2)))
     (added,) = more.json()["faces"]

@@ -32,7 +32,7 @@ class New(Body):
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     description: Annotated[str, StringConstraints(max_length=2000)] = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
-    save_face_crops: bool = False
+    save_face_crops: bool | None = None
     threshold: Cosine | None = None
     search: dict[str, Any] = Field(default_factory=dict)
     detection: dict[str, Any] = Field(default_factory=dict)
@@ -53,7 +53,7 @@ def create(request: Request, running: Running, body: New) -> Response:
     own = {"name": body.name, "description": body.description}
     try:
         made = running.gallery.create_collection(
-            body.id, keep_crops=body.save_face_crops, metadata={**body.metadata, OWN: own}
+            body.id, keep_crops=bool(body.save_face_crops), metadata={**body.metadata, OWN: own}
         )
     except AlreadyExists:
         message = "there is a collection of that id already"

@@ -54,11 +54,11 @@ async def add_faces(
         embedding_contract_id,
     )  # fmt: skip
     done = await running.writes.run(
-        registered, running, collection, new, review_mode, person_id=found.id
+        registered, running, collection, images, new, review_mode, person_id=found.id
     )
     body = {
         "faces": [face_told(face, person) for face in done.faces],
-        "rejected_images": rejected(images, done),
+        "rejected_images": rejected(images, done.results),
     }
     return told(request, body, 201)
 

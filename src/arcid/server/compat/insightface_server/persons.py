@@ -87,7 +87,7 @@ async def create(
     def enrol(called: str) -> Enrolment:
         try:
             return registered(
-                running, collection, new, review_mode,
+                running, collection, images, new, review_mode,
                 name=called, external_id=person_id, metadata=own, fresh=True,
             )  # fmt: skip
         except AlreadyExists:
@@ -98,7 +98,7 @@ async def create(
     body = {
         "person": person_told(done.person),
         "faces": [face_told(face, person_id) for face in done.faces],
-        "rejected_images": rejected(images, done),
+        "rejected_images": rejected(images, done.results),
     }
     return told(request, body, 201)
 
@@ -127,8 +127,8 @@ async def change(
     request: Request, running: Running, collection: CollectionPath, person: str, body: Changes
 ) -> Response:
     given = body.model_dump(exclude_unset=True)
-    if not given or None in given.values():
-        raise refusal(400, "invalid_request", "say what is to be changed; null changes nothing")
+    if not given or given.get("metadata", {}) is None:
+        raise refusal(400, "invalid_request", "say what is to be changed; metadata is an object")
     changed = await running.writes.run(_change, running.gallery, collection, person, given)
     return told(request, {"person": person_told(changed)})
 

@@ -16,9 +16,9 @@ from arcid.server.compat.adapter import there
 from arcid.server.compat.insightface_server.refusals import refusal
 from arcid.server.compat.insightface_server.telling import (
     Told,
-    model_told,
     observations,
     person_told,
+    summary,
     told,
 )
 from arcid.server.deps import CollectionPath, Running
@@ -115,12 +115,7 @@ async def embeddings(
     (found,) = await running.faces([image], select="largest")
     _require(found)
     face = observations(found)[0] | {"embedding": found.embeddings.vectors[0].tolist()}
-    origin = running.pipeline.provenance
-    model = model_told(origin["model"], running.contract_id) | {
-        "embedding_dimension": running.pipeline.embedder.dim,
-        "provider": origin["runtime"],
-    }
-    return _timed(request, started, {"faces": [face], "model": model})
+    return _timed(request, started, {"faces": [face], "model": summary(running)})
 
 
 @router.post("/collections/{collection}/search", name="insightface_search")

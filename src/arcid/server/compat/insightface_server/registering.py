@@ -12,7 +12,7 @@ from fastapi import File, Form, Request, UploadFile
 
 from arcid.apps.enrol import new_face
 from arcid.apps.vectors import embedding_of
-from arcid.errors import ArcidError, ContractMismatch
+from arcid.errors import ArcidError, ContractMismatch, NothingEnrolled
 from arcid.gallery import Enrolment, NewFace, Refused
 from arcid.server.compat.adapter import numbers
 from arcid.server.compat.insightface_server.refusals import refusal
@@ -85,12 +85,12 @@ async def faces_of(
     return new
 
 
-def rejected(images: Sequence[UploadFile], done: Enrolment) -> list[Told]:
+def rejected(images: Sequence[UploadFile], results: Sequence[Any]) -> list[Told]:
     """``RejectedImage`` of each that was not taken."""
     return [
-        {"index": i, "filename": images[i].filename or "", "reason": reason_of(result)}
-        for i, result in enumerate(done.results)
-        if isinstance(result, Refused)
+        {"index": i, "filename": image.filename or "", "reason": reason_of(result)}
+        for i, (image, result) in enumerate(zip(images, results, strict=True))
+        if isinstance(result, (Refused, ArcidError))
     ]
 
 
@@ -105,19 +105,23 @@ def reason_of(refused: Refused | ArcidError) -> str:
 def registered(
     running: Services,
     collection: str,
+    images: Sequence[UploadFile],
     new: list[NewFace | ArcidError],
     review: str,
     **whose: Any,
 ) -> Enrolment:
     """``whose``: as of ``Gallery.enrol_images``. Raises ``HttpError`` where no image can be."""
     decide = running.pipeline.duplicate if review == "strict" else None
-    problems = [one for one in new if isinstance(one, ArcidError)]
-    if len(problems) == len(new):
-        reasons = [{"index": i, "reason": reason_of(one)} for i, one in enumerate(problems)]
-        raise refusal(
-            422, "registration_failed", "no image can be registered", rejected_images=reasons
-        )
-    return running.gallery.enrol_images(collection, new, decide=decide, partial=True, **whose)
+    results: Sequence[Any] = new
+    if any(isinstance(one, NewFace) for one in new):
+        try:
+            return running.gallery.enrol_images(
+                collection, new, decide=decide, partial=True, **whose
+            )
+        except NothingEnrolled as error:
+            results = [Refused(**one) for one in error.details["results"]]
+    why = rejected(images, results)
+    raise refusal(422, "registration_failed", "no image can be registered", rejected_images=why)
 
 
 async def _trusted(

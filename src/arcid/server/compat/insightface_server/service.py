@@ -9,11 +9,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import arcid
-from arcid.models.manifest import Manifest
 from arcid.runtime import default_threads, hardware
 from arcid.server.compat.insightface_server.photos import PREFIX
-from arcid.server.compat.insightface_server.telling import Told, model_told, told
-from arcid.server.deps import Running, Services
+from arcid.server.compat.insightface_server.telling import (
+    PROFILE,
+    components,
+    licence,
+    summary,
+    told,
+)
+from arcid.server.deps import Running
 from arcid.server.lanes import Route
 
 router = APIRouter(prefix=f"{PREFIX}/v1", include_in_schema=False, route_class=Route)
@@ -26,8 +31,8 @@ def models(request: Request, running: Running) -> Response:
         request,
         {
             "execution_provider": running.pipeline.provenance["runtime"],
-            "license": _licence(running.pipeline.manifest),
-            "models": _components(running),
+            "license": licence(running.pipeline.manifest),
+            "models": components(running),
         },
     )
 
@@ -37,12 +42,6 @@ def system(request: Request, running: Running) -> Response:
     """The machine and the service; no secret, no path."""
     made_with, stats = running.pipeline.provenance, running.gallery.stats()
     rows, settings = stats["rows"], running.settings
-    model = model_told(made_with["model"], running.contract_id) | {
-        "embedding_dimension": running.pipeline.embedder.dim,
-        "provider": made_with["runtime"],
-        "license": _licence(running.pipeline.manifest),
-        "models": _components(running),
-    }
     return told(
         request,
         {
@@ -55,7 +54,7 @@ def system(request: Request, running: Running) -> Response:
                 "instruction_sets": list(hardware.instruction_sets()),
             },
             "execution_provider": made_with["runtime"],
-            "model": model,
+            "model": summary(running),
             "models": {part: made_with[part] for part in ("detector", "model", "precision")},
             "runtime": {
                 "device": made_with["device"],
@@ -68,7 +67,7 @@ def system(request: Request, running: Running) -> Response:
                 "schema_version": stats["schema_version"],
             },
             "data": {"stores_crops": "as each collection says"},
-            "search": {"profile": "fp32_v1"},
+            "search": {"profile": PROFILE},
             "stats": {name: rows[name] for name in ("collections", "people", "faces")},
             "safe_config": {
                 "max_image_bytes": settings.max_upload_bytes,
@@ -79,32 +78,3 @@ def system(request: Request, running: Running) -> Response:
             "recent_errors": [],
         },
     )
-
-
-def _components(running: Services) -> list[Told]:
-    pipeline = running.pipeline
-    found = [
-        _component("recognition", pipeline.provenance["model"], pipeline.manifest)
-        | {"embedding_dimension": pipeline.embedder.dim}
-    ]
-    bundle = pipeline.detector_bundle
-    detector = bundle.manifest if bundle else None
-    return [_component("detection", pipeline.provenance["detector"], detector), *found]
-
-
-def _component(task: str, name: str, manifest: Manifest | None) -> Told:
-    version = manifest.sha256[:12] if manifest else ""
-    return {
-        "task": task,
-        "model_id": name,
-        "model_version": version,
-        "sha256": manifest.sha256 if manifest else "",
-        "file": manifest.file if manifest else None,
-    }
-
-
-def _licence(manifest: Manifest | None) -> Told | None:
-    if manifest is None:
-        return None
-    licence = manifest.licence
-    return {"name": licence.name, "url": licence.url, "commercial_use": licence.commercial_use}

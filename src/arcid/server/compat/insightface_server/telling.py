@@ -5,7 +5,7 @@ A person's id there is the external id here, or arcid's own id where nobody chos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from arcid.errors import PersonNotFound
 from arcid.gallery import Collection, Gallery, Person, StoredFace
-from arcid.quality import Quality
+from arcid.models.manifest import Manifest
 from arcid.results import Faces, Prepared
 from arcid.server.compat.adapter import answer
 from arcid.server.deps import Services
@@ -21,6 +21,10 @@ from arcid.types import instant
 
 OWN = "insightface_server"  # in metadata: what has no place of its own
 PLACE = "bounding_box"  # in a face's provenance
+PROFILE = "fp32_v1"  # how arcid searches: exactly, every vector as it is
+#: The most that the protocol and every reader of JSON can say, where arcid sets no limit.
+ANY_ROWS, ANY_FACES = 2**53 - 1, 1_000_000
+_ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 Told = dict[str, Any]
 
 
@@ -55,9 +59,11 @@ def person_told(person: Person) -> Told:
 
 
 def collection_told(running: Services, found: Collection) -> Told:
-    """``default_threshold``: what a search decides by now, see ``search``."""
+    """``default_threshold``: what a search decides by now, see ``search``. The detector and the
+    search are the service's, one for all collections, and 0 what a detector has no number for."""
     own = found.metadata.get(OWN)
     known: Told = own if isinstance(own, dict) else {}
+    detector = running.pipeline.detector
     decision = running.pipeline.decide(
         [], running.gallery.size(found.name, running.contract_id), unsupported="extrapolate"
     )
@@ -68,6 +74,18 @@ def collection_told(running: Services, found: Collection) -> Told:
         "default_threshold": round(decision.cosine_threshold, 6),
         "embedding_dimension": running.pipeline.embedder.dim,
         **model_told(running.pipeline.provenance["model"], running.contract_id),
+        "search_profile": PROFILE,
+        "capacity_rows": ANY_ROWS,
+        "max_faces_per_person": ANY_FACES,
+        "load_policy": "lazy",
+        "search_revision": running.gallery.last_change(),
+        "detection": {
+            "input_sizes": [[side, side]] if (side := getattr(detector, "size", 0)) else [],
+            "threshold": getattr(detector, "threshold", 0.0),
+            "nms_threshold": getattr(detector, "nms_iou", 0.0),
+            "single_face_selection": "largest",
+        },
+        "detection_revision": 1,
         "save_face_crops": found.keep_crops,
         "metadata": {key: value for key, value in found.metadata.items() if key != OWN},
         "person_count": found.people,
@@ -88,6 +106,36 @@ def model_told(name: str, contract_id: str) -> Told:
     }
 
 
+def summary(running: Services) -> Told:
+    """``ModelSummary``."""
+    origin = running.pipeline.provenance
+    return model_told(origin["model"], running.contract_id) | {
+        "embedding_dimension": running.pipeline.embedder.dim,
+        "provider": origin["runtime"],
+        "license": licence(running.pipeline.manifest),
+        "models": components(running),
+    }
+
+
+def components(running: Services) -> list[Told]:
+    """``ModelComponent`` of the detector and the recogniser."""
+    pipeline = running.pipeline
+    found = _component("recognition", pipeline.provenance["model"], pipeline.manifest)
+    bundle = pipeline.detector_bundle
+    detector = bundle.manifest if bundle else None
+    return [
+        _component("detection", pipeline.provenance["detector"], detector),
+        found | {"embedding_dimension": pipeline.embedder.dim},
+    ]
+
+
+def licence(manifest: Manifest | None) -> Told | None:
+    if manifest is None:
+        return None
+    its = manifest.licence
+    return {"name": its.name, "url": its.url, "commercial_use": its.commercial_use}
+
+
 def observations(seen: Faces | Prepared) -> list[Told]:
     """Every face of a photo, in its order."""
     found = seen.detections
@@ -101,20 +149,20 @@ def observations(seen: Faces | Prepared) -> list[Told]:
                 "bbox": box_told(found.boxes[row].tolist(), found.image_size),
                 "landmarks": points,
                 "detection_score": round(float(found.scores[row]), 6),
-                "quality": quality_told(seen.quality[row] if seen.quality else None),
+                "quality": quality_told(seen.quality[row].measured() if seen.quality else {}),
             }
         )
     return rows
 
 
 def box_told(box: Sequence[float], size: tuple[int, int]) -> Told:
-    """``size``: (height, width) pixels of the photo."""
+    """What of a box lies in the photo, whose (height, width) in pixels is ``size``."""
     height, width = size
-    x1, y1, x2, y2 = box
+    x1, x2 = (min(max(x, 0), width) for x in box[::2])
+    y1, y2 = (min(max(y, 0), height) for y in box[1::2])
+    left, top = round(x1), round(y1)
     return {
-        "pixels": {
-            "x": round(x1), "y": round(y1), "width": round(x2 - x1), "height": round(y2 - y1),
-        },
+        "pixels": {"x": left, "y": top, "width": round(x2) - left, "height": round(y2) - top},
         "normalized": {
             "left": round(x1 / width, 6), "top": round(y1 / height, 6),
             "width": round((x2 - x1) / width, 6), "height": round((y2 - y1) / height, 6),
@@ -122,10 +170,15 @@ def box_told(box: Sequence[float], size: tuple[int, int]) -> Told:
     }  # fmt: skip
 
 
-def quality_told(quality: Quality | None) -> Told:
-    if quality is None:
-        return {}
-    return {"sharpness": round(quality.sharpness, 3), "brightness": round(quality.brightness, 3)}
+def quality_told(measured: Mapping[str, float]) -> Told:
+    """``FaceQuality`` of what ``Quality.measured`` says, 0 to 1: sharpness and brightness on
+    arcid's scale, pose and score reckoned from them as InsightFace Server does. 0 where nothing was
+    measured."""
+    sharpness, brightness = (_share(measured.get(name, 0)) for name in ("sharpness", "brightness"))
+    turned = [abs(measured[name]) for name in _ANGLES if name in measured]
+    pose = _share(1 - sum(turned) / 135) if turned else 0.0
+    score = _share(0.4 * sharpness + 0.35 * brightness + 0.25 * pose)
+    return {"score": score, "sharpness": sharpness, "brightness": brightness, "pose": pose}
 
 
 def face_told(face: StoredFace, person_id: str) -> Told:
@@ -137,10 +190,24 @@ def face_told(face: StoredFace, person_id: str) -> Told:
         "bounding_box": face.provenance.get(PLACE),
         "landmarks": None,  # not kept
         "detection_score": face.score,
-        "quality": {name: face.quality[name] for name in ("sharpness", "brightness")
-                    if name in face.quality},
+        "quality": quality_told(face.quality),
         **model_told(face.provenance.get("model", ""), face.contract_id),
         "embedding_source": "external_trusted" if given else "server",
         "has_crop": face.has_crop,
         "created_at": instant(face.created_at),
-    }  # fmt: skip
+    }
+
+
+def _component(task: str, name: str, manifest: Manifest | None) -> Told:
+    version = manifest.sha256[:12] if manifest else ""
+    return {
+        "task": task,
+        "model_id": name,
+        "model_version": version,
+        "sha256": manifest.sha256 if manifest else "",
+        "file": manifest.file if manifest else None,
+    }
+
+
+def _share(value: float) -> float:
+    return round(min(max(float(value), 0.0), 1.0), 6)
