@@ -247,7 +247,8 @@ def test_two_requests_at_a_time_delete_everybody(
 ) -> None:
     for subject, n in (("Ann", 1), ("Bea", 3)):
         ask("POST", f"{FACES}?subject={subject}", files=part(face(n)))
-    faces, everybody, deleted = Gallery.faces, Gallery.everybody, []
+    faces, everybody = Gallery.faces, Gallery.everybody
+    deleted: list[Any] = []
 
     def of_faces(*args: Any, **more: Any) -> Any:
         found = faces(*args, **more)

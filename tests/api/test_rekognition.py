@@ -237,7 +237,8 @@ def test_faces_are_indexed_listed_and_deleted(
 def test_two_requests_at_a_time_index_one_face(
     ask: Ask, face: FaceBytes, service: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index, told = faces._index, []
+    index = faces._index
+    told: list[Any] = []
 
     def both(gallery: Gallery, collection: str, new: Sequence[NewFace]) -> Any:
         barrier = threading.Barrier(2, timeout=20)
