@@ -164,12 +164,13 @@ def placing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, busy: str = "") -> Iterator[None]:
     """Hold a file that is there against every other process that asks for it so, where the system
-    has locks. Raises ``UsageError`` where another one holds it."""
+    has locks. Raises ``UsageError`` where another one holds it, which ``busy`` says in words."""
     with path.open("r+b") as stream:  # NFS locks no file that is only read
         if not lock(stream):
-            raise UsageError(f"another process is writing beside {path}; wait until it has ended")
+            busy = busy or f"another process is writing beside {path}; wait until it has ended"
+            raise UsageError(busy)
         yield
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from arcid import files
-from arcid.errors import CheckpointMismatch, UsageError
+from arcid.errors import CheckpointMismatch
 from arcid.train.config.file import dump
 from arcid.train.config.recipe import CheckpointConfig, expand_path
 from arcid.train.engine.advice import Watch
@@ -195,12 +195,11 @@ def _begun(
         raise files.not_written(run, error) from None
     if not (run / LOCK).exists():
         files.append(run / LOCK, "")
-    with (run / LOCK).open("r+b") as lock:
-        if not files.lock(lock):
-            raise UsageError(
-                f"another process trains in {run}; wait until it has ended, or give this run "
-                "another out. Ranks of one run are started by torchrun"
-            )
+    busy = (
+        f"another process trains in {run}; wait until it has ended, or give this run another out. "
+        "Ranks of one run are started by torchrun"
+    )
+    with files.alone(run / LOCK, busy):
         files.write_text(run / "config.yaml", dump(job.config))
         files.write_text(run / "report.txt", "\n".join(job.report) + "\n")
         if job.names:
