@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from arcid.errors import ConfigError, ManifestInvalid, ModelNotFound, ModelUnsupported, UsageError
 from arcid.runtime import RUNTIMES, RuntimeName, default_threads, open_session
+from arcid.runtime.session import cannot_run
 
 
 def _model(path: Path, inputs: tuple[str, ...] = ("x",), batch: int | str = "N") -> Path:
@@ -110,6 +111,10 @@ def test_what_fails_within_a_model_is_told(tmp_path: Path, runtime: RuntimeName)
         with pytest.raises(ModelUnsupported, match=r"cannot compute an input of \(2,3\): .*eshape"):
             session.run(X)
         np.testing.assert_array_equal(session.run(X[:1])["flat"], X[:1])
+
+
+def test_an_error_without_words_is_told_by_its_name() -> None:
+    assert "(2,3): MemoryError" in cannot_run(X, MemoryError(), 0).message
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -270,12 +270,14 @@ def _database(
 def _not_found(report: Report, gallery: Gallery) -> None:
     """Who has no vector of the recogniser in use, as after a change of the default."""
     recogniser = report.facts["models"]["recognition"]
+    if "contract_id" not in recogniser:
+        return
     for collection in gallery.collections():
         usages = gallery.contracts(collection.name)
         everybody = max((usage.people + usage.missing_people for usage in usages), default=0)
-        own = [u for u in usages if u.contract_id == recogniser.get("contract_id")]
+        own = [u for u in usages if u.contract_id == recogniser["contract_id"]]
         missing = own[0].missing_people if own else everybody
-        if "contract_id" not in recogniser or not missing:
+        if not missing:
             continue
         others = {u.contract_id: weights.of_contract(u.contract_id) for u in usages if u not in own}
         here = [bundle.name for bundle in others.values() if bundle is not None]

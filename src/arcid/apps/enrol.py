@@ -21,7 +21,7 @@ from arcid.apps.enrol_writing import Answer, Keeping, Writing, batches, one_ahea
 from arcid.batch import Key
 from arcid.errors import AlreadyExists, ArcidError, InputError
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace
-from arcid.image import SUFFIXES, ImageSource, load_images, photo_id
+from arcid.image import ImageSource, is_photo, load_images, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
 from arcid.types import Image, Selection
@@ -64,8 +64,7 @@ def photos_by_person(folder: Path) -> dict[str, list[Path]]:
         raise InputError(f"{folder} is not a folder; it needs one folder per person inside")
     people: dict[str, list[Path]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        named = (p for p in inner.iterdir() if not p.name.startswith("."))
-        photos = sorted(p for p in named if p.suffix.lower() in SUFFIXES)
+        photos = sorted(p for p in inner.iterdir() if is_photo(p, inner))
         if photos:
             people[inner.name] = photos
     if not people:

@@ -290,11 +290,11 @@ def _compare_main(
 ) -> None:
     from arcid.detect import once
     from arcid.errors import DatasetInvalid
-    from arcid.image import SUFFIXES, load_image
+    from arcid.image import is_photo, load_image
     from arcid.pipeline import load_detector
     from arcid.train.detector.evaluate import main_faces
 
-    files = sorted(f for f in photos.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+    files = sorted(f for f in photos.rglob("*") if is_photo(f, photos) and f.is_file())
     if not files:
         raise DatasetInvalid(f"{photos.name} holds no photos", path=str(photos))
     against = once(load_detector(_located(reference)))

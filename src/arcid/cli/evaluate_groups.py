@@ -28,16 +28,8 @@ def register(app: typer.Typer) -> None:
 
 @measures_without(
     *("model", "detector", "select", "aligned", "margin", "masked", "background"),
-    *(
-        "embeddings",
-        "save_embeddings",
-        "cache",
-        "no_cache",
-        "workers",
-        "ray",
-        "seed",
-        "no_pictures",
-    ),
+    *("embeddings", "save_embeddings", "cache", "no_cache", "workers", "ray", "seed"),
+    "no_pictures",
 )
 def pad(
     how: How,
@@ -132,8 +124,9 @@ def fairness(
 def _people_or_photos(root: Path) -> tuple[list[Photo], list[str] | None]:
     """Photos with their people; a folder of photos alone has none."""
     from arcid.errors import DatasetInvalid
-    from arcid.evaluate.readers import is_photo, read_people
+    from arcid.evaluate.readers import read_people
     from arcid.evaluate.sources import Photo
+    from arcid.image import is_photo
 
     alone = sorted(p for p in root.glob("*") if is_photo(p, root) and p.is_file())
     if alone:

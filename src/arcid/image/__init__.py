@@ -14,7 +14,7 @@ pixels.
 
 from __future__ import annotations
 
-from arcid.image.files import SUFFIXES, find_photos
+from arcid.image.files import SUFFIXES, find_photos, is_photo
 from arcid.image.heads import FORMATS, decoding_bytes
 from arcid.image.identity import PhotoId, photo_id
 from arcid.image.limits import BYTES_PER_PIXEL, DEFAULT_LIMITS, ImageLimits
@@ -39,6 +39,7 @@ __all__ = [
     "check_color",
     "decoding_bytes",
     "find_photos",
+    "is_photo",
     "load_image",
     "load_images",
     "photo_id",

@@ -11,6 +11,13 @@ from arcid.errors import ImageUnreadable
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".mpo"})
 
 
+def is_photo(path: Path, root: Path) -> bool:
+    """Whether a file below ``root`` is named as a picture, and no part of its path from there
+    begins with a dot, as what other systems put beside photos (``._1.jpg``)."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
 def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     """Files as they come; of every folder its photos, those of its subfolders included, in order of
     their names. What begins with a dot is left out of a folder.
@@ -21,13 +28,7 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = (
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in SUFFIXES
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
-        found = sorted(file for file in inside if file.is_file())
+        found = sorted(f for f in path.rglob("*") if is_photo(f, path) and f.is_file())
         if not found:
             raise ImageUnreadable(
                 f"{path.name} holds no photos; known: {', '.join(sorted(SUFFIXES))}"

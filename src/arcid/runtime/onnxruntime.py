@@ -75,5 +75,5 @@ class OnnxRuntimeSession:
         try:
             outputs = self._session.run(None, {self.input_name: np.ascontiguousarray(tensor)})
         except Exception as error:
-            raise cannot_run(tensor, str(error).strip().splitlines()[0]) from None
+            raise cannot_run(tensor, error, 0) from None
         return dict(zip(self.output_names, outputs, strict=True))

@@ -175,7 +175,7 @@ class OpenVinoSession:
             request.start_async({0: tensor}, share_inputs=True)
             request.wait()
         except RuntimeError as error:
-            raise cannot_run(tensor, str(error).strip().splitlines()[-1]) from None
+            raise cannot_run(tensor, error, -1) from None
         return {
             name: np.array(request.get_output_tensor(i).data)
             for i, name in enumerate(self.output_names)

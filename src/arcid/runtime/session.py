@@ -68,9 +68,12 @@ def check_shape(session: Session, tensor: npt.NDArray[Any]) -> None:
         raise ModelUnsupported(f"the model takes input ({shape}), got {tensor.shape}")
 
 
-def cannot_run(tensor: npt.NDArray[Any], reason: str) -> ModelUnsupported:
-    """What a runtime meets within a model: shapes that do not fit in there, no memory left."""
+def cannot_run(tensor: npt.NDArray[Any], error: Exception, line: int) -> ModelUnsupported:
+    """What a runtime meets within a model: shapes that do not fit in there, no memory left.
+
+    ``line`` of its message says which."""
     shape = ",".join(map(str, tensor.shape))
+    reason = (str(error).strip() or type(error).__name__).splitlines()[line]
     return ModelUnsupported(f"the model cannot compute an input of ({shape}): {reason}")
 
 

@@ -5,7 +5,7 @@ Every reader raises ``DatasetInvalid`` (an ``InputError``) that names the file a
 
 from __future__ import annotations
 
-from arcid.evaluate.readers._pairs import PairList, is_photo
+from arcid.evaluate.readers._pairs import PairList
 from arcid.evaluate.readers.cfp import read_cfp
 from arcid.evaluate.readers.folder import PeopleFolder, read_people
 from arcid.evaluate.readers.ijb import IjbMeta, read_ijb
@@ -27,7 +27,6 @@ __all__ = [
     "PairList",
     "PeopleFolder",
     "TrillionPairs",
-    "is_photo",
     "read_bin",
     "read_cfp",
     "read_ijb",

@@ -93,13 +93,6 @@ class PhotoIndex:
         return self._rows[relative]
 
 
-def is_photo(path: Path, root: Path) -> bool:
-    """Whether a file below ``root`` is named as a picture, and no part of its path begins with a
-    dot: what other systems put beside photos (``._1.jpg``) would count as photos that failed."""
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and path.suffix.lower() in SUFFIXES
-
-
 def find_photo(root: Path, relative: str, where: str) -> Path:
     """The file below ``root``, any picture suffix tried where none is given."""
     path = root / relative

@@ -9,8 +9,8 @@ import numpy as np
 
 from arcid.errors import DatasetInvalid
 from arcid.evaluate.metrics import IndexArray
-from arcid.evaluate.readers._pairs import is_photo
 from arcid.evaluate.sources import Photo
+from arcid.image import is_photo
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate.readers._csv import numbered_rows
 from arcid.evaluate.readers._pairs import PairList
 from arcid.evaluate.sources import Photo
-from arcid.image import SUFFIXES
+from arcid.image import is_photo
 
 #: Protocol → (list of probes, lists of the gallery), of surveillance video.
 PROTOCOLS = {
@@ -127,8 +127,7 @@ class _Crops:
         found = [
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES
-            and (path.stem == stem or path.stem.startswith(f"{stem}_"))
+            if is_photo(path, folder) and (path.stem == stem or path.stem.startswith(f"{stem}_"))
         ]
         found.sort(key=lambda path: (len(path.stem), path.stem))  # by the number of the frame
         if self._limit is not None and len(found) > self._limit:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.readers._pairs import PairList, build, is_photo
+from arcid.evaluate.readers._pairs import PairList, build
 from arcid.evaluate.sources import Photo
+from arcid.image import is_photo
 
 BARE, MASKED = "AFDB_face_dataset", "AFDB_masked_face_dataset"
 

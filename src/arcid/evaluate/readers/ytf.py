@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from arcid.errors import DatasetInvalid
-from arcid.evaluate.readers._pairs import PairList, integer, is_photo, read_lines
+from arcid.evaluate.readers._pairs import PairList, integer, read_lines
 from arcid.evaluate.sources import Photo
+from arcid.image import is_photo
 
 
 def read_ytf(splits: Path, frames: Path, *, max_frames: int | None = None) -> PairList:
