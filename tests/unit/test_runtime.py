@@ -245,3 +245,42 @@ for thread in threads: thread.join()
 @pytest.mark.parametrize("_again", range(4))  # each hung every second time
 def test_threads_that_use_openvino_first_do_not_wait_for_each_other(_again: int) -> None:
     subprocess.run([sys.executable, "-c", ALL_AT_ONCE], timeout=60, check=True)
+
+
+#: A process that is forked with a model open: it uses that, then one of its own.
+FORKED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from arcid.errors import UsageError
+from arcid.runtime import open_session
+x = np.ones((1, 3), np.float32)
+def opened(): return open_session(Path(sys.argv[1]), runtime=sys.argv[2])
+session = opened()
+session.run(x)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    try:
+        session.run(x)
+        print("ran", flush=True)
+    except UsageError as error:
+        print(error.message, opened().run(x)["sum"].sum(), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0 and session.run(x)["sum"].sum() == 6
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_forked_process_never_waits_for_threads_it_has_not(
+    model: Path, runtime: RuntimeName
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", FORKED, str(model), runtime],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr[-2000:]
+    if told.stdout != "ran\n":
+        assert "opened before the process was forked" in told.stdout
+        assert told.stdout.endswith(" 6.0\n")

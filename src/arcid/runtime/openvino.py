@@ -6,6 +6,7 @@ import functools
 import importlib
 import io
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -120,6 +121,7 @@ class OpenVinoSession:
             int(d.get_length()) if d.is_static else None for d in source.partial_shape
         )
         self._local = threading.local()
+        self._process = os.getpid()
 
     def _recall(self, core: Any, name: str, config: dict[str, Any]) -> bool:
         """Whether it was compiled before, and is as it was then."""
@@ -165,6 +167,12 @@ class OpenVinoSession:
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         check_shape(self, tensor)
+        if os.getpid() != self._process:  # its threads stayed there: waiting would never end
+            raise UsageError(
+                "this model was opened before the process was forked; open models and pipelines in "
+                "the process that uses them, or start it by spawn: "
+                'multiprocessing.get_context("spawn")'
+            )
         request = getattr(self._local, "request", None)
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()

@@ -28,7 +28,8 @@ class Session(Protocol):
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """One input tensor in; every output by name. Arrays are the caller's own.
 
-        Raises ``ModelUnsupported`` for a tensor the model does not take or cannot compute."""
+        Raises ``ModelUnsupported`` for a tensor the model does not take or cannot compute,
+        ``UsageError`` where it cannot run because the process was forked since it was opened."""
         ...
 
 
