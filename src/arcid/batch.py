@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from arcid.errors import ArcidError
-from arcid.image import ImageSource, source_name
+from arcid.image import ImageSource, check_many, source_name
 from arcid.runtime import default_threads
 
 BATCH = 32  # photos that wait for the embedder beyond those being worked on
@@ -56,7 +56,9 @@ class BatchItem(Generic[Result]):
 
 
 def named(sources: Iterable[ImageSource]) -> Iterator[tuple[str, ImageSource]]:
-    """Every picture with its name: that of its file, or "photo 3" for the third."""
+    """Every picture with its name: that of its file, or "photo 3" for the third. Raises
+    ``UsageError`` for a single picture."""
+    check_many(sources)
     return ((source_name(s) or f"photo {i}", s) for i, s in enumerate(sources, 1))
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from arcid.batch import BATCH, TOGETHER, run, run_together
-from arcid.errors import ArcidError, InputError
+from arcid.apps.photos import embed_photos
+from arcid.batch import BATCH, TOGETHER, named, run, run_together
+from arcid.errors import ArcidError, InputError, UsageError
 
 
 def prepare(numbers: Sequence[int]) -> list[int | ArcidError]:
@@ -62,3 +68,27 @@ def test_every_worker_gets_some_of_a_few_and_nobody_too_many() -> None:
     del sizes[:]
     list(run_together([(n, n) for n in range(5 * BATCH)], alone, list, workers=2))
     assert max(sizes) == TOGETHER and sum(sizes) == 5 * BATCH
+
+
+PIXELS = np.zeros((20, 20, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "single",
+    ["ada.jpg", Path("ada.jpg"), b"\xff\xd8\xff", bytearray(9), memoryview(b"9"), PIXELS,
+     PIXELS[..., 0] / 255, Image.fromarray(PIXELS), io.BytesIO(b"\xff\xd8\n")],
+    ids=lambda single: type(single).__name__,
+)  # fmt: skip
+def test_a_single_picture_is_not_taken_for_many(single: Any) -> None:
+    with pytest.raises(UsageError, match="into a list"):
+        named(single)
+    if not isinstance(single, (str, Path)):  # those it takes, as files and folders
+        with pytest.raises(UsageError, match="into a list"):
+            embed_photos(single)
+
+
+def test_many_pictures_are_named() -> None:
+    sources: list[Any] = [["a.jpg", PIXELS], np.array(["a.jpg", "b.jpg"]), (x for x in [PIXELS])]
+    names = [[name for name, _ in named(some)] for some in sources]
+    assert names == [["a.jpg", "photo 2"], ["a.jpg", "b.jpg"], ["photo 1"]]
+    assert len(list(named(PIXELS[None]))) == 1

@@ -679,6 +679,8 @@ def test_folders_give_their_photos(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(ImageUnreadable, match="none holds no photos"):
         list(find_photos([tmp_path / "none"]))
+    with pytest.raises(Usage, match="into a list"):
+        list(find_photos("people"))  # which are no photos called p, e, o, p, l and e
 
 
 # photo_id

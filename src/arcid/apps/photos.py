@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from arcid.errors import ArcidError, ImageUnreadable, NoFaceFound, UsageError
-from arcid.image import ColorOrder, ImageSource, check_color, find_photos
+from arcid.errors import ArcidError, ImageUnreadable, NoFaceFound
+from arcid.image import ColorOrder, ImageSource, check_color, check_many, find_photos
 from arcid.pipeline import Pipeline
 from arcid.progress import progress_bar
 from arcid.results import Faces
@@ -75,8 +73,7 @@ def _listed(
         if not Path(photos).exists():
             raise ImageUnreadable(f"{Path(photos).name} cannot be opened: there is no such file")
         photos = [photos]
-    if isinstance(photos, (bytes, np.ndarray)) and getattr(photos, "ndim", 1) < 4:
-        raise UsageError("embed_photos takes many pictures; put the single one into a list")
+    check_many(photos)
     if isinstance(photos, Iterator):
         return _expanded(photos), None
     listed = list(_expanded(photos))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from arcid.errors import ImageUnreadable
+from arcid.image.loading import check_many
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".mpo"})
 
@@ -22,8 +23,10 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     """Files as they come; of every folder its photos, those of its subfolders included, in order of
     their names. What begins with a dot is left out of a folder.
 
-    Raises ``ImageUnreadable`` for a folder without any photo. Files are not looked at.
+    Raises ``ImageUnreadable`` for a folder without any photo, and ``UsageError`` for a path that is
+    in no list. Files are not looked at.
     """
+    check_many(paths)
     for path in map(Path, paths):
         if not path.is_dir():
             yield path
@@ -31,6 +34,6 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
         found = sorted(f for f in path.rglob("*") if is_photo(f, path) and f.is_file())
         if not found:
             raise ImageUnreadable(
-                f"{path.name} holds no photos; known: {', '.join(sorted(SUFFIXES))}"
+                f"{path.name or path} holds no photos; known: {', '.join(sorted(SUFFIXES))}"
             )
         yield from found

@@ -81,6 +81,20 @@ def check_color(color: str) -> None:
         raise UsageError(f"color {color!r} is unknown; use rgb or bgr")
 
 
+def check_many(sources: object) -> None:
+    """Raise ``UsageError`` for a single picture where many are taken: a path would be read as its
+    letters, bytes as numbers, an array as its rows, a file as its lines."""
+    if (
+        isinstance(sources, (str, os.PathLike, bytes, bytearray, memoryview))
+        or hasattr(sources, "readline")
+        or _is_pil(sources)
+        or (
+            isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUS" and sources.ndim < 4
+        )
+    ):
+        raise UsageError("many pictures are taken here; put the single one into a list")
+
+
 def source_name(source: ImageSource) -> str:
     """The file a picture comes from, as it was named; empty where there is none."""
     if isinstance(source, (str, os.PathLike)):

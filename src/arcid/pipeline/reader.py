@@ -152,7 +152,8 @@ class FaceReader(Preparer):
         """``faces`` over many photos, in order; what is wrong with one is its ``error``.
 
         Photos are taken as they are needed and let go at once, so a generator of any length will
-        do. ``photo_ids``: hash them, for faces that are to be enrolled.
+        do; a single picture is refused (``UsageError``). ``photo_ids``: hash them, for faces that
+        are to be enrolled.
         """
         check_color(color)
         check_selection(select)
