@@ -328,9 +328,19 @@ def test_other_kinds_of_file_are_refused_by_name() -> None:
             load_image(data)
 
 
-def test_pillow_is_not_told_to_accept_cut_pictures() -> None:
+@pytest.mark.parametrize("lenient", [False, True])  # as programs around us may have said
+def test_cut_pictures_are_refused_and_pillow_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, lenient: bool
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     load_image(encoded(drawn(), "PNG"))
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    for kind in ("JPEG", "PNG", "GIF", "BMP"):
+        cut = encoded(drawn(400, 400), kind)[:-1000]
+        sources: tuple[Any, ...] = (cut, Pil.open(io.BytesIO(cut)))
+        for source in sources:
+            with pytest.raises(ImageUnreadable, match="cut short"):
+                load_image(source)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

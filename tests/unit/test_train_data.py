@@ -492,7 +492,10 @@ def test_crops_of_other_sizes_keep_the_template_in_place(photos: list[Photo]) ->
 
 @pytest.mark.parametrize("kind", ["WEBP", "JPEG", "PNG"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
-def test_cut_pictures_are_never_half_used(photos: list[Photo], kind: str, share: float) -> None:
+def test_cut_pictures_are_never_half_used(
+    photos: list[Photo], kind: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
     buffer = io.BytesIO()
     Pil.open(io.BytesIO(photos[0][2])).convert("RGB").save(buffer, kind)
     data = buffer.getvalue()

@@ -20,8 +20,8 @@ from arcid.image.heads import (
     jpeg_scans,
     memory_needed,
     orientation_of,
-    quiet_pillow,
     still_webp,
+    strict_pillow,
 )
 from arcid.image.limits import BYTES_PER_PIXEL, ImageLimits, check_size
 from arcid.types import Image
@@ -46,7 +46,7 @@ def decode(data: bytes, name: str, limits: ImageLimits) -> Image:
             "save it again"
         )
     try:
-        with quiet_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with strict_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
             check_size(name, picture.height, picture.width, limits)
             _check_tiff(name, picture)
             _check_memory(name, picture, data, limits)
@@ -76,7 +76,7 @@ def from_pil(picture: PilImage, name: str, limits: ImageLimits) -> Image:
     if picture.mode in ("I", "F"):
         raise ImageUnreadable("pictures of 32 bits a channel are not read; save it with 8")
     try:
-        with quiet_pillow():
+        with strict_pillow():
             picture.load()
             rgb = _to_rgb(picture, _Room(3 * picture.width * picture.height))
             return _upright(rgb, orientation_of(picture))

@@ -30,25 +30,30 @@ def decoding_bytes(data: bytes) -> int:
     from PIL import Image as Pil
 
     try:
-        with quiet_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with strict_pillow(), Pil.open(io.BytesIO(data), formats=FORMATS) as picture:
             return memory_needed(picture, data)
     except Exception:  # load_image says what is wrong
         return 0
 
 
 @contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Ignore Pillow's warnings while any thread decodes.
+def strict_pillow() -> Iterator[None]:
+    """Ignore Pillow's warnings while any thread decodes, and a caller's wish to have what is cut
+    short filled up (``ImageFile.LOAD_TRUNCATED_IMAGES``).
 
-    ``warnings.catch_warnings`` swaps a list the whole process shares: two threads that overlap
-    would restore each other's. So the first one in sets the filter and the last one out drops it.
+    Both are the whole process's: two threads that overlap would restore each other's. So the first
+    one in changes them and the last one out puts them back.
     """
-    global _decoding, _saved_filters
+    from PIL import ImageFile
+
+    global _decoding, _saved_filters, _saved_lenient
     with _decoding_lock:
         if _decoding == 0:
             _saved_filters = warnings.catch_warnings()
             _saved_filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            _saved_lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
         _decoding += 1
     try:
         yield
@@ -58,11 +63,13 @@ def quiet_pillow() -> Iterator[None]:
             if _decoding == 0 and _saved_filters is not None:
                 _saved_filters.__exit__(None, None, None)
                 _saved_filters = None
+                ImageFile.LOAD_TRUNCATED_IMAGES = _saved_lenient
 
 
 _decoding = 0
 _decoding_lock = threading.Lock()
 _saved_filters: warnings.catch_warnings[None] | None = None
+_saved_lenient = False
 
 
 def orientation_of(picture: PilImage) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from arcid.errors import ArcidError
 from arcid.geometry import TEMPLATE_SIZE
+from arcid.image.heads import strict_pillow
 from arcid.types import Image
 
 CROP_SIZE = 128
@@ -107,7 +108,7 @@ def _decode_slowly(data: bytes) -> Image:
     from PIL import Image as Pil
 
     try:
-        with Pil.open(io.BytesIO(data)) as picture:
+        with strict_pillow(), Pil.open(io.BytesIO(data)) as picture:
             return np.array(picture.convert("RGB"), np.uint8)
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
         raise Unusable(f"damaged ({type(error).__name__})" if data else "empty") from None
