@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from arcid.cli import process
+from arcid.cli.output import print_json
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, /dev/full and hanging up are POSIX's")
 FULL = "error: standard output: No space left on device\n"
@@ -52,6 +57,18 @@ def test_who_stops_reading_has_read_enough(words: tuple[str, ...], code: int) ->
     finally:
         os.close(written)
     assert (ran.returncode, ran.stderr) == (code, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf8", "ascii", "cp1251", "cp1252", "cp932"])
+def test_json_is_json_in_any_encoding_of_standard_output(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    written, value = io.BytesIO(), {"name": "Zoë 😀 Łukasz \udcff"}
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, "strict"))
+    process.open_streams()
+    print_json(value)
+    sys.stdout.flush()
+    assert json.loads(written.getvalue().decode("utf-8")) == value
 
 
 @posix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -173,8 +174,10 @@ def end_with(failed: Sequence[ArcidError], json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    """One JSON document on standard output; in ASCII where that is not in UTF-8, whose readers
+    would take its characters for others, or for what is no JSON."""
+    as_is = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
+    sys.stdout.write(json.dumps(value, ensure_ascii=not as_is, default=str) + "\n")
 
 
 def plain(text: object) -> str:
