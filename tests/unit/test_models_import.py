@@ -165,6 +165,13 @@ def test_nhwc_and_other_sizes(tmp_path: Path, root: Path) -> None:
         ({}, {"like": "luxonis"}, ManifestInvalid, "'data', its manifest says 'images'"),
         ({}, {"colour": "GBR"}, ManifestInvalid, "RGB or BGR"),
         ({}, {"std": (0.0, 1.0, 1.0)}, ManifestInvalid, "std must be positive"),
+        (
+            {},
+            {"mean": (0.5,) * 3, "std": (0.5,) * 3},
+            UsageError,
+            r"from 0 to 255.*say --mean 127.5,127.5,127.5 --std 127.5,127.5,127.5",
+        ),
+        ({}, {"std": (0.229, 0.224, 0.225)}, UsageError, r"say --std 58.395,57.12,57.375$"),
         ({"more_outputs": True}, {}, ManifestInvalid, "several outputs"),
         ({"dim": 3}, {}, ManifestInvalid, "has 3 values a face"),
         ({"scale": float("nan")}, {}, ModelUnsupported, "NaN or infinite"),

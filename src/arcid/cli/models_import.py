@@ -39,10 +39,14 @@ def import_(
     input_name: Annotated[str | None, typer.Option("--input", help="Name of the input.")] = None,
     output_name: Annotated[str | None, typer.Option("--output", help="Name of the output.")] = None,
     mean: Annotated[
-        str | None, typer.Option("--mean", help="Subtracted: one number, or three with commas.")
+        str | None,
+        typer.Option(
+            "--mean", help="Subtracted from pixels 0-255: one number, or three with commas."
+        ),
     ] = None,
     std: Annotated[
-        str | None, typer.Option("--std", help="Divided by: one number, or three with commas.")
+        str | None,
+        typer.Option("--std", help="Divided by, after that: one number, or three with commas."),
     ] = None,
     colour: Annotated[str | None, typer.Option("--colour", help="RGB or BGR.")] = None,
     size: Annotated[int | None, typer.Option("--size", min=16, help="Side of the crop.")] = None,

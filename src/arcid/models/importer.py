@@ -44,7 +44,7 @@ class Request:
     input_name: str | None = None
     output_name: str | None = None
     colour: Any = None
-    mean: tuple[float, float, float] | None = None
+    mean: tuple[float, float, float] | None = None  # of pixels 0–255, as std
     std: tuple[float, float, float] | None = None
     size: int | None = None
     layout: Any = None
@@ -116,6 +116,17 @@ def import_model(
 
 
 def _input_spec(request: Request, contract: catalogue.InputContract) -> InputSpec:
+    said = {"--mean": request.mean, "--std": request.std}
+    if any(0 < value < 1 for values in said.values() for value in values or ()):
+        of_bytes = (
+            f"{option} {','.join(f'{255 * value:g}' for value in values)}"
+            for option, values in said.items()
+            if values is not None
+        )
+        raise UsageError(
+            "mean and std are those of pixels from 0 to 255; these are of pixels from 0 to 1, and "
+            f"every face would look alike: say {' '.join(of_bytes)}"
+        )
     size = request.size or contract.size
     return InputSpec(
         name=request.input_name or contract.names[0],
