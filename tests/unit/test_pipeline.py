@@ -229,6 +229,16 @@ def test_every_way_in_takes_bgr(calibrated: Pipeline, fresh: Path) -> None:
     assert items[2].get() == []
 
 
+def test_photos_are_identified_as_they_come(calibrated: Pipeline, fresh: Path) -> None:
+    photos = [calibrated.faces(picture(number)) for number in (1, 2)]
+    with Gallery.open(fresh) as gallery:
+        gallery.create_collection("staff")
+        gallery.enrol("staff", "Ada", [new_face(photos[0][0], "", {})])
+        found = calibrated.identify_photos((faces for faces in photos), gallery, "staff")
+        assert [len(one) for one in found] == [len(faces) for faces in photos]
+        assert found[0][0].candidates[0].name == "Ada"
+
+
 def test_the_same_options_with_a_photo_and_with_faces() -> None:
     """What is asked of a photo may be asked of its faces, less what finds them."""
     finding = {"select", "aligned", "color", "source", "sources", "a", "b", "faces", "face"}

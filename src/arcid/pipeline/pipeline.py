@@ -10,7 +10,7 @@ photo to crops, ``FaceReader`` on to vectors, ``Identifier`` decides about vecto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +187,7 @@ class Pipeline(FaceReader, Identifier):
 
     def identify_photos(
         self,
-        photos: Sequence[Faces],
+        photos: Iterable[Faces],
         gallery: Gallery,
         collection: str,
         *,
@@ -198,6 +198,7 @@ class Pipeline(FaceReader, Identifier):
         where: Mapping[str, Any] | None = None,
     ) -> list[list[Identification]]:
         """``identify_faces`` of several photos, all against one state of the collection."""
+        photos = list(photos)
         empty = Embeddings.empty(self.embedder.dim, self.contract_id)
         found = iter(
             self.identify_embeddings(
