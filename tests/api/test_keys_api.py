@@ -17,6 +17,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from tests.serving import Client, StartService
 
+from arcid.apps.watchlists import flows
 from arcid.errors import ConfigError
 from arcid.events import Audit
 from arcid.gallery import Gallery
@@ -158,6 +159,8 @@ def test_what_belongs_to_a_collection_is_shown_to_its_keys_alone(service: Client
     for kind in ("cameras", "doors", "watchlists", "collections"):
         told = ask(service, secret, "GET", f"/v1/{kind}").json()[kind]
         assert {one.get("collection", one["name"]) for one in told} == {"ours"}, kind
+        page = ask(service, secret, "GET", f"/v1/{kind}", params={"limit": 1}).json()
+        assert page.get("next") is None, f"a cursor to {kind} of others tells their names"
         assert len(ask(service, BOOT, "GET", f"/v1/{kind}").json()[kind]) > len(told)
     for kind in ("cameras", "doors", "watchlists"):
         for own, status in (("ours", 200), ("theirs", 403)):
@@ -173,6 +176,52 @@ def test_what_belongs_to_a_collection_is_shown_to_its_keys_alone(service: Client
     for ids in made.values():
         for kind, uid in ids.items():
             assert ask(service, BOOT, "DELETE", f"/v1/{kind}/{uid}").status_code in (202, 204)
+
+
+@pytest.mark.data
+def test_facts_of_the_service_tell_a_limited_key_of_its_collections_alone(
+    service: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = make(service, "asks for models", ["read"], collections=["ours"])
+    sizes = {"ours": 1 << 40, "theirs": 1 << 40}
+    monkeypatch.setattr(service.gallery, "sizes", lambda contract_id: sizes)
+    told = {}
+    for key in (BOOT, secret):
+        models = ask(service, key, "GET", "/v1/models").json()["models"]
+        told[key] = {one["gallery"] for one in models[-1]["calibration"]["unanswered"]} - {None}
+    assert told == {BOOT: {"ours", "theirs"}, secret: {"ours"}}
+
+
+@pytest.mark.data
+def test_a_limited_key_is_not_told_what_cameras_of_others_see(service: Client) -> None:
+    terms = {"purpose": "banned", "legal_basis": "house right", "owner": "Ada",
+             "expires_at": (datetime.now(UTC) + timedelta(days=9)).isoformat()}  # fmt: skip
+    made: dict[str, list[dict[str, object]]] = {
+        "watchlists": [terms | {"collection": "ours", "name": "w"}],
+        "cameras": [
+            {"collection": own, "name": f"seen of {own}", "source": "0", "enabled": False}
+            for own in ("ours", "theirs")
+        ],
+    }
+    paths = []
+    for kind, bodies in made.items():
+        for body in bodies:
+            answer = ask(service, BOOT, "POST", f"/v1/{kind}", json=body)
+            assert answer.status_code == 201, answer.text
+            paths.append(f"/v1/{kind}/{answer.json()['id']}")
+    with service.gallery.database.write() as connection:
+        for own in ("ours", "theirs"):
+            flows.write(connection, f"seen of {own}", {1: (3600.0, 7)})
+    secret = make(service, "counts", ["read"], collections=["ours"])
+    seen = {
+        (key, own): ask(service, key, "GET", "/v1/watchlists/w/budget",
+                        params={"camera": f"seen of {own}"}).json()["flow"]["faces"]
+        for key in (BOOT, secret) for own in ("ours", "theirs", "nobody")
+    }  # fmt: skip
+    assert [seen[BOOT, own] for own in ("ours", "theirs", "nobody")] == [7, 7, 0]
+    assert [seen[secret, own] for own in ("ours", "theirs", "nobody")] == [7, 0, 0]
+    for path in paths:
+        assert ask(service, BOOT, "DELETE", path).status_code in (202, 204)
 
 
 @pytest.mark.data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,9 +94,13 @@ class CameraBook:
         """By name."""
         return list(self.page(None, None))
 
-    def page(self, limit: int | None, after: str | None) -> Page[Camera]:
-        """By name. Raises ``CursorInvalid``."""
+    def page(
+        self, limit: int | None, after: str | None, within: Iterable[str] | None = None
+    ) -> Page[Camera]:
+        """By name; ``within``: of the collections of these ids. Raises ``CursorInvalid``."""
         query = _KNOWN.order_by(cameras.c.name_key).limit(check_limit(limit))
+        if within is not None:
+            query = query.where(cameras.c.collection_uid.in_(list(within)))
         if after is not None:
             query = query.where(cameras.c.name_key > CAMERAS.place("", after)[0])
         with self._database.read() as connection:

@@ -3262,7 +3262,7 @@ class AsyncClient(AsyncSender):
 
     async def watchlist_budget(self, watchlist: str, *, camera: str | None = None) -> m.BudgetOut:
         """Thresholds of a list now, by its size and the faces that a camera sees, and what to
-        expect of them.
+        expect of them. To a key limited to some collections, cameras of others are unknown.
 
         ``GET /v1/watchlists/{watchlist}/budget``. An API key needs ``read``.
         """

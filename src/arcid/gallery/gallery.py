@@ -6,7 +6,7 @@ is one transaction: it returns after the commit is on disk, or raises and has ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -72,11 +72,16 @@ class Gallery(Merging):
         return False
 
     def collections(
-        self, *, limit: int | None = None, after: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        within: Iterable[str] | None = None,
     ) -> Page[Collection]:
-        """By name; all, or with ``limit`` a page of them, after the cursor ``after``."""
+        """By name; all, or with ``limit`` a page of them, after the cursor ``after``. ``within``:
+        only those of these ids."""
         with self.database.read() as connection:
-            found = _collections.page(connection, limit, after)
+            found = _collections.page(connection, limit, after, within)
             return Page([_collections.record(connection, row) for row in found], found.next)
 
     def collection(self, name: str) -> Collection:

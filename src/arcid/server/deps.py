@@ -101,10 +101,13 @@ class Services:
                 "them, as ARCID_LANDMARKS=arcid-landmarks-s (for research alone)"
             )
 
-    def unanswered(self) -> list[Unanswered]:
-        """Default rates that the calibration does not support for the present collections."""
-        found = self.calibration()
-        return [] if found is None else unanswered(found, self.gallery.sizes(self.contract_id))
+    def unanswered(self, within: frozenset[str] | None = None) -> list[Unanswered]:
+        """Default rates that the calibration does not support for the present collections;
+        ``within``: of those of these names."""
+        if (found := self.calibration()) is None:
+            return []
+        sizes = self.gallery.sizes(self.contract_id)
+        return unanswered(found, {n: size for n, size in sizes.items() if inside(n, within)})
 
     async def faces(
         self,
@@ -277,8 +280,9 @@ async def within(request: Request, limited: Limited) -> frozenset[str] | None:
     """The same by their names now."""
     if limited is None:
         return None
-    found = await run_in_threadpool(request.app.state.services.gallery.collections)
-    return frozenset(own.name for own in found if own.id in limited)
+    gallery: Gallery = request.app.state.services.gallery
+    found = await run_in_threadpool(gallery.collections, within=limited)
+    return frozenset(own.name for own in found)
 
 
 def inside(collection: str, within: frozenset[str] | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,10 +48,17 @@ class Watchlists:
             _note(connection, "list.create", row)
             return store.record(row)
 
-    def find(self, *, limit: int | None = None, after: str | None = None) -> Page[Watchlist]:
-        """By name, expired ones included; ``after`` is ``next`` of the page before."""
+    def find(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        within: Iterable[str] | None = None,
+    ) -> Page[Watchlist]:
+        """By name, expired ones included; ``after`` is ``next`` of the page before. ``within``: of
+        the collections of these ids."""
         with self._database.read() as connection:
-            found = store.every(connection, after, limit)
+            found = store.every(connection, after, limit, within)
         return Page([store.record(row) for row in found], found.next)
 
     def get(self, list_id: str) -> Watchlist:

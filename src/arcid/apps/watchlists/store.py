@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,9 +56,16 @@ def by_key(connection: Connection, key: int) -> Row:
     return connection.execute(_KNOWN.where(watchlists.c.id == key)).mappings().one()
 
 
-def every(connection: Connection, after: str | None, limit: int | None) -> Page[Row]:
-    """By name."""
+def every(
+    connection: Connection,
+    after: str | None,
+    limit: int | None,
+    within: Iterable[str] | None = None,
+) -> Page[Row]:
+    """By name; ``within``: of the collections of these ids."""
     query = _KNOWN.order_by(watchlists.c.name_key).limit(check_limit(limit))
+    if within is not None:
+        query = query.where(collections.c.uid.in_(list(within)))
     if after is not None:
         query = query.where(watchlists.c.name_key > WATCHLISTS.place("", after)[0])
     rows: list[Row] = list(connection.execute(query).mappings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,8 +67,12 @@ def by_id(connection: Connection, key: int) -> Row:
     )
 
 
-def page(connection: Connection, limit: int | None, after: str | None) -> Page[Row]:
+def page(
+    connection: Connection, limit: int | None, after: str | None, within: Iterable[str] | None
+) -> Page[Row]:
     query = sa.select(collections).order_by(collections.c.name_key).limit(check_limit(limit))
+    if within is not None:
+        query = query.where(collections.c.uid.in_(list(within)))
     if after is not None:
         query = query.where(collections.c.name_key > COLLECTIONS.place("", after)[0])
     rows: list[Row] = list(connection.execute(query).mappings())

@@ -127,13 +127,8 @@ def list_cameras(
     running: Running, limited: Limited, limit: Limit = 100, after: After = None
 ) -> Cameras:
     """Cameras by name with how they are doing in this process, a page at a time."""
-    found = running.cameras.book.page(limit, after)
-    shown = [
-        _out(running, camera)
-        for camera in found
-        if limited is None or camera.collection_id in limited
-    ]
-    return Cameras(cameras=shown, next=found.next)
+    found = running.cameras.book.page(limit, after, limited)
+    return Cameras(cameras=[_out(running, camera) for camera in found], next=found.next)
 
 
 @router.post("", status_code=201, responses=errors(400, 404, 409, 413, 503, 507))

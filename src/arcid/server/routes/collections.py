@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from arcid.server.deps import CollectionPath, Running, Within, inside
+from arcid.server.deps import CollectionPath, Limited, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.schemas import (
@@ -30,13 +30,12 @@ def create_collection(running: Running, body: CollectionIn) -> CollectionOut:
 
 @router.get("", responses=errors(503))
 def list_collections(
-    running: Running, within: Within, limit: Limit = 100, after: After = None
+    running: Running, limited: Limited, limit: Limit = 100, after: After = None
 ) -> Collections:
     """Collections by name with their sizes, a page at a time."""
-    found = running.gallery.collections(limit=limit, after=after)
+    found = running.gallery.collections(limit=limit, after=after, within=limited)
     return Collections(
-        collections=[CollectionOut.model_validate(c) for c in found if inside(c.name, within)],
-        next=found.next,
+        collections=[CollectionOut.model_validate(c) for c in found], next=found.next
     )
 
 

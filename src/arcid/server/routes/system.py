@@ -14,7 +14,7 @@ from arcid.events.duties import holders
 from arcid.models.manifest import Manifest
 from arcid.runtime import default_threads, hardware
 from arcid.server import schemas
-from arcid.server.deps import Running
+from arcid.server.deps import Running, Within
 from arcid.server.lanes import Route
 from arcid.server.routes._common import errors
 from arcid.server.schemas import (
@@ -81,7 +81,7 @@ def system(running: Running) -> System:
 
 
 @router.get("/v1/models", responses=errors(503))
-def models(running: Running) -> Models:
+def models(running: Running, within: Within) -> Models:
     """The detector and the recogniser: facts, licences, and what their scores mean."""
     pipeline = running.pipeline
     return Models(
@@ -93,7 +93,7 @@ def models(running: Running) -> Models:
                 contract_id=running.contract_id,
                 dim=pipeline.embedder.dim,
                 trust=bundle.trust if (bundle := pipeline.bundle) else None,
-                calibration=_calibration(running),
+                calibration=_calibration(running, within),
             ),
         ]
     )
@@ -141,7 +141,7 @@ def _facts(manifest: Manifest | None, name: str) -> dict[str, Any]:
     }
 
 
-def _calibration(running: Running) -> CalibrationOut | None:
+def _calibration(running: Running, within: frozenset[str] | None) -> CalibrationOut | None:
     found = running.calibration()
     if found is None:
         return None
@@ -153,7 +153,7 @@ def _calibration(running: Running) -> CalibrationOut | None:
         smallest_supported_fmr=found.smallest_supported_fmr,
         smallest_measured_fmr=found.smallest_measured_fmr,
         combined_with=found.data["combined_with"]["dataset"] if found.combined else None,
-        unanswered=[UnansweredOut.model_validate(one) for one in running.unanswered()],
+        unanswered=[UnansweredOut.model_validate(one) for one in running.unanswered(within)],
         restart_needed=running.pipeline.calibration_replaced,
         **{
             key: found.data[key]

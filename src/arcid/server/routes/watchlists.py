@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from arcid.apps.watchlists import Terms, Watchlists
 from arcid.apps.watchlists.records import Strangers
-from arcid.server.deps import PersonPath, Running, Within, inside
+from arcid.server.deps import Limited, PersonPath, Running
 from arcid.server.lanes import Route
 from arcid.server.routes._common import ERASED, After, Limit, erased, errors
 from arcid.server.routes.attendance import Actor, Remark
@@ -162,15 +162,12 @@ class BudgetOut(Out):
 
 @router.get("", responses=errors(503))
 def list_watchlists(
-    running: Running, within: Within, limit: Limit = 100, after: After = None
+    running: Running, limited: Limited, limit: Limit = 100, after: After = None
 ) -> WatchlistsOut:
     """All lists, expired ones too."""
-    found = Watchlists(running.gallery).find(limit=limit, after=after)
+    found = Watchlists(running.gallery).find(limit=limit, after=after, within=limited)
     return WatchlistsOut(
-        watchlists=[
-            WatchlistOut.model_validate(own) for own in found if inside(own.collection, within)
-        ],
-        next=found.next,
+        watchlists=[WatchlistOut.model_validate(own) for own in found], next=found.next
     )
 
 
@@ -221,6 +218,7 @@ def delete_watchlist(running: Running, watchlist: ListPath, actor: By = "") -> R
 @router.get("/{watchlist}/budget", responses=errors(404, 503))
 def watchlist_budget(
     running: Running,
+    limited: Limited,
     watchlist: ListPath,
     camera: Annotated[
         str | None,
@@ -228,7 +226,10 @@ def watchlist_budget(
     ] = None,
 ) -> BudgetOut:
     """Thresholds of a list now, by its size and the faces that a camera sees, and what to expect of
-    them."""
+    them. To a key limited to some collections, cameras of others are unknown."""
+    if limited is not None:
+        own = running.cameras.book.page(None, None, limited)
+        camera = camera if camera in {one.name for one in own} else None
     now = Watchlists(running.gallery).budget(watchlist, camera, running.pipeline.calibration)
     return BudgetOut.model_validate(now)
 
