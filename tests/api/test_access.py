@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from arcid.errors import ConfigError
+from arcid.errors import ConfigError, Overloaded
 from arcid.server.app import create_app
+from arcid.server.applicants import RUNS_AT_ONCE, Applicants
 from arcid.server.settings import Settings, is_guessable
 from arcid.server.throttle import CLIENTS, Throttle, client_of
 
@@ -162,6 +165,25 @@ def test_what_is_remembered_of_guesses_is_bounded(monkeypatch: pytest.MonkeyPatc
     now[0] += 3600
     guesses.failed("2001:db8::1")
     assert guesses.wait_s("2001:db8::3") == 0, "an hour clears it"
+
+
+def test_one_link_takes_one_camera_whatever_it_opens() -> None:
+    applicants = Applicants()
+    ended: list[int] = []
+    with ExitStack() as cameras:
+        for number in range(RUNS_AT_ONCE):
+            cameras.enter_context(applicants.run("one", partial(ended.append, number)))
+        assert ended == list(range(RUNS_AT_ONCE - 1)), "the newest stays"
+        for link in range(RUNS_AT_ONCE - 1):
+            cameras.enter_context(applicants.run(f"other {link}", lambda: ended.append(-1)))
+        with pytest.raises(Overloaded), applicants.run("late", lambda: None):
+            pass
+        cameras.enter_context(applicants.run("one", lambda: None))
+        assert ended == list(range(RUNS_AT_ONCE))
+    with ExitStack() as cameras:
+        for link in range(RUNS_AT_ONCE):
+            cameras.enter_context(applicants.run(f"again {link}", lambda: ended.append(-1)))
+    assert -1 not in ended
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.serving import Client, StartService
 from arcid.apps.demo.documents import specimen, zone_of
 from arcid.apps.onboarding.degrading import degraded
 from arcid.apps.onboarding.evidence import verify
+from arcid.errors import Overloaded
 from arcid.events import Audit
 from arcid.image import load_image
 from arcid.pipeline import Pipeline
@@ -220,6 +221,35 @@ def test_consent_to_another_text_is_refused_and_consent_withdrawn_erases(
     assert client.post("/onboarding/session/withdraw", headers=token).json()["state"] == "withdrawn"
     left = client.get(path).json()
     assert (left["name"], left["pictures"], left["consent"]) == ("", [], None)
+
+
+def test_pictures_of_applicants_and_logins_count_as_those_of_others(
+    client: Client,
+    check: Known,
+    collection: str,
+    papers: bytes,
+    face: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, token = started(client, collection, live=False)
+    consented(client, token)
+    batcher = client.services.batcher
+    paths = {
+        "/onboarding/session/document": papers,
+        f"{collection}/people/{'0' * 32}/authenticate": face(1),
+    }
+    monkeypatch.setattr(batcher, "_max_pixels", 1)
+    with batcher.room([papers]):
+        for path, photo in paths.items():
+            answer = client.post(path, headers=token, files={"image": photo})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
+        with pytest.raises(Overloaded):
+            batcher.submit([papers])
+        assert client.get("/onboarding/session", headers=token).json()["tries_left"] == 8
+    codes = [
+        client.post(p, headers=token, files={"image": i}).status_code for p, i in paths.items()
+    ]
+    assert codes == [200, 404] and batcher.pending == 0 and batcher._pending_pixels == 0
 
 
 # a face as a key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ class Applicants:
     """One a service, on its event loop."""
 
     guesses: Throttle = field(default_factory=Throttle)
-    runs: int = 0
+    _runs: dict[str, Callable[[], None]] = field(default_factory=dict)  # what ends each, by link
 
     @contextmanager
     def known(self, address: str, token: str) -> Iterator[None]:
@@ -27,7 +27,7 @@ class Applicants:
 
         Raises ``HttpError`` 429, but for a link that this address has opened before.
         """
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(token)
         wait_s = self.guesses.wait_s(address)
         if wait_s > 0 and not self.guesses.has_shown(address, digest):
             raise too_many_attempts("too many wrong links", wait_s)
@@ -39,14 +39,25 @@ class Applicants:
         self.guesses.right(address, digest)
 
     @contextmanager
-    def run(self) -> Iterator[None]:
-        """One camera more. Raises ``Overloaded``."""
-        if self.runs >= RUNS_AT_ONCE:
+    def run(self, token: str, end: Callable[[], None]) -> Iterator[None]:
+        """One camera more, in place of an earlier one of the same link: nobody takes all of them.
+
+        ``end`` ends it where another comes. Raises ``Overloaded``.
+        """
+        digest = _digest(token)
+        if (earlier := self._runs.pop(digest, None)) is not None:
+            earlier()
+        if len(self._runs) >= RUNS_AT_ONCE:
             raise Overloaded(
                 f"{RUNS_AT_ONCE} cameras are at work; try again in a minute", retry_after_s=60
             )
-        self.runs += 1
+        self._runs[digest] = end
         try:
             yield
         finally:
-            self.runs -= 1
+            if self._runs.get(digest) is end:
+                del self._runs[digest]
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -106,6 +106,20 @@ class Batcher:
         job = _Job(photo, select, aligned=False, embed=False, look=look)
         return self._submit([job])[0]
 
+    @contextmanager
+    def room(self, photos: Sequence[bytes]) -> Iterator[None]:
+        """For as long as photos are worked on elsewhere they count as those that were submitted.
+
+        Raises ``Overloaded`` as ``submit``.
+        """
+        sizes = [self._pixels(photo) for photo in photos]
+        self._admit(sizes)
+        try:
+            yield
+        finally:
+            for pixels in sizes:
+                self._answered(pixels)
+
     @property
     def pending(self) -> int:
         """Images waiting or being worked on."""
@@ -123,39 +137,47 @@ class Batcher:
 
     def _submit(self, jobs: list[_Job]) -> list[Future[Any]]:
         for job in jobs:
-            needed = min(decoding_bytes(job.data), BYTES_PER_PIXEL * self._limits.max_pixels)
-            job.pixels = -(-needed // BYTES_PER_PIXEL)
-        pixels = sum(job.pixels for job in jobs)
-        with self._lock:
-            waiting = self._pending
-            if self._closed or waiting + len(jobs) > self._queue_size:
-                raise self._overloaded(
-                    f"{waiting} images are waiting and at most {self._queue_size} may"
-                )
-            # a request that is larger than the limit by itself is taken when it is alone
-            if self._pending_pixels and self._pending_pixels + pixels > self._max_pixels:
-                raise self._overloaded(
-                    f"images of {self._pending_pixels / 1e6:.0f} million pixels are waiting and "
-                    f"{pixels / 1e6:.0f} million more are too many: "
-                    f"{self._max_pixels / 1e6:.0f} million may"
-                )
-            self._pending += len(jobs)
-            self._pending_pixels += pixels
-            self._preparing += sum(job.embed for job in jobs)
-        self._metrics.queue_images.inc(len(jobs))
-        self._metrics.inflight_pixels.inc(pixels)
+            job.pixels = self._pixels(job.data)
+        self._admit([job.pixels for job in jobs], sum(job.embed for job in jobs))
         for job in jobs:
             job.answer.set_running_or_notify_cancel()  # a client that left cannot cancel any more
             job.answer.add_done_callback(functools.partial(self._answered, job.pixels))
             self._pool.submit(self._prepare, job)
         return [job.answer for job in jobs]
 
+    def _pixels(self, photo: bytes) -> int:
+        """What a photo counts for, by its head."""
+        needed = min(decoding_bytes(photo), BYTES_PER_PIXEL * self._limits.max_pixels)
+        return -(-needed // BYTES_PER_PIXEL)
+
+    def _admit(self, photos: Sequence[int], embedded: int = 0) -> None:
+        """All of them, by what each counts for, or none, and then ``Overloaded`` is raised."""
+        pixels = sum(photos)
+        with self._lock:
+            waiting = self._pending
+            if self._closed or waiting + len(photos) > self._queue_size:
+                raise self._overloaded(
+                    f"{waiting} images are waiting and at most {self._queue_size} may"
+                )
+            # a request that is larger than the limit by itself is taken when it is alone
+            if pixels and self._pending_pixels and self._pending_pixels + pixels > self._max_pixels:
+                raise self._overloaded(
+                    f"images of {self._pending_pixels / 1e6:.0f} million pixels are waiting and "
+                    f"{pixels / 1e6:.0f} million more are too many: "
+                    f"{self._max_pixels / 1e6:.0f} million may"
+                )
+            self._pending += len(photos)
+            self._pending_pixels += pixels
+            self._preparing += embedded
+        self._metrics.queue_images.inc(len(photos))
+        self._metrics.inflight_pixels.inc(pixels)
+
     def _overloaded(self, why: str) -> Overloaded:
         wait_s = min(self._pending * self._seconds_per_image / self.workers, MAX_RETRY_S)
         wait_s = max(wait_s, 1.0)
         return Overloaded(f"{why}; try again in {wait_s:.0f} s", retry_after_s=wait_s)
 
-    def _answered(self, pixels: int, _: Future[Any]) -> None:
+    def _answered(self, pixels: int, _: object = None) -> None:
         with self._lock:
             self._pending -= 1
             self._pending_pixels -= pixels
@@ -204,7 +226,8 @@ class Batcher:
                 self._room.notify_all()
 
     def load(self, data: bytes) -> Image:
-        """An upload that is in no queue, decoded as those that are; (H,W,3) uint8 RGB."""
+        """An upload that is in no queue, decoded as those that are; (H,W,3) uint8 RGB. ``room`` is
+        made for it before."""
         if self._apart is None:
             return load_image(data, limits=self._limits)
         return self._apart.load(data)

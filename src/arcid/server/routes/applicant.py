@@ -10,7 +10,7 @@ import asyncio
 import logging
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -146,13 +146,14 @@ async def applicant_document(
 ) -> ApplicantOut:
     """A photo of the document's page with the portrait. The machine-readable zone is read in the
     pictures where `arcid[mrz]` is installed."""
-    photo, *more = await read_images([image, *([] if back is None else [back])], running.settings)
-    other = more[0] if more else None
+    photos = await read_images([image, *([] if back is None else [back])], running.settings)
+    photo, other = photos[0], photos[1] if photos[1:] else None
     return await _told(
         running,
         request,
         token,
         lambda one: one.document(token, photo, back=other, zone=zone),
+        photos,
     )
 
 
@@ -167,6 +168,7 @@ async def applicant_selfie(
         request,
         token,
         lambda one: one.selfie(token, photo),
+        [photo],
     )
 
 
@@ -186,8 +188,9 @@ async def applicant_live(socket: WebSocket) -> None:
             session = await asyncio.to_thread(one.session, token)
         if session.state != "documented":
             raise OnboardingClosed("the document comes first, or the session has ended")
-        with running.applicants.run():
-            await _run(socket, running, one, token)
+        source = PushedFrames("onboarding", max_pixels=MAX_PIXELS)
+        with running.applicants.run(token, source.close):
+            await _run(socket, running, one, token, source)
     except (ArcidError, HttpError) as error:
         message = error.message if isinstance(error, ArcidError) else str(error.detail)
         with suppress(WebSocketDisconnect, RuntimeError):
@@ -198,10 +201,11 @@ async def applicant_live(socket: WebSocket) -> None:
         await socket.close()
 
 
-async def _run(socket: WebSocket, running: Services, one: Applicant, token: str) -> None:
+async def _run(
+    socket: WebSocket, running: Services, one: Applicant, token: str, source: PushedFrames
+) -> None:
     """One run: frames in, prompts out, and the decision at its end."""
     loop = asyncio.get_running_loop()
-    source = PushedFrames("onboarding", max_pixels=MAX_PIXELS)
     live = Live(running.pipeline)
     said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
@@ -268,10 +272,17 @@ def told(look: Look) -> dict[str, Any]:
 
 
 async def _told(
-    running: Services, request: Request, token: str, step: Callable[[Applicant], Session | Attempt]
+    running: Services,
+    request: Request,
+    token: str,
+    step: Callable[[Applicant], Session | Attempt],
+    photos: Sequence[bytes] = (),
 ) -> ApplicantOut:
+    """``photos``: that the step looks at."""
+
     def take() -> Session | Attempt:
-        return step(_applicant(running))
+        with running.batcher.room(photos):
+            return step(_applicant(running))
 
     with running.applicants.known(address_of(request), token):
         return _answer(await running.writes.run(take), running)

@@ -278,8 +278,9 @@ async def authenticate_person(
 
     def decide() -> Any:
         check = Authenticator(running.gallery, running.pipeline, running.passive.check())
-        picture = running.batcher.load(photo)
-        return check.authenticate(collection, person_id, picture, fmr=fmr)
+        with running.batcher.room([photo]):
+            picture = running.batcher.load(photo)
+            return check.authenticate(collection, person_id, picture, fmr=fmr)
 
     return AuthenticatedOut.model_validate(await running.writes.run(decide))
 
