@@ -128,6 +128,15 @@ def test_a_list_says_what_it_is_for_and_who_answers_for_it(gallery: Gallery) -> 
         lists.get("nobody")
 
 
+def test_no_list_is_found_by_the_id_of_another(gallery: Gallery) -> None:
+    lists = Watchlists(gallery)
+    first, second, third = (listed(gallery, called=name) for name in ("One", "Two", "Three"))
+    for thief in (first, third):  # before and behind it in the table
+        lists.update(thief.id, name=second.id, actor="Eve")
+        assert lists.get(second.id).id == second.id
+        lists.update(thief.id, name=f"no more {thief.id}", actor="Eve")
+
+
 def test_people_come_and_go(gallery: Gallery) -> None:
     own, lists = listed(gallery, "Ann", "Ben"), Watchlists(gallery)
     assert [m.name for m in lists.members(own.id)] == ["Ann", "Ben"]

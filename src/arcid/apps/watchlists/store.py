@@ -42,7 +42,8 @@ def find(connection: Connection, reference: str) -> Row:
     """By id, else by name, whatever its case. Raises ``WatchlistNotFound``."""
     cleaned = rules.clean_name(reference, "a list's name")
     either = sa.or_(watchlists.c.uid == cleaned, watchlists.c.name_key == rules.name_key(cleaned))
-    row = connection.execute(_KNOWN.where(either)).mappings().first()
+    query = _KNOWN.where(either).order_by(watchlists.c.uid != cleaned)
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise WatchlistNotFound(
             f"there is no watchlist with the id or name {cleaned!r}; see: arcid watchlist list"
