@@ -609,6 +609,18 @@ def test_whoever_is_subscribed_is_told_of_a_run_that_is_done(gallery: Gallery) -
     assert len(Events(gallery).find("staff", kinds=["duplicate"])) == 2
 
 
+def test_a_service_leaves_alone_a_run_that_was_stopped_before_its_turn(gallery: Gallery) -> None:
+    double(gallery)
+    found = Duplicates(gallery).runs
+    run = found.begin("staff", CALIBRATION, actor="op")
+    found.stop("staff", run.id)
+    with pytest.raises(UsageError, match="go on first"):
+        work(gallery, "staff", run.id, CALIBRATION, holder="service")
+    assert found.get("staff", run.id).state == "stopped"
+    found.go_on("staff", run.id)
+    assert work(gallery, "staff", run.id, CALIBRATION, holder="service").state == "done"
+
+
 def test_a_service_takes_up_what_it_left(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     double(gallery)
     found = Duplicates(gallery).runs

@@ -178,6 +178,23 @@ def test_whoever_stops_or_ends_a_job_takes_it_from_whoever_works(
         Jobs(gallery).get(job.id)
 
 
+def test_a_service_leaves_alone_what_was_stopped_while_it_waited_its_turn(
+    gallery: Gallery, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    for name in ("Ada", "Ben"):
+        gallery.add_person("staff", name)
+        begin_deletion(gallery, "staff", [name])
+    worker = JobWorker(gallery, pipeline, Uploads(tmp_path), None)
+    first, second = Jobs(gallery).ready()
+    worker._work(first)
+    Jobs(gallery).stop(second.id)  # somebody looked twice
+    worker._work(second)
+    assert [person.name for person in gallery.people("staff")] == ["Ben"]
+    assert Jobs(gallery).get(second.id).state == "stopped"
+    worker._work(Jobs(gallery).go_on(second.id))
+    assert Jobs(gallery).get(second.id).state == "done" and not gallery.people("staff")
+
+
 def test_consent_is_demanded_before_anything_is_looked_at(
     gallery: Gallery, pipeline: Pipeline, people: Path
 ) -> None:

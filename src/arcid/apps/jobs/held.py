@@ -41,7 +41,8 @@ class Lost(Exception):
 
 class Held:
     """Taken on entering, which raises ``UsageError`` where it cannot be, and given back at the
-    end; a process that dies keeps others out for ``lasts_s`` at most."""
+    end; a process that dies keeps others out for ``lasts_s`` at most. A service takes none that
+    somebody stopped: it may have waited its turn then."""
 
     def __init__(
         self, gallery: Gallery, job_id: str, origin: Origin, *, lasts_s: float = LASTS_S
@@ -60,6 +61,8 @@ class Held:
             now = clock_us(connection)
             if row["state"] in ENDED:
                 raise UsageError(f"this job is {row['state']}; begin another")
+            if self._origin == "service" and row["state"] in ("stopped", "failed"):
+                raise UsageError(f"this job is {row['state']}; let it go on first")
             if row["state"] == "running" and now < row["until"]:
                 raise UsageError(f"this job is worked on by {row['holder']}; stop it first")
             self._key = row["id"]
