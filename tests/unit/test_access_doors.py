@@ -39,7 +39,7 @@ from arcid.apps.access.local import Journal
 from arcid.apps.access.reasons import reason
 from arcid.apps.access.tables import doors as _doors
 from arcid.errors import AlreadyExists, DoorNotFound, GalleryBusy, NotFound, UsageError
-from arcid.events import Events, Place
+from arcid.events import Events, Place, Sightings
 from arcid.events.audit import Audit
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings
@@ -429,6 +429,23 @@ def test_doors_go_on_from_a_local_copy_say_so_and_tell_it_later(
     assert Openings(gallery).ask(Order("o1", door.id, "Gus", "courier", datetime.now(UTC)))
     time.sleep(0.6)
     assert len(relay.pulses) == 2, "the same order is the same opening"
+
+
+def test_a_face_that_is_said_not_to_be_somebody_is_not_let_in_from_the_copy_either(
+    gallery: Gallery, door: Door, start: Start, away: Callable[[bool], None]
+) -> None:
+    alike = Embeddings.normalised(face(0).vectors + 0.5 * face(5).vectors, CONTRACT)
+    (made,) = Sightings(gallery).person(
+        "staff", Place("hall", "hall"), who(gallery, "Ada"), datetime.now(UTC), cooldown_s=300,
+        grounds={}, vector=alike,
+    )  # fmt: skip
+    doorman = start()
+    assert doorman.copy_search("staff", alike)[0]
+    Events(gallery).correct("staff", made.id, "not_person", actor="Gus", block=True)
+    doorman.refresh()
+    away(True)
+    assert doorman.copy_search("staff", alike) == ([], 1)
+    assert doorman.copy_search("staff", face(0))[0][0].name == "Ada"
 
 
 def test_an_order_sent_again_opens_nothing_again_whether_the_database_is_away_or_not(

@@ -121,12 +121,13 @@ class Board:
             site, standing, where = self._doors.site()
             names = {door.collection for door in site.doors.values()}
             persons = {person for _, person in site.passes}
-            change, copies = (self._gallery.last_change(), names, persons), self._copies
-            if change != self._copied_of:
-                copies = {
-                    name: LocalCopy.read(self._gallery, name, persons, self._contract_id)
-                    for name in names
-                }
+            change = (self._gallery.last_change(), names, persons)
+            copies = {
+                name: self._copies[name].refusing(self._gallery, name, self._contract_id)
+                if change == self._copied_of
+                else LocalCopy.read(self._gallery, name, persons, self._contract_id)
+                for name in names
+            }
             those = admitted(site, copies)
         except ArcidError as error:
             if not self.away:

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,12 @@ class LocalCopy:
                 owners += [people[i] for i in kept]
                 rows.append(block[kept])
         together = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
-        blocks = Blocks(Events(gallery).blocked(collection, contract_id))
-        return cls(tuple(faces), tuple(owners), names, together, blocks)
+        made = cls(tuple(faces), tuple(owners), names, together)
+        return made.refusing(gallery, collection, contract_id)
+
+    def refusing(self, gallery: Gallery, collection: str, contract_id: str) -> LocalCopy:
+        """The same, with whom faces were said not to be by now: that changes no template."""
+        return replace(self, blocks=Blocks(Events(gallery).blocked(collection, contract_id)))
 
     def search(self, probe: Embeddings, k: int = 5) -> tuple[list[Match], int]:
         """(people nearest to one row, best first; templates compared)."""
