@@ -353,6 +353,34 @@ def test_outputs_that_fail_are_told_apart_and_nothing_is_sent_again(
     assert doorman.open_by_hand("Front", "Gus", "courier").state == "opened"
 
 
+def test_a_door_that_certainly_did_not_open_moved_nobody(
+    gallery: Gallery, door: Door, start: Start, relay: Relay
+) -> None:
+    doors, person = Doors(gallery), who(gallery, "Ada")
+    doors.change("Front", passback="hard", from_area="street", to_area="inside")
+    out = doors.add("Out", "staff", from_area="inside", to_area="street", liveness=False)
+    doors.allow("Out", "Staff")
+    answer = granted(gallery, out, "s0", State("boot"))
+    assert Openings(gallery).claim(State("boot"), answer, clock()).opening
+    doorman, passages = start(), Passages(gallery)
+
+    def pass_(track: int) -> str | None:
+        answer = doorman.see(door.id, [ada(gallery, track)], clock())
+        assert answer is not None and answer.granted, "let in nowhere, and refused for it"
+        soon(lambda: len(passages.find("staff", door="Front")) == track)
+        soon(lambda: passages.find("staff", door="Front")[0].opening != "claimed")
+        time.sleep(0.02)
+        return passages.find("staff", door="Front")[0].opening
+
+    relay.fail = OutputFailed("no answer", certain=True)
+    assert pass_(1) == "failed" and doors.site()[2][person].area == "street"
+    relay.fail = None
+    assert pass_(2) == "opened" and doors.site()[2][person].area == "inside"
+    doors.forgive(person)
+    late.add(gallery.database, replace(answer, id="s9", now=clock()), "failed", "no answer", None)
+    assert person not in doors.site()[2]
+
+
 def test_a_restart_opens_nothing(gallery: Gallery, door: Door, start: Start, relay: Relay) -> None:
     openings = Openings(gallery)
     answer = granted(gallery, door, "s1", State("before the crash"))

@@ -55,7 +55,8 @@ class Carrier:
             self._refused(claimed.answer)
             return None
         became, detail = self._trigger(claimed.answer, claimed.opening)
-        self._openings.settle(claimed.opening, became, detail, board.now().at)
+        back = claimed.before if became == "failed" else {}
+        self._openings.settle(claimed.opening, became, detail, board.now().at, back=back)
         return became
 
     def take_orders(self) -> None:
@@ -158,7 +159,15 @@ class Carrier:
         return became
 
     def _trigger(self, answer: Answer, opening: str) -> tuple[OpeningState, str]:
-        """Once more asked, then the impulse: what became of it, and why not."""
+        """What became of it, and why not."""
+        before = self._board.state.positions
+        became, detail = self._pulse(answer, opening)
+        if became == "failed":
+            self._board.set(lambda state: machine.stayed(state, answer, before))
+        return became, detail
+
+    def _pulse(self, answer: Answer, opening: str) -> tuple[OpeningState, str]:
+        """Once more asked, then the impulse."""
         final = self._board.claim(machine.claim, answer)
         self._remember(final)
         post = self._posts.get(answer.door)

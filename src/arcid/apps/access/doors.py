@@ -22,17 +22,11 @@ from arcid.apps.access import store
 from arcid.apps.access.machine import DoorState, Position
 from arcid.apps.access.outputs import check_output
 from arcid.apps.access.rules import Door, Site
-from arcid.apps.access.tables import (
-    doors,
-    groups,
-    positions,
-    rules,
-    schedules,
-)
+from arcid.apps.access.tables import doors, groups, rules, schedules
 from arcid.errors import AlreadyExists, NotFound, UsageError
 from arcid.gallery import Gallery
 from arcid.gallery import rules as _rules
-from arcid.gallery.schema import Row, people
+from arcid.gallery.schema import Row
 from arcid.gallery.store.audit import append
 from arcid.gallery.store.collections import find as find_collection
 from arcid.gallery.store.journal import from_us, now_us
@@ -185,8 +179,7 @@ class Doors:
     def forgive(self, person_id: str) -> None:
         """Forget where somebody is: anti-passback lets them through once."""
         with self._database.write() as connection:
-            own = sa.select(people.c.id).where(people.c.uid == person_id).scalar_subquery()
-            connection.execute(positions.delete().where(positions.c.person_id == own))
+            store.leave(connection, person_id)
             append(connection, verb="door.forgive", subject=f"person:{person_id}")
 
     def opened_at(self, reference: str) -> datetime | None:

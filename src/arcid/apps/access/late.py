@@ -50,7 +50,7 @@ def add(database: Database, answer: Answer, became: str, detail: str, then: Door
         }  # fmt: skip
         connection.execute(openings.insert().values(values))
         for person in (answer.person_id, answer.with_id):
-            if person is not None:
+            if person is not None and became != "failed":
                 store.place(connection, person, door.area, at, late=True)
 
 

@@ -11,6 +11,7 @@ that was locked down meanwhile. The same inputs give the same answers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from arcid.apps.access import objections
@@ -153,6 +154,14 @@ def not_opened(state: State, answer: Answer) -> State:
     """A granted answer that became no opening: whoever it was may ask again."""
     served = state.door(answer.door).served - {answer.track}
     return state.with_door(answer.door, served=served)
+
+
+def stayed(state: State, answer: Answer, before: Mapping[str, Position]) -> State:
+    """The door certainly did not open: whoever it was is where they were ``before``."""
+    went = {person for person, _ in _people(state, answer)}
+    kept = {person: at for person, at in state.positions.items() if person not in went}
+    back = {person: before[person] for person in went & before.keys()}
+    return replace(state, positions={**kept, **back})
 
 
 def _waiting(door: Door, own: DoorState, now: Now) -> tuple[str, str, float] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -55,6 +55,7 @@ class Claimed:
     state: State
     answer: Answer
     opening: str | None  # None: refused
+    before: Mapping[str, Position | None] = field(default_factory=dict)  # where people were
 
 
 class Openings:
@@ -174,7 +175,8 @@ class Openings:
             connection.execute(doors.update().where(doors.c.uid == door.id).values(opened_at=at))
             for person in persons:
                 store.place(connection, person, door.area, at)
-            return Claimed(after, answer, opening)
+            before = {person: known.positions.get(person) for person in persons}
+            return Claimed(after, answer, opening, before)
 
     def refuse(self, answer: Answer, now: Now) -> None:
         """An order by hand that the machine refused, written down."""
@@ -183,12 +185,25 @@ class Openings:
             passages.write(passages.log_of(self._database, connection, door), door, answer, now.at)
             self._end(connection, answer.id, "refused", answer.words, now)
 
-    def settle(self, opening: str, became: OpeningState, detail: str, at: datetime) -> None:
-        """What became of one that was claimed."""
+    def settle(
+        self,
+        opening: str,
+        became: OpeningState,
+        detail: str,
+        at: datetime,
+        *,
+        back: Mapping[str, Position | None] | None = None,
+    ) -> None:
+        """What became of one that was claimed. ``back``: who did not go through, and where they
+        are."""
         own = sa.and_(openings.c.uid == opening, openings.c.state == "claimed")
         values = {"state": became, "detail": detail[:200] or None, "ended_at": to_us(at)}
         with self._database.write() as connection:
             connection.execute(openings.update().where(own).values(values))
+            for person, place in (back or {}).items():
+                store.leave(connection, person)
+                if place is not None:
+                    store.place(connection, person, place.area, to_us(place.at))
 
     def abandon(self, now: datetime, *, older_s: float = UNKNOWN_AFTER_S) -> int:
         """Openings that were claimed and never settled are ``unknown``; returns how many."""

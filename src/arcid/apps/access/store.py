@@ -140,6 +140,12 @@ def place(
     connection.execute(positions.insert().values(values))
 
 
+def leave(connection: Connection, person_uid: str) -> None:
+    """Where a person is, is not known."""
+    person = sa.select(people.c.id).where(people.c.uid == person_uid).scalar_subquery()
+    connection.execute(positions.delete().where(positions.c.person_id == person))
+
+
 def opening_key(decision: str) -> str:
     """What makes one decision or order one opening."""
     return _events.key("opening", decision)
