@@ -28,6 +28,7 @@ from arcid.apps.watchlists import (
 )
 from arcid.apps.watchlists.matching import Templates
 from arcid.apps.watchlists.store import find as find_row
+from arcid.apps.watchlists.tables import alerts as _alerts
 from arcid.calibration import Calibration, fpir_for_fmr
 from arcid.errors import (
     AlertAnswered,
@@ -42,6 +43,7 @@ from arcid.events import Events, Outbox, Place
 from arcid.events.audit import Audit, acting
 from arcid.events.tables import events, traces
 from arcid.gallery import Gallery, NewFace
+from arcid.gallery.store.journal import to_us
 from arcid.models import weights
 from arcid.protection import Keys
 from arcid.types import Embeddings
@@ -441,6 +443,18 @@ def test_alerts_have_their_time(gallery: Gallery) -> None:
     with gallery.database.read() as connection:
         for table in (events, traces):
             assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0
+
+
+def test_a_face_dismissed_late_is_kept_as_long_as_any(gallery: Gallery) -> None:
+    own, alerts = listed(gallery, "Ann"), Alerts(gallery)
+    made, now = raised(gallery, own), datetime.now(UTC)
+    with gallery.database.write() as connection:  # it waited over the weekend
+        connection.execute(_alerts.update().values(raised_at=to_us(now - timedelta(days=3))))
+    alerts.answer(made.id, "dismiss", actor="Gil")
+    alerts.forget(now + timedelta(hours=23))
+    assert alerts.get(made.id).picture_kept, "it can be taken back"
+    alerts.forget(now + timedelta(hours=25))
+    assert not alerts.get(made.id).picture_kept
 
 
 def test_every_change_is_audited(gallery: Gallery) -> None:

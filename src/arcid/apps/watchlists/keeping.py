@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from arcid.apps.watchlists import alert_store, store
-from arcid.apps.watchlists.tables import alerts
+from arcid.apps.watchlists.tables import alerts, steps
 from arcid.events.store import traces
 from arcid.events.tables import traces as _traces
 from arcid.gallery import Gallery
@@ -28,7 +28,7 @@ def erase_old(database: Database, now: datetime) -> int:
         own = alerts.c.list_id == row["id"]
         old = sa.and_(own, alerts.c.raised_at < to_us(now - keep))
         cold = sa.and_(
-            own, alerts.c.state == "dismissed", alerts.c.raised_at < to_us(now - DISMISSED_KEPT),
+            own, alerts.c.state == "dismissed", ~_dismissed_since(to_us(now - DISMISSED_KEPT)),
             sa.exists().where(_traces.c.event_id == alerts.c.event_id),
         )  # fmt: skip
         with database.read() as connection:
@@ -41,6 +41,14 @@ def erase_old(database: Database, now: datetime) -> int:
             faces = connection.execute(sa.select(alerts.c.event_id).where(cold)).scalars()
             traces.erase_of(alert_store.log_of(connection, row), list(faces))
     return gone
+
+
+def _dismissed_since(moment: int) -> sa.ColumnElement[bool]:
+    said = sa.exists().where(
+        steps.c.alert_id == alerts.c.id, steps.c.verb == "dismiss", steps.c.undone_at.is_(None),
+        steps.c.at >= moment,
+    )  # fmt: skip
+    return said
 
 
 def forget(gallery: Gallery) -> int:
