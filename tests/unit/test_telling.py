@@ -383,6 +383,39 @@ def test_an_event_is_mailed_in_plain_words(gallery: Gallery, post: tuple[Post, i
     assert "Cosine of the faces: 0.710 (at least 0.400 was asked for)" in words
 
 
+def mailed(event: Event) -> tuple[str, str]:
+    letter = mail(25).message(event, NOON)
+    return letter["Subject"], letter.get_content()
+
+
+def test_mail_says_what_became_of_something_and_nobody_who_is_not_meant(gallery: Gallery) -> None:
+    events, made = Events(gallery), alert(gallery)
+    confirmed = events.write(
+        "staff", "alert", ("confirm",), DOOR, NOON, person_id=made.person_id, actor="Gus",
+        grounds={"details": {"step": "confirm"}},
+    )  # fmt: skip
+    assert confirmed is not None
+    subject, words = mailed(confirmed)
+    assert subject == "Alert of a watchlist, confirmed: Ann Ärzte, door" and "By: Gus" in words
+    dismissed, _ = events.correct("staff", made.id, "not_person", actor="Gus")
+    subject, words = mailed(dismissed)
+    assert subject == "Correction, it was not them: door" and "Who:" not in words
+    assert f"about event {made.id}" in words
+    grounds = {"reason": "cosine 0.7 is at or above 0.4", "details": {
+        "outcome": "alarm", "reasons": [{"code": "held", "limit": 30}],
+    }}  # fmt: skip
+    forced = events.write("staff", "access", ("held",), DOOR, NOON, grounds=grounds)
+    assert forced is not None
+    subject, words = mailed(forced)
+    assert subject == "Decision at a door, alarm: door"
+    assert "Why: held" in words and "Who:" not in words and "cosine" not in words
+    found = events.write("staff", "duplicate", ("run",), Place("", ""), NOON, grounds={})
+    assert found is not None
+    assert mailed(found)[0] == "Search for people enrolled twice: staff"
+    gallery.delete_person("staff", made.person_id)
+    assert mailed(events.get("staff", confirmed.id))[0].endswith("somebody since deleted, door")
+
+
 def test_what_the_server_refuses_is_tried_again(gallery: Gallery, post: tuple[Post, int]) -> None:
     handler, port = post
     alert(gallery, targets=("mail",))

@@ -31,9 +31,19 @@ HAPPENED = {
     "alert": "Alert of a watchlist",
     "access": "Decision at a door",
     "onboarding": "Identity check",
-    "duplicate": "Enrolled twice",
+    "duplicate": "Search for people enrolled twice",
     "correction": "Correction",
 }
+#: What somebody or a door made of it, by what ``details`` or a correction's ``action`` says.
+BECAME = {
+    "confirm": "confirmed",
+    "escalate": "escalated",
+    "void": "taken back",
+    "reassign": "it was somebody else",
+    "retime": "it was at another time",
+    "not_person": "it was not them",
+}
+NOBODY = ("unknown", "spoof")  # whose name is missing since nobody knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +138,35 @@ def _of_service(notice: Notice) -> tuple[str, list[str]]:
 
 def _of_event(event: Event) -> tuple[str, list[str]]:
     """Subject and lines."""
-    what, who = HAPPENED[event.kind], _line(event.name or "")
+    what, who = _what(event), _who(event)
     where = _line(event.place or event.camera or event.collection)
-    return f"{what}: {who or 'nobody known'}, {where}", _words(event, what, who, where)
+    return f"{what}: {', '.join(filter(None, (who, where)))}", _words(event, what, who, where)
+
+
+def _what(event: Event) -> str:
+    details: Any = event.grounds.get("details") or {}
+    became = event.action or details.get("outcome") or details.get("step")
+    if became in (None, "raise"):
+        return HAPPENED[event.kind]
+    return f"{HAPPENED[event.kind]}, {BECAME.get(became, became)}"
+
+
+def _who(event: Event) -> str:
+    """Empty where an event is of nobody in particular, or does not say whose it was."""
+    if event.person_id is not None:
+        return _line(event.name or "somebody since deleted")
+    return "nobody known" if event.kind in NOBODY else ""
 
 
 def _words(event: Event, what: str, who: str, where: str) -> list[str]:
     grounds: Any = event.grounds
-    said = [f"{what}.", "", f"Who: {who or 'nobody known'}", f"Where: {where}"]
+    said = [f"{what}.", "", *([f"Who: {who}"] if who else []), f"Where: {where}"]
     said.append(f"When: {event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
     said.append(f"Collection: {_line(event.collection)}")
-    if grounds.get("reason"):
-        said.append(f"Why: {_line(str(grounds['reason']))}")
+    if event.actor:
+        said.append(f"By: {_line(event.actor)}")
+    if why := _why(grounds):
+        said.append(f"Why: {_line(why)}")
     if isinstance(grounds.get("cosine"), (int, float)):
         asked = grounds.get("cosine_threshold")
         limit = f" (at least {asked:.3f} was asked for)" if isinstance(asked, (int, float)) else ""
@@ -149,7 +176,15 @@ def _words(event: Event, what: str, who: str, where: str) -> list[str]:
     if event.note:
         said.append(f"Note: {_line(event.note)}")
     said += ["", "A comparison of faces can be wrong: look at the faces in arcid before you act."]
-    return [*said, f"Event {event.id}"]
+    about = f", about event {event.about_id}" if event.about_id else ""
+    return [*said, f"Event {event.id}{about}"]
+
+
+def _why(grounds: Any) -> str:
+    """A door has reasons beside the face's decision; they count."""
+    reasons = (grounds.get("details") or {}).get("reasons") or ()
+    codes = [one["code"].replace("_", " ") for one in reasons if isinstance(one, dict)]
+    return ", ".join(codes) or str(grounds.get("reason") or "")
 
 
 def _line(text: str) -> str:
