@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,9 +35,9 @@ def schedule(tmp_path: Path) -> Schedule:
     return Schedule(tmp_path / "backups", timedelta(hours=6), 3)
 
 
-def aged(schedule: Schedule, hours: float) -> None:
-    """Let every backup be as much older."""
-    for path in list(schedule.folder.iterdir()):
+def aged(schedule: Schedule, hours: float, *, but: Collection[Path] = ()) -> None:
+    """Let every backup be as much older, ``but`` those."""
+    for path in set(schedule.folder.iterdir()) - set(but):
         stem, _, stamp = path.stem.rpartition("-")
         at = datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ") - timedelta(hours=hours)
         path.rename(path.with_name(f"{stem}-{at.strftime('%Y%m%dT%H%M%S%fZ')}.db"))
@@ -55,6 +55,24 @@ def test_one_is_made_when_it_is_due_and_the_oldest_go(gallery: Gallery, schedule
         assert len(found.backups) == min(made, 3) and found.problem is None
         times = [one.made_at for one in found.backups]
         assert times == sorted(times, reverse=True)
+
+
+def test_a_clock_that_was_ahead_keeps_none_from_being_made(
+    gallery: Gallery, schedule: Schedule
+) -> None:
+    keeper = Backups(gallery, schedule)
+    for _ in range(schedule.keep):
+        keeper.make()
+    aged(schedule, -24 * 365)  # then the clock was set back
+    ahead = set(schedule.folder.iterdir())
+    assert "the clock was wrong" in str(keeper.state().problem)
+    for made in range(1, schedule.keep + 1):
+        new = keeper.run()
+        found = keeper.state()
+        assert new is not None and found.backups[0].path == new.path and found.problem is None
+        assert len(found.backups) == schedule.keep
+        assert len(ahead.intersection(schedule.folder.iterdir())) == schedule.keep - made
+        aged(schedule, 6.1, but=ahead)
 
 
 def test_those_of_another_gallery_in_the_folder_stay(gallery: Gallery, schedule: Schedule) -> None:

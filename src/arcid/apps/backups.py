@@ -30,6 +30,7 @@ from arcid.types import instant
 EVERY_H, KEEP = 24.0, 14
 TRIED_AGAIN = timedelta(minutes=30)  # after one that failed
 _COARSE_S = 2.0  # some disks keep times in steps of it
+_AHEAD = timedelta(minutes=5)  # by so much clocks of services may differ
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -70,7 +71,8 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The backups that are there, newest first, and what is wrong, in words."""
+    """The backups that are there, newest first, and what is wrong, in words. What is dated after
+    now was made while a clock was wrong, and stands last."""
 
     backups: tuple[Backup, ...]
     problem: str | None
@@ -85,6 +87,12 @@ def state(identity: str, schedule: Schedule, now: datetime | None = None) -> Sta
         return State((), f"the folder of backups cannot be read: {error.strerror}")
     if not found:
         return State((), "there is no backup yet; the service makes the first one when it runs")
+    if now - found[0].made_at < -_AHEAD:
+        return State(
+            found,
+            "every backup is dated after now, so the clock was wrong when it was made, or is; the "
+            "service makes another when it runs",
+        )
     if now - found[0].made_at > 2 * schedule.every:
         hours = (now - found[0].made_at) / timedelta(hours=1)
         return State(
@@ -135,7 +143,7 @@ class Backups:
                 raise type(error)(error.message)
         with suppress(OSError):
             self.newest = next(iter(_found(self._identity, self.schedule.folder)), None)
-            if self.newest is not None and _age(self.newest) < self.schedule.every:
+            if self.newest is not None and -_AHEAD <= _age(self.newest) < self.schedule.every:
                 return None
         return self.make()
 
@@ -164,7 +172,8 @@ class Backups:
                 )
             raise
         self._failed = None
-        for old in _found(self._identity, schedule.folder)[schedule.keep :]:
+        others = [one for one in _found(self._identity, schedule.folder) if one.path != path]
+        for old in others[max(schedule.keep - 1, 0) :]:
             with suppress(OSError):
                 old.path.unlink()
         self.newest = Backup(path, now, path.stat().st_size)
@@ -202,11 +211,11 @@ def _stem(gallery: Gallery, identity: str) -> str:
 
 
 def _found(identity: str, folder: Path) -> list[Backup]:
-    """Of one gallery, whatever others lie in the folder; newest first."""
+    """Of one gallery, whatever others lie in the folder; newest first, those dated ahead last."""
     made = re.compile(rf".+-{identity[:8]}-(\d{{8}}T\d{{12}}Z)\.db")
     found = []
     for path in folder.iterdir() if folder.exists() else ():
         if (match := made.fullmatch(path.name)) is not None:
             at = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
             found.append(Backup(path, at, path.stat().st_size))
-    return sorted(found, key=lambda backup: backup.made_at, reverse=True)
+    return sorted(found, key=lambda b: (_age(b) >= -_AHEAD, b.made_at), reverse=True)
