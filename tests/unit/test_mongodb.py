@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from arcid.apps import mongodb
-from arcid.errors import CollectionNotFound, InputError, MissingExtra, UsageError
+from arcid.errors import CollectionNotFound, GalleryBusy, InputError, MissingExtra, UsageError
 from arcid.gallery import Gallery, NewFace
 from arcid.types import Embeddings
 
@@ -186,6 +186,18 @@ def test_what_changes_there_is_followed_and_gone_on_with(gallery: Gallery, erase
     events.append(event(8, "drop", 0))
     with pytest.raises(InputError, match="as a whole"):
         mongodb.follow(gallery, "staff", there)
+
+
+def test_a_change_that_cannot_be_stored_now_is_not_passed_over(
+    gallery: Gallery, fresh: Path
+) -> None:
+    events = [event(1, "insert", 1, fullDocument={"_id": 1, "name": "Ada"})]
+    there = Watched(mongomock.MongoClient().hr.staff, events)
+    hurried = Gallery.open(fresh, busy_s=0.05)
+    with hurried, gallery.database.write(), pytest.raises(GalleryBusy):
+        mongodb.follow(hurried, "staff", there)
+    assert mongodb.follow(gallery, "staff", there).written == 1
+    assert gallery.person_with("staff", "1") is not None
 
 
 def test_erasing_takes_faces_too(gallery: Gallery) -> None:

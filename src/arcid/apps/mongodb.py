@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from arcid.errors import ArcidError, InputError, MissingExtra, PersonNotFound, UsageError
+from arcid.errors import AlreadyExists, InputError, MissingExtra, PersonNotFound, UsageError
 from arcid.gallery import Gallery, pages
 from arcid.gallery.outside.feeding import Position, since
 from arcid.gallery.records import Person
@@ -88,7 +88,7 @@ def fetch(gallery: Gallery, collection: str, documents: Documents, *, name: str 
     """Every document's person is added, or changed to what it says; nobody is removed.
 
     ``name``: the field that holds the name. What cannot be taken is refused with the reason, and
-    the rest goes on. Raises ``CollectionNotFound``.
+    the rest goes on. Raises ``CollectionNotFound``, and what keeps the gallery from being written.
     """
     done = Done()
     gallery.collection(collection)
@@ -109,7 +109,8 @@ def follow(
     """What changes in MongoDB from now on, or since this was stopped, by its change stream.
 
     ``erase``: who is deleted there is erased here, faces and all. Ends where ``stop`` says so,
-    asked once a second. Raises ``InputError`` where the stream ends (a collection that is dropped).
+    asked once a second. Raises as ``fetch``, and goes on with that very change the next time; and
+    ``InputError`` where the stream ends (a collection that is dropped).
     """
     done, whose = Done(), f"followed by {gallery.collection(collection).id}"
     token = documents.position(whose)
@@ -189,7 +190,7 @@ def _take(
         rest = {key: value for key, value in document.items() if key not in ("_id", name)}
         gallery.put_person(collection, uid, called, metadata=_plain(rest))
         done.written += 1
-    except ArcidError as error:
+    except (InputError, AlreadyExists) as error:  # of this person; what stops everything is raised
         done.refused[uid] = error.message
 
 
