@@ -25,7 +25,7 @@ from tests.toys import Brightness, Squares, picture
 from arcid.apps.importing import archive, folder, lists, stores
 from arcid.apps.importing.compreface import CompreFace
 from arcid.apps.importing.insightface import Server, Vectors
-from arcid.apps.importing.items import Item, Source
+from arcid.apps.importing.items import About, Item, Source
 from arcid.apps.importing.rekognition import Rekognition
 from arcid.apps.importing.remote import Remote
 from arcid.apps.jobs import Held, Jobs, Means, Options, begin_import, finish
@@ -38,7 +38,7 @@ from arcid.errors import (
     InputError,
     UsageError,
 )
-from arcid.gallery import Gallery, NewFace
+from arcid.gallery import Gallery, NewConsent, NewFace
 from arcid.models import weights
 from arcid.pipeline import Pipeline
 
@@ -208,6 +208,16 @@ def test_formulas_of_a_spreadsheet_stay_text_and_excel_is_read() -> None:
     assert [item.label for item in two.items] == ["1", "2"]
     assert [one.code for one in two.left] == ["external_id_differs"]
     assert two.about["Ada"].external_id == "E1"
+
+
+def test_what_any_line_says_of_somebody_is_kept() -> None:
+    found = lists.read(
+        b"person,photo,external_id,consent,consent_evidence,hall\n"
+        b"Ada,1,,,,\nAda,2,E7,2026-03,form 1,3\nAda,3,,2026-04,form 2,4\nAda,4,E8,,,\n"
+    )
+    assert [item.label for item in found.items] == ["1", "2", "3"]
+    assert [one.code for one in found.left] == ["external_id_differs"]
+    assert found.about == {"Ada": About(NewConsent("2026-03", "form 1"), {"hall": "3"}, "E7")}
 
 
 # other systems

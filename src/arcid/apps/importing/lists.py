@@ -53,12 +53,13 @@ def read(data: bytes, present: Iterable[str] | None = None) -> Listed:
         elif there is not None and photo not in there:
             left.append(Left(label, person, "photo_missing", f"line {number}: no such photo"))
         else:
-            told = _about(row, number)
-            first = about.setdefault(normalize("NFC", person), told)
-            if told.external_id not in (None, first.external_id):
+            name = normalize("NFC", person)
+            first, told = about.get(name, About()), _about(row, number)
+            if len({first.external_id, told.external_id} - {None}) > 1:
                 why = f"line {number}: this name has another external_id above; two people need two"
                 left.append(Left(label, person, "external_id_differs", f"{why} names"))
                 continue
+            about[name] = _joined(first, told)
             items[photo] = Item(person, photo)
     for name in sorted((there or set()) - set(items) - {one.label for one in left}):
         left.append(Left(name, "", "not_listed", "the list does not name it"))
@@ -113,6 +114,15 @@ def _about(row: dict[str, str], number: int) -> About:
         raise InputError(f"line {number}: consent_at is no time; write 2026-03-01") from None
     evidence, by = row.get("consent_evidence", ""), row.get("consent_by", "") or "themselves"
     return About(NewConsent(text, evidence, by, "", when), metadata, outside)
+
+
+def _joined(first: About, told: About) -> About:
+    """What two lines say of one person; where both say it, the first counts."""
+    return About(
+        first.consent or told.consent,
+        {**told.metadata, **first.metadata},
+        first.external_id or told.external_id,
+    )
 
 
 def _lack(row: dict[str, str]) -> str:
