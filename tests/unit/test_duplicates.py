@@ -206,6 +206,27 @@ def test_two_collections_are_compared(gallery: Gallery, low: None) -> None:
     assert found.get("staff", pair.id).state == "open"
 
 
+def two_of_two_collections(gallery: Gallery) -> Duplicates:
+    """Ann of the staff is Anna of the guests."""
+    gallery.create_collection("guests")
+    enrol(gallery, "Ann", direction(1))
+    enrol(gallery, "Anna", near(1, 0.9), collection="guests")
+    return searched(gallery, other="guests")
+
+
+def test_a_pair_of_two_collections_stays_in_its_list_whoever_is_merged(gallery: Gallery) -> None:
+    found = two_of_two_collections(gallery)
+    (pair,) = found.find("staff")
+    other = enrol(gallery, "Nan", direction(2), collection="guests")
+    gallery.merge_people("guests", other, pair.b.person_id, reversible=True)
+    (asked,) = found.find("staff", run_id=pair.run_id)
+    assert (asked.b.person_id, asked.cosine) == (other, pair.cosine)
+    assert found.find("guests") == []
+    gallery.unmerge("guests", gallery.merges("guests")[0].id)
+    (again,) = found.find("staff")
+    assert dataclasses.replace(again, id=pair.id) == pair and found.find("guests") == []
+
+
 # the threshold
 
 

@@ -36,7 +36,7 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
     said = [row for row in _said(connection, other["uid"]) if keep["uid"] not in _both(row)]
     for row in said:
         _rename(connection, row, other["uid"], keep["uid"])
-    made = [_write(connection, collection, keep, one) for one in third]
+    made = [_write(connection, keep, one) for one in third]
     apart.settle(connection, made)
     return {"pairs": told[0], "kept": told[1], "answers": [row["uid"] for row in said]}
 
@@ -53,9 +53,9 @@ def take_back(
     made = []
     for one in _heard(connection, handed["pairs"]):
         _withdraw(connection, keep, one)
-        made.append(_write(connection, collection, other, one))
+        made.append(_write(connection, other, one))
     for one in _heard(connection, handed["kept"]):
-        made.append(_write(connection, collection, keep, one))
+        made.append(_write(connection, keep, one))
     apart.settle(connection, made)
 
 
@@ -126,10 +126,9 @@ def _heard(connection: Connection, told: Sequence[dict[str, Any]]) -> list[dict[
     ]
 
 
-def _write(
-    connection: Connection, collection: Row, me: Row, one: dict[str, Any]
-) -> tuple[int, int]:
-    """A pair of ``me``, unless one that is as near is there; the keys of the two."""
+def _write(connection: Connection, me: Row, one: dict[str, Any]) -> tuple[int, int]:
+    """A pair of ``me``, unless one that is as near is there; the keys of the two. It is listed
+    where its run is, in another collection than ``me`` where that run compared two."""
     swapped = me["id"] > one["them"]
     couple = (one["them"], me["id"]) if swapped else (me["id"], one["them"])
     faces = (one["my_face"], one["their_face"])
@@ -138,8 +137,9 @@ def _write(
     known = connection.execute(query).mappings().first()
     if known is not None and known["cosine"] >= one["cosine"]:
         return couple
+    of_run = sa.select(runs.c.collection_id).where(runs.c.id == one["run"])
     values = {name: one[name] for name in _MEASURED} | {
-        "run_id": one["run"], "collection_id": collection["id"],
+        "run_id": one["run"], "collection_id": connection.execute(of_run).scalar_one(),
         "a_face_uid": a_face, "b_face_uid": b_face,
     }  # fmt: skip
     if known is not None:
