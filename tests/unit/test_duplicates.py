@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -39,7 +40,8 @@ from arcid.events.audit import Audit, acting
 from arcid.gallery import Gallery, NewFace
 from arcid.gallery.index import packed
 from arcid.gallery.index import pairs as panels
-from arcid.gallery.schema import merges
+from arcid.gallery.schema import erasures, merges
+from arcid.gallery.store import sealed
 from arcid.types import Embeddings
 
 CONTRACT = "ab" * 32
@@ -225,6 +227,22 @@ def test_a_pair_of_two_collections_stays_in_its_list_whoever_is_merged(gallery: 
     gallery.unmerge("guests", gallery.merges("guests")[0].id)
     (again,) = found.find("staff")
     assert dataclasses.replace(again, id=pair.id) == pair and found.find("guests") == []
+
+
+def test_nothing_said_of_the_people_of_a_deleted_collection_stays_in_another(
+    gallery: Gallery,
+) -> None:
+    found = two_of_two_collections(gallery)
+    (pair,) = found.find("staff")
+    found.answer("staff", pair.id, "lookalike", actor="op", note="Anna is the twin")
+    with gallery.database.read() as connection:
+        keys = sealed.keys_of(connection.execute(sa.select(answers.c.note)).scalars())
+    gallery.delete_collection("guests")
+    assert found.answers("staff", undone=True) == [] and rows_in(gallery, answers) == 0
+    assert keys and gallery.database.vault.store.any_destroyed(keys)
+    with gallery.database.read() as connection:
+        receipt = json.loads(connection.execute(sa.select(erasures.c.statement)).scalar_one())
+    assert receipt["destroyed"]["answers_about_pairs"] == 1
 
 
 # the threshold

@@ -117,6 +117,17 @@ def forget(connection: Connection, keys: Sequence[int]) -> None:
             own(connection, keys)
 
 
+def erase_elsewhere(connection: Connection, collection: Row) -> dict[str, int]:
+    """Before a collection is deleted with all that refers to it: what rooms keep about its people
+    in other collections; how much, by kind. Rooms that keep nothing there have none."""
+    counted: dict[str, int] = {}
+    for room in rooms():
+        own = getattr(room, "erase_elsewhere", None)
+        if own is not None:
+            counted |= own(connection, collection)
+    return counted
+
+
 def seal(connection: Connection) -> int:
     """Seal what every room stored before the gallery was protected; how much that was."""
     own = [getattr(room, "seal", None) for room in rooms()]

@@ -179,7 +179,19 @@ def records(connection: Connection, collection: Row, rows: Sequence[Row]) -> lis
 
 def erase(connection: Connection, person: Row) -> int:
     """Everything that was said about a person; how much that was."""
-    about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
+    return _erase(
+        connection, sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
+    )
+
+
+def erase_elsewhere(connection: Connection, collection: Row) -> int:
+    """What was said in other collections about this one's people; how much that was."""
+    theirs = sa.select(people.c.uid).where(people.c.collection_id == collection["id"])
+    about = sa.or_(answers.c.a_uid.in_(theirs), answers.c.b_uid.in_(theirs))
+    return _erase(connection, sa.and_(answers.c.collection_id != collection["id"], about))
+
+
+def _erase(connection: Connection, about: sa.ColumnElement[bool]) -> int:
     notes = connection.execute(sa.select(answers.c.note).where(about)).scalars()
     sealed.doom(connection, sealed.keys_of(notes))
     return connection.execute(answers.delete().where(about)).rowcount

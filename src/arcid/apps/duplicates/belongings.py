@@ -67,6 +67,11 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
     return {"pairs": near, "answers_about_pairs": answering.erase(connection, person)}
 
 
+def erase_elsewhere(connection: Connection, collection: Row) -> dict[str, int]:
+    """Before a collection is deleted: another's answers about its people, of runs between both."""
+    return {"answers_about_pairs": answering.erase_elsewhere(connection, collection)}
+
+
 def seal(connection: Connection) -> int:
     """Seal the notes written before the gallery was protected; how many."""
     return answering.seal(connection)

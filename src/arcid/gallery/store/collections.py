@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, CollectionNotFound
-from arcid.gallery import rules
+from arcid.gallery import rooms, rules
 from arcid.gallery.database import Database
 from arcid.gallery.paging import COLLECTIONS, Page, check_limit
 from arcid.gallery.records import Collection
@@ -151,6 +151,7 @@ def delete(journal: Journal, name: str) -> str:
     """The id of the receipt."""
     row = find(journal.connection, name)
     destroyed = erasures.of_collection(journal.connection, row)
+    destroyed |= rooms.erase_elsewhere(journal.connection, row)
     sealed.doom_collection(journal.connection, row)
     journal.connection.execute(collections.delete().where(collections.c.id == row["id"]))
     journal.record("collection_removed", row)
