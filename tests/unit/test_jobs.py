@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from arcid.apps.jobs import (
     unfinished,
 )
 from arcid.apps.jobs.held import Lost
-from arcid.errors import InputError, JobNotFound, UsageError
+from arcid.apps.jobs.uploads import MOST
+from arcid.errors import InputError, JobNotFound, Overloaded, UploadTooLarge, UsageError
 from arcid.events import Audit, acting
 from arcid.gallery import Gallery, NewConsent
 from arcid.pipeline import Pipeline
@@ -297,6 +299,29 @@ def test_a_reason_names_nobody_else_and_items_follow_a_new_name(
     gallery.delete_person("staff", three)
     left = [f"{o.person} {o.label} {o.message}" for o in Jobs(gallery).every_refused(job.id)]
     assert left and not any("Person 3" in one or "Dora" in one for one in left)
+
+
+def test_uploads_that_are_coming_count_as_those_that_wait(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "uploads")
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.sleep(0.05)
+        yield b"b"
+
+    async def all_at_once(count: int) -> list[Any]:
+        asked = (uploads.receive(slow(), max_bytes=8) for _ in range(count))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    told = asyncio.run(all_at_once(MOST + 4))
+    assert [isinstance(one, Overloaded) for one in told] == [False] * MOST + [True] * 4
+    for upload_id, size in told[:MOST]:
+        assert size == 2
+        uploads.delete(upload_id)
+    with pytest.raises(UploadTooLarge):
+        asyncio.run(uploads.receive(slow(), max_bytes=1))
+    (kept,) = asyncio.run(all_at_once(1))
+    assert uploads.path(kept[0]).read_bytes() == b"ab"
 
 
 def test_a_service_works_on_what_lies_on_its_machine_and_deletes_it_then(

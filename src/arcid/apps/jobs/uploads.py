@@ -33,6 +33,7 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._coming = 0  # touched by the event loop only
 
     async def receive(
         self, body: AsyncIterable[bytes], *, max_bytes: int, used: Iterable[str] = ()
@@ -41,11 +42,18 @@ class Uploads:
 
         Raises ``UploadTooLarge``, ``StorageFull``, and ``Overloaded`` where many wait already.
         """
-        if len(set(self._ids()) - set(used)) >= MOST:
+        if len(set(self._ids()) - set(used)) + self._coming >= MOST:
             raise Overloaded(
                 f"{MOST} uploads wait for their jobs already; begin those, or delete them",
                 retry_after_s=60,
             )
+        self._coming += 1
+        try:
+            return await self._received(body, max_bytes)
+        finally:
+            self._coming -= 1
+
+    async def _received(self, body: AsyncIterable[bytes], max_bytes: int) -> tuple[str, int]:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name, size = uuid.uuid4().hex, 0
         stack = ExitStack()  # the disk is waited for in threads
