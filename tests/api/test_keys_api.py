@@ -185,7 +185,7 @@ def test_facts_of_the_service_tell_a_limited_key_of_its_collections_alone(
     secret = make(service, "asks for models", ["read"], collections=["ours"])
     sizes = {"ours": 1 << 40, "theirs": 1 << 40}
     monkeypatch.setattr(service.gallery, "sizes", lambda contract_id: sizes)
-    told = {}
+    told: dict[str, set[str]] = {}
     for key in (BOOT, secret):
         models = ask(service, key, "GET", "/v1/models").json()["models"]
         told[key] = {one["gallery"] for one in models[-1]["calibration"]["unanswered"]} - {None}
@@ -194,15 +194,15 @@ def test_facts_of_the_service_tell_a_limited_key_of_its_collections_alone(
 
 @pytest.mark.data
 def test_a_limited_key_is_not_told_what_cameras_of_others_see(service: Client) -> None:
-    terms = {"purpose": "banned", "legal_basis": "house right", "owner": "Ada",
-             "expires_at": (datetime.now(UTC) + timedelta(days=9)).isoformat()}  # fmt: skip
-    made: dict[str, list[dict[str, object]]] = {
-        "watchlists": [terms | {"collection": "ours", "name": "w"}],
-        "cameras": [
-            {"collection": own, "name": f"seen of {own}", "source": "0", "enabled": False}
-            for own in ("ours", "theirs")
-        ],
-    }
+    terms: dict[str, Any] = {
+        "purpose": "banned", "legal_basis": "house right", "owner": "Ada",
+        "expires_at": (datetime.now(UTC) + timedelta(days=9)).isoformat(),
+    }  # fmt: skip
+    cameras: list[dict[str, Any]] = [
+        {"collection": own, "name": f"seen of {own}", "source": "0", "enabled": False}
+        for own in ("ours", "theirs")
+    ]
+    made = {"watchlists": [terms | {"collection": "ours", "name": "w"}], "cameras": cameras}
     paths = []
     for kind, bodies in made.items():
         for body in bodies:
