@@ -459,6 +459,32 @@ def test_doors_go_on_from_a_local_copy_say_so_and_tell_it_later(
     assert len(relay.pulses) == 2, "the same order is the same opening"
 
 
+def test_a_lock_down_is_not_lifted_while_the_database_is_away(
+    gallery: Gallery, door: Door, start: Start, relay: Relay, away: Callable[[bool], None]
+) -> None:
+    doorman = start()
+    doorman.lock_down("Front", "alarm")
+    away(True)
+    soon(lambda: doorman.offline_s is not None)
+    for reference in ("Front", None):
+        with pytest.raises(GalleryBusy):
+            doorman.lock_down(reference, None)
+        assert doorman.status("Front").lockdown == "alarm"
+        assert doorman.open_by_hand("Front", "Gus", "courier").state == "refused"
+    with pytest.raises(GalleryBusy):
+        doorman.lock_down("Front", "fire")  # held here, which the database does not know of yet
+    with pytest.raises(GalleryBusy):
+        doorman.lock_down("Front", None)
+    assert doorman.status("Front").lockdown == "fire"
+    away(False)
+    soon(lambda: Doors(gallery).site()[1][door.id].lockdown == "fire")
+    doorman.lock_down("Front", None)
+    assert doorman.status("Front").lockdown is None
+    assert Doors(gallery).site()[1][door.id].lockdown is None
+    assert doorman.open_by_hand("Front", "Gus", "courier").state == "opened"
+    assert len(relay.pulses) == 1
+
+
 def test_a_face_that_is_said_not_to_be_somebody_is_not_let_in_from_the_copy_either(
     gallery: Gallery, door: Door, start: Start, away: Callable[[bool], None]
 ) -> None:

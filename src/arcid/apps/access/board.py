@@ -38,6 +38,7 @@ class Board:
         self._gallery, self._contract_id, self.now = gallery, contract_id, now
         self._doors = Doors(gallery)
         self._lock = threading.RLock()
+        self._writing = threading.Lock()  # lock-downs, in the order in which they are written
         self.site = Site()
         self.state = State(uuid.uuid4().hex)
         self.away = True
@@ -94,23 +95,28 @@ class Board:
         return final
 
     def lock_down(self, reference: str | None, why: str | None) -> list[Door]:
-        """Here at once, and then for every process; ``why`` None lifts it. While the database is
-        away the lock-down holds here, and its error is raised."""
+        """Here at once, and then for every process; ``why`` None lifts it, once that is written.
+        While the database is away doors that are locked down stay so, those locked down now too,
+        and its error is raised."""
         doors = list(self.site.doors.values()) if reference is None else [self.door(reference)]
-        for door in doors:
-            self.set(partial(machine.lock_down, door=door.id, why=why))
-        done = self._doors.lock_down(reference, why)
-        for door in done:
-            self._stand(door.id, held=None, lockdown=why)
+        if why is not None:
+            for door in doors:
+                self.set(partial(machine.lock_down, door=door.id, why=why))
+        with self._writing:
+            done = self._doors.lock_down(reference, why)
+            for door in done:
+                self.set(partial(machine.lock_down, door=door.id, why=why))
+                self._stand(door.id, held=None)  # the database knows
         return done
 
     def tell_lock_downs(self) -> None:
         """What was locked down while the database was away."""
-        for door in self.site.doors.values():
-            held = self.state.door(door.id).held
-            if held is not None:
-                self._doors.lock_down(door.id, held)
-                self._stand(door.id, held=None, lockdown=held)
+        with self._writing:
+            for door in self.site.doors.values():
+                held = self.state.door(door.id).held
+                if held is not None:
+                    self._doors.lock_down(door.id, held)
+                    self._stand(door.id, held=None, lockdown=held)
 
     def _stand(self, door_id: str, **values: Any) -> None:
         self.set(lambda state: state.with_door(door_id, **values))
