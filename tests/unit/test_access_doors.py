@@ -633,6 +633,22 @@ def test_people_who_are_merged_or_deleted(gallery: Gallery, door: Door) -> None:
     assert passage.words == "somebody since deleted may pass: Staff"
 
 
+def test_an_undone_merge_gives_groups_back_also_where_both_were_in_one(
+    gallery: Gallery, door: Door
+) -> None:
+    groups, until = Groups(gallery), datetime(2030, 3, 1, tzinfo=UTC)
+    ada, ben = who(gallery, "Ada"), who(gallery, "Ben")
+    groups.add("staff", "Left")
+    for group in ("Staff", "Left"):
+        groups.add_member("staff", group, ben, valid_until=until)
+    groups.add_member("staff", "Left", ada)
+    gallery.merge_people("staff", ada, ben, reversible=True)
+    groups.remove_member("staff", "Left", ada)
+    gallery.unmerge("staff", gallery.merges("staff")[0].id)
+    found = {g.name: [(m.name, m.valid_until) for m in g.members] for g in groups.all("staff")}
+    assert found == {"Staff": [("Ada", None), ("Ben", until)], "Left": []}
+
+
 def test_passages_are_forgotten_when_the_door_says(gallery: Gallery, door: Door) -> None:
     answer = granted(gallery, door, "s1", State("boot"))
     Openings(gallery).claim(State("boot"), answer, clock())

@@ -15,16 +15,20 @@ from arcid.gallery.store.telling import plain
 
 
 def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) -> Handed:
-    """Groups that only ``other`` is in become the kept one's; where both are, theirs stays. Of the
-    two places they were last at, the later one."""
+    """Groups that only ``other`` is in become the kept one's; where both are, the kept one's
+    times stay. Of the two places they were last at, the later one."""
     mine = sa.select(members.c.group_id).where(members.c.person_id == keep["id"])
     theirs = sa.select(members.c.id).where(
         members.c.person_id == other["id"], members.c.group_id.not_in(mine)
     )
     moved = list(connection.execute(theirs).scalars())
+    shared = sa.select(members.c.group_id, members.c.valid_from, members.c.valid_until).where(
+        members.c.person_id == other["id"], members.c.group_id.in_(mine)
+    )
+    both = [dict(row) for row in connection.execute(shared).mappings()]
     connection.execute(members.update().where(members.c.id.in_(moved)).values(person_id=keep["id"]))
-    both = sa.select(positions).where(positions.c.person_id.in_([other["id"], keep["id"]]))
-    rows = sorted(connection.execute(both).mappings(), key=lambda row: row["at"])
+    places = sa.select(positions).where(positions.c.person_id.in_([other["id"], keep["id"]]))
+    rows = sorted(connection.execute(places).mappings(), key=lambda row: row["at"])
     for row in rows[:-1]:
         connection.execute(positions.delete().where(positions.c.id == row["id"]))
     if rows:
@@ -32,15 +36,20 @@ def hand_over(connection: Connection, collection: Row, other: Row, keep: Row) ->
         connection.execute(last.values(person_id=keep["id"]))
     of_other = openings.update().where(openings.c.person_uid == other["uid"])
     connection.execute(of_other.values(person_uid=keep["uid"]))
-    return {"members": moved}
+    return {"members": moved, "groups": both}
 
 
 def take_back(
     connection: Connection, collection: Row, other: Row, keep: Row, handed: Handed
 ) -> None:
-    """After a merge was undone: nobody keeps the other's groups."""
+    """After a merge was undone: the other's groups are theirs again, and nobody else's."""
     theirs = sa.and_(members.c.id.in_(handed["members"]), members.c.person_id == keep["id"])
     connection.execute(members.update().where(theirs).values(person_id=other["id"]))
+    still = sa.select(members.c.group_id).where(members.c.person_id == keep["id"])
+    kept = set(connection.execute(still).scalars())
+    for one in handed.get("groups", ()):  # older merges have none
+        if one["group_id"] in kept:  # not taken out of it meanwhile
+            connection.execute(members.insert().values(one | {"person_id": other["id"]}))
 
 
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
