@@ -512,6 +512,39 @@ def test_who_is_accepted_is_enrolled_where_the_rules_say_so(
     assert [p.name for p in gallery.people("members")] == ["anna eriksson"]
 
 
+def test_nobody_is_accepted_who_was_to_be_enrolled_and_cannot_be(
+    gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
+) -> None:
+    cases, one = Cases(gallery), applicant(gallery, pipeline)
+    rules = {"enrol": True, "keep_pictures": False}
+    rejected = decided(gallery, one, document, people["b1"], **rules)
+    assert (rejected.state, rejected.pictures) == ("rejected", ())
+    with pytest.raises(OnboardingClosed, match="no selfie of this session is kept"):
+        cases.answer(rejected.id, "accepted", actor="Rita")
+    assert cases.get(rejected.id) == rejected, "nothing was written"
+    accepted = decided(gallery, one, document, people["a2"], **rules)
+    assert accepted.state == "accepted" and accepted.person_id is not None
+    cases.answer(accepted.id, "accepted", actor="Rita")
+    assert cases.undo(accepted.id, actor="Rita").person_id == accepted.person_id
+    cases.answer(accepted.id, "rejected", actor="Rita")
+    with pytest.raises(OnboardingClosed, match="no selfie of this session is kept"):
+        cases.undo(accepted.id, actor="Rita")
+    assert cases.get(accepted.id).state == "rejected"
+
+
+def test_taking_a_rejection_back_enrols_again(
+    gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
+) -> None:
+    cases = Cases(gallery)
+    session = decided(gallery, applicant(gallery, pipeline), document, people["a2"], enrol=True)
+    cases.answer(session.id, "rejected", actor="Rita")
+    assert gallery.collection("members").people == 0
+    back = cases.undo(session.id, actor="Rita")
+    assert back.state == "accepted" and back.person_id is not None
+    (found,) = pipeline.identify(people["a2"], gallery, "members")
+    assert found.candidates[0].person_id == back.person_id
+
+
 def test_a_deleted_person_takes_the_session_along(
     gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
 ) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from arcid.apps.onboarding import kept, store
-from arcid.apps.onboarding.deciding import conclude, empty, leave, read, tell
+from arcid.apps.onboarding.deciding import conclude, empty, read, settle, tell
 from arcid.apps.onboarding.evidence import Signer
 from arcid.apps.onboarding.records import (
     DECIDED,
@@ -129,7 +129,8 @@ class Cases:
 
         Where the session's rules say so, whoever is accepted is enrolled, though somebody like
         them is there: that was looked at. Raises ``OnboardingClosed`` before there is anything to
-        decide, ``ReviewAnswered`` where another person said otherwise.
+        decide, and where no selfie is kept to enrol; ``ReviewAnswered`` where another person said
+        otherwise.
         """
         if verdict not in ("accepted", "rejected"):
             raise InputError(f"a case is accepted or rejected, not {verdict!r}")
@@ -149,19 +150,20 @@ class Cases:
             return read(journal.connection, done)
 
     def undo(self, session_id: str, *, actor: str) -> Session:
-        """Take the newest word of a person back: as before it, who was enrolled by it is not.
+        """Take the newest word of a person back: who was enrolled by it is not any more, and who
+        was enrolled before it is again.
 
-        Raises ``OnboardingClosed`` where nobody said anything.
+        Raises ``OnboardingClosed`` where nobody said anything, or no selfie is kept to enrol.
         """
         who = signed(actor)
         with self._deciding(session_id, erases=True) as (journal, log, row):
             said = store.standing(journal.connection, row)
             if not said or said[-1]["actor"] == MACHINE:
                 raise OnboardingClosed("nobody decided this case, so nothing can be taken back")
-            left = leave(journal, log.collection, row)
             store.undo(journal.connection, said[-1], who, journal.now)
             before: Outcome = said[-2]["outcome"] if len(said) > 1 else "review"
-            done = store.update(journal.connection, left, state=before)
+            settled = settle(journal, log.collection, row, before)
+            done = store.update(journal.connection, settled, state=before)
             store.note(journal.connection, done, "undo", outcome=before)
             tell(log, done, f"undo {said[-1]['uid']}", who)
             return read(journal.connection, done)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.onboarding import kept, store
 from arcid.apps.onboarding.records import MACHINE, Outcome, Rules, Session
+from arcid.errors import OnboardingClosed
 from arcid.events import Place
 from arcid.events.store import decided
 from arcid.events.store.log import Log
@@ -38,14 +39,11 @@ def conclude(
     actor: str,
     note: str,
 ) -> Row:
-    """Write a decision: state, enrolment, what is kept, and the event."""
+    """Write a decision: state, enrolment, what is kept, and the event. Raises as ``settle``."""
     connection, own = journal.connection, log.collection
     rules = Rules.of(json.loads(row["rules"]))
     answer = store.answer(connection, row, outcome, actor, note, journal.now)
-    if outcome == "accepted" and rules.enrol:
-        row = _enrol(journal, own, row)
-    elif outcome != "accepted":
-        row = leave(journal, own, row)
+    row = settle(journal, own, row, outcome)
     if outcome != "review" and not rules.keep_pictures:
         kept.drop(connection, row)
     row = store.update(connection, row, state=outcome, ended_at=row["ended_at"] or journal.now)
@@ -53,6 +51,16 @@ def conclude(
     store.note(connection, row, "decide", by, outcome=outcome)
     tell(log, row, answer, actor)
     return row
+
+
+def settle(journal: Journal, own: Row, row: Row, outcome: Outcome) -> Row:
+    """Who is enrolled once that is how a session stands, as its rules say.
+
+    Raises ``OnboardingClosed`` where somebody is to be enrolled of whom no selfie is kept.
+    """
+    if outcome != "accepted":
+        return _leave(journal, own, row)
+    return _enrol(journal, own, row) if Rules.of(json.loads(row["rules"])).enrol else row
 
 
 def tell(log: Log, row: Row, what: str, actor: str) -> None:
@@ -87,9 +95,14 @@ def empty(connection: Connection, row: Row, state: str, now: int) -> Row:
 
 def _enrol(journal: Journal, own: Row, row: Row) -> Row:
     """The selfie under the applicant's name, or under one that tells two of that name apart."""
-    found = kept.picture(journal.connection, row, "selfie")
-    if row["person_uid"] is not None or found is None or found["vector"] is None:
+    if row["person_uid"] is not None:
         return row
+    found = kept.picture(journal.connection, row, "selfie")
+    if found is None or found["vector"] is None:
+        raise OnboardingClosed(
+            "no selfie of this session is kept, so nobody can be enrolled by it; begin another",
+            state=row["state"],
+        )
     vector = np.frombuffer(found["vector"], "<f4")[None].astype(np.float32)
     name = row["name"]
     if _people.by_name(journal.connection, own, name) is not None:
@@ -111,7 +124,7 @@ def _enrol(journal: Journal, own: Row, row: Row) -> Row:
     return store.update(journal.connection, row, person_uid=person["uid"], face_uid=stored.id)
 
 
-def leave(journal: Journal, own: Row, row: Row) -> Row:
+def _leave(journal: Journal, own: Row, row: Row) -> Row:
     """Who was enrolled by this session is not any more; a person who has other faces stays."""
     if row["person_uid"] is None:
         return row
