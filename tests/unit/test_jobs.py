@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 import zipfile
@@ -33,7 +34,14 @@ from arcid.apps.jobs import (
 )
 from arcid.apps.jobs.held import Lost
 from arcid.apps.jobs.uploads import MOST
-from arcid.errors import InputError, JobNotFound, Overloaded, UploadTooLarge, UsageError
+from arcid.errors import (
+    InputError,
+    JobNotFound,
+    NotFound,
+    Overloaded,
+    UploadTooLarge,
+    UsageError,
+)
 from arcid.events import Audit, acting
 from arcid.gallery import Gallery, NewConsent
 from arcid.pipeline import Pipeline
@@ -322,6 +330,40 @@ def test_uploads_that_are_coming_count_as_those_that_wait(tmp_path: Path) -> Non
         asyncio.run(uploads.receive(slow(), max_bytes=1))
     (kept,) = asyncio.run(all_at_once(1))
     assert uploads.path(kept[0]).read_bytes() == b"ab"
+
+
+def test_a_job_ends_with_what_was_uploaded_for_it(
+    gallery: Gallery, pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "uploads"
+    place.mkdir()
+    jobs, uploads = Jobs(gallery), Uploads(place)
+    worker = JobWorker(gallery, pipeline, uploads, None)
+
+    def begun(upload: str, state: str) -> str:
+        (place / upload).write_bytes(b"zip")
+        job = jobs.begin("staff", "import", source={"kind": "zip", "upload": upload})
+        return (jobs.stop(job.id) if state == "stopped" else job).id
+
+    deleted, left, waiting = (
+        begun(name * 32, state)
+        for name, state in (("a", "waiting"), ("b", "stopped"), ("c", "waiting"))
+    )
+    worker.delete_upload("a" * 32)
+    with pytest.raises(NotFound):
+        worker.delete_upload("a" * 32)
+    worker.sweep(gallery)
+    assert jobs.get(left).state == "stopped" and (place / ("b" * 32)).exists()
+    monkeypatch.setattr("arcid.apps.jobs.worker.UPLOADS_KEPT", timedelta(0))
+    os.utime(place / ("b" * 32), (0, 0))
+    worker.sweep(gallery)
+    assert [path.name for path in place.iterdir()] == ["c" * 32]
+    for job, why in ((deleted, "was deleted"), (left, "for seven days")):
+        ended = jobs.get(job)
+        assert ended.state == "cancelled" and why in (ended.problem or "")
+        with pytest.raises(UsageError, match="begin another"):
+            jobs.go_on(job)
+    assert jobs.get(waiting).state == "waiting"
 
 
 def test_a_service_works_on_what_lies_on_its_machine_and_deletes_it_then(

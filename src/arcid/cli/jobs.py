@@ -180,4 +180,4 @@ def _say(job: Job) -> None:
     say(f"{_state(job)}: {job.done:,} of {job.total:,} of {job.kind.replace('_', ' ')} in "
         f"{job.collection}, {job.refused:,} refused")  # fmt: skip
     if job.problem:
-        say(f"it failed: {job.problem}")
+        say(f"{'it failed' if job.state == 'failed' else 'why'}: {job.problem}")

@@ -2676,7 +2676,7 @@ class Client(Sender):
         )
 
     def delete_upload(self, upload_id: str) -> None:
-        """Delete what was uploaded; where a job still needs it, that job fails.
+        """Delete what was uploaded; where a job still needs it, that job is cancelled.
 
         ``DELETE /v1/jobs/uploads/{upload_id}``. An API key needs ``enrol``.
         """

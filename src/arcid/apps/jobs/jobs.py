@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.duplicates import Runs
 from arcid.apps.importing import Item, Left
-from arcid.apps.jobs.records import ENDED, Job, Kind, Origin
+from arcid.apps.jobs.records import ENDED, Job, Kind, Origin, State
 from arcid.apps.jobs.tables import items, jobs
 from arcid.errors import InputError, JobNotFound, NotFound, UsageError
 from arcid.events.store.log import clock_us
@@ -34,6 +34,7 @@ from arcid.gallery.store.journal import from_us, now_us
 JOBS = Order("jobs", (int,))  # key
 REFUSED = Order("refused", (int,))  # key
 MAX_ITEMS = 200_000
+OPEN: tuple[State, ...] = ("waiting", "running", "stopped", "failed")
 
 
 class Jobs:
@@ -138,10 +139,12 @@ class Jobs:
         states = ("running", "stopped", "failed")
         return self._change(job_id, "job.resume", states, "waiting", Runs.go_on, origin=origin)
 
-    def cancel(self, job_id: str) -> Job:
-        """End it for good; what is done stays done."""
-        states = ("waiting", "running", "stopped", "failed")
-        return self._change(job_id, "job.cancel", states, "cancelled", Runs.stop)
+    def cancel(
+        self, job_id: str, problem: str | None = None, *, states: Sequence[State] = OPEN
+    ) -> Job:
+        """End it for good where it is in one of ``states``; what is done stays done. ``problem``:
+        why, where nobody asked for it."""
+        return self._change(job_id, "job.cancel", states, "cancelled", Runs.stop, problem=problem)
 
     def forget(self, older_than: timedelta) -> int:
         """Delete jobs whose last change is longer ago, with what they refused; how many."""
@@ -186,6 +189,7 @@ class Jobs:
         on_run: Any,
         *,
         origin: Origin | None = None,
+        problem: str | None = None,
     ) -> Job:
         job = self.get(job_id)
         if job.run_id is not None and job.state in states:
@@ -195,7 +199,7 @@ class Jobs:
             if row["state"] in states:
                 own = _collections.by_id(connection, row["collection_id"])
                 values: dict[str, Any] = {
-                    "state": state, "owner": None, "beat_at": now_us(), "problem": None,
+                    "state": state, "owner": None, "beat_at": now_us(), "problem": problem,
                     "ended_at": now_us() if state in ENDED else None,
                 }  # fmt: skip
                 if origin is not None:

@@ -30,6 +30,8 @@ LOOK_S = 5.0
 BEHIND = 10  # how much nicer than whoever waits for an answer; Linux counts it by thread
 KEPT = timedelta(days=30)  # what was refused, and why
 UPLOADS_KEPT = timedelta(days=7)  # of a job that was stopped or failed
+LEFT = "nobody went on with it for seven days, so what was uploaded for it was deleted"
+DELETED = "what was uploaded for it was deleted"
 
 
 class JobWorker:
@@ -61,16 +63,21 @@ class JobWorker:
         self._thread.join(30.0)
 
     def sweep(self, gallery: Gallery) -> None:
-        """Forget jobs that ended long ago, and uploads that no job needs, or that nobody went on
-        with for long."""
+        """Forget jobs that ended long ago, end those that nobody went on with for as long as their
+        uploads are kept, and delete uploads that no job needs."""
         self._jobs.forget(KEPT)
-        now = datetime.now(UTC)
-        self.uploads.sweep(
-            name
-            for job in self._jobs.every(ended=False)
-            for name in uploaded(job.source)
-            if job.state in ("waiting", "running") or now - job.beat_at < UPLOADS_KEPT
-        )
+        for job in self._jobs.every(ended=False):
+            if uploaded(job.source) and datetime.now(UTC) - job.beat_at >= UPLOADS_KEPT:
+                self._jobs.cancel(job.id, LEFT, states=("stopped", "failed"))
+        self.uploads.sweep(self.pending())
+
+    def delete_upload(self, upload_id: str) -> None:
+        """With it ends every job that needs it: none could go on. Raises ``NotFound``."""
+        self.uploads.path(upload_id)
+        for job in self._jobs.every(ended=False):
+            if upload_id in uploaded(job.source):
+                self._jobs.cancel(job.id, DELETED)
+        self.uploads.delete(upload_id)
 
     def pending(self) -> set[str]:
         """Uploads that a job was begun with."""

@@ -153,9 +153,8 @@ async def upload_for_job(request: Request, running: Running) -> UploadOut:
 
 @router.delete("/uploads/{upload_id}", status_code=204, responses=errors(404, 409))
 def delete_upload(running: Running, upload_id: Annotated[Id, Path()]) -> Response:
-    """Delete what was uploaded; where a job still needs it, that job fails."""
-    running.jobs.uploads.path(upload_id)
-    running.jobs.uploads.delete(upload_id)
+    """Delete what was uploaded; where a job still needs it, that job is cancelled."""
+    running.jobs.delete_upload(upload_id)
     return Response(status_code=204)
 
 
