@@ -155,6 +155,20 @@ def test_the_command_line_answers_any_time_with_an_exit_code(
         assert bounded or "between the years" in captured.err or "is no time" in captured.err
 
 
+@pytest.mark.parametrize("sheet", [["--day", "2026-03-02"], ["--month", "2026-03"]])
+@pytest.mark.parametrize("span", ["--since", "--until"])
+def test_a_sheet_is_of_its_whole_day_or_month(
+    tmp_path: Path, sheet: list[str], span: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, file = tmp_path / "gallery.db", tmp_path / "sheet.csv"
+    with Gallery.open(path) as gallery:
+        gallery.create_collection("staff")
+    words = ["events", "export", str(file), *sheet, "--database", str(path)]
+    assert run_command(app, [*words, "--collection", "staff", span, "2026-03-02"]) == 2
+    assert "a sheet is of its whole day or month" in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_a_gallery_that_holds_a_time_of_the_year_9999_can_be_read(fresh: Path) -> None:
     """As an arcid before this bound wrote it."""
     with Gallery.open(fresh) as gallery:

@@ -222,6 +222,8 @@ def export(
 
     if day is not None and month is not None:
         raise UsageError("a sheet is of a --day or of a --month")
+    if (day or month) is not None and (since or until) is not None:
+        raise UsageError("--since and --until go with events; a sheet is of its whole day or month")
     kind = tables.kind_of(output)
     files.require_place(output)
     with _book(database, collection) as (book, _):
