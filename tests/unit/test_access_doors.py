@@ -28,6 +28,7 @@ from arcid.apps.access import (
     Openings,
     Order,
     OutputFailed,
+    Passage,
     Passages,
     Pulse,
     State,
@@ -647,6 +648,26 @@ def test_an_undone_merge_gives_groups_back_also_where_both_were_in_one(
     gallery.unmerge("staff", gallery.merges("staff")[0].id)
     found = {g.name: [(m.name, m.valid_until) for m in g.members] for g in groups.all("staff")}
     assert found == {"Staff": [("Ada", None), ("Ben", until)], "Left": []}
+
+
+def test_pages_of_one_door_are_no_longer_than_asked_and_leave_nothing_out(
+    gallery: Gallery, door: Door
+) -> None:
+    doors, passages = {"F": door, "B": Doors(gallery).add("Back", "staff")}, Passages(gallery)
+    said, now = granted(gallery, door, "s", State("boot")), clock()
+    for n, name in enumerate("FFFBFBFF"):  # oldest first
+        at = replace(now, at=now.at - timedelta(minutes=60 - n))
+        answer = replace(said, id=f"s{n}", door=doors[name].id, granted=False, now=at)
+        passages.note(doors[name], answer)
+    read: list[Passage] = []
+    after: str | None = None
+    for count in (3, 3):
+        page = passages.find("staff", door="Front", limit=3, after=after)
+        read, after = [*read, *page], page.next
+        assert len(page) == count
+    assert after is None
+    assert [p.at for p in read] == sorted((p.at for p in read), reverse=True)
+    assert read == [p for p in passages.find("staff") if p.door == "Front"]
 
 
 def test_passages_are_forgotten_when_the_door_says(gallery: Gallery, door: Door) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -39,11 +39,13 @@ class EventReading:
         kinds: Collection[str] | None = None,
         person_id: str | None = None,
         camera: str | None = None,
+        where: Callable[[Event], bool] | None = None,
         voided: bool = False,
         limit: int | None = 100,
         after: str | None = None,
     ) -> Page[Event]:
-        """Newest first, corrections applied; voided ones are left out unless asked for.
+        """Newest first, corrections applied; voided ones are left out unless asked for, and those
+        for which ``where`` is false.
 
         Ordered by the time as corrected, and of the same time by when they were written.
         ``until`` is exclusive; ``after`` is ``next`` of the page before. Raises ``CursorInvalid``.
@@ -58,6 +60,7 @@ class EventReading:
                 if (kinds is None or event.kind in kinds)
                 and (person_id is None or event.person_id == person_id)
                 and (camera is None or event.camera == camera)
+                and (where is None or where(event))
                 and (voided or not event.voided)
             )
             found = EVENTS.page(

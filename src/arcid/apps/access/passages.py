@@ -123,19 +123,13 @@ class Passages:
         """Newest first. ``door``: by id or name. Raises ``DoorNotFound``, ``CursorInvalid``."""
         with self._gallery.database.read() as connection:
             place = None if door is None else store.find(connection, door)["uid"]
-        wanted: list[Event] = []
-        page = Events(self._gallery)
-        while True:
-            found = page.find(
-                collection, kinds=["access"], since=since, until=until, person_id=person_id,
-                limit=limit, after=after,
-            )  # fmt: skip
-            wanted += [e for e in found if place is None or _details(e).get("door_id") == place]
-            after = found.next
-            if after is None or (limit is not None and len(wanted) >= limit):
-                break
+        found = Events(self._gallery).find(
+            collection, kinds=["access"], since=since, until=until, person_id=person_id,
+            where=None if place is None else lambda event: _details(event).get("door_id") == place,
+            limit=limit, after=after,
+        )  # fmt: skip
         with self._gallery.database.read() as connection:
-            return Page(_read(connection, wanted), after)
+            return Page(_read(connection, found), found.next)
 
     def forget(self, now: datetime) -> int:
         """Erase passages and openings older than their door keeps them, and passages of doors that
