@@ -239,3 +239,26 @@ def test_a_camera_opened_again_at_once_goes_on_with_the_stay(
     assert book.events() == []
     book.correct(fixed.id, "void", actor="op")
     assert [e.kind for e in book.events()] == ["departure", "arrival"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_stay_of_days_counts_on_each_of_them(
+    gallery: Gallery, book: Attendance, ended: bool
+) -> None:
+    book.add("arrival", person(gallery, "Ben"), day(0), actor="op")  # and nothing after it
+    book.add("departure", person(gallery, "Ben"), day(2, 60), actor="op")
+    for number in range(5):
+        Sightings(gallery).person(
+            "staff", DOOR, person(gallery, "Ann"), day(number), cooldown_s=2 * 86_400, grounds={}
+        )
+    if ended:
+        Sightings(gallery).depart("staff", "door", day(9), "gone")
+    assert bool(book.present()) is not ended
+    days = [book.day(day(n).date(), zone=UTC, now=day(4, 60)).rows[0] for n in range(6)]
+    assert [row.hours for row in days] == [16, 24, 24, 24, 8, 0]
+    assert [row.still_there for row in days] == [False] * 4 + [not ended, False]
+    assert not any(row.incomplete for row in days)
+    month = book.month(2026, 3, zone=UTC, now=day(4, 60)).rows[0]
+    assert month.days[1:6] == (*days[:5],)
+    ben = book.day(day(2).date(), zone=UTC, now=day(4, 60)).rows[1]
+    assert (ben.seconds, ben.incomplete) == (0.0, True), "somebody else's stay changes nothing"

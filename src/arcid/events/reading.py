@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from arcid.events.records import Event, Stay, Trace
@@ -96,6 +96,14 @@ class EventReading:
         """Stays without a departure: of those present, and those a recording is still read of."""
         with reading(self._database, collection) as log:
             return _stays_of(log, _stays.unfinished(log))
+
+    def longer(
+        self, collection: str, than: timedelta, since: datetime, until: datetime
+    ) -> list[Stay]:
+        """Stays of people, ended or not, that are longer than that and touch a span of time."""
+        with reading(self._database, collection) as log:
+            least = int(than.total_seconds() * 1e6)
+            return _stays_of(log, _stays.longer(log, least, to_us(since), to_us(until)))
 
     @again
     def trace(self, collection: str, event_id: str) -> Trace | None:

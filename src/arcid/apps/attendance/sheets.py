@@ -17,7 +17,7 @@ from arcid.events import Event, Events, Stay
 from arcid.events.records import FIRST_YEAR, LAST_YEAR
 from arcid.gallery import Gallery
 
-LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before
+LOOK_BACK = timedelta(days=1)  # a stay may have begun the day before; longer ones are asked for
 WORKDAYS = (0, 1, 2, 3, 4)
 
 
@@ -140,11 +140,17 @@ def _spans(
     now: datetime | None,
 ) -> dict[str, list[Span]]:
     """Stays by person that may touch the days, oldest first."""
-    since, until = bounds(days[0], zone)[0] - LOOK_BACK, bounds(days[-1], zone)[1]
-    events = Events(gallery).find(
+    start, end = bounds(days[0], zone)[0], bounds(days[-1], zone)[1]
+    usual = start - LOOK_BACK, end + LOOK_BACK
+    reach: dict[str | None, tuple[datetime, datetime]] = {}  # of those with longer stays
+    for stay in Events(gallery).longer(collection, LOOK_BACK, start, end):
+        low, high = reach.get(stay.person_id, usual)
+        after = stay.last_seen_at + timedelta(microseconds=1)
+        reach[stay.person_id] = min(low, stay.arrived_at), max(high, after)
+    found = Events(gallery).find(
         collection,
-        since=since,
-        until=until + LOOK_BACK,
+        since=min(low for low, _ in [usual, *reach.values()]),
+        until=max(high for _, high in [usual, *reach.values()]),
         kinds=("arrival", "departure"),
         limit=None,
     )
@@ -152,8 +158,9 @@ def _spans(
     for stay in Events(gallery).unfinished(collection):
         unfinished.setdefault(stay.person_id, []).append(stay)
     by_person: dict[str, list[Event]] = {}
-    for event in sorted(events, key=lambda e: (e.at, e.kind)):
-        if event.person_id is not None:
+    for event in sorted(found, key=lambda e: (e.at, e.kind)):
+        low, high = reach.get(event.person_id, usual)
+        if event.person_id is not None and low <= event.at < high:
             by_person.setdefault(event.person_id, []).append(event)
     moment = now or datetime.now(UTC)
     return {key: _pair(own, unfinished.get(key, ()), moment) for key, own in by_person.items()}

@@ -156,6 +156,18 @@ def unfinished(log: Log, *conditions: sa.ColumnElement[bool]) -> list[Row]:
     return list(log.execute(query).mappings())
 
 
+def longer(log: Log, than: int, since: int, until: int) -> list[Row]:
+    """Stays of people, ended or not, that last longer and touch a span of time; in no order."""
+    query = sa.select(stays).where(
+        stays.c.collection_id == log.collection["id"],
+        stays.c.person_uid.is_not(None),
+        stays.c.last_seen_at - stays.c.arrived_at > than,
+        stays.c.last_seen_at >= since,
+        stays.c.arrived_at < until,
+    )
+    return list(log.execute(query).mappings())
+
+
 def present(log: Log) -> list[Row]:
     """Those unfinished since which the person has not come to the place again."""
     later = stays.alias()
