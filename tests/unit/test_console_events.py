@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from arcid.apps.attendance import Attendance
+from arcid.apps.telling.mail import HAPPENED
 from arcid.events import Place, Question, Reviews, Sightings
 from arcid.gallery import Gallery
+from arcid.server.console import strings as S
 from arcid.server.console.pages._events import in_words
 from arcid.types import Embeddings, Match
 
@@ -103,3 +105,10 @@ def test_a_doubtful_face_asks_for_a_decision(gallery: Gallery) -> None:
     Reviews(gallery).answer("staff", event.id, "no", actor="op")
     words = said(gallery, event.id)
     assert "somebody nobody knows" in words and "after a correction" in words
+
+
+def test_a_search_for_duplicates_is_called_one_as_in_mail() -> None:
+    """It is told of whatever it finds, nobody too."""
+    assert S.EVENT_KINDS.keys() == HAPPENED.keys()
+    assert S.EVENT_KINDS["duplicate"] == HAPPENED["duplicate"]
+    assert S.TOLD["duplicate"].startswith("A search")

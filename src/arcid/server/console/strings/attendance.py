@@ -10,7 +10,7 @@ EVENT_KINDS = {
     "alert": "Alert of a watchlist",
     "access": "At a door",
     "onboarding": "Identity check",
-    "duplicate": "Enrolled twice",
+    "duplicate": "Search for people enrolled twice",
     "correction": "Correction",
 }
 EVENT_AT = "{time} · {camera}"
@@ -55,7 +55,7 @@ TOLD = {
     "alert": "{camera} saw on {when} somebody who is on a watchlist.",
     "access": "{camera} decided on {when} whether a door may be opened.",
     "onboarding": "An identity was checked on {when}.",
-    "duplicate": "People were found on {when} who may be one.",
+    "duplicate": "A search for people enrolled twice was done on {when}.",
 }
 TOLD_BY_HAND = {
     "arrival": "{actor} entered that {name} arrived on {when}.",
