@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -474,5 +474,16 @@ def test_closing_twice_and_using_a_context(path: Path) -> None:
     gallery.close()
     gallery.close()
     assert not path.with_name(path.name + "-wal").exists()
+    asked: list[Callable[[], object]] = [
+        gallery.collections,
+        gallery.stats,
+        gallery.scrub,
+        lambda: gallery.create_collection("staff"),
+        lambda: gallery.database.pragma("synchronous"),
+    ]
+    for ask in asked:
+        with pytest.raises(GalleryError, match="was closed; open it again"):
+            ask()
+    gallery.close()
     with Gallery.open(path) as again, pytest.raises(CollectionNotFound):
         again.collection("staff")

@@ -70,6 +70,7 @@ class Database:
         self._writer = threading.Lock()
         #: Who is told of what rooms write through this one, and of which kinds (None: all).
         self.outboxes: Mapping[str, Collection[str] | None] = {}
+        self._closed = False
         self._scrub_due = False
         self._seen_erased = -1
         if self.path is not None and self._mark is not None:
@@ -326,10 +327,14 @@ class Database:
             return commits.accept(connection)
 
     def close(self) -> None:
+        """For good: what is read or written afterwards raises ``GalleryError``."""
+        if self._closed:
+            return
+        self._closed = True
         self.flush(_SCRUB_WAIT_S if self._scrub_due else 0)
         self.settle(quiet=True)
         self.vault.close()
-        self._engine.dispose()
+        engines.close(self._engine)
 
     def _find_keys(self) -> Vault:
         """The keys of this gallery; their store is made with a gallery that holds nothing yet."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from arcid.errors import MissingExtra, UsageError
+from arcid.errors import GalleryError, MissingExtra, UsageError
 from arcid.gallery import place
 from arcid.gallery.faults import gone
 
@@ -81,6 +81,16 @@ def read_only(path: Path, *, still: bool = False) -> Engine:
     return sa.create_engine(
         "sqlite://", poolclass=sa.pool.NullPool, creator=lambda: sqlite3.connect(name, uri=True)
     )
+
+
+def close(engine: Engine) -> None:
+    """For good: whoever asks for a connection afterwards gets ``GalleryError``."""
+    pool, engine.pool = engine.pool, sa.pool.NullPool(_refuse)
+    pool.dispose()
+
+
+def _refuse() -> NoReturn:
+    raise GalleryError("this gallery was closed; open it again")
 
 
 def _set_pragmas(dbapi: Any, record: Any) -> None:

@@ -158,7 +158,8 @@ class Upkeep:
         self.database.flush()
 
     def close(self) -> None:
-        """Flushes too."""
+        """Flushes too. What is asked of the gallery afterwards raises ``GalleryError``; to close it
+        again does nothing."""
         self._projection.close()
         self.database.close()
 
