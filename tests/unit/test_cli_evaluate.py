@@ -248,6 +248,11 @@ def test_the_file_of_arcid_embed_is_understood(
     theirs = measure("pairs", "--data", pairs, "--embeddings", file)
     ours, theirs = (r["distances"]["cosine"]["threshold"] for r in (ours, theirs))
     assert theirs == pytest.approx(ours, abs=1e-4)
+    assert load_embeddings(file).names == tuple(map(str, photos))
+
+    file.write_bytes(file.read_bytes()[:-500])
+    ran = cli("evaluate", "pairs", "--data", pairs, "--embeddings", file, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (3, "dataset_invalid")
 
 
 def test_view_1_takes_its_threshold_from_the_train_pairs(measure: Any, lfw: Path) -> None:

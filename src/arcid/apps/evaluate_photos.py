@@ -29,7 +29,7 @@ from arcid.errors import (
 )
 from arcid.evaluate import report
 from arcid.evaluate.cache import EmbeddingCache
-from arcid.evaluate.embeddings import EmbeddingSet, Failure, load_embeddings
+from arcid.evaluate.embeddings import EmbeddingSet, Failure, load_embeddings, read_arrays
 from arcid.evaluate.pairs import PairScores
 from arcid.evaluate.protocols import SyntheticMask
 from arcid.evaluate.readers import PairList, PeopleFolder
@@ -339,15 +339,11 @@ def member_vectors(
 
 def _from_arcid_embed(file: Path, photos: Sequence[Photo]) -> EmbeddingSet | None:
     """An NPZ of ``arcid embed`` (``files`` instead of ``names``); None for any other file."""
-    try:
-        with file.open("rb") as stream:
-            data = np.load(stream, allow_pickle=False)
-            if isinstance(data, np.ndarray) or not {"files", "vectors"} <= set(data.files):
-                return None
-            listed = [Path(str(f)).resolve() for f in data["files"]]
-            vectors, contract = data["vectors"], str(data["contract_id"])
-    except (OSError, ValueError, EOFError):
+    data = read_arrays(file)
+    if isinstance(data, np.ndarray) or not {"files", "vectors", "contract_id"} <= set(data):
         return None
+    listed = [Path(str(f)).resolve() for f in data["files"]]
+    vectors, contract = data["vectors"], str(data["contract_id"])
     row_of: dict[Path, int] = {}
     for row, path in enumerate(listed):
         if path in row_of:

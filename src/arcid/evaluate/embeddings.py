@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,12 +111,12 @@ class EmbeddingSet:
                 f"{contract_id[:12]}; embed everything with one model"
             )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write an ``.npz`` that ``load_embeddings`` reads; it holds biometric data."""
         codes = np.array(
             [self.failures[r].code if r in self.failures else "" for r in range(len(self))]
         )
-        with files.replacing(path, private=True) as file:
+        with files.replacing(Path(path), private=True) as file:
             np.savez(
                 file,
                 vectors=self.vectors,
@@ -124,30 +126,44 @@ class EmbeddingSet:
             )
 
 
-def load_embeddings(
-    path: Path, *, contract_id: str | None = None, names: Sequence[str] | None = None
-) -> EmbeddingSet:
-    """Read vectors from ``.npz`` (vectors, names, contract_id, optional failed) or ``.npy``.
-
-    An ``.npy`` holds vectors alone: hand in ``names`` in row order; without ``contract_id`` the
-    sha256 of the file stands for it. ``failed`` marks failed rows (flags, or codes as ``save``
-    writes). Nothing is unpickled. With ``contract_id`` a file of another contract raises
-    ``ContractMismatch``; a file that cannot be read raises ``DatasetInvalid``.
-    """
+def read_arrays(path: str | PathLike[str]) -> dict[str, npt.NDArray[Any]] | FloatArray:
+    """What NumPy wrote: arrays by name of an ``.npz``, the array of an ``.npy``. Nothing is
+    unpickled. Raises ``DatasetInvalid``."""
+    path = Path(path)
     try:
         with path.open("rb") as file:
             data = np.load(file, allow_pickle=False)
-            fields = None if isinstance(data, np.ndarray) else {k: data[k] for k in data.files}
+            return data if isinstance(data, np.ndarray) else {k: data[k] for k in data.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetInvalid(
             f"{path.name} cannot be read as NumPy vectors ({type(error).__name__}); expected .npz "
             "with vectors, names and contract_id, or .npy"
         ) from None
-    if fields is None:
+
+
+def load_embeddings(
+    path: str | PathLike[str],
+    *,
+    contract_id: str | None = None,
+    names: Sequence[str] | None = None,
+) -> EmbeddingSet:
+    """Read vectors from ``.npz`` (vectors, names, contract_id, optional failed) or ``.npy``.
+
+    Photos in a file of ``arcid embed``, which has ``files`` in place of names, are named as they
+    were to it. An ``.npy`` holds vectors alone: hand in ``names`` in row order; without
+    ``contract_id`` the sha256 of the file stands for it. ``failed`` marks failed rows (flags, or
+    codes as ``save`` writes). With ``contract_id`` a file of another contract raises
+    ``ContractMismatch``; a file that cannot be read raises ``DatasetInvalid``.
+    """
+    path = Path(path)
+    fields = read_arrays(path)
+    if isinstance(fields, np.ndarray):
         if names is None:
-            names = [str(i) for i in range(len(data))]
+            names = [str(i) for i in range(len(fields))]
         own = contract_id or "file:" + hashlib.sha256(path.read_bytes()).hexdigest()
-        return EmbeddingSet(tuple(names), data, own)
+        return EmbeddingSet(tuple(names), fields, own)
+    if "files" in fields:
+        fields = {"names": fields["files"], **fields}
     missing = sorted({"vectors", "names", "contract_id"} - set(fields))
     if missing:
         raise DatasetInvalid(f"{path.name} lacks {', '.join(missing)}; it has {sorted(fields)}")
@@ -174,4 +190,4 @@ def failure_counts(embeddings: EmbeddingSet) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-__all__ = ["EmbeddingSet", "Failure", "failure_counts", "load_embeddings"]
+__all__ = ["EmbeddingSet", "Failure", "failure_counts", "load_embeddings", "read_arrays"]
