@@ -17,8 +17,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from PIL import Image
 
+from arcid.apps.evaluate_photos import Run
+from arcid.apps.photo_options import Options
 from arcid.embed import OnnxEmbedder
+from arcid.errors import DatasetInvalid
 from arcid.evaluate.embeddings import EmbeddingSet, load_embeddings
+from arcid.evaluate.sources import Photo
+from arcid.models import weights
 from arcid.pipeline import Pipeline
 
 pytestmark = pytest.mark.data
@@ -253,6 +258,19 @@ def test_the_file_of_arcid_embed_is_understood(
     file.write_bytes(file.read_bytes()[:-500])
     ran = cli("evaluate", "pairs", "--data", pairs, "--embeddings", file, "--json")
     assert (ran.code, ran.json["error"]["code"]) == (3, "dataset_invalid")
+
+
+def test_a_changed_detector_of_the_same_name_looks_again(data_dir: Path, tmp_path: Path) -> None:
+    packaged = weights.resolve("arcid-detect-s").path.parent
+    folder = shutil.copytree(packaged, tmp_path / "mine")
+    photo = Photo("1", data_dir / "data" / "deepface-pairs" / "img1.jpg")
+    how = Options(detector=str(folder), cache=tmp_path / "cache")
+    assert not Run(how, "photos").embed([photo]).failed.any()
+    file = folder / "manifest.json"
+    said = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(said | {"options": said["options"] | {"threshold": 0.9999}}))
+    with pytest.raises(DatasetInvalid, match="not one of the 1 photos"):
+        Run(how, "photos").embed([photo])
 
 
 def test_view_1_takes_its_threshold_from_the_train_pairs(measure: Any, lfw: Path) -> None:

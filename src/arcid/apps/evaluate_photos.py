@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ from arcid.evaluate.readers import PairList, PeopleFolder
 from arcid.evaluate.sources import Answer, Photo, embed_photos
 from arcid.image import load_image
 from arcid.models import weights
+from arcid.models.manifest import canonical_json
+from arcid.models.weights import Bundle
 from arcid.pipeline import Pipeline
 from arcid.sharding import Workers, shards
 from arcid.types import Image
@@ -175,7 +178,9 @@ class Run:
         """Everything but the contract that decides what vector a photo gets."""
         how, made_with = self.how, self.pipeline.provenance
         parts = [made_with[part] for part in ("model", "runtime", "precision")]
-        parts += ["aligned", str(how.margin)] if how.aligned else [made_with["detector"]]
+        parts.append(_digest(self.pipeline.bundle))
+        by = [made_with["detector"], _digest(self.pipeline.detector_bundle)]
+        parts += ["aligned", str(how.margin)] if how.aligned else by
         return [*parts, how.select, SyntheticMask().variant if how.masked else "plain"]
 
     def qualities(self) -> report.Qualities | None:
@@ -335,6 +340,15 @@ def member_vectors(
     called = {bundle.manifest.contract_id: bundle.name for bundle in bundles}
     names = [called.get(m.contract_id, m.contract_id[:12]) for m in embedder.members]
     return names, parts, [person for person, ok in zip(folder.people, good, strict=True) if ok]
+
+
+def _digest(bundle: Bundle | None) -> str:
+    """Of all that a bundle and its members say of themselves, the hashes of their files included:
+    another model may have an old one's name."""
+    if bundle is None:
+        return ""
+    about = [bundle.manifest.to_dict(), [_digest(one) for one in bundle.members]]
+    return hashlib.sha256(canonical_json(about)).hexdigest()[:16]
 
 
 def _from_arcid_embed(file: Path, photos: Sequence[Photo]) -> EmbeddingSet | None:
