@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -66,8 +67,9 @@ class Calibration:
         _validate(self.data)
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
+    def load(cls, path: str | PathLike[str]) -> Calibration:
         """Read and check a file; raises ``CalibrationInvalid``."""
+        path = Path(path)
         try:
             data = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -80,9 +82,9 @@ class Calibration:
         """The file's content."""
         return json.dumps(self.data, indent=1, ensure_ascii=False) + "\n"
 
-    def save(self, path: Path, *, private: bool = False) -> None:
+    def save(self, path: str | PathLike[str], *, private: bool = False) -> None:
         """Write the file whole or not at all; raises what ``files.replacing`` does."""
-        files.write_text(path, self.to_json(), private=private)
+        files.write_text(Path(path), self.to_json(), private=private)
 
     @cached_property
     def calibration_id(self) -> str:

@@ -250,8 +250,9 @@ def test_not_json(text: str, tmp_path: Path) -> None:
 
 def test_round_trip_keeps_the_id(calibration: Calibration, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
-    calibration.save(path)
-    assert Calibration.load(path).calibration_id == calibration.calibration_id
+    for either in (path, str(path)):
+        calibration.save(either)
+        assert Calibration.load(either).calibration_id == calibration.calibration_id
 
 
 def test_other_contract_is_refused(calibration: Calibration) -> None:

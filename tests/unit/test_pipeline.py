@@ -23,6 +23,7 @@ from arcid.errors import (
     ContractMismatch,
     ImageUnreadable,
     InvalidArray,
+    ModelNotFound,
     ModelUnsupported,
     NoFaceFound,
     RateUnsupported,
@@ -110,6 +111,16 @@ def test_faces_of_any_embedder_are_enrolled_and_found(
         assert [match.name for match in found] == ["Ada"]
         (stored,) = gallery.faces("staff", found[0].person_id)
         assert stored.photo_id == toy.faces(tmp_path / "one.png").photo_id
+
+
+def test_models_are_given_by_name_or_by_path() -> None:
+    named = Pipeline.from_models()
+    assert named.bundle and named.detector_bundle
+    found, looked = named.bundle.path.parent, named.detector_bundle.path.parent
+    placed = Pipeline.from_models(looked, recogniser=found)
+    assert placed.provenance == named.provenance
+    with pytest.raises(ModelNotFound, match="no bundle and no model file at"):
+        Pipeline.from_models(landmarks=looked / "gone")
 
 
 @pytest.mark.parametrize("lacking", ["contract_id", "dim", "size", "template", "embed"])

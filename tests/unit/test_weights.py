@@ -117,10 +117,22 @@ def test_a_path_to_a_known_file_and_to_a_bundle(empty: Path, model_file: Path) -
     assert weights.resolve(str(odd)).name == NAME
     folder = _bundle(empty / "elsewhere", model_file)
     assert weights.resolve(str(folder)).origin == "path"
+    assert weights.resolve(folder).origin == weights.resolve(odd).origin == "path"
     stranger = empty / "stranger.onnx"
     stranger.write_bytes(b"not a model")
     with pytest.raises(ModelNotFound, match="arcid models import"):
         weights.resolve(str(stranger))
+
+
+def test_a_path_is_never_a_name(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (empty / "nonsense", Path("nonsense")):
+        with pytest.raises(ModelNotFound, match="no bundle and no model file at"):
+            weights.resolve(path)
+    monkeypatch.setattr("os.sep", "\\")  # as on Windows, where both part folders
+    monkeypatch.setattr("os.altsep", "/")
+    for name in ("models/mine", "models\\mine"):
+        with pytest.raises(ModelNotFound, match="no bundle and no model file at"):
+            weights.resolve(name)
 
 
 @pytest.mark.data

@@ -14,6 +14,7 @@ import importlib.util
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,8 +75,10 @@ class Bundle:
         return path
 
 
-def resolve(name: str, *, judging: bool = False) -> Bundle:
-    """Find a model by name, or by the path of a bundle folder, and verify its sha256.
+def resolve(name: str | os.PathLike[str], *, judging: bool = False) -> Bundle:
+    """Find a model by name, or by the path of a bundle folder or model file, and verify its sha256.
+
+    Text is a path where it has a separator or a model file's suffix; a ``Path`` always is one.
 
     ``a+b`` and ``a@0.3+b@0.7`` are ensembles of recognisers (``ensembles``); of detectors, ``a+b``
     and ``any:a+b`` are a vote (``votes``).
@@ -86,17 +89,24 @@ def resolve(name: str, *, judging: bool = False) -> Bundle:
     another model's contract without anybody to vouch for it; ``UsageError`` for an ensemble that
     cannot be read.
     """
+    if not isinstance(name, str):
+        name = os.fspath(_expanded(os.fspath(name)).absolute())
     try:
         return _resolve(name, judging)
     except OSError as error:  # of a name longer than files have, say
         raise ModelNotFound(f"model {name[:99]!r} cannot be read: {error.strerror}") from None
 
 
+def has_folder(name: str) -> bool:
+    """Whether a separator of this system is in it, so that it is a path and no model's name."""
+    return any(separator and separator in name for separator in (os.sep, os.altsep))
+
+
 def _resolve(name: str, judging: bool) -> Bundle:
     path = _expanded(name)
     if "+" in name and not path.exists():
         return _joined(name, judging)
-    if os.sep in name or name.endswith(SUFFIXES):
+    if has_folder(name) or name.endswith(SUFFIXES):
         return _usable(_from_path(path), judging)
     for origin, root in _places():
         folder = root / name
@@ -261,7 +271,7 @@ def _joined(name: str, judging: bool) -> Bundle:
     least = max((bundle.trust for bundle in members), key=get_args(Trust).index)
     first = members[0]
     return Bundle(
-        name, made, first.path.with_name(name.replace(os.sep, "-")), first.origin, trust=least,
+        name, made, first.path.with_name(re.sub(r"[/\\]", "-", name)), first.origin, trust=least,
         members=members, weights=tuple(wanted.values()),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from os import PathLike
 from typing import Any
 
 from arcid import detect
@@ -59,9 +60,12 @@ def check_recogniser(bundle: Bundle, embedder: Embedder) -> float | None:
 
 
 def load_landmarks(
-    name: str | None = None, *, runtime: RuntimeName | None = None, device: str | None = None
+    name: str | PathLike[str] | None = None,
+    *,
+    runtime: RuntimeName | None = None,
+    device: str | None = None,
 ) -> LandmarkFinder:
-    """Open a landmark model by name; None takes the default. Raises ``ModelError`` kinds."""
+    """Open a landmark model by name or path; None: the default. Raises ``ModelError`` kinds."""
     bundle = weights.resolve(name) if name else weights.resolve_default("landmarks")
     manifest = bundle.manifest
     if manifest.family == "dlib":
@@ -78,18 +82,18 @@ def load_landmarks(
 
 
 def load_detector(
-    name: str | None = None,
+    name: str | PathLike[str] | None = None,
     *,
     runtime: RuntimeName | None = None,
     device: str | None = None,
     **options: Any,
 ) -> Detector:
-    """Open a detector by name; None takes the default."""
+    """Open a detector by name or path; None takes the default."""
     return open_detector(name, runtime=runtime, device=device, **options)[0]
 
 
 def open_detector(
-    name: str | None,
+    name: str | PathLike[str] | None,
     *,
     runtime: RuntimeName | None,
     device: str | None,
@@ -99,7 +103,9 @@ def open_detector(
     """``load_detector``, with the bundle it came from; None where there is no model file.
 
     ``streams`` as in ``open_session``. Detectors that vote each get the options."""
-    if name in detect.FAMILIES and not detect.FAMILIES[name].files:  # no model file needed
+    if (
+        isinstance(name, str) and name in detect.FAMILIES and not detect.FAMILIES[name].files
+    ):  # no model file needed
         return detect.create(name, None, **options), None
     bundle = weights.resolve(name) if name else weights.resolve_default("detection")
     return _detector(bundle, runtime=runtime, device=device, streams=streams, **options), bundle

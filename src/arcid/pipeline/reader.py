@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -41,18 +42,18 @@ class FaceReader(Preparer):
     @classmethod
     def from_models(
         cls,
-        detector: str | None = None,
-        recogniser: str | None = None,
+        detector: str | PathLike[str] | None = None,
+        recogniser: str | PathLike[str] | None = None,
         *,
         gate: QualityGate | None = None,
-        landmarks: str | bool = False,
+        landmarks: str | PathLike[str] | bool = False,
         background: Background = "keep",
         runtime: RuntimeName | None = None,
         device: str | None = None,
         many: bool = False,
         **detector_options: Any,
     ) -> Self:
-        """Build from model names; None takes the default.
+        """Build from names or paths of models; None takes the default.
 
         ``landmarks``: 68 points of every face, by the default model or the one of that name.
         ``background``: ``ellipse`` or ``contour`` greys out what is around a face before it is
@@ -73,7 +74,7 @@ class FaceReader(Preparer):
             finder, detector_bundle = loading.result()
         marks = None
         if landmarks:
-            name = landmarks if isinstance(landmarks, str) else None
+            name = None if isinstance(landmarks, bool) else landmarks
             marks = load_landmarks(name, runtime=runtime, device=device)
         masked = without_background(embedder, background)
         pipeline = cls(finder, masked, gate=gate, landmarks=marks)

@@ -120,7 +120,7 @@ def open_initial(
         return Initial(
             imported.backbone, imported.name, imported.options, "import", path.name, notes=notes
         )
-    if os.sep in text or path.suffix.lower() in (*TORCH_SUFFIXES, *KERAS_SUFFIXES):
+    if weights.has_folder(text) or path.suffix.lower() in (*TORCH_SUFFIXES, *KERAS_SUFFIXES):
         raise ModelNotFound(
             f"{path.name} is not there; expected the folder of a bundle, of a run or of a "
             "checkpoint, the name of an installed model, or a .pt or .h5 file",
