@@ -292,7 +292,11 @@ def _between(rows: Sequence[Row], size: int) -> Threshold | None:
 
 def check_rate(name: str, rate: float) -> None:
     """Raise ``UsageError`` for what is no error rate."""
-    if not 0 < rate < 1:
+    try:
+        is_rate = bool(0 < rate < 1)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} must be a number between 0 and 1, got {rate!r}") from None
+    if not is_rate:
         raise UsageError(f"{name} must lie between 0 and 1, got {rate}")
 
 

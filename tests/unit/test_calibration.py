@@ -179,8 +179,8 @@ def test_independent_comparisons() -> None:
     assert fpir_for_fmr(1e-5, 1000) == pytest.approx(1 - (1 - 1e-5) ** 1000)
 
 
-@pytest.mark.parametrize("rate", [0, 1, -0.1, math.inf])
-def test_rates_without_meaning(calibration: Calibration, rate: float) -> None:
+@pytest.mark.parametrize("rate", [0, 1, -0.1, math.inf, "1e-4", None, [1e-4, 1e-3]])
+def test_rates_without_meaning(calibration: Calibration, rate: Any) -> None:
     with pytest.raises(UsageError):
         calibration.threshold_at_fmr(rate)
     with pytest.raises(UsageError):

@@ -123,6 +123,18 @@ def test_models_are_given_by_name_or_by_path() -> None:
         Pipeline.from_models(landmarks=looked / "gone")
 
 
+def test_what_is_no_photo_to_enrol_is_refused(toy: Pipeline, fresh: Path) -> None:
+    with Gallery.open(fresh) as gallery:
+        gallery.create_collection("staff")
+        one = picture(1)
+        wrong: list[Any] = [("Ada", one), ("Ada", one, None), (None, one, "1"), "Ada", None]
+        for item in wrong:
+            with pytest.raises(UsageError, match=r"comes as \(person's name, picture, label\)"):
+                enrol_photos(toy, gallery, "staff", [item], require_quality=False)
+        named: Any = ("Ada", one, Path("ada.jpg"))
+        assert enrol_photos(toy, gallery, "staff", [named], require_quality=False).enrolled == 1
+
+
 @pytest.mark.parametrize("lacking", ["contract_id", "dim", "size", "template", "embed"])
 def test_what_an_embedder_lacks_is_named(lacking: str) -> None:
     names = {"contract_id", "dim", "size", "template", "embed"} - {lacking}

@@ -19,7 +19,7 @@ from typing import Any, cast
 from arcid import batch
 from arcid.apps.enrol_writing import Answer, Keeping, Writing, batches, one_ahead
 from arcid.batch import Key
-from arcid.errors import AlreadyExists, ArcidError, InputError
+from arcid.errors import AlreadyExists, ArcidError, InputError, UsageError
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace
 from arcid.image import ImageSource, is_photo, load_images, photo_id
 from arcid.pipeline import Pipeline
@@ -91,8 +91,9 @@ def enrol_photos(
     ``on_progress`` is told how many photos are finished. A photo that cannot be used (unreadable,
     no face, several faces, poor quality, enrolled already, or as somebody else unless
     ``allow_duplicate``) becomes a ``Rejection``. ``consent`` is that of everybody in ``items``, as
-    in ``Gallery.enrol_images``. What stops everything raises: ``CollectionNotFound``,
-    ``GalleryBusy``, ``StorageFull``; photos enrolled up to then stay enrolled.
+    in ``Gallery.enrol_images``. What stops everything raises: ``UsageError`` for an item that is no
+    ``Photo``, ``CollectionNotFound``, ``GalleryBusy``, ``StorageFull``; photos enrolled up to then
+    stay enrolled.
     """
     gallery.collection(collection)
     origin = pipeline.provenance
@@ -102,7 +103,7 @@ def enrol_photos(
         photos = [(person, image_id) for (person, _), image_id in asked]
         return gallery.enrolled(collection, photos, contract_id)
 
-    keyed = (((person, label), source) for person, source, label in items)
+    keyed = (((person, label), source) for person, source, label in map(_photo, items))
     answers = one_face_each(
         pipeline,
         keyed,
@@ -121,6 +122,17 @@ def enrol_photos(
         decide=None if allow_duplicate else pipeline.duplicate,
         on_progress=on_progress,
         keeping=keeping or Keeping(consent=lambda person: consent),
+    )
+
+
+def _photo(item: Any) -> Photo:
+    """Raises ``UsageError`` for what is none."""
+    if isinstance(item, (tuple, list)) and len(item) == 3:
+        person, source, label = item
+        if isinstance(person, str) and isinstance(label, (str, Path)):
+            return person, source, str(label)
+    raise UsageError(
+        "a photo to be enrolled comes as (person's name, picture, label), name and label texts"
     )
 
 
