@@ -18,7 +18,7 @@ import re
 import socket
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from arcid.errors import ConfigError, UsageError
 
@@ -57,19 +57,25 @@ def check_url(url: str, whose: str) -> None:
 
     ``whose``: as the message names it.
     """
+    parts = split_url(url, whose)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{whose} address begins with https:// (or http://) and has a host")
+    refuse_literal(parts.hostname)
+
+
+def split_url(url: str, whose: str) -> SplitResult:
+    """Its parts; raises ``UsageError`` for what is no address, or not written as one is sent."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        _ = parts.hostname, parts.port
     except ValueError:
         raise UsageError(f"{whose} address has no such host or port") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"{whose} address begins with https:// (or http://) and has a host")
-    if not re.fullmatch(r"[!-~]+", url):
+    if not re.fullmatch(r"[!-~]*", url):
         raise UsageError(
             f"{whose} address has a letter that no request can hold: write it as %C3%A4 is "
             "written for ä, and a host as xn--…"
         )
-    refuse_literal(host)
+    return parts
 
 
 def resolve(host: str, port: int, *, public: bool = False) -> list[tuple[Any, ...]]:
@@ -202,4 +208,5 @@ __all__ = [
     "public_https",
     "refuse_literal",
     "resolve",
+    "split_url",
 ]

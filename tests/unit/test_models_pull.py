@@ -59,9 +59,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         mode, data = self.server.mode, self.server.content.get(self.path.partition("?")[0])
         asked = self.headers.get("Range")
         self.server.asked.append(asked)
-        if mode == "redirect-out":
+        if mode.startswith("redirect"):
             self.send_response(302)
-            self.send_header("Location", "http://example.org/model.zip")
+            out = mode == "redirect-out"
+            self.send_header("Location", "http://example.org/model.zip" if out else "https://[::1")
             self.end_headers()
             return
         if data is None or mode == "404":
@@ -324,6 +325,30 @@ def test_only_https_and_loopback(pack: fetch.Offer, root: Path, url: str) -> Non
     with pytest.raises(UsageError):
         fetch.check_url(url)
     fetch.check_url("https://example.org/a.zip")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://[::1", "no such host or port"),
+        ("https://example.org:99999/a.zip", "no such host or port"),
+        ("https://example.org/ä.zip", "a letter that no request can hold"),
+        ("https://exämple.org/a.zip", "a letter that no request can hold"),
+        ("https://example.org/a b.zip", "a letter that no request can hold"),
+    ],
+)
+def test_what_is_no_address_is_refused(
+    pack: fetch.Offer, pair: fetch.Offer, root: Path, url: str, said: str
+) -> None:
+    for wanted in (pack, pair):
+        with pytest.raises(UsageError, match=said):
+            pull(wanted, root, url=url)
+
+
+def test_a_redirect_to_no_address(pack: fetch.Offer, root: Path, server: _Server) -> None:
+    server.mode = "redirect-nowhere"
+    with pytest.raises(DownloadFailed, match="redirects to what is no address"):
+        pull(pack, root)
 
 
 def test_redirects_cannot_leave_the_rules(pack: fetch.Offer, root: Path, server: _Server) -> None:

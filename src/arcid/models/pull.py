@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from arcid import files
+from arcid import addresses, files
 from arcid.errors import (
     DownloadFailed,
     LicenceNotAccepted,
@@ -69,9 +69,11 @@ class Offer:
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     def address(self, file: SourceFile, mirror: str | None) -> str:
-        """Where a file is fetched: of one file ``mirror`` is the address, of several the folder."""
+        """Where a file is fetched: of one file ``mirror`` is the address, of several the folder.
+        Raises ``UsageError`` as ``check_url``."""
         if mirror is None:
             return file.url or ""
+        check_url(mirror)
         if len(self.files) == 1:
             return mirror
         parts = urllib.parse.urlsplit(mirror)
@@ -146,7 +148,7 @@ def _of_all(wanted: Offer, number: int, progress: Progress) -> Progress:
 
 def check_url(url: str) -> None:
     """Allow https, and http to this machine only; raises ``UsageError``."""
-    parts = urllib.parse.urlsplit(url)
+    parts = addresses.split_url(url, "a model's")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and _is_loopback(parts.hostname):
@@ -177,9 +179,12 @@ def open_url(url: str, start: int) -> http.client.HTTPResponse:
     if _is_loopback(urllib.parse.urlsplit(url).hostname):
         handlers.append(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - check_url saw it
-    response: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(
-        request, timeout=TIMEOUT_S
-    )
+    try:
+        response: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(
+            request, timeout=TIMEOUT_S
+        )
+    except ValueError:  # before ``_SafeRedirects`` is asked
+        raise urllib.error.URLError("it redirects to what is no address") from None
     return response
 
 
