@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from arcid.cli import process
@@ -69,6 +71,13 @@ def test_json_is_json_in_any_encoding_of_standard_output(
     print_json(value)
     sys.stdout.flush()
     assert json.loads(written.getvalue().decode("utf-8")) == value
+
+
+def test_what_is_no_number_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = {"fmr": np.float64("nan"), "tar": [0.5, -math.inf, (math.inf, "NaN")]}
+    print_json({"rates": rates, "path": Path("a")})
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found == {"rates": {"fmr": None, "tar": [0.5, None, [None, "NaN"]]}, "path": "a"}
 
 
 @posix

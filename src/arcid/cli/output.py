@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -175,9 +176,17 @@ def end_with(failed: Sequence[ArcidError], json: bool) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; in ASCII where that is not in UTF-8, whose readers
-    would take its characters for others, or for what is no JSON."""
+    would take its characters for others, or for what is no JSON. A number that is NaN or infinite
+    is null: JSON has none."""
     as_is = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
-    sys.stdout.write(json.dumps(value, ensure_ascii=not as_is, default=str) + "\n")
+    write = partial(json.dumps, ensure_ascii=not as_is, allow_nan=False, default=str)
+    try:
+        text = write(value)
+    except ValueError:
+        from arcid.evaluate.report import plain as with_nulls
+
+        text = write(with_nulls(value))
+    sys.stdout.write(text + "\n")
 
 
 def plain(text: object) -> str:
