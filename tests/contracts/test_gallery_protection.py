@@ -35,6 +35,7 @@ from arcid.gallery.seals import image_seal, vector_seal
 from arcid.gallery.store import journal, sealed, vectors
 from arcid.types import Embeddings
 from arcid.vault import keystore, roots
+from arcid.vault.keytables import destroyed
 from arcid.vault.vault import Erased
 
 CONTRACT = "a" * 64
@@ -281,6 +282,49 @@ def test_notes_about_who_was_erased_keep_no_older_copy_shut(url: str, backup: Ba
     with Gallery.open(url) as gallery:
         assert names(gallery) == {"Bea", "Cid"} and gallery.check() == []
         assert [(e.name, e.note) for e in Events(gallery).find("staff")] == [(None, None)]
+
+
+def test_who_is_erased_after_an_older_key_store_was_put_back_stays_erased(
+    url: str, backup: Backup, tmp_path: Path
+) -> None:
+    store = tmp_path / "keys" / "store"
+    filled(url).close()
+    older = store.read_bytes()
+    with Gallery.open(url) as gallery:
+        gallery.delete_person("staff", id_of(gallery, "Ann"))
+    store.write_bytes(older)
+    backup.take()
+    with Gallery.open(url) as gallery:
+        gallery.delete_person("staff", id_of(gallery, "Bea"))
+    backup.put_back()
+    with Gallery.open(url) as gallery:
+        assert names(gallery) == {"Cid"} and nearest(gallery, 11) == "Cid"
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_an_older_key_store_gives_no_number_twice(
+    url: str, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.delenv(keystore.SETTING)
+    with filled(url) as gallery:
+        store = gallery.database.vault.store
+        store.destroy([1, 2, 3, 4], [])
+        known = store.destroyed(0).last
+        with store.writing() as connection:  # as an older copy has it
+            connection.execute(destroyed.delete().where(destroyed.c.key_id > left))
+            again = (
+                f"UPDATE sqlite_sequence SET seq = {left} WHERE name = 'destroyed'"
+                if store.path is not None
+                else f"ALTER SEQUENCE arcid_keys.destroyed_seq_seq RESTART {left + 1}"
+            )
+            connection.exec_driver_sql(again)
+        seen = store.destroyed(known)
+        assert seen.keys == tuple(range(1, left + 1))  # these may have been numbered twice
+        store.destroy([7], ["guests"])
+        assert store.destroyed(known).keys == (*seen.keys, 7)
+        found = store.destroyed(seen.last)
+        assert (found.keys, found.collections) == ((7,), ("guests",))
+        assert store.destroyed(found.last) == (found.last, (), ())
 
 
 @pytest.mark.parametrize("bare_database_url", ["sqlite"], indirect=True)

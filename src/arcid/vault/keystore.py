@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from arcid.vault.keydatabase import KeyDatabase
 from arcid.vault.keytables import CollectionKey, DataKey, Destroyed, data, facts
@@ -158,15 +158,34 @@ class KeyStore(KeyDatabase):
         self.vacuum()
 
     def destroyed(self, after: int) -> Destroyed:
-        """What was destroyed after that number."""
+        """What was destroyed after that number: all of it, under new numbers, where this store is
+        an older copy that was put back and never came so far."""
         query = sa.select(gone).where(gone.c.seq > after).order_by(gone.c.seq)
         with self.reading() as connection:
             rows = connection.execute(query).all()
+            behind = not rows and _last(connection) < after
+        if behind:
+            self._number_above(after)
+            return self.destroyed(after)
         return Destroyed(
             rows[-1].seq if rows else after,
             tuple(row.key_id for row in rows if row.key_id is not None),
             tuple(row.collection for row in rows if row.collection is not None),
         )
+
+    def _number_above(self, known: int) -> None:
+        """Whoever came as far as ``known`` would look at no number that is given from now on, nor
+        at those that were given here since the copy was put back."""
+        with self.writing() as connection:
+            if self.path is None:
+                connection.exec_driver_sql(f"LOCK TABLE {gone.fullname} IN EXCLUSIVE MODE")
+            if _last(connection) >= known:
+                return  # another process did it
+            connection.execute(gone.update().values(seq=gone.c.seq + known))
+            connection.execute(gone.insert().values(seq=known, at=time.time_ns() // 1000))
+            if self.path is None:
+                sequence = sa.func.pg_get_serial_sequence(gone.fullname, gone.c.seq.name)
+                connection.execute(sa.select(sa.func.setval(sequence, _last(connection))))
 
     def any_destroyed(self, ids: Collection[int]) -> bool:
         """Whether one of these data keys was destroyed."""
@@ -193,6 +212,11 @@ class KeyStore(KeyDatabase):
 
 _COLLECTION = (owned.c.id, owned.c.collection, owned.c.wrapped)
 _DATA = (data.c.id, data.c.parent, data.c.wrapped)
+
+
+def _last(connection: Connection) -> int:
+    """The newest number of what was destroyed."""
+    return int(connection.execute(sa.select(sa.func.max(gone.c.seq))).scalar() or 0)
 
 
 def new_id() -> int:

@@ -44,6 +44,7 @@ destroyed = sa.Table(
     "destroyed",
     metadata,
     sa.Column("seq", _BigInt, primary_key=True, autoincrement=True),
+    # Neither: up to this number the gallery knew, when an older copy of the store was put back.
     sa.Column("key_id", sa.BigInteger, nullable=True, index=True),  # of a data key, or
     sa.Column("collection", sa.String(32), nullable=True),  # of a collection with all its keys
     sa.Column("at", sa.BigInteger, nullable=False),
