@@ -301,6 +301,36 @@ def test_another_writer_makes_it_busy_and_nothing_changes(path: Path) -> None:
         assert gallery.add_person("staff", "Ann").name == "Ann"
 
 
+@pytest.mark.parametrize("act", ["delete", "scrub"])
+def test_another_thread_that_writes_for_long_makes_it_busy(path: Path, act: str) -> None:
+    began, done = threading.Event(), threading.Event()
+    with Gallery.open(path, busy_s=0.1) as gallery:
+        gallery.create_collection("staff")
+        ann = gallery.add_person("staff", "Ann")
+
+        def write() -> None:
+            with gallery.database.write():
+                began.set()
+                done.wait(3)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        began.wait()
+        try:
+            with pytest.raises(GalleryBusy, match="another thread"):
+                if act == "delete":
+                    gallery.delete_person("staff", ann.id)
+                else:
+                    gallery.database.rebuild(0.1)
+            assert writer.is_alive()
+        finally:
+            done.set()
+            writer.join()
+        assert [p.name for p in gallery.people("staff")] == ["Ann"]
+        gallery.delete_person("staff", ann.id)
+        assert gallery.people("staff") == [] and gallery.unscrubbed() == []
+
+
 def test_a_full_database_is_a_typed_error_and_nothing_changes(gallery: Gallery) -> None:
     made = vectors(200)
     gallery.enrol("staff", "Ann", [NewFace(made[0])])

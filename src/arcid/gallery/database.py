@@ -117,27 +117,26 @@ class Database:
         ``erases``: it removes or replaces what may be personal; once it is committed, the bytes
         are scrubbed too (``scrub``).
         """
-        if erases:
-            self._make_room()
-        if not self._writer.acquire(timeout=self._busy_s):
-            raise GalleryBusy("another thread is writing to the gallery; try again")
         committing = False
         try:
-            with translated(self.path), self._engine.connect() as connection:
-                connection.execution_options(**engines.WRITE)
-                commit = changed = None
-                with connection.begin():
-                    if self._mark is None:
-                        connection.execute(sa.select(schema.gallery.c.id).with_for_update())
-                    versions.require_known(connection)
-                    if self._mark is not None:
-                        commit = commits.Commit(connection, self._mark)
-                    yield connection
-                    if commit is not None:
-                        changed = commit.finish(erases=erases)
-                    committing = True
-            if self._mark is not None and commit is not None and changed:
-                _acknowledge(self._mark, commit)
+            with self._alone(self._busy_s):
+                if erases:
+                    self._make_room()
+                with translated(self.path), self._engine.connect() as connection:
+                    connection.execution_options(**engines.WRITE)
+                    commit = changed = None
+                    with connection.begin():
+                        if self._mark is None:
+                            connection.execute(sa.select(schema.gallery.c.id).with_for_update())
+                        versions.require_known(connection)
+                        if self._mark is not None:
+                            commit = commits.Commit(connection, self._mark)
+                        yield connection
+                        if commit is not None:
+                            changed = commit.finish(erases=erases)
+                        committing = True
+                if self._mark is not None and commit is not None and changed:
+                    _acknowledge(self._mark, commit)
         except StorageFull:
             if erases and self._spare is not None:
                 self._spare.release()
@@ -146,8 +145,6 @@ class Database:
             if committing:
                 raise unsettled() from error
             raise
-        finally:
-            self._writer.release()
         if erases:
             self.shred()
             self.scrub()
@@ -194,10 +191,18 @@ class Database:
 
     def flush(self, wait_s: float = 0.0) -> bool:
         """Move what is committed into the database file; False where not all of it could be."""
+        try:
+            with self._alone(wait_s):
+                return self._flush(wait_s)
+        except GalleryBusy:  # of another thread: it is tried again after its write
+            return False
+
+    def _flush(self, wait_s: float) -> bool:
+        """Call it with the writer's lock."""
         if self._mark is None or not (self._wal_left() or self._scrub_due):
             return True
         try:
-            with self._writer, translated(self.path):
+            with translated(self.path):
                 here, erased = self._here()
                 busy = self._pragma("wal_checkpoint(TRUNCATE)", min(self._busy_s, wait_s))
                 due = erased > self._mark.reached("scrubbed")
@@ -214,18 +219,19 @@ class Database:
 
         Needs as much free disk, and on SQLite memory, as the file is large; others wait with their
         writes. PostgreSQL: ``VACUUM FULL``, for which readers wait too. Raises ``GalleryBusy``
-        where a reader in another process holds it up, and what a write raises.
+        where another thread writes or a reader in another process holds it up, and what a write
+        raises.
         """
         if self._mark is None:
             self._vacuum("VACUUM FULL")
             return
-        if not self.flush(wait_s):
-            raise GalleryBusy(HELD_UP)
-        with self._writer, translated(self.path):
+        with self._alone(wait_s), translated(self.path):
+            if not self._flush(wait_s):
+                raise GalleryBusy(HELD_UP)
             here, _ = self._here()
             self._vacuum_file()
-        if not self.flush(wait_s):
-            raise GalleryBusy(HELD_UP)
+            if not self._flush(wait_s):
+                raise GalleryBusy(HELD_UP)
         _reach(self._mark, "rebuilt", here)
 
     def settle(self, *, quiet: bool = False) -> None:
@@ -373,11 +379,22 @@ class Database:
         if self._spare is not None:
             self._spare.keep()
 
+    @contextmanager
+    def _alone(self, wait_s: float) -> Iterator[None]:
+        """No other thread writes meanwhile. Raises ``GalleryBusy``."""
+        if not self._writer.acquire(timeout=wait_s):
+            raise GalleryBusy("another thread is writing to the gallery; try again")
+        try:
+            yield
+        finally:
+            self._writer.release()
+
     def _make_room(self) -> None:
-        """Deleting writes to the log before it frees anything: that must work on a full disk."""
+        """Deleting writes to the log before it frees anything: that must work on a full disk. Call
+        it with the writer's lock."""
         if self._spare is not None and self._spare.needed():
             self._spare.release()
-        self.flush()
+        self._flush(0.0)
 
     def _here(self) -> tuple[Point, int]:
         """The last commit, and the last that erased anything."""
