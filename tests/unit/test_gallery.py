@@ -27,6 +27,7 @@ from arcid.errors import (
     InputError,
     InvalidArray,
     NoFaceFound,
+    NotFound,
     NothingEnrolled,
     PersonNotFound,
     PossibleDuplicate,
@@ -297,6 +298,25 @@ def test_unknown_ids_are_named_errors(gallery: Gallery) -> None:
     with pytest.raises(CollectionNotFound):
         gallery.people("nowhere")
     assert gallery.face("guests", stored.id) == stored
+
+
+@pytest.mark.parametrize("text", ["half \ud83d a letter", "nothing\0"])
+def test_an_id_that_is_no_text_is_a_named_error(gallery: Gallery, text: str) -> None:
+    ann, _ = gallery.enrol("staff", "Ann", [face(0)])
+    before = unchanged(gallery)
+    for call in (
+        lambda: gallery.person("staff", text),
+        lambda: gallery.face("staff", text),
+        lambda: gallery.person_called("staff", text),
+        lambda: gallery.delete_person("staff", text),
+        lambda: gallery.move_face("staff", gallery.faces("staff", ann.id)[0].id, text),
+        lambda: gallery.search("staff", vectors(1), exclude_person=text),
+        lambda: gallery.unmerge("staff", text),
+        lambda: Events(gallery).get("staff", text),
+    ):
+        with pytest.raises((InputError, NotFound)):
+            call()
+    assert unchanged(gallery) == before
 
 
 # faces

@@ -18,6 +18,7 @@ from arcid.errors import (
     GalleryError,
     GalleryReadOnly,
     GalleryUnavailable,
+    InputError,
     StorageFull,
 )
 
@@ -29,11 +30,14 @@ _FULL_SHM = sqlite3.SQLITE_IOERR_SHMSIZE  # SQLite's name for "no room to grow t
 
 @contextmanager
 def translated(path: Path | None) -> Iterator[None]:
-    """Turn what the driver raises into the error a caller can do something about."""
+    """Turn what the driver raises into the error a caller can do something about, also of text
+    that no database takes, whatever it was to name."""
     try:
         yield
     except sa.exc.TimeoutError:
         raise GalleryBusy("every connection to the gallery is in use; try again") from None
+    except UnicodeEncodeError:
+        raise _no_text() from None
     except sa.exc.DBAPIError as error:
         raise _translate(error.orig, path) from error.orig
     except sqlite3.Error as error:
@@ -83,6 +87,13 @@ def _from_sqlite(error: sqlite3.Error, path: Path | None) -> ArcidError:
     )
 
 
+def _no_text() -> InputError:
+    return InputError(
+        "a text holds what cannot be stored or looked up: a lone surrogate, which is half a "
+        "character, or a NUL; nothing was changed"
+    )
+
+
 def gone(path: Path) -> GalleryUnavailable:
     """The database file disappeared under a running process."""
     return GalleryUnavailable(
@@ -114,6 +125,8 @@ def _out_of_space(primary: int | None, path: Path | None) -> bool:
 
 def _from_postgres(error: BaseException | None) -> ArcidError:
     state: str = getattr(error, "sqlstate", None) or ""
+    if not state and type(error).__name__ == "DataError":  # the client library refused the text
+        return _no_text()
     if state in ("55P03", "40001", "40P01", "57014"):
         return GalleryBusy("another process is writing to the gallery; nothing was changed")
     if state in ("53100", "53200"):
