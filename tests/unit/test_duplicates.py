@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.unit.test_decide import ruler
 
 from arcid.apps.duplicates import Duplicates, Pair, Run, Side, tidy, work
+from arcid.apps.duplicates.comparing import Blocks
 from arcid.apps.duplicates.groups import groups
 from arcid.apps.duplicates.tables import answers, pairs, runs
 from arcid.apps.duplicates.worker import Worker
@@ -556,6 +557,106 @@ def test_two_faces_of_one_photo_are_two_people(gallery: Gallery) -> None:
     with pytest.raises(SamePhotoConflict):
         found.answer("staff", same.id, "same", actor="op")
     assert found.get("staff", same.id).state == "open"
+
+
+# faces that become somebody else's
+
+
+def resting(gallery: Gallery, pair: Pair) -> tuple[str, str]:
+    """Of ``double``: Ann's id, and her face that is nearest to Anna."""
+    (ann,) = [side for side in (pair.a, pair.b) if side.name == "Ann"]
+    return ann.person_id, ann.face_id
+
+
+def shown(gallery: Gallery) -> list[tuple[set[str], float]]:
+    return [({p.a.name, p.b.name}, p.cosine) for p in Duplicates(gallery).find("staff")]
+
+
+@pytest.mark.parametrize("how", ["split", "move"])
+def test_a_pair_goes_with_the_face_it_rests_on(gallery: Gallery, how: str) -> None:
+    pair = double(gallery)
+    ann, face_id = resting(gallery, pair)
+    other = gallery.find_person("staff", "person 5")
+    if how == "split":
+        gallery.split_person("staff", ann, [face_id], "Nan")
+    else:
+        gallery.move_face("staff", face_id, other.id)
+    assert shown(gallery) == [({"Anna", "Nan" if how == "split" else "person 5"}, pair.cosine)]
+    (now,) = Duplicates(gallery).find("staff")
+    assert face_id in (now.a.face_id, now.b.face_id) and now.templates == 1
+    if how == "move":  # and back
+        gallery.move_face("staff", face_id, ann)
+        assert shown(gallery) == [({"Anna", "Ann"}, pair.cosine)]
+
+
+def test_a_pair_ends_where_both_its_faces_are_of_one_person(gallery: Gallery) -> None:
+    pair = double(gallery)
+    _, face_id = resting(gallery, pair)
+    gallery.move_face("staff", face_id, (pair.a, pair.b)[pair.a.name == "Ann"].person_id)
+    assert shown(gallery) == []
+    again = searched(gallery).find("staff")
+    assert [({p.a.name, p.b.name}, p.cosine) for p in again if "Ann" in (p.a.name, p.b.name)] != [
+        ({"Ann", "Anna"}, pair.cosine)
+    ]
+
+
+def test_deleting_the_face_a_pair_rests_on_answers_nothing(gallery: Gallery) -> None:
+    pair = double(gallery)
+    _, face_id = resting(gallery, pair)
+    gallery.delete_face("staff", face_id)
+    assert shown(gallery) == [({"Ann", "Anna"}, pair.cosine)]
+
+
+def test_what_a_run_found_of_the_merged_goes_with_their_faces(gallery: Gallery) -> None:
+    """A run after the merge; then the merge is undone."""
+    ann = enrol(gallery, "Ann", direction(1))
+    bea = enrol(gallery, "Bea", direction(2))
+    gallery.merge_people("staff", bea, ann, reversible=True)
+    enrol(gallery, "Anna", near(1, 0.9))
+    searched(gallery)
+    ((couple, cosine),) = shown(gallery)
+    assert couple == {"Bea", "Anna"}
+    gallery.unmerge("staff", gallery.merges("staff")[0].id)
+    assert shown(gallery) == [({"Ann", "Anna"}, cosine)]
+
+
+def test_what_was_said_of_a_pair_stays_when_a_face_goes(gallery: Gallery) -> None:
+    pair = double(gallery)
+    ann, face_id = resting(gallery, pair)
+    found = Duplicates(gallery)
+    found.answer("staff", pair.id, "different", actor="op")
+    gallery.split_person("staff", ann, [face_id], "Nan")
+    assert shown(gallery) == [({"Anna", "Nan"}, pair.cosine)]
+    assert found.get("staff", pair.id).state == "different"
+
+
+def test_who_is_seen_together_no_more_is_asked_about(gallery: Gallery) -> None:
+    gallery.enrol("staff", "a", [face(direction(1), "one", (0.0, 0.0, 10.0, 10.0))])
+    kept = enrol(gallery, "a", near(1, 0.99, 950))
+    gallery.enrol("staff", "b", [face(near(1, 0.6), "one", (50.0, 0.0, 60.0, 10.0))])
+    enrol(gallery, "b", near(1, 0.98, 950))
+    (pair,) = searched(gallery).find("staff", states=["photo"])
+    first = next(f for f in gallery.faces("staff", kept) if f.photo_id == "one")
+    assert first.id not in (pair.a.face_id, pair.b.face_id)
+    gallery.split_person("staff", kept, [first.id], "c")
+    assert shown(gallery) == [({"a", "b"}, pair.cosine)]
+
+
+def test_a_face_given_away_while_a_block_is_compared_makes_no_pair(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = enrol(gallery, "Ann", direction(1), direction(2))
+    enrol(gallery, "Anna", near(1, 0.9))
+    real = Blocks.compare
+
+    def meanwhile(*args: Any, **options: Any) -> Any:
+        compared = real(*args, **options)
+        gallery.split_person("staff", ann, [gallery.faces("staff", ann)[0].id], "Nan")
+        return compared
+
+    monkeypatch.setattr(Blocks, "compare", meanwhile)
+    searched(gallery)
+    assert shown(gallery) == []
 
 
 def test_nothing_stays_of_somebody_deleted(gallery: Gallery) -> None:

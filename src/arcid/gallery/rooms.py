@@ -97,6 +97,16 @@ def take_back(
             back(connection, collection, other, keep, handed[_name(room)])
 
 
+def parted(connection: Connection, collection: Row, faces: Sequence[Row], to: Row) -> None:
+    """After faces were taken from their people (``person_id`` as it was) and given ``to`` another.
+    Not where a person goes with all of theirs. Rooms that keep nothing of single faces have no
+    ``parted``."""
+    for room in rooms():
+        own = getattr(room, "parted", None)
+        if own is not None:
+            own(connection, collection, faces, to)
+
+
 def renamed(connection: Connection, collection: Row, person: Row, name: str) -> None:
     """After a person was given another name; ``person``: as they were. Rooms that name nobody have
     no ``renamed``."""

@@ -1,7 +1,8 @@
 """What becomes of pairs and answers when people are merged or deleted: a ``Room`` of the gallery.
 
-A pair goes with either of its people. Answers name people by id, so that one who became part of
-another is still known to be somebody else than a third.
+A pair goes with either of its people, and one that nobody answered with the faces it rests on.
+Answers name people by id, so that one who became part of another is still known to be somebody else
+than a third.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from arcid.apps.duplicates import answers as answering
 from arcid.apps.duplicates import apart
+from arcid.apps.duplicates.records import UNANSWERED
 from arcid.apps.duplicates.tables import answers, pairs, runs
 from arcid.gallery.rooms import Handed, Told
 from arcid.gallery.schema import Row, people
@@ -59,6 +61,26 @@ def take_back(
     apart.settle(connection, made)
 
 
+def parted(connection: Connection, collection: Row, faces: Sequence[Row], to: Row) -> None:
+    """After faces were moved: a pair that rests on one goes with it, or ends where both sides are
+    one person now; how near the former two are by other faces is for the next whole run to say.
+    What was answered stays, as it was asked, and a pair whose face is deleted is still asked."""
+    gone = {face["uid"] for face in faces}
+    touched = {face["person_id"] for face in faces} | {to["id"]}
+    found = _of_any(connection, sorted(touched))
+    couples = [(row["a_id"], row["b_id"]) for row in found]
+    for row in found:
+        sides = [side for side in ("a", "b") if row[f"{side}_face_uid"] in gone]
+        if sides and row["state"] in UNANSWERED:
+            connection.execute(pairs.delete().where(pairs.c.id == row["id"]))
+        if len(sides) != 1:
+            continue
+        one = _seen_by(row, {"id": row[f"{sides[0]}_id"]})
+        if one["them"] != to["id"]:
+            couples.append(_write(connection, to, one | {"templates": 1}))
+    apart.settle(connection, couples)
+
+
 def erase(connection: Connection, collection: Row, person: Row, *, merged: bool) -> dict[str, int]:
     """Before a person is deleted: nothing that was said about them stays."""
     if merged:
@@ -93,10 +115,15 @@ def tell(connection: Connection, collection: Row, person: Row, told: Told) -> No
 
 
 def _of(connection: Connection, person: Row) -> list[Row]:
-    query = sa.select(pairs).where(
-        sa.or_(pairs.c.a_id == person["id"], pairs.c.b_id == person["id"])
-    )
-    return list(connection.execute(query).mappings())
+    return _of_any(connection, [person["id"]])
+
+
+def _of_any(connection: Connection, keys: Sequence[int]) -> list[Row]:
+    found: dict[int, Row] = {}
+    for part in chunks(keys):
+        query = sa.select(pairs).where(sa.or_(pairs.c.a_id.in_(part), pairs.c.b_id.in_(part)))
+        found |= {row["id"]: row for row in connection.execute(query).mappings()}
+    return list(found.values())
 
 
 def _seen_by(row: Row, person: Row) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.apps.duplicates import apart
+from arcid.apps.duplicates.records import UNANSWERED
 from arcid.apps.duplicates.tables import pairs, runs
 from arcid.calibration import Calibration
 from arcid.errors import UsageError
@@ -62,7 +63,8 @@ class Best:
 
 
 def keep(connection: Connection, run: Row, best: Best, calibration: Calibration) -> None:
-    """Write a block's pairs; of people deleted meanwhile nothing is written.
+    """Write a block's pairs; of people deleted meanwhile nothing is written, nor of faces that are
+    somebody else's since.
 
     Raises ``UsageError`` where a run finds more pairs than anybody can look at.
     """
@@ -71,8 +73,9 @@ def keep(connection: Connection, run: Row, best: Best, calibration: Calibration)
     known = rows_of(connection, list(couples))
     fresh: list[dict[str, Any]] = []
     for couple, near in couples.items():
-        if near.a_face not in uids or near.b_face not in uids:
-            continue  # deleted since the block was read; its change is newer than the run
+        a, b = zip(couple, (near.a_face, near.b_face), strict=True)
+        if a not in uids or b not in uids:
+            continue  # deleted or moved since the block was read: a change newer than the run
         row = known.get(couple)
         templates = near.templates
         values: dict[str, Any] = {"run_id": run["id"], "collection_id": run["collection_id"]}
@@ -80,8 +83,8 @@ def keep(connection: Connection, run: Row, best: Best, calibration: Calibration)
             templates += row["templates"]
         if row is None or row["run_id"] != run["id"] or near.cosine > row["cosine"]:
             values |= {
-                "a_face_uid": uids[near.a_face],
-                "b_face_uid": uids[near.b_face],
+                "a_face_uid": uids[a],
+                "b_face_uid": uids[b],
                 "cosine": near.cosine,
                 "probability": calibration.probability(near.cosine),
                 "fmr": calibration.stated_fmr(near.cosine),
@@ -114,7 +117,7 @@ def forget_outdated(connection: Connection, run: Row) -> None:
     )
     earlier = sa.select(runs.c.id).where(same)
     connection.execute(
-        pairs.delete().where(pairs.c.run_id.in_(earlier), pairs.c.state.in_(("open", "photo")))
+        pairs.delete().where(pairs.c.run_id.in_(earlier), pairs.c.state.in_(UNANSWERED))
     )
 
 
@@ -139,11 +142,12 @@ def _of_people_there(connection: Connection, best: Best) -> dict[Couple, Near]:
     return {couple: near for couple, near in best.found.items() if there.issuperset(couple)}
 
 
-def _uids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _uids(connection: Connection, keys: Sequence[int]) -> dict[tuple[int, int], str]:
+    """Ids of faces, by the keys of whose each is and of the face."""
+    found: dict[tuple[int, int], str] = {}
     for part in chunks(sorted(set(keys))):
-        query = sa.select(faces.c.id, faces.c.uid).where(faces.c.id.in_(part))
-        found |= {row.id: row.uid for row in connection.execute(query)}
+        query = sa.select(faces.c.person_id, faces.c.id, faces.c.uid).where(faces.c.id.in_(part))
+        found |= {(row.person_id, row.id): row.uid for row in connection.execute(query)}
     return found
 
 

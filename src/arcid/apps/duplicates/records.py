@@ -15,6 +15,7 @@ Verdict = Literal["same", "different", "lookalike", "unsure"]
 PairState = Literal["open", "same", "different", "lookalike", "unsure", "photo"]
 VERDICTS: tuple[Verdict, ...] = ("same", "different", "lookalike", "unsure")
 PAIR_STATES: tuple[PairState, ...] = ("open", *VERDICTS, "photo")
+UNANSWERED = ("open", "photo")
 APART = ("different", "lookalike", "photo")  # these two are never one person
 SILENT_AFTER = timedelta(minutes=2)  # a run without a block for so long was cut off
 

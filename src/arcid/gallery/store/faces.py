@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from arcid.errors import AlreadyExists, FaceNotFound, InputError, SamePhotoConflict
-from arcid.gallery import rules
+from arcid.gallery import rooms, rules
 from arcid.gallery.paging import FACES, Page, check_limit
 from arcid.gallery.records import Box, NewFace, StoredFace
 from arcid.gallery.schema import Row, contracts, crops, embeddings, faces, people
@@ -193,8 +193,13 @@ def stored(connection: Connection, collection: Row, keys: Sequence[int]) -> list
     return records(connection, [rows[key] for key in keys])
 
 
-def move(journal: Journal, collection: Row, moved: Sequence[Row], to: Row) -> None:
-    """Give faces to another person, unless one of their photos shows that person already."""
+def move(
+    journal: Journal, collection: Row, moved: Sequence[Row], to: Row, *, merged: bool = False
+) -> None:
+    """Give faces to another person, unless one of their photos shows that person already.
+
+    ``merged``: whoever merges or parts the two tells the rooms.
+    """
     taken = set(_photos(of_person(journal.connection, collection, to)))
     for face in moved:
         if face["photo_id"] is not None and face["photo_id"] in taken:
@@ -212,6 +217,8 @@ def move(journal: Journal, collection: Row, moved: Sequence[Row], to: Row) -> No
         )
         journal.record("face_moved", collection, person=to, face=face)
     people_store.touch(journal, to["id"], *{face["person_id"] for face in moved})
+    if not merged:
+        rooms.parted(journal.connection, collection, moved, to)
 
 
 def chosen(own: Sequence[Row], face_ids: Sequence[str]) -> list[Row]:

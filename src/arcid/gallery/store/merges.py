@@ -26,7 +26,7 @@ def merge(
 ) -> str | None:
     """``other`` becomes ``keep``; the id of the merge, where it can be undone."""
     own = faces_store.of_person(log.connection, collection, other)
-    faces_store.move(log, collection, own, keep)
+    faces_store.move(log, collection, own, keep, merged=True)
     handed = rooms.hand_over(log.connection, collection, other, keep)
     receipts.hand_over(log.connection, other, keep)
     keys = sealed.hand_over(log.connection, other, keep)
@@ -69,8 +69,9 @@ def unmerge(
     wanted = json.loads(row["face_uids"])
     there = faces_store.by_ids(log.connection, collection, wanted)
     back = [face for face in there if face["person_id"] == keep["id"]]
-    faces_store.move(log, collection, back, other)
+    faces_store.move(log, collection, back, other, merged=True)
     rooms.take_back(log.connection, collection, other, keep, handed)
+    rooms.parted(log.connection, collection, back, other)
     log.connection.execute(merges.delete().where(merges.c.id == row["id"]))
     audit.note(log, collection, "person.unmerge", keep, other=other["uid"])
     return keep, other, len(wanted) - len(back)
