@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from arcid.apps.duplicates import answers as answering
+from arcid.apps.duplicates import answers as _answers
 from arcid.apps.duplicates import apart
 from arcid.apps.duplicates.records import UNANSWERED
 from arcid.apps.duplicates.tables import answers, pairs, runs
@@ -86,24 +86,24 @@ def erase(connection: Connection, collection: Row, person: Row, *, merged: bool)
     if merged:
         return {}
     near = len(_of(connection, person))
-    return {"pairs": near, "answers_about_pairs": answering.erase(connection, person)}
+    return {"pairs": near, "answers_about_pairs": _answers.erase(connection, person)}
 
 
 def erase_elsewhere(connection: Connection, collection: Row) -> dict[str, int]:
     """Before a collection is deleted: another's answers about its people, of runs between both."""
-    return {"answers_about_pairs": answering.erase_elsewhere(connection, collection)}
+    return {"answers_about_pairs": _answers.erase_elsewhere(connection, collection)}
 
 
 def seal(connection: Connection) -> int:
     """Seal the notes written before the gallery was protected; how many."""
-    return answering.seal(connection)
+    return _answers.seal(connection)
 
 
 def tell(connection: Connection, collection: Row, person: Row, told: Told) -> None:
     """What was said about whether they are enrolled twice; not who the others are."""
     about = sa.or_(answers.c.a_uid == person["uid"], answers.c.b_uid == person["uid"])
     rows = connection.execute(sa.select(answers).where(about)).mappings().all()
-    read = answering.records(connection, collection, rows)
+    read = _answers.records(connection, collection, rows)
     told.records["answers_about_pairs"] = [
         {name: value for name, value in row.items() if name not in ("uid", "a_uid", "b_uid")}
         | {"note": one.note}

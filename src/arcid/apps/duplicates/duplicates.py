@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from arcid.apps.duplicates import answering as _answering
 from arcid.apps.duplicates import answers as _answers
 from arcid.apps.duplicates import pairs as _pairs
 from arcid.apps.duplicates.groups import groups
@@ -89,7 +90,7 @@ class Duplicates:
         who, why = signed(actor), remark("note", note)
         with _collections.writing(self._database, collection, erases=True) as (log, own):
             row = _pairs.find(log.connection, own, pair_id)
-            made = _answers.give(log, own, row, verdict, who, why, keep_id, merge)
+            made = _answering.give(log, own, row, verdict, who, why, keep_id, merge)
             return _answers.records(log.connection, own, [made])[0]
 
     def undo(
@@ -104,7 +105,7 @@ class Duplicates:
         who = signed(actor)
         with _collections.writing(self._database, collection, erases=True) as (log, own):
             row = _answers.find(log.connection, own, answer_id)
-            done, pair, missing = _answers.undo(log, own, row, who, name)
+            done, pair, missing = _answering.undo(log, own, row, who, name)
             (answer,) = _answers.records(log.connection, own, [done])
             return Undone(answer, None if pair is None else pair["uid"], missing)
 
