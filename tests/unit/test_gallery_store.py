@@ -499,6 +499,21 @@ def test_server_states_are_translated(state: str | None, error: type[ArcidError]
         raise sa.exc.OperationalError("SELECT", {}, _ServerError(state))
 
 
+def test_a_statement_that_nobody_foresaw_is_logged_without_its_values(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = sa.text("SELECT id FROM no_such_table WHERE id = :who")
+    with (
+        Gallery.open(database_url) as gallery,
+        pytest.raises((GalleryError, GalleryDamaged)),
+        gallery.database.read() as connection,
+    ):
+        connection.execute(asked, {"who": "Ada Lovelace"})
+    (record,) = [one for one in caplog.records if one.name == "arcid.gallery.faults"]
+    assert "no_such_table" in vars(record)["statement"]
+    assert "Lovelace" not in str(vars(record))
+
+
 def test_closing_twice_and_using_a_context(path: Path) -> None:
     gallery = Gallery.open(path)
     gallery.close()

@@ -39,7 +39,10 @@ def translated(path: Path | None) -> Iterator[None]:
     except UnicodeEncodeError:
         raise _no_text() from None
     except sa.exc.DBAPIError as error:
-        raise _translate(error.orig, path) from error.orig
+        told = _translate(error.orig, path)
+        if type(told) in (GalleryError, GalleryDamaged):  # what was asked, without its values
+            log.error("the database refused a statement", extra={"statement": error.statement})
+        raise told from error.orig
     except sqlite3.Error as error:
         raise _translate(error, path) from error
 
