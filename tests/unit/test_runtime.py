@@ -271,7 +271,7 @@ assert os.waitpid(child, 0)[1] == 0 and session.run(x)["sum"].sum() == 6
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_forked_process_never_waits_for_threads_it_has_not(
     model: Path, runtime: RuntimeName
