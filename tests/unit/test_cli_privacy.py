@@ -39,6 +39,33 @@ def test_consent_is_demanded_of_one_and_of_a_folder(cli: Any, data_dir: Path) ->
     assert cli("gallery", "person", "Ann", "--collection", "staff").code == 5
 
 
+def test_consent_is_recorded_of_who_was_enrolled_before(
+    cli: Any, data_dir: Path, tmp_path: Path
+) -> None:
+    photo = data_dir / "data/deepface-pairs/img1.jpg"
+    (tmp_path / "people/Ann").mkdir(parents=True)
+    (tmp_path / "people/Ann/1.jpg").write_bytes(photo.read_bytes())
+    folder = str(tmp_path / "people")
+
+    def texts() -> list[str]:
+        listed = cli("people", "consents", "Ann", "--json").json["consents"]
+        return [one["text"] for one in listed]
+
+    assert cli("enrol", "--from", folder).code == 0
+    again = cli("enrol", "--from", folder, "--consent", "2026-03", "--evidence", "form 1")
+    assert again.code == 0 and "Consent was recorded of 1 person enrolled before" in again.out
+    assert texts() == ["2026-03"]
+    assert "Consent" not in cli("enrol", "--from", folder, "--consent", "2026-03").out
+    assert cli("gallery", "policy", "default", "--on-withdrawal", "review").code == 0
+    assert cli("people", "withdraw", "Ann").code == 0
+    cli("import", "folder", folder, "--consent", "2026-03")  # whoever took it back, took it back
+    assert texts() == ["2026-03"]
+    cli("import", "folder", folder, "--consent", "2027-01")
+    assert texts() == ["2027-01", "2026-03"]
+    late = cli("enrol", "--from", folder, "--consent", "2028", "--agreed-at", "2090-01-01")
+    assert late.code == 1 and "lies in the future" in late.err
+
+
 def test_what_cannot_be_is_said(cli: Any) -> None:
     assert cli("gallery", "create", "staff").code == 0
     assert cli("gallery", "policy", "none").code == 5

@@ -47,6 +47,7 @@ class EnrolReport:
     people: int  # who got at least one face
     rejected: list[Rejection]
     seconds: float
+    consents: int = 0  # recorded of people who were enrolled before
 
     @property
     def photos(self) -> int:
@@ -91,9 +92,9 @@ def enrol_photos(
     ``on_progress`` is told how many photos are finished. A photo that cannot be used (unreadable,
     no face, several faces, poor quality, enrolled already, or as somebody else unless
     ``allow_duplicate``) becomes a ``Rejection``. ``consent`` is that of everybody in ``items``, as
-    in ``Gallery.enrol_images``. What stops everything raises: ``UsageError`` for an item that is no
-    ``Photo``, ``CollectionNotFound``, ``GalleryBusy``, ``StorageFull``; photos enrolled up to then
-    stay enrolled.
+    in ``Gallery.enrol_images``, whoever is enrolled already included. What stops everything raises:
+    ``UsageError`` for an item that is no ``Photo``, ``CollectionNotFound``, ``GalleryBusy``,
+    ``StorageFull``; photos enrolled up to then stay enrolled.
     """
     gallery.collection(collection)
     origin = pipeline.provenance
@@ -168,7 +169,8 @@ def enrol_faces(
                 keeping.outcomes(outcomes)
             if on_progress:
                 on_progress(done)
-    return EnrolReport(enrolled, len(people), rejected, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return EnrolReport(enrolled, len(people), rejected, seconds, writing.consents)
 
 
 def one_face_each(

@@ -11,8 +11,9 @@ from typing import Any, cast
 from sqlalchemy.engine import Connection
 
 from arcid.batch import BATCH
-from arcid.errors import ArcidError, InputError
+from arcid.errors import AlreadyExists, ArcidError, InputError, PossibleDuplicate
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace, NewFaces
+from arcid.protection import Consents
 
 Answer = tuple[tuple[str, str], "NewFace | ArcidError"]  # (person, label), its face or why none
 Outcome = tuple[tuple[str, str], ArcidError | None]  # (person, label), why it was not enrolled
@@ -55,6 +56,8 @@ class Writing:
     ) -> None:
         self._gallery, self._collection = gallery, collection
         self._decide, self._keeping = decide, keeping
+        self._asked: set[str] = set()
+        self.consents = 0  # recorded of people of whom no face was new
 
     def batch(self, batch: list[Answer]) -> list[Outcome]:
         """All that has faces in one transaction."""
@@ -68,7 +71,19 @@ class Writing:
         for group, results in zip(of_person, self._write(batch, of_person), strict=True):
             for i, result in zip(group, results, strict=True):
                 outcomes[i] = (batch[i][0], result)
-        return outcomes
+        return [(key, self._agreed(key[0], problem)) for key, problem in outcomes]
+
+    def _agreed(self, name: str, problem: ArcidError | None) -> ArcidError | None:
+        """Nothing is stored of a photo that is enrolled already, but that its person agreed."""
+        before = isinstance(problem, AlreadyExists) and not isinstance(problem, PossibleDuplicate)
+        if not before or name in self._asked or (given := self._keeping.consent(name)) is None:
+            return problem
+        try:
+            self.consents += Consents(self._gallery).settle(self._collection, name, given)
+        except InputError as error:
+            return error
+        self._asked.add(name)
+        return problem
 
     def _write(
         self, batch: Sequence[Answer], people: Sequence[Sequence[int]]

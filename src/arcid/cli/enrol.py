@@ -90,8 +90,9 @@ def enrol(
     which no face could be found are failed reads and count as not found. Photos that were enrolled
     before would find themselves; they are left out and counted apart.
 
-    --consent records that everybody enrolled here agreed to the text of that version, and a
-    collection whose policy demands consent takes nobody without (arcid gallery policy).
+    --consent records that everybody enrolled here agreed to the text of that version, whoever was
+    enrolled before included, unless they took that back. A collection whose policy demands consent
+    takes nobody without (arcid gallery policy).
 
     Example: arcid enrol --from people/ --collection staff --holdout 1
     """

@@ -52,6 +52,9 @@ def print_report(report: EnrolReport, collection: str, measured: Holdout | None)
     )
     if known:
         say(f"{known:,} were enrolled before; they were skipped")
+    if report.consents:
+        who = "1 person" if report.consents == 1 else f"{report.consents:,} people"
+        say(f"Consent was recorded of {who} enrolled before")
     if refused:
         reasons = by_reason(r.error.code for r in refused)
         say(f"{len(refused):,} were refused: {in_words(reasons)}")

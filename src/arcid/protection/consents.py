@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from arcid.errors import StorageFull
+from arcid.errors import PersonNotFound, StorageFull
 from arcid.gallery import Consent, Gallery, NewConsent
 from arcid.gallery.store import audit
 from arcid.gallery.store import collections as _collections
@@ -50,6 +50,22 @@ class Consents:
         with _collections.writing(self._database, collection) as (log, own):
             person = _people.find(log.connection, own, person_id)
             return _consents.read(_consents.record(log.connection, own, person, given), person)
+
+    def settle(self, collection: str, name: str, given: NewConsent) -> bool:
+        """Record what the person of that name agreed to, unless they have one of that text, taken
+        back or not; whether it was recorded. Raises ``InputError``."""
+        with _collections.reading(self._database, collection) as (connection, own):
+            person = _people.by_name(connection, own, name)
+            if person is None:
+                return False
+            known = {consent.text for consent in _consents.of_person(connection, person)}
+        if given.text.strip() in known:
+            return False
+        try:
+            self.record(collection, person["uid"], given)
+        except PersonNotFound:  # deleted meanwhile
+            return False
+        return True
 
     def withdraw(self, collection: str, person_id: str, *, reason: str = "") -> Withdrawal:
         """End what stands, and do what the collection's policy says: ``erase`` deletes the person
