@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arcid import paths
+from arcid.apps import importing
+from arcid.apps.jobs import Held, Options, begin_import
+from arcid.gallery import Gallery
 from arcid.models import weights
 
 pytestmark = pytest.mark.data
@@ -56,6 +60,22 @@ def test_said_first_then_done_then_nothing_is_left_to_do(
     assert len(json.loads((tmp_path / "left.json").read_text())) == 2
     assert cli("jobs", "cancel", jobs[1]["id"], "--yes").code == 0
     assert cli("jobs", "resume", jobs[1]["id"]).code == 2
+
+
+def test_other_options_are_heeded_after_an_import_was_stopped(cli: Any, people: Path) -> None:
+    spec = {"kind": "folder", "folder": str(people), "list": None, "aligned": False}
+    source = importing.folder(people, spec | {"consent": None})
+    assert cli("gallery", "create", "default").code == 0
+    with Gallery.open(paths.database_url()) as gallery:
+        stopped = begin_import(gallery, "default", source, Options(), origin="command")
+        with Held(gallery, stopped.id, "command") as held:
+            held.end("stopped")
+    other = cli("import", "folder", people, "--select", "largest", "--no-quality")
+    assert "going on" not in other.err and "Imported 4 of 6" in other.out
+    newest = cli("jobs", "list", "--json").json["jobs"][0]
+    assert newest["options"]["select"] == "largest" and not newest["options"]["require_quality"]
+    same = cli("import", "folder", people)
+    assert f"going on with job {stopped.id}" in same.err
 
 
 def test_a_zip_with_a_list_and_consents(cli: Any, people: Path, tmp_path: Path) -> None:

@@ -131,14 +131,14 @@ def test_one_that_was_stopped_goes_on_where_it_was(
     half = Jobs(gallery).get(job.id)
     assert half.state == "stopped" and 4 < half.done < half.total
     assert sum(photos(gallery).values()) == half.done - half.refused
-    found = unfinished(gallery, "staff", folder(people))
+    found = unfinished(gallery, "staff", folder(people), ANY)
     assert found is not None and found.id == job.id
     work(gallery, pipeline, job.id, folder(people))
     assert photos(gallery) == {f"Person {n}": 2 for n in range(6)}
     done = Jobs(gallery).get(job.id)
     assert (done.state, done.refused) == ("done", 3)
     assert "already_exists" not in {one.code for one in Jobs(gallery).every_refused(job.id)}
-    assert unfinished(gallery, "staff", folder(people)) is None
+    assert unfinished(gallery, "staff", folder(people), ANY) is None
 
 
 def test_a_job_is_one_process_s_at_a_time_and_goes_to_the_next_when_that_is_gone(

@@ -68,9 +68,9 @@ def run_import(
     with open_gallery(database, create=True) as gallery:
         gallery.ensure_collection(collection)
         jobs = Jobs(gallery)
-        job = unfinished(gallery, collection, source)
+        options = Options(select, quality, allow_duplicate)
+        job = unfinished(gallery, collection, source, options)
         if job is None:
-            options = Options(select, quality, allow_duplicate)
             job = begin_import(gallery, collection, source, options, origin="command")
         elif not json:
             note(f"going on with job {job.id}: {job.done:,} of {job.total:,} are done")

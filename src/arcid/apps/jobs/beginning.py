@@ -153,12 +153,17 @@ def begin_duplicates(
 
 
 def unfinished(
-    gallery: Gallery, collection: str, source: Source, origin: Origin = "command"
+    gallery: Gallery,
+    collection: str,
+    source: Source,
+    options: Options,
+    origin: Origin = "command",
 ) -> Job | None:
-    """The import of the same source into the same collection that did not end, newest first."""
+    """The import of the same source into the same collection, photos taken in the same way, that
+    did not end, newest first."""
     found: Iterable[Job] = reversed(Jobs(gallery).every(ended=False))
     for job in found:
         same = (job.kind, job.collection, job.origin) == ("import", collection, origin)
-        if same and job.source == source.spec:
+        if same and (job.source, job.options) == (source.spec, options.to_dict()):
             return job
     return None
