@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import pickle
+import resource
 import shutil
 import struct
 import tarfile
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from arcid.errors import ContractMismatch, DatasetInvalid, InvalidArray
+from arcid.errors import ContractMismatch, DatasetInvalid, InvalidArray, StorageFull, UsageError
 from arcid.evaluate import readers, sources
 from arcid.evaluate.cache import EmbeddingCache
 from arcid.evaluate.embeddings import EmbeddingSet, Failure, failure_counts, load_embeddings
@@ -490,6 +491,22 @@ class TestEmbedding:
         (tmp_path / "embeddings.sqlite").write_bytes(b"not a database" * 100)
         with pytest.raises(DatasetInvalid, match="delete it"):
             EmbeddingCache(tmp_path, "x")
+
+    def test_a_cache_that_takes_no_more_is_not_to_be_deleted(self, tmp_path):
+        cache = EmbeddingCache(tmp_path, "x")
+        many = {f"{i:064}": np.ones(256, np.float32) for i in range(400)}
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            with pytest.raises(StorageFull, match="takes no more"):
+                cache.put(many)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert cache.get(list(many)) == {}
+        cache.path.rename(tmp_path / "kept")
+        cache.path.mkdir()
+        with pytest.raises(UsageError, match="cannot be written"):
+            cache.get([])
 
     def test_an_embedder_that_refuses_a_photo_refuses_only_that_one(self):
         class Picky:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from arcid.errors import DatasetInvalid
+from arcid.errors import ArcidError, DatasetInvalid, StorageFull, UsageError
 from arcid.evaluate.embeddings import Failure
 from arcid.types import FloatArray
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+_NOT_NOW = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 class EmbeddingCache:
@@ -43,10 +46,7 @@ class EmbeddingCache:
             with closing(sqlite3.connect(self.path, timeout=30)) as db, db:
                 yield db
         except sqlite3.DatabaseError as error:
-            raise DatasetInvalid(
-                f"the embedding cache {self.path.name} cannot be used ({error}); delete it, it is "
-                "made again"
-            ) from None
+            raise _told(self.path, error) from None
 
     def get(self, digests: Sequence[str]) -> dict[str, FloatArray | Failure]:
         """What is known of these pictures."""
@@ -85,6 +85,20 @@ class EmbeddingCache:
         ]
         with self._connect() as db:
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?,?,?,?,?,?)", rows)
+
+
+def _told(path: Path, error: sqlite3.DatabaseError) -> ArcidError:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in _NO_ROOM:
+        return StorageFull(
+            f"{path} takes no more: its disk is full, or files may not grow so large. What was "
+            "embedded so far is in it; free some space, try again"
+        )
+    if code is not None and code & 0xFF in _NOT_NOW:
+        return UsageError(f"the embedding cache {path} cannot be written: {error}")
+    return DatasetInvalid(
+        f"the embedding cache {path} cannot be used ({error}); delete it, it is made again"
+    )
 
 
 __all__ = ["EmbeddingCache"]
