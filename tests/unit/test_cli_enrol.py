@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from arcid.errors import DatasetInvalid
+from arcid.evaluate.embeddings import load_embeddings
+
 pytestmark = pytest.mark.data
 
 
@@ -231,9 +234,18 @@ def test_search_by_vectors(cli: Any, pairs: Path, tmp_path: Path) -> None:
         np.savez(tmp_path / "other.npz", vectors=stored["vectors"], contract_id="0" * 64)
     ran = cli("search", "--embedding", tmp_path / "other.npz", "--json")
     assert ran.code == 4 and ran.json["error"]["code"] == "calibration_missing"
-    for bad in (pairs / "img1.jpg", pairs / "absent.npz"):
+    packed = bytearray(npz.read_bytes())
+    packed[packed.index(b"PK\1\2") + 10] ^= 1  # how the first array is packed
+    (tmp_path / "damaged.npz").write_bytes(packed)
+    cli("embed", pairs / "img2.jpg", "-o", tmp_path / "alone.npy")
+    for bad in (
+        pairs / "img1.jpg", pairs / "absent.npz", tmp_path / "damaged.npz", tmp_path / "alone.npy",
+    ):  # fmt: skip
         ran = cli("search", "--embedding", bad, "--json")
         assert ran.code == 3 and ran.json["error"]["code"] == "invalid_array"
+    assert "an .npy lacks" in (said := ran.json["error"]["message"]) and "-o alone.npz" in said
+    with pytest.raises(DatasetInvalid, match="cannot be read as NumPy vectors"):
+        load_embeddings(tmp_path / "damaged.npz")
 
 
 def test_doubles_of_a_person(cli: Any, pairs: Path) -> None:

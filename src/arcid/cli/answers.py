@@ -53,6 +53,7 @@ def note_provisional(calibration: Calibration, extrapolated: bool) -> None:
 def read_npz(path: Path) -> Embeddings:
     """Vectors that ``arcid embed`` wrote; raises ``InvalidArray``."""
     import zipfile
+    import zlib
 
     import numpy as np
 
@@ -64,9 +65,11 @@ def read_npz(path: Path) -> Embeddings:
             vectors, contract = data["vectors"], str(data["contract_id"])
     except FileNotFoundError:
         raise InvalidArray(f"{path} does not exist") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, RuntimeError,
+            zipfile.BadZipFile, zlib.error):  # fmt: skip
         raise InvalidArray(
-            f"{path} holds no vectors; write them with: arcid embed PHOTO -o {path.name}"
+            f"{path} holds no vectors with the id of their model, which an .npy lacks; write it "
+            f"with: arcid embed PHOTO -o {path.with_suffix('.npz').name}"
         ) from None
     if vectors.dtype.kind != "f":
         raise InvalidArray(f"{path}: vectors must be floating point, got {vectors.dtype}")

@@ -134,7 +134,7 @@ def read_arrays(path: str | PathLike[str]) -> dict[str, npt.NDArray[Any]] | Floa
         with path.open("rb") as file:
             data = np.load(file, allow_pickle=False)
             return data if isinstance(data, np.ndarray) else {k: data[k] for k in data.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetInvalid(
             f"{path.name} cannot be read as NumPy vectors ({type(error).__name__}); expected .npz "
             "with vectors, names and contract_id, or .npy"
