@@ -318,6 +318,40 @@ def test_a_refusal_names_options_that_exist_and_the_summary_comes_first(
     assert "--select largest" in ran.json["error"]["message"]
 
 
+def test_details_are_kept_of_whoever_is_enrolled(cli: Any, pairs: Path, photos: Path) -> None:
+    ann = ("Ann", pairs / "img1.jpg", "--metadata", "site=Berlin", "--metadata", "floor:=3")
+    assert cli("enrol", *ann).code == 0
+    found = cli("gallery", "people", "--where", "floor:=3", "--json").json["people"]
+    assert [p["metadata"] for p in found] == [{"site": "Berlin", "floor": 3}]
+    assert cli("enrol", "Ann", pairs / "img1.jpg", "--metadata", "floor:=4").code == 0
+    other = ("Ann", photos / "misc/no_face.png", "--metadata", "floor:=5", "--external-id", "x")
+    assert cli("enrol", *other).code == 1  # refused, so nothing of Ann's is changed
+    (kept,) = cli("gallery", "people", "--json").json["people"]
+    assert (kept["metadata"]["floor"], kept["external_id"]) == (4, None)
+    wrong = cli("enrol", "Ann", pairs / "img1.jpg", "--metadata", "floor:=three")
+    assert wrong.code == 2 and "floor:= needs a number" in wrong.err
+
+
+def test_what_is_nobodys_photo_is_named_and_hidden_folders_are_nobody(
+    cli: Any, pairs: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "people"
+    for place in ("Ann/1.jpg", ".trash/1.jpg", "Bea/old/1.jpg", "loose.jpg", "Bea/IMG_1.HEIC"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pairs / "img1.jpg", root / place)
+    (root / "Ann/2.jpg").write_bytes(b"")
+    (root / "Ann/.2.jpg").write_bytes(b"")
+    ran = cli("enrol", "--from", root)
+    assert sources(cli) == {"Ann": ["1.jpg"]}
+    assert "passed over: Bea/IMG_1.HEIC, Bea/old/1.jpg, loose.jpg; read are" in ran.err
+    assert f"refused: {root / 'Ann/2.jpg'} is empty (0 bytes)" in ran.err.splitlines()
+    said = cli("import", "folder", root, "--dry-run")
+    assert said.out.splitlines()[0] == "Would import 2 photos of 1 person into default"
+    (root / "Ann").rename(root / ".Ann")
+    none = cli("enrol", "--from", root)
+    assert none.code == 3 and ".jpeg, .jpg" in none.err and ".heic" not in none.err
+
+
 def test_nobody_is_enrolled_twice_unless_that_is_wanted(
     cli: Any, pairs: Path, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from arcid.apps.enrol_writing import Answer, Keeping, Writing, batches, one_ahea
 from arcid.batch import Key
 from arcid.errors import AlreadyExists, ArcidError, InputError, UsageError
 from arcid.gallery import Decide, Gallery, NewConsent, NewFace
-from arcid.image import ImageSource, is_photo, load_images, photo_id
+from arcid.image import SUFFIXES, ImageSource, is_photo, load_images, photo_id
 from arcid.pipeline import Pipeline
 from arcid.results import Face, Faces, Prepared
 from arcid.types import Image, Selection
@@ -59,17 +59,20 @@ class EnrolReport:
 
 
 def photos_by_person(folder: Path) -> dict[str, list[Path]]:
-    """Name → photos of a folder with one folder per person, but those that begin with a dot; raises
+    """Name → photos of a folder with one folder per person, but what begins with a dot; raises
     ``InputError`` without any."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; it needs one folder per person inside")
     people: dict[str, list[Path]] = {}
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        photos = sorted(p for p in inner.iterdir() if is_photo(p, inner))
+        photos = sorted(p for p in inner.iterdir() if is_photo(p, folder))
         if photos:
             people[inner.name] = photos
     if not people:
-        raise InputError(f"{folder} has no photos; it needs one folder per person, photos inside")
+        raise InputError(
+            f"{folder} has no photos; it needs one folder per person, photos inside: "
+            f"{', '.join(sorted(SUFFIXES))}"
+        )
     return people
 
 

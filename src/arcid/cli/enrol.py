@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli.enrol_words import known_before, print_report, report_dict
+from arcid.cli.enrol_words import known_before, note_passed_over, print_report, report_dict
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import (
     AgreedAt,
@@ -114,6 +114,8 @@ def enrol(
     if name is not None and folder is not None:
         raise UsageError("with --from the names are those of the folders; leave NAME out")
     people = photos_by_person(folder) if folder is not None else _one_person(name, photos)
+    if folder is not None:
+        note_passed_over(folder, people)
     kept, probes = hold_back(people, holdout, seed)
     require_photos([photo for files in kept.values() for photo in files])
     require_place(database)
@@ -136,10 +138,12 @@ def enrol(
                 keeping=Keeping(consent=lambda _: given, external_id=lambda _: external_id),
                 on_progress=steps(advance),
             )
-        if notes and (person := gallery.find_person(collection, next(iter(kept)))):
+        known = known_before(report)
+        theirs = report.enrolled + known > 0  # else nothing is changed of whoever has that name
+        person = gallery.find_person(collection, str(name)) if theirs and folder is None else None
+        if notes and person is not None:
             gallery.update_person(collection, person.id, metadata={**person.metadata, **notes})
-        person = None if external_id is None else gallery.find_person(collection, str(name))
-        if person is not None and person.external_id is None:
+        if external_id is not None and person is not None and person.external_id is None:
             gallery.update_person(collection, person.id, external_id=external_id)
         measured = None
         if holdout:
@@ -154,7 +158,6 @@ def enrol(
                     aligned=aligned,
                     advance=advance,
                 )
-    known = known_before(report)
     if json:
         print_json(report_dict(report, collection, measured))
     else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arcid.cli.output import error_dict, message_of, note, say
+from arcid.cli.output import error_dict, led, message_of, note, say
 from arcid.errors import by_reason, in_words
 
 if TYPE_CHECKING:
@@ -14,11 +14,27 @@ if TYPE_CHECKING:
     from arcid.apps.holdout import Holdout
 
 KNOWN = "already_exists"  # of a photo that was enrolled by an earlier call
+SHOWN = 5  # files that were passed over
 
 
 def known_before(report: EnrolReport) -> int:
     """How many photos were enrolled by an earlier call."""
     return sum(r.error.code == KNOWN for r in report.rejected)
+
+
+def note_passed_over(folder: Path, people: Mapping[str, Sequence[Path]]) -> None:
+    """Say which files of a folder with one folder per person are nobody's photo."""
+    from arcid.apps.importing.stores import Folder
+    from arcid.image import SUFFIXES
+
+    taken = {photo for photos in people.values() for photo in photos}
+    over = [name for name in Folder(folder).names() if folder / name not in taken]
+    if over:
+        more = f" and {len(over) - SHOWN:,} more" if len(over) > SHOWN else ""
+        note(
+            f"passed over: {', '.join(over[:SHOWN])}{more}; read are {', '.join(sorted(SUFFIXES))} "
+            "that lie directly in a person's folder"
+        )
 
 
 def report_dict(report: EnrolReport, collection: str, measured: Holdout | None) -> dict[str, Any]:
@@ -61,11 +77,9 @@ def print_report(report: EnrolReport, collection: str, measured: Holdout | None)
     if measured is not None:
         _print_holdout(measured)
     for r in refused:
-        message = message_of(r.error)
-        lead = "" if Path(r.label).name in message else f"{r.label}: "
-        note(f"refused: {lead}{message}")
+        note(f"refused: {led(message_of(r.error), r.label)}")
     for failure in [] if measured is None else measured.failed:
-        note(f"failed read: {failure.label}: {message_of(failure.error)}")
+        note(f"failed read: {led(message_of(failure.error), failure.label)}")
 
 
 def _print_holdout(measured: Holdout) -> None:

@@ -132,7 +132,9 @@ def rename(
 
 def metadata(
     person: Person,
-    pairs: Annotated[list[str], typer.Argument(help="KEY=VALUE to keep.", metavar="KEY=VALUE")],
+    pairs: Annotated[
+        list[str], typer.Argument(help="KEY=VALUE or KEY:=NUMBER to keep.", metavar="KEY=VALUE")
+    ],
     replace: Annotated[bool, typer.Option("--replace", help="Forget what is kept now.")] = False,
     collection: Collection = "default",
     database: Database = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcid.cli.opening import open_gallery
-from arcid.cli.output import REJECTED, Exit, note, print_json, say
+from arcid.cli.output import REJECTED, Exit, led, note, print_json, say
 from arcid.errors import by_reason, in_words
 from arcid.progress import progress_bar
 from arcid.types import Selection
@@ -130,7 +130,6 @@ def _say_left(left: list[Left] | Any, how: str) -> None:
         return
     say(f"{len(left):,} {how}: {in_words(by_reason(one.code for one in left))}")
     for one in left[:SHOWN]:
-        lead = "" if Path(one.label).name in one.message else f"{one.label}: "
-        note(f"left: {lead}{one.message}")
+        note(f"left: {led(one.message, one.label)}")
     if len(left) > SHOWN:
         note(f"and {len(left) - SHOWN:,} more: --report FILE.csv lists them all")

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Photos = Annotated[
     list[Path],
-    typer.Argument(help="Photos of any format, and folders of them.", metavar="PHOTO"),
+    typer.Argument(
+        help="Photos (JPEG, PNG, WebP, BMP, GIF, TIFF), and folders of them.", metavar="PHOTO"
+    ),
 ]
 SelectFaces = Annotated[Selection, typer.Option("--select", help="Which faces of each photo.")]
 SelectOne = Annotated[
@@ -53,7 +55,8 @@ Documents = Annotated[
     typer.Argument(help="Collection of MongoDB: DATABASE.COLLECTION.", metavar="DOCUMENTS"),
 ]
 Metadata = Annotated[
-    list[str] | None, typer.Option("--metadata", help="KEY=VALUE to keep; may be repeated.")
+    list[str] | None,
+    typer.Option("--metadata", help="KEY=VALUE or KEY:=NUMBER to keep; may be repeated."),
 ]
 Where = Annotated[
     list[str] | None,
@@ -126,22 +129,34 @@ def consent_from(
 
 def require_photos(photos: Sequence[Path]) -> None:
     """Where not one of the photos is there, raise before models load what reading would."""
+    from arcid.cli.output import about
+    from arcid.errors import ArcidError
     from arcid.image import load_image
 
     if not any(photo.exists() for photo in photos):
-        load_image(photos[0])
+        try:
+            load_image(photos[0])
+        except ArcidError as error:
+            raise about(error, photos[0]) from None
 
 
 def metadata_from(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """KEY=VALUE pairs as a mapping; raises ``UsageError``."""
+    """KEY=VALUE pairs as a mapping, in the words of --where; raises ``UsageError``."""
+    import json
+
     from arcid.errors import UsageError
 
     found: dict[str, Any] = {}
     for pair in pairs or ():
         key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(f"metadata is written KEY=VALUE, got {pair!r}")
-        found[key.strip()] = value
+        plain = not key.endswith(":")
+        key = key.removesuffix(":").strip()
+        if not sign or not key:
+            raise UsageError(f"metadata is written KEY=VALUE or KEY:=NUMBER, got {pair!r}")
+        try:
+            found[key] = value if plain else json.loads(value)
+        except (ValueError, RecursionError):
+            raise UsageError(f"{key}:= needs a number, true, false or null") from None
     return found
 
 

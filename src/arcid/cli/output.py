@@ -159,10 +159,16 @@ def error_dict(error: ArcidError) -> dict[str, Any]:
 
 def about(error: ArcidError, subject: object) -> ArcidError:
     """The same error, its message led by the photo or folder it is about."""
-    name = str(subject)
-    if name.rsplit("/", 1)[-1] not in error.message:
-        error.message = f"{name}: {error.message}"
+    error.message = led(error.message, subject)
     return error
+
+
+def led(message: str, subject: object) -> str:
+    """A message led by the whole path it is about: of many people a photo is called 1.jpg."""
+    path = str(subject)
+    name = Path(path).name
+    own = bool(name) and message.startswith(f"{name} ")
+    return f"{path}{message[len(name) :]}" if own else f"{path}: {message}"
 
 
 def end_with(failed: Sequence[ArcidError], json: bool) -> None:

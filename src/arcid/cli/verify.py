@@ -31,6 +31,8 @@ from arcid.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from arcid.calibration import Calibration
     from arcid.pipeline import Pipeline
     from arcid.results import Face, PersonVerification, Verification
@@ -103,7 +105,7 @@ def verify(
         pool = stack.enter_context(ThreadPoolExecutor(1))
         reading = [pool.submit(load_image, photo) for photo in photos]
         pipeline = Pipeline.from_models(detector, model)
-        images = [future.result() for future in reading]
+        images = [_read(photo, future) for photo, future in zip(photos, reading, strict=True)]
         faces = [
             _one_face(pipeline, photo, image, select, aligned)
             for photo, image in zip(photos, images, strict=True)
@@ -135,6 +137,15 @@ def verify(
     else:
         _print_verdict(decision, calibration)
     raise Exit(OK if decision.matched else REJECTED)
+
+
+def _read(photo: Path, reading: Future[Image]) -> Image:
+    from arcid.errors import ArcidError
+
+    try:
+        return reading.result()
+    except ArcidError as error:
+        raise about(error, photo) from None
 
 
 def _one_face(

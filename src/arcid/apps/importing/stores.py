@@ -23,7 +23,7 @@ MAX_DIRECTORY_BYTES = 64 * MIB  # of an archive's list of entries, which is read
 MAX_UNPACKED_BYTES = 64 * 1024 * MIB
 _END, _END64, _LOCATOR = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
-_JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+_JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 class Store(Protocol):
@@ -128,7 +128,7 @@ def _visible(names: Iterable[str]) -> list[str]:
 
 
 def _is_junk(part: str) -> bool:
-    return part in _JUNK or part.startswith("._")
+    return part in _JUNK or (part.startswith(".") and part != ".")
 
 
 def _check_directory(path: Path) -> None:
