@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,20 @@ def test_many_are_deleted_and_what_is_wrong_is_said(cli: Any, people: Path, tmp_
     assert cli("import", "folder", people, "--report", tmp_path / "x.txt").code == 2
     assert cli("jobs", "show", "nothing").code == 5
     assert cli("jobs", "stop", "nothing").code == 5
+
+
+def test_a_deletion_that_fails_is_no_success(
+    cli: Any, people: Path, environment: Path, tmp_path: Path
+) -> None:
+    assert cli("import", "folder", people, "--no-quality").code == 0
+    nobody = cli("jobs", "delete-people", "Cleo", "--yes")
+    assert nobody.code == 1 and "refused: Cleo" in nobody.err
+    with closing(sqlite3.connect(environment / "gallery.db")) as database, database:
+        database.execute("UPDATE people SET seal = seal + 1 WHERE name = 'Bea'")
+    failed = cli("jobs", "delete-people", "Bea", "--yes")
+    assert (failed.code, failed.out) == (5, "Deleted 0 of 1 people of default\n")
+    assert "error: a row of people" in failed.err
+    assert cli("jobs", "delete-people", "Ann", "--yes", "--json").code == 0
 
 
 def test_other_systems_say_first_what_would_come_along(

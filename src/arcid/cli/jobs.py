@@ -9,7 +9,18 @@ import typer
 
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Collection, Database, Yes
-from arcid.cli.output import Json, clock, confirm, note, print_json, print_table, say
+from arcid.cli.output import (
+    REJECTED,
+    SERVICE,
+    Exit,
+    Json,
+    clock,
+    confirm,
+    note,
+    print_json,
+    print_table,
+    say,
+)
 from arcid.errors import by_reason, in_words
 from arcid.progress import progress_bar
 
@@ -135,7 +146,8 @@ def delete_people(
 ) -> None:
     """Delete many people with all that is kept of them; each leaves a receipt.
 
-    Stopped or killed, it is gone on with by naming them again: who is gone is refused.
+    Stopped or killed, it is gone on with by naming them again: who is gone is refused. Exit code 1
+    where nobody was deleted, 5 where it failed.
 
     Example: arcid jobs delete-people --from leavers.txt --collection staff --yes
     """
@@ -159,10 +171,16 @@ def delete_people(
         job = Jobs(gallery).get(job.id)
     if json:
         print_json({"job": job.to_dict(), "left": [one.to_dict() for one in left]})
-        return
-    say(f"Deleted {job.done - job.refused:,} of {job.total:,} people of {collection}")
-    for one in left:
-        note(f"refused: {one.label}: {one.message}")
+    else:
+        say(f"Deleted {job.done - job.refused:,} of {job.total:,} people of {collection}")
+        for one in left:
+            note(f"refused: {one.label}: {one.message}")
+        if job.problem:
+            note(f"error: {job.problem}; then name again whom to delete")
+    if job.state == "failed":
+        raise Exit(SERVICE)
+    if job.done == job.refused:
+        raise Exit(REJECTED)
 
 
 def _told(job: Job, json: bool) -> None:
