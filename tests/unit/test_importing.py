@@ -166,6 +166,16 @@ def test_an_archive_with_one_folder_around_and_what_systems_leave(tmp_path: Path
 # folders and lists
 
 
+def test_a_list_names_photos_in_whatever_composition(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "Jose\u0301").mkdir(parents=True)  # as a Mac writes it
+    (photos / "Jose\u0301/mu\u0308de.png").write_bytes(png(0))
+    rows = "person,photo\nJos\u00e9,Jos\u00e9/m\u00fcde.png\n"
+    (photos / "people.csv").write_text(rows, "utf-8")
+    people, left = taken(folder(photos), tmp_path)
+    assert people == {"Jos\u00e9": 1} and left == {}
+
+
 def test_a_pickle_beside_the_photos_is_not_opened(tmp_path: Path) -> None:
     people, trap = tmp_path / "db", tmp_path / "sprung"
     (people / "Ada").mkdir(parents=True)

@@ -39,18 +39,20 @@ class Listed:
 def read(data: bytes, present: Iterable[str] | None = None) -> Listed:
     """``present``: paths of the photos there are; what is not listed stays behind, and so do rows
     whose photo is not there. Raises ``InputError`` where the list itself cannot be read."""
-    there = None if present is None else set(present)
+    there = None if present is None else {normalize("NFC", name): name for name in present}
     items: dict[str, Item] = {}
     left: list[Left] = []
     about: dict[str, About] = {}
     for number, row in enumerate(_rows(data), 2):
         person, photo = row["person"], row["photo"].replace("\\", "/").removeprefix("./")
+        if there is not None:  # a Mac writes names of files in another composition than Excel
+            photo = there.get(normalize("NFC", photo), photo)
         label = photo or f"line {number}"
         if not person or not photo:
             left.append(Left(label, person, "row_incomplete", f"line {number} lacks {_lack(row)}"))
         elif photo in items:
             left.append(Left(label, person, "listed_twice", f"line {number} lists it again"))
-        elif there is not None and photo not in there:
+        elif there is not None and normalize("NFC", photo) not in there:
             left.append(Left(label, person, "photo_missing", f"line {number}: no such photo"))
         else:
             name = normalize("NFC", person)
@@ -61,7 +63,7 @@ def read(data: bytes, present: Iterable[str] | None = None) -> Listed:
                 continue
             about[name] = _joined(first, told)
             items[photo] = Item(person, photo)
-    for name in sorted((there or set()) - set(items) - {one.label for one in left}):
+    for name in sorted({*(there or {}).values()} - set(items) - {one.label for one in left}):
         left.append(Left(name, "", "not_listed", "the list does not name it"))
     return Listed(list(items.values()), left, about)
 
