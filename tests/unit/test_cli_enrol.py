@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from arcid.errors import DatasetInvalid
+from arcid.errors import DatasetInvalid, StorageFull
 from arcid.evaluate.embeddings import load_embeddings
+from arcid.gallery import Gallery
 
 pytestmark = pytest.mark.data
 
@@ -316,6 +317,23 @@ def test_a_refusal_names_options_that_exist_and_the_summary_comes_first(
     assert cli("enrol", "Ann", photos / "group/couple.jpg", "--select", "center").code == 0
     ran = cli("verify", pairs / "img1.jpg", photos / "group" / "couple.jpg", "--json")
     assert "--select largest" in ran.json["error"]["message"]
+
+
+def test_a_disk_that_is_full_in_the_middle_tells_what_is_kept(
+    cli: Any, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.apps.enrol_writing.BATCH", 1)
+    whole = Gallery.enrol_people
+
+    def full_at_the_second(self: Gallery, *args: Any, **options: Any) -> Any:
+        if any(self.people("default")):
+            raise StorageFull("the disk is full; nothing was changed")
+        return whole(self, *args, **options)
+
+    monkeypatch.setattr(Gallery, "enrol_people", full_at_the_second)
+    ran = cli("enrol", "Ann", pairs / "img1.jpg", pairs / "img2.jpg")
+    assert ran.code == 5 and sources(cli) == {"Ann": ["img1.jpg"]}
+    assert "nothing was changed. 1 photo is enrolled already; the same command goes on" in ran.err
 
 
 def test_details_are_kept_of_whoever_is_enrolled(cli: Any, pairs: Path, photos: Path) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcid.cli.enrol_words import known_before, note_passed_over, print_report, report_dict
+from arcid.cli.enrol_words import (
+    known_before,
+    note_passed_over,
+    print_report,
+    report_dict,
+    telling_what_is_kept,
+)
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import (
     AgreedAt,
@@ -97,7 +103,7 @@ def enrol(
     Example: arcid enrol --from people/ --collection staff --holdout 1
     """
     from arcid.apps.enrol import enrol_photos, photos_by_person
-    from arcid.apps.enrol_writing import Keeping
+    from arcid.apps.enrol_writing import Keeping, Outcome
     from arcid.apps.holdout import hold_back, look_up
     from arcid.errors import UsageError
     from arcid.gallery.opening import require_place
@@ -125,7 +131,12 @@ def enrol(
         if external_id is not None:
             _require_theirs(gallery, collection, next(iter(kept)), external_id)
         items = [(person, photo, str(photo)) for person, files in kept.items() for photo in files]
-        with progress_bar("enrolling", len(items), quiet=json) as advance:
+        stored: list[Outcome] = []
+        keeping = Keeping(
+            consent=lambda _: given, external_id=lambda _: external_id, outcomes=stored.extend
+        )
+        bar = progress_bar("enrolling", len(items), quiet=json)
+        with bar as advance, telling_what_is_kept(stored):
             report = enrol_photos(
                 pipeline,
                 gallery,
@@ -135,7 +146,7 @@ def enrol(
                 select=select,
                 aligned=aligned,
                 allow_duplicate=allow_duplicate,
-                keeping=Keeping(consent=lambda _: given, external_id=lambda _: external_id),
+                keeping=keeping,
                 on_progress=steps(advance),
             )
         known = known_before(report)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arcid.cli.output import error_dict, led, message_of, note, say
-from arcid.errors import by_reason, in_words
+from arcid.errors import GalleryError, by_reason, in_words
 
 if TYPE_CHECKING:
     from arcid.apps.enrol import EnrolReport, Rejection
+    from arcid.apps.enrol_writing import Outcome
     from arcid.apps.holdout import Holdout
 
 KNOWN = "already_exists"  # of a photo that was enrolled by an earlier call
@@ -35,6 +37,18 @@ def note_passed_over(folder: Path, people: Mapping[str, Sequence[Path]]) -> None
             f"passed over: {', '.join(over[:SHOWN])}{more}; read are {', '.join(sorted(SUFFIXES))} "
             "that lie directly in a person's folder"
         )
+
+
+@contextmanager
+def telling_what_is_kept(outcomes: Sequence[Outcome]) -> Iterator[None]:
+    """Where the gallery stops everything, say that what was enrolled up to then is."""
+    try:
+        yield
+    except GalleryError as error:
+        if count := sum(problem is None for _, problem in outcomes):
+            photos = "1 photo is" if count == 1 else f"{count:,} photos are"
+            error.message += f". {photos} enrolled already; the same command goes on"
+        raise
 
 
 def report_dict(report: EnrolReport, collection: str, measured: Holdout | None) -> dict[str, Any]:
