@@ -200,3 +200,17 @@ def test_a_full_disk_is_told_and_the_exit_code_says_so(
     (tmp_path / "full.npz").symlink_to("/dev/full")
     ran = cli("embed", places["FACE"], "-o", tmp_path / "full.npz")
     assert ran.code == 5 and "full.npz cannot be written: No space left" in ran.err
+
+
+def test_a_calibration_that_could_not_be_kept_is_refused_before_the_work(
+    cli: Any, environment: Path, tmp_path: Path
+) -> None:
+    for name in ("Ann", "Bea"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        (tmp_path / "people" / name / "1.jpg").write_bytes(b"no picture")
+    environment.mkdir()
+    (environment / "models").write_text("in the way")
+    for command in (("calibrate",), ("onboarding", "calibrate")):
+        ran = cli(*command, tmp_path / "people")
+        assert ran.code == 2 and "models is a file" in ran.err
+    assert cli("calibrate", tmp_path / "people", "--dry-run").code == 3

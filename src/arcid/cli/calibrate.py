@@ -97,10 +97,10 @@ def calibrate(
         return
     if folder is None:
         raise UsageError("name a folder with one folder per person, photos inside; or say --undo")
-    if output is not None:
-        require_place(output)
     if review is not None:
         require_folder(review)
+    elif not dry_run:
+        require_place(output or calibrations.in_force(bundle.manifest.contract_id))
     pairs = [] if exclude is None else read_exclusions(exclude)
     people = read_people(folder, allow_empty=True)
     pipeline = Pipeline.from_models(detector, model)

@@ -145,11 +145,11 @@ def calibrate(
     from arcid import files
     from arcid.apps.onboarding import calibrating
     from arcid.evaluate.readers import read_people
+    from arcid.models.calibrations import in_force
     from arcid.pipeline import Pipeline
     from arcid.progress import progress_bar
 
-    if output is not None:
-        files.require_place(output)
+    files.require_place(output or in_force("any"))
     people = read_people(folder)
     papers = None if documents is None else (documents, read_people(documents))
     total = len(people.photos) + (0 if papers is None else len(papers[1].photos))
