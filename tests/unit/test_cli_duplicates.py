@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arcid.apps.duplicates import Runs, searching
 from arcid.cli import app
 from arcid.cli.output import run_command
 from arcid.events import Events
@@ -36,6 +37,22 @@ def database(tmp_path: Path) -> Path:
             vector = Embeddings.normalised(row[None], contract)
             gallery.enrol("guests" if name == "Ann too" else "staff", name, [NewFace(vector)])
     return path
+
+
+def test_a_run_that_was_stopped_elsewhere_is_not_done(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ("--collection", "staff", "--database", str(database))
+    commit = searching._Worker.commit
+
+    def stopped_first(self: Any, *given: Any) -> bool:
+        with Gallery.open(database) as gallery:
+            Runs(gallery).stop("staff", self._run_id)
+        return commit(self, *given)
+
+    monkeypatch.setattr(searching._Worker, "commit", stopped_first)
+    assert run_command(app, ["duplicates", "run", "--false-pairs", "0.01", *own]) == 1
+    assert run_command(app, ["duplicates", "run", "--false-pairs", "0.01", *own, "--json"]) == 1
 
 
 def test_from_a_run_to_one_person_and_back(

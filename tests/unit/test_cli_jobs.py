@@ -16,7 +16,7 @@ import pytest
 
 from arcid import paths
 from arcid.apps import importing
-from arcid.apps.jobs import Held, Options, begin_import
+from arcid.apps.jobs import Held, Jobs, Options, begin_import
 from arcid.gallery import Gallery
 from arcid.models import weights
 
@@ -78,6 +78,25 @@ def test_other_options_are_heeded_after_an_import_was_stopped(cli: Any, people: 
     assert newest["options"]["select"] == "largest" and not newest["options"]["require_quality"]
     same = cli("import", "folder", people)
     assert f"going on with job {stopped.id}" in same.err
+
+
+def test_an_import_that_was_stopped_elsewhere_is_not_done(
+    cli: Any, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcid.apps.enrol_writing.BATCH", 1)
+    refuse = Held.refuse
+
+    def then_stopped(self: Held, left: Any) -> None:
+        refuse(self, left)
+        if Jobs(self.gallery).get(self.job.id).state == "running":
+            Jobs(self.gallery).stop(self.job.id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Held, "refuse", then_stopped)
+        stopped = cli("import", "folder", people, "--no-quality")
+    assert stopped.code == 1 and stopped.out.startswith("Stopped: ")
+    assert cli("gallery", "people", "--json").json["people"]
+    assert cli("import", "folder", people, "--no-quality").code == 0
 
 
 def test_a_zip_with_a_list_and_consents(cli: Any, people: Path, tmp_path: Path) -> None:

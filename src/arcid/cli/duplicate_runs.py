@@ -10,7 +10,7 @@ from arcid.cli.answers import calibration_of, note_provisional
 from arcid.cli.duplicate_pairs import print_pairs
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Actor, Collection, Database, Ray, Workers, operator
-from arcid.cli.output import Json, clock, note, print_json, print_table, say
+from arcid.cli.output import REJECTED, Exit, Json, clock, note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arcid.apps.duplicates import Run
@@ -67,8 +67,8 @@ def run(
 
     The threshold follows from the number of comparisons and from how many false pairs are expected
     at most. Ctrl-C stops a run after its last whole block; --resume goes on from there, after a
-    kill or a power cut too. With --workers or --ray, processes compare and this one writes; each
-    opens the gallery by its own keys.
+    kill or a power cut too. Exit code 1 where arcid duplicates stop ended it. With --workers or
+    --ray, processes compare and this one writes; each opens the gallery by its own keys.
 
     Example: arcid duplicates run --collection staff --false-pairs 5
     """
@@ -111,9 +111,11 @@ def run(
         best = found.find(collection, run_id=done.id, limit=20)
     if json:
         print_json({"run": done.to_dict(), "pairs": [pair.to_dict() for pair in best]})
-        return
-    print_pairs(best)
-    _say_run(done)
+    else:
+        print_pairs(best)
+        _say_run(done)
+    if done.state != "done":
+        raise Exit(REJECTED)
 
 
 def status(

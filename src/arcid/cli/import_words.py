@@ -121,7 +121,7 @@ def _say_done(job: Job, left: list[Left], json: bool) -> None:
         _say_left(left, "stayed behind")
         if job.problem:
             note(f"error: {job.problem}; the same command goes on")
-    if job.state == "failed" or taken == 0:
+    if job.state != "done" or taken == 0:
         raise Exit(REJECTED)
 
 

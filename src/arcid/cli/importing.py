@@ -68,7 +68,7 @@ def folder(
     consent_at; every other column is kept as metadata of people who are new. --consent is that of
     everybody of whom the list says none. A zip is read in place.
 
-    Exit code 0 when the import is done, 1 when it took nothing.
+    Exit code 0 when the import is done, 1 when it took nothing, failed or was stopped.
 
     Example: arcid import folder people/ --collection staff --dry-run
     """
