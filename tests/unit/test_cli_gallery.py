@@ -281,7 +281,9 @@ def test_serve_without_its_packages(cli: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "arcid[server]" in ran.json["error"]["message"]
 
 
-def test_an_older_gallery_is_encrypted_and_its_keys_are_changed(cli: Any, tmp_path: Path) -> None:
+def test_an_older_gallery_is_encrypted_and_its_keys_are_changed(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "gallery.db"
     face = Embeddings.normalised(np.random.default_rng(1).normal(size=(1, 64)), "a" * 64)
     with Gallery.open(path) as gallery:
@@ -305,3 +307,10 @@ def test_an_older_gallery_is_encrypted_and_its_keys_are_changed(cli: Any, tmp_pa
     assert ran.code == 0 and "What is stored of 1 person is sealed by new keys." in ran.out
     with Gallery.open(path) as gallery:
         assert gallery.search("staff", face, k=1)[0][0].name == "Ann"
+    monkeypatch.chdir(tmp_path)
+    ran = cli("gallery", "rotate-key", "--to", "file:moved.key", "--database", path)
+    assert f"without: ARCID_ROOT_KEY=file:{tmp_path / 'moved.key'}" in ran.out
+    assert cli("gallery", "list", "--database", path).code == 5
+    monkeypatch.setenv("ARCID_ROOT_KEY", ran.out.rpartition("ARCID_ROOT_KEY=")[2].strip())
+    monkeypatch.chdir(tmp_path.parent)
+    assert cli("gallery", "list", "--database", path).code == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -181,7 +183,8 @@ def scrub(database: Database = None, json: Json = False) -> None:
     with open_gallery(database) as gallery:
         gallery.scrub()
         erasure = gallery.unscrubbed()
-    done("Nothing deleted is left in the database.", json, erasure=erasure)
+    words = "\n".join(erasure) or "Nothing deleted is left in the database."
+    done(words, json, erasure=erasure)
 
 
 def encrypt(database: Database = None, json: Json = False) -> None:
@@ -242,6 +245,12 @@ def rotate_key(
         people = "1 person" if made.people == 1 else f"{made.people:,} people"
         words += f" What is stored of {people} is sealed by new keys."
     words += " Back up the key store and the root key."
+    if to is not None:
+        kind, _, where = to.partition(":")
+        where = str(Path(where).absolute()) if kind == "file" else where
+        words += (
+            f" Nothing opens from now on without: ARCID_ROOT_KEY={shlex.quote(f'{kind}:{where}')}"
+        )
     done(words, json, rewrapped=made.keys, resealed_people=made.people)
 
 
