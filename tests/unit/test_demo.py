@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from arcid import paths
 from arcid.apps.access import Doorman, Doors, Passages
 from arcid.apps.access.observer import duty
 from arcid.apps.demo import CAMERA, COLLECTION, Broadcast, Cast, fill, photographs, walk
@@ -33,6 +35,7 @@ from arcid.cli.demo import _home
 from arcid.errors import InputError
 from arcid.events import Audit, Events, Reviews
 from arcid.gallery import Gallery
+from arcid.models import calibrations, chosen, weights
 from arcid.pipeline import Pipeline
 from arcid.server.console.auth.roles import MAY
 from arcid.server.console.registry import PAGES
@@ -157,6 +160,28 @@ def test_a_folder_in_use_is_not_touched(
     ran = cli("demo", "--photos", folder, "--home", tmp_path, "--json")
     assert ran.code == 2 and "not an empty folder" in ran.json["error"]["message"]
     assert (tmp_path / "gallery.db").read_bytes() == b"mine"
+
+
+def test_the_models_chosen_here_are_used_and_no_calibration_of_ones_own_is_changed(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.mkdir()
+    bundle = weights.resolve("arcid-face-s-1")
+    shutil.copytree(bundle.path.parent, environment / "models/mine")
+    measured = weights.find_calibration(bundle)
+    calibrations.install(measured)
+    chosen.choose("recognition", "mine")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with _home(tmp_path / "demo", keep=False):
+        assert paths.home_dir() == tmp_path / "demo"
+        assert weights.resolve_default("recognition").name == "mine"
+        contract = bundle.manifest.contract_id
+        calibrations.undo(contract)
+        assert not calibrations.in_force(contract).exists()
+    monkeypatch.undo()
+    assert (environment / "models/mine/manifest.json").is_file()
+    monkeypatch.setenv("ARCID_HOME", str(environment))
+    assert calibrations.in_force(contract).is_file()
 
 
 def test_faces_that_could_not_be_removed_are_told(

@@ -107,10 +107,10 @@ def _home(wanted: Path | None, keep: bool) -> Iterator[Path]:
         )
     own = Path(tempfile.mkdtemp(prefix="arcid-demo-")) if wanted is None else wanted.absolute()
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    models = str(paths.models_dir())
+    _take_models(paths.models_dir(), paths.home_dir(), own)
     for name in [name for name in os.environ if name.startswith("ARCID_") and name not in KEPT]:
         del os.environ[name]
-    os.environ |= {"ARCID_HOME": str(own), "ARCID_MODELS": models}
+    os.environ["ARCID_HOME"] = str(own)
     note(f"everything is in {own}" + ("" if keep else ", which is removed at the end"))
     try:
         yield own
@@ -122,6 +122,24 @@ def _home(wanted: Path | None, keep: bool) -> Iterator[Path]:
             left = own.exists()
             note(f"error: {own} could not be removed: delete it, it holds faces of people" if left
                  else f"removed {own}")  # fmt: skip
+
+
+def _take_models(models: Path, home: Path, own: Path) -> None:
+    """Which models are used here, and copies of their calibrations, which the console's Models page
+    changes and deletes."""
+    for name in ("chosen-models.json", "accepted-models.json"):
+        if (home / name).is_file():
+            shutil.copy(home / name, own)
+    (own / "models").mkdir()
+    for path in models.iterdir() if models.is_dir() else ():
+        place = own / "models" / path.name
+        if path.name == "calibrations":
+            shutil.copytree(path, place)
+            continue
+        try:
+            place.symlink_to(path.absolute(), target_is_directory=path.is_dir())
+        except OSError:  # Windows lets not everybody
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, place)
 
 
 def _accounts(database: str, greeted: str) -> dict[str, str]:
