@@ -11,6 +11,10 @@ def test_a_webcam_that_is_not_there(cli: Any) -> None:
     ran = cli("attend", "--source", "97")
     assert ran.code == 3
     assert "webcam 97 cannot be opened: is it plugged in" in ran.err and "--source takes" in ran.err
+    assert cli("access", "door", "add", "Front", "--set", "liveness=false").code == 0
+    for command in (("watchlist", "watch", "97"), ("access", "watch", "97", "--door", "Front")):
+        ran = cli(*command)
+        assert ran.code == 3 and "webcam 97 cannot be opened: is it plugged in" in ran.err
 
 
 def test_one_photo_says_why_nothing_was_embedded(cli: Any, data_dir: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from arcid.cli import access_doors, access_hours, access_people
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Actor, After, Collection, Database, Detector, Model, operator, when
 from arcid.cli.output import REJECTED, Exit, Json, clock, note, print_json, print_table, say
+from arcid.cli.webcams import Webcam
 
 if TYPE_CHECKING:
     from arcid.apps.access import Answer, Opening
@@ -84,10 +85,15 @@ def watch(
             problem = doorman.status(own.id).problem
             if problem:
                 note(f"{own.name} cannot be opened: {problem}")
+            opening = Webcam(
+                source, opened.name,
+                "SOURCE may be another number, an rtsp:// address or a video file",
+            )  # fmt: skip
             with closing(watcher.watch(opened, lease=lease)) as views:
                 for view in views:
                     for entry in view.health:
                         note(f"{entry.source}: {entry.kind}: {entry.detail}")
+                    opening.see(view.health, watcher.counts.frames)
         finally:
             doorman.close()
             if lease is not None:

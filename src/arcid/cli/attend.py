@@ -13,12 +13,13 @@ from arcid.cli.answers import Extrapolate, note_provisional
 from arcid.cli.opening import open_gallery
 from arcid.cli.options import Collection, Detector, Fps, Loops, Model, Start, when
 from arcid.cli.output import Json, clock, note, print_json, say
+from arcid.cli.webcams import Webcam
 
 if TYPE_CHECKING:
     from arcid.apps.attendance import Event
     from arcid.video import Health
 
-WEBCAM_TRIES = 3  # to open one that never gave a frame; streams are tried for ever
+INSTEAD = "--source takes another number, an rtsp:// address, a video file or a folder of photos"
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +113,6 @@ def attend(
     """
     from arcid.apps.attendance import CameraLease, Policy, Watcher
     from arcid.apps.telling import Deliverer, targets_from
-    from arcid.errors import SourceUnreadable
     from arcid.gallery.opening import require_place
     from arcid.liveness import passive
     from arcid.pipeline import Pipeline
@@ -157,7 +157,7 @@ def attend(
             lease.take(lambda error: note(f"{error.message}; looking whether it is"))
         deliverer = Deliverer(gallery, targets)
         deliverer.start()
-        failures = 0
+        opening = Webcam(source, opened.name, INSTEAD)
         try:
             with closing(watcher.watch(opened, lease=lease)) as views:
                 for view in views:
@@ -165,17 +165,7 @@ def attend(
                         _print_event(event, json)
                     for entry in view.health:
                         _print_health(entry, json and health)
-                        failures += entry.kind == "lost"
-                    if (
-                        source.isdecimal()
-                        and failures >= WEBCAM_TRIES
-                        and not watcher.counts.frames
-                    ):
-                        raise SourceUnreadable(
-                            f"{opened.name} cannot be opened: is it plugged in, and does no other "
-                            "program use it? --source takes another number, an rtsp:// address, a "
-                            "video file or a folder of photos"
-                        )
+                    opening.see(view.health, watcher.counts.frames)
         finally:
             for event in watcher.unseen:
                 _print_event(event, json)

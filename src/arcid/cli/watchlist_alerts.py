@@ -23,6 +23,7 @@ from arcid.cli.options import (
     when,
 )
 from arcid.cli.output import Json, clock, note, print_json, print_table, say
+from arcid.cli.webcams import Webcam
 
 if TYPE_CHECKING:
     from arcid.apps.watchlists import Alert
@@ -191,6 +192,10 @@ def watch(
             lease.take(lambda error: note(f"{error.message}; looking whether it is"))
         deliverer = Deliverer(gallery, targets)
         deliverer.start()
+        opening = Webcam(
+            source, opened.name,
+            "SOURCE may be another number, an rtsp:// address, a video file or a folder of photos",
+        )  # fmt: skip
         try:
             with closing(watcher.watch(opened, lease=lease)) as views:
                 for view in views:
@@ -198,6 +203,7 @@ def watch(
                         _print_event(event, json)
                     for entry in view.health:
                         note(f"{entry.source}: {entry.kind}: {entry.detail}")
+                    opening.see(view.health, watcher.counts.frames)
         finally:
             for event in watcher.unseen:
                 _print_event(event, json)
