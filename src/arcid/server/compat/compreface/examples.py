@@ -39,12 +39,14 @@ from arcid.server.uploads import UploadRoute
 from arcid.types import Embeddings
 
 MOST = 1000  # faces of a page
+ELSEWHERE = "so by arcid's own REST, with allow_duplicate=true: this protocol cannot"
 router = APIRouter(
     prefix=f"{PREFIX}/recognition/faces", route_class=UploadRoute, include_in_schema=False
 )
 
 
 @router.post("", status_code=201, name="compreface_add_face")
+@router.post("/", status_code=201, name="compreface_add_face")
 async def add(
     request: Request, running: Running, options: Asked, collection: Collection
 ) -> dict[str, str]:
@@ -68,6 +70,7 @@ async def add(
 
 
 @router.get("", name="compreface_faces")
+@router.get("/", name="compreface_faces")
 def listed(
     running: Running,
     collection: Collection,
@@ -128,6 +131,12 @@ async def delete_listed(
     return await running.writes.run(_delete_listed, running.gallery, collection, ids)
 
 
+@router.delete("/", name="compreface_delete_face")
+async def delete_unnamed() -> None:
+    """Never all of them: what a client sends for an empty image id."""
+    raise refusal(26, "Image id cannot be empty")
+
+
 @router.delete("/{image}", name="compreface_delete_face")
 def delete(running: Running, collection: Collection, image: str) -> dict[str, str]:
     """One face."""
@@ -176,8 +185,8 @@ def _enrol(running: Services, collection: str, name: str, face: NewFace) -> dict
             collection, [face], name=name, decide=running.pipeline.duplicate
         )
         stored, owner = done.faces[0].id, done.person.name
-    except PossibleDuplicate:
-        raise
+    except PossibleDuplicate as doubt:
+        raise refusal(43, doubt.message.replace(doubt.allow, ELSEWHERE)) from None
     except AlreadyExists as error:
         stored = str(error.details["face_id"])
         owner = gallery.person(collection, gallery.face(collection, stored).person_id).name

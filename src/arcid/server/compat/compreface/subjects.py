@@ -26,6 +26,7 @@ router = APIRouter(
 
 
 @router.post("", status_code=201, name="compreface_add_subject")
+@router.post("/", status_code=201, name="compreface_add_subject")
 async def add(request: Request, running: Running, collection: Collection) -> dict[str, str]:
     """A person without faces."""
     subject = subject_named(await json_of(request))
@@ -37,6 +38,7 @@ async def add(request: Request, running: Running, collection: Collection) -> dic
 
 
 @router.get("", name="compreface_subjects")
+@router.get("/", name="compreface_subjects")
 def every(running: Running, collection: Collection) -> dict[str, list[str]]:
     """By name."""
     return {"subjects": [person.name for person in running.gallery.everybody(collection)]}
@@ -51,6 +53,12 @@ async def rename(
     await run_in_threadpool(person_of, running.gallery, collection, subject)
     updated = await running.writes.run(_rename, running.gallery, collection, subject, name)
     return {"updated": updated}
+
+
+@router.delete("/", name="compreface_delete_subject")
+async def delete_unnamed() -> None:
+    """Never everybody: what a client sends for a name that is empty or begins with ``#``."""
+    raise refusal(26, "Subject name cannot be empty")
 
 
 @router.delete("/{subject}", name="compreface_delete_subject")
