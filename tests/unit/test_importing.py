@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from tests.toys import Brightness, Squares, picture
+from tests.toys import FACE, Brightness, Squares, picture
 
 from arcid.apps.importing import archive, folder, lists, stores
 from arcid.apps.importing.compreface import CompreFace
@@ -39,6 +39,7 @@ from arcid.errors import (
     UsageError,
 )
 from arcid.gallery import Gallery, NewConsent, NewFace
+from arcid.image import load_image
 from arcid.models import weights
 from arcid.pipeline import Pipeline
 
@@ -298,8 +299,10 @@ def test_compreface_gives_its_photos_where_it_keeps_them(
 
 def test_an_insightface_server_gives_its_crops(tmp_path: Path) -> None:
     crops = {}
-    for grey, face in ((90, "f1"), (120, "f4")):
-        Pil.fromarray(np.full((112, 112, 3), grey, np.uint8)).save(data := io.BytesIO(), "JPEG")
+    for mark, face in ((1, "f1"), (2, "f4")):
+        crop = np.full((112, 112, 3), mark, np.uint8)
+        crop[50:90, 50:90] = FACE
+        Pil.fromarray(crop).save(data := io.BytesIO(), "PNG")
         crops[face] = data.getvalue()
     first = {"id": "p1", "name": "Ada", "external_id": "E7", "metadata": {"hall": 3}}
     third = {"id": "p3", "name": "ada"}  # another one
@@ -327,6 +330,36 @@ def test_an_insightface_server_gives_its_crops(tmp_path: Path) -> None:
     with Gallery.open(tmp_path / "gallery.db") as gallery:
         one, other = gallery.people("staff")
         assert (one.metadata, one.external_id, other.external_id) == ({"hall": 3}, "E7", "p3")
+
+
+@pytest.mark.data
+def test_crops_of_an_insightface_server_are_no_aligned_ones(data_dir: Path, tmp_path: Path) -> None:
+    """It cuts out the box and stretches it to 112×112, whatever its shape."""
+    pipeline = Pipeline.from_models()
+    image = load_image(data_dir / "data/deepface-pairs/img6.jpg")
+    whole = pipeline.faces(image)[0]
+    assert whole.box is not None and whole.points is not None
+    x1, y1, x2, y2 = (round(float(side)) for side in whole.box)
+    crop = Pil.fromarray(image[y1:y2, x1:x2]).resize((112, 112), Pil.Resampling.BOX)
+    crop.save(data := io.BytesIO(), "JPEG", quality=92)
+    box = {"pixels": {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}}
+    face = {"id": "f1", "has_crop": True, "bounding_box": box, "landmarks": whole.points.tolist()}
+
+    def answer(path: str, query: dict[str, str], headers: Any) -> Any:
+        if path.endswith("/image"):
+            return data.getvalue()
+        rows = {"faces": [face]} if path.endswith("/faces") else {"persons": [{"id": "ada"}]}
+        return rows | {"next_cursor": None}
+
+    with Gallery.open(tmp_path / "gallery.db") as gallery, served(answer) as address:
+        gallery.ensure_collection("staff")
+        source = Server(address, "office", None)
+        job = begin_import(gallery, "staff", source, Options(), origin="command")
+        with Held(gallery, job.id, "command") as held:
+            finish(held, Means(pipeline, lambda spec: source))
+        (stored,) = gallery.faces("staff")
+        kept = gallery.embedding("staff", stored.id, pipeline.embedder.contract_id)
+    assert float(kept.cosine(whole.embedding)[0, 0]) > 0.9
 
 
 @pytest.mark.parametrize("status", [302, 401, 404])

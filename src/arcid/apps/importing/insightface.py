@@ -1,7 +1,8 @@
 """People of insightface: a server's, over its REST interface, or vectors in a file.
 
-``Server``: InsightFace Server 0.2 hands out no vectors, but aligned crops where its collection
-keeps them; those are embedded by arcid's model. ``Vectors``: an ``.npz`` with ``names`` (N) and
+``Server``: InsightFace Server 0.2 hands out no vectors, but crops where its collection keeps them:
+a face's box, stretched to 112×112, not aligned. They get their shape back, with an edge around, and
+are looked at as photos. ``Vectors``: an ``.npz`` with ``names`` (N) and
 ``embeddings`` (N,D) float, taken as they are, but only where the very same model file is arcid's
 recogniser now; nothing else makes two vectors comparable.
 """
@@ -9,6 +10,7 @@ recogniser now; nothing else makes two vectors comparable.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -23,16 +25,19 @@ from arcid.apps.importing.items import About, Item, Left, Listing, checked
 from arcid.apps.importing.remote import Remote
 from arcid.errors import ContractMismatch, InputError, InvalidArray
 from arcid.gallery import NewConsent, NewFace
+from arcid.image import load_image
 from arcid.models.manifest import Manifest
 from arcid.types import Embeddings
 
 PAGE = 100
+EDGE = 0.5  # of the longer side, on each side: a detector looks for faces inside of pictures
+MOST_PX = 1000  # a side of a crop, whatever shape its box is said to have
 
 
 class Server:
     """One collection of an InsightFace Server. ``key``: where it wants one."""
 
-    aligned, vectors = True, False
+    aligned = vectors = False
 
     def __init__(
         self, address: str, collection: str, key: str | None, *, consent: NewConsent | None = None
@@ -41,6 +46,7 @@ class Server:
         self._remote, self._collection = Remote(address, headers), collection
         self._consent = consent
         self._about: dict[str, About] = {}
+        self._sides: dict[str, tuple[int, int]] = {}  # of boxes, by label
         self._listing: Listing | None = None
 
     @property
@@ -57,7 +63,8 @@ class Server:
 
     def take(self, item: Item) -> bytes | NewFace:
         person, face = item.label.split("/")
-        return self._remote.photo(*self._of(person), "faces", face, "image")
+        crop = self._remote.photo(*self._of(person), "faces", face, "image")
+        return _laid_back(crop, self._sides.get(item.label))
 
     def about(self, person: str) -> About:
         self.listing()
@@ -82,6 +89,8 @@ class Server:
                 item = Item(name, f"{own}/{face['id']}")
                 if face.get("has_crop"):
                     items.append(item)
+                    if sides := _stretched(face):
+                        self._sides[item.label] = sides
                 else:
                     message = "the server keeps no crop of this face, and hands out no vectors"
                     left.append(Left(item.label, name, "no_photo", message))
@@ -105,6 +114,33 @@ class Server:
             cursor = answer.get("next_cursor")
             if not cursor:
                 return found
+
+
+def _stretched(face: dict[str, Any]) -> tuple[int, int] | None:
+    """(width, height) pixels of the box that a crop was made of. None of an aligned crop: that of
+    arcid's own stand-in for the server, which tells no landmarks."""
+    try:
+        pixels = face["bounding_box"]["pixels"]
+        sides = int(pixels["width"]), int(pixels["height"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return sides if face.get("landmarks") and min(sides) > 0 else None
+
+
+def _laid_back(crop: bytes, sides: tuple[int, int] | None) -> bytes:
+    """A crop in the shape of its box, with an edge, as PNG. Raises ``ImageError`` kinds."""
+    from PIL import Image as Pil
+
+    picture = Pil.fromarray(load_image(crop))
+    if sides is not None:
+        scale = min(picture.size) / min(sides)
+        wide, high = (min(round(side * scale), MOST_PX) for side in sides)
+        picture = picture.resize((wide, high), Pil.Resampling.BICUBIC)
+    edge = round(EDGE * max(picture.size))
+    whole = Pil.new("RGB", (picture.width + 2 * edge, picture.height + 2 * edge))
+    whole.paste(picture, (edge, edge))
+    whole.save(data := io.BytesIO(), "PNG")
+    return data.getvalue()
 
 
 def _called(person: dict[str, Any]) -> str:
