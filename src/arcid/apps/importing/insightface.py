@@ -29,6 +29,7 @@ from arcid.image import load_image
 from arcid.models.manifest import Manifest
 from arcid.types import Embeddings
 
+OWN = "insightface_server"  # in metadata: what that server says and has no place of its own here
 PAGE = 100
 EDGE = 0.5  # of the longer side, on each side: a detector looks for faces inside of pictures
 MOST_PX = 1000  # a side of a crop, whatever shape its box is said to have
@@ -84,7 +85,9 @@ class Server:
             name = _called(person)
             if often[name.casefold()] > 1:  # names are not unique there: these are two people
                 name = f"{name} ({outside or own})"
-            self._about[name] = About(None, person.get("metadata") or {}, outside or own)
+            theirs = {"name": person.get("name"), "external_id": outside}
+            metadata = {**(person.get("metadata") or {}), OWN: theirs}
+            self._about[name] = About(None, metadata, own)
             for face in self._every("faces", *self._of(own)):
                 item = Item(name, f"{own}/{face['id']}")
                 if face.get("has_crop"):

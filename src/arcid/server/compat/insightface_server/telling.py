@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
+from arcid.apps.importing import insightface
 from arcid.errors import PersonNotFound
 from arcid.gallery import Collection, Gallery, Person, StoredFace
 from arcid.models.manifest import Manifest
@@ -19,7 +20,7 @@ from arcid.server.compat.adapter import answer
 from arcid.server.deps import Services
 from arcid.types import instant
 
-OWN = "insightface_server"  # in metadata: what has no place of its own
+OWN = insightface.OWN  # in metadata, also of who was imported: what has no place of its own
 PLACE = "bounding_box"  # in a face's provenance
 PROFILE = "fp32_v1"  # how arcid searches: exactly, every vector as it is
 #: The most that the protocol and every reader of JSON can say, where arcid sets no limit.
