@@ -13,7 +13,6 @@ NewCollection = Annotated[str, StringConstraints(pattern=COLLECTION, max_length=
 NewUser = Annotated[str, StringConstraints(pattern=NAMED, max_length=128)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # also of another door's
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Token = Annotated[str, StringConstraints(max_length=255)]
 Quality = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
 Ids = Annotated[list[str], Field(min_length=1, max_length=MANY)]
 FewIds = Annotated[list[str], Field(min_length=1, max_length=FEW)]
@@ -44,7 +43,7 @@ class CreateCollection(InCollection):
 
 class ListCollections(Body):
     MaxResults: Results = 1000
-    NextToken: Token | None = None
+    NextToken: str | None = None
 
 
 class DetectFaces(Body):

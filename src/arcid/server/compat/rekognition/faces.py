@@ -105,7 +105,8 @@ def own_name(external: str) -> str:
 
 
 def _index(gallery: Gallery, collection: str, new: Sequence[NewFace]) -> list[dict[str, Any]]:
-    """The same face of the same photo again is answered with what it was indexed as."""
+    """The same face of the same photo again, under the same external id or none, is answered with
+    what it was indexed as. Another external id says who else it is: that is another face."""
     told = []
     for face in new:
         known = _known(gallery.photo_known(collection, face.photo_id or ""), face)
@@ -134,6 +135,8 @@ def _stored(gallery: Gallery, collection: str, face: NewFace) -> StoredFace:
 
 def _known(photo: Sequence[StoredFace], face: NewFace) -> StoredFace | None:
     for stored in photo:
+        if face.source not in ("", stored.source):
+            continue
         same = stored.box and face.box and box_iou([stored.box], [face.box])[0, 0]
         if same and same >= SAME_FACE_IOU and face.embedding.contract_id in stored.contract_ids:
             return stored

@@ -54,8 +54,9 @@ async def compare(running: Services, asked: bodies.CompareFaces) -> dict[str, An
     matches: list[dict[str, Any]] = []
     others = []
     told = details(target)
-    rows = [] if target.detections is None else by_size(target.detections)[:TARGETS]
-    for row in rows:
+    if target.detections is None or not len(target):
+        raise refusal(PARAMETER, "There are no faces in the target image")
+    for row in by_size(target.detections)[:TARGETS]:
         if asked.QualityFilter != "NONE" and poor(target[row]):
             continue
         cosine = float(own.embeddings.cosine(target.embeddings[row])[0, 0])

@@ -21,6 +21,7 @@ from arcid.server.compat.rekognition.telling import (
     face_told,
     is_user,
     percent,
+    poor,
     public_id,
     user_status,
 )
@@ -71,24 +72,31 @@ async def users(running: Services, asked: bodies.SearchUsers) -> Told:
 
 
 async def users_by_image(running: Services, asked: bodies.SearchUsersByImage) -> Told:
+    """By the largest face. Where there is none, or it is too poor, nobody is found: unlike
+    ``faces_by_image`` this is no error there."""
     photo = await photo_of(asked.Image)
     collection = asked.CollectionId
     everybody = (await run_in_threadpool(running.gallery.collection, collection)).people
     (seen,) = await running.faces_in([photo])
-    own = largest(seen, asked.QualityFilter)
-    (answer,) = await _identify(running, own, collection, _enough(everybody))
-    told = _Matches(running, collection, answer, asked.UserMatchThreshold)
-    (detail,) = details(own)
-    rows = by_size(seen.detections)[1:] if seen.detections is not None else []
-    seen_details = details(seen)
-    return {
-        "UserMatches": await run_in_threadpool(told.users, asked.MaxUsers),
-        "SearchedFace": {"FaceDetail": detail},
+    rows = [] if seen.detections is None else by_size(seen.detections)
+    detail = details(seen)
+    why = [["FACE_NOT_LARGEST"] for _ in rows]
+    if rows:
+        why[0] = poor(seen[rows[0]]) if asked.QualityFilter != "NONE" else []
+    said: Told = {
+        "UserMatches": [],
         "UnsearchedFaces": [
-            {"FaceDetails": seen_details[row], "Reasons": ["FACE_NOT_LARGEST"]} for row in rows
+            {"FaceDetails": detail[row], "Reasons": reasons}
+            for row, reasons in zip(rows, why, strict=True) if reasons
         ],
         "FaceModelVersion": running.contract_id,
-    }
+    }  # fmt: skip
+    if not rows or why[0]:
+        return said
+    (answer,) = await _identify(running, seen[[rows[0]]], collection, _enough(everybody))
+    told = _Matches(running, collection, answer, asked.UserMatchThreshold)
+    users = await run_in_threadpool(told.users, asked.MaxUsers)
+    return said | {"UserMatches": users, "SearchedFace": {"FaceDetail": detail[rows[0]]}}
 
 
 class _Matches:

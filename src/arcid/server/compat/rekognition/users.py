@@ -81,6 +81,8 @@ def _associate(running: Services, asked: bodies.AssociateFaces) -> Told:
         if face is None:
             refused.append({"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]})
             continue
+        if face.person_id == user.id:  # theirs already: left out of the answer
+            continue
         problem = _joined(running, collection, user, face, asked.UserMatchThreshold)
         if problem is None:
             done.append({"FaceId": public_id(face.id)})
@@ -95,8 +97,6 @@ def _joined(
     """Give a face to a user; why not. The first one needs no likeness."""
     gallery = running.gallery
     owner = gallery.person(collection, face.person_id)
-    if owner.id == user.id:
-        return None
     if is_user(owner):
         return {"UserId": owner.name, "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]}
     similarity = _similarity(running, collection, user, face)
@@ -131,8 +131,11 @@ def _disassociate(gallery: Gallery, asked: bodies.DisassociateFaces) -> Told:
         if face is None:
             refused.append({"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]})
         elif face.person_id != user.id:
-            reasons = ["ASSOCIATED_TO_A_DIFFERENT_USER"]
-            refused.append({"FaceId": public_id(face.id), "Reasons": reasons})
+            owner = gallery.person(collection, face.person_id)
+            if is_user(owner):  # nobody's is left out of the answer
+                reasons = ["ASSOCIATED_TO_A_DIFFERENT_USER"]
+                told = {"FaceId": public_id(face.id), "UserId": owner.name, "Reasons": reasons}
+                refused.append(told)
         else:
             _part(gallery, collection, face)
             done.append({"FaceId": public_id(face.id)})
