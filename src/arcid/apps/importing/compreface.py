@@ -1,7 +1,8 @@
 """People of a face collection of CompreFace: their photos, over its REST interface.
 
 Its vectors are of another model and stay behind. It has photos where it was told to keep them
-(``save_images_to_db``). Protocol: CompreFace 1.2, ``/api/v1/recognition/faces``.
+(``save_images_to_db``), perhaps not from the beginning. Protocol: CompreFace 1.2,
+``/api/v1/recognition/faces``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class CompreFace:
         """Raises ``InputError``."""
         if self._listing is None:
             found = checked(self._faces())
-            if found.items and not self._image(found.items[0].label):
+            if not any(self._image(item.label) for item in found.items):
                 found = Listing((), [*found.left, *map(_without, found.items)])
             self._listing = found
         return self._listing

@@ -22,6 +22,7 @@ MAX_BYTES = 256 * 2**20
 WHY = {
     "photo_missing": "no such photo in the folder, and Rekognition gives out none, nor vectors",
     "ambiguous": "several photos have this name; whose they are is not guessed",
+    "several_people": "faces of several people were indexed from it; which is whose is not guessed",
 }
 
 
@@ -40,7 +41,7 @@ class Rekognition:
 
     def listing(self) -> Listing:
         places = _Places(self._store.names())
-        items: dict[str, Item] = {}
+        whose: dict[str, dict[str, str]] = defaultdict(dict)  # photo → person → the first face
         left: list[Left] = []
         for face in self._faces:
             outside, label = face.get("ExternalImageId"), str(face.get("FaceId", ""))
@@ -54,8 +55,15 @@ class Rekognition:
                 left.append(Left(label, person, found, f"{outside}: {WHY[found]}"))
                 continue
             for photo in found:
-                items.setdefault(photo, Item(person, photo))
-        return checked(items.values(), left)
+                whose[photo].setdefault(person, label)
+        items = []
+        for photo, people in whose.items():
+            if len(people) == 1:
+                items += [Item(person, photo) for person in people]
+            else:
+                message = f"{photo}: {WHY['several_people']}"
+                left += [Left(face, who, "ambiguous", message) for who, face in people.items()]
+        return checked(items, left)
 
     def take(self, item: Item) -> bytes | NewFace:
         return self._store.read(item.label)
