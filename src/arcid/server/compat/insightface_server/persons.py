@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
 from arcid.errors import AlreadyExists, PersonNotFound
-from arcid.gallery import Enrolment, Gallery, Person
+from arcid.gallery import Enrolment, Gallery, Page, Person
 from arcid.server.compat.insightface_server.collections import Limit
 from arcid.server.compat.insightface_server.photos import PREFIX
 from arcid.server.compat.insightface_server.refusals import refusal
@@ -46,6 +46,7 @@ router = APIRouter(
 )
 Short = Annotated[str, StringConstraints(max_length=200)]
 EXTERNAL = "external_id"
+READ_AT_ONCE = 1000  # people, by a search
 T = TypeVar("T")
 
 
@@ -112,7 +113,10 @@ def listed(
     cursor: str | None = None,
     search: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
-    page = running.gallery.people(collection, search=search, limit=limit, after=cursor)
+    if search is not None and search.strip():
+        page = _searched(running.gallery, collection, search.strip(), limit, cursor)
+    else:
+        page = running.gallery.people(collection, limit=limit, after=cursor)
     return told(request, {"persons": [*map(person_told, page)], "next_cursor": page.next})
 
 
@@ -138,6 +142,31 @@ def delete(running: Running, collection: CollectionPath, person: str) -> Respons
     found = person_of(running.gallery, collection, person)
     running.gallery.delete_person(collection, found.id)
     return Response(status_code=204)
+
+
+def _searched(
+    gallery: Gallery, collection: str, search: str, limit: int, after: str | None
+) -> Page[Person]:
+    """Whose id, name or external id, as clients are told them, has a text in it, whatever its
+    case. A page may hold fewer than asked for, and another one follow."""
+    wanted, found, size = search.casefold(), list[Person](), max(limit, READ_AT_ONCE)
+    while True:
+        page = gallery.people(collection, limit=size, after=after)
+        meant = [one for one in page if _has(person_told(one), wanted)]
+        if len(found) + len(meant) <= limit:
+            found += meant
+            after = page.next
+            if after is None or len(found) == limit:
+                return Page(found, after)
+        elif size > limit:
+            size = limit
+        else:  # the next page begins with these
+            return Page(found, after)
+
+
+def _has(person: Told, wanted: str) -> bool:
+    texts = (person[key] for key in ("id", "name", EXTERNAL))
+    return any(text is not None and wanted in text.casefold() for text in texts)
 
 
 def _refuse_known(gallery: Gallery, collection: str, person_id: str) -> None:
