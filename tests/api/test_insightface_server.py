@@ -410,6 +410,12 @@ def test_trusted_vectors(service: Client, office: str, face: FaceBytes, pipeline
     assert done["faces"][0]["embedding_source"] == "external_trusted"
     found = send(service, "POST", f"{office}/search", files={"image": face(4)}).json()
     assert found["matches"][0]["similarity"] > 0.999
+    many = 16  # images that a request may have, by default
+    text = json.dumps([vector] * many)
+    assert len(text) > 64 * 1024
+    all_of_them = send(service, "POST", url, files=images(*[face(1)] * many),
+                       data={**mode, **contract, "external_embeddings": text})  # fmt: skip
+    assert all_of_them.status_code == 201, all_of_them.text
 
 
 def test_search(

@@ -28,6 +28,8 @@ MAX_FIELDS = 32
 class UploadRoute(Route):
     """A route whose forms are parsed by ``UploadRequest``."""
 
+    most_text = MAX_TEXT
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
         fields = self.dependant.body_params
@@ -37,6 +39,7 @@ class UploadRoute(Route):
         async def handler(request: Request) -> Response:
             upload = UploadRequest(request.scope, request.receive)
             upload.known, upload.single = known, single
+            upload.most_text = self.most_text
             return await handle(upload)
 
         return handler
@@ -47,6 +50,7 @@ class UploadRequest(Request):
 
     known: Sequence[Known] = ()  # what the route takes
     single: Sequence[str] = ()  # of these, what may be sent once
+    most_text = MAX_TEXT  # bytes of a field of a form that is no picture
 
     def form(self, **_: Any) -> Any:
         return self._parse()
@@ -99,7 +103,7 @@ class UploadRequest(Request):
             self.stream(),
             max_files=settings.max_images,
             max_fields=MAX_FIELDS,
-            max_part_size=MAX_TEXT,
+            max_part_size=self.most_text,
         )
         parser.max_file_bytes = settings.max_upload_bytes
         try:

@@ -17,6 +17,7 @@ from arcid.server.compat.insightface_server.registering import (
     Contract,
     Images,
     Mode,
+    RegisterRoute,
     Review,
     Vectors,
     faces_of,
@@ -26,12 +27,11 @@ from arcid.server.compat.insightface_server.registering import (
 from arcid.server.compat.insightface_server.telling import face_told, person_of, told
 from arcid.server.deps import CollectionPath, Running
 from arcid.server.routes._common import require_crops
-from arcid.server.uploads import UploadRoute
 
 router = APIRouter(
     prefix=f"{PREFIX}/v1/collections/{{collection}}/persons/{{person}}/faces",
     include_in_schema=False,
-    route_class=UploadRoute,
+    route_class=RegisterRoute,
 )
 
 

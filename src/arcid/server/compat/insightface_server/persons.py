@@ -22,6 +22,7 @@ from arcid.server.compat.insightface_server.registering import (
     Contract,
     Images,
     Mode,
+    RegisterRoute,
     Review,
     Vectors,
     faces_of,
@@ -37,12 +38,11 @@ from arcid.server.compat.insightface_server.telling import (
     told,
 )
 from arcid.server.deps import CollectionPath, Running
-from arcid.server.uploads import UploadRoute
 
 router = APIRouter(
     prefix=f"{PREFIX}/v1/collections/{{collection}}/persons",
     include_in_schema=False,
-    route_class=UploadRoute,
+    route_class=RegisterRoute,
 )
 Short = Annotated[str, StringConstraints(max_length=200)]
 EXTERNAL = "external_id"

@@ -19,6 +19,7 @@ from arcid.server.compat.insightface_server.refusals import refusal
 from arcid.server.compat.insightface_server.telling import PLACE, Told, box_told
 from arcid.server.deps import Services
 from arcid.server.scopes import Need, check
+from arcid.server.uploads import UploadRoute
 from arcid.types import Embeddings, Selection
 
 MOST, NORM = 20, 2e-4  # images; how far the length of a trusted vector may be from 1
@@ -44,6 +45,12 @@ _QUALITY: Mapping[str, str] = {
     "tilted": "extreme_pose",
     "low_detection_score": "low_detection_score",
 }
+
+
+class RegisterRoute(UploadRoute):
+    """Trusted vectors come as text of a form, those of all images in one field."""
+
+    most_text = 2**20
 
 
 async def faces_of(
