@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image as Pil
 from tests.serving import Client, running
 
 from arcid.errors import ConfigError
@@ -59,6 +61,15 @@ def key_of(service: Client, name: str, verbs: Any, **more: Any) -> str:
 
 def part(photo: bytes, name: str = "a.jpg", field: str = "file") -> dict[str, Any]:
     return {field: (name, photo, "application/octet-stream")}
+
+
+def beside(*photos: bytes) -> bytes:
+    """Photos in one, of one size."""
+    whole = Pil.new("RGB", (500 * len(photos), 600))
+    for i, photo in enumerate(photos):
+        whole.paste(Pil.open(io.BytesIO(photo)).convert("RGB").resize((500, 600)), (500 * i, 0))
+    whole.save(data := io.BytesIO(), "PNG")
+    return data.getvalue()
 
 
 def refused(answer: httpx.Response, status: int, code: int) -> str:
@@ -193,7 +204,13 @@ def test_photos_that_cannot_be_enrolled(
     assert "sharp" in refused(ask("POST", url, files=part(photo("photos/misc/blur.jpg"))), 400, 28)
     group = photo("photos/group/friends.jpg")
     assert refused(ask("POST", url, files=part(group)), 400, 31).startswith("More than one face")
-    refused(ask("POST", url, content=b"x"), 415, 0)
+    both = beside(face(4), face(5))
+    refused(ask("POST", url, files=part(both)), 400, 31)
+    seen = ask("POST", DETECT, files=part(both)).json()["result"]
+    least = max(one["box"]["probability"] for one in seen) - 0.01  # the other one is less sure
+    alone = ask("POST", f"{FACES}?subject=Zoe&det_prob_threshold={least}", files=part(both))
+    assert alone.status_code == 201 and ask("DELETE", SUBJECTS).json() == {"deleted": 1}
+    assert "image=" not in refused(ask("POST", url, content=b"x"), 415, 0)  # the part is file
     assert ask("GET", SUBJECTS).json() == {"subjects": []}
     large = base64.b64encode(b"x" * (17 * 2**20)).decode()
     refused(ask("POST", url, json={"file": large}), 413, 0)

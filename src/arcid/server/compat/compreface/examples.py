@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from arcid.apps.enrol import new_face
-from arcid.errors import AlreadyExists, ArcidError, FaceNotFound, NoFaceFound, PossibleDuplicate
+from arcid.errors import AlreadyExists, FaceNotFound, PossibleDuplicate
 from arcid.gallery import Gallery, NewFace, StoredFace
 from arcid.server.compat.adapter import owners
 from arcid.server.compat.compreface.asking import (
@@ -27,6 +27,7 @@ from arcid.server.compat.compreface.telling import (
     chosen,
     face_id,
     image_id,
+    only,
     result,
     similarity,
     size_of,
@@ -58,13 +59,9 @@ async def add(
         raise refusal(26, "Subject name cannot be empty")
     name = allowed(subject)
     photos = await photos_of(request, "file")
-    (face,) = await running.each_face(
-        photos, select="one", aligned=not options.detect_faces, require_quality=True
-    )
-    if isinstance(face, ArcidError):
-        raise face
-    if face.score is not None and face.score < options.least_score:
-        raise NoFaceFound("no face of that score was found in the photo")
+    (faces,) = await running.faces_in(photos, aligned=not options.detect_faces, photo_ids=True)
+    face = only(faces, options)
+    face.check_quality()
     new = new_face(face, "", running.pipeline.provenance)
     return await running.writes.run(_enrol, running, collection, name, new)
 

@@ -32,6 +32,11 @@ _WORDS: Mapping[str, tuple[int, int, str | None]] = {
     "possible_duplicate": (400, 43, None),
     "face_not_found": (404, 44, None),
     "method_not_allowed": (404, 0, None),
+    "unsupported_media_type": (
+        415,
+        0,
+        "send the photo as multipart/form-data, or as base64 in application/json",
+    ),
 }
 
 
