@@ -442,3 +442,13 @@ def test_faces_are_registered_and_found(pairs: Path, tmp_path: Path) -> None:
         DeepFace.identify(str(pairs / "img10.jpg"), 5, **place)
     with pytest.raises(ValueError, match="path or URL"):
         DeepFace.search(str(pairs / "img1.jpg"), connection_details={"host": "x"})
+
+
+def test_pictures_without_a_name_are_not_one_person(pairs: Path, tmp_path: Path) -> None:
+    place = {"connection_details": str(tmp_path / "faces.db"), **OURS}
+    for photo in ("img1.jpg", "img3.jpg"):  # of two people
+        text = base64.b64encode((pairs / photo).read_bytes()).decode()
+        assert DeepFace.register(f"data:image/jpeg;base64,{text}", **place) == {"inserted": 1}
+    (found,) = DeepFace.search(str(pairs / "img10.jpg"), similarity_search=True, k=5,
+                               return_type="dict", **place)  # fmt: skip
+    assert len({row["img_name"] for row in found}) == len(found) == 2

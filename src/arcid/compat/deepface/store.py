@@ -45,7 +45,8 @@ class Store:
     def add(self, found: Found, vectors: FloatArray, name: str | None, source: Any) -> int:
         """How many faces of a picture were new; a known one is told to the log."""
         digest = photo_id(found.image)
-        called = name or (pictures.named(source) if isinstance(source, str) else digest[:12])
+        named = isinstance(source, str) and not source.startswith("data:")
+        called = name or (pictures.named(source) if named else digest[:12])
         new = 0
         for row, vector in enumerate(vectors):
             face = NewFace(
