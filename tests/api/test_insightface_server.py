@@ -298,13 +298,13 @@ def test_persons_and_faces(
     assert send(service, "GET", f"{url}/ann.1").json()["person"] == done["person"]
     listed = send(service, "GET", url, params={"search": "ann", "limit": 1}).json()
     assert listed["persons"][0]["name"] == "Ann" and listed["next_cursor"]
-    more = {"search": "ann", "limit": 1, "cursor": listed["next_cursor"]}
-    rest = send(service, "GET", url, params=more).json()["persons"]
+    following = {"search": "ann", "limit": 1, "cursor": listed["next_cursor"]}
+    rest = send(service, "GET", url, params=following).json()["persons"]
     assert {one["id"] for one in listed["persons"] + rest} == {"ann.1", twin["id"]}
     for text, ids in (("NN.1", ["ann.1"]), ("E-1", ["ann.1"]), (twin["id"][:20], [twin["id"]]),
                       ("%", []), ("zoe", [])):  # fmt: skip
-        found = send(service, "GET", url, params={"search": text}).json()
-        assert [one["id"] for one in found["persons"]] == ids and found["next_cursor"] is None
+        named = send(service, "GET", url, params={"search": text}).json()
+        assert [one["id"] for one in named["persons"]] == ids and named["next_cursor"] is None
     changed = send(service, "PATCH", f"{url}/ann.1", json={"name": "Anne"}).json()["person"]
     assert (changed["name"], changed["external_id"], changed["metadata"]) == (
         "Anne", "e-1", {"desk": 4},
