@@ -254,6 +254,26 @@ def test_damage_is_noticed_and_an_older_one_serves(tmp_path: Path) -> None:
     assert CheckpointStore(tmp_path / "nowhere").latest() is None
 
 
+def test_no_run_begins_anew_over_checkpoints_that_cannot_be_read(tmp_path: Path) -> None:
+    def edit(path: Path, **changes: Any) -> None:
+        state = json.loads((path / "state.json").read_text())
+        (path / "state.json").write_text(json.dumps({**state, **changes}))
+
+    store = CheckpointStore(tmp_path)
+    first, second = save(store, 1), save(store, 2)
+    config = json.loads((second / "state.json").read_text())["config"]
+    for other in ({"format": 99}, {"config": {**config, "of_a_later_arcid": 1}}):
+        edit(second, **other)
+        with pytest.raises(CheckpointInvalid, match=r"step-00000002 (has format 99|was written)"):
+            store.latest()  # step 1 is whole, but going on from it would remove step 2
+        edit(second, format=2, config=config)
+    (first / "shared.pt").unlink()
+    (second / "shared.pt").unlink()
+    with pytest.raises(CheckpointInvalid, match=r"no checkpoint in .* can be read, the newest bec"):
+        store.latest()
+    assert store.paths() == [first, second]
+
+
 class _Bomb:
     def __reduce__(self) -> Any:
         return os.system, ("echo gone off",)

@@ -52,6 +52,10 @@ _FORMER = "checkpoint.pt"  # of detectors trained before they had checkpoints as
 Config = TypeVar("Config", bound=RunConfig, covariant=True)
 
 
+class _OfAnotherArcid(CheckpointInvalid):
+    """Whole, as far as can be seen; another version reads it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint(Generic[Config]):
     """One stored state, opened; tensors are read when asked for."""
@@ -157,14 +161,26 @@ class CheckpointStore:
     def latest(self, kind: type[RunConfig] = TrainConfig) -> Checkpoint[RunConfig] | None:
         """The newest checkpoint whose files are all there; None without any.
 
-        One that others damaged is passed over with a warning. Raises ``CheckpointInvalid`` for a
-        detector's run of an older arcid.
+        One that others damaged is passed over with a warning. Raises ``CheckpointInvalid`` where
+        all are, for one of another arcid, and for a detector's run of an older one: a run that
+        began anew beside them would remove them.
         """
+        newest: CheckpointInvalid | None = None
         for path in reversed(self.paths()):
             try:
                 return open_checkpoint(path, kind)
+            except _OfAnotherArcid:
+                raise
             except CheckpointInvalid as error:
-                _LOG.warning("checkpoint passed over", extra={"reason": error.message})
+                _LOG.warning("a checkpoint was passed over: %s", error.message)
+                newest = newest or error
+        if newest is not None:
+            raise CheckpointInvalid(
+                f"no checkpoint in {self.folder} can be read, the newest because "
+                f"{newest.message.partition('; ')[0]}; bring one back, or start a run with "
+                "another out",
+                path=str(self.folder),
+            )
         if (former := self.folder.parent / _FORMER).is_file():
             raise CheckpointInvalid(
                 f"{former.parent.name} holds a {_FORMER} of an older arcid, which this one does "
@@ -281,7 +297,7 @@ def open_checkpoint(
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if state["format"] > FORMAT:
-            raise CheckpointInvalid(
+            raise _OfAnotherArcid(
                 f"{folder.name} has format {state['format']}, this arcid reads {FORMAT}; update it",
                 path=str(folder),
             )
@@ -314,7 +330,7 @@ def open_checkpoint(
             path=str(folder),
         ) from None
     except ConfigError as error:
-        raise CheckpointInvalid(
+        raise _OfAnotherArcid(
             f"{folder.name} was written with settings this arcid does not know: {error.message}",
             path=str(folder),
         ) from None
