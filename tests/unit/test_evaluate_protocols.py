@@ -505,6 +505,9 @@ class TestTemplates:
         touched = (meta.pair_second == probe) | (meta.pair_first == probe)
         assert (result.pairs.scores[touched] == metrics.FAILED).all()
         assert result.galleries[1].searches.mated_ranks.max() == 21
+        small = result.galleries[0]  # of ten people, with the cmc's ranks up to ten
+        assert small.rank_10.count == (small.searches.mated_scores > metrics.FAILED).sum()
+        assert len(small.cmc) == 10 and small.cmc[-1] == small.rank_10.value
         clean = protocols.evaluate_ijb(meta, as_set(vectors), replicates=20)
         assert result.galleries[1].rank_1.value < clean.galleries[1].rank_1.value + 1e-9
 
@@ -603,6 +606,12 @@ class TestGallery:
         assert result.failed_probes == 10
         assert result.top[5].value <= clean.top[5].value - 0.08
         assert result.top[1].trials == 100
+
+    def test_a_failed_read_is_a_miss_at_ranks_beyond_the_gallery(self):
+        chosen = protocols.split(folder(self.labels), people=3)
+        lost = tuple(chosen.probes[:2].tolist())
+        result = protocols.evaluate_gallery(chosen, as_set(self.vectors, lost))
+        assert result.top[3].count == result.top[5].count == 13  # of 15
 
     def test_a_person_who_could_not_be_enrolled(self):
         chosen = protocols.split(folder(self.labels), people=20)

@@ -13,6 +13,7 @@ from arcid.evaluate.metrics.rates import (
     FAILED,
     Array,
     IndexArray,
+    Mask,
     _checked,
     require_support,
 )
@@ -36,6 +37,12 @@ class Searches:
     mated_best_other: Array  # (P,) best score of anybody else
     nonmated_scores: Array  # (Q,) best score of each probe whose person is not enrolled
     gallery_people: int
+
+    def found_by(self, rank: int) -> Mask:
+        """(P,) whether each mated probe was found at ``rank`` or better; a failed one never is,
+        however few people there are."""
+        found: Mask = self.mated_ranks <= min(rank, self.gallery_people)
+        return found
 
 
 def search(

@@ -219,7 +219,7 @@ def evaluate_gallery(
         best_person=tuple(None if probe_failed[i] else str(nearest[i]) for i in order),
         top={
             k: intervals.clustered_rate(
-                searches.mated_ranks <= k, mated, replicates=replicates, seed=seed
+                searches.found_by(k), mated, replicates=replicates, seed=seed
             )
             for k in ranks
         },

@@ -98,7 +98,7 @@ class GallerySearch:
 
     name: str
     searches: metrics.Searches
-    cmc: Array  # (20,)
+    cmc: Array  # (20,), or as many as there are people
     rank_1: Rate
     rank_5: Rate
     rank_10: Rate
@@ -259,7 +259,6 @@ def _search(
     else:
         enrolled_order = probe_people[enrolled]
     strangers = probe_people[~enrolled]
-    ranks = found.mated_ranks
     points = [
         intervals.identification_point(
             found, enrolled_order, strangers, rate, replicates=replicates, seed=seed
@@ -268,10 +267,13 @@ def _search(
         if len(strangers) and metrics.support(rate, len(strangers)).supported
     ]
     first, fifth, tenth = (
-        intervals.clustered_rate(ranks <= k, enrolled_order, replicates=replicates, seed=seed)
+        intervals.clustered_rate(
+            found.found_by(k), enrolled_order, replicates=replicates, seed=seed
+        )
         for k in (1, 5, 10)
     )
-    return GallerySearch(name, found, metrics.cmc(ranks), first, fifth, tenth, points)
+    cmc = metrics.cmc(found.mated_ranks, min(20, found.gallery_people))
+    return GallerySearch(name, found, cmc, first, fifth, tenth, points)
 
 
 def _with_misses(
