@@ -230,6 +230,16 @@ def cut(path: Path, share: float) -> Path:
     return path
 
 
+def spoilt(path: Path) -> Path:
+    """One bit wrong in the header of a photo in the middle."""
+    with tarfile.open(path) as archive:
+        members = archive.getmembers()
+    data = bytearray(path.read_bytes())
+    data[members[len(members) // 2].offset] ^= 1
+    path.write_bytes(data)
+    return path
+
+
 def refusals(tmp_path: Path, photos: list[Photo]) -> dict[str, tuple[DataConfig, str]]:
     def small(name: str, side: tuple[int, int]) -> Path:
         path = tmp_path / name / "a" / "x.png"
@@ -253,6 +263,8 @@ def refusals(tmp_path: Path, photos: list[Photo]) -> dict[str, tuple[DataConfig,
     singles = write_folder(tmp_path / "singles", [p for p in photos if p[0] in ("n1", "n8")])
     whole = write_tar(tmp_path / "s-0.tar", photos)
     write_tar(tmp_path / "s-2.tar", photos)
+    joined = tmp_path / "j.tar"
+    joined.write_bytes(2 * whole.read_bytes())
     rec = write_rec(tmp_path / "other.rec", photos)
     rec.with_suffix(".idx").write_text("0\t12\n1\t40\n")
     mixed = write_rec(tmp_path / "torn.rec", photos)
@@ -264,6 +276,8 @@ def refusals(tmp_path: Path, photos: list[Photo]) -> dict[str, tuple[DataConfig,
         "no match": (settings(tmp_path / "t-*.tar"), "no file matches"),
         "compressed": (settings(tmp_path / "x.tar.gz"), "compressed archive"),
         "cut tar": (settings(cut(write_tar(tmp_path / "c.tar", photos), 0.6)), "is cut short"),
+        "spoilt tar": (settings(spoilt(write_tar(tmp_path / "d.tar", photos))), "is damaged after"),
+        "joined tars": (settings(joined), "joined of several"),
         "no tar": (settings(tmp_path / "text.tar"), "no plain tar"),
         "no rec": (settings(tmp_path / "text.rec"), "no record starts here"),
         "wrong idx": (settings(rec), "do .rec and .idx belong together"),
@@ -289,7 +303,8 @@ def refusals(tmp_path: Path, photos: list[Photo]) -> dict[str, tuple[DataConfig,
 
 CASES = [
     "no source", "empty folder", "no such folder", "missing shard", "no match", "compressed",
-    "cut tar", "no tar", "no rec", "wrong idx", "cut rec", "no parquet", "wrong column",
+    "cut tar", "spoilt tar", "joined tars", "no tar", "no rec", "wrong idx", "cut rec",
+    "no parquet", "wrong column",
     "too small", "not square", "unreadable", "loose photos", "one photo each", "too many asked",
     "same name twice",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from arcid.errors import DatasetInvalid, StorageFull, UsageError
 from arcid.files import replacing
 
 _LOG = logging.getLogger(__name__)
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2  # 1: of a damaged .tar, what lies before the damage
 
 
 class SharedFile:

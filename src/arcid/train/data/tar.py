@@ -100,6 +100,13 @@ def _index(path: Path, cache: Path | None) -> Index:
         ) from None
     if size < end + _BLOCK:
         raise _cut_short(path, len(names))
+    if not _is_blank(path, end):
+        raise DatasetInvalid(
+            f"the shard {printable(path.name)} is damaged after {len(names)} photos: more follows "
+            "that is no member; copy it again, or pack it anew where it was joined of several",
+            path=str(path),
+            photos=len(names),
+        )
     packed = Names.pack(names)
     index: Index = {
         "offset": np.array(offsets, np.int64),
@@ -109,6 +116,14 @@ def _index(path: Path, cache: Path | None) -> Index:
     }
     store_index(path, cache, index)
     return index
+
+
+def _is_blank(path: Path, start: int) -> bool:
+    """Whether only the zeros that end an archive follow; tarfile takes any bad header for its
+    end."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return not any(part.strip(b"\0") for part in iter(lambda: file.read(1 << 20), b""))
 
 
 def _cut_short(path: Path, photos: int) -> DatasetInvalid:
