@@ -240,6 +240,7 @@ def test_what_a_bundle_says_of_itself(exported: ExportResult, trained: Path) -> 
         manifest.contract_id,
     ):
         assert words in card
+    assert "--evaluate 10 identities" not in card  # no command takes them
 
 
 @pytest.mark.data
@@ -472,3 +473,15 @@ def test_a_network_that_diverged_is_refused(tmp_path: Path) -> None:
     broken = Initial(model, NAME, {"size": 48}, "checkpoint", "step-1")
     with pytest.raises(ExportRefused, match="NaN or infinite"):
         export(broken, tmp_path, ExportRequest(name="x"))
+
+
+@pytest.mark.parametrize("target", ["onnx", "luxonis"])
+def test_a_network_that_tells_nobody_apart_is_refused(target: Any, tmp_path: Path) -> None:
+    model = small("mobilefacenet_relu_x0.5")
+    with torch.no_grad():
+        model.get_parameter("head.fc.weight").zero_()
+        model.get_parameter("head.features.bias").fill_(1.0)
+    collapsed = Initial(model, NAME, {"size": 48}, "checkpoint", "step-1")
+    with pytest.raises(ExportRefused, match="every face the same vector: it has hardly been train"):
+        export(collapsed, tmp_path, ExportRequest(name="x", target=target))
+    assert not list(tmp_path.iterdir())

@@ -19,7 +19,7 @@ from arcid import files
 from arcid.errors import ManifestInvalid, ModelUnsupported
 from arcid.geometry import box_iou
 from arcid.models.manifest import Manifest
-from arcid.types import Crops, Detections, Embeddings, Image
+from arcid.types import Crops, Detections, Embeddings, FloatArray, Image
 
 FILE = "goldens.json"
 SCHEMA_VERSION = 1
@@ -94,7 +94,7 @@ def check(manifest: Manifest, embed: Embed, folder: Path | None) -> float | None
     dim = manifest.output.dim if manifest.output else 0
     if found.shape != (COUNT, dim):
         raise ModelUnsupported(f"{manifest.name} gave vectors {found.shape}, not ({COUNT}, {dim})")
-    if float((found[:1] @ found[1:].T).min()) > 0.99999:
+    if all_alike(found):
         raise ModelUnsupported(
             f"{manifest.name} gives every face the same vector: its input contract is wrong, or "
             "the file is damaged"
@@ -116,6 +116,11 @@ def check(manifest: Manifest, embed: Embed, folder: Path | None) -> float | None
             cosine=cosine,
         )
     return cosine
+
+
+def all_alike(vectors: FloatArray) -> bool:
+    """Whether (N,D) unit vectors of different faces are one and the same."""
+    return float((vectors[:1] @ vectors[1:].T).min()) > 0.99999
 
 
 def write_finds(folder: Path, manifest: Manifest, detect: Detect) -> None:

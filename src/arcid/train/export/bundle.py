@@ -37,6 +37,7 @@ from arcid.train.export.tolerance import (
     Agreement,
     agreements,
     file_embedder,
+    require_apart,
     require_float,
     require_int8,
     torch_vectors,
@@ -129,6 +130,7 @@ def export(
     if target.exists() and not request.replace:
         raise UsageError(f"{target} is there already; choose another name, or replace it")
     notes: list[str] = []
+    require_apart(initial.backbone.eval())
     evaluation = _evaluation(initial, request, notes)
     with staging(out) as work:
         folder = work / request.name

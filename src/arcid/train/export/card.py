@@ -123,8 +123,8 @@ def _accuracy(measured: Measured | None) -> Iterator[str]:
     yield (
         f"{after.dataset}: {after.photos} photos of {after.people} people, all pairs "
         f"({len(pairs.genuine):,} genuine, {len(pairs.impostor):,} impostor), aligned crops, "
-        f"intervals 95 % over identities; by `arcid export … --evaluate {after.dataset}`. With "
-        "a detector before it: `arcid evaluate`."
+        "intervals 95 % over identities; measured when this file was written. On other crops: "
+        "`arcid export … --evaluate CROPS`; with a detector before it: `arcid evaluate`."
     )
     yield ""
     yield "| | float | this file |"

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from arcid.embed import OnnxEmbedder
 from arcid.errors import ExportRefused
+from arcid.models import goldens
 from arcid.models.manifest import Manifest
 from arcid.runtime import RUNTIMES, RuntimeName, open_session
 from arcid.train.backbones import Backbone
@@ -52,6 +53,15 @@ def torch_vectors(backbone: Backbone, crops: Crops, *, flip: bool = False) -> Fl
         raise ExportRefused("the network gives NaN or infinite vectors; its training diverged")
     unit: FloatArray = F.normalize(features, dim=1).numpy()
     return unit
+
+
+def require_apart(backbone: Backbone) -> None:
+    """Raise ``ExportRefused`` where a network tells no two faces apart."""
+    if goldens.all_alike(torch_vectors(backbone, goldens.synthetic_crops(backbone.size))):
+        raise ExportRefused(
+            "the network gives every face the same vector: it has hardly been trained, or its "
+            "training went astray (metrics.csv of its run shows the loss); train it further or anew"
+        )
 
 
 def file_embedder(path: Path, manifest: Manifest, runtime: RuntimeName | None) -> OnnxEmbedder:
@@ -113,6 +123,7 @@ __all__ = [
     "agreement",
     "agreements",
     "file_embedder",
+    "require_apart",
     "require_float",
     "require_int8",
     "torch_vectors",
