@@ -368,7 +368,7 @@ class TestBootstrap:
         pairs = people_pairs(20, 3, 0.2, 4)
         points = intervals.operating_points(PairBootstrap(pairs, 50), [1e-1, 1e-2, 1e-6])
         assert [p.target_fmr for p in points] == [1e-1, 1e-2]
-        assert points[1].tar.support == "weak"
+        assert points[1].tar.support == points[1].fmr.support == "weak"
         assert all(p.tar.low <= p.tar.value <= p.tar.high for p in points)
         assert all(p.threshold_low <= p.threshold <= p.threshold_high for p in points)
 

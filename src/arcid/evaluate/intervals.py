@@ -40,11 +40,11 @@ def _rate(value: float, samples: Array, count: int, trials: int, level: str = "m
     return Rate(value, min(low, value), max(high, value), count, trials, "identities", level)
 
 
-def fmr_rate(boot: Replicates, threshold: float) -> Rate:
-    """FMR at a threshold with its interval."""
+def fmr_rate(boot: Replicates, threshold: float, level: str = "measured") -> Rate:
+    """FMR at a threshold with its interval; ``level``: the support of the rate aimed at."""
     count = int(boot.impostor.accepted(np.array([threshold]))[0])
     trials = boot.impostor.count
-    return _rate(count / trials, boot.fmr([threshold])[:, 0], count, trials)
+    return _rate(count / trials, boot.fmr([threshold])[:, 0], count, trials, level)
 
 
 def fnmr_rate(boot: Replicates, threshold: float) -> Rate:
@@ -94,11 +94,11 @@ def operating_points(
     for r, rate in enumerate(kept):
         threshold = boot.impostor.threshold(rate)
         count, level = int(boot.genuine.accepted(np.array([threshold]))[0]), support(rate, trials)
-        tar = _rate(
-            count / boot.genuine.count, shares[:, r], count, boot.genuine.count, level.level
-        )
+        genuine = boot.genuine.count
+        tar = _rate(count / genuine, shares[:, r], count, genuine, level.level)
+        reached = fmr_rate(boot, threshold, level.level)
         low, high = interval(thresholds[:, r])
-        points.append(OperatingPoint(rate, threshold, tar, fmr_rate(boot, threshold), low, high))
+        points.append(OperatingPoint(rate, threshold, tar, reached, low, high))
     return points
 
 
