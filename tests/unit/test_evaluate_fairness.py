@@ -88,6 +88,27 @@ def test_small_groups_are_warned_about_and_left_out_of_the_ratio() -> None:
     assert not any(r.rate == "fmr" for r in strict.ratios)
 
 
+def test_a_best_group_of_few_errors_or_none_gives_no_endless_ratio() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((400, 64))
+    raw[:200, 0] += 6  # of a group that looks alike
+    raw[200:, 1] += 2.2
+    vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    counts = []
+    for threshold in (0.53, 0.6):
+        found = fairness(vectors, ["a"] * 200 + ["b"] * 200, threshold)
+        alike, other = found.groups
+        assert alike.fmr is not None and other.fmr is not None and alike.fmr.count > 60
+        counts.append(other.fmr.count)
+        if other.fmr.count:
+            (ratio,) = found.ratios
+            assert ratio.value < ratio.high < ratio.value * 10
+            continue
+        assert not found.ratios
+        assert "b: no error was seen in 19,900 pairs" in found.describe()[0]
+    assert 0 < counts[0] < 5 and counts[1] == 0
+
+
 def test_no_false_match_is_bounded_by_the_rule_of_3() -> None:
     vectors, groups, people = population()
     found = fairness(vectors, groups, 0.999, people=people)

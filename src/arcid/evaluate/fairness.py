@@ -380,7 +380,8 @@ def _shrunk(samples: Array, value: float, factor: float) -> Array:
 def _warnings(
     counts: _Counts, name: str, drawn: Mapping[str, Mapping[str, tuple[Rate, Array]]]
 ) -> list[tuple[str, str]]:
-    """(rate, sentence) where thirty errors would not be expected at the rate of all groups."""
+    """(rate, sentence) where thirty errors would not be expected at the rate of all groups, and
+    where none was seen though they would."""
     found: list[tuple[str, str]] = []
     for kind, rates in drawn.items():
         if name not in rates:
@@ -395,6 +396,11 @@ def _warnings(
                 f"{rates[name][0].trials:,} pairs are too few to state an {kind.upper()}: "
                 f"{expected:.1f} errors are expected at the rate of all groups, {RULE_OF_30} needed"
             )
+        elif rates[name][0].count == 0:
+            text = (
+                f"no error was seen in {rates[name][0].trials:,} pairs; a ratio of its "
+                f"{kind.upper()} has no upper end and is left out"
+            )
         else:
             continue
         found.append((kind, text))
@@ -402,13 +408,13 @@ def _warnings(
 
 
 def _ratio(kind: str, found: Mapping[str, tuple[Rate, Array]]) -> Ratio | None:
-    seen = {name: v for name, v in found.items() if v[0].count > 0}
-    if len(seen) < 2:
+    if len(found) < 2:
         return None
-    worst = max(seen, key=lambda n: seen[n][0].value)
-    best = min(seen, key=lambda n: seen[n][0].value)
-    value = seen[worst][0].value / seen[best][0].value
-    low, high = interval(seen[worst][1] / np.maximum(seen[best][1], 1e-15))
+    worst = max(found, key=lambda n: found[n][0].value)
+    best = min(found, key=lambda n: found[n][0].value)
+    value = found[worst][0].value / found[best][0].value
+    rate, samples = found[best]  # a replicate without any of a handful of errors says nothing
+    low, high = interval(found[worst][1] / np.where(samples == 0, rate.low, samples))
     return Ratio(kind, worst, best, value, min(low, value), max(high, value))
 
 
