@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from arcid.cli.finetune import _commands
+from arcid.cli.finetune import _commands, _show
 from arcid.errors import DatasetInvalid, UsageError
 from arcid.evaluate.differences import Difference
 from arcid.models import weights
@@ -312,6 +312,18 @@ def test_each_system_is_told_its_own_commands(environment: Path) -> None:
         assert use == "arcid models use ours" and embed.startswith(
             "arcid gallery reembed --to ours"
         )
+
+
+def test_thresholds_beyond_all_data_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    found = weights.packaged_calibration(weights.resolve("arcid-face-s"))
+    done: Any = SimpleNamespace(
+        verdict=verdict(-0.1, 0.0, 0.1), bundle=Path("ours"), calibration=found
+    )
+    _show(done, [])
+    told = [line for line in capsys.readouterr().out.splitlines() if "cosine" in line]
+    beyond = [row["extrapolated"] for row in found.data["thresholds"]]
+    assert [line.endswith("beyond all data") for line in told] == beyond
+    assert set(beyond) == {True, False}
 
 
 @pytest.mark.training

@@ -117,7 +117,8 @@ def _show(done: Outcome, use: list[str]) -> None:
         also = f" and the calibration of {done.verdict.original}" * done.calibration.combined
         say(f"calibrated on {people} people it did not learn from{also}:")
         for row in done.calibration.data["thresholds"]:
-            say(f"  FMR {row['fmr']:g}: cosine {row['cosine']:.3f}, FNMR {row['fnmr']:.4f}")
+            beyond = ", beyond all data" * row["extrapolated"]
+            say(f"  FMR {row['fmr']:g}: cosine {row['cosine']:.3f}, FNMR {row['fnmr']:.4f}{beyond}")
         if done.calibration.combined:
             say("with more people thresholds fall: arcid calibrate, on people it never saw")
     if use:
