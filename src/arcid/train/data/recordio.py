@@ -154,14 +154,22 @@ class RecordIoSource:
         """Keys and labels of the images, from the ranges of the people's records."""
         keys: list[int] = []
         labels: list[int] = []
+
+        def label_of(key: int) -> int:
+            return int(self.record(offsets[key], head_only=True).labels[0])
+
         try:
             for person in range(int(signpost.labels[0]), int(signpost.labels[1])):
                 low, high = map(int, self.record(offsets[person], head_only=True).labels[:2])
                 if low >= high:
                     continue
-                label = int(self.record(offsets[low], head_only=True).labels[0])
+                # float32 rounds ends above 2**24: what lies so near them says itself whose it is
+                near = min(int(np.spacing(np.float32(high))) // 2, high - low)
+                own = [label_of(low + near if low + near < high else low)] * (high - low)
+                for key in {*range(low, low + near), *range(high - near, high)}:
+                    own[key - low] = label_of(key)
                 keys += range(low, high)
-                labels += [label] * (high - low)
+                labels += own
             for key in (keys[0], keys[-1]) if keys else ():
                 offsets[key]
         except (KeyError, ValueError) as error:
