@@ -295,6 +295,42 @@ out: {folder / "detect"}
 
 @pytest.mark.training
 @pytest.mark.data
+def test_the_command_exports_on_one_reserved_picture_and_keeps_what_is_there(
+    labels: Path, tmp_path: Path, cli: Any
+) -> None:
+    pytest.importorskip("onnx", reason="exporting needs onnx")
+    from arcid.train.detector.config import parse_detect_config
+    from arcid.train.detector.job import train_detector
+    from arcid.train.detector.labels import read_labels, reserved
+
+    head, *lines = labels.read_text("utf-8").splitlines()
+    kept = [reserved(one.like or one.picture, 0.3) for one in read_labels(labels)]
+    first = kept.index(True)
+    few = [line for i, line in enumerate(lines) if i == first or not kept[i]][: first + 8]
+    short = tmp_path / "labels.jsonl"
+    short.write_text("\n".join([head, *few]) + "\n", "utf-8")
+    text = f"""
+scenes: {{path: {labels.parent}, labels: {short}, pictures: 4, batch: 2, reserve: 0.3}}
+views: {{sizes: [128]}}
+network: {{stem: 8, quarter: 16, channels: 16, inner: 16, blocks: 1, head: 1}}
+schedule: {{steps: 1}}
+validation: {{minutes: 0, pictures: 1, size: 192}}
+out: {tmp_path / "runs/ours"}
+"""
+    train_detector(parse_detect_config(text))
+    words = ("detector", "export", tmp_path / "runs/ours", "--name", "ours", "--to")
+    ran = cli(*words, tmp_path / "models", "--json")
+    assert (ran.code, ran.json["reserved"]["pictures"]) == (0, 1)
+    again = cli(*words, tmp_path / "models")
+    assert again.code == 2 and "ours is there already; choose" in again.err
+    assert cli(*words, tmp_path / "models", "--replace").code == 0
+    over = cli(*words, tmp_path / "runs", "--replace")
+    assert over.code == 2 and "is no bundle; it stays as it is" in over.err
+    assert list((tmp_path / "runs/ours/checkpoints").iterdir())
+
+
+@pytest.mark.training
+@pytest.mark.data
 def test_the_bundle_holds_both_and_the_product_uses_both(
     bundle: Path, run: Path, labels: Path
 ) -> None:

@@ -457,6 +457,9 @@ def test_the_command(trained: Path, tmp_path: Path, data_dir: Path, cli: Any) ->
     again = cli("export", trained, "--out", out)
     assert again.code == 2
     assert "is there already" in again.err
+    over = cli("export", trained, "--out", trained.parent, "--replace")
+    assert over.code == 2 and "is no bundle; it stays as it is" in over.err
+    assert list((trained / "checkpoints").iterdir())
     shown = cli("export", out / "first-try", "--out", out, "--name", "half", "--precision", "fp16")
     assert shown.code == 0
     assert "shared with the fp32 bundle" in shown.out

@@ -172,6 +172,9 @@ def export(
     training_data: Annotated[
         str | None, typer.Option("--training-data", help="What it was trained on, for the card.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an older one of that name.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure a run's averaged weights on all reserved pictures and write them as a bundle.
@@ -179,12 +182,14 @@ def export(
     Example: arcid detector export runs/detect_s_5 --points runs/detect_points --to out
     """
     extras.require("exporting a detector", "convert")
+    from arcid.models.install import require_place
     from arcid.models.manifest import Licence
     from arcid.train.detector.export import DATA, LICENCE, export_detector
     from arcid.train.detector.job import measure_network, restore_network
     from arcid.train.detector.landmarks.job import points_session, restore_points
     from arcid.train.detector.scenes import split
 
+    require_place(to / name, replace=replace)
     network, checkpoint = restore_network(run)
     config = checkpoint.config
     config = config.but(validation=config.validation.but(pictures=0))
@@ -194,13 +199,14 @@ def export(
     folder = export_detector(
         run,
         to,
-        [validation.image(row) for row in range(3)],
+        [validation.image(row) for row in range(min(3, len(validation)))],
         name=name,
         threshold=metrics.threshold if threshold is None else threshold,
         metrics=metrics,
         licence=Licence(licence, None, commercial) if licence else LICENCE,
         data=training_data or DATA,
         refiner=points,
+        replace=replace,
     )
     size = sum(file.stat().st_size for file in folder.glob("*.onnx"))
     if json:

@@ -19,6 +19,9 @@ def landmarks(
     run: Annotated[Path, typer.Argument(help="Folder the run was written to.")],
     to: Annotated[Path, typer.Option("--to", help="Folder that gets the bundle NAME/.")],
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")] = "arcid-landmarks-s",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an older one of that name.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure a run of 68 landmarks on its reserved people and write it as a bundle.
@@ -29,7 +32,7 @@ def landmarks(
     from arcid.models.manifest import Manifest
     from arcid.train.detector.export_landmarks import GROUPS, export_landmarks
 
-    folder = export_landmarks(run, to, name=name)
+    folder = export_landmarks(run, to, name=name, replace=replace)
     facts = Manifest.load(folder / "manifest.json").accuracy
     size = (folder / "model.onnx").stat().st_size
     if json:

@@ -26,6 +26,20 @@ def check_name(name: str) -> None:
         )
 
 
+def require_place(target: Path, *, replace: bool) -> None:
+    """Refuse to write a bundle over one that is not to be replaced, and over anything else: a run
+    may bear the name. Raises ``UsageError``."""
+    if not target.exists():
+        return
+    if not (target / "manifest.json").is_file():
+        raise UsageError(
+            f"{target} is there already and is no bundle; it stays as it is: choose another name, "
+            "or another folder"
+        )
+    if not replace:
+        raise UsageError(f"{target} is there already; choose another name, or replace it")
+
+
 @contextmanager
 def staging(root: Path) -> Iterator[Path]:
     """A fresh folder on the same file system as the bundles, removed at the end."""
@@ -46,9 +60,10 @@ def staging(root: Path) -> Iterator[Path]:
 def publish(staged: Path, manifest: Manifest, root: Path) -> Path:
     """Write the manifest into ``staged`` and give the folder its name; replaces an older one.
 
-    Raises what ``files.publish`` does.
+    Raises what ``files.publish`` and ``require_place`` do.
     """
-    manifest.save(staged / "manifest.json")
     target = root / manifest.name
+    require_place(target, replace=True)
+    manifest.save(staged / "manifest.json")
     files.publish(staged, target)
     return target

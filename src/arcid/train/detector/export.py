@@ -23,7 +23,7 @@ from arcid.detect import create, model_files, once
 from arcid.errors import MissingExtra, ModelUnsupported
 from arcid.geometry import letterbox
 from arcid.models import goldens, trust
-from arcid.models.install import check_name, publish, staging
+from arcid.models.install import check_name, publish, require_place, staging
 from arcid.models.manifest import Licence, Manifest
 from arcid.models.weights import sha256_file
 from arcid.runtime import Session, open_session
@@ -77,14 +77,18 @@ def export_detector(
     licence: Licence = LICENCE,
     data: str = DATA,
     refiner: Path | None = None,
+    replace: bool = False,
 ) -> Path:
     """Write the bundle ``target/NAME`` from a run's averaged weights.
 
     ``photos``: real (H,W,3) uint8 RGB pictures on which the file has to answer as torch does.
-    ``refiner``: the run of a landmark refiner, which then belongs to the bundle.
-    Raises ``CheckpointInvalid``, ``ModelUnsupported`` where it does not, ``MissingExtra``.
+    ``refiner``: the run of a landmark refiner, which then belongs to the bundle. ``replace``: an
+    older bundle of that name goes.
+    Raises ``CheckpointInvalid``, ``ModelUnsupported`` where it does not, ``MissingExtra``,
+    ``UsageError``.
     """
     check_name(name)
+    require_place(target / name, replace=replace)
     if not importlib.util.find_spec("onnx"):
         raise MissingExtra("exporting a detector", "convert")
     network, checkpoint = restore_network(run)

@@ -14,7 +14,7 @@ from arcid.errors import ModelUnsupported
 from arcid.evaluate.bootstrap import identity_weights, interval
 from arcid.landmarks.points import Landmarks
 from arcid.models import trust
-from arcid.models.install import check_name, publish, staging
+from arcid.models.install import check_name, publish, require_place, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest
 from arcid.models.weights import sha256_file
 from arcid.train.detector.evaluate import point_error
@@ -44,11 +44,15 @@ GROUPS = {
 }  # fmt: skip
 
 
-def export_landmarks(run: Path, target: Path, *, name: str = "arcid-landmarks-s") -> Path:
+def export_landmarks(
+    run: Path, target: Path, *, name: str = "arcid-landmarks-s", replace: bool = False
+) -> Path:
     """Write the bundle ``target/NAME`` from a run's averaged weights, measured on its reserved
-    people. Raises ``CheckpointInvalid``, ``ModelUnsupported`` where the file answers otherwise
-    than torch or the run learned five points, ``MissingExtra``."""
+    people. ``replace``: an older one of that name goes. Raises ``CheckpointInvalid``,
+    ``ModelUnsupported`` where the file answers otherwise than torch or the run learned five
+    points, ``MissingExtra``, ``UsageError``."""
     check_name(name)
+    require_place(target / name, replace=replace)
     network, checkpoint = restore_points(run)
     config = checkpoint.config
     if config.network.points != 68:

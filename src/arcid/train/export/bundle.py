@@ -15,7 +15,7 @@ from typing import Any, Literal
 from arcid.errors import ConfigError, DatasetInvalid, ExportRefused, MissingExtra, UsageError
 from arcid.files import write_bytes, write_text
 from arcid.models import goldens, trust
-from arcid.models.install import check_name, publish, staging
+from arcid.models.install import check_name, publish, require_place, staging
 from arcid.models.manifest import InputSpec, Licence, Manifest, OutputSpec, canonical_json
 from arcid.train.backbones.inputs import MEAN, STD
 from arcid.train.config.recipe import TrainConfig
@@ -124,11 +124,12 @@ def export(
     request = dataclasses.replace(request, name=request.name or _name_of(initial))
     check_name(request.name)
     refuse_reserved(request.calibration)
-    target = out / request.name
     if request.target == "luxonis":
-        target = target.with_name(f"{request.name}.tar.xz")
-    if target.exists() and not request.replace:
-        raise UsageError(f"{target} is there already; choose another name, or replace it")
+        archive = out / f"{request.name}.tar.xz"
+        if archive.exists() and not request.replace:
+            raise UsageError(f"{archive} is there already; choose another name, or replace it")
+    else:
+        require_place(out / request.name, replace=request.replace)
     notes: list[str] = []
     require_apart(initial.backbone.eval())
     evaluation = _evaluation(initial, request, notes)
