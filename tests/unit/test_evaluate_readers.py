@@ -581,6 +581,15 @@ class TestEmbeddingFiles:
         with pytest.raises(InvalidArray, match="twice"):
             EmbeddingSet(("a", "a"), np.eye(2), "c")
 
+    def test_flags_of_failed_rows_are_as_many_and_may_be_floats(self, tmp_path):
+        file = {"vectors": np.eye(2), "names": ["a", "b"], "contract_id": "cid"}
+        np.savez(tmp_path / "e.npz", **file, failed=np.array([0.0, 1.0]))  # as np.zeros makes them
+        assert load_embeddings(tmp_path / "e.npz").failed.tolist() == [False, True]
+        for flags in ([True], [False, False, True]):
+            np.savez(tmp_path / "e.npz", **file, failed=np.array(flags))
+            with pytest.raises(DatasetInvalid, match="names 2 photos, its failed has shape"):
+                load_embeddings(tmp_path / "e.npz")
+
     def test_plain_array(self, tmp_path):
         np.save(tmp_path / "e.npy", np.eye(2))
         found = load_embeddings(tmp_path / "e.npy", names=["x", "y"])

@@ -169,8 +169,12 @@ def load_embeddings(
         raise DatasetInvalid(f"{path.name} lacks {', '.join(missing)}; it has {sorted(fields)}")
     codes = fields.get("failed", np.zeros(0, "U1"))
     found, vectors = str(fields["contract_id"]), fields["vectors"]
-    own_names = [str(n) for n in fields["names"]]
-    if codes.dtype.kind in "bui":
+    own_names = [str(n) for n in np.atleast_1d(fields["names"])]
+    if codes.shape not in ((0,), (len(own_names),)):
+        raise DatasetInvalid(
+            f"{path.name} names {len(own_names)} photos, its failed has shape {codes.shape}"
+        )
+    if codes.dtype.kind in "buif":
         codes = np.where(codes, "failed", "")
     failures = {
         int(r): Failure(str(codes[r]), "failed when it was embedded")
