@@ -254,6 +254,13 @@ def test_damage_is_noticed_and_an_older_one_serves(tmp_path: Path) -> None:
     assert CheckpointStore(tmp_path / "nowhere").latest() is None
 
 
+def test_a_file_of_another_project_beside_a_run_is_none_of_its(tmp_path: Path) -> None:
+    save(CheckpointStore(tmp_path / "run" / "checkpoints"), 1)
+    (tmp_path / "checkpoint.pt").write_bytes(b"of somebody else")
+    assert open_checkpoint(tmp_path / "run").step == 1
+    assert open_checkpoint(tmp_path / "run" / "checkpoints").step == 1
+
+
 def test_no_run_begins_anew_over_checkpoints_that_cannot_be_read(tmp_path: Path) -> None:
     def edit(path: Path, **changes: Any) -> None:
         state = json.loads((path / "state.json").read_text())

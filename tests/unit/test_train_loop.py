@@ -23,6 +23,7 @@ from tests.unit import train_runs as runs
 from arcid import files
 from arcid.errors import (
     ArcidError,
+    CheckpointInvalid,
     CheckpointMismatch,
     ConfigError,
     DatasetInvalid,
@@ -604,6 +605,18 @@ def test_a_run_past_a_damaged_checkpoint_names_what_it_stored(whole: Path, tmp_p
     result = train(runs.config(run, "schedule.steps=4"))
     assert result.checkpoint == run / "checkpoints" / "step-00000004"
     assert result.checkpoint.is_dir()
+
+
+def test_a_checkpoint_damaged_within_is_named_with_what_to_do(whole: Path, tmp_path: Path) -> None:
+    run = runs.kept_until(whole, 6, tmp_path / "damaged")
+    newest = run / "checkpoints" / "step-00000006"
+    data = bytearray((newest / "shared.pt").read_bytes())
+    data[len(data) // 2] ^= 1
+    (newest / "shared.pt").write_bytes(data)
+    with pytest.raises(CheckpointInvalid, match=r"sha256.*move .*step-00000006 away and start aga"):
+        train(runs.config(run, "schedule.steps=4"))
+    newest.rename(tmp_path / "away")
+    assert train(runs.config(run, "schedule.steps=4")).steps == 4
 
 
 def test_validation_and_storing_keep_their_rhythm_when_resumed(folder: Path) -> None:

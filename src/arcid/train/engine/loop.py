@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from arcid import files
-from arcid.errors import CheckpointMismatch
+from arcid.errors import CheckpointInvalid, CheckpointMismatch
 from arcid.train.config.file import dump
 from arcid.train.config.recipe import CheckpointConfig, expand_path
 from arcid.train.engine.advice import Watch
@@ -86,7 +86,14 @@ def train(
     if (checkpoint := store.latest(type(config))) is not None:
         checkpoint.check(config)
         _check_data(checkpoint.path.name, checkpoint.extra, job.facts)
-        model.load(checkpoint)
+        try:
+            model.load(checkpoint)
+        except CheckpointInvalid as error:
+            raise CheckpointInvalid(
+                f"{error.message}: move {checkpoint.path} away and start again, which goes on from "
+                "the one before",
+                **error.details,
+            ) from None
         step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
         spent, stored = float(checkpoint.extra["seconds"]), checkpoint.path
         earlier = checkpoint.extra.get("earlier", {})

@@ -285,9 +285,8 @@ def open_checkpoint(
     """
     folder = Path(path)
     if not (folder / "state.json").is_file():
-        inside = CheckpointStore(folder).latest(kind) or CheckpointStore(
-            folder / "checkpoints"
-        ).latest(kind)
+        inside = CheckpointStore(folder / "checkpoints").latest(kind)
+        inside = inside or CheckpointStore(folder).latest(kind)
         if inside is None:
             raise CheckpointInvalid(
                 f"{folder.name} holds no checkpoint; expected a folder step-N with a state.json",
