@@ -207,7 +207,12 @@ def test_what_is_written_says_what_happens(
     arcid: Callable[..., Any], crops: People, home: Path
 ) -> None:
     folder, _ = dealt(crops, 8, 3, home / "people")
-    dry = arcid("calibrate", folder, "--aligned", "--dry-run").out
+    photo = next(path for path in sorted(folder.rglob("*")) if path.is_file())
+    copy = shutil.copy(photo, photo.with_name(f"copy{photo.suffix}"))
+    first = arcid("calibrate", folder, "--aligned", "--dry-run")
+    assert "1 photo is a copy of another" in first.err
+    copy.unlink()
+    dry = first.out
     assert "these people alone support no rate" in dry
     assert "nothing was written" in dry
     ran = arcid("calibrate", folder, "--aligned")

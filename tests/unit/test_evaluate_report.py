@@ -161,6 +161,24 @@ def test_a_det_of_two_gaussians_is_a_straight_line_of_slope_minus_one() -> None:
     assert np.abs(-y / scale_y - slope * x / scale_x - offset).max() < 0.02
 
 
+def test_copies_among_the_photos_are_told(documents: dict[str, Document]) -> None:
+    assert not any("cop" in w for n in ("gallery", "folder") for w in documents[n].warnings)
+    found = embeddings()
+    vectors = found.vectors.copy()
+    vectors[1] = vectors[0]
+    copied = EmbeddingSet(found.names, vectors, found.contract_id)
+    folder, extras = people_folder(copied), report.Extras(embeddings=copied)
+    chosen = split(folder, people=20, enrol=1, probe=1)
+    for result in (evaluate_folder(folder, copied), evaluate_gallery(chosen, copied)):
+        assert any("1 photo is a copy" in w for w in report.document(result, extras).warnings)
+
+
+@pytest.mark.parametrize(("genuine", "impostor"), [(1, 40), (40, 1), (1, 1)])
+def test_a_det_of_one_pair_of_a_kind_has_axes(genuine: int, impostor: int) -> None:
+    curve = metrics.roc(np.linspace(0.6, 0.9, genuine), np.linspace(0, 0.3, impostor))
+    assert "nan" not in plots.det(curve, 0.0, impostor, genuine).svg
+
+
 def test_marks_stand_where_their_scores_are() -> None:
     edges = np.linspace(0, 1, 11)
     mated = plots.Counted.of([0.9, 0.95, 0.85, -math.inf], edges)

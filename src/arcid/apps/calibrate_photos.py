@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,11 @@ class Labelled:
             found = faces.quality[0]
             self.quality.append(found.measured())
             self.reasons.append([reason.code for reason in found.reasons])
+
+    def copies(self) -> int:
+        """How many of the photos are another one, byte by byte."""
+        made = (hashlib.sha256((self.folder / name).read_bytes()).digest() for name in self.names)
+        return len(self.names) - len(set(made))
 
     def measures(self) -> dict[str, list[float]] | None:
         """Values of each photo, higher is better; None for photos that came aligned."""

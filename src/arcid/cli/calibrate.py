@@ -90,6 +90,7 @@ def calibrate(
     from arcid.files import require_folder, require_place
     from arcid.models import calibrations, weights
     from arcid.pipeline import Pipeline
+    from arcid.types import counted
 
     bundle = weights.resolve(model) if model else weights.resolve_default("recognition")
     if undo:
@@ -111,6 +112,12 @@ def calibrate(
     excluded = rows_of(pairs, read.names)
     if len(excluded) < len(pairs):
         note(f"{len(pairs) - len(excluded)} excluded pairs name photos that are not in {folder}")
+    if copies := read.copies():
+        are = "is a copy" if copies == 1 else "are copies"
+        note(
+            f"{counted(copies, 'photo')} {are} of another: people seem easier to recognise than "
+            "they are; take copies out"
+        )
     if review is not None:
         _say_review(folder, *photos.review(read, review, exclude=excluded), json)
         return

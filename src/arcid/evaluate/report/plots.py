@@ -138,7 +138,7 @@ def det(curve: Roc, eer: float, impostors: int, genuine: int) -> Figure:
     """Detection error trade-off on normal-deviate axes."""
     low = max(1e-7, 0.5 / max(impostors, 1))
     low_y = max(1e-7, 0.5 / max(genuine, 1))
-    top = 0.5 if eer < 0.2 else 0.95
+    top = 0.5 if eer < 0.2 and max(low, low_y) < 0.5 else 0.95  # one pair of a kind reaches 0.5
     thin = curve.thinned()
     plot = Plot(
         "DET",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arcid.evaluate import metrics, protocols
+from arcid.evaluate.embeddings import EmbeddingSet
 from arcid.evaluate.report import common, identification, plots
 from arcid.evaluate.report.document import (
     Card,
@@ -18,6 +19,7 @@ from arcid.evaluate.report.document import (
     rate_card,
     share,
 )
+from arcid.types import counted
 
 
 def gallery(result: protocols.GalleryResult, extras: common.Extras) -> Document:
@@ -77,6 +79,7 @@ def gallery(result: protocols.GalleryResult, extras: common.Extras) -> Document:
         )
     if len(set(result.mated_people)) < 30:
         warnings.append(f"Only {len(set(result.mated_people))} people: the intervals are wide.")
+    warnings += _copies(extras.embeddings)
     return Document(
         title=f"Gallery of {searches.gallery_people} people from {result.name}",
         lede=f"{len(result.split.enrolled):,} photos enrolled, {len(searches.mated_scores):,} "
@@ -96,6 +99,20 @@ def gallery(result: protocols.GalleryResult, extras: common.Extras) -> Document:
         warnings=warnings,
         facts=extras.facts,
     )
+
+
+def _copies(embeddings: EmbeddingSet | None) -> list[str]:
+    """Said where a photo is there twice: any model finds one of such a pair by the other."""
+    if embeddings is None:
+        return []
+    rows = embeddings.vectors[~embeddings.failed]
+    twice = len(rows) - len({row.tobytes() for row in rows})
+    if not twice:
+        return []
+    return [
+        f"{counted(twice, 'photo')} {'is a copy' if twice == 1 else 'are copies'} of another: any "
+        "model finds one by the other, so the figures flatter. Take copies out and measure again."
+    ]
 
 
 def _confusions(result: protocols.GalleryResult) -> list[Gallery]:
@@ -182,6 +199,7 @@ def folder(result: protocols.FolderResult, extras: common.Extras) -> Document:
                 "Lowest pairs of one person", "Where the model fails, or the label is wrong.", far
             ),
         ],
+        warnings=_copies(extras.embeddings),
         facts=extras.facts,
     )
 
