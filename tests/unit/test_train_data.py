@@ -717,7 +717,8 @@ def test_corrupt_photos_are_replaced_by_the_same_person_and_reported(
     assert {key.rpartition("/")[2] for key in loader.faults.reasons} == {photos[i][1] for i in bad}
     assert loader.faults.lines()[0] == "3 photos were passed over"
     assert "damaged" in loader.faults.lines()[1]
-    assert len([r for r in caplog.records if r.name == "arcid.train.data.store"]) == 3
+    told = [r.getMessage() for r in caplog.records if r.name == "arcid.train.data.store"]
+    assert len(told) == 3 and all("a/" in line and "damaged" in line for line in told)
     asked = list(islice(SampleStream(data.train.labels, batch=8, seed=2), 16))
     replaced = 0
     for batch, draw in zip(seen, asked, strict=True):

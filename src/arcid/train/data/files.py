@@ -132,7 +132,7 @@ def store_index(path: Path, folder: Path | None, index: Index) -> None:
         with replacing(_index_path(path, folder)) as stream:
             np.savez(stream, **arrays)
     except (UsageError, StorageFull) as error:
-        _LOG.warning("the index of %s was not kept", path.name, extra={"reason": error.message})
+        _LOG.warning("the index of %s was not kept: %s", path.name, error.message)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -19,6 +19,7 @@ from arcid.train.data.crops import (
     decode_crop,
     fit_crop,
 )
+from arcid.train.data.files import printable
 from arcid.train.data.sources import ImageSource
 from arcid.types import Image
 
@@ -40,7 +41,7 @@ class Faults:
             return
         self.reasons[key] = reason
         if len(self.reasons) <= _SHOWN:
-            _LOG.warning("photo passed over", extra={"photo": key, "reason": reason})
+            _LOG.warning("a photo was passed over: %s, %s", printable(key), reason)
         elif len(self.reasons) == _SHOWN + 1:
             _LOG.warning("more photos passed over; the report counts them")
 

@@ -335,7 +335,7 @@ def _check_crops(initial: Initial, evaluation: LabelledCrops | None) -> tuple[Cr
             photos = training_crops(initial.config.data, CHECKED)
             return photos.crops, f"on {len(photos)} photos of {photos.name}"
         except (ConfigError, DatasetInvalid, ExportRefused, MissingExtra) as error:
-            _LOG.warning("no photos to compare on", extra={"reason": error.message})
+            _LOG.warning("made-up faces are compared, no photos: %s", error.message)
     crops = goldens.synthetic_crops(initial.backbone.size, SYNTHETIC)
     return crops, f"on {SYNTHETIC} made-up faces"
 

@@ -136,7 +136,7 @@ def _read(name: str, photos: SampleSet, order: npt.NDArray[np.int64], count: int
         except Unusable:
             failed += 1
     if failed:
-        _LOG.warning("photos passed over", extra={"source": name, "photos": failed})
+        _LOG.warning("%d photos of %s cannot be read and were passed over", failed, name)
     if not crops:
         raise DatasetInvalid(f"no photo of {name} can be read")
     return LabelledCrops(name, Crops(np.stack(crops)), np.asarray(labels, np.int64))
