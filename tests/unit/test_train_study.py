@@ -14,7 +14,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arcid.errors import ConfigError, DatasetInvalid, InvalidArray  # noqa: E402
+from arcid.errors import (  # noqa: E402
+    CheckpointMismatch,
+    ConfigError,
+    DatasetInvalid,
+    InvalidArray,
+)
 from arcid.evaluate.bootstrap import identity_weights  # noqa: E402
 from arcid.evaluate.metrics import threshold_at_fmr  # noqa: E402
 from arcid.evaluate.pairs import PairScores  # noqa: E402
@@ -413,6 +418,14 @@ def test_a_study_goes_on_without_training_again(small: tuple[StudyResult, str]) 
     assert [f.ranking.to_dict() for f in after.rounds] == [
         f.ranking.to_dict() for f in before.rounds
     ]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("other", ["schedule.steps=8", "schedule.steps=2", "optim.accumulate=2"])
+def test_a_study_does_not_mix_runs_of_two_kinds(small: tuple[StudyResult, str], other: str) -> None:
+    changed = parse_study(f"{small[1]}set: [{other}]\n")
+    with pytest.raises(CheckpointMismatch, match=other.partition("=")[0]):
+        run_study(changed)
 
 
 @pytest.mark.data

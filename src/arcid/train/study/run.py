@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from arcid.errors import ConfigError
+from arcid.errors import CheckpointMismatch, ConfigError
+from arcid.train.config.file import differences
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.engine.record import read_table
 from arcid.train.ranks import one_rank
@@ -24,9 +25,11 @@ from arcid.train.study.measure import (
 from arcid.train.study.ranking import rank, seed_bootstrap
 from arcid.train.study.report import write_report
 from arcid.train.study.result import Round, Run, StudyResult
+from arcid.train.weights.checkpoint import CheckpointStore
 from arcid.train.weights.restore import restore_backbone
 
 Tell = Callable[[str], None]
+UNLIKE = ("init_from", "schedule", "optim.accumulate", "precision")  # of ``TrainConfig.free``
 
 
 def run_study(
@@ -40,12 +43,14 @@ def run_study(
 
     Everything that can be wrong with configs and data raises before the first step. Raises
     ``KeyboardInterrupt`` where a run was interrupted (the study can be gone on with),
-    ``ConfigError`` under torchrun with several ranks, and what ``train`` raises.
+    ``ConfigError`` under torchrun with several ranks, ``CheckpointMismatch`` where runs were begun
+    with another schedule, precision or start, and what ``train`` raises.
     """
     one_rank("a study")
     folder = expand_path(study.out)
     wanted = study.runs()
     configs = [study.run_config(*run) for run in wanted]
+    _begun_alike(configs)
     prepared = _prepared(study, configs)
     runs = []
     for number, (run, config) in enumerate(zip(wanted, configs, strict=True), 1):
@@ -62,6 +67,22 @@ def run_study(
     result = StudyResult(study, configs[-1], rounds, (people, len(strangers)), folder)
     write_report(result)
     return result
+
+
+def _begun_alike(configs: Sequence[TrainConfig]) -> None:
+    """Refuse runs begun with what one run may change between starts but not all that compare."""
+    ignored = [name for name in TrainConfig.free if name not in UNLIKE]
+    for config in configs:
+        run = expand_path(config.out)
+        begun = CheckpointStore(run / "checkpoints").latest()
+        other = begun and differences(begun.config.to_dict(), config.to_dict(), ignore=ignored)
+        if other:
+            raise CheckpointMismatch(
+                f"{run.name} was begun with other settings: {'; '.join(other)}; beside runs with "
+                "these it says nothing of the losses. Bring them back, or give the study another "
+                "out",
+                path=str(run),
+            )
 
 
 def _prepared(study: StudyConfig, configs: Sequence[TrainConfig]) -> dict[int, Measured]:
