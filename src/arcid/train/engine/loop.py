@@ -91,8 +91,7 @@ def train(
         except CheckpointInvalid as error:
             raise CheckpointInvalid(
                 f"{error.message}: move {checkpoint.path} away and start again, which goes on from "
-                "the one before",
-                **error.details,
+                "the one before"
             ) from None
         step, position, stored_at = checkpoint.step, checkpoint.position, checkpoint.step
         spent, stored = float(checkpoint.extra["seconds"]), checkpoint.path
