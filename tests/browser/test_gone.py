@@ -92,6 +92,20 @@ def test_a_camera_whose_collection_was_deleted_asks_for_another(
     assert cameras.get(made.id).collection == "people"
 
 
+def test_a_page_says_for_how_long_it_could_not_be_read_anew(page: Page, home: Path) -> None:
+    page.goto("/console/alerts")
+    expect(page.get_by_role("heading", name="No list for you")).to_be_visible()
+    old = page.get_by_role("alert")
+    expect(old).to_have_count(0)
+    aside = (home / "gallery.db").rename(home / "aside.db")
+    try:
+        expect(old).to_contain_text("What stands here is not up to date", timeout=30_000)
+        expect(old).to_contain_text("gallery.db is gone")
+    finally:
+        aside.rename(home / "gallery.db")
+    expect(old).to_have_count(0, timeout=30_000)
+
+
 def test_a_camera_s_password_is_kept_and_never_shown(page: Page, cameras: CameraBook) -> None:
     address = "rtsp://admin:pa55word@127.0.0.1:9/door?token=t0ken"
     made = cameras.add(name="Gate", source=address, collection="people", enabled=False)

@@ -10,7 +10,8 @@ from arcid.apps.duplicates import FALSE_PAIRS, Run, Runs
 from arcid.gallery import Collection
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
-from arcid.server.console.ui.widgets import action, button, card, element, note, quietly, say, text
+from arcid.server.console.ui.fresh import quietly
+from arcid.server.console.ui.widgets import action, button, card, element, note, say, text
 
 REFRESH_S = 1.0
 

@@ -26,6 +26,7 @@ from arcid.server.console.ui.cases import (
     figure,
     listed,
 )
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -37,7 +38,6 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     note,
-    quietly,
     say,
     text,
 )

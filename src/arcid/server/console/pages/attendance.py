@@ -35,6 +35,7 @@ from arcid.server.console.pages._collections import (
 )
 from arcid.server.console.pages._events import event_line, explainer
 from arcid.server.console.pages.downloads import exports_card
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -44,7 +45,6 @@ from arcid.server.console.ui.widgets import (
     clock_field,
     element,
     link_button,
-    quietly,
     say,
     table_head,
     text,

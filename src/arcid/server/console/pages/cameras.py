@@ -13,6 +13,7 @@ from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection
 from arcid.server.console.ui.dialogs import confirm, dialog, open_dialog
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -24,7 +25,6 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     note,
-    quietly,
     say,
     text,
 )

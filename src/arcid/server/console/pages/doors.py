@@ -14,6 +14,7 @@ from arcid.errors import UsageError
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.dialogs import answer, ask, confirm, dialog, dialog_buttons
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -24,7 +25,6 @@ from arcid.server.console.ui.widgets import (
     element,
     empty,
     note,
-    quietly,
     say,
     text,
 )

@@ -27,6 +27,7 @@ from arcid.server.console.ui.cases import (
     case_row,
     listed,
 )
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -35,7 +36,6 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     note,
-    quietly,
     say,
     text,
 )

@@ -23,6 +23,7 @@ from arcid.server.console.pages._collections import chosen, first_collection, se
 from arcid.server.console.pages._consent import demanded
 from arcid.server.console.pages._imports import Imports
 from arcid.server.console.ui.file_drop import FileDrop
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -31,7 +32,6 @@ from arcid.server.console.ui.widgets import (
     element,
     link_button,
     note,
-    quietly,
     say,
     set_text,
     text,

@@ -17,6 +17,7 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.live.feeds import Message, PushFeed
 from arcid.server.console.pages._collections import first_collection
 from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import HEAD, only_main
 from arcid.server.console.ui.widgets import (
     button,
@@ -24,7 +25,6 @@ from arcid.server.console.ui.widgets import (
     element,
     empty,
     link_button,
-    quietly,
     set_text,
     text,
 )

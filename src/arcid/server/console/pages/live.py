@@ -17,8 +17,9 @@ from arcid.server.console.live.watching import attend
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.pages._events import event_line
 from arcid.server.console.ui.camera_view import CameraView
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
-from arcid.server.console.ui.widgets import card, element, link_button, quietly, small_url, text
+from arcid.server.console.ui.widgets import card, element, link_button, small_url, text
 
 SHOWN = 30
 POLL_S = 1.0

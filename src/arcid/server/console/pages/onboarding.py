@@ -26,6 +26,7 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.ui.cases import Answers, Choice, answer_buttons, case_row, listed
 from arcid.server.console.ui.dialogs import answer, confirm, dialog, dialog_buttons
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -38,7 +39,6 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     link_button,
-    quietly,
     say,
     text,
 )

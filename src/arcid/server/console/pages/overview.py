@@ -21,6 +21,7 @@ from arcid.server.console.context import ConsoleContext
 from arcid.server.console.pages._attendance import view_tabs
 from arcid.server.console.pages._collections import chosen, first_collection, selector
 from arcid.server.console.ui.charts import bars, lines
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     Tone,
@@ -29,7 +30,6 @@ from arcid.server.console.ui.widgets import (
     element,
     link_button,
     note,
-    quietly,
     table_head,
     text,
 )

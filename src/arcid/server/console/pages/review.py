@@ -27,6 +27,7 @@ from arcid.server.console.ui.cases import (
     figure,
     listed,
 )
+from arcid.server.console.ui.fresh import quietly
 from arcid.server.console.ui.layout import frame
 from arcid.server.console.ui.widgets import (
     action,
@@ -36,7 +37,6 @@ from arcid.server.console.ui.widgets import (
     empty,
     facts,
     link_button,
-    quietly,
     say,
     text,
 )

@@ -15,8 +15,9 @@ from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.registry import PAGES, Page
+from arcid.server.console.ui.fresh import Old, quietly
 from arcid.server.console.ui.icons import LOGO, svg
-from arcid.server.console.ui.widgets import element, html, quietly, set_text, text
+from arcid.server.console.ui.widgets import element, html, set_text, text
 
 HEAD = (
     f'<link rel="stylesheet" href="{ROOT}/static/console.css">'
@@ -57,6 +58,7 @@ def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") 
                 text(title, tag="h1")
                 if lead:
                     text(lead, "soft lead", tag="p")
+            Old()
             yield
         _tab_bar(entries, current)
     for entry, number, count in counts:  # last: a timer answers with what is there by then

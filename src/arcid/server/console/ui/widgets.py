@@ -18,7 +18,7 @@ from nicegui.events import GenericEventArguments
 from arcid.errors import ArcidError
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
-from arcid.server.console.auth.errors import NotAllowed, SignedOut
+from arcid.server.console.auth.errors import SignedOut
 from arcid.server.console.auth.roles import Permission
 from arcid.server.console.context import ConsoleContext
 from arcid.server.console.ui.icons import svg
@@ -252,27 +252,6 @@ def action(
                 except Exception:
                     log.exception("a console action failed")
                     say(S.FAILED, "bad")
-
-        return run
-
-    return around
-
-
-def quietly(
-    context: ConsoleContext, permission: Permission
-) -> Callable[[Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]:
-    """Around what a page does by itself every so often: trouble is logged, an ended session ends
-    the page."""
-
-    def around(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def run() -> None:
-            try:
-                await context.allow(permission)
-                await work()
-            except (SignedOut, NotAllowed):
-                ui.navigate.reload()
-            except ArcidError as error:
-                log.warning("a page could not be refreshed", extra={"code": error.code})
 
         return run
 
