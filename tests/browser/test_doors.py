@@ -46,6 +46,8 @@ def test_a_guard_opens_once_with_a_reason_and_locks_down(
     said = f"opened by hand by {service.ADMIN}: courier with a parcel"
     expect(own.get_by_text(said).first).to_be_visible()
     expect(own.get_by_text("Opened", exact=True)).to_be_visible()
+    expect(own.locator(".door-now")).to_contain_text(said)
+    expect(own.get_by_text("Nobody is at the door.")).to_be_visible(timeout=20_000)
 
     page.get_by_role("button", name="Lock Front door down").click()
     page.get_by_label("Why").fill("alarm in the hall")

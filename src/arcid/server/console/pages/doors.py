@@ -50,6 +50,7 @@ class Board:
     status: DoorStatus
     chance: Chance | None  # None: there is no calibration
     passages: tuple[Passage, ...]
+    there: Answer | None  # the newest answer, while it still tells who is at the door
 
 
 async def doors(context: ConsoleContext) -> None:
@@ -90,12 +91,19 @@ def _read(context: ConsoleContext) -> list[Board]:
     return [
         Board(
             door,
-            doorman.status(door.id),
+            status := doorman.status(door.id),
             chance(door, doorman.admitted(door.id), calibration),
             tuple(passages.find(door.collection, door=door.id, limit=SHOWN)[:SHOWN]),
+            _there(status),
         )
         for door in known
     ]
+
+
+def _there(status: DoorStatus) -> Answer | None:
+    newest = next((one for one in status.lately if one.outcome != "alarm"), None)
+    fresh = newest is not None and (datetime.now(UTC) - newest.now.at).total_seconds() <= NOW_S
+    return newest if fresh else None
 
 
 def _all_doors(
@@ -141,7 +149,7 @@ def _card(context: ConsoleContext, board: Board, refresh: Callable[[], Awaitable
             note(S.sentence(said), "bad", role="alert")
         if status.lockdown:
             note(S.DOOR_LOCKED_WHY.format(why=status.lockdown), "warn")
-        _now(status)
+        _now(board.there)
         if board.chance is None:
             note(S.DOOR_NO_CALIBRATION, "warn")
         elif board.chance.support == "out_of_reach":
@@ -175,22 +183,20 @@ def _chips(door: Door, status: DoorStatus) -> list[tuple[str, Tone]]:
     return found
 
 
-def _now(status: DoorStatus) -> None:
+def _now(there: Answer | None) -> None:
     """Who is there."""
-    newest = next((one for one in status.lately if one.outcome != "alarm"), None)
-    fresh = newest is not None and (datetime.now(UTC) - newest.now.at).total_seconds() <= NOW_S
-    if newest is None or not fresh:
+    if there is None:
         text(S.DOOR_NOBODY, "soft door-now", tag="p")
         return
     with element("div", "door-now"):
-        who = newest.name or newest.actor or S.DOOR_UNKNOWN
+        who = there.name or there.actor or S.DOOR_UNKNOWN
         with element("div", "row tight"):
             text(who, "person-name")
-            chip(*WORDS[newest.outcome])
-            if newest.duress:
+            chip(*WORDS[there.outcome])
+            if there.duress:
                 chip(S.DOOR_DURESS, "bad")
-        text(newest.words, tag="p")
-        if rate := _rate(newest):
+        text(there.words, tag="p")
+        if rate := _rate(there):
             text(rate, "soft small", tag="p")
 
 
