@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from arcid.apps.attendance import Attendance
+from arcid.events import Place, Sightings
 from arcid.gallery import Gallery
+from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
 
@@ -55,3 +58,24 @@ def test_people_are_entered_and_corrected_by_their_names(page: Page, crew: Galle
     expect(page.locator("tbody tr", has_text="Ben Booth")).to_contain_text("no departure")
     expect(row).to_contain_text("not seen")
     expect(dialog).to_have_count(0)
+
+
+def strangers(gallery: Gallery, times: int, contract_id: str = "c" * 64) -> None:
+    """One of them seen so often today."""
+    today = datetime.combine(datetime.now().date(), time()).astimezone()
+    vector = Embeddings.normalised(np.random.default_rng(1).standard_normal((1, 256)), contract_id)
+    for n in range(times):
+        at = today + timedelta(seconds=n)
+        Sightings(gallery).visitor(
+            "crew", Place("Gate", "Gate"), at, at, f"{n}", cooldown_s=0.1, alike=0.9,
+            grounds={}, vector=vector,
+        )  # fmt: skip
+
+
+def test_a_busy_day_is_counted_whole_and_says_what_is_not_listed(page: Page, crew: Gallery) -> None:
+    strangers(crew, 305)
+    page.goto("/console/attendance?collection=crew")
+    count = page.locator(".count", has_text="Sightings of unknown visitors")
+    expect(count.locator("strong")).to_have_text("305")
+    expect(page.locator(".event-list .event-row")).to_have_count(300)
+    expect(page.get_by_text("Only the newest 300 are listed here.")).to_be_visible()

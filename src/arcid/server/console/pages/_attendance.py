@@ -9,7 +9,8 @@ from nicegui import ui
 
 from arcid.apps.attendance.clocks import check_day
 from arcid.errors import InputError, UsageError
-from arcid.gallery import Collection
+from arcid.events import Event
+from arcid.gallery import Collection, Page
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -21,6 +22,7 @@ from arcid.server.console.ui.widgets import (
     html,
     link_button,
     note,
+    text,
 )
 
 MOST_EVENTS = 300
@@ -49,6 +51,12 @@ def no_such_day(context: ConsoleContext, error: InputError) -> None:
     with frame(context, S.ATTENDANCE, "/attendance"):
         note(error.message, "bad", role="alert")
         link_button(S.ATTENDANCE, f"{ROOT}/attendance", icon="back")
+
+
+def more_events(listed: Page[Event]) -> None:
+    """Below a list of the newest that is not all of them."""
+    if listed.next is not None:
+        text(S.EVENTS_MORE.format(n=len(listed)), "soft small", tag="p")
 
 
 def step_link(href: str, icon: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from arcid.server.console.pages._attendance import (
     clock_time,
     day_of,
     hours,
+    more_events,
     no_such_day,
     person_field,
     person_of,
@@ -78,14 +80,18 @@ async def attendance(context: ConsoleContext, collection: str | None = None, day
         async def show() -> None:
             sheet = await context.run(book.day, chosen_day)
             since, until = bounds(chosen_day, None)
-            events = await context.run(book.events, since=since, until=until, limit=MOST_EVENTS)
-            state = [sheet, [(e.id, e.corrections) for e in events]]
+            within = partial(book.events, since=since, until=until)
+            events = await context.run(within, limit=MOST_EVENTS)
+            unknown = [event for event in events if event.kind == "unknown"]
+            if events.next is not None:  # there are more than are listed
+                unknown = await context.run(within, kinds=["unknown"], limit=None)
+            state = [sheet, [(e.id, e.corrections) for e in events], len(unknown)]
             if state == seen:
                 return
             seen[:] = state
             counts.clear()
             with counts:
-                _counts(sheet, sum(event.kind == "unknown" for event in events))
+                _counts(sheet, len(unknown))
             table.clear()
             with table:
                 _day_table(current, sheet)
@@ -96,6 +102,7 @@ async def attendance(context: ConsoleContext, collection: str | None = None, day
                     text(S.EVENTS_NONE, "soft", tag="p")
                 for event in events:
                     event_line(event, opener(event))
+                more_events(events)
 
         await show()
         with aside:

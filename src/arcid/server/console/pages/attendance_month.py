@@ -20,6 +20,7 @@ from arcid.server.console.pages._attendance import (
     clock_time,
     hours,
     month_of,
+    more_events,
     no_such_day,
     person_url,
     step_link,
@@ -153,6 +154,7 @@ async def person(
                         told = S.day(event.at)
                         text(told, "event-day soft small", tag="p")
                     event_line(event, opener(event))
+                more_events(events)
 
         await show()
 

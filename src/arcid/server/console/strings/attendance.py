@@ -39,6 +39,7 @@ INCOMPLETE = "no departure"
 ABSENT = "not seen"
 HOURS = "{h} h {m:02d}"
 EVENTS = "Events"
+EVENTS_MORE = "Only the newest {n} are listed here."
 EVENTS_NONE = "Nothing happened on this day."
 
 # events
