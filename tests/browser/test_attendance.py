@@ -79,3 +79,22 @@ def test_a_busy_day_is_counted_whole_and_says_what_is_not_listed(page: Page, cre
     expect(count.locator("strong")).to_have_text("305")
     expect(page.locator(".event-list .event-row")).to_have_count(300)
     expect(page.get_by_text("Only the newest 300 are listed here.")).to_be_visible()
+
+
+def test_all_sightings_of_whoever_is_enrolled_become_arrivals(page: Page, crew: Gallery) -> None:
+    installed = page.request.get("/v1/models/installed").json()
+    (running,) = [one for one in installed["models"] if one["runs"] and one["contract_id"]]
+    strangers(crew, 12, running["contract_id"])
+    page.goto("/console/unknowns?collection=crew")
+    card = page.locator(".visitor")
+    expect(card).to_contain_text("Seen 12 times")
+    card.get_by_label("Who is it?").fill("Nora North")
+    card.get_by_role("button", name="Enrol").click()
+    expect(page.get_by_text("these sightings are now arrivals")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("No unknown visitors")).to_be_visible()
+    nora = crew.find_person("crew", "Nora North")
+    assert nora is not None and nora.faces == 8
+    events = Attendance(crew, "crew").events()
+    assert {(event.kind, event.person_id) for event in events} == {("arrival", nora.id)}
+    assert len(events) == 12

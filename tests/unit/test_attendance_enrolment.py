@@ -108,3 +108,16 @@ def test_somebody_named_meanwhile_is_not_enrolled_twice(
     with pytest.raises(InputError, match="not unknown any more"):
         book.enrol_unknown(visitors, "Cleo", actor="op")
     assert gallery.find_person("staff", "Cleo") is None
+
+
+def test_all_sightings_become_arrivals_and_some_faces_are_enrolled(
+    gallery: Gallery, visitors: list[str]
+) -> None:
+    book = Attendance(gallery, "staff")
+    cleo = book.enrol_unknown(visitors, "Cleo", actor="op", at_most=2)
+    assert cleo.faces == 2
+    kept = [face.photo_id for face in gallery.faces("staff", cleo.id)]
+    assert kept == [f"event-{visitor}" for visitor in visitors[:2]]
+    assert {(e.kind, e.person_id) for e in book.events()} == {("arrival", cleo.id)}
+    with pytest.raises(InputError, match="not unknown any more"):
+        book.enrol_unknown(visitors, "Cleo", actor="op", at_most=0)

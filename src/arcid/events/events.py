@@ -114,7 +114,7 @@ class Events(EventReading):
         self,
         collection: str,
         name: str,
-        faces: Mapping[str, NewFace],
+        faces: Mapping[str, NewFace | None],
         *,
         actor: str,
         note: str = "",
@@ -122,14 +122,15 @@ class Events(EventReading):
         decide: Decide | None = None,
         consent: NewConsent | None = None,
     ) -> Person:
-        """Enrol faces by the unknown event they come from; the events become that person's.
+        """Enrol faces by the unknown event they come from; the events become that person's, those
+        without a face here too.
 
         All of it or, on any error, nothing. Raises ``EventNotFound``, ``InputError`` for an event
         that is not of somebody unknown, and what ``Gallery.enrol`` raises; ``decide`` and
         ``consent`` as there.
         """
         who, why = signed(actor), remark("note", note)
-        new = list(faces.values())
+        new = [face for face in faces.values() if face is not None]
         with self._duplicates.enrolling(collection, new, decide, erases=True) as (journal, own):
             connection = journal.connection
             log = Log(connection, own, targets, self._database.outboxes)

@@ -222,18 +222,20 @@ class Attendance:
         name: str,
         *,
         actor: str,
+        at_most: int | None = None,
         decide: Decide | None = None,
         consent: NewConsent | None = None,
     ) -> Person:
-        """Enrol the faces behind unknown events under a name; the events become arrivals.
+        """Enrol the faces behind unknown events under a name, ``at_most`` so many of them, the
+        first; all the events become arrivals.
 
         All of it or, on any error, nothing. ``decide`` and ``consent`` as in
         ``Gallery.add_faces``.
         """
         if not event_ids:
             raise InputError("name at least one event to enrol from")
-        faces: dict[str, NewFace] = {}
-        for event_id in event_ids:
+        faces: dict[str, NewFace | None] = dict.fromkeys(event_ids)
+        for event_id in event_ids[:at_most]:
             event = self.event(event_id)
             trace = self._events.trace(self.collection, event_id)
             if event.kind != "unknown" or trace is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from nicegui import ui
 
 from arcid.apps.attendance import Attendance, Visitor
@@ -28,7 +30,8 @@ from arcid.server.console.ui.widgets import (
     text,
 )
 
-ENROLLED_AT_MOST = 8  # of the newest sightings
+LOOKED_AT = 500  # sightings, the newest
+ENROLLED_AT_MOST = 8  # faces, of the newest sightings
 
 
 async def unknowns(context: ConsoleContext, collection: str | None = None) -> None:
@@ -45,7 +48,8 @@ async def unknowns(context: ConsoleContext, collection: str | None = None) -> No
             note(S.NO_CALIBRATION, "warn")
             return
         book = Attendance(context.gallery, current.name)
-        found = await context.run(book.unknowns, calibration)
+        found = await context.run(partial(book.unknowns, limit=LOOKED_AT), calibration)
+        newest = await context.run(partial(book.events, kinds=["unknown"], limit=LOOKED_AT))
         if not found:
             with card(cls="narrow centre"):
                 empty("unknowns", S.UNKNOWNS_NONE, S.UNKNOWNS_NONE_TEXT)
@@ -56,6 +60,9 @@ async def unknowns(context: ConsoleContext, collection: str | None = None) -> No
                 times=S.count(sightings, S.ONE_TIME, S.MANY_TIMES),
             )
             text(f"{told}. {S.UNKNOWNS_COUNT_TEXT}", "soft visitor-count", tag="p")
+        kept = {event.id for visitor in found for event in visitor.events}
+        if newest.next is not None and newest[-1].id in kept:
+            note(S.UNKNOWNS_MORE.format(n=LOOKED_AT), "info")
         with element("div", "visitor-grid"):
             for visitor in found:
                 await _visitor(context, current, book, visitor)
@@ -85,13 +92,14 @@ async def _visitor(
             wanted = " ".join((name.value or "").split())
             if not wanted:
                 raise UsageError(S.ADD_NAME_MISSING)
-            events = [event.id for event in visitor.events[:ENROLLED_AT_MOST]]
+            events = [event.id for event in visitor.events]
             consent = agreed()
 
             def write(decide: Decide | None) -> Person:
                 return book.enrol_unknown(
-                    events, wanted, actor=context.account.name, decide=decide, consent=consent
-                )
+                    events, wanted, actor=context.account.name, at_most=ENROLLED_AT_MOST,
+                    decide=decide, consent=consent,
+                )  # fmt: skip
 
             person = await enrol_asking(context, "unknowns", current, [picture], write)
             if person is None:
