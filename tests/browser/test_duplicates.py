@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 
+from arcid.apps.duplicates import Duplicates
 from arcid.gallery import Gallery, NewFace
 from arcid.pipeline import Pipeline
 
@@ -98,3 +99,26 @@ def test_two_who_are_one_are_found_merged_by_key_and_two_again(
     expect(viewer.get_by_text("Not for this role")).to_be_visible()
     assert viewer.request.get("/console/pairs?collection=twins").status == 403
     context.close()
+
+
+def test_the_name_to_keep_stays_chosen_while_others_answer(
+    page: Page, twins: str, home: Path, pairs: Path
+) -> None:
+    again = Pipeline.from_models().one_face(pairs / "img13.jpg")
+    with Gallery.open(home / "gallery.db", create=False) as gallery:
+        gallery.enrol("twins", "Marc Again", [NewFace(again.embedding, "taken again")])
+        page.goto("/console/duplicates" + twins)
+        page.get_by_label("False pairs expected, at most").fill("0.01")
+        page.get_by_role("button", name="Compare everybody").click()
+        expect(page.get_by_text("Done: 100%, 2 pairs")).to_be_visible()
+        page.get_by_role("button", name="Angelina").click()
+        page.get_by_role("radio", name="Angelina Again").click()
+        page.get_by_text("The numbers").click()
+        queue = Duplicates(gallery)
+        (other,) = [
+            pair for pair in queue.find("twins") if "Marc Again" in (pair.a.name, pair.b.name)
+        ]
+        queue.answer("twins", other.id, "different", actor="somebody else")
+    expect(page.get_by_text("Different · by somebody else")).to_be_visible()
+    expect(page.get_by_role("radio", name="Angelina Again")).to_be_checked()
+    expect(page.get_by_text("Likeness (cosine)")).to_be_visible()

@@ -122,7 +122,8 @@ class Desk:
         self._listed = now
         ids = {one.id: one for one in (*loud, *quiet)}
         kept = None if self._shown is None else ids.get(self._shown.id)
-        await self._show(kept or next(iter(ids.values()), None), some=bool(mine))
+        if kept is None or kept != self._shown:  # else what was opened on it stays
+            await self._show(kept or next(iter(ids.values()), None), some=bool(mine))
         self._list()
 
     def _ring(self, loud: list[Alert]) -> None:

@@ -93,6 +93,7 @@ class Desk:
         self._case, self._waiting, self._answered = case, waiting, answered
         self._groups = groups
         self._shown: Pair | None = None
+        self._keep: tuple[str, ui.radio | None] = "", None  # the pair, and whose name is kept
         self._open: list[Pair] = []
         self._listed: list[Any] = []
 
@@ -112,7 +113,8 @@ class Desk:
         self._listed = now
         ids = {one.id: one for one in self._open}
         kept = ids.get(self._shown.id) if self._shown is not None else None
-        await self._show(kept or next(iter(self._open), None))
+        if kept is None or kept != self._shown:  # else what was chosen and opened on it stays
+            await self._show(kept or next(iter(self._open), None))
         self._list(done, count)
         made = await run(queue.groups, name) if count <= GROUPED else []
         self._groups.clear()
@@ -191,7 +193,11 @@ class Desk:
         text(S.DUPLICATES_KEEP, "soft small", tag="p")
         fuller = max((one.a, one.b), key=lambda side: side.faces)
         names = {side.person_id: side.name for side in (one.a, one.b)}
-        return ui.radio(names, value=fuller.person_id).props("inline")
+        pair, before = self._keep
+        value = before.value if pair == one.id and before is not None else None
+        made = ui.radio(names, value=value if value in names else fuller.person_id)
+        self._keep = one.id, made
+        return made.props("inline")
 
     async def _answer(self, one: Pair, keep: ui.radio | None, verdict: Verdict) -> None:
         @action(self._context, "duplicates")

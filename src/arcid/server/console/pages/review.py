@@ -119,7 +119,8 @@ class Desk:
                     link_button(S.REVIEW_ELSEWHERE.format(n=count, collection=other), where)
         ids = {one.id: one for one in self._open}
         kept = ids.get(self._shown.id) if self._shown is not None else None
-        await self._show(kept or next(iter(self._open), None))
+        if kept is None or kept != self._shown:  # else what was opened on it stays
+            await self._show(kept or next(iter(self._open), None))
         self._list(done)
 
     def _list(self, done: list[Review]) -> None:
