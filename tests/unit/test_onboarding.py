@@ -496,6 +496,20 @@ def test_a_humans_word_enrols_and_taking_it_back_undoes_all_of_it(
     assert Audit(gallery).verify().problem is None
 
 
+def test_the_queue_begins_with_whoever_has_waited_longest(
+    gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
+) -> None:
+    cases, one = Cases(gallery), applicant(gallery, pipeline)
+    first, second = [
+        decided(gallery, one, document, selfie, actions=())
+        for selfie in (people["a2"], people["a2"][:, ::-1])
+    ]
+    assert [case.id for case in cases.queue("members")] == [first.id, second.id]
+    assert [case.id for case in cases.queue("members", limit=1)] == [first.id]
+    cases.answer(first.id, "rejected", actor="Rita")
+    assert [case.id for case in cases.queue("members")] == [second.id]
+
+
 def test_who_is_accepted_is_enrolled_where_the_rules_say_so(
     gallery: Gallery, pipeline: Pipeline, document: Image, people: dict[str, Image]
 ) -> None:

@@ -94,6 +94,12 @@ class Cases:
         with _collections.reading(self._gallery.database, collection) as (connection, own):
             return store.page(connection, own, states, limit, after)
 
+    def queue(self, collection: str, *, limit: int = 100) -> list[Session]:
+        """Cases that wait for a human, those first that have waited longest. Raises
+        ``CollectionNotFound``."""
+        with _collections.reading(self._gallery.database, collection) as (connection, own):
+            return list(store.page(connection, own, ("review",), limit, None, oldest_first=True))
+
     def waiting(self, collection: str) -> int:
         """How many wait for a human. Raises ``CollectionNotFound``."""
         with _collections.reading(self._gallery.database, collection) as (connection, own):

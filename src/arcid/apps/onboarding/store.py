@@ -84,14 +84,17 @@ def page(
     states: Sequence[str],
     limit: int | None,
     after: str | None,
+    *,
+    oldest_first: bool = False,
 ) -> Page[Session]:
-    """Newest first. Whoever waited too long reads as expired."""
+    """Newest first, else ``after`` is not read. Whoever waited too long reads as expired."""
     query = sa.select(sessions).where(sessions.c.collection_id == collection["id"])
     if states:
         query = query.where(sessions.c.state.in_(_stored(states)))
     if after is not None:
         query = query.where(sessions.c.id < CASES.place(collection["uid"], after)[0])
-    query = query.order_by(sessions.c.id.desc()).limit(check_limit(limit))
+    order = sessions.c.id if oldest_first else sessions.c.id.desc()
+    query = query.order_by(order).limit(check_limit(limit))
     rows: list[Row] = list(connection.execute(query).mappings())
     found = CASES.page(collection["uid"], rows, limit, lambda row: (row["id"],))
     read = records(connection, collection, found)

@@ -107,18 +107,20 @@ class Desk:
 
     async def _refresh(self) -> None:
         name = self._current.name
-        wanted = (("review",), WAITING, ("accepted", "rejected"))
         now: list[list[Session]] = [
-            list(await self._context.run(self._cases.find, name, states=states, limit=SHOWN))
-            for states in wanted
-        ]
-        now[0].reverse()  # who has waited longest comes first
+            await self._context.run(partial(self._cases.queue, limit=SHOWN), name),
+            *[list(await self._context.run(self._cases.find, name, states=states, limit=SHOWN))
+              for states in (WAITING, ("accepted", "rejected"))],
+        ]  # fmt: skip
         if now == self._listed:
             return
         self._listed = now
         here = {one.id: one for group in now for one in group}
         kept = here.get(self._shown.id) if self._shown is not None else None
-        await self._show(kept or next(iter(now[0]), None))
+        if kept is None or kept != self._shown:
+            await self._show(kept or next(iter(now[0]), None))
+        else:  # what was opened on it stays
+            self._list()
 
     def _list(self) -> None:
         nothing = (
