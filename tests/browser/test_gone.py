@@ -47,6 +47,13 @@ def test_a_date_beyond_the_calendar_is_explained(page: Page, address: str) -> No
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_another_collection_is_not_shown_for_one_that_is_gone(page: Page) -> None:
+    for path in ("people", "people/new", "attendance", "attendance/person/x", "review"):
+        answer = page.goto(f"/console/{path}?collection=guests")
+        assert answer is not None and answer.status == 404
+        expect(page.get_by_text("There is no such page")).to_be_visible()
+
+
 def test_a_picture_that_cannot_be_read_does_not_stop_the_next(
     page: Page, cameras: CameraBook
 ) -> None:

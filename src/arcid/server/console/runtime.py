@@ -11,9 +11,10 @@ from typing import Any, Protocol, cast
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp
 
-from arcid.errors import ConfigError
+from arcid.errors import CollectionNotFound, ConfigError
 from arcid.server.console import registry
 from arcid.server.console.context import ConsoleContext
+from arcid.server.console.ui import forms
 from arcid.server.headers import with_nonce
 
 SLOW_S = 20.0  # a page that reads a large gallery
@@ -66,7 +67,10 @@ def _hand_over(page: registry.Page) -> None:
     async def shown(request: Request, **values: Any) -> Any:
         context: ConsoleContext = request.scope["arcid.context"]
         await context.allow(page.permission)
-        return await build(context, **values)
+        try:
+            return await build(context, **values)
+        except CollectionNotFound:  # of the address
+            return forms.missing()
 
     parameters = [
         inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),

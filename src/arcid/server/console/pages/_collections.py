@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from arcid.errors import PersonNotFound
+from arcid.errors import CollectionNotFound, PersonNotFound
 from arcid.gallery import Collection, Person
 from arcid.protection import Policies
 from arcid.server.console import strings as S
@@ -20,11 +20,14 @@ async def chosen(
 ) -> tuple[Collection | None, list[Collection]]:
     """The collection to show and all there are; None where there is none. Somebody who has looked
     at none yet is shown the one with most people. One whose pictures are not for them seems to keep
-    none."""
+    none. Raises ``CollectionNotFound`` where the named one is gone."""
     known = await context.run(context.gallery.collections)
     remembered = context.last_collection.get(context.account.id)
     wanted = (c for c in known if (c.name == name if name else c.id == remembered))
-    found = next(wanted, None) or max(known, key=lambda c: c.people, default=None)
+    found = next(wanted, None)
+    if found is None and name:
+        raise CollectionNotFound(f"there is no collection {name!r}")
+    found = found or max(known, key=lambda c: c.people, default=None)
     if found is None:
         return None, known
     context.last_collection[context.account.id] = found.id
