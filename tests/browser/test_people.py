@@ -64,6 +64,28 @@ def test_nobody_is_enrolled_twice_without_being_asked(page: Page, pairs: Path) -
     expect(page.locator(".person-card")).to_have_count(2)
 
 
+def test_somebody_of_a_known_name_is_not_taken_for_them_unasked(page: Page, pairs: Path) -> None:
+    service.enrol(page, "Robin Same", [pairs / "img20.jpg"])
+    page.goto("/console/people/new")
+    page.get_by_label("Full name").fill("Robin Same")
+    page.get_by_label("Add photos").set_input_files(pairs / "img16.jpg")
+    expect(page.get_by_text("Good photo")).to_be_visible()
+    enrol = page.get_by_role("button", name="Enrol", exact=True)
+    enrol.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("There is somebody called Robin Same already")
+    expect(dialog.get_by_alt_text("Enrolled face of Robin Same")).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("Full name")).to_have_value("Robin Same")
+    enrol.click()
+    dialog.get_by_role("button", name="Add to Robin Same").click()
+    expect(page.get_by_text("Robin Same is enrolled with 2 faces.")).to_be_visible()
+    page.wait_for_url("**/console/people/*collection=people")
+    person = page.url.rpartition("/")[2].partition("?")[0]
+    assert page.request.delete(f"/v1/collections/people/people/{person}").ok
+
+
 def test_enrol_rename_merge_and_delete_for_good(page: Page, pairs: Path) -> None:
     service.enrol(page, "Second Angelina", [pairs / "img5.jpg"], twice=True)
     expect(page.get_by_text("Who looks alike")).to_be_visible()

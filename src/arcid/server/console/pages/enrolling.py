@@ -21,7 +21,7 @@ from arcid.server.console.live.feeds import PushFeed
 from arcid.server.console.live.watching import Guide
 from arcid.server.console.pages._collections import chosen, first_collection
 from arcid.server.console.pages._consent import consent_fields
-from arcid.server.console.pages._duplicate import enrol_asking
+from arcid.server.console.pages._duplicate import add_to_namesake, enrol_asking
 from arcid.server.console.pages._tray import Candidate, Tray
 from arcid.server.console.ui.camera_view import CameraView
 from arcid.server.console.ui.layout import frame
@@ -63,13 +63,17 @@ async def new_person(
                 wanted = " ".join((field_.value or "").split())
                 if not wanted:
                     raise UsageError(S.ADD_NAME_MISSING)
-                person = await enrol_faces(
-                    context, current, tray.chosen, name=wanted, consent=agreed()
-                )
+                consent, faces = agreed(), tray.chosen
+                if faces:
+                    picture = faces[0].face.crop
+                    if not await add_to_namesake(context, current, wanted, picture):
+                        return
+                    await context.allow("enrol")
+                person = await enrol_faces(context, current, faces, name=wanted, consent=consent)
                 if person is None:
                     return
-                faces = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
-                say(S.ADD_DONE.format(name=person.name, faces=faces))
+                total = S.count(person.faces, S.ONE_FACE, S.MANY_FACES)
+                say(S.ADD_DONE.format(name=person.name, faces=total))
                 ui.navigate.to(f"/people/{person.id}?collection={quote(current.name)}")
 
             with element("div", "row end"):

@@ -59,6 +59,12 @@ ADD_POOR = "Not used"
 ADD_USE_ANYWAY = "Use anyway"
 ADD_REMOVE = "Remove"
 ADD_ALIKE = "Looks like {name} ({probability} likely the same person)."
+NAMESAKE_TITLE = "There is somebody called {name} already"
+NAMESAKE_TEXT = (
+    "If these are photos of the same person, add them. If they show somebody else of that name, "
+    "cancel and write a name that tells the two apart."
+)
+NAMESAKE_GO = "Add to {name}"
 TWICE_TITLE = "This may be {name}, who is enrolled already"
 TWICE_TEXT = (
     "A search would take this face for {name} ({probability} likely the same person). Enrol it "
