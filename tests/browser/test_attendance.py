@@ -60,6 +60,17 @@ def test_people_are_entered_and_corrected_by_their_names(page: Page, crew: Galle
     expect(dialog).to_have_count(0)
 
 
+def test_a_double_click_enters_one_arrival(page: Page, crew: Gallery) -> None:
+    page.goto("/console/attendance?collection=crew")
+    entry = page.locator("section", has=page.get_by_role("heading", name="Enter by hand"))
+    entry.get_by_label("Person").fill("Zoe Zander")
+    entry.get_by_role("button", name="Save").dblclick()
+    expect(page.locator("tbody tr", has_text="Zoe Zander")).to_contain_text("no departure")
+    expect(page.get_by_text("Entered.")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert len(Attendance(crew, "crew").events()) == 1
+
+
 def strangers(gallery: Gallery, times: int, contract_id: str = "c" * 64) -> None:
     """One of them seen so often today."""
     today = datetime.combine(datetime.now().date(), time()).astimezone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import inspect
 import io
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -58,21 +59,40 @@ def set_text(target: ui.html, content: str) -> None:
 
 def button(
     label: str,
-    on_click: Callable[..., Any] | None = None,
+    on_click: Callable[[], Any] | None = None,
     *,
     icon: str = "",
     kind: Kind = "plain",
     name: str = "",
 ) -> Element:
-    """A button; ``name`` says more to a screen reader than the label does."""
+    """A button; ``name`` says more to a screen reader than the label does. While what it does is
+    being done, another click does nothing: whoever clicks twice means it once."""
     made = element("button", f"button {kind}", type="button")
     if name:
         made.props["aria-label"] = name
     with made:
         html((svg(icon) if icon else "") + f"<span>{escape(label)}</span>", cls="button-inner")
     if on_click is not None:
-        made.on("click", on_click, args=[])
+        made.on("click", _once(on_click), args=[])
     return made
+
+
+def _once(on_click: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
+    doing = False
+
+    async def run() -> None:
+        nonlocal doing
+        if doing:
+            return
+        doing = True
+        try:
+            done = on_click()
+            if inspect.isawaitable(done):
+                await done
+        finally:
+            doing = False
+
+    return run
 
 
 def link_button(
