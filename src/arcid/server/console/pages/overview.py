@@ -11,7 +11,7 @@ from nicegui import ui
 
 from arcid.apps.attendance import Attendance
 from arcid.apps.attendance.trends import Trend, starts_of, trend
-from arcid.apps.watchlists import Alerts, Watchlists
+from arcid.apps.watchlists import OPEN, Alerts, Watchlists
 from arcid.cameras.book import Camera
 from arcid.cameras.runner import Status
 from arcid.events import Reviews
@@ -127,7 +127,7 @@ def _look(context: ConsoleContext, collection: str, days: int) -> Look:
         kinds.append("alert")
         alerts = _alerts(context)
         moments += [("alert", at) for _, at in alerts]
-        tiles.append((sum(state == "new" for state, _ in alerts), S.OVERVIEW_ALERTS))
+        tiles.append((sum(state in OPEN for state, _ in alerts), S.OVERVIEW_ALERTS))
     found = trend(moments, kinds, days=days, now=now)
     own = [one for one in context.cameras.book.all() if one.collection == collection]
     cameras = tuple(_watched(context, one, found, now) for one in own)
