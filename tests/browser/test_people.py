@@ -150,7 +150,9 @@ def test_people_have_an_id_of_another_system_and_are_found_by_details(
         gallery.update_person("people", marc.id, metadata={}, external_id="")
 
 
-def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: Path) -> None:
+def test_compare_shows_both_faces_and_what_it_was_judged_at(
+    page: Page, pairs: Path, data_dir: Path
+) -> None:
     page.goto("/console/compare")
     page.get_by_label("First picture").set_input_files(pairs / "img1.jpg")
     page.get_by_label("Second picture").set_input_files(pairs / "img4.jpg")
@@ -165,6 +167,9 @@ def test_compare_shows_both_faces_and_what_it_was_judged_at(page: Page, pairs: P
     page.get_by_label("False matches allowed").click()
     page.get_by_role("option", name="1 in 100 comparisons").click()
     expect(answer).to_contain_text("a false match rate of 1 in 100")
+    page.get_by_label("Second picture").set_input_files(data_dir / "data/photos/misc/no_face.png")
+    expect(page.get_by_text("no face was found in the photo")).to_be_visible()
+    expect(answer).to_have_count(0)  # of the picture before
 
 
 def test_compare_asks_which_face_of_a_picture_with_several(page: Page, data_dir: Path) -> None:

@@ -51,6 +51,7 @@ async def compare(context: ConsoleContext) -> None:
         async def judge() -> None:
             first, second = held
             if first is None or second is None:
+                answer.clear()  # it was about another picture
                 return
             found = await context.run(
                 partial(
@@ -83,6 +84,7 @@ def _side(
                 photo = context.photo(photo_id)
                 state.clear()
                 held[index] = None
+                await judge()
                 try:
                     found = await context.one_face(photo)
                 except ArcidError as error:
