@@ -60,6 +60,18 @@ def test_people_are_entered_and_corrected_by_their_names(page: Page, crew: Galle
     expect(dialog).to_have_count(0)
 
 
+def test_what_is_corrected_is_corrected_on_the_live_page(page: Page, crew: Gallery) -> None:
+    zoe, ben = (crew.person_called("crew", name) for name in ("Zoe Zander", "Ben Booth"))
+    book = Attendance(crew, "crew")
+    arrival = book.add("arrival", zoe.id, datetime.now(UTC), actor="somebody else")
+    page.goto("/console/live?collection=crew")
+    listed = page.locator(".event-list")
+    expect(listed).to_contain_text("Zoe Zander")
+    book.correct(arrival.id, "reassign", person_id=ben.id, actor="somebody else")
+    expect(listed).to_contain_text("Ben Booth")
+    expect(listed).not_to_contain_text("Zoe Zander")
+
+
 def test_a_double_click_enters_one_arrival(page: Page, crew: Gallery) -> None:
     page.goto("/console/attendance?collection=crew")
     entry = page.locator("section", has=page.get_by_role("heading", name="Enter by hand"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nicegui import ui
 
@@ -77,17 +78,18 @@ def _pictures(book: Attendance, events: list[str]) -> dict[str, str | None]:
 
 def _follow(context: ConsoleContext, current: Collection, board: ui.element) -> None:
     book = Attendance(context.gallery, current.name)
-    newest: list[str] = ["nothing read yet"]
+    shown: list[Any] = ["nothing read yet"]
     faces: dict[str, str | None] = {}
 
     @quietly(context, "live")
     async def look() -> None:
         since = datetime.now(UTC) - RECENT
         events = await context.run(book.events, since=since, limit=SHOWN)
-        read = [event.id for event in events]
-        if read == newest:
+        now = [(event.id, event.kind, event.name, event.corrections) for event in events]
+        if now == shown:
             return
-        newest[:] = read
+        shown[:] = now
+        read = [event.id for event in events]
         pictures = await context.run(_pictures, book, [key for key in read if key not in faces])
         known = {key: (faces | pictures).get(key) for key in read}
         faces.clear()
