@@ -14,6 +14,7 @@ from nicegui.element import Element
 from nicegui.page import page
 
 from arcid.server.console.pages import alerts
+from arcid.server.console.pages.onboarding import link_of
 from arcid.server.console.ui import forms
 from arcid.server.console.ui.dialogs import confirm
 from arcid.server.console.ui.widgets import action, say
@@ -143,3 +144,18 @@ def test_a_page_that_loads_again_rings_for_what_came_meanwhile(
     assert len(rung) == 1 and "fresh" in rung[0]
     desk._ring([alert("next", "new", 600), *fresh])
     assert len(rung) == 2 and "next" in rung[1]
+
+
+@pytest.mark.parametrize(
+    ("here", "public", "link"),
+    [
+        ("http://127.0.0.1:8000/console/", None, "http://127.0.0.1:8000/onboarding/#t"),
+        ("http://127.0.0.1:8000/console/", "https://faces.example", "https://faces.example/onboarding/#t"),
+        ("http://10.0.0.5/faces/console/", "https://faces.example", "https://faces.example/faces/onboarding/#t"),
+        ("http://10.0.0.5:8000/console/", "http://localhost:8000", "http://10.0.0.5:8000/onboarding/#t"),
+    ],
+)  # fmt: skip
+def test_an_applicants_link_is_at_the_public_address(
+    here: str, public: str | None, link: str
+) -> None:
+    assert link_of(here, public, "t") == link

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from nicegui import ui
 from nicegui.element import Element
@@ -254,14 +254,23 @@ async def _begin(context: ConsoleContext, current: Collection) -> None:
         _, token = await context.run(
             Cases(context.gallery).start, current.name, reference=str(wanted[0]), rules=rules
         )
-        await _told(f"{str(ui.context.client.request.base_url).split('/console')[0]}", token)
+        here = str(ui.context.client.request.base_url)
+        await _told(link_of(here, context.services.settings.public_url, token))
 
     await begin()
 
 
-async def _told(base: str, token: str) -> None:
+def link_of(here: str, public: str | None, token: str) -> str:
+    """What an applicant opens: at the public address where one is set that is not this machine's
+    alone, else where the console is looked at."""
+    base = here.split("/console")[0].rstrip("/")
+    if public is not None and public.startswith("https:"):
+        base = public + urlsplit(base).path
+    return f"{base}/onboarding/#{token}"
+
+
+async def _told(link: str) -> None:
     """The link, once."""
-    link = f"{base.rstrip('/')}/onboarding/#{token}"
     with dialog(S.ONBOARDING_LINK) as made:
         text(S.ONBOARDING_NEW_TEXT, "soft", tag="p")
         field = ui.input(S.ONBOARDING_LINK, value=link).props("outlined readonly").classes("wide")
