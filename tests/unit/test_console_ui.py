@@ -17,7 +17,7 @@ from arcid.server.console.pages import alerts
 from arcid.server.console.pages.onboarding import link_of
 from arcid.server.console.ui import forms
 from arcid.server.console.ui.dialogs import confirm
-from arcid.server.console.ui.widgets import action, say
+from arcid.server.console.ui.widgets import action, once, say
 
 Work = Callable[[Client, Element], Coroutine[Any, Any, None]]
 
@@ -159,3 +159,25 @@ def test_an_applicants_link_is_at_the_public_address(
     here: str, public: str | None, link: str
 ) -> None:
     assert link_of(here, public, "t") == link
+
+
+def test_what_is_clicked_twice_is_done_once() -> None:
+    done: list[int] = []
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def work() -> None:
+            await go.wait()
+            done.append(1)
+
+        clicked = once(work)
+        first = asyncio.create_task(clicked())
+        await asyncio.sleep(0)
+        await clicked()
+        go.set()
+        await first
+        await clicked()
+
+    asyncio.run(run())
+    assert len(done) == 2

@@ -73,11 +73,12 @@ def button(
     with made:
         html((svg(icon) if icon else "") + f"<span>{escape(label)}</span>", cls="button-inner")
     if on_click is not None:
-        made.on("click", _once(on_click), args=[])
+        made.on("click", once(on_click), args=[])
     return made
 
 
-def _once(on_click: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
+def once(on_click: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
+    """What a button does, not again while it is being done."""
     doing = False
 
     async def run() -> None:
