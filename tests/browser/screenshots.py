@@ -85,7 +85,8 @@ def paths(page: Page) -> list[str]:
     found = [own.path for own in registry.PAGES if "{" not in own.path]
     for listed in ("/people", "/watchlists"):
         page.goto(f"/console{listed}")
-        link = page.locator(f'main a[href^="/console{listed}/"]:not([href$="/new"])').first
+        forms = '[href*="/new"], [href*="/import"]'
+        link = page.locator(f'main a[href^="/console{listed}/"]:not({forms})').first
         link.wait_for()
         found.append((link.get_attribute("href") or "").removeprefix("/console"))
     person = found[-2].removeprefix("/people/")
