@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+from tests.serving import until
 
 from arcid.apps.attendance import Attendance
-from arcid.events import Place, Sightings
+from arcid.events import Audit, Place, Sightings
 from arcid.gallery import Gallery
-from arcid.types import Embeddings
+from arcid.types import Embeddings, Image
 
 pytestmark = pytest.mark.data
 
@@ -27,6 +28,21 @@ def crew(home: Path, url: str) -> Iterator[Gallery]:
             gallery.add_person("crew", name)
         yield gallery
         gallery.delete_collection("crew")
+
+
+def strangers(
+    gallery: Gallery, times: int, contract_id: str = "c" * 64, crop: Image | None = None
+) -> None:
+    """One of them seen so often today, and just now."""
+    midnight = datetime.combine(datetime.now().date(), time()).astimezone()
+    first = max(datetime.now(UTC) - timedelta(seconds=times), midnight)
+    vector = Embeddings.normalised(np.random.default_rng(1).standard_normal((1, 256)), contract_id)
+    for n in range(times):
+        at = first + timedelta(seconds=n)
+        Sightings(gallery).visitor(
+            "crew", Place("Gate", "Gate"), at, at, f"{n}", cooldown_s=0.1, alike=0.9,
+            grounds={}, vector=vector, crop=crop,
+        )  # fmt: skip
 
 
 def test_people_are_entered_and_corrected_by_their_names(page: Page, crew: Gallery) -> None:
@@ -72,6 +88,14 @@ def test_what_is_corrected_is_corrected_on_the_live_page(page: Page, crew: Galle
     expect(listed).not_to_contain_text("Zoe Zander")
 
 
+def test_a_face_that_the_live_page_shows_is_in_the_audit(page: Page, crew: Gallery) -> None:
+    strangers(crew, 1, crop=np.full((112, 112, 3), 128, np.uint8))
+    (seen,) = Attendance(crew, "crew").events()
+    page.goto("/console/live?collection=crew")
+    expect(page.locator(".event-list img")).to_have_count(1)
+    until(lambda: Audit(crew).find(verb="event.view", subject=f"event:{seen.id}"))
+
+
 def test_a_double_click_enters_one_arrival(page: Page, crew: Gallery) -> None:
     page.goto("/console/attendance?collection=crew")
     entry = page.locator("section", has=page.get_by_role("heading", name="Enter by hand"))
@@ -81,18 +105,6 @@ def test_a_double_click_enters_one_arrival(page: Page, crew: Gallery) -> None:
     expect(page.get_by_text("Entered.")).to_be_visible()
     page.wait_for_timeout(1000)
     assert len(Attendance(crew, "crew").events()) == 1
-
-
-def strangers(gallery: Gallery, times: int, contract_id: str = "c" * 64) -> None:
-    """One of them seen so often today."""
-    today = datetime.combine(datetime.now().date(), time()).astimezone()
-    vector = Embeddings.normalised(np.random.default_rng(1).standard_normal((1, 256)), contract_id)
-    for n in range(times):
-        at = today + timedelta(seconds=n)
-        Sightings(gallery).visitor(
-            "crew", Place("Gate", "Gate"), at, at, f"{n}", cooldown_s=0.1, alike=0.9,
-            grounds={}, vector=vector,
-        )  # fmt: skip
 
 
 def test_a_busy_day_is_counted_whole_and_says_what_is_not_listed(page: Page, crew: Gallery) -> None:
@@ -106,7 +118,7 @@ def test_a_busy_day_is_counted_whole_and_says_what_is_not_listed(page: Page, cre
 
 def test_all_sightings_of_whoever_is_enrolled_become_arrivals(page: Page, crew: Gallery) -> None:
     installed = page.request.get("/v1/models/installed").json()
-    (running,) = [one for one in installed["models"] if one["runs"] and one["contract_id"]]
+    (running,) = [one for one in installed["installed"] if one["runs"] and one["contract_id"]]
     strangers(crew, 12, running["contract_id"])
     page.goto("/console/unknowns?collection=crew")
     card = page.locator(".visitor")

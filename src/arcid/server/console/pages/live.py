@@ -91,6 +91,9 @@ def _follow(context: ConsoleContext, current: Collection, board: ui.element) -> 
         shown[:] = now
         read = [event.id for event in events]
         pictures = await context.run(_pictures, book, [key for key in read if key not in faces])
+        for key, picture in pictures.items():
+            if picture is not None:
+                context.looked("event.view", f"event:{key}", current.name)
         known = {key: (faces | pictures).get(key) for key in read}
         faces.clear()
         faces.update(known)
