@@ -123,8 +123,12 @@ def test_a_camera_s_password_is_kept_and_never_shown(page: Page, cameras: Camera
     expect(page.get_by_text("are kept and not shown")).to_be_visible()
     content = page.content()
     assert "pa55word" not in content and "t0ken" not in content
+    cameras.change(made.id, liveness="require")  # somebody else, while the dialog is open
     page.get_by_label("Name").fill("Gate 2")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="Gate 2")).to_be_visible()
     kept = cameras.get(made.id)
-    assert (kept.name, kept.source) == ("Gate 2", address)
+    assert (kept.name, kept.source, kept.liveness) == ("Gate 2", address, "require")
+    cameras.change(made.id, place="Yard")
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_label("Place (optional)")).to_have_value("Yard")

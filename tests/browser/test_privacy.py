@@ -39,11 +39,13 @@ def test_an_officer_sets_a_policy_and_takes_a_consent_back(
     officer.get_by_label("Purpose").fill("Opening doors")
     officer.get_by_text("Nobody is enrolled who did not agree").click()
     officer.get_by_label("Delete people unseen for (days)").fill("365")
+    Policies(gallery).change("people", keep_days=30)  # somebody else, meanwhile
     officer.get_by_role("button", name="Save").click()
     officer.locator(".dialog").get_by_role("button", name="Save").click()
     expect(officer.get_by_text("Saved.")).to_be_visible()
     policy = Policies(gallery).of("people")
     assert (policy.purpose, policy.consent, policy.unseen_days) == ("Opening doors", True, 365)
+    assert policy.keep_days == 30
 
     page.goto("/console/people/new")
     expect(page.get_by_text("This collection takes only people who agreed.")).to_be_visible()

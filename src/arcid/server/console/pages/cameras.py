@@ -124,6 +124,8 @@ def _collection(camera: Camera, names: list[str]) -> str:
 async def _form(
     context: ConsoleContext, camera: Camera | None, names: list[str], show: Show
 ) -> None:
+    if camera is not None:
+        camera = await context.run(context.cameras.book.get, camera.id)
     with dialog(S.CAMERA_EDIT if camera else S.CAMERA_ADD) as made:
         name = ui.input(S.CAMERA_NAME, value=camera.name if camera else "")
         kept_source = camera.shown if camera else ""
@@ -167,8 +169,9 @@ async def _form(
             }
             if camera is None:
                 saved = await context.run(context.cameras.add, **values)
-            else:
-                saved = await context.run(context.cameras.change, camera.id, **values)
+            else:  # what is left as it was may be another by now
+                new = {key: value for key, value in values.items() if value != getattr(camera, key)}
+                saved = await context.run(context.cameras.change, camera.id, **new)
             say(S.CAMERA_SAVED.format(name=saved.name))
             made.close()
             await show()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -98,12 +99,15 @@ def _form(context: ConsoleContext, current: Collection, policy: Policy, show: Sh
             "crops_for": None if everybody.value else tuple(roles.value or ()),
             "published": bool(published.value),
         }
+        nonlocal policy  # as this form knows it: what is left as it was may be another by now
+        changes = {key: new for key, new in changes.items() if new != getattr(policy, key)}
         now = await context.run(Policies(context.gallery).of, current.name)
-        sooner = any(_sooner(getattr(now, name), changes[name]) for name in SPANS)
+        sooner = any(_sooner(getattr(now, key), changes[key]) for key in SPANS if key in changes)
         if sooner and not await confirm(S.POLICY_TITLE, S.POLICY_TEXT, S.POLICY_GO):
             return
         await context.allow("privacy")
         await context.run(Policies(context.gallery).change, current.name, **changes)
+        policy = replace(policy, **changes)
         say(S.POLICY_SAVED)
         await show()
 
