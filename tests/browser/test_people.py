@@ -40,6 +40,12 @@ def test_adding_says_what_is_wrong_with_a_photo_and_who_it_may_be(
     expect(several).to_have_count(0)
     drop.set_input_files(photos / "misc/no_face.png")
     expect(page.get_by_text("no face was found in the photo")).to_be_visible()
+    page.route("**/console/photos", lambda route: route.abort())
+    drop.set_input_files([pairs / "img4.jpg", pairs / "img5.jpg"])
+    expect(page.locator(".drop .problem")).to_have_text(
+        "img4.jpg: the picture did not arrive; img5.jpg: the picture did not arrive"
+    )
+    page.unroute("**/console/photos")
     drop.set_input_files(pairs / "img4.jpg")
     expect(page.get_by_text("Looks like Angelina Example")).to_be_visible()
     expect(enrol).to_be_enabled()

@@ -60,7 +60,8 @@ export default {
           if (!answer.ok) throw new Error(body.error?.message || this.failedText);
           this.$emit("photo", { id: body.photos[0], name: file.name });
         } catch (error) {
-          this.problem = `${file.name}: ${error instanceof TypeError ? this.failedText : error.message}`;
+          const words = error instanceof TypeError ? this.failedText : error.message;
+          this.problem += `${this.problem && "; "}${file.name}: ${words}`;
         } finally {
           this.waiting -= 1;
         }
