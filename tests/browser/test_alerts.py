@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser import service
 
-from arcid.apps.watchlists import Alerts, Seen, Watchlists
+from arcid.apps.watchlists import Alerts, Seen, Terms, Watchlists
 from arcid.events import Place
 from arcid.gallery import Gallery
 from arcid.pipeline import Pipeline
+from arcid.types import Embeddings
 
 pytestmark = pytest.mark.data
 
@@ -85,3 +87,23 @@ def test_a_list_is_made_and_its_alert_answered_and_taken_back(
         viewer.goto(f"/console/{path}")
         expect(viewer.get_by_text("Not for this role")).to_be_visible()
     context.close()
+
+
+def test_more_alerts_than_are_listed_and_counted_are_said(page: Page, home: Path) -> None:
+    now = datetime.now(UTC)
+    with Gallery.open(home / "gallery.db", create=False) as gallery:
+        person = gallery.person_called("people", "Marc Beispiel")
+        lists = Watchlists(gallery)
+        until = now + timedelta(days=1)
+        terms = Terms(purpose="bans", legal_basis="house right", owner="Ada", expires_at=until)
+        own = lists.create("Many", "people", terms, actor="Ada")
+        lists.add(own.id, person.id, actor="Ada")
+        face = Embeddings.normalised(np.ones((1, 256)), "c" * 64)
+        for n in range(101):
+            at = now - timedelta(minutes=10 * n)
+            seen = Seen(own.id, person.id, "alert", Place("Gate", "Gate"), at, at, f"{n}", {}, face)
+            assert Alerts(gallery).raise_(seen) is not None
+        page.goto("/console/alerts")
+        expect(page.get_by_text("Only the newest 50 are listed here.")).to_be_visible()
+        expect(page.locator(".rail-count-alerts")).to_have_text("99+")
+        lists.delete(own.id, actor="Ada")

@@ -142,8 +142,11 @@ class Desk:
 
     def _list(self) -> None:
         _, loud, quiet, done = self._listed or [False, [], [], []]
-        listed(self._waiting, loud, S.ALERTS_NONE_SHORT, self._line)
-        listed(self._silent, quiet, S.ALERTS_NONE_SHORT, self._line)
+        for place, found in ((self._waiting, loud), (self._silent, quiet)):
+            listed(place, found, S.ALERTS_NONE_SHORT, self._line)
+            if found and found.next is not None:
+                with place:
+                    text(S.EVENTS_MORE.format(n=len(found)), "soft small", tag="p")
         listed(self._answered, done, S.ALERTS_NOT_ANSWERED, self._done_line)
 
     def _line(self, one: Alert) -> None:

@@ -12,7 +12,7 @@ from nicegui.element import Element
 
 from arcid.errors import EventNotFound, ReviewAnswered
 from arcid.events import Candidate, Events, Review, Reviews, Verdict
-from arcid.gallery import Collection, Gallery
+from arcid.gallery import Collection, Gallery, Page
 from arcid.server.console import ROOT
 from arcid.server.console import strings as S
 from arcid.server.console.context import ConsoleContext
@@ -89,7 +89,7 @@ class Desk:
         self._case, self._waiting, self._answered, self._others = case, waiting, answered, others
         self._shown: Review | None = None
         self._listed: list[Any] = []
-        self._open: list[Review] = []
+        self._open: Page[Review] = Page([], None)
 
     async def open(self) -> None:
         """Show it, and keep it fresh."""
@@ -125,6 +125,9 @@ class Desk:
 
     def _list(self, done: list[Review]) -> None:
         listed(self._waiting, self._open, S.REVIEW_NONE_SHORT, self._line)
+        if self._open.next is not None:
+            with self._waiting:
+                text(S.EVENTS_MORE.format(n=len(self._open)), "soft small", tag="p")
         listed(self._answered, done, S.REVIEW_NOT_ANSWERED, self._done_line)
 
     def _line(self, one: Review) -> None:

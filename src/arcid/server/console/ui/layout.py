@@ -27,6 +27,7 @@ HEAD = (
 
 TABS = 4  # at the bottom of a phone, beside More
 COUNT_S = 10.0  # how often what waits is counted
+MANY = 100  # that wait are not counted
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def _alerts(context: ConsoleContext) -> int:
     """New ones, of the lists that the account may see."""
     account, lists = context.account, Watchlists(context.gallery).find()
     mine = [own.id for own in lists if own.visible_to(account.name, account.role)]
-    found = Alerts(context.gallery).find(lists=mine, states=["new"], levels=["alert"], limit=100)
+    found = Alerts(context.gallery).find(lists=mine, states=["new"], levels=["alert"], limit=MANY)
     return len(found)
 
 
@@ -89,9 +90,10 @@ def _keep_count(context: ConsoleContext, entry: Page, shown: ui.html, count: Cou
 
     async def read() -> None:
         waiting = await context.run(count, context)
+        number = str(waiting) if waiting < MANY else f"{MANY - 1}+"
         shown.set_visibility(waiting > 0)
-        set_text(shown, str(waiting))
-        shown.props["aria-label"] = S.NAV_WAITING.format(n=waiting)
+        set_text(shown, number)
+        shown.props["aria-label"] = S.NAV_WAITING.format(n=number)
 
     ui.timer(COUNT_S, quietly(context, entry.permission)(read))
 
