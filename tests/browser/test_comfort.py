@@ -150,3 +150,19 @@ def test_models_and_system_show_what_is_measured(page: Page) -> None:
     expect(page.get_by_text("Find and align faces")).to_be_visible()
     page.get_by_role("button", name="Check every row").click()
     expect(page.get_by_text("The gallery is sound.")).to_be_visible()
+
+
+def test_a_browser_of_another_time_zone_is_told_whose_times_these_are(
+    browser: Browser, url: str, page: Page
+) -> None:
+    words = re.compile(r"Times are those of the service, UTC[+-]\d\d:\d\d")
+    page.goto("/console/attendance")
+    expect(page.get_by_role("button", name="Save")).to_be_visible()
+    expect(page.get_by_text(words)).to_be_hidden()
+    context = browser.new_context(base_url=url, timezone_id="Pacific/Chatham")
+    far = context.new_page()
+    service.sign_in(far)
+    far.wait_for_url("**/console/*")
+    far.goto("/console/attendance")
+    expect(far.get_by_text(words)).to_be_visible()
+    context.close()

@@ -26,6 +26,7 @@ NAV_SYSTEM = "System"
 NAV_ACCOUNTS = "Accounts"
 NAV_MORE = "More"
 THEME = "Light or dark"
+TIMES_OF = "Times are those of the service, UTC{zone}, not of this browser."
 
 # everywhere
 CANCEL = "Cancel"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from nicegui import ui
@@ -59,11 +60,22 @@ def frame(context: ConsoleContext, title: str, current: str, *, lead: str = "") 
                 text(title, tag="h1")
                 if lead:
                     text(lead, "soft lead", tag="p")
+                _zone()
             Old()
             yield
         _tab_bar(entries, current)
     for entry, number, count in counts:  # last: a timer answers with what is there by then
         _keep_count(context, entry, number, count)
+
+
+def _zone() -> None:
+    """Whose clock the page's times are of, where the browser's shows another."""
+    now = datetime.now().astimezone()
+    offset = now.utcoffset() or timedelta()
+    words = S.TIMES_OF.format(zone=now.isoformat(timespec="minutes")[16:])
+    said = text(words, "soft small", tag="p", data_offset=f"{offset.total_seconds() / 60:.0f}")
+    said.props["hidden"] = True
+    ui.run_javascript("arcid.zone()")
 
 
 def _doubtful(context: ConsoleContext) -> int:

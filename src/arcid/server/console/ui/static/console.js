@@ -24,6 +24,10 @@ const arcid = {
     if (open) document.querySelector(".rail a")?.focus();
     else if (document.activeElement?.closest(".rail")) button?.focus();
   },
+  zone() {  // of the times on the page, where this browser's clock shows another
+    for (const said of document.querySelectorAll("[data-offset]"))
+      said.hidden = Number(said.dataset.offset) === -new Date().getTimezoneOffset();
+  },
   reload() {  // the session of this page has ended
     if (!arcid.leaving) location.reload();
   },
