@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from tests.browser import service
 
 from arcid.cameras.book import CameraBook
 from arcid.gallery.database import Database
@@ -97,6 +98,21 @@ def test_a_camera_whose_collection_was_deleted_asks_for_another(
     page.get_by_role("button", name="Save").click()
     page.get_by_text("gone (deleted)").wait_for(state="detached")
     assert cameras.get(made.id).collection == "people"
+
+
+def test_nobody_starts_at_a_camera_whose_collection_was_deleted(
+    page: Page, cameras: CameraBook, browser: Browser, url: str
+) -> None:
+    assert page.request.post("/v1/collections", data={"name": "gone"}).ok
+    cameras.add(name="Back door", source="no-such-film.mp4", collection="gone")
+    assert page.request.delete("/v1/collections/gone").ok
+    context = service.visitor(browser, url)
+    viewer = context.new_page()
+    service.sign_in(viewer, "Vera Viewer")
+    viewer.wait_for_url("**/console/*")
+    answer = viewer.goto("/console/")
+    assert answer is not None and answer.status == 200
+    context.close()
 
 
 def test_a_page_says_for_how_long_it_could_not_be_read_anew(page: Page, home: Path) -> None:

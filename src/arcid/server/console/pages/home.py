@@ -14,12 +14,13 @@ async def home_of(context: ConsoleContext) -> str:
     own = [page.path for page in PAGES if page.group and context.may(page.permission)]
     if own[:1] != ["/live"] or context.may("capture"):
         return own[0] if own else "/nothing"
-    cameras = [one for one in await context.run(context.cameras.book.all) if one.enabled]
-    if cameras:
-        return f"/live?collection={quote(cameras[0].collection)}"
+    known = sorted(await context.run(context.gallery.collections), key=lambda one: -one.people)
+    names = {one.name for one in known}
+    for camera in await context.run(context.cameras.book.all):
+        if camera.enabled and camera.collection in names:
+            return f"/live?collection={quote(camera.collection)}"
     if not context.may("attendance"):
         return own[1] if len(own) > 1 else own[0]
-    known = sorted(await context.run(context.gallery.collections), key=lambda one: -one.people)
     for one in known:
         if await context.run(Attendance(context.gallery, one.name).events, limit=1):
             return f"/attendance?collection={quote(one.name)}"
