@@ -202,7 +202,9 @@ def test_the_loss_is_the_sum_of_its_terms(folder: Path, photos: torch.Tensor) ->
         batch = seen(photos, [0, 1, -1, 2, -1, 3])
         return objective.step(network, batch).loss.item()
 
-    parts = ["distil.cosine=1", "distil.relational=2", "distil.margin=0.1"]
+    parts = [
+        f"distil.{term}" for term in ("cosine=1", "relational=2", "neighbours=3", "margin=0.1")
+    ]
     values = [loss(part) for part in parts]
     assert min(values) > 0.01
     assert loss(*parts) == pytest.approx(sum(values), rel=1e-4)

@@ -251,6 +251,9 @@ class DistilConfig(Section):
     teachers: tuple[str, ...] = key((), "names or folders of bundles")
     cosine: float = key(1.0, "weight of 1 - cosine to the teacher", ge=0)
     relational: float = key(0.0, "weight of the difference of pairwise cosines in the batch", ge=0)
+    neighbours: float = key(0.0, "weight of whom a photo is near among those of late", ge=0)
+    memory: int = key(16_384, "photos of the last steps, among which neighbours are sought", ge=1)
+    temperature: float = key(0.05, "cosine by which a neighbour weighs e times as much", gt=0)
     margin: float = key(0.0, "weight of the margin loss on labelled photos", ge=0)
     features: float = key(0.0, "weight of the difference between feature maps", ge=0)
     maps: tuple[str, ...] = key((), "STAGE=TENSOR: which of the student's and the teacher's maps")
@@ -263,11 +266,11 @@ class DistilConfig(Section):
     joined: bool = key(False, "one target: stored vectors side by side, on model.dim main axes")
 
     def check(self) -> None:
-        if self.teachers and self.cosine + self.relational + self.margin + self.features == 0:
-            refuse(
-                "",
-                "cosine, relational, margin and features are all 0; nothing would be learned",
-            )
+        terms = ("cosine", "relational", "neighbours", "margin", "features")
+        if self.teachers and not any(getattr(self, term) for term in terms):
+            refuse("", f"{', '.join(terms)} are all 0; nothing would be learned")
+        if self.neighbours and self.mix:
+            refuse("mix", "blended photos are nobody's neighbours; set it or neighbours to 0")
         if bool(self.maps) != bool(self.features):
             refuse("maps", "and distil.features go together: set both or neither")
         if self.maps and len(self.teachers) > 1 and not self.stored:

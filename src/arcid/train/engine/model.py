@@ -160,6 +160,8 @@ class Model:
         if self.objective.centres is not None:
             state["classifier"] = self.objective.centres.state_dict()
             state["classifier_optimizer"] = self._optimizers[1].state_dict()
+        if self.objective.memory is not None:
+            state["memory"] = self.objective.memory.state_dict()
         return state
 
     def load(self, checkpoint: Checkpoint[RunConfig]) -> None:
@@ -178,6 +180,8 @@ class Model:
         if checkpoint.world == self.ranks.world:
             own = checkpoint.rank(self.ranks.rank, device)
             self._load_centres(own)
+            if self.objective.memory is not None:
+                self.objective.memory.load_state_dict(own["memory"])
             restore_random_state(own["random"])
             return
         if self.objective.centres is not None:

@@ -77,7 +77,8 @@ def _training(manifest: Manifest, config: TrainConfig | None, report: str) -> It
             yield f"- started from: {config.init_from.rsplit('/', 1)[-1]}"
         if config.distil.teachers:
             yield f"- taught by: {', '.join(t.rsplit('/', 1)[-1] for t in config.distil.teachers)}"
-            terms = {n: tree["distil"][n] for n in ("cosine", "relational", "features", "margin")}
+            named = ("cosine", "relational", "neighbours", "features", "margin")
+            terms = {name: tree["distil"].get(name) for name in named}
             yield f"- weights of its terms: {_plain({n: w for n, w in terms.items() if w})}"
         yield ""
     if report.strip():

@@ -6,13 +6,15 @@ one teacher has the student's dimension), cosines over the B photos of a batch:
     cosine      mean over photos of 1 − cos(P_i f, t_i)
     relational  mean over pairs a ≠ b of (cos(f_a, f_b) − cos(t_a, t_b))²
                 (Park et al., Relational Knowledge Distillation, CVPR 2019, sec. 3.2, on cosines)
+    neighbours  whom each photo is near among those of the last steps (``objectives.neighbours``)
     margin      any loss of ``arcid.train.objectives.losses`` on the photos that have an identity
     features    mean over stages of ‖s(x) − T‖² / ‖T − x‖², T the teacher's map after the stage; the
                 denominator is what the stage has to add, or the map's variance where shapes differ
                 (hints: Romero et al., FitNets, ICLR 2015)
 
-With ``joined`` there is one teacher: the unit vectors of all side by side, on the axes that keep
-most of their inner products. With ``stored`` teachers look once, at the unchanged photo.
+Neighbours are those of all teachers' vectors side by side. With ``joined`` these are the one
+teacher, on the axes that keep most of their inner products. With ``stored`` teachers look once, at
+the unchanged photo.
 
 The maps P_i are thrown away afterwards; the whole embedding f is what is exported and scored.
 ``forced`` is stage-wise feature distillation: every stage is fed the *teacher's* map, so that all
@@ -38,6 +40,7 @@ from arcid.train.backbones.inputs import to_input
 from arcid.train.config.recipe import TrainConfig, expand_path
 from arcid.train.data.dataset import TrainData
 from arcid.train.data.features import embed_samples
+from arcid.train.objectives.neighbours import Neighbours
 from arcid.train.objectives.objective import FaceObjective, Step, create_classifier
 from arcid.train.objectives.parts import Seen
 from arcid.train.ranks import Ranks
@@ -179,7 +182,8 @@ class DistilObjective(FaceObjective):
             self.taught = self._look(expand_path(config.distil.stored), ranks)
         if config.distil.margin > 0:
             self.centres = create_classifier(config, len(data.classes), ranks)
-        elif ranks.world > 1 and not config.distil.cosine + config.distil.relational:
+        elif ranks.world > 1 and not any((self.config.cosine, self.config.relational,
+                                          self.config.neighbours)):  # fmt: skip
             raise ConfigError(
                 "distil.features alone leaves the embedding layer without a gradient, which "
                 "several ranks cannot exchange; add distil.cosine, or train on one rank",
@@ -204,6 +208,10 @@ class DistilObjective(FaceObjective):
             with torch.no_grad():
                 student.eval()(to_input(grey), maps)
             self._sizes = [wanted.shape[2:] for wanted in maps]
+        if c.neighbours:
+            said = backbone.dim if c.joined else sum(teacher.dim for teacher in self.teachers)
+            memory = Neighbours(c.memory, backbone.dim, said, c.temperature)
+            self.memory = memory.to(next(backbone.parameters()).device)
         return student.train()
 
     def begin(self, network: nn.Module) -> None:
@@ -272,6 +280,11 @@ class DistilObjective(FaceObjective):
             term = torch.stack([relational(features, t) for t in taught]).mean()
             loss = loss + c.relational * term
             facts["relational"] = term.detach()
+        if self.memory is not None:
+            said, photo = F.normalize(torch.cat(taught, dim=1), dim=1), torch.from_numpy(seen.index)
+            term = self.memory(F.normalize(features.float(), dim=1), said, photo.to(said.device))
+            loss = loss + c.neighbours * term
+            facts["neighbours"] = term.detach()
         if errors:
             term = torch.stack(errors).mean()
             loss = loss + c.features * term

@@ -1,5 +1,5 @@
-"""What a step makes smaller. An objective owns what ranks do not share (the class centres) and says
-how the shared network is built around the one that is exported.
+"""What a step makes smaller. An objective owns what ranks do not share (class centres,
+memory) and says how the shared network is built around the one that is exported.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ class Objective(ABC, Generic[Given, Part]):
     """Base, for batches ``Given`` that go through the network in one ``Part`` or several.
 
     ``centres``      of this rank; None: there are none
+    ``memory``       of earlier steps, of this rank; None: there is none
     ``parity``       everything decays, and only the network's gradient is clipped
     ``freeze_norm``  batch norms keep their statistics
     """
 
     centres: Classifier | None = None
+    memory: nn.Module | None = None
     parity = False
     freeze_norm = False
 
