@@ -328,6 +328,17 @@ def test_averaged_weights_follow_their_formula(
     assert not runs.unlike(dict(restored.backbone.state_dict()), stored["averaged"])
 
 
+def test_only_the_modules_that_are_named_learn(folder: Path, whole: Path) -> None:
+    wanted = runs.config(folder / "only", "optim.only=[head]", f"init_from={whole}")
+    now = dict(restore_backbone(train(wanted).run).backbone.state_dict())
+    before = dict(restore_backbone(whole).backbone.state_dict())
+    moved = {name.removeprefix("/") for name in runs.unlike(now, before)}
+    assert all(name.startswith("head.") for name in moved)
+    assert "head.fc.weight" in moved and any("running" in name for name in moved)
+    with pytest.raises(ConfigError, match=r"optim\.only names tail; the network has .*head"):
+        train(wanted.but(out=str(folder / "none"), optim={"only": ["tail"]}))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_stores_and_goes_on_later(
     number: signal.Signals, whole: Path, folder: Path

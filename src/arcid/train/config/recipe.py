@@ -161,6 +161,7 @@ class OptimConfig(Section):
     weight_decay: float = key(5e-4, "of weights; biases and norms have none", ge=0)
     clip: float = key(5.0, "largest gradient norm; 0 leaves it alone", ge=0)
     accumulate: int = key(1, "data.batch is split into so many forward passes", ge=1)
+    only: tuple[str, ...] = key((), "modules that learn, such as head or blocks.14; empty: all")
     ema: Decay = key(0.0, "decay of the averaged weights; 0 keeps none")
 
 

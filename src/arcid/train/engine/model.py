@@ -22,6 +22,7 @@ from arcid.train.config.recipe import RunConfig
 from arcid.train.engine.optimise import (
     centre_optimizer,
     clip_rows,
+    hold,
     moving_average,
     network_optimizer,
     reshard_moments,
@@ -66,6 +67,7 @@ class Model:
             torch.set_float32_matmul_precision("high" if config.precision.tf32 else "highest")
         self.backbone = backbone
         self.network = objective.network(backbone.to(ranks.device)).to(ranks.device)
+        self._held = hold(backbone, config.optim.only)
         if config.precision.channels_last:
             to_channels_last(self.network)
         self.averaged: AveragedModel | None = None
@@ -202,6 +204,8 @@ class Model:
             for module in self.network.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+        for module in self._held:
+            module.eval()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         kind = _AUTOCAST.get(self.config.precision.autocast)

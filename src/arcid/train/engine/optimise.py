@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from arcid.errors import ConfigError
 from arcid.train.config.recipe import OptimConfig
 from arcid.train.engine.muon import Muon
 from arcid.train.heads.classifier import reshard
@@ -15,6 +16,26 @@ from arcid.train.heads.partial import RowAdamW, RowSGD
 from arcid.train.ranks import Ranks
 
 Update = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
+
+
+def hold(network: nn.Module, only: Sequence[str]) -> list[nn.Module]:
+    """Keep all weights of ``network`` as they are but those of the modules named ``only``; the
+    modules that are to stay in evaluation. Raises ``ConfigError``."""
+    names = {name for name, _ in network.named_modules()} - {""}
+    if unknown := [name for name in only if name not in names]:
+        raise ConfigError(
+            f"optim.only names {', '.join(unknown)}; the network has "
+            f"{', '.join(name for name, _ in network.named_children())} and what is in them",
+            key="optim.only",
+        )
+
+    def learns(name: str) -> bool:
+        return not only or any(name == one or name.startswith(f"{one}.") for one in only)
+
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(weight.requires_grad and learns(name))
+    return [module for name, module in network.named_modules() if name and not learns(name)
+            and not any(one.startswith(f"{name}.") for one in only)]  # fmt: skip
 
 
 def network_optimizer(
