@@ -749,6 +749,27 @@ def test_whoever_is_subscribed_is_told_of_a_run_that_is_done(gallery: Gallery) -
     assert len(Events(gallery).find("staff", kinds=["duplicate"])) == 2
 
 
+def test_a_run_that_was_stopped_and_let_go_on_before_its_turn_waits(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double(gallery)
+    found = Duplicates(gallery).runs
+    run = found.begin("staff", CALIBRATION, actor="op")
+    worker = Worker(gallery, lambda: CALIBRATION)
+    listed = worker._runs.waiting()
+    found.stop("staff", run.id)
+
+    def let_go_on(*args: Any, **options: Any) -> Run:
+        try:
+            return work(*args, **options)
+        finally:
+            found.go_on("staff", run.id)  # just after the worker met it stopped
+
+    monkeypatch.setattr("arcid.apps.duplicates.worker.work", let_go_on)
+    worker._work(*listed[0])
+    assert found.get("staff", run.id).state == "waiting"
+
+
 def test_a_service_leaves_alone_a_run_that_was_stopped_before_its_turn(gallery: Gallery) -> None:
     double(gallery)
     found = Duplicates(gallery).runs

@@ -87,6 +87,10 @@ def work(
     return _runs.Runs(gallery).get(collection, run_id)
 
 
+class NotWaiting(UsageError):
+    """A service was to take up a run that somebody stopped, or works on, since it was listed."""
+
+
 class _Worker:
     """The process that writes what is found by one run."""
 
@@ -103,8 +107,8 @@ class _Worker:
             row = _runs.row_of(log.connection, own, self._run_id)
             if row["state"] == "done":
                 raise UsageError("this run is done; begin another")
-            if holder.startswith("service") and row["state"] != "waiting":  # stopped meanwhile
-                raise UsageError(f"this run is {row['state']}; let it go on first")
+            if holder.startswith("service") and row["state"] != "waiting":
+                raise NotWaiting(f"this run is {row['state']}; let it go on first")
             if row["calibration"] != self._calibration.calibration_id:
                 raise UsageError(
                     "this run's threshold comes from another calibration than the one in force "

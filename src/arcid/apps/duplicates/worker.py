@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from arcid.apps.duplicates.runs import Runs
-from arcid.apps.duplicates.searching import work
+from arcid.apps.duplicates.searching import NotWaiting, work
 from arcid.calibration import Calibration
 from arcid.errors import ArcidError, NotFound
 from arcid.gallery import Gallery
@@ -64,8 +64,8 @@ class Worker:
                 self._gallery, collection, run_id, self._calibration(), holder="service",
                 stopped=self._stop.is_set, left="waiting",
             )  # fmt: skip
-        except NotFound:
-            return  # deleted meanwhile
+        except (NotFound, NotWaiting):
+            return  # deleted or stopped meanwhile; it may wait again by now
         except ArcidError as error:
             log.warning("a search for duplicates failed", extra={"code": error.code})
             self._runs.fail(collection, run_id, error.message)
