@@ -559,10 +559,11 @@ def test_every_epoch_shows_every_photo_once_in_another_order() -> None:
     assert [d.position for d in draws] == list(range(6, 61, 6))
 
 
-@pytest.mark.parametrize("balance", [0.0, 0.7])
-def test_ranks_share_a_batch_and_a_stop_changes_nothing(balance: float) -> None:
+@pytest.mark.parametrize(("balance", "together"), [(0.0, 1), (0.7, 1), (0.0, 4)])
+def test_ranks_share_a_batch_and_a_stop_changes_nothing(balance: float, together: int) -> None:
     labels = labels_of([50, 3, 20, 11, 2])
-    make = lambda **k: SampleStream(labels, batch=12, seed=5, class_balance=balance, **k)  # noqa: E731
+    fixed: dict[str, Any] = {"batch": 12, "seed": 5, "class_balance": balance, "together": together}
+    make = lambda **k: SampleStream(labels, **fixed, **k)  # noqa: E731
     whole = [(d.index, d.epoch, d.repeat) for d in run(make(), 30)]
     for world in (2, 3, 4):
         ranks = [run(make(rank=r, world=world), 30) for r in range(world)]
@@ -577,6 +578,26 @@ def test_ranks_share_a_batch_and_a_stop_changes_nothing(balance: float) -> None:
     for step in range(19):
         joined = np.concatenate([rest[r][step].index for r in range(3)])
         assert (joined == whole[11 + step][0]).all()
+
+
+def test_photos_of_one_identity_follow_one_another() -> None:
+    labels = np.concatenate([labels_of([9, 4, 3, 1]), np.full(7, -1)])
+    orders = []
+    for epoch in (0, 1):
+        stream = SampleStream(labels, batch=len(labels), seed=2, together=4,
+                              position=epoch * len(labels))  # fmt: skip
+        index = stream.take().index
+        assert sorted(index) == list(range(len(labels)))
+        known = labels[index]
+        starts = np.flatnonzero(np.diff(known, prepend=-2) | (known < 0))
+        sizes = Counter(zip(known[starts].tolist(), np.diff([*starts, 24]).tolist(), strict=True))
+        singles = {key: count for key, count in sizes.items() if key[0] < 0}
+        assert singles == {(-1, 1): 7}
+        for person, photos in enumerate((9, 4, 3, 1)):  # runs of four and what is left
+            runs = [size for (who, size), n in sizes.items() for _ in range(n) if who == person]
+            assert sum(runs) == photos and len(runs) <= -(-photos // 4)
+        orders.append(index.tolist())
+    assert orders[0] != orders[1]
 
 
 def test_balance_moves_from_photos_to_identities() -> None:

@@ -58,6 +58,7 @@ class DataConfig(Section):
     holdout_identities: int = key(0, "identities never trained on, for verification", ge=0)
     split_seed: int = key(1, "chooses held-out people and photos; same seed, same choice", ge=0)
     class_balance: Share = key(0.0, "0 every photo equally often … 1 every identity")
+    together: int = key(1, "so many photos of an identity follow one another", ge=1)
     cache: Literal["none", "memory"] = key("none", "memory: decoded once, 49 kB a photo")
     workers: int = key(2, "0 reads in the training thread", ge=0)
     worker_kind: Literal["thread", "process"] = key("thread", "what a worker is")
@@ -68,6 +69,8 @@ class DataConfig(Section):
     def check(self) -> None:
         if self.per_identity and (self.per_identity < 2 or self.batch % self.per_identity):
             refuse("per_identity", f"must be at least 2 and divide the batch of {self.batch}")
+        if self.together > 1 and (self.class_balance or self.per_identity):
+            refuse("together", "goes with neither class_balance nor per_identity")
         if self.identities == 1:
             refuse("identities", "one identity cannot be told from others; use at least 2")
         if self.cache == "memory" and self.worker_kind == "process":

@@ -70,6 +70,7 @@ class Draws:
             world=self._ranks.world,
             position=position,
             class_balance=self._config.data.class_balance,
+            together=self._config.data.together,
         )
 
     def _groups(self, sampler: PKSampler) -> Iterator[Draw]:

@@ -61,6 +61,7 @@ class SampleStream:
         world: int = 1,
         position: int = 0,
         class_balance: float = 0.0,
+        together: int = 1,
     ) -> None:
         if len(labels) == 0:
             raise ConfigError("there is no photo to draw from")
@@ -73,7 +74,9 @@ class SampleStream:
         self.photos = len(labels)
         self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
         self.position = position
-        self._balance = class_balance
+        self._balance, self._together = class_balance, together
+        alone = labels.max() + 1 + np.arange(len(labels))
+        self._people = np.where(labels < 0, alone, labels) if together > 1 else labels
         self._order = np.argsort(labels, kind="stable").astype(np.int64) if class_balance else None
         if self._order is not None:
             first = np.flatnonzero(np.diff(labels[self._order], prepend=labels.min() - 1))
@@ -106,10 +109,19 @@ class SampleStream:
             rng = np.random.default_rng((self.seed, 3, number))
             if self._order is None:
                 order = rng.permutation(self.photos).astype(np.int64)
+                if self._together > 1:
+                    order = self._grouped(rng, order)
                 self._epochs[number] = order, np.zeros(self.photos, np.int64)
             else:
                 self._epochs[number] = self._balanced(rng, self._order)
         return self._epochs[number]
+
+    def _grouped(self, rng: np.random.Generator, order: Numbers) -> Numbers:
+        """The photos of ``order`` in groups of one person, the groups shuffled."""
+        order = order[np.argsort(self._people[order], kind="stable")]
+        group = np.cumsum(turns(self._people[order]) % self._together == 0) - 1
+        place = rng.permutation(group[-1] + 1)[group]
+        return order[np.argsort(place, kind="stable")]
 
     def _balanced(self, rng: np.random.Generator, by_class: Numbers) -> tuple[Numbers, Numbers]:
         """N draws; each identity's photos come in turns, so none repeats before all were seen."""
