@@ -172,7 +172,7 @@ def test_what_is_clicked_twice_is_done_once() -> None:
             done.append(1)
 
         clicked = once(work)
-        first = asyncio.create_task(clicked())
+        first = asyncio.ensure_future(clicked())
         await asyncio.sleep(0)
         await clicked()
         go.set()
