@@ -75,8 +75,10 @@ class SampleStream:
         self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
         self.position = position
         self._balance, self._together = class_balance, together
-        alone = labels.max() + 1 + np.arange(len(labels))
-        self._people = np.where(labels < 0, alone, labels) if together > 1 else labels
+        self._people = labels
+        if together > 1:  # who has no identity is a person of their own
+            alone = labels.max() + 1 + np.arange(len(labels))
+            self._people = np.where(labels < 0, alone, labels)
         self._order = np.argsort(labels, kind="stable").astype(np.int64) if class_balance else None
         if self._order is not None:
             first = np.flatnonzero(np.diff(labels[self._order], prepend=labels.min() - 1))

@@ -36,19 +36,18 @@ class Neighbours(nn.Module):
 
     def forward(self, own: Tensor, said: Tensor, photo: Tensor) -> Tensor:
         """The term, () float32, for a batch of unit vectors; then remembers the batch."""
-        count = int((self.photo >= 0).sum())
-        others = torch.cat([photo, self.photo[:count]])
-        itself = photo[:, None] == others
+        others = torch.cat([photo, self.photo])
+        none = (photo[:, None] == others) | (others < 0)
         with torch.autocast(own.device.type, enabled=False):
-            q = self._shares(own.float(), self.own[:count], itself)
-            p = self._shares(said.float(), self.said[:count], itself)
+            q = self._shares(own.float(), self.own, none)
+            p = self._shares(said.float(), self.said, none)
         self._remember(own.detach(), said, photo)
         return F.kl_div(q, p, log_target=True, reduction="batchmean")
 
-    def _shares(self, vectors: Tensor, remembered: Tensor, itself: Tensor) -> Tensor:
-        """(B,B+M) log softmax; a photo has next to nothing of its own."""
+    def _shares(self, vectors: Tensor, remembered: Tensor, none: Tensor) -> Tensor:
+        """(B,B+M) log softmax over all but ``none``, whose share is 0."""
         cosines = vectors @ torch.cat([vectors, remembered]).T
-        return F.log_softmax(cosines.masked_fill(itself, -1.0) / self.temperature, dim=1)
+        return F.log_softmax((cosines / self.temperature).masked_fill(none, -1e4), dim=1)
 
     def _remember(self, own: Tensor, said: Tensor, photo: Tensor) -> None:
         """The newest stand first; what does not fit any more is forgotten."""
