@@ -117,7 +117,7 @@ def test_nobody_starts_at_a_camera_whose_collection_was_deleted(
 
 def test_a_page_says_for_how_long_it_could_not_be_read_anew(page: Page, home: Path) -> None:
     page.goto("/console/alerts")
-    expect(page.get_by_role("heading", name="No list for you")).to_be_visible()
+    expect(page.get_by_role("heading", name="Alerts", exact=True)).to_be_visible()
     old = page.get_by_role("alert")
     expect(old).to_have_count(0)
     aside = (home / "gallery.db").rename(home / "aside.db")
