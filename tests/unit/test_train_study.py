@@ -127,6 +127,13 @@ def test_nobody_wins_where_intervals_hold_zero() -> None:
     assert found.to_dict()["winner"] is None
 
 
+def test_no_interval_leads_beyond_what_a_rate_can_be() -> None:
+    values = {"a": 0.98, "b": 0.03}
+    found = rank(values, noisy(values, 0.05)).values
+    assert (found["a"].high, found["b"].low) == (1.0, 0.0)
+    assert 0.8 < found["a"].low < 0.98 and 0.03 < found["b"].high < 0.2
+
+
 def test_what_all_share_does_not_hide_a_difference() -> None:
     """People hard for everybody widen each interval, not that of a difference."""
     values = {"a": 0.90, "b": 0.85}

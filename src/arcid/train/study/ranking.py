@@ -1,6 +1,6 @@
 """Who may be called better than whom, and who only happened to come out ahead.
 
-One number decides (higher is better). Its uncertainty has two sources, resampled together: other
+One rate decides (0 to 1, higher is better). Its uncertainty has two sources, resampled together: other
 held-out people would have been harder or easier, other seeds would have trained better or worse.
 In replicate b, with S seeds and L losses,
 
@@ -128,7 +128,7 @@ def student_factor(freedom: int) -> float:
 
 
 def rank(values: Mapping[str, float], samples: Mapping[str, Array]) -> Ranking:
-    """Apply the rule to each name's value and its (B,) replicates, drawn alike for all.
+    """Apply the rule to each name's rate and its (B,) replicates, drawn alike for all.
 
     Replicates in which a number is missing (NaN) count for none. Raises ``InvalidArray``.
     """
@@ -142,6 +142,7 @@ def rank(values: Mapping[str, float], samples: Mapping[str, Array]) -> Ranking:
     own = {}
     for name, row in zip(names, table, strict=True):
         low, high = interval(row)
+        low, high = max(low, 0.0), min(high, 1.0)  # seeds' deviations may lead out of what can be
         own[name] = Interval(values[name], min(low, values[name]), max(high, values[name]))
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
     gaps = np.stack([table[i] - table[j] for i, j in pairs])
