@@ -9,6 +9,7 @@ Steps, each skipped where its result is there, each going on where it was stoppe
     whole    configs/face_s_2.yaml: the stages joined, trained end to end towards four teachers
     longer   configs/face_s_3.yaml: the same again
     larger   configs/face_s_4.yaml: and again, in larger batches
+    vector   configs/face_s_5.yaml: the last layer alone, whom each face is near among many
     face     export, measured on LFW DevTest; the same in 8 bits
     parts    configs/detect_s_1.yaml: every part of the detector fed YuNet's maps
     detect   configs/detect_s_2.yaml: the parts joined, trained on the labels
@@ -56,6 +57,7 @@ SMOKE_STEPS = {
     "face_s_2": ["schedule.steps=30", "schedule.warmup=3", "optim.ema=0.9"],
     "face_s_3": ["schedule.steps=10", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
     "face_s_4": ["schedule.steps=5", "schedule.warmup=2", "optim.lr=1e-4", "optim.ema=0.9"],
+    "face_s_5": ["schedule.epochs=0", "schedule.steps=5", "data.batch=32"],
 }
 CROPS = ("vgg", "celeba-a", "celeba-b", "utk", "utk-b", "ukmp")  # further faces for the detector
 SMOKE_POINTS = [
@@ -130,7 +132,8 @@ def recogniser(data: Path, smoke: bool) -> None:
         (
             "256-d MobileFaceNet (ReLU6, flat end), distilled stage by stage "
             "(configs/face_s_1.yaml), then end to end towards four teachers "
-            "(configs/face_s_2.yaml to face_s_4.yaml)."
+            "(configs/face_s_2.yaml to face_s_4.yaml), the last layer by whom they find near "
+            "(configs/face_s_5.yaml)."
         ),
     )
     measured: tuple[object, ...] = ()

@@ -24,10 +24,11 @@ from arcid.pipeline import Pipeline
 from arcid.runtime import RUNTIMES, open_session
 
 FACE, INT8, DETECT = "arcid-face-s", "arcid-face-s-int8", "arcid-detect-s"
-CONTRACT = "82d52047c72515424b3b96035fa72c8b920e6cd376eddca446418b3c9e9fd09f"
+CONTRACT = "2a329a550de84e45ebdba4de782107a3df66a2a36748a20c168949de6465c628"
 FORMER = {
     "arcid-face-s-1": "f9e2572744e7ae7f8106f568d51e7cc3a21d8dbb13c030668b4b962b25fecd28",
     "arcid-face-s-2": "52826d5bc15e44fcd6fee5cefe2471ce173ec52e768bbb4121e59330cadd3886",
+    "arcid-face-s-3": "82d52047c72515424b3b96035fa72c8b920e6cd376eddca446418b3c9e9fd09f",
 }
 SHIPPED = paths.packaged_models_dir()
 

@@ -86,6 +86,7 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert loss[-1] < 0.5 * loss[0]
     assert column(tmp_path / "runs/face_s_3/metrics.csv", "step")[-1] == 10
     assert column(tmp_path / "runs/face_s_4/metrics.csv", "step")[-1] == 5
+    assert column(tmp_path / "runs/face_s_5/metrics.csv", "neighbours")[-1] > 0
     maps = column(tmp_path / "runs/detect_s_1/metrics.csv", "maps")
     assert maps[-1] < 0.8 * maps[0]
     for run in ("detect_s_2", "detect_s_3", "detect_s_4", "detect_s_5"):
@@ -108,3 +109,4 @@ def test_recipes_run_from_photographs_to_bundles(data_dir: Path, tmp_path: Path)
     assert column(tmp_path / "runs/face_s_2/metrics.csv", "loss") == loss
     assert column(tmp_path / "runs/face_s_3/metrics.csv", "step")[-1] == 10
     assert column(tmp_path / "runs/face_s_4/metrics.csv", "step")[-1] == 5
+    assert column(tmp_path / "runs/face_s_5/metrics.csv", "neighbours")[-1] > 0

@@ -35,10 +35,11 @@ DESCRIBING = ("manifest.json", CALIBRATION, "goldens.json")
 #: ``digest`` of every bundle that ships; ``scripts/pin_models.py`` writes them.
 PACKAGED = {
     "arcid-detect-s": "f6ae723eada40e8926d46c514089cc3467a5c51bed93e7ae6db278e0d0db4c0b",
-    "arcid-face-s": "da6222a9da2c232b26394963465c2ee78c4136c124f5c7dbd807c329e4e38702",
+    "arcid-face-s": "367b9d192c0496e1baa9c1fdab4f2d897fe4623cbc62a1534bbdf2cf2ae7499a",
     "arcid-face-s-1": "dee1c1b12a08faa79906c5c4d22795815d41718004b26efc071544bb3348b569",
     "arcid-face-s-2": "836c49756dadbaa4ed5a330af4d39a7839832c5fd1726851e33c7a09a7e5c063",
-    "arcid-face-s-int8": "c568fdad217dc5fa64133876ba46d4c49c20b01f51361ab78b222bc58dbcd836",
+    "arcid-face-s-3": "c28b455d1a9fac6db16589373d0c502cebd0b2042068fc7c5dfd0251f2d649ea",
+    "arcid-face-s-int8": "547d40b9cec9467250fb1eebc63abd42911b46eda3c2006ff1c097594b0563ff",
     "arcid-landmarks-s": "a7ecc838737029475f3f8d0f15faf7d4edc807b281054fd5f8174a1647411f58",
 }
 
