@@ -1,7 +1,8 @@
 """Who may be called better than whom, and who only happened to come out ahead.
 
-One rate decides (0 to 1, higher is better). Its uncertainty has two sources, resampled together: other
-held-out people would have been harder or easier, other seeds would have trained better or worse.
+One rate decides (0 to 1, higher is better). Its uncertainty has two sources, resampled together:
+other held-out people would have been harder or easier, other seeds would have trained better or
+worse.
 In replicate b, with S seeds and L losses,
 
     M_lb     mean over all seeds of loss l's number on the people of replicate b (all losses are
