@@ -18,6 +18,7 @@ from tests.serving import until
 from arcid.apps.access import Doorman, Doors, OutputFailed, Passages, Pulse
 from arcid.apps.access.outputs import opener_for
 from arcid.apps.access.outputs.mqtt import Lock
+from arcid.apps.telling.broker import acknowledged
 from arcid.gallery import Gallery
 
 pytestmark = pytest.mark.server
@@ -84,6 +85,15 @@ def test_an_order_is_not_sent_later_by_a_broker_that_was_away(
     assert [json.loads(b)["opening"] for b in listener.of("doors/d1/open")] in ([], ["o3"])
     assert second.of("doors/d1/open") == [], "nothing is kept for who comes later"
     opener.close()
+
+
+def test_what_is_published_just_as_the_broker_goes_is_not_acknowledged() -> None:
+    """paho raises then, and would where it is asked whether the message went."""
+    import paho.mqtt.client as paho
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    away = paho.Client(CallbackAPIVersion.VERSION2)
+    assert not acknowledged(away.publish("doors/d1/open", "{}", qos=1), 0.1)
 
 
 def test_a_door_at_a_broker_says_how_it_stands_and_a_forced_one_is_told(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,14 @@ def connect(
         raise UsageError(f"the broker cannot be used ({type(error).__name__})") from None
     client.loop_start()
     return client
+
+
+def acknowledged(message: Any, seconds: float) -> bool:
+    """Whether the broker confirms a published ``message`` in time; not where it is away by now."""
+    with suppress(RuntimeError, ValueError):  # of both calls
+        message.wait_for_publish(seconds)
+        return bool(message.is_published())
+    return False
 
 
 def device(own: str, name: str, **more: str) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from arcid.apps.telling.broker import DISCOVERY, OFFLINE, ONLINE, Broker, connect, device
+from arcid.apps.telling.broker import (
+    DISCOVERY,
+    OFFLINE,
+    ONLINE,
+    Broker,
+    acknowledged,
+    connect,
+    device,
+)
 from arcid.apps.telling.notices import Notice
 from arcid.apps.telling.target import DeliveryFailed
 from arcid.errors import ArcidError
@@ -86,9 +94,7 @@ class HomeAssistant:
             if event.kind != "departure":
                 self._say(f"camera/{own}/occupied", "ON")
             last = self._say(f"camera/{own}/event", json.dumps(about))
-        with suppress(RuntimeError, ValueError):
-            last.wait_for_publish(ACKNOWLEDGE_S)
-        if not last.is_published():
+        if not acknowledged(last, ACKNOWLEDGE_S):
             raise DeliveryFailed("the broker acknowledges nothing")
 
     def _refresh(self, gallery: Gallery) -> None:
@@ -166,8 +172,7 @@ class HomeAssistant:
         client, self._client = self._client, None
         if self._connected.is_set():
             gone = client.publish(self._topic("available"), OFFLINE, qos=1, retain=True)
-            with suppress(RuntimeError, ValueError):
-                gone.wait_for_publish(1.0)
+            acknowledged(gone, 1.0)
         client.disconnect()
         client.loop_stop()
         self._connected.clear()

@@ -19,12 +19,19 @@ import json
 import re
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from arcid.apps.access.outputs._common import Hear, OutputFailed, Pulse
-from arcid.apps.telling.broker import DISCOVERY, OFFLINE, ONLINE, Broker, connect, device
+from arcid.apps.telling.broker import (
+    DISCOVERY,
+    OFFLINE,
+    ONLINE,
+    Broker,
+    acknowledged,
+    connect,
+    device,
+)
 from arcid.errors import UsageError
 
 ACKNOWLEDGE_S = 3.0
@@ -85,9 +92,7 @@ class Lock:
         expires.MessageExpiryInterval = max(1, round(pulse.lasts_s))
         body = json.dumps(pulse.to_dict())
         message = self._client.publish(f"{self._base}/open", body, qos=1, properties=expires)
-        with suppress(RuntimeError, ValueError):
-            message.wait_for_publish(ACKNOWLEDGE_S)
-        if not message.is_published():
+        if not acknowledged(message, ACKNOWLEDGE_S):
             self._anew()  # or it would be sent when the broker is back
             raise OutputFailed("the broker acknowledges nothing", certain=False)
         self._show("UNLOCKED")
@@ -107,8 +112,7 @@ class Lock:
         if self._connected.is_set():
             self._client.publish(f"{self._base}/state", "LOCKED", qos=1, retain=True)
             gone = self._client.publish(f"{self._base}/available", OFFLINE, qos=1, retain=True)
-            with suppress(RuntimeError, ValueError):
-                gone.wait_for_publish(1.0)
+            acknowledged(gone, 1.0)
         self._client.disconnect()
         self._client.loop_stop()
 
